@@ -1,0 +1,43 @@
+"""metriclearn: linear and deep metric learning behind one scikit-learn contract.
+
+The front door maps each public name to the room it lives in. Nothing is
+imported until it is asked for, so ``from metriclearn import LMNN`` loads
+neither torch nor cvxpy nor faiss nor matplotlib.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "LMNN": "metriclearn.mahalanobis._lmnn",
+    "MMC": "metriclearn.mahalanobis._mmc",
+    "NCA": "metriclearn.mahalanobis._nca",
+    "Covariance": "metriclearn.mahalanobis._covariance",
+}
+_SUBMODULES = (
+    "compare",
+    "constraints",
+    "datasets",
+    "deep",
+    "mahalanobis",
+    "metrics",
+    "model_selection",
+    "neighbors",
+    "plots",
+    "verification",
+)
+
+__all__ = [*_ROOMS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    if name in _SUBMODULES:
+        return import_module(f"metriclearn.{name}")
+    raise AttributeError(f"module 'metriclearn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_ROOMS, *_SUBMODULES])

@@ -1,0 +1,101 @@
+"""Linear algebra of Mahalanobis matrices: M in the PSD cone, L with M = LᵀL."""
+
+import numpy as np
+from scipy import linalg
+
+
+def project_psd(M):
+    """Project a symmetric matrix on the cone of positive semidefinite ones.
+
+    Parameters
+    ----------
+    M : ndarray of shape (d, d)
+        Symmetric matrix; only its symmetric part is used.
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        The nearest positive semidefinite matrix in Frobenius norm.
+    """
+    values, vectors = linalg.eigh((M + M.T) / 2)
+    values = np.maximum(values, 0)
+    return (vectors * values) @ vectors.T
+
+
+def components_from_matrix(M, n_components=None):
+    """Factor ``M = LᵀL``, rows of ``L`` by falling eigenvalue.
+
+    Parameters
+    ----------
+    M : ndarray of shape (d, d)
+        Positive semidefinite matrix. Eigenvalues below zero by rounding
+        count as zero.
+    n_components : int, default=None
+        Number of rows kept, the largest eigenvalues first; all ``d`` by default.
+
+    Returns
+    -------
+    ndarray of shape (n_components, d)
+        The factor ``L``, with deterministic signs.
+    """
+    values, vectors = linalg.eigh((M + M.T) / 2)
+    order = np.argsort(values)[::-1][:n_components]
+    components = np.sqrt(np.maximum(values[order], 0))[:, None] * vectors[:, order].T
+    return fix_signs(components)
+
+
+def fix_signs(components):
+    """Make the largest entry of each row positive, so that factors compare."""
+    largest = np.argmax(np.abs(components), axis=1)
+    signs = np.sign(components[np.arange(len(components)), largest])
+    return components * np.where(signs == 0, 1, signs)[:, None]
+
+
+def is_psd(M, tol=1e-8):
+    """Whether a matrix is symmetric with no eigenvalue below ``-tol`` of the largest."""
+    scale = np.abs(M).max(initial=0)
+    if not np.allclose(M, M.T, atol=tol * max(scale, 1e-300)):
+        return False
+    values = linalg.eigvalsh(M)
+    return bool(values[0] >= -tol * max(abs(values[-1]), 1e-300))
+
+
+def ridge_of(S, relative=1e-10):
+    """A ridge that makes a singular scatter invertible without being felt elsewhere.
+
+    ``relative`` times the mean eigenvalue of ``S``; 1 where ``S`` is zero.
+    """
+    mean = np.trace(S) / len(S)
+    return relative * mean if mean > 0 else 1.0
+
+
+def inverse_sqrt_psd(S, relative=1e-10):
+    """Pseudo-inverse square root of a PSD matrix.
+
+    Directions whose eigenvalue is below ``relative`` times the largest carry
+    no information and are sent to zero, not blown up.
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        Symmetric ``W`` with ``W S W`` the projector on the range of ``S``.
+    """
+    values, vectors = linalg.eigh((S + S.T) / 2)
+    keep = values > relative * max(values[-1], 0)
+    scale = np.zeros_like(values)
+    scale[keep] = 1 / np.sqrt(values[keep])
+    return (vectors * scale) @ vectors.T
+
+
+def generalized_eigh(A, B, relative_ridge=1e-10):
+    """Eigenpairs of ``A v = λ B v``, largest first, ``B`` ridged where singular.
+
+    Returns
+    -------
+    values : ndarray of shape (d,)
+    vectors : ndarray of shape (d, d)
+        Columns, normalised so that ``vᵀ B v = 1``.
+    """
+    B = B + ridge_of(B, relative_ridge) * np.eye(len(B), dtype=B.dtype)
+    values, vectors = linalg.eigh(A, B)
+    return values[::-1], vectors[:, ::-1]

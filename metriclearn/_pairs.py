@@ -1,0 +1,124 @@
+"""Functions of pairs: squared distances, and the chain rule back to the metric.
+
+Every Mahalanobis objective is a function of squared distances
+``d²_ij = (x_i - x_j)ᵀ M (x_i - x_j)`` of the pairs it lists. With
+``w = ∂objective/∂d²`` the gradients are shared by all of them::
+
+    ∂/∂M = Σ w_ij (x_i - x_j)(x_i - x_j)ᵀ = Xᵀ (D - W) X        (a graph Laplacian)
+    ∂/∂L = 2 L · (the same)                                      (for M = LᵀL)
+"""
+
+import numpy as np
+from scipy import sparse
+
+_BLOCK_BYTES = 32 * 2**20
+
+
+def _blocks(n_pairs, n_features, itemsize):
+    step = max(1, _BLOCK_BYTES // max(1, n_features * itemsize))
+    return (slice(start, start + step) for start in range(0, n_pairs, step))
+
+
+def paired_sq_distances(Z, first, second):
+    """Squared Euclidean distances of listed pairs, in blocks of bounded memory.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, r)
+        Points, already in the space where the distance is Euclidean.
+    first, second : ndarray of shape (n_pairs,)
+        Row indices into ``Z``.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,)
+    """
+    d2 = np.empty(len(first), dtype=Z.dtype)
+    for block in _blocks(len(first), Z.shape[1], Z.itemsize):
+        difference = Z[first[block]] - Z[second[block]]
+        np.einsum("ij,ij->i", difference, difference, out=d2[block])
+    return d2
+
+
+def laplacian(weights, first, second, n):
+    """Graph Laplacian ``D - W`` of weighted pairs.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_pairs,)
+        One weight for each pair; of any sign. Pairs may repeat.
+    first, second : ndarray of shape (n_pairs,)
+        Row indices.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of shape (n, n)
+        Symmetric, such that ``Xᵀ (D - W) X = Σ w (x_i - x_j)(x_i - x_j)ᵀ``.
+    """
+    W = sparse.csr_array((weights, (first, second)), shape=(n, n))
+    W = W + W.T
+    degree = np.asarray(W.sum(axis=1)).ravel()
+    return sparse.csr_array(sparse.diags_array(degree) - W)
+
+
+def pair_scatter(X, weights, first, second):
+    """Weighted scatter ``Σ w (x_i - x_j)(x_i - x_j)ᵀ`` of listed pairs.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n_pairs,)
+    first, second : ndarray of shape (n_pairs,)
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        Symmetric; the gradient with respect to ``M`` of an objective whose
+        derivatives by squared distance are ``weights``.
+    """
+    scatter = X.T @ (laplacian(weights, first, second, len(X)) @ X)
+    return (scatter + scatter.T) / 2
+
+
+def gradient_wrt_components(X, Z, weights, first, second):
+    """Gradient ``2 L Xᵀ(D - W)X`` with respect to ``L``, never forming a d × d matrix.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Z : ndarray of shape (n, r)
+        ``X @ L.T``.
+    weights, first, second : ndarray of shape (n_pairs,)
+
+    Returns
+    -------
+    ndarray of shape (r, d)
+    """
+    return 2 * (laplacian(weights, first, second, len(X)) @ Z).T @ X
+
+
+def pairwise_sq_distances(A, B):
+    """All squared Euclidean distances between the rows of two arrays.
+
+    Both are shifted by the mean of ``B`` first: distances do not see a shift,
+    the expanded square ``|a|² + |b|² - 2ab`` loses digits to it.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, r)
+    B : ndarray of shape (m, r)
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        Not below zero.
+    """
+    centre = B.mean(axis=0)
+    A, B = A - centre, B - centre
+    d2 = A @ B.T
+    d2 *= -2
+    d2 += np.einsum("ij,ij->i", A, A)[:, None]
+    d2 += np.einsum("ij,ij->i", B, B)
+    return np.maximum(d2, 0, out=d2)

@@ -1,0 +1,85 @@
+"""Input checks that scikit-learn does not do.
+
+Each raises one ``ValueError`` that names the argument, says what was given and
+what to do, before any work.
+"""
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+
+def check_labels(y, *, min_rows=2, argument="y"):
+    """Encode class labels, refusing what no metric can be learned from.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Class labels: integers, strings or booleans.
+    min_rows : int, default=2
+        Fewest rows a class may have.
+    argument : str, default="y"
+        Name used in the error.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The distinct labels, sorted.
+    codes : ndarray of shape (n,), dtype intp
+        Index of each label in ``classes``.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is continuous, has one class only, or a class with too few rows.
+    """
+    check_classification_targets(y)
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{argument} has one class only ({classes[0]!r}): a metric is learned from rows of "
+            f"at least 2 classes"
+        )
+    check_class_counts(classes, counts, min_rows, argument=argument)
+    return classes, codes.reshape(-1)
+
+
+def check_class_counts(classes, counts, min_rows, *, argument="y"):
+    """Refuse classes with fewer than ``min_rows`` rows, naming the smallest."""
+    smallest = int(np.argmin(counts))
+    if counts[smallest] < min_rows:
+        n_small = int(np.sum(counts < min_rows))
+        others = f" (and {n_small - 1} more such classes)" if n_small > 1 else ""
+        rows = "row" if counts[smallest] == 1 else "rows"
+        raise ValueError(
+            f"{argument}: class {classes[smallest]!r} has {counts[smallest]} {rows}{others}, at "
+            f"least {min_rows} are needed; drop the class or add rows to it"
+        )
+
+
+def check_n_neighbors(n_neighbors, classes, counts):
+    """Refuse more target neighbours than the smallest class has rows."""
+    smallest = int(np.argmin(counts))
+    if n_neighbors > counts[smallest]:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} is larger than the smallest class: {classes[smallest]!r} "
+            f"has {counts[smallest]} rows; lower n_neighbors to {counts[smallest] - 1} or drop "
+            f"the class"
+        )
+
+
+def check_n_components(n_components, n_features):
+    """Resolve ``n_components``, refusing more than there are features.
+
+    Returns
+    -------
+    int
+        ``n_features`` for None.
+    """
+    if n_components is None:
+        return n_features
+    if n_components > n_features:
+        raise ValueError(
+            f"n_components={n_components} is larger than the number of features, {n_features}; "
+            f"lower it or leave it None"
+        )
+    return int(n_components)

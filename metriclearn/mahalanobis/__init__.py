@@ -1,0 +1,18 @@
+"""Linear metrics ``d(u, v) = ‖L(u - v)‖``, from labels or from judgements."""
+
+from importlib import import_module
+
+_ROOMS = {
+    "LMNN": "metriclearn.mahalanobis._lmnn",
+    "MMC": "metriclearn.mahalanobis._mmc",
+    "NCA": "metriclearn.mahalanobis._nca",
+    "Covariance": "metriclearn.mahalanobis._covariance",
+}
+
+__all__ = [*_ROOMS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'metriclearn.mahalanobis' has no attribute {name!r}")

@@ -1,0 +1,106 @@
+"""What every Mahalanobis learner is, once its ``components_`` are learned."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from metriclearn._metric import LearnedMetricMixin, LinearDistance
+from metriclearn.constraints import check_constraints
+
+
+class MahalanobisTransformer(
+    LearnedMetricMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base of the linear learners: all that follows from ``components_``.
+
+    A learner writes ``fit``: it validates with ``_validate_fit``, finds ``L``
+    and ends with ``_set_components(L)``. Whatever needs more than that belongs
+    to the learner, not here.
+    """
+
+    _constraint_kinds = ()
+
+    def _validate_fit(self, X, y=None, constraints=None):
+        """Check the arguments of ``fit``; ``X`` comes back as a float array.
+
+        Exactly one of ``y`` and ``constraints`` must be given, and the
+        constraints must be of a kind in ``_constraint_kinds``.
+        """
+        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
+        if constraints is None:
+            if not self.__sklearn_tags__().target_tags.required:
+                return validate_data(self, X, **checks), None
+            return validate_data(self, X, y, **checks)
+        if y is not None:
+            raise ValueError("y and constraints were both given; give one of them")
+        X = validate_data(self, X, **checks)
+        check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
+        return X, None
+
+    def _set_components(self, components):
+        self.components_ = np.ascontiguousarray(components)
+        self._n_features_out = self.components_.shape[0]
+        return self
+
+    def _check_rows(self, X):
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _embed(self, X):
+        return X @ self.components_.T.astype(X.dtype, copy=False)
+
+    def transform(self, X):
+        """Map rows to the learned space, where Euclidean distance is the learned metric.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_components)
+            ``X @ components_.T``, in the dtype of ``X`` (float32 or float64).
+        """
+        check_is_fitted(self)
+        return self._embed(self._check_rows(X))
+
+    def get_mahalanobis_matrix(self):
+        """Return ``M = LᵀL``, with ``d(u, v)² = (u - v)ᵀ M (u - v)``.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            Symmetric positive semidefinite.
+        """
+        check_is_fitted(self)
+        return self.components_.T @ self.components_
+
+    def get_metric(self):
+        """Return the learned metric as a function of two rows.
+
+        Returns
+        -------
+        callable
+            ``metric(u, v) -> float``, picklable, holding a copy of
+            ``components_``: ``KNeighborsClassifier(metric=learner.get_metric())``.
+            Searching ``transform(X)`` gives the same neighbours much faster.
+        """
+        check_is_fitted(self)
+        return LinearDistance(self.components_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def warn_not_converged(learner, max_iter, remedy="raise max_iter or tol, or scale the features"):
+    """Tell the user that a solver stopped before its tolerance was met."""
+    warnings.warn(
+        f"{learner} did not converge in max_iter={max_iter} iterations; {remedy}",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,33 @@
+"""Small, seeded data that every test room may use."""
+
+import os
+
+# Read by scipy at import: without it scikit-learn skips its array API check.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.fixture(scope="session")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Forty-five rows of three classes in four features, the last two pure noise."""
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1, 2], 15)
+    X = rng.randn(45, 4)
+    X[:, 0] += 3 * (y == 1)
+    X[:, 1] += 3 * (y == 2)
+    X[:, 2] *= 4
+    return X, y

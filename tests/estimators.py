@@ -1,0 +1,10 @@
+"""The table of estimators that the common laws run over: one row each.
+
+A new learner is one more row: its class with parameters that make it quick on
+small data. The scikit-learn checks run on the defaults as well.
+"""
+
+from metriclearn import Covariance
+
+LINEAR = [Covariance()]
+ALL = [*LINEAR]

@@ -1,0 +1,187 @@
+"""Laws that hold for every estimator in the table."""
+
+import pickle
+
+import numpy as np
+import pytest
+from estimators import ALL, LINEAR
+from sklearn.base import clone
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+# check_estimator does not run these by itself.
+EXTRA_CHECKS = [
+    estimator_checks.check_dataframe_column_names_consistency,
+    estimator_checks.check_estimators_partial_fit_n_features,
+    estimator_checks.check_get_feature_names_out_error,
+    estimator_checks.check_global_output_transform_pandas,
+    estimator_checks.check_n_features_in_after_fitting,
+    estimator_checks.check_param_validation,
+    estimator_checks.check_set_output_transform,
+    estimator_checks.check_set_output_transform_pandas,
+    estimator_checks.check_transformer_get_feature_names_out,
+    estimator_checks.check_transformer_get_feature_names_out_pandas,
+]
+
+all_estimators = pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
+linear_estimators = pytest.mark.parametrize("estimator", LINEAR, ids=lambda e: type(e).__name__)
+
+
+@parametrize_with_checks(ALL)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@all_estimators
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # the checks' own doing
+@pytest.mark.parametrize("check", EXTRA_CHECKS, ids=lambda c: c.__name__)
+def test_further_scikit_learn_checks(estimator, check):
+    if "partial_fit" in check.__name__ and not hasattr(estimator, "partial_fit"):
+        return
+    check(type(estimator).__name__, clone(estimator))
+
+
+@all_estimators
+def test_distances_are_euclidean_after_transform(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    Z = learner.transform(X)
+    expected = np.linalg.norm(Z[:, None] - Z[None], axis=2)
+    np.testing.assert_allclose(learner.pairwise_distances(X), expected, atol=1e-5)
+    np.testing.assert_allclose(learner.pairwise_distances(X, X[:7]), expected[:, :7], atol=1e-3)
+    np.testing.assert_allclose(
+        learner.paired_distances(X[:9], X[9:18]), expected[range(9), range(9, 18)], atol=1e-5
+    )
+    assert learner.get_metric()(X[0], X[1]) == pytest.approx(expected[0, 1], rel=1e-5)
+
+
+@all_estimators
+def test_metric_callable_pickles_and_finds_the_same_neighbours(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    metric = pickle.loads(pickle.dumps(learner.get_metric()))
+    searched = KNeighborsClassifier(metric=metric).fit(X, y).kneighbors(X[:10])[0]
+    Z = learner.transform(X)
+    embedded = KNeighborsClassifier().fit(Z, y).kneighbors(Z[:10])[0]
+    np.testing.assert_allclose(searched, embedded, atol=1e-5)
+
+
+@all_estimators
+def test_same_seed_same_result(estimator, small):
+    X, y = small
+    learner = clone(estimator)
+    if "random_state" in learner.get_params():
+        learner.set_params(random_state=3)
+    first = learner.fit(X, y).transform(X)
+    np.testing.assert_array_equal(first, clone(learner).fit(X, y).transform(X))
+
+
+@all_estimators
+def test_float32_in_float32_out(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X.astype(np.float32), y)
+    assert learner.transform(X.astype(np.float32)).dtype == np.float32
+
+
+@all_estimators
+def test_string_labels_change_nothing(estimator, small):
+    X, y = small
+    names = np.array(["ant", "bee", "cat"])[y]
+    np.testing.assert_allclose(
+        clone(estimator).fit(X, names).transform(X), clone(estimator).fit(X, y).transform(X)
+    )
+
+
+@all_estimators
+def test_silent_by_default(estimator, small, capsys):
+    clone(estimator).fit(*small)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == ""
+
+
+@all_estimators
+def test_width_of_paired_rows_is_checked(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    with pytest.raises(ValueError, match="as many rows"):
+        learner.paired_distances(X[:3], X[:4])
+    with pytest.raises(ValueError, match="features"):
+        learner.pairwise_distances(X[:, :2])
+
+
+@all_estimators
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda X, y: (np.where(X[3, 1] == X, np.nan, X), y), "NaN"),
+        (lambda X, y: (np.where(X[3, 1] == X, np.inf, X), y), "infinity"),
+        (lambda X, y: (np.full(X.shape, "red"), y), "could not convert string"),
+    ],
+    ids=["nan", "infinity", "strings"],
+)
+def test_bad_rows_are_one_clear_error(estimator, small, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(*spoil(*small))
+
+
+@all_estimators
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(45, dtype=int), "y has one class only"),
+        (np.r_[np.zeros(44, dtype=int), 1], "y: class 1 has 1 row"),
+        (np.linspace(0, 1, 45), "continuous"),
+    ],
+    ids=["one class", "a class of one row", "continuous"],
+)
+def test_bad_labels_are_one_clear_error(estimator, small, labels, message):
+    if not estimator.__sklearn_tags__().target_tags.required:
+        return
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(small[0], labels)
+
+
+@linear_estimators
+def test_linear_learners_are_mahalanobis(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    M = learner.get_mahalanobis_matrix()
+    np.testing.assert_allclose(M, M.T)
+    assert np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max()
+    np.testing.assert_allclose(learner.transform(X), X @ learner.components_.T)
+    difference = X[0] - X[1]
+    assert learner.paired_distances(X[:1], X[1:2])[0] ** 2 == pytest.approx(
+        difference @ M @ difference
+    )
+
+
+@linear_estimators
+def test_a_shift_of_the_data_changes_nothing(estimator, small):
+    X, y = small
+    M = clone(estimator).fit(X, y).get_mahalanobis_matrix()
+    shifted = clone(estimator).fit(X + 5, y).get_mahalanobis_matrix()
+    np.testing.assert_allclose(shifted, M, rtol=1e-3, atol=1e-4 * np.abs(M).max())
+
+
+@linear_estimators
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda X: np.c_[X, np.ones(len(X))],
+        lambda X: np.c_[X, X[:, :2]],
+        lambda X: np.c_[X, np.random.RandomState(0).randn(len(X), 60)],
+        lambda X: X * [1e8, 1e-8, 1, 1],
+        lambda X: X * 1e8,
+        lambda X: X * 1e-8,
+    ],
+    ids=["constant", "duplicate", "wide", "mixed scales", "huge", "tiny"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_awkward_features_never_give_nan(estimator, small, spoil):
+    X, y = small
+    X = spoil(X)
+    Z = clone(estimator).fit(X, y).transform(X)
+    assert np.all(np.isfinite(Z))
+    assert np.ptp(Z) > 0
