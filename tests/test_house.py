@@ -1,0 +1,90 @@
+"""The house keeps its own rules: light imports, clear extras, documented names."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import metriclearn
+
+ROOT = Path(metriclearn.__file__).parent
+HEAVY = ("torch", "skorch", "cvxpy", "faiss", "matplotlib", "pandas", "rich")
+ROOMS = (
+    "metriclearn",
+    "metriclearn.mahalanobis",
+    "metriclearn.deep",
+    "metriclearn.deep.losses",
+    "metriclearn.deep.miners",
+    "metriclearn.metrics",
+    "metriclearn.neighbors",
+    "metriclearn.model_selection",
+    "metriclearn.compare",
+    "metriclearn.plots",
+)
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("name", metriclearn.__all__)
+def test_a_linear_learner_loads_nothing_heavy(name):
+    # pandas is loaded by scikit-learn itself where it is installed.
+    heavy = [module for module in HEAVY if module != "pandas"]
+    code = (
+        f"import sys; from metriclearn import {name}; "
+        f"print(sorted(set(sys.modules) & set({heavy!r})))"
+    )
+    result = run_python(code)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "module", "extra"),
+    [
+        ("from metriclearn.deep import DeepEmbedder", "torch", "deep"),
+        ("from metriclearn.deep import DeepEmbedder", "skorch", "deep"),
+        (
+            "from metriclearn import LMNN\n"
+            "LMNN(n_neighbors=1, solver='sdp').fit([[0.], [1.], [5.], [6.]], [0, 0, 1, 1])",
+            "cvxpy",
+            "sdp",
+        ),
+    ],
+)
+def test_a_missing_extra_is_one_line_with_the_install_command(statement, module, extra):
+    result = run_python(f"import sys; sys.modules[{module!r}] = None\n{statement}")
+    last_line = result.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("ImportError: ")
+    assert f"pip install 'metriclearn[{extra}]'" in last_line
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_names_exist_and_are_documented(room):
+    module = importlib.import_module(room)
+    assert module.__doc__
+    for name in module.__all__:
+        member = getattr(module, name)
+        assert inspect.getdoc(member), f"{room}.{name} has no docstring"
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'LMMN'"):
+        metriclearn.LMMN  # noqa: B018
+
+
+def test_front_door_and_rooms_agree():
+    assert metriclearn.__version__ == importlib.metadata.version("metriclearn")
+    assert set(metriclearn.__all__) <= set(dir(metriclearn))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 600
