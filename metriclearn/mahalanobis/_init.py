@@ -1,0 +1,118 @@
+"""Where an optimisation over ``L`` starts: ``init=`` of LMNN, NCA and MLKR."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
+
+from metriclearn._linalg import fix_signs, generalized_eigh
+from metriclearn._validation import check_n_components
+
+INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
+INIT_CONSTRAINTS = [StrOptions(set(INIT_OPTIONS)), "array-like"]
+
+
+def initial_components(init, X, y_codes, n_components, random_state):
+    """First guess of ``components_``.
+
+    Parameters
+    ----------
+    init : {"auto", "pca", "lda", "identity", "random"} or array-like of shape (r, n_features)
+        - ``"auto"``: LDA where ``n_components`` is below the number of classes
+          (and classes are known), else PCA where it reduces the dimension, else
+          the identity.
+        - ``"pca"``: principal axes, orthonormal rows. Beyond the rank of the data: zero rows.
+        - ``"lda"``: discriminant axes, unit variance within the classes; at most
+          one fewer than the classes.
+        - ``"identity"``: the first rows of the identity matrix.
+        - ``"random"``: normal entries that keep squared distances in expectation.
+        - an array: used as it is.
+    X : ndarray of shape (n, n_features)
+    y_codes : ndarray of shape (n,) or None
+        Class numbers; None where the target is not a class.
+    n_components : int or None
+        Rows of the result; ``n_features`` (or the rows of an array ``init``) for None.
+    random_state : int, RandomState instance or None
+        Used by ``"random"``, and by ``"pca"`` where its solver is randomised.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_features)
+        In the dtype of ``X``; a copy, never the caller's array.
+
+    Raises
+    ------
+    ValueError
+        If ``n_components`` is larger than ``n_features``, or does not go with
+        ``init``; if an array holds NaN or infinity, or has a wrong shape.
+    """
+    n_features = X.shape[1]
+    if not isinstance(init, str):
+        return _given_components(init, n_features, n_components, X.dtype)
+    r = check_n_components(n_components, n_features)
+    n_classes = 0 if y_codes is None else int(y_codes.max()) + 1
+    if init == "auto":
+        if r < n_features and r < n_classes:
+            init = "lda"
+        else:
+            init = "pca" if r < n_features else "identity"
+    if init == "pca":
+        L = _principal_axes(X, r, random_state)
+    elif init == "lda":
+        if y_codes is None:
+            raise ValueError('init="lda" needs class labels; choose "auto", "pca" or "identity"')
+        if r >= n_classes:
+            raise ValueError(
+                f'init="lda" has at most {n_classes - 1} components for {n_classes} classes, got '
+                f'n_components={r}; lower n_components or choose init="auto"'
+            )
+        L = _discriminant_axes(X, y_codes, r)
+    elif init == "identity":
+        L = np.eye(r, n_features)
+    else:
+        L = check_random_state(random_state).standard_normal((r, n_features)) / np.sqrt(r)
+    return L.astype(X.dtype, copy=False)
+
+
+def _given_components(init, n_features, n_components, dtype):
+    L = np.array(init, dtype=dtype)
+    if L.ndim != 2 or L.shape[1] != n_features or not 1 <= len(L) <= n_features:
+        raise ValueError(
+            f"init: an array must be of shape (n_components, n_features) with n_features="
+            f"{n_features} and 1 to {n_features} rows, got {L.shape}"
+        )
+    if isinstance(n_components, Integral) and n_components != len(L):
+        raise ValueError(
+            f"init has {len(L)} rows but n_components={n_components}; make them agree or leave "
+            f"n_components None"
+        )
+    if not np.all(np.isfinite(L)):
+        raise ValueError("init holds NaN or infinity; every entry must be finite")
+    return L
+
+
+def _principal_axes(X, r, random_state):
+    L = np.zeros((r, X.shape[1]))
+    rank = min(r, len(X))
+    L[:rank] = PCA(rank, random_state=random_state).fit(X).components_
+    return L
+
+
+def _discriminant_axes(X, y_codes, r):
+    """Leading directions of between-class over within-class variance, in units of the latter."""
+    X = X.astype(np.float64) - X.mean(axis=0)
+    scale = X.std(axis=0)
+    X /= np.where(scale > 0, scale, 1)
+    counts = np.bincount(y_codes)
+    means = np.zeros((len(counts), X.shape[1]))
+    np.add.at(means, y_codes, X)
+    means /= counts[:, None]
+    centred = X - means[y_codes]
+    within = centred.T @ centred / len(X)
+    between = (means * counts[:, None]).T @ means / len(X)
+    # Singular within-class scatter (constant or collinear features, more
+    # features than rows) must not blow directions up.
+    _, vectors = generalized_eigh(between, within, relative_ridge=1e-6)
+    return fix_signs(vectors[:, :r].T) / np.where(scale > 0, scale, 1)
