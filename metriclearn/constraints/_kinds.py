@@ -1,19 +1,8 @@
-"""Judgements a metric is learned from, as index arrays into one ``X``.
-
-============  ===========================================  =================================
-kind          one judgement                                read as
-============  ===========================================  =================================
-Pairs         ``(i, j)``, similar or not                   these two are (not) the same
-Triplets      ``(anchor, positive, negative)``             d(a, p) < d(a, n)
-Quadruplets   ``(i, j, k, l)``                             d(i, j) < d(k, l)
-Chunks        a chunk number for each row, -1 for none     rows of a chunk are the same
-============  ===========================================  =================================
-"""
+"""The four kinds of judgement, and the check that a learner takes them."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 
 def _as_indices(indices, width, kind):
@@ -215,70 +204,3 @@ def check_constraints(constraints, accepts, n_rows, learner):
         kinds = " or ".join(kind.__name__ for kind in accepts)
         raise ValueError(f"constraints: {learner} takes {kinds}, got {type(constraints).__name__}")
     constraints.check_rows(n_rows)
-
-
-def pairs_from_labels(y, *, n_pairs=None, random_state=None):
-    """Draw similar and dissimilar pairs, as many of each, reproducibly.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-        Class labels.
-    n_pairs : int, default=None
-        Number of pairs of each kind, at most; by default 20 times the square
-        of the number of classes, as in Davis et al. (2007). Fewer are returned
-        where fewer distinct ones exist or repeats were drawn.
-    random_state : int, RandomState instance or None, default=None
-
-    Returns
-    -------
-    Pairs
-        Distinct pairs of distinct rows.
-
-    Examples
-    --------
-    >>> from metriclearn.constraints import pairs_from_labels
-    >>> pairs = pairs_from_labels([0, 0, 1, 1], n_pairs=10, random_state=0)
-    >>> int(pairs.similar.sum()), len(pairs)
-    (2, 6)
-    """
-    random_state = check_random_state(random_state)
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    codes, n = codes.reshape(-1), len(codes)
-    n_pairs = 20 * len(classes) ** 2 if n_pairs is None else n_pairs
-    by_class = np.argsort(codes, kind="stable")
-    start = np.cumsum(counts) - counts
-
-    n_similar = int(np.sum(counts * (counts - 1) // 2))
-    n_dissimilar = n * (n - 1) // 2 - n_similar
-    if max(n_similar, n_dissimilar) <= 4 * n_pairs:
-        first, second = np.triu_indices(n, k=1)
-        same = codes[first] == codes[second]
-        similar = _sample_rows(np.flatnonzero(same), n_pairs, random_state)
-        dissimilar = _sample_rows(np.flatnonzero(~same), n_pairs, random_state)
-        chosen = np.concatenate([similar, dissimilar])
-        return Pairs(np.column_stack([first[chosen], second[chosen]]), same[chosen])
-
-    def draw(same):
-        i = random_state.randint(n, size=3 * n_pairs)
-        size = counts[codes[i]] if same else n - counts[codes[i]]
-        i, size = i[size > same], size[size > same]
-        offset = (random_state.random_sample(len(i)) * size).astype(np.intp)
-        begin = start[codes[i]]
-        if not same:
-            offset = np.where(offset >= begin, offset + counts[codes[i]], offset)
-            begin = 0
-        j = by_class[begin + offset]
-        pairs = np.sort(np.column_stack([i, j])[i != j], axis=1)
-        _, keep = np.unique(pairs, axis=0, return_index=True)
-        return pairs[np.sort(keep)[:n_pairs]]
-
-    similar, dissimilar = draw(True), draw(False)
-    return Pairs(
-        np.concatenate([similar, dissimilar]),
-        np.arange(len(similar) + len(dissimilar)) < len(similar),
-    )
-
-
-def _sample_rows(rows, n, random_state):
-    return np.sort(random_state.permutation(rows)[:n])
