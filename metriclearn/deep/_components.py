@@ -1,0 +1,84 @@
+"""Modules, losses, miners and samplers by name, by class or ready-made."""
+
+import copy
+import difflib
+import inspect
+
+
+def resolve(kind, spec, table):
+    """Return the class that a name stands for; a class or an instance comes back as it is.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the argument, for the error.
+    spec : str, type or object
+    table : dict of str to type
+
+    Raises
+    ------
+    ValueError
+        If the name is not in the table, with the names there are and the nearest.
+    """
+    if not isinstance(spec, str):
+        return spec
+    if spec not in table:
+        raise ValueError(
+            f"{kind}={spec!r} is not known{_nearest(spec, table)}; known are: "
+            f"{', '.join(sorted(table))}"
+        )
+    return table[spec]
+
+
+def build(kind, component, params, offers=None):
+    """Make an instance of a component class, or a copy of an instance.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the argument; its parameters are ``{kind}_params``.
+    component : type, callable or object
+        A class is called with the parameters; an instance is copied, so that
+        the caller's own is never trained in place.
+    params : dict or None
+        The user's parameters: each must be one that the class takes.
+    offers : dict, default=None
+        What fitting knows (sizes); each is passed where the class takes it and
+        the user did not give it.
+
+    Raises
+    ------
+    ValueError
+        If the class does not take a parameter, or an instance is given some.
+    """
+    params = {} if params is None else params
+    if not inspect.isclass(component):
+        if params:
+            raise ValueError(
+                f"{kind}_params={params} cannot be set on a ready-made "
+                f"{type(component).__name__}; set them on it, or give {kind} as a name or class"
+            )
+        return copy.deepcopy(component)
+    takes, takes_any = _arguments(component)
+    offers = {} if offers is None else offers
+    settable = [name for name in takes if name not in offers or offers[name] is None]
+    for name in params:
+        if name not in takes and not takes_any:
+            raise ValueError(
+                f"{kind}_params has {name!r}, which {component.__name__} does not take"
+                f"{_nearest(name, settable)}; it takes: {', '.join(settable) or 'nothing'}"
+            )
+    offered = {name: value for name, value in offers.items() if name in takes}
+    return component(**{**offered, **params})
+
+
+def _arguments(component):
+    """Names of the arguments of a class, and whether it takes any name."""
+    parameters = inspect.signature(component).parameters.values()
+    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return names, any(p.kind == p.VAR_KEYWORD for p in parameters)
+
+
+def _nearest(name, names):
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

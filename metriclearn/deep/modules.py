@@ -1,0 +1,212 @@
+"""Backbones, and the head that turns their features into embeddings.
+
+A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
+(b, channels, height, width), to features. :class:`EmbeddingNetwork` puts a
+:class:`Head` on it. ``MODULES`` maps short names to classes.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+
+class Standardize(nn.Module):
+    """``(x - mean) / std`` of each feature (or channel), measured on the training rows.
+
+    Not learned: set once by :meth:`measure` before training, so that a batch
+    of one row and a network in evaluation mode see the same.
+
+    Parameters
+    ----------
+    n_features : int
+        Features, or channels of an image.
+    """
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("std", torch.ones(n_features))
+
+    def measure(self, X):
+        """Take mean and standard deviation from rows ``X``; constant features keep their scale."""
+        X = X.double().flatten(2).transpose(1, 2).flatten(0, 1) if X.ndim > 2 else X.double()
+        mean, std = X.mean(dim=0), X.std(dim=0, correction=0)
+        std[std <= 1e-6 * mean.abs()] = 1
+        std[std == 0] = 1
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, X):
+        """Standardise a batch."""
+        shape = (-1, *(1,) * (X.ndim - 2))
+        return (X - self.mean.view(shape)) / self.std.view(shape)
+
+
+class Linear(nn.Sequential):
+    """No hidden layer: the head alone, a linear map, on standardised features.
+
+    Parameters
+    ----------
+    in_features : int
+    standardize : bool, default=True
+        Standardise the features with the training rows' mean and deviation.
+    """
+
+    def __init__(self, in_features, *, standardize=True):
+        super().__init__(nn.Flatten())
+        if standardize:
+            self.append(Standardize(in_features))
+
+
+class MLP(nn.Sequential):
+    """Fully connected layers, for feature vectors.
+
+    Parameters
+    ----------
+    in_features : int
+    hidden_units : int or sequence of int, default=(128,)
+        Width of each hidden layer.
+    activation : {"relu", "gelu", "silu", "tanh"}, default="relu"
+    batch_norm : bool, default=True
+        Batch normalisation before each activation.
+    dropout : float in [0, 1), default=0.0
+        After each activation.
+    standardize : bool, default=True
+        Standardise the features with the training rows' mean and deviation.
+    """
+
+    def __init__(
+        self,
+        in_features,
+        hidden_units=(128,),
+        *,
+        activation="relu",
+        batch_norm=True,
+        dropout=0.0,
+        standardize=True,
+    ):
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}")
+        super().__init__(nn.Flatten())
+        if standardize:
+            self.append(Standardize(in_features))
+        widths = [hidden_units] if isinstance(hidden_units, int) else list(hidden_units)
+        for width in widths:
+            self.append(nn.Linear(in_features, width, bias=not batch_norm))
+            if batch_norm:
+                self.append(nn.BatchNorm1d(width))
+            self.append(ACTIVATIONS[activation]())
+            if dropout:
+                self.append(nn.Dropout(dropout))
+            in_features = width
+
+
+class ConvNet(nn.Sequential):
+    """Blocks of convolution, batch normalisation, ReLU and 2 × 2 max-pooling, for small images.
+
+    Parameters
+    ----------
+    in_channels : int
+    channels : int or sequence of int, default=(32, 64, 128)
+        Output channels of each block; each block halves height and width.
+    dropout : float in [0, 1), default=0.0
+        Whole channels, after each block.
+    standardize : bool, default=True
+        Standardise each channel with the training images' mean and deviation.
+    """
+
+    def __init__(self, in_channels, channels=(32, 64, 128), *, dropout=0.0, standardize=True):
+        super().__init__()
+        if standardize:
+            self.append(Standardize(in_channels))
+        for width in [channels] if isinstance(channels, int) else channels:
+            self.extend(
+                [
+                    nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(inplace=True),
+                    nn.MaxPool2d(2, ceil_mode=True),
+                ]
+            )
+            if dropout:
+                self.append(nn.Dropout2d(dropout))
+            in_channels = width
+
+
+POOLINGS = ("avg", "max", "avg+max", "flatten")
+
+
+class Head(nn.Module):
+    """Features to embeddings: pooling, a linear layer, layer norm, unit length.
+
+    Parameters
+    ----------
+    feature_shape : tuple of int
+        Shape of the backbone's output for one row.
+    embedding_dim : int or None
+        Dimension of the embedding; None leaves the linear layer out.
+    pooling : {"avg", "max", "avg+max", "flatten"}, default="avg"
+        How feature maps (c, h, w) become vectors; not used on vectors.
+    layer_norm : bool, default=False
+        Normalise each embedding to mean zero and variance one before its
+        length; no learned scale.
+    normalize : bool, default=True
+        Scale each embedding to unit length.
+    """
+
+    def __init__(
+        self, feature_shape, embedding_dim, *, pooling="avg", layer_norm=False, normalize=True
+    ):
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling={pooling!r} is not one of {', '.join(POOLINGS)}")
+        self.pooling = pooling
+        self.normalize = normalize
+        pooled = len(feature_shape) > 1 and pooling != "flatten"
+        width = feature_shape[0] if pooled else math.prod(feature_shape)
+        self.linear = nn.Identity() if embedding_dim is None else nn.Linear(width, embedding_dim)
+        width = width if embedding_dim is None else embedding_dim
+        self.norm = nn.LayerNorm(width, elementwise_affine=False) if layer_norm else nn.Identity()
+        self.embedding_dim = width
+
+    def forward(self, features):
+        """Embed a batch of features."""
+        if features.ndim > 2:
+            features = self._pool(features)
+        embeddings = self.norm(self.linear(features))
+        return nn.functional.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+    def _pool(self, maps):
+        if self.pooling == "flatten":
+            return maps.flatten(1)
+        maps = maps.flatten(2)
+        if self.pooling == "avg":
+            return maps.mean(dim=2)
+        if self.pooling == "max":
+            return maps.amax(dim=2)
+        return maps.mean(dim=2) + maps.amax(dim=2)
+
+
+class EmbeddingNetwork(nn.Module):
+    """A backbone and its head.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+    head : Head
+    """
+
+    def __init__(self, backbone, head):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, X):
+        """Embed a batch of rows."""
+        return self.head(self.backbone(X))
+
+
+MODULES = {"mlp": MLP, "linear": Linear, "convnet": ConvNet}
