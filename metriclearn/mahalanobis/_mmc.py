@@ -1,0 +1,355 @@
+"""MMC: spread the dissimilar pairs while the similar ones share a fixed budget."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg
+from scipy.optimize import minimize
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from metriclearn._extras import require
+from metriclearn._linalg import fix_signs
+from metriclearn._progress import progress
+from metriclearn._validation import check_labels
+from metriclearn.constraints._draw import pairs_from_labels
+from metriclearn.constraints._kinds import Pairs
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+
+_SDP_MAX_FEATURES = 20
+_SDP_MAX_PAIRS = 1000
+_ITERATIONS_PER_CERTIFICATE = 10
+
+
+class MMC(MahalanobisTransformer):
+    """Mahalanobis metric for clustering (Xing, Ng, Jordan, Russell, 2003).
+
+    ::
+
+        full       max_M  Σ_D w_ij d_ij    subject to  Σ_S w_ij d²_ij ≤ 1,  M ⪰ 0
+        diagonal   the same, M a diagonal matrix
+        linear     max_M  Σ_D w_ij d²_ij   subject to  Σ_S w_ij d²_ij ≤ 1,  M ⪰ 0
+
+    with ``d²_ij = (x_i - x_j)ᵀ M (x_i - x_j)``, S the similar and D the
+    dissimilar pairs. All three are convex and are solved to their optimum.
+    The distances of a sum may be spent on few directions, so the optimal ``M``
+    is of low rank: the linear variant's is of rank one, the top generalised
+    eigenvector of the scatters of D and S; the full variant's is of rank 3 on
+    the handwritten digits. That suits clustering into few groups, for which
+    the method was made; a nearest-neighbour classifier is often better served
+    by ``variant="diagonal"`` or by another learner.
+
+    The solution does not depend on the units of the features.
+
+    Parameters
+    ----------
+    variant : {"full", "diagonal", "linear"}, default="full"
+        Which of the three problems is solved.
+    solver : {"lbfgs", "sdp"}, default="lbfgs"
+        ``"lbfgs"``: L-BFGS on a factor of ``M``, after a change of variables
+        in which the constraint is the unit trace, until the certificate
+        ``duality_gap_`` is below ``tol`` (``"linear"``: one generalised
+        eigenproblem). ``"sdp"``: the same problem as a semidefinite programme,
+        solved by cvxpy with clarabel (``pip install 'metriclearn[sdp]'``); up
+        to 20 features and 1,000 dissimilar pairs.
+    n_pairs : int, default=None
+        Pairs of each kind drawn from the labels; 20 times the square of the
+        number of classes by default. Not used with ``constraints``.
+    ridge : float, default=1e-6
+        Added to the diagonal of the similar pairs' scatter, in units of its
+        mean over standardised features, so that directions in which no similar
+        pair differs do not make the problem unbounded. The problem that is
+        solved, and certified, is the one with the ridge.
+    max_iter : int, default=1000
+        Most iterations of L-BFGS.
+    tol : float, default=1e-6
+        Relative duality gap at which the solution is accepted.
+    random_state : int, RandomState instance or None, default=None
+        Draws the pairs from the labels.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        ``L`` with ``M = LᵀL``. One row for ``"linear"``, ``n_features`` rows
+        for ``"diagonal"``; for ``"full"`` as many as features that vary,
+        those that carry most of the budget first.
+    objective_ : float
+        ``Σ_D w d`` (``Σ_D w d²`` for ``"linear"``) at the solution.
+    duality_gap_ : float
+        Upper bound on how far ``objective_`` is from the best possible, as a
+        share of it: the Frank-Wolfe gap ``λ_max(G) - ⟨G, A⟩`` of the concave
+        objective over matrices ``A ⪰ 0`` of unit trace.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import MMC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mmc = MMC(random_state=0).fit(X, y)
+    >>> mmc.duality_gap_ < 1e-6
+    True
+    """
+
+    _constraint_kinds = (Pairs,)
+    _parameter_constraints: dict = {
+        "variant": [StrOptions({"full", "diagonal", "linear"})],
+        "solver": [StrOptions({"lbfgs", "sdp"})],
+        "n_pairs": [Interval(Integral, 1, None, closed="left"), None],
+        "ridge": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        variant="full",
+        *,
+        solver="lbfgs",
+        n_pairs=None,
+        ridge=1e-6,
+        max_iter=1000,
+        tol=1e-6,
+        random_state=None,
+        verbose=0,
+    ):
+        self.variant = variant
+        self.solver = solver
+        self.n_pairs = n_pairs
+        self.ridge = ridge
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, constraints=None):
+        """Learn the metric from labels or from pairs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,), default=None
+            Class labels, from which pairs are drawn.
+        constraints : Pairs, default=None
+            Similar and dissimilar pairs of rows of ``X``, instead of ``y``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or infinity; ``y`` has one class or a class of one
+            row; the pairs are all of one kind; no dissimilar pair differs; or
+            the problem is too large for ``solver="sdp"``.
+        """
+        X, y = self._validate_fit(X, y, constraints)
+        if constraints is None:
+            _, codes = check_labels(y)
+            constraints = pairs_from_labels(
+                codes, n_pairs=self.n_pairs, random_state=self.random_state
+            )
+        _check_pairs(constraints)
+        if self.solver == "sdp":
+            _check_sdp_size(X.shape[1], constraints)
+        U, weights, basis = _whitened_differences(
+            X.astype(np.float64), constraints, self.ridge, diagonal=self.variant == "diagonal"
+        )
+        if self.solver == "sdp":
+            F, self.n_iter_ = _solve_sdp(U, weights, self.variant)
+        elif self.variant == "linear":
+            F, self.n_iter_ = _top_direction(U, weights), 1
+        else:
+            start = np.full(U.shape[1], U.shape[1] ** -0.5)
+            if self.variant == "full":
+                start = np.diag(start)
+            with progress(self.verbose, "MMC") as advance:
+                F, self.n_iter_ = _solve_lbfgs(U, weights, start, self.max_iter, self.tol, advance)
+        certificate = _linear_certificate if self.variant == "linear" else _root_certificate
+        self.objective_, self.duality_gap_ = certificate(U, weights, F)
+        if self.solver == "lbfgs" and self.duality_gap_ > self.tol:
+            warn_not_converged(
+                "MMC",
+                self.max_iter,
+                f"the relative duality gap is {self.duality_gap_:.1e}; raise max_iter or tol",
+            )
+        return self._set_components(_components(basis, F).astype(X.dtype, copy=False))
+
+
+def _check_pairs(pairs):
+    for missing, given in (("similar", pairs.similar), ("dissimilar", ~pairs.similar)):
+        if not given.any():
+            raise ValueError(
+                f"constraints: none of the {len(pairs)} pairs is {missing}; MMC needs both kinds"
+            )
+
+
+def _check_sdp_size(n_features, pairs):
+    n_dissimilar = int(np.sum(~pairs.similar))
+    if n_features > _SDP_MAX_FEATURES or n_dissimilar > _SDP_MAX_PAIRS:
+        raise ValueError(
+            f"solver='sdp' is practical up to {_SDP_MAX_FEATURES} features and {_SDP_MAX_PAIRS} "
+            f"dissimilar pairs, got {n_features} and {n_dissimilar}; use solver='lbfgs', which "
+            f"solves the same problem and certifies it in duality_gap_, or lower n_pairs"
+        )
+
+
+def _whitened_differences(X, pairs, ridge, *, diagonal):
+    """Change variables so that the similar pairs' budget becomes the unit trace.
+
+    With ``M = B A Bᵀ`` and ``Bᵀ S B = I`` the constraint ``⟨S, M⟩ ≤ 1`` reads
+    ``tr A ≤ 1``, and ``δᵀ M δ = uᵀ A u`` for ``u = Bᵀ δ``. Features are brought
+    to one scale first, so that ``ridge`` means the same in any unit.
+
+    Returns
+    -------
+    U : ndarray of shape (n_dissimilar, r)
+        Whitened differences of the dissimilar pairs that differ at all.
+    weights : ndarray of shape (n_dissimilar,)
+    B : ndarray of shape (n_features, r)
+    """
+    first, second = pairs.indices.T
+    differences = X[first] - X[second]
+    weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+    scale = np.sqrt(np.mean(differences**2, axis=0))
+    varies = scale > 0
+    scale[~varies] = 1
+    differences /= scale
+
+    similar, dissimilar = differences[pairs.similar], differences[~pairs.similar]
+    S = (similar.T * weights[pairs.similar]) @ similar
+    mean = np.trace(S) / max(1, varies.sum())
+    S[np.diag_indices_from(S)] += ridge * mean if mean > 0 else ridge
+    if diagonal:
+        B = np.diag(np.where(varies, 1 / np.sqrt(np.diag(S)), 0))
+    else:
+        values, vectors = linalg.eigh(S[np.ix_(varies, varies)])
+        B = np.zeros((X.shape[1], len(values)))
+        B[varies] = vectors / np.sqrt(values)
+    U, weights = dissimilar @ B, weights[~pairs.similar]
+    differs = np.any(U != 0, axis=1) & (weights > 0)
+    if not differs.any():
+        raise ValueError(
+            "the two rows of every dissimilar pair are equal (or its weight is zero): nothing "
+            "tells them apart; give pairs of rows that differ"
+        )
+    return U[differs], weights[differs], B / scale[:, None]
+
+
+# A factor F of A = FFᵀ is a matrix, or a vector that stands for a diagonal matrix.
+
+
+def _project(U, F):
+    return U * F if F.ndim == 1 else U @ F
+
+
+def _moment(U, Z, F):
+    """``UᵀZ``, or its diagonal where the factor is diagonal."""
+    return np.einsum("ij,ij->j", U, Z) if F.ndim == 1 else U.T @ Z
+
+
+def _root_loss(U, weights, F):
+    """``‖F‖² - 2 log Σ w d`` and its gradient.
+
+    As ``Σ w d`` grows with the square root of the scale of ``A``, the minimiser
+    has unit trace and is the maximiser of ``Σ w d`` there: a constrained concave
+    problem as an unconstrained smooth one.
+    """
+    Z = _project(U, F)
+    distances = np.sqrt(np.einsum("ij,ij->i", Z, Z))
+    total = weights @ distances
+    Z *= (weights / np.maximum(distances, np.finfo(float).tiny))[:, None]
+    return np.sum(F * F) - 2 * np.log(total), 2 * F - 2 / total * _moment(U, Z, F)
+
+
+def _root_certificate(U, weights, F):
+    """``Σ w d`` at ``A = FFᵀ`` of unit trace, and its relative Frank-Wolfe gap."""
+    Z = _project(U, F)
+    distances = np.sqrt(np.einsum("ij,ij->i", Z, Z))
+    total = weights @ distances
+    slope = 0.5 * weights / np.maximum(distances, np.finfo(float).tiny)
+    return _with_gap(total, _moment(U, U * slope[:, None], F), total / 2)
+
+
+def _linear_certificate(U, weights, F):
+    """``Σ w d²`` at ``A = FFᵀ`` of unit trace, and its relative Frank-Wolfe gap."""
+    Z = _project(U, F)
+    total = weights @ np.einsum("ij,ij->i", Z, Z)
+    return _with_gap(total, U.T @ (U * weights[:, None]), total)
+
+
+def _with_gap(total, gradient, gained):
+    if gradient.ndim == 1:
+        best = gradient.max()
+    else:
+        best = linalg.eigvalsh(gradient, subset_by_index=[len(gradient) - 1] * 2)[0]
+    return float(total), float(max(best - gained, 0) / total)
+
+
+def _solve_lbfgs(U, weights, F, max_iter, tol, advance):
+    shape, n_iter = F.shape, 0
+
+    def loss(flat):
+        value, gradient = _root_loss(U, weights, flat.reshape(shape))
+        return value, gradient.ravel()
+
+    def stop_when_certified(intermediate_result):
+        nonlocal n_iter
+        n_iter += 1
+        if n_iter % _ITERATIONS_PER_CERTIFICATE == 0:
+            F = intermediate_result.x.reshape(shape)
+            gap = _root_certificate(U, weights, F / np.linalg.norm(F))[1]
+            advance(f"gap {gap:.1e}", _ITERATIONS_PER_CERTIFICATE)
+            if gap <= tol:
+                raise StopIteration
+
+    # Only the certificate stops the search, or the end of what floats resolve.
+    options = {"maxiter": max_iter, "maxfun": 10 * max_iter, "ftol": 0, "gtol": 0, "maxcor": 20}
+    result = minimize(
+        loss, F.ravel(), jac=True, method="L-BFGS-B", callback=stop_when_certified, options=options
+    )
+    F = result.x.reshape(shape)
+    return F / np.linalg.norm(F), n_iter
+
+
+def _top_direction(U, weights):
+    """The linear variant's optimum, ``A = vvᵀ``: one eigenvector, as a column."""
+    D = U.T @ (U * weights[:, None])
+    return linalg.eigh(D, subset_by_index=[len(D) - 1] * 2)[1]
+
+
+def _solve_sdp(U, weights, variant):
+    cp = require("cvxpy", "sdp")
+    r = U.shape[1]
+    if variant == "diagonal":
+        a = cp.Variable(r, nonneg=True)
+        sq_distances, budget = (U * U) @ a, cp.sum(a)
+    else:
+        A = cp.Variable((r, r), PSD=True)
+        sq_distances, budget = cp.sum(cp.multiply(U @ A, U), axis=1), cp.trace(A)
+    gains = sq_distances if variant == "linear" else cp.sqrt(sq_distances)
+    # Weights of unit sum keep the solver's numbers near one.
+    problem = cp.Problem(cp.Maximize((weights / weights.sum()) @ gains), [budget <= 1])
+    problem.solve(solver=cp.CLARABEL)
+    if variant == "diagonal":
+        F = np.sqrt(np.maximum(a.value, 0))
+    else:
+        values, vectors = linalg.eigh(A.value)
+        F = vectors * np.sqrt(np.maximum(values, 0))
+    return F / np.linalg.norm(F), problem.solver_stats.num_iters
+
+
+def _components(basis, F):
+    """``L`` with ``LᵀL = B FFᵀ Bᵀ``, rows by falling share of the budget."""
+    if F.ndim == 1:
+        return basis * F
+    left, singular, _ = linalg.svd(F, full_matrices=False)
+    return fix_signs((basis @ (left * singular)).T)

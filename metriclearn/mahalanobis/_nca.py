@@ -1,0 +1,188 @@
+"""NCA: the expected accuracy of a soft nearest-neighbour classifier, left one out."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from metriclearn._validation import check_labels
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
+from metriclearn.mahalanobis._lbfgs import minimize_components
+from metriclearn.mahalanobis._soft_neighbors import SameClass, soft_neighbor_gradient
+
+
+def nca_objective(L, X, same_class, *, max_memory=512):
+    """Negative expected number of rows that a soft neighbour classifies rightly.
+
+    ::
+
+        -Σ_i Σ_{j: y_j = y_i} p_ij,   p_ij ∝ exp(-‖L x_i - L x_j‖²),  p_ii = 0
+
+    Parameters
+    ----------
+    L : ndarray of shape (n_components, n_features)
+    X : ndarray of shape (n, n_features)
+        Sorted by class.
+    same_class : SameClass
+        The classes of the rows.
+    max_memory : float, default=512
+        Bound on the working memory, in MB.
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray of shape (n_components, n_features)
+    """
+
+    def row_objective(P, log_normalizer, rows):
+        columns, same = same_class.of_rows(rows)
+        P_same = P[:, columns] * same
+        p = P_same.sum(axis=1)
+        # ∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)
+        P *= -p[:, None]
+        P[:, columns] += P_same
+        return -float(p.sum(dtype=np.float64))
+
+    value, gradient = soft_neighbor_gradient(X @ L.T, row_objective, max_memory=max_memory)
+    return value, gradient.T @ X
+
+
+class NCA(MahalanobisTransformer):
+    """Neighbourhood components analysis (Goldberger, Roweis, Hinton, Salakhutdinov, 2004).
+
+    ::
+
+        max_L  Σ_i p_i,   p_i = Σ_{j: y_j = y_i} p_ij,
+        p_ij = exp(-‖L x_i - L x_j‖²) / Σ_{k≠i} exp(-‖L x_i - L x_k‖²)
+
+    the number of rows that are expected to be classified rightly by one
+    neighbour drawn with probability ``p_ij``, each row left out in turn. The
+    objective, its gradient and the stopping rule are those of
+    :class:`sklearn.neighbors.NeighborhoodComponentsAnalysis`; the sums are
+    taken over blocks of rows, in memory that does not grow with n².
+
+    Not convex: ``init`` matters. The scale of the features sets how soft the
+    neighbours are at the start, so standardise them.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Dimension of the learned space; ``n_features`` by default.
+    init : {"auto", "pca", "lda", "identity", "random"} or array, default="auto"
+        Where the search starts: an array of shape (n_components, n_features),
+        or ``"auto"`` for LDA where ``n_components`` is below the number of
+        classes, else PCA where it is below ``n_features``, else the identity.
+    solver : {"lbfgs"}, default="lbfgs"
+        L-BFGS on all rows.
+    max_iter : int, default=50
+        Most iterations.
+    tol : float, default=1e-5
+        Relative decrease of the objective, or largest entry of its gradient,
+        at which the search ends.
+    max_memory : float, default=512
+        Bound in MB on the working memory beyond a few copies of ``X``.
+    warm_start : bool, default=False
+        Start from the ``components_`` of the previous ``fit``.
+    random_state : int, RandomState instance or None, default=None
+        For ``init="random"`` and a randomised PCA.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        The linear map ``L``, in the dtype of ``X``.
+    objective_ : float
+        ``Σ_i p_i``, between 0 and the number of rows.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import NCA
+    >>> X, y = load_iris(return_X_y=True)
+    >>> nca = NCA(n_components=2, random_state=0).fit(X, y)
+    >>> nca.transform(X).shape
+    (150, 2)
+    >>> nca.objective_ > 140
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "init": INIT_CONSTRAINTS,
+        "solver": [StrOptions({"lbfgs"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_memory": [Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        init="auto",
+        solver="lbfgs",
+        max_iter=50,
+        tol=1e-5,
+        max_memory=512,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.init = init
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_memory = max_memory
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Learn the components from labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            float32 is computed in float32, all else in float64.
+        y : array-like of shape (n,)
+            Class labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or infinity; ``y`` has one class or a class of one
+            row; or ``n_components`` or ``init`` does not fit the features.
+        """
+        X, y = self._validate_fit(X, y)
+        _, codes = check_labels(y)
+        init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
+        L = initial_components(init, X, codes, self.n_components, self.random_state)
+        order = np.argsort(codes, kind="stable")
+        X, same_class = X[order] - X.mean(axis=0), SameClass(codes[order])
+        L, value, self.n_iter_, converged = minimize_components(
+            lambda L: nca_objective(L, X, same_class, max_memory=self.max_memory),
+            L,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            description="NCA",
+            verbose=self.verbose,
+        )
+        if not converged:
+            warn_not_converged("NCA", self.max_iter)
+        self.objective_ = -value
+        return self._set_components(L)
