@@ -1,0 +1,6 @@
+"""``python -m metriclearn``."""
+
+from metriclearn.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,161 @@
+"""The command line: ``metriclearn compare SOURCE``."""
+
+import argparse
+import os
+import shlex
+import sys
+import warnings
+
+from metriclearn import __version__
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line, as of every other bad input."""
+
+    def error(self, message):
+        self.exit(EXIT_BAD_INPUT, f"metriclearn: error: {message}\n")
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0; 2 for bad input, after one line on standard error; 130 after Ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    options = _parser().parse_args(argv)
+    command = shlex.join(["metriclearn", *argv])
+    try:
+        return options.run(options, command)
+    except _BadInputError as error:
+        print(f"metriclearn: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("metriclearn: interrupted before anything was finished", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, e.g. head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class _BadInputError(Exception):
+    """Something the user can mend; its text is one line."""
+
+
+def _parser():
+    parser = _Parser(prog="metriclearn", description="Learn metrics, and find out which to use.")
+    parser.add_argument("--version", action="version", version=f"metriclearn {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    compare = commands.add_parser(
+        "compare",
+        help="which distance is best on your data, and is a deep one worth it",
+        description=(
+            "Compare linear and deep metrics on labelled rows or images: new rows of known "
+            "classes (closed set) and classes never seen in training (open set)."
+        ),
+    )
+    compare.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="digits, wine, iris, breast_cancer or olivetti; a .csv or .parquet file; an .npz "
+        "file with X and y; or a folder with one sub-folder of images per class",
+    )
+    compare.add_argument("--target", metavar="COL", help="label column of a .csv or .parquet file")
+    compare.add_argument(
+        "--learners",
+        metavar="A,B,..",
+        help="which learners, of: euclidean, standardised, mahalanobis, lmnn, mmc, nca, "
+        "contrastive, triplet, proxy_anchor, arcface (default: all)",
+    )
+    compare.add_argument("--report", metavar="FILE", help="write a self-contained HTML report")
+    compare.add_argument("--json", metavar="FILE", help="write every number as JSON")
+    compare.add_argument("--seed", type=int, default=0, help="of all splits and learners (0)")
+    compare.add_argument("--folds", type=_folds, default=5, help="of each protocol (5)")
+    compare.add_argument(
+        "--n-jobs", type=_n_jobs, default=-1, help="processes; -1, the default, for all cores"
+    )
+    compare.set_defaults(run=_compare)
+    return parser
+
+
+def _folds(text):
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{value} is too few; at least 2 are needed")
+    return value
+
+
+def _n_jobs(text):
+    value = int(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 processes can do nothing; -1 means all cores")
+    return value
+
+
+def _compare(options, command):
+    prepared = _prepared(options)
+    from metriclearn.compare._run import compare_source
+
+    learners, source = prepared
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the result says the same in its own words
+        result = compare_source(
+            learners,
+            source,
+            n_folds=options.folds,
+            random_state=options.seed,
+            n_jobs=options.n_jobs,
+            verbose=1,
+            command=command,
+        )
+    _write(result, options)
+    from metriclearn.compare._terminal import show
+
+    show(result, report=options.report, json=options.json)
+    return EXIT_INTERRUPTED if result.interrupted else 0
+
+
+def _prepared(options):
+    """Find out all that can be found out before the work."""
+    from metriclearn._extras import require
+
+    try:
+        require("rich", "cli")
+        if options.report:
+            require("jinja2", "cli")
+            require("PIL", "cli")
+        from metriclearn.compare._files import check_writable
+        from metriclearn.compare._lineup import resolve_learners
+        from metriclearn.compare._sources import load_source
+
+        for argument, path in (("--report", options.report), ("--json", options.json)):
+            if path is not None:
+                check_writable(path, argument)
+        names = None if options.learners is None else options.learners.split(",")
+        return resolve_learners(names), load_source(options.source, options.target)
+    except (ValueError, ImportError, OSError) as error:
+        raise _BadInputError(" ".join(str(error).split())) from None
+
+
+def _write(result, options):
+    try:
+        if options.json:
+            result.to_json(options.json)
+        if options.report:
+            result.to_html(options.report)
+    except OSError as error:
+        raise _BadInputError(f"the result could not be written: {error}") from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,247 @@
+"""The learners that are compared, and the few settings each is tuned over.
+
+A new learner in the line-up is one function and one row of ``LINE_UP``.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+# A linear metric has d² numbers to learn. Beyond this many features, or with
+# fewer than two rows a feature, they are learned on principal components.
+MAX_LINEAR_FEATURES = 200
+PCA_COMPONENTS = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a learner may know of the data before it is fitted.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of a training part.
+    n_features : int
+    n_classes : int
+        Classes of a training part.
+    smallest_class : int
+        Fewest rows that a class has when a learner is fitted.
+    image_shape : tuple or None
+    """
+
+    n_rows: int
+    n_features: int
+    n_classes: int
+    smallest_class: int
+    image_shape: tuple | None = None
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One row of the comparison.
+
+    Attributes
+    ----------
+    key : str
+        What ``--learners`` calls it.
+    name : str
+        What tables and charts call it.
+    family : {"baseline", "linear", "deep", "own"}
+    make : callable
+        ``make(setting) -> (estimator, grid)``: an unfitted transformer and the
+        list of parameter dicts that it is tuned over.
+    max_rows : int or None
+        Most rows it is fitted on, where its cost grows with the square of them.
+    cost : float
+        Seconds of a fit on a thousand rows, roughly: it orders the tasks and
+        starts the estimate of the time left.
+    """
+
+    key: str
+    name: str
+    family: str
+    make: Callable
+    max_rows: int | None = None
+    cost: float = 0.1
+
+
+def needs_pca(setting):
+    """Whether linear metrics are learned on principal components."""
+    return setting.n_features > min(MAX_LINEAR_FEATURES, max(2, setting.n_rows // 2))
+
+
+def n_pca_components(setting):
+    """How many principal components they then get."""
+    return max(2, min(PCA_COMPONENTS, setting.n_rows // 4, setting.n_features))
+
+
+def _identity(setting):
+    return FunctionTransformer(), [{}]
+
+
+def _standardised(setting):
+    return StandardScaler(), [{}]
+
+
+class ImageScaler(TransformerMixin, BaseEstimator):
+    """Subtract the mean image and divide by one number for all pixels.
+
+    ``StandardScaler`` would blow the noise of the corners up to the size of the
+    strokes in the middle.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+    scale_ : float
+        Root mean square of what is left after the mean image.
+    """
+
+    def fit(self, X, y=None):
+        """Measure the mean image and the scale."""
+        self.mean_ = X.mean(axis=0)
+        self.scale_ = float(np.sqrt(np.mean((X - self.mean_) ** 2))) or 1.0
+        return self
+
+    def transform(self, X):
+        """Scale images."""
+        return (X - self.mean_) / X.dtype.type(self.scale_)
+
+
+def _scaler(setting):
+    return StandardScaler() if setting.image_shape is None else ImageScaler()
+
+
+def _linear(metric, setting, grid):
+    steps = [("scale", _scaler(setting))]
+    if needs_pca(setting):
+        steps.append(("pca", PCA(n_pca_components(setting), svd_solver="randomized")))
+    steps.append(("metric", metric))
+    return Pipeline(steps), [{f"metric__{key}": value for key, value in p.items()} for p in grid]
+
+
+def _mahalanobis(setting):
+    from metriclearn.mahalanobis._covariance import Covariance
+
+    return _linear(Covariance(), setting, [{}])
+
+
+def _lmnn(setting):
+    from metriclearn.mahalanobis._lmnn import LMNN
+
+    most = max(1, setting.smallest_class - 1)
+    grid = [{"n_neighbors": k} for k in sorted({min(k, most) for k in (1, 3)}, reverse=True)]
+    return _linear(LMNN(), setting, grid)
+
+
+def _mmc(setting):
+    from metriclearn.mahalanobis._mmc import MMC
+
+    return _linear(MMC(), setting, [{}])
+
+
+def _nca(setting):
+    from metriclearn.mahalanobis._nca import NCA
+
+    return _linear(NCA(), setting, [{}])
+
+
+def _deep(setting, loss):
+    from metriclearn.deep import DeepEmbedder
+
+    if setting.image_shape is None:
+        return Pipeline(
+            [("scale", StandardScaler()), ("metric", DeepEmbedder(module="mlp", loss=loss))]
+        ), [{"metric__lr": lr} for lr in (1e-3, 3e-3)]
+    raise NotImplementedError
+
+
+def _given(setting, estimator):
+    return clone(estimator), [{}]
+
+
+def _deep_learner(loss, name):
+    return Learner(loss, f"Deep {name}", "deep", partial(_deep, loss=loss), cost=3)
+
+
+_LEARNERS = (
+    Learner("euclidean", "Euclidean", "baseline", _identity, cost=0.01),
+    Learner("standardised", "Standardised Euclidean", "baseline", _standardised, cost=0.01),
+    Learner("mahalanobis", "Mahalanobis", "linear", _mahalanobis, cost=0.02),
+    Learner("lmnn", "LMNN", "linear", _lmnn, max_rows=5000, cost=2),
+    Learner("mmc", "MMC", "linear", _mmc, cost=0.1),
+    Learner("nca", "NCA", "linear", _nca, max_rows=3000, cost=1),
+    _deep_learner("contrastive", "contrastive"),
+    _deep_learner("triplet", "triplet"),
+    _deep_learner("proxy_anchor", "Proxy-Anchor"),
+    _deep_learner("arcface", "ArcFace"),
+)
+LINE_UP = {learner.key: learner for learner in _LEARNERS}
+
+
+def resolve_learners(learners=None):
+    """Turn what the caller asked for into rows of the comparison.
+
+    Parameters
+    ----------
+    learners : None, list or dict
+        None for the whole line-up; a list of names of the line-up and of
+        transformers (scikit-learn estimators with ``fit`` and ``transform``);
+        or a dict of display name to either.
+
+    Returns
+    -------
+    list of Learner
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a double, an empty list or something that cannot
+        transform.
+
+    Examples
+    --------
+    >>> [learner.name for learner in resolve_learners(["lmnn", "euclidean"])]
+    ['LMNN', 'Euclidean']
+    """
+    if learners is None:
+        return list(LINE_UP.values())
+    if isinstance(learners, str):
+        learners = [learners]
+    named = learners.items() if hasattr(learners, "items") else [(None, e) for e in learners]
+    rows = [_resolve(name, entry) for name, entry in named]
+    if not rows:
+        raise ValueError("learners is empty; leave it None for the whole line-up")
+    keys = [row.key for row in rows]
+    double = next((key for key in keys if keys.count(key) > 1), None)
+    if double is not None:
+        raise ValueError(
+            f"learners has {double!r} twice; give a dict of name to learner to compare two "
+            f"settings of one class"
+        )
+    return rows
+
+
+def _resolve(name, entry):
+    if isinstance(entry, str):
+        key = entry.strip().lower().replace("-", "_").removeprefix("deep_")
+        key = key.replace("standardized", "standardised")
+        if key not in LINE_UP:
+            near = difflib.get_close_matches(key, LINE_UP, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown learner {entry!r}{hint} There are: {', '.join(LINE_UP)}")
+        row = LINE_UP[key]
+        return row if name is None else Learner(name, name, row.family, row.make, row.max_rows)
+    if not (hasattr(entry, "fit") and hasattr(entry, "transform")) or isinstance(entry, type):
+        raise ValueError(
+            f"learners: {entry!r} is neither a name of the line-up ({', '.join(LINE_UP)}) nor an "
+            f"estimator instance with fit and transform"
+        )
+    name = name or type(entry).__name__
+    return Learner(name, name, "own", partial(_given, estimator=entry), cost=2)

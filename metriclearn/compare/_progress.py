@@ -1,0 +1,140 @@
+"""The progress bar of a comparison: what runs now, how much is done, time left."""
+
+import time
+from threading import Lock
+
+from metriclearn._extras import require
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        return None
+
+    def started(self, task):
+        """Hear that a task was handed to a worker."""
+
+    def finished(self, record):
+        """Hear that a task is done."""
+
+
+class TimeLeft:
+    """Estimate of the time left, from how long each learner took so far.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    n_jobs : int
+
+    Notes
+    -----
+    A learner not seen yet counts as its rough cost, scaled by how the learners
+    seen so far compare with theirs.
+    """
+
+    def __init__(self, tasks, n_jobs):
+        self.n_jobs = n_jobs
+        self.costs = {task.learner.key: task.learner.cost for task in tasks}
+        self.left = {}
+        for task in tasks:
+            key = (task.learner.key, task.split.protocol)
+            self.left[key] = self.left.get(key, 0) + 1
+        self.seen = {}
+
+    def finished(self, record):
+        """Count one task as done."""
+        key = (record["learner"], record["protocol"])
+        self.left[key] -= 1
+        self.seen.setdefault(key, []).append(record["task_seconds"])
+
+    def seconds(self):
+        """Return the estimate; a first task must be done."""
+        spent = sum(sum(times) for times in self.seen.values())
+        rough = sum(self.costs[key[0]] * len(times) for key, times in self.seen.items())
+        total = 0.0
+        for key, count in self.left.items():
+            times = self.seen.get(key)
+            each = sum(times) / len(times) if times else self.costs[key[0]] * spent / rough
+            total += count * each
+        return total / self.n_jobs
+
+
+class RichProgress:
+    """A bar on standard error.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    n_jobs : int
+        How many run at a time.
+    """
+
+    def __init__(self, tasks, n_jobs):
+        bars = require("rich.progress", "cli")
+        text = require("rich.text", "cli")
+        console = require("rich.console", "cli").Console(stderr=True)
+        self._left = TimeLeft(tasks, n_jobs)
+        self._names = {task.learner.key: task.learner.name for task in tasks}
+        self._running = []
+        self._lock = Lock()
+        time_left = self._time_left
+
+        class CountDown(bars.ProgressColumn):
+            def render(self, task):
+                return text.Text(time_left())
+
+        self._bar = bars.Progress(
+            bars.TextColumn("{task.percentage:>3.0f}%"),
+            bars.BarColumn(bar_width=24),
+            bars.MofNCompleteColumn(),
+            bars.TimeElapsedColumn(),
+            CountDown(),
+            bars.TextColumn("[dim]{task.fields[now]}"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=len(tasks), now="starting")
+        self._estimate = None
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._bar.stop()
+
+    def started(self, task):
+        """Show a task as running."""
+        with self._lock:
+            self._running.append((task.learner.key, task.split.protocol, task.split.fold))
+            self._show()
+
+    def finished(self, record):
+        """Advance the bar and update the time left."""
+        with self._lock:
+            self._running.remove((record["learner"], record["protocol"], record["fold"]))
+            self._left.finished(record)
+            self._estimate = (self._left.seconds(), time.monotonic())
+            self._show(advance=1)
+
+    def _show(self, advance=0):
+        now = ", ".join(
+            f"{self._names[key]} ({protocol} {fold + 1})" for key, protocol, fold in self._running
+        )
+        self._bar.update(self._task, advance=advance, now=now)
+
+    def _time_left(self):
+        """Count down from the last estimate, which only comes with each finished task."""
+        if self._estimate is None:
+            return ""
+        seconds, made_at = self._estimate
+        return f"{_clock(max(1, seconds - (time.monotonic() - made_at)))} left"
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"

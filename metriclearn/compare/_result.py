@@ -1,0 +1,379 @@
+"""What a comparison found: every number, the ranking, and how sure it is."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from metriclearn import __version__
+from metriclearn._extras import require
+from metriclearn.compare._files import write_whole
+from metriclearn.compare._protocol import MEASURES
+from metriclearn.compare._significance import corrected_resampled_t_test, holm
+
+FORMAT = "metriclearn comparison 1"
+# The measure that settles a protocol's winner, and the words for each.
+HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
+MEASURE_NAMES = {
+    "accuracy": "3-NN accuracy",
+    "recall_at_1": "Recall@1",
+    "r_precision": "R-precision",
+    "map_at_r": "MAP@R",
+}
+SIGNIFICANT = 0.05
+
+
+def environment():
+    """Versions and machine, as a result was made on."""
+    packages = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
+    versions = {"metriclearn": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": versions,
+        "platform": platform.platform(terse=True),
+        "n_cores": os.cpu_count(),
+    }
+
+
+@dataclass
+class ComparisonResult:
+    """Scores of every learner on every fold, and what follows from them.
+
+    Attributes
+    ----------
+    learners : list of dict
+        ``key``, ``name`` and ``family`` of each learner compared.
+    records : list of dict
+        One for each finished learner and fold: scores, seconds, parameters
+        chosen, notes, error.
+    data : dict
+        What was compared on.
+    run : dict
+        Command, seed, versions, protocol and time.
+    interrupted : str or None
+        What stopped the comparison early.
+    """
+
+    learners: list
+    records: list
+    data: dict
+    run: dict
+    interrupted: str | None = None
+
+    @property
+    def protocols(self):
+        """The protocols that were run, closed set first."""
+        return [p for p in ("closed", "open") if p in self.run["protocols"]]
+
+    @property
+    def measures(self):
+        """The measures of these protocols, in the order of the table."""
+        return [measure for protocol in self.protocols for measure in MEASURES[protocol]]
+
+    def fold_scores(self, key, measure):
+        """Scores of one learner, ``{fold: score}``, of the folds that it finished."""
+        protocol = _protocol_of(measure)
+        return {
+            record["fold"]: record["scores"][measure]
+            for record in self.records
+            if record["learner"] == key and record["protocol"] == protocol and not record["error"]
+        }
+
+    def rows(self):
+        """Rows of the table, best first: by accuracy, then by MAP@R; failures last.
+
+        Returns
+        -------
+        list of dict
+            ``key, name, family, fit_seconds, dimension, folds, notes, error``,
+            and for each measure its mean and, under ``<measure>_std``, its
+            standard deviation over the folds; None where there is none.
+        """
+        rows = [self._row(learner) for learner in self.learners]
+
+        def rank(row):
+            scores = [row[HEADLINE[protocol]] for protocol in self.protocols]
+            return [-np.inf if score is None else score for score in scores]
+
+        return sorted(rows, key=rank, reverse=True)
+
+    def _row(self, learner):
+        records = [r for r in self.records if r["learner"] == learner["key"]]
+        done = [r for r in records if not r["error"]]
+        row = dict(learner)
+        for measure in self.measures:
+            scores = list(self.fold_scores(learner["key"], measure).values())
+            row[measure] = float(np.mean(scores)) if scores else None
+            row[f"{measure}_std"] = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+        # The closed set's fits are the larger ones, and every comparison has them.
+        timed = [r for r in done if r["protocol"] == "closed"] or done
+        row["fit_seconds"] = float(np.mean([r["fit_seconds"] for r in timed])) if timed else None
+        row["tune_seconds"] = float(np.mean([r["tune_seconds"] for r in timed])) if timed else None
+        row["dimension"] = max((r["dimension"] for r in done), default=None)
+        row["folds"] = {p: sum(r["protocol"] == p for r in done) for p in self.protocols}
+        row["notes"] = sorted({note for r in done for note in r["notes"]})
+        errors = [r["error"] for r in records if r["error"]]
+        row["error"] = None
+        if errors:
+            row["error"] = errors[0]
+            if done:
+                row["error"] = f"failed in {len(errors)} of {len(records)} folds: {errors[0]}"
+        elif not records:
+            row["error"] = "not reached before the interrupt"
+        return row
+
+    def verdict(self, measure):
+        """Who wins a measure, and by how much beyond the noise of the folds.
+
+        Each other learner is tested against the winner with the corrected
+        resampled t-test (Nadeau & Bengio, 2003) on the folds that both
+        finished; the p-values are adjusted together (Holm, 1979).
+
+        Parameters
+        ----------
+        measure : {"accuracy", "recall_at_1", "r_precision", "map_at_r"}
+
+        Returns
+        -------
+        dict or None
+            ``winner``, ``score``, ``against`` (a list of ``name, lead,
+            p_value, beyond_noise``, nearest first), ``tied`` (names that
+            cannot be told from the winner). None if no learner has a score.
+        """
+        ranked = [row for row in self.rows() if row[measure] is not None]
+        # After an interrupt some are a fold ahead: compare on the folds of all.
+        ranked.sort(key=lambda row: -row[measure])
+        if not ranked:
+            return None
+        winner, *others = ranked
+        tests = [self._test(winner["key"], other["key"], measure) for other in others]
+        p_values = holm([p for _, p in tests]) if tests else []
+        against = [
+            {
+                "name": other["name"],
+                "lead": lead,
+                "p_value": float(p),
+                "beyond_noise": bool(p < SIGNIFICANT),
+            }
+            for other, (lead, _), p in zip(others, tests, p_values, strict=True)
+        ]
+        return {
+            "measure": measure,
+            "winner": winner["name"],
+            "score": winner[measure],
+            "against": against,
+            "tied": [entry["name"] for entry in against if not entry["beyond_noise"]],
+        }
+
+    def deep_or_linear(self, measure):
+        """Compare the best deep learner with the best that is not deep.
+
+        Returns
+        -------
+        dict or None
+            ``deep``, ``linear`` (names), ``lead`` (of the deep one), ``p_value``,
+            ``beyond_noise``, ``times_slower``. None unless both kinds have scores.
+        """
+        rows = [row for row in self.rows() if row[measure] is not None]
+        rows.sort(key=lambda row: -row[measure])
+        deep = next((row for row in rows if row["family"] == "deep"), None)
+        linear = next((row for row in rows if row["family"] in ("linear", "baseline")), None)
+        if deep is None or linear is None:
+            return None
+        lead, p = self._test(deep["key"], linear["key"], measure)
+        return {
+            "measure": measure,
+            "deep": deep["name"],
+            "linear": linear["name"],
+            "lead": lead,
+            "p_value": float(p),
+            "beyond_noise": bool(p < SIGNIFICANT),
+            "times_slower": deep["fit_seconds"] / max(linear["fit_seconds"], 1e-3),
+        }
+
+    def _test(self, key, other, measure):
+        """Lead of one learner over another on their common folds, and its p-value."""
+        mine, theirs = self.fold_scores(key, measure), self.fold_scores(other, measure)
+        folds = sorted(set(mine) & set(theirs))
+        differences = np.array([mine[fold] - theirs[fold] for fold in folds])
+        protocol = _protocol_of(measure)
+        ratios = [r["n_test"] / r["n_train"] for r in self.records if r["protocol"] == protocol]
+        lead = float(differences.mean()) if len(differences) else 0.0
+        return lead, corrected_resampled_t_test(differences, float(np.mean(ratios)))
+
+    def sentences(self):
+        """The findings in plain words, one for each protocol and one on deep or linear."""
+        lines = []
+        for protocol in self.protocols:
+            verdict = self.verdict(HEADLINE[protocol])
+            if verdict is not None:
+                lines.append(f"{protocol.capitalize()} set: {_verdict_in_words(verdict)}")
+        for protocol in self.protocols:
+            question = self.deep_or_linear(HEADLINE[protocol])
+            if question is not None:
+                lines.append(_question_in_words(question, protocol))
+        return lines
+
+    def to_frame(self, *, per_fold=False):
+        """Return the table as a pandas DataFrame, best learner first.
+
+        Parameters
+        ----------
+        per_fold : bool, default=False
+            One row for each learner, protocol and fold instead.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        pandas = require("pandas", "cli")
+        names = {learner["key"]: learner["name"] for learner in self.learners}
+        if per_fold:
+            kept = ("protocol", "fold", "fit_seconds", "tune_seconds", "dimension", "error")
+            flat = [
+                {
+                    "learner": names[record["learner"]],
+                    **{key: record.get(key) for key in kept},
+                    **record.get("scores", {}),
+                }
+                for record in self.records
+            ]
+            return pandas.DataFrame(flat)
+        columns = ["name", "family"]
+        for measure in self.measures:
+            columns += [measure, f"{measure}_std"]
+        columns += ["fit_seconds", "tune_seconds", "dimension", "error"]
+        rows = self.rows()
+        frame = pandas.DataFrame(
+            [[row[column] for column in columns] for row in rows], columns=columns
+        )
+        return frame.rename(columns={"name": "learner"})
+
+    def plot(self):
+        """Draw scores with their spread, Recall@k curves and score against fit time.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from metriclearn.compare._figure import draw
+
+        return draw(self)
+
+    def to_html(self, path):
+        """Write one self-contained HTML report that needs no network.
+
+        Parameters
+        ----------
+        path : str or path
+        """
+        from metriclearn.compare._report import render
+
+        write_whole(path, render(self))
+
+    def to_json(self, path):
+        """Write every number, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+        """
+        document = {"format": FORMAT, **asdict(self), "summary": self.summary()}
+        write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    def summary(self):
+        """Rows of the table and verdicts, as they go into the JSON file."""
+        verdicts = {measure: self.verdict(measure) for measure in self.measures}
+        questions = {measure: self.deep_or_linear(measure) for measure in self.measures}
+        return {
+            "rows": self.rows(),
+            "verdicts": verdicts,
+            "deep_or_linear": questions,
+            "sentences": self.sentences(),
+        }
+
+    @classmethod
+    def from_json(cls, path):
+        """Read what ``to_json`` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        ComparisonResult
+
+        Raises
+        ------
+        ValueError
+            If the file is something else.
+        """
+        try:
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not a JSON file ({error})") from None
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ValueError(f"{path}: not a comparison that this version wrote ({FORMAT!r})")
+        fields = ("learners", "records", "data", "run", "interrupted")
+        return cls(**{field: document[field] for field in fields})
+
+
+def _protocol_of(measure):
+    for protocol, measures in MEASURES.items():
+        if measure in measures:
+            return protocol
+    known = ", ".join(MEASURE_NAMES)
+    raise ValueError(f"measure={measure!r} is unknown; there are {known}")
+
+
+def _verdict_in_words(verdict):
+    name = MEASURE_NAMES[verdict["measure"]]
+    text = f"{verdict['winner']} is first, {name} {verdict['score']:.1%}"
+    if not verdict["against"]:
+        return text + "."
+    nearest = verdict["against"][0]
+    text += (
+        f", {_points(nearest['lead'])} ahead of {nearest['name']} "
+        f"({_p_in_words(nearest['p_value'])})."
+    )
+    if not verdict["tied"]:
+        return text + " Its lead over every other learner is beyond the noise of the folds."
+    return text + f" Not told apart from it by these folds: {_listed(verdict['tied'])}."
+
+
+def _question_in_words(question, protocol):
+    name = MEASURE_NAMES[question["measure"]]
+    where = "known classes" if protocol == "closed" else "unseen classes"
+    lead = question["lead"]
+    kind = "beyond noise" if question["beyond_noise"] else "within noise"
+    better = "ahead of" if lead >= 0 else "behind"
+    return (
+        f"Deep or linear, on {where}: {question['deep']} is {_points(abs(lead))} {better} "
+        f"{question['linear']} in {name}, {kind} ({_p_in_words(question['p_value'])}), for "
+        f"{_times(question['times_slower'])} the fit time."
+    )
+
+
+def _points(difference):
+    return f"{100 * difference:.1f} points"
+
+
+def _p_in_words(p):
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _times(ratio):
+    return f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×"
+
+
+def _listed(names):
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

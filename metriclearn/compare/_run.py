@@ -1,0 +1,208 @@
+"""compare(): every learner on every split, in parallel, with nothing lost on the way."""
+
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+
+from metriclearn.compare._lineup import resolve_learners
+from metriclearn.compare._progress import NoProgress, RichProgress
+from metriclearn.compare._protocol import Task, make_splits, run_task
+from metriclearn.compare._result import ComparisonResult, environment
+from metriclearn.compare._sources import as_source
+
+
+def compare(
+    learners=None,
+    X=None,
+    y=None,
+    *,
+    name="data",
+    image_shape=None,
+    n_folds=5,
+    tune=True,
+    random_state=0,
+    n_jobs=None,
+    verbose=0,
+    command=None,
+):
+    """Compare metrics on labelled rows: linear and deep, on known and on unseen classes.
+
+    Each learner is fitted on the training part of each fold, tuned a little on
+    validation data inside that part, and scored on the rest: 3-nearest-neighbour
+    accuracy over stratified folds (closed set), and Recall@1, R-precision and
+    MAP@R on classes never seen in training (open set; six classes or more).
+
+    Parameters
+    ----------
+    learners : None, list or dict, default=None
+        None for the default line-up; a list of its names and of transformers
+        (estimators with ``fit`` and ``transform``), or a dict of display name
+        to either. Transformers of your own are used as they are, neither
+        scaled nor tuned.
+    X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
+        More than two axes are images: deep learners then use a ConvNet, linear
+        ones see flattened pixels.
+    y : array-like of shape (n,)
+        Class labels, at least 3 rows of each.
+    name : str, default="data"
+        What the report calls the data.
+    image_shape : tuple, default=None
+        Shape of one image where the rows of ``X`` are flattened images.
+    n_folds : int, default=5
+        Folds of each protocol, at least 2.
+    tune : bool, default=True
+        False fits every learner with its first setting.
+    random_state : int, default=0
+        Seed of all splits and learners.
+    n_jobs : int, default=None
+        Processes; None means 1, -1 all cores. The numbers do not depend on it.
+    verbose : int, default=0
+        1 shows a progress bar.
+    command : str, default=None
+        What reproduces the result, for the report.
+
+    Returns
+    -------
+    ComparisonResult
+        With ``to_frame()``, ``plot()``, ``to_html(path)`` and ``to_json(path)``.
+        A learner that failed is a row that says why. After an interrupt it
+        holds what was finished, and ``interrupted`` says so.
+
+    Raises
+    ------
+    ValueError
+        If the data or the learners cannot be compared; before any work.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from metriclearn.compare import compare
+    >>> result = compare(["euclidean", "mahalanobis"], *load_wine(return_X_y=True))
+    >>> result.to_frame()[["learner", "accuracy"]].round(2)
+           learner  accuracy
+    0  Mahalanobis      0.93
+    1    Euclidean      0.72
+    """
+    rows = resolve_learners(learners)
+    if X is None or y is None:
+        raise ValueError("X and y are both needed: compare(learners, X, y)")
+    source = as_source(X, y, name=name, image_shape=image_shape)
+    return compare_source(
+        rows,
+        source,
+        n_folds=n_folds,
+        tune=tune,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        command=command or f"metriclearn.compare.compare(..., random_state={random_state})",
+    )
+
+
+def compare_source(
+    rows, source, *, n_folds=5, tune=True, random_state=0, n_jobs=None, verbose=0, command=""
+):
+    """``compare`` on what ``resolve_learners`` and ``load_source`` return."""
+    if n_folds < 2:
+        raise ValueError(f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise")
+    class_names, codes = np.unique(source.y, return_inverse=True)
+    splits, protocol_notes = make_splits(codes, n_folds, random_state)
+    tasks = [
+        Task(learner, split, random_state, tune, split.fold == 0, source.image_shape)
+        # Fold by fold, the slow learners of a fold first: an interrupt leaves
+        # whole folds behind, and no long task is left for the end.
+        for split in sorted(splits, key=lambda split: split.fold)
+        for learner in sorted(rows, key=lambda learner: -learner.cost)
+    ]
+    start = time.time()
+    bar = RichProgress(tasks, effective_n_jobs(n_jobs)) if verbose else NoProgress()
+    with bar:
+        records, interrupted = _run_all(tasks, source.X, codes, n_jobs, bar)
+    if interrupted and not records:
+        raise KeyboardInterrupt
+    result = ComparisonResult(
+        learners=[{"key": r.key, "name": r.name, "family": r.family} for r in rows],
+        records=sorted(records, key=lambda r: (r["protocol"], r["fold"], r["learner"])),
+        data={
+            "name": source.name,
+            "kind": source.kind,
+            "n_rows": len(source.X),
+            "n_features": source.X.shape[1],
+            "n_classes": len(class_names),
+            "class_names": [str(label) for label in class_names],
+            "feature_names": source.feature_names,
+            "image_shape": source.image_shape and list(source.image_shape),
+            "notes": list(source.notes),
+        },
+        run={
+            "command": command,
+            "seed": random_state,
+            "n_folds": n_folds,
+            "tuned": bool(tune),
+            "n_tasks": len(tasks),
+            "protocols": sorted({split.protocol for split in splits}),
+            "protocol_notes": protocol_notes,
+            "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start)),
+            "seconds": time.time() - start,
+            "n_jobs": effective_n_jobs(n_jobs),
+            **environment(),
+        },
+        interrupted=interrupted,
+    )
+    if interrupted:
+        warnings.warn(
+            f"{interrupted}: {len(records)} of {len(tasks)} fits were finished and are kept",
+            UserWarning,
+            stacklevel=3,
+        )
+    return result
+
+
+def _run_all(tasks, X, codes, n_jobs, bar):
+    """Run the tasks; return the finished records and what stopped the rest, if anything."""
+    parent = os.getpid()
+
+    def started():
+        for task in tasks:
+            bar.started(task)
+            yield delayed(_run_in_worker)(task, X, codes, parent)
+
+    records = []
+    # One thread a process: the learners are small, and two of them that share
+    # the cores with more threads than cores are slower than one after the other.
+    with parallel_config("loky", inner_max_num_threads=1):
+        pool = Parallel(
+            n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+        )
+        finished = pool(started())
+        try:
+            for record in finished:
+                records.append(record)
+                bar.finished(record)
+        except KeyboardInterrupt:
+            _quietly_close(finished)
+            return records, "interrupted"
+        except BrokenProcessPool as error:
+            reason = " ".join(str(error).split()).partition(". ")[0]
+            return records, f"a worker process died, perhaps for want of memory ({reason})"
+    return records, None
+
+
+def _quietly_close(generator):
+    """Stop the workers; joblib warns of what it leaves undone, which is what was asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        generator.close()
+
+
+def _run_in_worker(task, X, codes, parent):
+    if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
+        # Ctrl-C reaches every process of the terminal; the parent decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return run_task(task, X, codes)
