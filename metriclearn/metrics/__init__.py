@@ -1,0 +1,33 @@
+"""Measures of embeddings: retrieval, verification, clusters, shape."""
+
+from importlib import import_module
+
+_ROOMS = {
+    "RetrievalResult": "metriclearn.metrics._retrieval",
+    "retrieve": "metriclearn.metrics._retrieval",
+    "retrieval_scores": "metriclearn.metrics._retrieval",
+    "recall_at_k": "metriclearn.metrics._measures",
+    "precision_at_k": "metriclearn.metrics._measures",
+    "r_precision": "metriclearn.metrics._measures",
+    "map_at_r": "metriclearn.metrics._measures",
+    "map_at_k": "metriclearn.metrics._measures",
+    "mrr": "metriclearn.metrics._measures",
+    "ndcg_at_k": "metriclearn.metrics._measures",
+    "make_retrieval_scorer": "metriclearn.metrics._scorers",
+    "get_scorer": "metriclearn.metrics._scorers",
+    "recall_at_1_scorer": "metriclearn.metrics._scorers",
+    "r_precision_scorer": "metriclearn.metrics._scorers",
+    "map_at_r_scorer": "metriclearn.metrics._scorers",
+}
+
+__all__ = [*_ROOMS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'metriclearn.metrics' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_ROOMS])

@@ -1,0 +1,143 @@
+"""Splitters for the open set: classes of the test part are never seen in training."""
+
+from abc import abstractmethod
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, KFold, ShuffleSplit
+from sklearn.utils import indexable
+from sklearn.utils.multiclass import check_classification_targets
+
+
+class _ClassDisjointSplitter(BaseCrossValidator):
+    """A scikit-learn splitter of the classes, read off on the rows."""
+
+    @abstractmethod
+    def _class_splitter(self):
+        """Return a scikit-learn splitter that will be given one row for each class."""
+
+    def split(self, X, y=None, groups=None):
+        """Generate row indices of the train and test parts.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+        y : array-like of shape (n,)
+            Class labels; both parts keep whole classes.
+        groups : None
+            Ignored, for scikit-learn's interface.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Rising row numbers.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is missing, continuous, or has too few classes.
+        """
+        if y is None:
+            raise ValueError(f"y is missing: {type(self).__name__} splits by class labels")
+        X, y = indexable(X, y)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True)
+        codes = codes.reshape(-1)
+        try:
+            splits = list(self._class_splitter().split(classes))
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__} cannot split the {len(classes)} classes of y (they are "
+                f"its samples): {error}"
+            ) from None
+        for train_classes, test_classes in splits:
+            yield (
+                np.flatnonzero(np.isin(codes, train_classes)),
+                np.flatnonzero(np.isin(codes, test_classes)),
+            )
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of splits; the arguments are ignored."""
+        return self.n_splits
+
+
+class ClassDisjointKFold(_ClassDisjointSplitter):
+    """K folds of whole classes: each class is in the test part once.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        From 2 to the number of classes. Folds differ by at most one class.
+    shuffle : bool, default=False
+        Whether to deal the classes at random; in sorted order by default.
+    random_state : int, RandomState instance or None, default=None
+        Only with ``shuffle=True``.
+
+    Raises
+    ------
+    ValueError
+        From ``split``, if there are fewer classes than folds.
+
+    Examples
+    --------
+    >>> from metriclearn.model_selection import ClassDisjointKFold
+    >>> X, y = [[0]] * 6, ["a", "b", "c", "a", "b", "c"]
+    >>> for train, test in ClassDisjointKFold(n_splits=3).split(X, y):
+    ...     print(train, test)
+    [1 2 4 5] [0 3]
+    [0 2 3 5] [1 4]
+    [0 1 3 4] [2 5]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def _class_splitter(self):
+        return KFold(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
+
+
+class ClassDisjointShuffleSplit(_ClassDisjointSplitter):
+    """Random splits of whole classes, each split drawn anew.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+    test_size : float or int, default=None
+        Fraction or number of *classes* in the test part; the rest of ``train_size``
+        by default, and 0.5 where that is None too: half the classes, the field's
+        habit.
+    train_size : float or int, default=None
+        Fraction or number of classes in the train part.
+    random_state : int, RandomState instance or None, default=None
+
+    Raises
+    ------
+    ValueError
+        From ``split``, if either part would have no class.
+
+    Examples
+    --------
+    >>> from metriclearn.model_selection import ClassDisjointShuffleSplit
+    >>> X, y = [[0]] * 6, ["a", "b", "c", "a", "b", "c"]
+    >>> splitter = ClassDisjointShuffleSplit(n_splits=1, test_size=1, random_state=0)
+    >>> [test.tolist() for train, test in splitter.split(X, y)]
+    [[2, 5]]
+    """
+
+    def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.train_size = train_size
+        self.random_state = random_state
+
+    def _class_splitter(self):
+        test_size = self.test_size
+        if test_size is None and self.train_size is None:
+            test_size = 0.5
+        return ShuffleSplit(
+            self.n_splits,
+            test_size=test_size,
+            train_size=self.train_size,
+            random_state=self.random_state,
+        )
