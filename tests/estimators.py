@@ -4,7 +4,7 @@ A new learner is one more row: its class with parameters that make it quick on
 small data. The scikit-learn checks run on the defaults as well.
 """
 
-from metriclearn import MMC, NCA, Covariance
+from metriclearn import LMNN, MMC, NCA, Covariance
 
-LINEAR = [Covariance(), MMC(random_state=0), NCA()]
+LINEAR = [Covariance(), LMNN(), MMC(random_state=0), NCA()]
 ALL = [*LINEAR]

@@ -1,0 +1,126 @@
+"""Target neighbours and impostors, found in blocks: nothing n × n is ever kept.
+
+Rows are expected sorted by class, so that the classes are slices and every
+unordered pair of rows of two classes is looked at once.
+"""
+
+import numpy as np
+
+_BLOCK_BYTES = 2**20  # a block of distances that stays in a core's cache
+
+
+def target_neighbors(X, starts, n_neighbors):
+    """Nearest rows of the same class.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows sorted by class.
+    starts : ndarray of shape (n_classes + 1,)
+        Where each class begins, and ``n``.
+    n_neighbors : int
+        Wanted for each row. A class with exactly that many rows has one fewer.
+
+    Returns
+    -------
+    ndarray of shape (n, n_neighbors), dtype int32
+        Row numbers in no particular order; -1 where a class has no more rows.
+    """
+    targets = np.full((len(X), n_neighbors), -1, dtype=np.int32)
+    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        rows = X[start:stop] - X[start:stop].mean(axis=0)
+        squared = np.einsum("ij,ij->i", rows, rows)
+        k = min(n_neighbors, stop - start - 1)
+        step = max(1, 4 * _BLOCK_BYTES // (rows.itemsize * len(rows)))
+        for begin in range(0, len(rows), step):
+            block = rows[begin : begin + step]
+            d2 = block @ rows.T
+            d2 *= -2
+            d2 += squared
+            d2[np.arange(len(block)), np.arange(begin, begin + len(block))] = np.inf
+            nearest = np.argpartition(d2, k - 1, axis=1)[:, :k]
+            targets[start + begin : start + begin + len(block), :k] = start + nearest
+    return targets
+
+
+def pairs_within(Z, radii, starts):
+    """Pairs of rows of two classes closer than the larger of their radii.
+
+    One matrix product of ``[z, |z|², 1]`` and ``[-2z, 1, |z|²]`` gives a block
+    of squared distances. Rows of nearly equal radius share a block, so one
+    comparison with ``max(largest radius in the block, radius of the column)``
+    leaves few pairs to look at again.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, r)
+        Rows sorted by class. Distances are computed in its dtype.
+    radii : ndarray of shape (n,)
+        Squared radii, in the dtype of ``Z``.
+    starts : ndarray of shape (n_classes + 1,)
+
+    Returns
+    -------
+    order : ndarray of shape (n,), dtype intp
+        Rows by class, then by radius.
+    indptr : ndarray of shape (n + 1,), dtype int32 or int64
+    columns : ndarray of shape (n_pairs,), dtype int32
+        The pairs as rows of a compressed sparse matrix over ``Z[order]``;
+        the class of the column is the later one.
+    d2 : ndarray of shape (n_pairs,)
+        Their squared distances.
+    """
+    n, r = Z.shape
+    classes = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+    order = np.lexsort((radii, classes))
+    Z, radii = Z[order], radii[order]
+    squared = np.einsum("ij,ij->i", Z, Z)
+    left = np.column_stack([Z, squared, np.ones_like(squared)])
+    right = np.empty((r + 2, n), dtype=Z.dtype)
+    np.multiply(Z.T, -2, out=right[:r])
+    right[r], right[r + 1] = 1, squared
+
+    counts = np.zeros(n, dtype=np.int64)
+    columns, distances = [], []
+    for begin, stop, first in _row_blocks(starts, n, Z.itemsize):
+        width = n - first
+        d2 = left[begin:stop] @ right[:, first:]
+        reach = np.maximum(radii[first:], radii[begin:stop].max())
+        flat = np.flatnonzero(d2 < reach)
+        if not len(flat):
+            continue
+        near = d2.ravel()[flat]
+        row = flat // width
+        column = flat - row * width + first
+        row += begin
+        keep = near < np.maximum(radii[row], radii[column])
+        if classes[begin] != classes[stop - 1]:
+            keep &= classes[row] < classes[column]
+        columns.append(column[keep].astype(np.int32))
+        distances.append(near[keep])
+        counts += np.bincount(row[keep], minlength=n)
+    n_pairs = int(counts.sum())
+    indptr = np.zeros(n + 1, dtype=np.int32 if n_pairs < 2**31 else np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    if not columns:
+        return order, indptr, np.empty(0, dtype=np.int32), np.empty(0, dtype=Z.dtype)
+    return order, indptr, np.concatenate(columns), np.concatenate(distances)
+
+
+def _row_blocks(starts, n, itemsize):
+    """Row ranges, each with the first column that can be of a later class.
+
+    A block stays inside one class where the class is large; small classes share one.
+    """
+    smallest = 32
+    n_classes = len(starts) - 1
+    c = 0
+    while c < n_classes - 1:
+        first = int(starts[c + 1])
+        step = max(smallest, _BLOCK_BYTES // (itemsize * (n - first)))
+        last = c + 1
+        while last < n_classes - 1 and starts[last + 1] - starts[c] <= smallest:
+            last += 1
+        for begin in range(int(starts[c]), int(starts[last]), step):
+            yield begin, min(begin + step, int(starts[last])), first
+        c = last
