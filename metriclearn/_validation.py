@@ -36,8 +36,8 @@ def check_labels(y, *, min_rows=2, argument="y"):
     classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
-            f"{argument} has one class only ({classes.tolist()[0]!r}): a metric is learned from rows "
-            f"of at least 2 classes"
+            f"{argument} has one class only ({classes.tolist()[0]!r}): a metric is learned from "
+            f"rows of at least 2 classes"
         )
     check_class_counts(classes, counts, min_rows, argument=argument)
     return classes, codes.reshape(-1)
@@ -51,8 +51,8 @@ def check_class_counts(classes, counts, min_rows, *, argument="y"):
         others = f" (and {n_small - 1} more such classes)" if n_small > 1 else ""
         rows = "row" if counts[smallest] == 1 else "rows"
         raise ValueError(
-            f"{argument}: class {classes.tolist()[smallest]!r} has {counts[smallest]} {rows}{others}, "
-            f"at least {min_rows} are needed; drop the class or add rows to it"
+            f"{argument}: class {classes.tolist()[smallest]!r} has {counts[smallest]} {rows}"
+            f"{others}, at least {min_rows} are needed; drop the class or add rows to it"
         )
 
 
@@ -62,8 +62,8 @@ def check_n_neighbors(n_neighbors, classes, counts):
     if n_neighbors > counts[smallest]:
         raise ValueError(
             f"n_neighbors={n_neighbors} is larger than the smallest class: "
-            f"{classes.tolist()[smallest]!r} has {counts[smallest]} rows; lower n_neighbors to {counts[smallest] - 1} or drop "
-            f"the class"
+            f"{classes.tolist()[smallest]!r} has {counts[smallest]} rows; lower "
+            f"n_neighbors to {counts[smallest] - 1} or drop the class"
         )
 
 
