@@ -1,0 +1,297 @@
+"""The primitives every loss and miner is made of: comparisons of rows, masks, safe reductions.
+
+Two habits make them fast on a CPU and a GPU alike. Masks are of the embeddings' own floating
+dtype (0 or 1) and enter by multiplication, which vectorises where boolean selection branches.
+And where a value's derivative is known in closed form it is handed over together with the value
+(`with_gradient`), as the linear learners do with their weights, so nothing of the size of a
+triplet list is ever stored.
+
+Half precision is widened to float32 before any product, and automatic mixed precision is
+switched off inside: distances of close rows do not survive 8 or 11 bits.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from metriclearn.deep._tuples import as_pairs
+
+#: Added where a comparison is left out of a minimum or a log-sum-exp. Finite, so that
+#: nothing becomes inf - inf; far beyond any distance or similarity.
+FAR = 1e30
+
+
+def widen(embeddings):
+    """Embeddings in float32 at least."""
+    if embeddings.dtype in (torch.float16, torch.bfloat16):
+        return embeddings.float()
+    return embeddings
+
+
+def attached_zero(embeddings):
+    """Zero that is still a function of the embeddings, with zero gradient."""
+    return widen(embeddings).sum() * 0
+
+
+class _UnitRows(Function):
+    @staticmethod
+    def forward(ctx, x):
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        inverse = torch.where(norm > 0, norm.reciprocal(), torch.zeros_like(norm))
+        unit = x * inverse
+        ctx.save_for_backward(unit, inverse)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        unit, inverse = ctx.saved_tensors
+        along = (gradient * unit).sum(1, keepdim=True)
+        return torch.addcmul(gradient, unit, along, value=-1).mul_(inverse)
+
+
+def unit_rows(x):
+    """Rows of length one; a zero row stays zero and gets no gradient."""
+    return _UnitRows.apply(widen(x))
+
+
+def _full_precision(x):
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def _gradient_of_gram(gradient, x, others):
+    """Gradient of ``⟨gradient, x [x; others]ᵀ⟩`` in ``x``; nothing flows to ``others``."""
+    n = len(x)
+    square = gradient[:, :n]
+    if n <= 1024:  # one product of the symmetrised gradient; a large transpose costs more
+        result = (square + square.T) @ x
+    else:
+        result = (square @ x).addmm_(square.T, x)
+    if others is not None:
+        result.addmm_(gradient[:, n:], others)
+    return result
+
+
+class _Gram(Function):
+    @staticmethod
+    def forward(ctx, x, others):
+        ctx.save_for_backward(x, others)
+        with _full_precision(x):
+            return x @ (x if others is None else torch.cat([x, others])).T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        with _full_precision(gradient):
+            return _gradient_of_gram(gradient, *ctx.saved_tensors), None
+
+
+class _Products(Function):
+    """``a bᵀ`` at full precision with gradient to both."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        with _full_precision(a):
+            return a @ b.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        a, b = ctx.saved_tensors
+        with _full_precision(gradient):
+            return (
+                gradient @ b if ctx.needs_input_grad[0] else None,
+                gradient.T @ a if ctx.needs_input_grad[1] else None,
+            )
+
+
+class _Distances(Function):
+    @staticmethod
+    def forward(ctx, x, others, squared):
+        # Distances do not change with the origin; the rounding of products does.
+        centre = x.mean(0, keepdim=True)
+        x = x - centre
+        if others is not None:
+            others = others - centre
+        with _full_precision(x):
+            y = x if others is None else torch.cat([x, others])
+            x_sq = x.square().sum(1, keepdim=True)
+            y_sq = x_sq if others is None else y.square().sum(1, keepdim=True)
+            d = torch.addmm(y_sq.T, x, y.T, alpha=-2).add_(x_sq)
+        # What is left of equal rows after rounding is noise: distance 0, gradient 0.
+        noise = x_sq * (16 * torch.finfo(x.dtype).eps)
+        apart = torch.gt(d, noise, out=torch.empty_like(d))
+        d.mul_(apart)
+        if not squared:
+            d.sqrt_()
+        d[:, : len(x)].fill_diagonal_(0)
+        ctx.squared = squared
+        ctx.save_for_backward(x, others, *(() if squared else (d,)))
+        return d
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        x, others, *rest = ctx.saved_tensors
+        n = len(x)
+        if ctx.squared:
+            weights = gradient * 2
+        else:
+            (d,) = rest
+            zero = torch.eq(d, 0, out=torch.empty_like(d))
+            # 1/d where rows differ, 0 where they coincide: the subgradient of least norm.
+            weights = gradient * (1 - zero)
+            weights.div_(zero.add_(d))
+        with _full_precision(gradient):
+            result = _gradient_of_gram(weights, x, others).neg_()
+        degree = weights.sum(1) + weights[:, :n].sum(0)
+        return result.addcmul_(degree[:, None], x), None, None
+
+
+class _WithGradient(Function):
+    @staticmethod
+    def forward(ctx, x, value, gradient):
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        (gradient,) = ctx.saved_tensors
+        return upstream * gradient, None, None
+
+
+def with_gradient(x, value, gradient):
+    """Scalar ``value`` whose derivative with respect to ``x`` is known to be ``gradient``."""
+    return _WithGradient.apply(x, value, gradient)
+
+
+def products(a, b):
+    """Inner products of the rows of ``a`` and of ``b``, in float32 at least."""
+    a, b = widen(a), widen(b)
+    return _Products.apply(a, b.to(a.dtype))
+
+
+def _others(x, reference):
+    return None if reference is None else reference.detach().to(x.dtype)
+
+
+def dot_products(x, reference=None):
+    """Inner products of the rows with ``[x; reference]``, of shape (b, b + r)."""
+    x = widen(x)
+    return _Gram.apply(x, _others(x, reference))
+
+
+def cosines(x, reference=None):
+    """Cosines of the rows with ``[x; reference]``, of shape (b, b + r); 0 for a zero row."""
+    x = unit_rows(x)
+    others = _others(x, reference)
+    return _Gram.apply(x, None if others is None else unit_rows(others))
+
+
+def sq_distances(x, reference=None):
+    """Squared Euclidean distances to ``[x; reference]``; zero on the diagonal.
+
+    Differences below rounding (about ``1e-3`` of a row's length in float32, ``1e-7`` in float64)
+    count as equal rows: distance 0.
+    """
+    x = widen(x)
+    return _Distances.apply(x, _others(x, reference), True)
+
+
+def distances(x, reference=None):
+    """Euclidean distances to ``[x; reference]``, with gradient 0 between equal rows."""
+    x = widen(x)
+    return _Distances.apply(x, _others(x, reference), False)
+
+
+#: What a loss or miner may compare rows by.
+KINDS = {
+    "cosine": cosines,
+    "dot": dot_products,
+    "distance": distances,
+    "sq_distance": sq_distances,
+}
+
+
+class Comparisons(NamedTuple):
+    """Every row of a batch (anchors) against the batch and, behind it, a reference.
+
+    Attributes
+    ----------
+    values : tensor of shape (b, n)
+        Distances or similarities, ``n = b + r``.
+    positive, negative : tensors of shape (b, n)
+        1 where row and column are of the same class (and not the same row) or of different
+        classes, else 0; of the dtype of ``values``.
+    """
+
+    values: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
+def masks(labels, reference_labels=None, dtype=torch.float32):
+    """Positive and negative mask of a batch against itself and a reference, as floats."""
+    n = len(labels)
+    columns = labels if reference_labels is None else torch.cat([labels, reference_labels])
+    same = torch.eq(labels[:, None], columns[None, :]).to(dtype)
+    negative = 1 - same
+    same[:, :n].fill_diagonal_(0)
+    return same, negative
+
+
+def _listed(pairs, like):
+    mask = torch.zeros_like(like)
+    mask[pairs[:, 0], pairs[:, 1]] = 1
+    return mask
+
+
+def compare(embeddings, labels, kind, reference=None, selection=None):
+    """Compare a batch with itself and, where given, with the rows of a reference.
+
+    Parameters
+    ----------
+    embeddings : tensor of shape (b, d)
+    labels : integer tensor of shape (b,)
+    kind : {"cosine", "dot", "distance", "sq_distance"}
+    reference : Reference, default=None
+        Further columns, through which no gradient flows.
+    selection : Pairs or Triplets, default=None
+        Only these pairs enter the masks, each once; all pairs by default.
+
+    Returns
+    -------
+    Comparisons
+    """
+    rows, classes = (None, None) if reference is None else reference
+    values = KINDS[kind](embeddings, rows)
+    if selection is None:
+        return Comparisons(values, *masks(labels, classes, values.dtype))
+    pairs = as_pairs(selection)
+    return Comparisons(values, _listed(pairs.positives, values), _listed(pairs.negatives, values))
+
+
+def masked_logsumexp(x, mask, dim=1):
+    """``log Σ exp x`` over the entries where ``mask`` is 1; about -1e30 where there are none."""
+    return torch.logsumexp(x + (mask - 1) * FAR, dim)
+
+
+def masked_min(x, mask, dim=1):
+    """Smallest entry (and its index) where ``mask`` is 1; about 1e30 where there are none."""
+    return (x + (1 - mask) * FAR).min(dim)
+
+
+def masked_max(x, mask, dim=1):
+    """Largest entry (and its index) where ``mask`` is 1; about -1e30 where there are none."""
+    return (x + (mask - 1) * FAR).max(dim)
+
+
+def mean_over(total, count):
+    """``total / count``, and ``total`` (which is then zero) where nothing was counted."""
+    if isinstance(count, torch.Tensor):
+        return total / count.clamp(min=1)
+    return total / max(count, 1)
