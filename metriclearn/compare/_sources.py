@@ -355,9 +355,7 @@ def _read_image_folder(folder):
             if file.suffix.lower() in suffixes and not file.name.startswith(".")
         )
         if not images:
-            raise ValueError(
-                f"{class_folder}: no images for this class; add some or remove it"
-            )
+            raise ValueError(f"{class_folder}: no images for this class; add some or remove it")
         files += images
         labels += [class_folder.name] * len(images)
 

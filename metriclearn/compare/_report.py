@@ -1,0 +1,128 @@
+"""The report: one HTML file with everything in it."""
+
+from importlib.resources import files
+
+from metriclearn._extras import require
+from metriclearn.compare import _charts as charts
+from metriclearn.compare._protocol import MEASURES
+from metriclearn.compare._result import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._words import (
+    best_of,
+    headline,
+    notes_of,
+    protocol_lines,
+    seconds_text,
+)
+
+TITLES = {"closed": "Known classes", "open": "Unseen classes"}
+
+
+def render(result):
+    """Render a comparison as one self-contained HTML page.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+
+    Returns
+    -------
+    str
+    """
+    jinja2 = require("jinja2", "cli")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["seconds"] = seconds_text
+    template = environment.from_string(
+        files("metriclearn.compare").joinpath("_report.html.j2").read_text(encoding="utf-8")
+    )
+    shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
+    return template.render(
+        result=result,
+        title=headline(result),
+        rows=result.rows(),
+        best=best_of(result),
+        measures=MEASURES,
+        measure_names=MEASURE_NAMES,
+        headlines=HEADLINE,
+        protocols=shown,
+        titles=TITLES,
+        verdicts={protocol: result.verdict(HEADLINE[protocol]) for protocol in shown},
+        questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
+        sentences=result.sentences(),
+        protocol_lines=protocol_lines(result),
+        notes=notes_of(result),
+        recall={protocol: charts.recall_chart(result, protocol) for protocol in shown},
+        times={protocol: charts.time_chart(result, HEADLINE[protocol]) for protocol in shown},
+        maps={protocol: _maps(result, protocol) for protocol in shown},
+        matrices=_matrices(result),
+        tuned=_tuned(result),
+    )
+
+
+def _has_scores(result, protocol):
+    return any(r["protocol"] == protocol and not r["error"] for r in result.records)
+
+
+def _pictured(result, key, protocol):
+    """The record of a learner and protocol that came with pictures, if it was finished."""
+    for record in result.records:
+        if (record["learner"], record["protocol"]) == (key, protocol) and record.get("map"):
+            return record
+    return None
+
+
+def _maps(result, protocol):
+    shown = []
+    for row in result.rows():
+        record = _pictured(result, row["key"], protocol)
+        if record is not None:
+            svg = charts.map_chart(record["map"], result.data["class_names"])
+            score = record["scores"][HEADLINE[protocol]]
+            shown.append({"name": row["name"], "score": score, "svg": svg})
+    return shown
+
+
+def _matrices(result):
+    names, shape = result.data["feature_names"], result.data["image_shape"]
+    shown = []
+    for row in result.rows():
+        record = _pictured(result, row["key"], "closed")
+        if record is None or record.get("matrix") is None:
+            continue
+        matrix = record["matrix"]
+        shown.append(
+            {
+                "name": row["name"],
+                "svg": charts.matrix_chart(matrix, names),
+                "size": matrix["n_features"],
+                "space": matrix["space"],
+                "weights": charts.weights_image(matrix, shape) if shape else None,
+                "heaviest": charts.heaviest_features(matrix, names) if names else None,
+            }
+        )
+    return shown
+
+
+def _tuned(result):
+    """How often each setting was chosen: a list of (learner, protocol, text)."""
+    lines = []
+    for learner in result.learners:
+        for protocol in result.protocols:
+            counts = {}
+            for record in result.records:
+                if (record["learner"], record["protocol"]) != (learner["key"], protocol):
+                    continue
+                if record["error"] or len(record["tuning"]) < 2:
+                    continue
+                text = ", ".join(
+                    f"{key.removeprefix('metric__')}={value}"
+                    for key, value in record["params"].items()
+                )
+                counts[text] = counts.get(text, 0) + 1
+            if counts:
+                total = sum(counts.values())
+                chosen = sorted(counts.items(), key=lambda item: -item[1])
+                text = "; ".join(f"{text} ({count} of {total})" for text, count in chosen)
+                lines.append((learner["name"], TITLES[protocol].lower(), text))
+    return lines

@@ -1,0 +1,53 @@
+"""Words and numbers that the terminal and the report share."""
+
+
+def headline(result):
+    """Say in one line what was compared on."""
+    data = result.data
+    shape = data["image_shape"]
+    what = f"{data['n_features']} features"
+    if shape:
+        what = "images of " + " × ".join(str(side) for side in shape) + " pixels"
+    return f"{data['name']}: {data['n_rows']} rows, {what}, {data['n_classes']} classes"
+
+
+def protocol_lines(result):
+    """Say how it was measured, one line a protocol, and what was done to the data."""
+    notes = result.run["protocol_notes"]
+    closed = notes.get("closed", f"{result.run['n_folds']} stratified folds")
+    lines = [
+        f"Closed set (new rows of known classes): {closed}",
+        f"Open set (classes never seen in training): {notes['open']}",
+    ]
+    return lines + result.data["notes"]
+
+
+def notes_of(result):
+    """Collect the learners' notes: note -> names of those it is true of."""
+    collected = {}
+    for row in result.rows():
+        for note in row["notes"]:
+            collected.setdefault(note, []).append(row["name"])
+    return collected
+
+
+def score_text(row, measure):
+    """Mean and spread in percent, e.g. ``98.4 ± 0.6``."""
+    mean, std = row[measure], row[f"{measure}_std"]
+    if mean is None:
+        return "–"
+    return f"{100 * mean:.1f}" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}"
+
+
+def seconds_text(seconds):
+    """Seconds with as many digits as mean something."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def best_of(result):
+    """The highest mean of each measure."""
+    rows = result.rows()
+    scores = {m: [row[m] for row in rows if row[m] is not None] for m in result.measures}
+    return {measure: max(values, default=None) for measure, values in scores.items()}
