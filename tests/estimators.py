@@ -5,6 +5,20 @@ small data. The scikit-learn checks run on the defaults as well.
 """
 
 from metriclearn import LMNN, MMC, NCA, Covariance
+from metriclearn.neighbors import (
+    FaissKNeighborsClassifier,
+    FaissKNeighborsRegressor,
+    FaissKNeighborsTransformer,
+    FaissNearestNeighbors,
+)
 
 LINEAR = [Covariance(), LMNN(), MMC(random_state=0), NCA()]
 ALL = [*LINEAR]
+
+# Searches: scikit-learn's checks and their own laws (test_neighbors.py), no metric to learn.
+NEIGHBORS = [
+    FaissKNeighborsClassifier(),
+    FaissKNeighborsRegressor(),
+    FaissKNeighborsTransformer(),
+    FaissNearestNeighbors(),
+]

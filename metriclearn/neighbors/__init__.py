@@ -4,6 +4,10 @@ from importlib import import_module
 
 _ROOMS = {
     "ExactSearch": "metriclearn.neighbors._exact",
+    "FaissKNeighborsClassifier": "metriclearn.neighbors._estimators",
+    "FaissKNeighborsRegressor": "metriclearn.neighbors._estimators",
+    "FaissKNeighborsTransformer": "metriclearn.neighbors._estimators",
+    "FaissNearestNeighbors": "metriclearn.neighbors._estimators",
 }
 
 __all__ = [*_ROOMS]

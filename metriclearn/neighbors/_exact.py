@@ -56,6 +56,13 @@ class ExactSearch:
         self._scale = largest if largest > 0 else 1.0
         self._screens["f"] = self._screen(base / self._scale, np.float32)
 
+    def __getstate__(self):
+        # Everything else follows from these, and is as large.
+        return {"X": self.X, "metric": self.metric}
+
+    def __setstate__(self, state):
+        self.__init__(state["X"], state["metric"])
+
     def _base(self):
         return self._exact_rows(self._order) - self._centre
 

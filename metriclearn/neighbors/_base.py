@@ -1,0 +1,118 @@
+"""What the nearest-neighbour estimators share: fit an index, ask it, draw its graph."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from metriclearn.neighbors._exact import METRICS
+from metriclearn.neighbors._indexes import build_search
+
+
+class FaissNeighborsBase(BaseEstimator):
+    """Base of the estimators: ``kneighbors`` and ``kneighbors_graph`` over an index.
+
+    An estimator writes ``fit``: it validates its input and calls ``_build(X)``.
+    """
+
+    _parameter_constraints: dict = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "metric": [StrOptions(set(METRICS))],
+        "index": [str],
+        "search_params": [str, None],
+    }
+
+    def _build(self, X):
+        self._search = build_search(X, self.metric, self.index, self.search_params)
+        self.n_samples_fit_ = len(X)
+        return self
+
+    def _check_queries(self, X):
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+        """Find the nearest fitted rows of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        n_neighbors : int, default=None
+            The parameter of the estimator by default.
+        return_distance : bool, default=True
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors)
+            Ascending; only with ``return_distance=True``.
+        indices : ndarray of shape (n_queries, n_neighbors)
+            Fitted rows; those at equal distances by row number.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer fitted rows than ``n_neighbors``, or the width differs.
+        """
+        check_is_fitted(self)
+        n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
+        if not isinstance(n_neighbors, Integral):
+            raise TypeError(f"n_neighbors must be an integer, got {n_neighbors!r}")
+        if n_neighbors < 1:
+            raise ValueError(f"Expected n_neighbors > 0. Got {n_neighbors}")
+        own = X is None
+        n_queries = self.n_samples_fit_
+        if not own:
+            X = self._check_queries(X)
+            n_queries = len(X)
+        if n_neighbors > self.n_samples_fit_ - own:
+            raise ValueError(
+                f"Expected n_neighbors {'<' if own else '<='} n_samples_fit, but "
+                f"n_neighbors = {n_neighbors}, n_samples_fit = {self.n_samples_fit_}, "
+                f"n_samples = {n_queries}"
+            )
+        distances, indices = self._search.search(
+            self._search.X if own else X,
+            n_neighbors,
+            exclude=np.arange(n_queries) if own else None,
+        )
+        return (distances, indices) if return_distance else indices
+
+    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+        """Draw the graph of each query to its nearest fitted rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        n_neighbors : int, default=None
+            The parameter of the estimator by default.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether edges are ones or distances.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_queries, n_samples_fit)
+        """
+        check_mode(mode)
+        distances, indices = self.kneighbors(X, n_neighbors)
+        starts = np.arange(0, indices.size + 1, indices.shape[1])
+        return self._graph(distances.ravel(), indices.ravel(), starts, mode)
+
+    def _graph(self, distances, indices, starts, mode):
+        edges = distances if mode == "distance" else np.ones(len(indices))
+        shape = (len(starts) - 1, self.n_samples_fit_)
+        return sparse.csr_matrix((edges, indices, starts), shape=shape)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def check_mode(mode):
+    """Refuse a kind of graph that there is not."""
+    if mode not in ("connectivity", "distance"):
+        raise ValueError(f"mode must be 'connectivity' or 'distance', got {mode!r}")

@@ -1,0 +1,468 @@
+"""Nearest neighbours as scikit-learn estimators."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from metriclearn.neighbors._base import FaissNeighborsBase, check_mode
+
+_VOTE_ENTRIES = 2**22
+
+
+class _SupervisedNeighbors(FaissNeighborsBase):
+    """Neighbours with targets: validation and the weights of votes."""
+
+    _parameter_constraints: dict = {
+        **FaissNeighborsBase._parameter_constraints,
+        "weights": [StrOptions({"uniform", "distance"}), callable, None],
+    }
+
+    def __init__(
+        self,
+        n_neighbors=5,
+        *,
+        weights="uniform",
+        metric="euclidean",
+        index="auto",
+        search_params=None,
+    ):
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.metric = metric
+        self.index = index
+        self.search_params = search_params
+
+    def _validate_fit(self, X, y):
+        if self.weights == "distance" and self.metric == "inner_product":
+            raise ValueError(
+                "weights='distance' needs distances from 0, metric='inner_product' has none; use "
+                "weights='uniform' or metric='cosine'"
+            )
+        return validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True)
+
+    def _neighbors_and_weights(self, X):
+        if self.weights in (None, "uniform"):
+            indices = self.kneighbors(X, return_distance=False)
+            return indices, np.ones(indices.shape)
+        distances, indices = self.kneighbors(X)
+        if callable(self.weights):
+            weights = np.asarray(self.weights(distances), dtype=float)
+            if weights.shape != distances.shape:
+                raise ValueError(
+                    f"weights must return an array of shape {distances.shape}, as it was given, "
+                    f"got {weights.shape}"
+                )
+        else:
+            # Where a neighbour is at distance zero, only such neighbours count.
+            touching = distances == 0
+            distances[touching] = 1
+            weights = np.where(touching.any(axis=1, keepdims=True), touching, 1 / distances)
+        if not np.all(weights.any(axis=1)):
+            row = int(np.flatnonzero(~weights.any(axis=1))[0])
+            raise ValueError(
+                f"weights gives weight zero to all neighbours of query {row}; at least one must "
+                f"count"
+            )
+        return indices, weights
+
+
+class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
+    """Vote of the k nearest neighbours; exact by default and fast at any size.
+
+    Parameters and results are those of scikit-learn's ``KNeighborsClassifier``.
+    Exact search needs no faiss: rows are screened by one matrix product in float32
+    and ranked by distances computed anew in float64, so that a common offset or a
+    near tie does not change the neighbours. Approximate indexes are faiss's
+    (Douze et al., 2024), and what they find is ranked anew in the same way.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+    weights : {"uniform", "distance"}, callable or None, default="uniform"
+        ``"distance"`` weighs a vote by one over its distance; a callable gets the
+        distances, shape (n_queries, n_neighbors), and returns as many weights.
+    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        ``"cosine"`` is one minus the cosine; ``"inner_product"`` is minus the inner
+        product, so that smaller is nearer.
+    index : {"auto", "flat", "hnsw", "ivf", "ivfpq"} or str, default="auto"
+        ``"flat"`` is exact; ``"auto"`` is exact up to a million rows and ``"ivf"``
+        beyond, where faiss is installed; any other string goes to faiss's
+        ``index_factory``.
+    search_params : str, default=None
+        Effort of an approximate search in faiss's words: ``"nprobe=32"``,
+        ``"efSearch=128"``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or list of them for several outputs
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.neighbors import FaissKNeighborsClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> FaissKNeighborsClassifier(n_neighbors=3).fit(X, y).predict(X[::50])
+    array([0, 1, 2])
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,) or (n, n_outputs)
+            Class labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or infinity, or ``y`` is continuous.
+        """
+        X, y = self._validate_fit(X, y)
+        check_classification_targets(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self.outputs_2d_ = y.ndim == 2
+        outputs = [np.unique(column, return_inverse=True) for column in y.reshape(len(y), -1).T]
+        self._codes = np.column_stack([codes.reshape(-1) for _, codes in outputs])
+        classes = [each for each, _ in outputs]
+        self.classes_ = classes if self.outputs_2d_ else classes[0]
+        return self._build(X)
+
+    def _class_lists(self):
+        return self.classes_ if self.outputs_2d_ else [self.classes_]
+
+    def _votes(self, indices, weights, output, n_classes):
+        codes = self._codes[indices, output]
+        cells = codes + n_classes * np.arange(len(codes))[:, None]
+        votes = np.bincount(cells.ravel(), weights.ravel(), minlength=len(codes) * n_classes)
+        return votes.reshape(len(codes), n_classes)
+
+    def predict(self, X):
+        """Predict the class with most votes; of equals, the first in order.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or None
+            None predicts the fitted rows, each without itself.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,) or (n_queries, n_outputs)
+        """
+        indices, weights = self._neighbors_and_weights(X)
+        predicted = []
+        for output, classes in enumerate(self._class_lists()):
+            # Votes of all classes at once would be large where classes are many.
+            step = max(1, _VOTE_ENTRIES // len(classes))
+            blocks = [slice(start, start + step) for start in range(0, len(indices), step)]
+            winners = [
+                self._votes(indices[block], weights[block], output, len(classes)).argmax(axis=1)
+                for block in blocks
+            ]
+            predicted.append(classes[np.concatenate(winners)])
+        return np.column_stack(predicted) if self.outputs_2d_ else predicted[0]
+
+    def predict_proba(self, X):
+        """Estimate class probabilities: the share of votes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or None
+            None predicts the fitted rows, each without itself.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_classes), or list of them for several outputs
+            Columns in the order of ``classes_``.
+        """
+        indices, weights = self._neighbors_and_weights(X)
+        probabilities = []
+        for output, classes in enumerate(self._class_lists()):
+            votes = self._votes(indices, weights, output, len(classes))
+            probabilities.append(votes / votes.sum(axis=1, keepdims=True))
+        return probabilities if self.outputs_2d_ else probabilities[0]
+
+
+class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
+    """Mean of the k nearest neighbours' targets; exact by default and fast at any size.
+
+    Parameters and results are those of scikit-learn's ``KNeighborsRegressor``.
+
+    Parameters
+    ----------
+    n_neighbors, weights, metric, index, search_params
+        As of :class:`FaissKNeighborsClassifier`.
+
+    Attributes
+    ----------
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from metriclearn.neighbors import FaissKNeighborsRegressor
+    >>> model = FaissKNeighborsRegressor(n_neighbors=2).fit([[0], [1], [3]], [0.0, 1.0, 2.0])
+    >>> model.predict([[1.8]])
+    array([1.5])
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,) or (n, n_outputs)
+            Numbers.
+
+        Returns
+        -------
+        self
+        """
+        X, y = self._validate_fit(X, y)
+        self._y = y.astype(np.result_type(y.dtype, np.float32), copy=False)
+        return self._build(X)
+
+    def predict(self, X):
+        """Predict the weighted mean of the neighbours' targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or None
+            None predicts the fitted rows, each without itself.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,) or (n_queries, n_outputs)
+        """
+        check_is_fitted(self)
+        indices, weights = self._neighbors_and_weights(X)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.einsum("qk,qk...->q...", weights, self._y[indices])
+
+
+class FaissNearestNeighbors(FaissNeighborsBase):
+    """Nearest neighbours by number or by radius, and their graphs.
+
+    Parameters and results are those of scikit-learn's ``NearestNeighbors``.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+    radius : float, default=1.0
+        Searches by radius are always exact.
+    metric, index, search_params
+        As of :class:`FaissKNeighborsClassifier`.
+
+    Attributes
+    ----------
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from metriclearn.neighbors import FaissNearestNeighbors
+    >>> finder = FaissNearestNeighbors(n_neighbors=2).fit([[0.0], [1.0], [3.0]])
+    >>> finder.kneighbors([[0.8]], return_distance=False)
+    array([[1, 0]])
+    >>> finder.radius_neighbors([[0.8]], radius=0.5, return_distance=False)[0]
+    array([1])
+    """
+
+    _parameter_constraints: dict = {
+        **FaissNeighborsBase._parameter_constraints,
+        "radius": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self, n_neighbors=5, *, radius=1.0, metric="euclidean", index="auto", search_params=None
+    ):
+        self.n_neighbors = n_neighbors
+        self.radius = radius
+        self.metric = metric
+        self.index = index
+        self.search_params = search_params
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+
+    def radius_neighbors(self, X=None, radius=None, return_distance=True):
+        """Find all fitted rows within a distance of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        radius : float, default=None
+            Largest distance, itself included; the parameter of the estimator by
+            default.
+        return_distance : bool, default=True
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,), of ndarray
+            Ascending; only with ``return_distance=True``.
+        indices : ndarray of shape (n_queries,), of ndarray
+        """
+        check_is_fitted(self)
+        radius = self.radius if radius is None else radius
+        if not radius >= 0:
+            raise ValueError(f"radius must be 0 or more, got {radius!r}")
+        queries = self._search.X if X is None else self._check_queries(X)
+        found = self._search.radius(queries, radius)
+        if X is None:
+            found = [(d[i != row], i[i != row]) for row, (d, i) in enumerate(found)]
+        distances, indices = (np.empty(len(found), dtype=object) for _ in range(2))
+        distances[:] = [each for each, _ in found]
+        indices[:] = [each for _, each in found]
+        return (distances, indices) if return_distance else indices
+
+    def radius_neighbors_graph(self, X=None, radius=None, mode="connectivity"):
+        """Draw the graph of each query to the fitted rows within a distance of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        radius : float, default=None
+            The parameter of the estimator by default.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether edges are ones or distances.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_queries, n_samples_fit)
+        """
+        check_mode(mode)
+        distances, indices = self.radius_neighbors(X, radius)
+        starts = np.concatenate([[0], np.cumsum([len(each) for each in indices])])
+        return self._graph(np.concatenate(distances), np.concatenate(indices), starts, mode)
+
+
+class FaissKNeighborsTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, FaissNeighborsBase
+):
+    """Rows to the sparse graph of their nearest neighbours.
+
+    Follows scikit-learn's ``KNeighborsTransformer``: the graph feeds whatever takes
+    precomputed distances (TSNE, Isomap, DBSCAN, ``KNeighborsClassifier``).
+
+    Parameters
+    ----------
+    mode : {"distance", "connectivity"}, default="distance"
+        Whether edges are distances or ones.
+    n_neighbors : int, default=5
+        With ``mode="distance"`` one more is found, since a fitted row finds itself.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+    index, search_params
+        As of :class:`FaissKNeighborsClassifier`.
+
+    Attributes
+    ----------
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.cluster import DBSCAN
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from metriclearn.neighbors import FaissKNeighborsTransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> graph = FaissKNeighborsTransformer(n_neighbors=20)
+    >>> labels = make_pipeline(graph, DBSCAN(metric="precomputed")).fit_predict(X)
+    >>> int(labels.max()) + 1
+    2
+    """
+
+    _parameter_constraints: dict = {
+        **FaissNeighborsBase._parameter_constraints,
+        "mode": [StrOptions({"distance", "connectivity"})],
+        "metric": [StrOptions({"euclidean", "cosine"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        mode="distance",
+        n_neighbors=5,
+        metric="euclidean",
+        index="auto",
+        search_params=None,
+    ):
+        self.mode = mode
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.index = index
+        self.search_params = search_params
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+        self._n_features_out = self.n_samples_fit_
+        return self
+
+    def transform(self, X):
+        """Draw the graph of each row to its nearest fitted rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_queries, n_samples_fit)
+        """
+        check_is_fitted(self)
+        extra = self.mode == "distance"
+        return self.kneighbors_graph(X, self.n_neighbors + extra, self.mode)

@@ -1,0 +1,338 @@
+"""Nearest neighbours agree with scikit-learn's brute force, neighbour for neighbour."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from estimators import NEIGHBORS
+from scipy import sparse
+from scipy.spatial.distance import cdist
+from sklearn import neighbors as sk
+from sklearn.base import clone
+from sklearn.cluster import DBSCAN
+from sklearn.manifold import TSNE, Isomap
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from metriclearn.neighbors import (
+    ExactSearch,
+    FaissKNeighborsClassifier,
+    FaissKNeighborsRegressor,
+    FaissKNeighborsTransformer,
+    FaissNearestNeighbors,
+)
+
+every_estimator = pytest.mark.parametrize("estimator", NEIGHBORS, ids=lambda e: type(e).__name__)
+
+
+@parametrize_with_checks(NEIGHBORS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@every_estimator
+@pytest.mark.filterwarnings("ignore:X .*feature names")  # the checks' own doing
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_n_features_in_after_fitting,
+        estimator_checks.check_param_validation,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_further_scikit_learn_checks(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_classifier_multioutput,
+        estimator_checks.check_classifiers_multilabel_output_format_predict,
+        estimator_checks.check_classifiers_multilabel_output_format_predict_proba,
+        estimator_checks.check_classifiers_multilabel_representation_invariance,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_multilabel_checks(check):
+    check("FaissKNeighborsClassifier", FaissKNeighborsClassifier())
+
+
+# --- exact search against all distances -------------------------------------------------
+
+
+def all_distances(Q, X, metric):
+    """Exact distances by the definition, one difference at a time, in float64."""
+    Q, X = Q.astype(float), X.astype(float)
+    if metric == "inner_product":
+        return -np.einsum("ij,ikj->ik", Q, np.broadcast_to(X, (len(Q), *X.shape)))
+    if metric == "cosine":
+        Q = Q / np.sqrt(np.einsum("ij,ij->i", Q, Q))[:, None]
+        X = X / np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
+    difference = X[None] - Q[:, None]
+    squares = np.einsum("ikj,ikj->ik", difference, difference)
+    return squares / 2 if metric == "cosine" else np.sqrt(squares)
+
+
+AWKWARD = {
+    "plain": lambda X: X,
+    "tiny": lambda X: X * 1e-30,
+    "huge": lambda X: X * 1e15,
+    "offset": lambda X: X + 1e6,
+    "outlier": lambda X: np.r_[X[:1] * 1e9, X[1:]],
+    "grid": lambda X: np.round(X * 2) + 0.5,
+    "two places": lambda X: X + 1e4 * (np.arange(len(X)) % 2)[:, None],
+    "sorted": lambda X: X[np.argsort(X[:, 0])],
+    "one feature": lambda X: X[:, :1],
+    "duplicates": lambda X: np.r_[X, X, X],
+}
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spoil", AWKWARD.values(), ids=AWKWARD.keys())
+def test_exact_search_is_exact(rng, metric, dtype, spoil):
+    X = spoil(rng.randn(150, 7)).astype(dtype)
+    Q = np.r_[X[::5], (X[:20] + X[20:40]) / 2].astype(dtype)
+    D = all_distances(Q, X, metric)
+    for k in (1, 10, len(X)):
+        distances, indices = ExactSearch(X, metric).search(Q, k)
+        expected = np.argsort(D, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(indices, expected)
+        np.testing.assert_array_equal(distances, np.take_along_axis(D, expected, axis=1))
+
+
+def test_exact_search_over_many_tiles(rng):
+    """More rows than a tile, a query block of its own, and limits that tighten on the way."""
+    X = rng.randn(9000, 3).astype(np.float32)
+    Q = rng.randn(300, 3).astype(np.float32)
+    D = cdist(Q.astype(float), X.astype(float))
+    for k in (1, 40):
+        distances, indices = ExactSearch(X).search(Q, k)
+        np.testing.assert_array_equal(indices, np.argsort(D, axis=1)[:, :k])
+        np.testing.assert_allclose(distances, np.sort(D, axis=1)[:, :k], rtol=1e-12)
+
+
+def test_far_queries_and_a_base_of_one_place(rng):
+    X = np.ones((50, 3))
+    np.testing.assert_array_equal(ExactSearch(X).search(X[:2], 50)[1], [range(50)] * 2)
+    X = rng.randn(50, 3)
+    far = 1e25 * np.ones((1, 3))
+    assert ExactSearch(X.astype(np.float32)).search(far, 3)[0] == pytest.approx(np.sqrt(3) * 1e25)
+
+
+def test_exclude_is_by_row_not_by_rank():
+    X = np.zeros((4, 2))
+    np.testing.assert_array_equal(
+        ExactSearch(X).search(X, 2, exclude=np.array([0, 1, 2, -1]))[1],
+        [[1, 2], [0, 2], [0, 1], [0, 1]],
+    )
+
+
+@pytest.mark.parametrize("offset", [0, 1e3, 1e4])
+@pytest.mark.parametrize("n_queries", [1, 30, 400])
+def test_an_offset_costs_no_neighbours_at_any_batch_size(rng, offset, n_queries):
+    X, Q = rng.randn(500, 300) + offset, rng.randn(n_queries, 300) + offset
+    theirs = sk.NearestNeighbors(algorithm="brute").fit(X - offset).kneighbors(Q - offset)
+    ours = FaissNearestNeighbors().fit(X).kneighbors(Q)
+    np.testing.assert_array_equal(ours[1], theirs[1])
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-9)
+
+
+# --- estimators against scikit-learn's --------------------------------------------------
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.randn(120, 5)
+    y = np.array(["ant", "bee", "cat"])[np.digitize(X[:, 0] + rng.randn(120) / 2, [-0.5, 0.5])]
+    return X, y, rng.randn(40, 5)
+
+
+WEIGHTS = ["uniform", "distance", None, lambda distances: np.exp(-distances)]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=["uniform", "distance", "none", "callable"])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_classifier_is_scikit_learns(data, weights, metric, n_outputs):
+    X, y, Q = data
+    y = y if n_outputs == 1 else np.c_[y, np.where(X[:, 1] > 0, "up", "down")]
+    Q = np.r_[Q, X[:5]]  # queries at distance zero
+    theirs = sk.KNeighborsClassifier(4, weights=weights, metric=metric, algorithm="brute")
+    ours = FaissKNeighborsClassifier(4, weights=weights, metric=metric).fit(X, y)
+    theirs.fit(X, y)
+    np.testing.assert_array_equal(ours.predict(Q), theirs.predict(Q))
+    # Their distance of a row to itself may be 1e-8 instead of 0.
+    for output in range(n_outputs):
+        mine, their = (
+            (e.predict_proba(Q), e.classes_)
+            if n_outputs == 1
+            else (e.predict_proba(Q)[output], e.classes_[output])
+            for e in (ours, theirs)
+        )
+        np.testing.assert_allclose(mine[0], their[0], atol=1e-7)
+        np.testing.assert_array_equal(mine[1], their[1])
+    assert ours.score(Q[-5:], y[:5]) == theirs.score(Q[-5:], y[:5])
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=["uniform", "distance", "none", "callable"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_regressor_is_scikit_learns(data, weights, n_outputs):
+    X, _, Q = data
+    y = X[:, 0] if n_outputs == 1 else X[:, :2]
+    theirs = sk.KNeighborsRegressor(4, weights=weights, algorithm="brute").fit(X, y)
+    ours = FaissKNeighborsRegressor(4, weights=weights).fit(X, y)
+    np.testing.assert_allclose(ours.predict(Q), theirs.predict(Q), rtol=1e-9)
+    whole = FaissKNeighborsRegressor(1).fit([[0], [1]], [1, 2]).predict([[0.1]])
+    assert whole == 1.0
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_neighbours_radius_and_graphs_are_scikit_learns(data, metric):
+    X, _, Q = data
+    radius = 1.2 if metric == "euclidean" else 0.3
+    theirs = sk.NearestNeighbors(n_neighbors=6, radius=radius, metric=metric, algorithm="brute")
+    ours = FaissNearestNeighbors(n_neighbors=6, radius=radius, metric=metric).fit(X)
+    theirs.fit(X)
+    for queries in (Q, None):
+        for got, expected in zip(ours.kneighbors(queries), theirs.kneighbors(queries), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9)
+        got = ours.radius_neighbors(queries)
+        expected = theirs.radius_neighbors(queries, sort_results=True)
+        assert len(got[0]) == len(expected[0])
+        for mine, their in zip(got[1], expected[1], strict=True):
+            np.testing.assert_array_equal(mine, their)
+        for mine, their in zip(got[0], expected[0], strict=True):
+            np.testing.assert_allclose(mine, their, rtol=1e-9)
+        for mode in ("connectivity", "distance"):
+            for name in ("kneighbors_graph", "radius_neighbors_graph"):
+                mine, their = (getattr(e, name)(queries, mode=mode) for e in (ours, theirs))
+                np.testing.assert_allclose(mine.toarray(), their.toarray(), rtol=1e-9)
+    np.testing.assert_array_equal(
+        ours.kneighbors(Q, 2, return_distance=False), theirs.kneighbors(Q, 2)[1]
+    )
+
+
+@pytest.mark.parametrize("mode", ["connectivity", "distance"])
+def test_transformer_is_scikit_learns(data, mode):
+    X, _, Q = data
+    theirs = sk.KNeighborsTransformer(n_neighbors=4, mode=mode, algorithm="brute")
+    ours = FaissKNeighborsTransformer(n_neighbors=4, mode=mode)
+    for mine, their in (
+        (ours.fit_transform(X), theirs.fit_transform(X)),
+        (ours.transform(Q), theirs.transform(Q)),
+    ):
+        assert sparse.issparse(mine)
+        assert mine.nnz == their.nnz  # the diagonal is explicit
+        np.testing.assert_allclose(mine.toarray(), their.toarray(), rtol=1e-9, atol=1e-7)
+    assert list(ours.get_feature_names_out()[:1]) == ["faisskneighborstransformer0"]
+
+
+@pytest.mark.parametrize(
+    ("final", "attribute"),
+    [
+        (
+            TSNE(metric="precomputed", init="random", perplexity=5, max_iter=250, random_state=0),
+            "embedding_",
+        ),
+        (Isomap(metric="precomputed", n_neighbors=15), "embedding_"),
+        (DBSCAN(metric="precomputed", eps=0.8), "labels_"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_graph_feeds_scikit_learn(data, final, attribute):
+    X = data[0][:60]
+    mine, their = (
+        getattr(clone(final).fit(graph.fit_transform(X)), attribute)
+        for graph in (
+            FaissKNeighborsTransformer(n_neighbors=16),
+            sk.KNeighborsTransformer(n_neighbors=16, algorithm="brute"),
+        )
+    )
+    np.testing.assert_allclose(mine, their, atol=1e-2)
+
+
+def test_graph_feeds_a_precomputed_classifier(data):
+    X, y, Q = data
+    model = make_pipeline(
+        FaissKNeighborsTransformer(n_neighbors=10),
+        sk.KNeighborsClassifier(3, metric="precomputed"),
+    ).fit(X, y)
+    np.testing.assert_array_equal(
+        model.predict(Q), FaissKNeighborsClassifier(3).fit(X, y).predict(Q)
+    )
+
+
+def test_fitted_rows_predict_without_themselves(data):
+    X, y, _ = data
+    ours = FaissKNeighborsClassifier(1).fit(np.r_[X, X], np.r_[y, y[::-1]])
+    np.testing.assert_array_equal(ours.predict(None)[: len(y)], y[::-1])
+    np.testing.assert_array_equal(ours.predict_proba(None).argmax(axis=1)[: len(y)] >= 0, True)
+
+
+def test_pickle_holds_the_rows_once(rng):
+    X = rng.randn(2000, 20)
+    model = FaissNearestNeighbors().fit(X)
+    state = pickle.dumps(model)
+    assert len(state) < 1.1 * X.nbytes
+    for got, expected in zip(
+        pickle.loads(state).kneighbors(X[:5]), model.kneighbors(X[:5]), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_same_results_without_faiss(data, tmp_path):
+    X, y, Q = data
+    np.savez(tmp_path / "data.npz", X=X, y=y, Q=Q)
+    script = (
+        "import sys; sys.modules['faiss'] = None\n"
+        "import numpy as np\n"
+        "from metriclearn.neighbors import FaissKNeighborsClassifier\n"
+        f"data = np.load({str(tmp_path / 'data.npz')!r})\n"
+        "model = FaissKNeighborsClassifier().fit(data['X'], data['y'])\n"
+        "print(*model.kneighbors(data['Q'])[1].ravel())"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    expected = FaissKNeighborsClassifier().fit(X, y).kneighbors(Q)[1].ravel()
+    np.testing.assert_array_equal(np.array(out.stdout.split(), dtype=int), expected)
+
+
+# --- bad input --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, X: m.kneighbors(X, 200), "Expected n_neighbors <= n_samples_fit"),
+        (lambda m, X: m.kneighbors(None, 120), "Expected n_neighbors < n_samples_fit"),
+        (lambda m, X: m.kneighbors(X, 0), "Expected n_neighbors > 0"),
+        (lambda m, X: m.kneighbors(X[:, :3]), "has 3 features"),
+        (lambda m, X: m.kneighbors(X * np.nan), "NaN"),
+        (lambda m, X: m.radius_neighbors(X, -1.0), "radius must be 0 or more"),
+        (lambda m, X: m.kneighbors_graph(X, mode="edges"), "mode must be"),
+        (lambda m, X: m.set_params(metric="cosine").fit(X * 0), "row 0 is all zeros"),
+        (lambda m, X: m.set_params(metric="cosine").fit(X).kneighbors(X * 0), "queries: row 0"),
+        (lambda m, X: m.set_params(metric="inner_product").fit(X).radius_neighbors(X), "radius"),
+    ],
+)
+def test_bad_calls_are_one_clear_error(data, call, message):
+    model = FaissNearestNeighbors().fit(data[0])
+    with pytest.raises(ValueError, match=message):
+        call(model, data[0])
+
+
+def test_bad_weights_are_one_clear_error(data):
+    X, y, Q = data
+    with pytest.raises(ValueError, match="weights='distance' needs distances from 0"):
+        FaissKNeighborsClassifier(weights="distance", metric="inner_product").fit(X, y)
+    with pytest.raises(ValueError, match="weight zero to all neighbours of query 0"):
+        FaissKNeighborsClassifier(weights=np.zeros_like).fit(X, y).predict(Q)
+    with pytest.raises(ValueError, match="weights must return an array of shape"):
+        FaissKNeighborsClassifier(weights=lambda d: d[:, 0]).fit(X, y).predict(Q)
+    with pytest.raises(TypeError, match="n_neighbors must be an integer"):
+        FaissKNeighborsClassifier().fit(X, y).kneighbors(Q, 2.5)
