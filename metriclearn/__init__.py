@@ -13,6 +13,11 @@ _ROOMS = {
     "LMNN": "metriclearn.mahalanobis._lmnn",
     "MMC": "metriclearn.mahalanobis._mmc",
     "NCA": "metriclearn.mahalanobis._nca",
+    "RCA": "metriclearn.mahalanobis._rca",
+    "LFDA": "metriclearn.mahalanobis._lfda",
+    "GMML": "metriclearn.mahalanobis._gmml",
+    "ITML": "metriclearn.mahalanobis._itml",
+    "LSML": "metriclearn.mahalanobis._lsml",
     "Covariance": "metriclearn.mahalanobis._covariance",
 }
 _SUBMODULES = (

@@ -4,7 +4,7 @@ A new learner is one more row: its class with parameters that make it quick on
 small data. The scikit-learn checks run on the defaults as well.
 """
 
-from metriclearn import LMNN, MMC, NCA, Covariance
+from metriclearn import GMML, ITML, LFDA, LMNN, LSML, MMC, NCA, RCA, Covariance
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
     FaissKNeighborsRegressor,
@@ -12,7 +12,17 @@ from metriclearn.neighbors import (
     FaissNearestNeighbors,
 )
 
-LINEAR = [Covariance(), LMNN(), MMC(random_state=0), NCA()]
+LINEAR = [
+    Covariance(),
+    GMML(),
+    ITML(random_state=0),
+    LFDA(),
+    LMNN(),
+    LSML(random_state=0),
+    MMC(random_state=0),
+    NCA(),
+    RCA(),
+]
 ALL = [*LINEAR]
 
 # Searches: scikit-learn's checks and their own laws (test_neighbors.py), no metric to learn.
