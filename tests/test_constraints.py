@@ -1,0 +1,211 @@
+"""Judgements: what they refuse, and that drawing them from labels is right and repeatable."""
+
+import numpy as np
+import pytest
+
+from metriclearn.constraints import (
+    Chunks,
+    Pairs,
+    Quadruplets,
+    Triplets,
+    check_constraints,
+    chunks_from_labels,
+    constraints_from_tuples,
+    pairs_from_labels,
+    quadruplets_from_labels,
+    triplets_from_labels,
+)
+
+DRAWS = [
+    lambda y, seed: pairs_from_labels(y, n_pairs=30, random_state=seed).indices,
+    lambda y, seed: triplets_from_labels(y, n_triplets=40, random_state=seed).indices,
+    lambda y, seed: quadruplets_from_labels(y, n_quadruplets=30, random_state=seed).indices,
+    lambda y, seed: chunks_from_labels(y, n_chunks=5, random_state=seed).labels,
+]
+NAMES = ["pairs", "triplets", "quadruplets", "chunks"]
+
+
+@pytest.fixture
+def labels():
+    return np.random.RandomState(3).choice([0, 1, 2], size=60, p=[0.7, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=NAMES)
+def test_same_seed_same_judgements(draw, labels):
+    np.testing.assert_array_equal(draw(labels, 0), draw(labels, 0))
+    assert not np.array_equal(draw(labels, 0), draw(labels, 1))
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=NAMES)
+def test_names_of_classes_do_not_matter(draw, labels):
+    names = np.array(["ant", "bee", "cat"])[labels]
+    np.testing.assert_array_equal(draw(names, 0), draw(labels, 0))
+
+
+@pytest.mark.parametrize("n_pairs", [5, 30, 10_000])
+def test_pairs_agree_with_the_labels_and_are_distinct(labels, n_pairs):
+    pairs = pairs_from_labels(labels, n_pairs=n_pairs, random_state=0)
+    first, second = pairs.indices.T
+    np.testing.assert_array_equal(labels[first] == labels[second], pairs.similar)
+    assert np.all(first < second)
+    assert len(np.unique(pairs.indices, axis=0)) == len(pairs)
+    assert max(pairs.similar.sum(), (~pairs.similar).sum()) <= n_pairs
+
+
+def test_all_pairs_are_found_where_all_are_asked_for(labels):
+    assert len(pairs_from_labels(labels, n_pairs=10_000)) == 60 * 59 // 2
+
+
+def test_pairs_of_each_kind_are_balanced_on_many_rows():
+    y = np.random.RandomState(0).randint(4, size=5000)
+    pairs = pairs_from_labels(y, random_state=0)
+    assert pairs.similar.sum() == (~pairs.similar).sum() == 20 * 4**2
+
+
+@pytest.mark.parametrize("by_neighbors", [False, True])
+def test_triplets_agree_with_the_labels(labels, rng, by_neighbors):
+    X = rng.randn(60, 3) if by_neighbors else None
+    anchor, positive, negative = triplets_from_labels(labels, X, random_state=0).indices.T
+    assert np.all(labels[anchor] == labels[positive])
+    assert np.all(anchor != positive)
+    assert np.all(labels[anchor] != labels[negative])
+    assert set(anchor) == set(range(60))
+
+
+def test_random_triplets_reach_every_candidate():
+    triplets = triplets_from_labels([0, 0, 0, 1, 1], n_positives=50, n_negatives=50, random_state=0)
+    expected = {
+        (a, p, n)
+        for group, others in (((0, 1, 2), (3, 4)), ((3, 4), (0, 1, 2)))
+        for a in group
+        for p in group
+        for n in others
+        if a != p
+    }
+    assert {tuple(row) for row in triplets.indices.tolist()} == expected
+    assert len(triplets) == len(expected)
+
+
+def test_triplets_by_neighbours_are_the_nearest(labels, rng):
+    X = rng.randn(60, 3)
+    triplets = triplets_from_labels(labels, X, n_positives=2, n_negatives=4).indices
+    distance = np.linalg.norm(X[:, None] - X, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    for row in range(60):
+        order = np.argsort(distance[row])
+        own = [j for j in order if labels[j] == labels[row]][:2]
+        others = [j for j in order if labels[j] != labels[row]][:4]
+        found = triplets[triplets[:, 0] == row]
+        assert sorted(map(tuple, found[:, 1:])) == sorted((p, n) for p in own for n in others)
+
+
+def test_small_classes_give_the_triplets_they_have():
+    triplets = triplets_from_labels([0, 0, 1], np.array([[0.0], [1.0], [2.0]]))
+    np.testing.assert_array_equal(triplets.indices, [[0, 1, 2], [1, 0, 2]])
+
+
+def test_number_of_triplets_is_a_subset(labels):
+    every = triplets_from_labels(labels, random_state=0).indices
+    some = triplets_from_labels(labels, n_triplets=10, random_state=0).indices
+    assert len(some) == 10
+    assert {tuple(row) for row in some} <= {tuple(row) for row in every}
+
+
+@pytest.mark.parametrize("n_quadruplets", [7, 10_000])
+def test_quadruplets_agree_with_the_labels(labels, n_quadruplets):
+    quadruplets = quadruplets_from_labels(labels, n_quadruplets=n_quadruplets, random_state=0)
+    i, j, k, l = quadruplets.indices.T
+    assert np.all(labels[i] == labels[j])
+    assert np.all(labels[k] != labels[l])
+    assert len(np.unique(quadruplets.indices, axis=0)) == len(quadruplets)
+    assert len(quadruplets) <= n_quadruplets
+
+
+def test_chunks_hold_rows_of_one_class(labels):
+    chunks = chunks_from_labels(labels, n_chunks=8, chunk_size=3, random_state=0).labels
+    for chunk in range(8):
+        rows = np.flatnonzero(chunks == chunk)
+        assert len(rows) == 3
+        assert len(set(labels[rows])) == 1
+    assert np.sum(chunks == -1) == 60 - 24
+
+
+def test_chunks_are_as_many_as_fit():
+    assert len(chunks_from_labels([0, 0, 0, 1, 1], n_chunks=100, random_state=0)) == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: triplets_from_labels([0, 0, 0]),
+        lambda: triplets_from_labels([0, 1, 2]),
+        lambda: quadruplets_from_labels([0, 0, 0]),
+        lambda: quadruplets_from_labels([0, 1, 2]),
+    ],
+)
+def test_labels_without_a_judgement_are_refused(call):
+    with pytest.raises(ValueError, match="two classes or more, and a class of two rows"):
+        call()
+
+
+def test_chunks_larger_than_every_class_are_refused():
+    with pytest.raises(ValueError, match="chunk_size=3: no class has that many rows"):
+        chunks_from_labels([0, 0, 1, 1], n_chunks=2, chunk_size=3)
+
+
+@pytest.mark.parametrize(("width", "kind"), [(2, Pairs), (3, Triplets), (4, Quadruplets)])
+def test_tuples_of_points_come_back_as_rows(rng, width, kind):
+    points = rng.randint(3, size=(20, width, 2)).astype(float)
+    points[:, 0] += 10  # so that no pair is made of the same two points in two ways
+    similar = np.ones(20, dtype=bool) if width == 2 else None
+    X, constraints = constraints_from_tuples(points, similar, weights=np.arange(20))
+    assert isinstance(constraints, kind)
+    np.testing.assert_array_equal(X[constraints.indices], points)
+    assert len(np.unique(X, axis=0)) == len(X)
+    np.testing.assert_array_equal(constraints.weights, np.arange(20))
+
+
+@pytest.mark.parametrize(
+    ("tuples", "similar", "message"),
+    [
+        (np.zeros((3, 5, 2)), None, r"got \(3, 5, 2\)"),
+        (np.zeros((3, 2)), None, r"got \(3, 2\)"),
+        (np.zeros((3, 2, 2)), None, "similar is missing"),
+        (np.zeros((3, 3, 2)), [1, 0, 1], "tuples of 3 points already say"),
+    ],
+)
+def test_bad_tuples_are_one_clear_error(tuples, similar, message):
+    with pytest.raises(ValueError, match=message):
+        constraints_from_tuples(tuples, similar)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Pairs([[0, 1, 2]], [True]), r"Pairs: indices must be of shape \(n, 2\)"),
+        (lambda: Pairs(np.zeros((0, 2), int), []), "Pairs: indices is empty"),
+        (lambda: Pairs([[0.0, 1.0]], [True]), "must be integers"),
+        (lambda: Pairs([[-1, 1]], [True]), "row numbers start at 0"),
+        (lambda: Pairs([[0, 1]], [True, False]), r"similar must be of shape \(1,\)"),
+        (lambda: Pairs([[0, 1]], [2]), "True/False, 1/0 or 1/-1"),
+        (lambda: Pairs([[0, 1], [1, 0]], [1, 0]), "rows 0 and 1 .* keep one"),
+        (lambda: Triplets([[0, 1]]), r"Triplets: indices must be of shape \(n, 3\)"),
+        (lambda: Triplets([[0, 1, 2]], weights=[-1.0]), "not negative"),
+        (lambda: Triplets([[0, 1, 2]], weights=[1.0, 2.0]), r"weights must be of shape \(1,\)"),
+        (lambda: Quadruplets([[0, 1, 2]]), r"Quadruplets: indices must be of shape \(n, 4\)"),
+        (lambda: Chunks([-1, -1]), "no row is in a chunk"),
+        (lambda: Chunks([0.5, 1.0]), "1-D array of integers"),
+    ],
+)
+def test_impossible_judgements_are_one_clear_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_rows_and_kinds_are_checked_against_the_learner():
+    with pytest.raises(ValueError, match="Pairs names row 7, but X has 5 rows"):
+        check_constraints(Pairs([[0, 7]], [True]), (Pairs,), 5, "ITML")
+    with pytest.raises(ValueError, match="ITML takes Pairs, got Triplets"):
+        check_constraints(Triplets([[0, 1, 2]]), (Pairs,), 5, "ITML")
+    with pytest.raises(ValueError, match="Chunks has 2 labels, but X has 5 rows"):
+        check_constraints(Chunks([0, 0]), (Chunks,), 5, "RCA")
