@@ -5,6 +5,7 @@ small data. The scikit-learn checks run on the defaults as well.
 """
 
 from metriclearn import GMML, ITML, LFDA, LMNN, LSML, MMC, NCA, RCA, Covariance
+from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
     FaissKNeighborsRegressor,
@@ -23,7 +24,11 @@ LINEAR = [
     NCA(),
     RCA(),
 ]
-ALL = [*LINEAR]
+DEEP = [
+    DeepEmbedder(random_state=0),
+    DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),
+]
+ALL = [*LINEAR, *DEEP]
 
 # Searches: scikit-learn's checks and their own laws (test_neighbors.py), no metric to learn.
 NEIGHBORS = [

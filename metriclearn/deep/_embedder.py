@@ -24,9 +24,11 @@ from metriclearn.deep._components import build, resolve
 from metriclearn.deep._data import Rows, split_rows
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._net import MetricNet, TrainingData
+from metriclearn.deep._schedules import SCHEDULES
 from metriclearn.deep.callbacks import BestWeights, ProgressBar
 from metriclearn.deep.losses import LOSSES
-from metriclearn.deep.miners import MINERS, MinedLoss
+from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
 from metriclearn.deep.samplers import SAMPLERS
 
@@ -36,6 +38,8 @@ OPTIMIZERS = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
 }
+# The miner of miner="auto": what the loss was published with.
+PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
 # Rows that the input's mean and deviation are measured on, at most.
 MEASURED_ROWS = 10_000
@@ -57,7 +61,7 @@ class DeepEmbedder(
     _parameter_constraints: dict = {
         "module": [str, HasMethods("forward")],
         "loss": [str, HasMethods("forward")],
-        "miner": [str, HasMethods("forward"), None],
+        "miner": [str, callable, None],
         "sampler": [str, HasMethods("epoch")],
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "module_params": [dict, None],
@@ -70,6 +74,7 @@ class DeepEmbedder(
         "lr": [Interval(Real, 0, None, closed="neither")],
         "backbone_lr": [Interval(Real, 0, None, closed="left"), None],
         "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
+        "schedule": [str, callable],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "validation": [
@@ -107,6 +112,7 @@ class DeepEmbedder(
         lr=1e-3,
         backbone_lr=None,
         proxy_lr=None,
+        schedule="cosine",
         batch_size=128,
         max_epochs="auto",
         validation="auto",
@@ -135,6 +141,7 @@ class DeepEmbedder(
         self.lr = lr
         self.backbone_lr = backbone_lr
         self.proxy_lr = proxy_lr
+        self.schedule = schedule
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.validation = validation
@@ -275,6 +282,7 @@ class DeepEmbedder(
                 criterion,
                 sampler=sampler,
                 rates=self._rates(),
+                schedule=resolve("schedule", self.schedule, SCHEDULES),
                 rng=np.random.default_rng(seeds[1]),
                 augment=self.augment,
                 optimizer=optimizer,
@@ -301,11 +309,11 @@ class DeepEmbedder(
         sizes = {"n_classes": n_classes, "embedding_dim": embedding_dim}
         loss = build("loss", resolve("loss", self.loss, LOSSES), self.loss_params, sizes)
         for part in loss.modules():
-            if hasattr(part, "build"):
-                part.build(n_classes, embedding_dim)
+            if hasattr(part, "build") and None in (part.n_classes, part.embedding_dim):
+                part.build(part.n_classes or n_classes, part.embedding_dim or embedding_dim)
         miner = self.miner
         if isinstance(miner, str) and miner == "auto":
-            miner = getattr(loss, "default_miner", None)
+            miner = PAPER_MINERS.get(type(loss).__name__)
         if miner is None:
             return loss
         return MinedLoss(loss, build("miner", resolve("miner", miner, MINERS), self.miner_params))

@@ -10,6 +10,7 @@ from metriclearn.deep._data import recall_at_1
 # Losses are read from the device this many batches at a time: each reading
 # makes an accelerator wait.
 BATCHES_PER_READING = 64
+VALUES_AT_A_TIME = 2**17
 
 
 class TrainingData:
@@ -48,7 +49,9 @@ class EpochBatches:
         self.codes = torch.from_numpy(data.codes).to(data.rows.device)
 
     def __iter__(self):
-        for chosen in self.sampler.epoch(self.data.codes, self.rng):
+        batches = self.sampler.epoch(self.data.codes, self.rng)
+        self.n_batches = len(batches)
+        for chosen in batches:
             yield self.data.rows.take(self.data.train[chosen]), self.codes[chosen]
 
 
@@ -69,6 +72,8 @@ class MetricNet(NeuralNet):
         See :mod:`metriclearn.deep.samplers`.
     rates : dict
         Learning rates of "backbone", "head" and "proxies".
+    schedule : callable
+        Share of the run that is done to a factor on the rates.
     rng : numpy.random.Generator
         Draws the batches.
     augment : callable or None
@@ -78,12 +83,23 @@ class MetricNet(NeuralNet):
     """
 
     def __init__(
-        self, module, criterion, *, sampler, rates, rng, optimizer_params, augment=None, **settings
+        self,
+        module,
+        criterion,
+        *,
+        sampler,
+        rates,
+        schedule,
+        rng,
+        optimizer_params,
+        augment=None,
+        **settings,
     ):
         super().__init__(module, criterion, train_split=None, verbose=0, **settings)
         # skorch takes every name without a trailing underscore for a parameter.
         self.sampler_ = sampler
         self.rates_ = rates
+        self.schedule_ = schedule
         self.rng_ = rng
         self.augment_ = augment
         self.optimizer_params_ = optimizer_params
@@ -140,7 +156,9 @@ class MetricNet(NeuralNet):
         self.stop_training_ = False
         train, valid = self.get_split_datasets(X)
         batches = self.get_iterator(train, training=True)
-        for _ in range(self.max_epochs if epochs is None else epochs):
+        epochs = self.max_epochs if epochs is None else epochs
+        for epoch in range(epochs):
+            self.done_ = epoch / epochs, (epoch + 1) / epochs
             started = time.perf_counter()
             self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
             self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
@@ -180,7 +198,9 @@ class MetricNet(NeuralNet):
         self._set_training(True)
         batches = self.history[-1]["batches"]
         unread = []
-        for batch in iterator:
+        begin, end = self.done_
+        for number, batch in enumerate(iterator):
+            self._set_rates(begin + (end - begin) * number / iterator.n_batches)
             batches.append({"train_batch_size": len(batch[0])})
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
@@ -192,6 +212,11 @@ class MetricNet(NeuralNet):
         n_rows = sum(b["train_batch_size"] for b in batches)
         total = sum(b["train_loss"] * b["train_batch_size"] for b in batches)
         self.history.record("train_loss", total / n_rows)
+
+    def _set_rates(self, done):
+        factor = self.schedule_(done)
+        for group in self.optimizer_.param_groups:
+            group["lr"] = group["initial_lr"] * factor
 
     def _read_losses(self, unread, batches):
         """Move losses from the device to the records of the last batches."""
@@ -229,7 +254,8 @@ class MetricNet(NeuralNet):
         indices : ndarray of int, default=None
             Row numbers; all rows by default.
         batch_size : int, default=None
-            Rows at a time, the net's own ``batch_size`` by default.
+            Rows at a time; by default the net's own ``batch_size``, or more
+            where rows are so short that the calls would cost more than the work.
 
         Returns
         -------
@@ -239,7 +265,7 @@ class MetricNet(NeuralNet):
         if self.module_.training:
             self.module_.eval()
         n = len(rows) if indices is None else len(indices)
-        step = self.batch_size if batch_size is None else batch_size
+        step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.X.shape[1])
         parts = []
         with torch.inference_mode():
             for start in range(0, n, step):

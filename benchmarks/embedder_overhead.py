@@ -1,0 +1,138 @@
+"""What DeepEmbedder costs over a hand-written torch loop on the same batches.
+
+    OMP_NUM_THREADS=1 python benchmarks/embedder_overhead.py
+    OMP_NUM_THREADS=1 python benchmarks/embedder_overhead.py --images
+
+CPU time of one process, the two interleaved, best of several rounds: an epoch
+of training (the same network, loss, optimizer, batches and starting weights),
+and ``transform`` against the bare forward pass.
+"""
+
+import argparse
+import copy
+import time
+
+import numpy as np
+import torch
+
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep._data import Rows
+from metriclearn.deep._net import EpochBatches, TrainingData
+
+
+def make_data(args):
+    rng = np.random.RandomState(0)
+    y = rng.randint(100, size=args.rows)
+    if args.images:
+        X = rng.randint(256, size=(args.rows, 28, 28)).astype(np.uint8)
+    else:
+        X = (rng.randn(100, args.features)[y] + rng.randn(args.rows, args.features)).astype("f4")
+    return X, y
+
+
+def hand_written_epoch(net, X, codes, batches):
+    """One epoch as a user would write it, from the same state and in the same order."""
+    network, criterion = copy.deepcopy(net.module_), copy.deepcopy(net.criterion_)
+    parameters = [*network.parameters(), *criterion.parameters()]
+    optimizer = type(net.optimizer_)(parameters, lr=1e-3)
+    X, codes = torch.from_numpy(X), torch.from_numpy(codes)
+
+    def run():
+        network.train()
+        for rows in batches:
+            rows = torch.from_numpy(rows)
+            batch = X[rows]
+            if batch.dtype == torch.uint8:
+                batch = batch[:, None].float() / 255
+            optimizer.zero_grad()
+            loss = criterion(network(batch), codes[rows])
+            loss.backward()
+            optimizer.step()
+
+    return run
+
+
+def cpu_seconds(run):
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def compare(name, ours, theirs, rounds):
+    seconds = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(rounds + 2)][2:]
+    ours, theirs = np.min(seconds, axis=0)
+    ratio = np.median([a / b for a, b in seconds])
+    print(f"| {name} | {1e3 * ours:.1f} | {1e3 * theirs:.1f} | {ours / theirs:.3f} | {ratio:.3f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--features", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--images", action="store_true", help="28 x 28 bytes through a ConvNet")
+    args = parser.parse_args()
+
+    X, y = make_data(args)
+    print("| what | ours, ms | by hand, ms | ratio of best | median ratio |\n|---|---|---|---|---|")
+    widths = [(16, 32)] if args.images else [(128,), (512, 512)]
+    for width in widths:
+        for loss in ("contrastive", "triplet"):
+            module = {"channels": width} if args.images else {"hidden_units": width}
+            embedder = DeepEmbedder(
+                "convnet" if args.images else "mlp",
+                loss,
+                module_params=module,
+                batch_size=args.batch_size,
+                max_epochs=1,
+                validation=None,
+                random_state=0,
+            ).fit(X, y)
+            net = embedder.net_
+            flat = X.reshape(len(X), -1)
+            codes = np.searchsorted(embedder.classes_, y)
+            rows = Rows(flat, embedder.image_shape_, embedder._scale, "cpu")
+            data = TrainingData(rows, np.arange(len(X)), codes, None, codes)
+            batches = net.sampler_.epoch(codes, np.random.default_rng(0))
+            net.sampler_ = FixedBatches(batches)
+            assert len(list(EpochBatches(data, net.sampler_, None))) == len(batches)
+            compare(
+                f"epoch, {loss}, {'x'.join(map(str, width))}",
+                lambda: net.train(data, 1),  # noqa: B023
+                hand_written_epoch(net, X, codes, batches),
+                args.rounds,
+            )
+        net.module_.eval()
+        images = torch.from_numpy(X)[:, None] if args.images else torch.from_numpy(X)
+
+        def forward():
+            with torch.inference_mode():
+                step = 1024
+                torch.cat(
+                    [
+                        net.module_(part.float() / 255 if args.images else part)  # noqa: B023
+                        for part in images.split(step)  # noqa: B023
+                    ]
+                ).numpy()
+
+        compare(
+            f"transform, {'x'.join(map(str, width))}",
+            lambda: embedder.transform(X),  # noqa: B023
+            forward,
+            args.rounds,
+        )
+
+
+class FixedBatches:
+    """The same batches in every epoch, so that both sides train on them."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def epoch(self, codes, rng):
+        return self.batches
+
+
+if __name__ == "__main__":
+    main()
