@@ -19,6 +19,9 @@ _ROOMS = {
     "ITML": "metriclearn.mahalanobis._itml",
     "LSML": "metriclearn.mahalanobis._lsml",
     "Covariance": "metriclearn.mahalanobis._covariance",
+    "PairClassifier": "metriclearn.verification",
+    "TripletClassifier": "metriclearn.verification",
+    "QuadrupletClassifier": "metriclearn.verification",
 }
 _SUBMODULES = (
     "compare",

@@ -18,6 +18,13 @@ _ROOMS = {
     "recall_at_1_scorer": "metriclearn.metrics._scorers",
     "r_precision_scorer": "metriclearn.metrics._scorers",
     "map_at_r_scorer": "metriclearn.metrics._scorers",
+    "verification_curve": "metriclearn.metrics._verification",
+    "equal_error_rate": "metriclearn.metrics._verification",
+    "tar_at_far": "metriclearn.metrics._verification",
+    "best_threshold": "metriclearn.metrics._verification",
+    "verification_accuracy": "metriclearn.metrics._verification",
+    "bootstrap_interval": "metriclearn.metrics._bootstrap",
+    "bootstrap_over_identities": "metriclearn.metrics._bootstrap",
 }
 
 __all__ = [*_ROOMS]

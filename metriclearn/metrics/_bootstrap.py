@@ -1,0 +1,129 @@
+"""Bootstrap intervals that resample what is independent: identities, not pairs."""
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+
+
+def bootstrap_interval(
+    values, *, groups=None, confidence=0.95, n_resamples=1000, random_state=None
+):
+    """Percentile bootstrap interval of a mean (Efron, 1979).
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        One value for each query, e.g. ``recall_at_k(X, y, average=False)``; NaN are
+        left out.
+    groups : array-like of shape (n,), default=None
+        Class of each query. Queries of a class are not independent: with groups,
+        whole classes are drawn, and the interval is as wide as it should be.
+    confidence : float, default=0.95
+    n_resamples : int, default=1000
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    low, high : float
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import bootstrap_interval
+    >>> low, high = bootstrap_interval([0, 1, 1, 1, 1, 0, 1, 1], random_state=0)
+    >>> low <= 0.75 <= high
+    True
+    """
+    values = np.asarray(values, dtype=float)
+    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    check_consistent_length(values, groups)
+    kept = ~np.isnan(values)
+    if not kept.any():
+        raise ValueError("values has nothing but NaN; there is nothing to resample")
+    _, codes = np.unique(groups[kept], return_inverse=True)
+    codes = codes.reshape(-1)
+    sums, counts = np.bincount(codes, values[kept]), np.bincount(codes)
+
+    def mean(multiplicity):
+        return multiplicity @ sums / (multiplicity @ counts)
+
+    return _percentiles(mean, len(sums), confidence, n_resamples, random_state)
+
+
+def bootstrap_over_identities(
+    measure,
+    same,
+    distances,
+    identities,
+    *,
+    confidence=0.95,
+    n_resamples=1000,
+    random_state=None,
+):
+    """Percentile interval of a verification measure, identities drawn with replacement.
+
+    A pair counts as often as the identities in it were drawn: the product of both
+    for two identities, once each for one (Bolle, Ratha & Pankanti, 2004). Drawing
+    pairs instead takes the many pairs of one person for independent and gives
+    intervals far too narrow.
+
+    Parameters
+    ----------
+    measure : callable
+        ``measure(same, distances, sample_weight=...) -> float``, such as
+        :func:`~metriclearn.metrics.equal_error_rate`.
+    same, distances : array-like of shape (n,)
+        As of the measure.
+    identities : array-like of shape (n, 2)
+        Identity of the first and of the second of each pair.
+    confidence : float, default=0.95
+    n_resamples : int, default=1000
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    low, high : float
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import bootstrap_over_identities, equal_error_rate
+    >>> ids = [[0, 0], [1, 1], [2, 2], [0, 1], [1, 2], [0, 2]]
+    >>> bootstrap_over_identities(
+    ...     equal_error_rate, [1, 1, 1, 0, 0, 0], [1, 2, 4, 3, 5, 6], ids, n_resamples=50,
+    ...     random_state=0)
+    (0.0, 0.3333333333333333)
+    """
+    same = np.asarray(same) > 0
+    identities = np.asarray(identities)
+    if identities.shape != (len(same), 2):
+        raise ValueError(
+            f"identities must be of shape ({len(same)}, 2), the identity of both of each pair, "
+            f"got {identities.shape}"
+        )
+    names, codes = np.unique(identities, return_inverse=True)
+    first, second = codes.reshape(-1, 2).T
+    if np.any((first == second) != same):
+        row = int(np.flatnonzero((first == second) != same)[0])
+        raise ValueError(f"identities contradict same in pair {row}")
+    distances = check_array(distances, ensure_2d=False, dtype=np.float64, input_name="distances")
+
+    def resampled(multiplicity):
+        weights = np.where(
+            same, multiplicity[first], multiplicity[first] * multiplicity[second]
+        ).astype(float)
+        if not (weights[same].sum() > 0 and weights[~same].sum() > 0):
+            return np.nan
+        return measure(same, distances, sample_weight=weights)
+
+    return _percentiles(resampled, len(names), confidence, n_resamples, random_state)
+
+
+def _percentiles(statistic, n_units, confidence, n_resamples, random_state):
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
+    random_state = check_random_state(random_state)
+    draws = [
+        statistic(np.bincount(random_state.randint(n_units, size=n_units), minlength=n_units))
+        for _ in range(n_resamples)
+    ]
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,231 @@
+"""Verification: are these two the same? Thresholds on a distance, and their errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length
+
+CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Errors at every threshold that changes a decision; a pair is accepted if ``d <= τ``.
+
+    Attributes
+    ----------
+    thresholds : ndarray of shape (m,)
+        Rising: below all distances, midway between neighbouring ones, above all.
+    tar : ndarray of shape (m,)
+        True accept rate: accepted among pairs that are the same.
+    far : ndarray of shape (m,)
+        False accept rate: accepted among pairs that are not.
+    n_same, n_different : float
+        Total weights.
+    """
+
+    thresholds: np.ndarray
+    tar: np.ndarray
+    far: np.ndarray
+    n_same: float
+    n_different: float
+
+
+def verification_curve(same, distances, *, sample_weight=None):
+    """Accept rates at every threshold on the distance (the ROC curve).
+
+    Parameters
+    ----------
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
+    sample_weight : array-like of shape (n,), default=None
+        Not negative; all one by default.
+
+    Returns
+    -------
+    Curve
+        With ``thresholds``, ``tar`` and ``far``.
+
+    Raises
+    ------
+    ValueError
+        If there are no pairs of one kind, or distances are not finite.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import verification_curve
+    >>> curve = verification_curve([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9])
+    >>> curve.tar, curve.far
+    (array([0. , 0.5, 0.5, 1. , 1. ]), array([0. , 0. , 0.5, 0.5, 1. ]))
+    """
+    same, distances, weights = _check(same, distances, sample_weight)
+    order = np.argsort(distances, kind="stable")
+    distances, same, weights = distances[order], same[order], weights[order]
+    last = np.flatnonzero(np.append(np.diff(distances) > 0, True))
+    accepted = np.concatenate([[0], np.cumsum(weights * same)[last]])
+    wrong = np.concatenate([[0], np.cumsum(weights * ~same)[last]])
+    levels = distances[last]
+    thresholds = np.concatenate(
+        [[np.nextafter(levels[0], -np.inf)], (levels[:-1] + levels[1:]) / 2, levels[-1:]]
+    )
+    return Curve(thresholds, accepted / accepted[-1], wrong / wrong[-1], accepted[-1], wrong[-1])
+
+
+def _check(same, distances, sample_weight):
+    distances = check_array(distances, ensure_2d=False, dtype=np.float64, input_name="distances")
+    same = np.asarray(same)
+    if distances.ndim != 1 or same.shape != distances.shape:
+        raise ValueError(
+            f"same and distances must be one-dimensional and as long as each other, got shapes "
+            f"{same.shape} and {distances.shape}"
+        )
+    if not np.all(np.isin(same, (-1, 0, 1))):
+        raise ValueError("same must hold True/False, 1/0 or 1/-1")
+    same = same > 0
+    weights = np.ones(len(same)) if sample_weight is None else np.asarray(sample_weight, float)
+    check_consistent_length(same, weights)
+    for kind, name in ((same, "the same identity"), (~same, "different identities")):
+        if not weights[kind].sum() > 0:
+            raise ValueError(f"same has no pair of {name}; both kinds are needed")
+    return same, distances, weights
+
+
+def equal_error_rate(same, distances, *, sample_weight=None):
+    """Compute the error where false accepts and false rejects are equally frequent.
+
+    Between the thresholds that the data offer, both rates are taken as linear.
+
+    Parameters
+    ----------
+    same, distances, sample_weight
+        As of :func:`verification_curve`.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import equal_error_rate
+    >>> equal_error_rate([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9])
+    0.5
+    """
+    return _equal_error(verification_curve(same, distances, sample_weight=sample_weight))
+
+
+def _equal_error(curve):
+    difference = curve.far + curve.tar - 1  # far - frr, rising from -1 to 1
+    after = int(np.argmax(difference >= 0))
+    low, high = difference[after - 1], difference[after]
+    share = -low / (high - low)
+    return float(curve.far[after - 1] + share * (curve.far[after] - curve.far[after - 1]))
+
+
+def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
+    """Compute the largest true accept rate at a bounded false accept rate.
+
+    Parameters
+    ----------
+    same, distances, sample_weight
+        As of :func:`verification_curve`.
+    far : float, default=1e-3
+        Largest false accept rate allowed, from 0 to 1. Rates below one over the
+        number of different pairs cannot be told from zero.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import tar_at_far
+    >>> tar_at_far([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], far=0.1)
+    0.5
+    """
+    _check_rate(far, "far")
+    curve = verification_curve(same, distances, sample_weight=sample_weight)
+    return float(curve.tar[curve.far <= far].max())
+
+
+def _check_rate(value, name):
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+
+
+def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sample_weight=None):
+    """Choose the threshold τ on a distance; a pair is accepted if ``d <= τ``.
+
+    Parameters
+    ----------
+    same, distances, sample_weight
+        As of :func:`verification_curve`.
+    criterion : {"accuracy", "f1", "max_tpr", "eer"}, default="accuracy"
+        Most right decisions; largest F1 of the accepted; most true accepts with a
+        false accept rate of at most ``max_fpr``; false accepts as frequent as false
+        rejects.
+    max_fpr : float, default=0.01
+        Only for ``"max_tpr"``.
+
+    Returns
+    -------
+    float
+        Midway between two distances of the data; of equals, the smallest.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import best_threshold
+    >>> best_threshold([1, 1, 0, 0], [0.2, 0.4, 0.6, 0.9])
+    0.5
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {CRITERIA}, got {criterion!r}")
+    _check_rate(max_fpr, "max_fpr")
+    curve = verification_curve(same, distances, sample_weight=sample_weight)
+    accepted, wrong = curve.tar * curve.n_same, curve.far * curve.n_different
+    value = {
+        "accuracy": lambda: accepted - wrong,
+        "f1": lambda: 2 * accepted / (accepted + wrong + curve.n_same),
+        "max_tpr": lambda: np.where(curve.far <= max_fpr, curve.tar, -1),
+        "eer": lambda: -np.abs(curve.far + curve.tar - 1),
+    }[criterion]()
+    return float(curve.thresholds[np.argmax(value)])
+
+
+def verification_accuracy(same, distances, folds=10):
+    """Accuracy in folds, the threshold of each chosen on the others (the LFW protocol).
+
+    Parameters
+    ----------
+    same, distances
+        As of :func:`verification_curve`.
+    folds : int or array-like of int, shape (n,), default=10
+        Fold number of each pair, or the number of contiguous folds (as LFW's 6,000
+        pairs are given: 10 folds of 300 and 300).
+
+    Returns
+    -------
+    ndarray of shape (n_folds,)
+        Report ``mean()`` and ``std(ddof=1) / sqrt(n_folds)`` (Huang et al., 2007).
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import verification_accuracy
+    >>> verification_accuracy([1, 0, 1, 0], [0.1, 0.9, 0.4, 0.8], folds=2)
+    array([1., 1.])
+    """
+    same, distances, _ = _check(same, distances, None)
+    if np.ndim(folds) == 0:
+        if not 2 <= folds <= len(same):
+            raise ValueError(f"folds must be from 2 to {len(same)}, the number of pairs")
+        folds = np.arange(len(same)) * folds // len(same)
+    folds = np.asarray(folds)
+    check_consistent_length(same, folds)
+    accuracies = []
+    for fold in np.unique(folds):
+        test = folds == fold
+        threshold = best_threshold(same[~test], distances[~test])
+        accuracies.append(np.mean((distances[test] <= threshold) == same[test]))
+    return np.array(accuracies)

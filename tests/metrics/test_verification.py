@@ -1,0 +1,172 @@
+"""Verification measures against scikit-learn, closed forms and loops."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
+
+from metriclearn.metrics import (
+    best_threshold,
+    bootstrap_interval,
+    bootstrap_over_identities,
+    equal_error_rate,
+    tar_at_far,
+    verification_accuracy,
+    verification_curve,
+)
+
+
+@pytest.fixture(params=["smooth", "ties"])
+def pairs(request, rng):
+    same = rng.rand(300) < 0.4
+    distances = np.abs(rng.randn(300)) + ~same
+    return same, np.round(distances, 1) if request.param == "ties" else distances
+
+
+def test_curve_is_scikit_learns(pairs):
+    same, distances = pairs
+    weights = 1 + np.arange(300) % 4
+    curve = verification_curve(same, distances, sample_weight=weights)
+    far, tar, _ = roc_curve(same, -distances, sample_weight=weights, drop_intermediate=False)
+    np.testing.assert_allclose(curve.far, far)
+    np.testing.assert_allclose(curve.tar, tar)
+    area = np.sum(np.diff(curve.far) * (curve.tar[1:] + curve.tar[:-1]) / 2)
+    assert area == pytest.approx(roc_auc_score(same, -distances, sample_weight=weights))
+    for threshold, tar_here, far_here in zip(curve.thresholds, curve.tar, curve.far, strict=True):
+        accepted = distances <= threshold
+        assert weights[accepted & same].sum() / weights[same].sum() == pytest.approx(tar_here)
+        assert weights[accepted & ~same].sum() / weights[~same].sum() == pytest.approx(far_here)
+
+
+def test_equal_error_rate_of_two_gaussians(rng):
+    n = 200_000
+    same = np.arange(n) < n // 2
+    distances = rng.randn(n) + 2 * ~same
+    assert equal_error_rate(same, distances) == pytest.approx(norm.cdf(-1), abs=3e-3)
+    assert tar_at_far(same, distances, 0.1) == pytest.approx(norm.cdf(2 + norm.ppf(0.1)), abs=1e-2)
+    assert equal_error_rate(same, ~same * 1.0) == 0
+    assert equal_error_rate(same, same * 1.0) == 1
+    assert equal_error_rate(same, np.ones(n)) == 0.5
+
+
+@pytest.mark.parametrize("far", [0, 0.01, 0.2, 1])
+def test_tar_at_far_is_the_best_of_all_thresholds(pairs, far):
+    same, distances = pairs
+    rates = [
+        np.mean(distances[same] <= t)
+        for t in [-1, *distances]
+        if np.mean(distances[~same] <= t) <= far
+    ]
+    assert tar_at_far(same, distances, far) == pytest.approx(max(rates))
+
+
+def test_thresholds_are_the_best_of_all(pairs):
+    same, distances = pairs
+    candidates = [-1, *distances]
+    for criterion, score in (("accuracy", accuracy_score), ("f1", f1_score)):
+        chosen = score(same, distances <= best_threshold(same, distances, criterion))
+        best = max(score(same, distances <= t) for t in candidates)
+        assert chosen == pytest.approx(best)
+    threshold = best_threshold(same, distances, "max_tpr", max_fpr=0.1)
+    assert np.mean(distances[~same] <= threshold) <= 0.1
+    assert np.mean(distances[same] <= threshold) == tar_at_far(same, distances, 0.1)
+    threshold = best_threshold(same, distances, "eer")
+    gap = abs(np.mean(distances[~same] <= threshold) - np.mean(distances[same] > threshold))
+    assert gap == pytest.approx(
+        min(abs(np.mean(distances[~same] <= t) - np.mean(distances[same] > t)) for t in candidates)
+    )
+
+
+def test_folds_choose_the_threshold_elsewhere(pairs):
+    same, distances = pairs
+    folds = np.arange(300) % 5
+    expected = []
+    for fold in range(5):
+        threshold = best_threshold(same[folds != fold], distances[folds != fold])
+        expected.append(np.mean((distances <= threshold)[folds == fold] == same[folds == fold]))
+    np.testing.assert_allclose(verification_accuracy(same, distances, folds), expected)
+    contiguous = verification_accuracy(same, distances, 10)
+    assert len(contiguous) == 10
+    np.testing.assert_allclose(
+        verification_accuracy(same, distances, np.repeat(np.arange(10), 30)), contiguous
+    )
+
+
+def test_interval_of_a_mean_covers_it():
+    rng = np.random.RandomState(0)
+    covered = [
+        low <= 0.5 <= high
+        for seed in range(200)
+        for low, high in [bootstrap_interval(rng.rand(40), n_resamples=200, random_state=seed)]
+    ]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_whole_groups_make_the_interval_honest(rng):
+    groups = np.repeat(np.arange(20), 50)
+    values = rng.rand(20)[groups]  # all rows of a class alike
+    wide, narrow = (
+        np.diff(bootstrap_interval(values, groups=g, random_state=0))[0] for g in (groups, None)
+    )
+    assert 4 < wide / narrow < 10  # sqrt(50) is 7
+    holes = np.where(np.arange(1000) % 2, values, np.nan)
+    assert bootstrap_interval(holes, groups=groups, random_state=0) == pytest.approx(
+        bootstrap_interval(values, groups=groups, random_state=0)
+    )
+
+
+def test_identities_are_drawn_not_pairs(rng):
+    centres = rng.randn(12, 2)
+    names = rng.randint(12, size=(2000, 2))
+    names[:500, 1] = names[:500, 0]
+    distances = np.linalg.norm(centres[names[:, 0]] - centres[names[:, 1]], axis=1)
+    distances += rng.rand(12)[names[:, 0]] + rng.rand(2000)
+    same = names[:, 0] == names[:, 1]
+    low, high = bootstrap_over_identities(
+        equal_error_rate, same, distances, names, n_resamples=200, random_state=0
+    )
+    assert low < equal_error_rate(same, distances) < high
+    again = bootstrap_over_identities(
+        equal_error_rate, same, distances, names, n_resamples=200, random_state=0
+    )
+    assert (low, high) == again
+    # Drawing an identity twice is having its pairs twice.
+    pairs_only = bootstrap_interval(distances <= np.median(distances), random_state=0)
+    by_identity = bootstrap_over_identities(
+        lambda same, d, sample_weight: np.average(d <= np.median(distances), weights=sample_weight),
+        same,
+        distances,
+        names,
+        n_resamples=200,
+        random_state=0,
+    )
+    assert np.diff(by_identity) > 2 * np.diff(pairs_only)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: equal_error_rate([1, 1], [0.1, 0.2]), "no pair of different identities"),
+        (lambda: equal_error_rate([0, 0], [0.1, 0.2]), "no pair of the same identity"),
+        (lambda: equal_error_rate([0, 2], [0.1, 0.2]), "same must hold"),
+        (lambda: equal_error_rate([0, 1, 1], [0.1, 0.2]), "as long as each other"),
+        (lambda: equal_error_rate([0, 1], [0.1, np.nan]), "distances contains NaN"),
+        (lambda: tar_at_far([0, 1], [0.1, 0.2], 2), "far must be from 0 to 1"),
+        (lambda: best_threshold([0, 1], [0.1, 0.2], "best"), "criterion must be one of"),
+        (lambda: best_threshold([0, 1], [0.1, 0.2], max_fpr=-1), "max_fpr must be from 0 to 1"),
+        (lambda: verification_accuracy([0, 1], [0.1, 0.2], folds=3), "folds must be from 2 to 2"),
+        (lambda: bootstrap_interval([np.nan]), "nothing but NaN"),
+        (lambda: bootstrap_interval([1.0], confidence=95), "confidence must be between 0 and 1"),
+        (
+            lambda: bootstrap_over_identities(equal_error_rate, [0], [1.0], [[1, 1]]),
+            "identities contradict same in pair 0",
+        ),
+        (
+            lambda: bootstrap_over_identities(equal_error_rate, [0], [1.0], [1]),
+            r"identities must be of shape \(1, 2\)",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

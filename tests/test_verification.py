@@ -1,0 +1,191 @@
+"""Classifiers of pairs, triplets and quadruplets, in scikit-learn's searches."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from metriclearn import MMC, Covariance
+from metriclearn.constraints import (
+    pairs_from_labels,
+    quadruplets_from_labels,
+    triplets_from_labels,
+)
+from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.metrics import best_threshold, tar_at_far
+from metriclearn.verification import PairClassifier, QuadrupletClassifier, TripletClassifier
+
+
+class Diagonal(MahalanobisTransformer):
+    """Weighs features by how little they differ where they should not; takes any judgement."""
+
+    def __init__(self, power=1.0):
+        self.power = power
+
+    def fit(self, X, y=None, *, constraints=None):
+        i, j = constraints.indices[:, :2].T
+        if hasattr(constraints, "similar"):
+            i, j = i[constraints.similar], j[constraints.similar]
+        spread = np.mean((X[i] - X[j]) ** 2, axis=0)
+        return self._set_components(np.diag((spread + 1e-9) ** (-self.power / 2)))
+
+
+@pytest.fixture
+def judged(small):
+    X, y = small
+    pairs = pairs_from_labels(y, n_pairs=100, random_state=0)
+    return X, pairs.indices, pairs.similar
+
+
+CLASSIFIERS = [
+    PairClassifier(Diagonal()),
+    TripletClassifier(Diagonal()),
+    QuadrupletClassifier(Diagonal()),
+]
+
+
+def judgements(classifier, small):
+    """Rows, index tuples and labels of the kind the classifier takes."""
+    X, y = small
+    if isinstance(classifier, PairClassifier):
+        pairs = pairs_from_labels(y, n_pairs=100, random_state=0)
+        return X, pairs.indices, pairs.similar
+    if isinstance(classifier, TripletClassifier):
+        return X, triplets_from_labels(y, random_state=0).indices, None
+    return X, quadruplets_from_labels(y, random_state=0).indices, None
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+def test_cross_validation_and_search(classifier, small):
+    X, indices, y = judgements(classifier, small)
+    scores = cross_val_score(classifier, X[indices], y, cv=3)
+    assert scores.min() > 0.6
+    search = GridSearchCV(classifier, {"learner__power": [0.0, 1.0]}, cv=3).fit(X[indices], y)
+    assert search.best_params_ == {"learner__power": 1.0}
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+def test_row_numbers_are_the_points(classifier, small):
+    X, indices, y = judgements(classifier, small)
+    by_points = clone(classifier).fit(X[indices], y)
+    by_rows = clone(classifier).set_params(points=X).fit(indices, y)
+    np.testing.assert_allclose(
+        by_rows.decision_function(indices), by_points.decision_function(X[indices])
+    )
+    np.testing.assert_allclose(
+        cross_val_score(by_rows, indices, y, cv=3), cross_val_score(by_points, X[indices], y, cv=3)
+    )
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+def test_pickle_clone_and_pipelines(classifier, small):
+    X, indices, y = judgements(classifier, small)
+    scaled = clone(classifier).set_params(learner=make_pipeline(StandardScaler(), Diagonal()))
+    scaled.fit(X[indices], y)
+    again = pickle.loads(pickle.dumps(scaled))
+    np.testing.assert_array_equal(again.predict(X[indices]), scaled.predict(X[indices]))
+    assert scaled.n_features_in_ == 4
+    assert clone(scaled).get_params()["learner__diagonal__power"] == 1.0
+
+
+def test_decisions_follow_from_the_threshold(judged):
+    X, indices, similar = judged
+    pairs = X[indices]
+    model = PairClassifier(MMC(random_state=0)).fit(pairs, similar)
+    distances = model.learner_.paired_distances(pairs[:, 0], pairs[:, 1])
+    np.testing.assert_allclose(model.paired_distances(pairs), distances, rtol=1e-6)
+    assert model.threshold_ == pytest.approx(best_threshold(similar, distances))
+    np.testing.assert_array_equal(model.predict(pairs), distances <= model.threshold_)
+    np.testing.assert_allclose(model.decision_function(pairs), model.threshold_ - distances)
+    probabilities = model.predict_proba(pairs)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert np.all(np.diff(probabilities[np.argsort(distances), 1]) <= 0)
+    # A calibrated probability is right on average.
+    assert probabilities[:, 1].mean() == pytest.approx(similar.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("threshold", ["accuracy", "f1", "max_tpr", "eer", 0.7])
+def test_thresholds(judged, threshold):
+    X, indices, similar = judged
+    pairs = X[indices]
+    y = np.where(similar, "yes", "no")
+    frozen = FrozenEstimator(Covariance().fit(X))
+    model = PairClassifier(frozen, threshold=threshold, max_fpr=0.1).fit(pairs, y)
+    distances = model.paired_distances(pairs)
+    if threshold == 0.7:
+        assert model.threshold_ == 0.7
+    else:
+        assert model.threshold_ == best_threshold(similar, distances, threshold, max_fpr=0.1)
+    if threshold == "max_tpr":
+        accepted = model.predict(pairs) == "yes"
+        assert accepted[~similar].mean() <= 0.1
+        assert accepted[similar].mean() == tar_at_far(similar, distances, 0.1)
+
+
+def test_calibration_on_unseen_pairs(judged):
+    X, indices, similar = judged
+    pairs = X[indices]
+    model = PairClassifier(Diagonal(), cv=4).fit(pairs, similar)
+    unseen = cross_val_predict(
+        PairClassifier(Diagonal(), threshold=0.0), pairs, similar, cv=4, method="decision_function"
+    )
+    assert model.threshold_ == pytest.approx(best_threshold(similar, -unseen))
+    np.testing.assert_array_equal(
+        model.learner_.components_,
+        PairClassifier(Diagonal()).fit(pairs, similar).learner_.components_,
+    )
+
+
+def test_order_classifiers_agree_with_the_distances(small):
+    X, _ = small
+    learner = Covariance().fit(X)
+    rng = np.random.RandomState(0)
+    triplets, quadruplets = X[rng.randint(45, size=(30, 3))], X[rng.randint(45, size=(30, 4))]
+    d = learner.paired_distances
+    model = TripletClassifier(FrozenEstimator(learner)).fit(triplets)
+    a, p, n = np.moveaxis(triplets, 1, 0)
+    np.testing.assert_allclose(model.decision_function(triplets), d(a, n) - d(a, p), atol=1e-9)
+    flipped = np.where(model.predict(triplets) > 0, 1, -1)
+    assert model.score(triplets, flipped) == 1
+    assert model.score(triplets) == np.mean(flipped == 1)
+    model = QuadrupletClassifier(FrozenEstimator(learner)).fit(quadruplets)
+    i, j, k, m = np.moveaxis(quadruplets, 1, 0)
+    np.testing.assert_allclose(model.decision_function(quadruplets), d(k, m) - d(i, j), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "X", "y", "message"),
+    [
+        (PairClassifier(Diagonal()), np.ones((4, 3, 2)), [0, 1, 0, 1], r"shape \(n, 2, n_feat"),
+        (PairClassifier(Diagonal()), np.ones((4, 2)), [0, 1, 0, 1], "or row numbers"),
+        (PairClassifier(Diagonal()), np.full((4, 2, 2), np.nan), [0, 1, 0, 1], "X contains NaN"),
+        (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [1, 1, 1, 1], "y must hold two values"),
+        (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [0, 1, 2, 1], "got 3: "),
+        (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [0, 1], "inconsistent numbers"),
+        (PairClassifier(Diagonal(), threshold="best"), np.ones((4, 2, 2)), [0, 1, 0, 1], "thresh"),
+        (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0, 3]], [1], "X names row 3"),
+        (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0, -1]], [1], "X names row -1"),
+        (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0.5, 1]], [1], "must hold row"),
+        (PairClassifier(LogisticRegression()), np.ones((4, 2, 2)), [0, 1, 0, 1], "learner"),
+        (TripletClassifier(Diagonal()), np.ones((4, 2, 2)), None, r"shape \(n, 3, n_features\)"),
+        (TripletClassifier(MMC()), np.arange(24.0).reshape(4, 3, 2), None, "MMC takes Pairs"),
+        (QuadrupletClassifier(Diagonal()), np.ones((4, 3, 2)), None, "for QuadrupletClassifier"),
+    ],
+)
+def test_bad_input_is_one_clear_error(classifier, X, y, message):
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(X, y)
+
+
+def test_width_is_checked_at_predict(judged):
+    X, indices, similar = judged
+    model = PairClassifier(Diagonal()).fit(X[indices], similar)
+    with pytest.raises(ValueError, match="X has 3 features, but PairClassifier was fitted with 4"):
+        model.predict(X[indices][:, :, :3])
