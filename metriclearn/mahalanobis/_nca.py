@@ -10,10 +10,10 @@ from metriclearn._validation import check_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lbfgs import minimize_components
-from metriclearn.mahalanobis._soft_neighbors import SameClass, soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors import SameClass, soft_neighbor_gradient, unit_scale
 
 
-def nca_objective(L, X, same_class, *, max_memory=512):
+def nca_objective(L, X, classes, *, max_memory=512):
     """Negative expected number of rows that a soft neighbour classifies rightly.
 
     ::
@@ -25,7 +25,7 @@ def nca_objective(L, X, same_class, *, max_memory=512):
     L : ndarray of shape (n_components, n_features)
     X : ndarray of shape (n, n_features)
         Sorted by class.
-    same_class : SameClass
+    classes : SameClass
         The classes of the rows.
     max_memory : float, default=512
         Bound on the working memory, in MB.
@@ -36,16 +36,11 @@ def nca_objective(L, X, same_class, *, max_memory=512):
     gradient : ndarray of shape (n_components, n_features)
     """
 
-    def row_objective(P, log_normalizer, rows):
-        columns, same = same_class.of_rows(rows)
-        P_same = P[:, columns] * same
-        p = P_same.sum(axis=1)
+    def row_terms(rows, p, log_normalizers):
         # ∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)
-        P *= -p[:, None]
-        P[:, columns] += P_same
-        return -float(p.sum(dtype=np.float64))
+        return -p, np.ones_like(p), -p
 
-    value, gradient = soft_neighbor_gradient(X @ L.T, row_objective, max_memory=max_memory)
+    value, gradient = soft_neighbor_gradient(X @ L.T, classes, row_terms, max_memory=max_memory)
     return value, gradient.T @ X
 
 
@@ -173,9 +168,11 @@ class NCA(MahalanobisTransformer):
         init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
         L = initial_components(init, X, codes, self.n_components, self.random_state)
         order = np.argsort(codes, kind="stable")
-        X, same_class = X[order] - X.mean(axis=0), SameClass(codes[order])
+        X, classes = X[order] - X.mean(axis=0), SameClass(codes[order])
+        scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
         L, value, self.n_iter_, converged = minimize_components(
-            lambda L: nca_objective(L, X, same_class, max_memory=self.max_memory),
+            lambda L, X: nca_objective(L, X, classes, max_memory=self.max_memory),
+            X * X.dtype.type(scale),
             L,
             max_iter=self.max_iter,
             tol=self.tol,
@@ -185,4 +182,4 @@ class NCA(MahalanobisTransformer):
         if not converged:
             warn_not_converged("NCA", self.max_iter)
         self.objective_ = -value
-        return self._set_components(L)
+        return self._set_components(L * L.dtype.type(scale))

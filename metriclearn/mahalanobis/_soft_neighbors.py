@@ -4,38 +4,117 @@ Each row chooses another at random, the nearer the likelier::
 
     p_ij = exp(-‖z_i - z_j‖²) / Σ_{k≠i} exp(-‖z_i - z_k‖²),   p_ii = 0
 
-An objective is a function of these probabilities. It is computed a block of
-rows against all rows at a time, with three matrix products for each block, so
-that nothing n × n is ever held.
+and carries a target ``t``: its class, or a number. The three objectives are sums
+over rows of a function of the row's moment ``m_i = Σ_j p_ij t_j`` and of its log
+normaliser, so their derivatives by squared distance have one form::
+
+    ∂/∂d²_ij = p_ij (α_i t_j + β_i)
+
+How it is fast. ``exp(-d²)`` is symmetric: each pair is computed once, for both its
+rows. A first pass over blocks of the upper triangle sums the rows; then ``α`` and
+``β`` are known, and a second pass multiplies each block, scaled, by ``Z``. The
+blocks are kept between the passes as far as ``max_memory`` allows, and computed
+again beyond it. Nothing else grows faster than n.
 """
 
 import numpy as np
+from scipy.linalg import blas
 
-# A block about the size of a core's cache is the fastest, measured from 16 to
-# 512 rows; a larger one only takes more memory.
-_CACHE_BYTES = 4 * 2**20
-_MIN_ROWS = 32
-# exp(-35) is below float32's resolution of a sum that holds 1; beyond -87 come
-# denormal numbers, which make the matrix products ten times slower.
-_LOWEST_EXPONENT = {np.dtype(np.float32): -35.0, np.dtype(np.float64): -700.0}
-# The block itself, and what a row objective may copy of it.
-_ARRAYS_PER_BLOCK = 3
+# About the size of a core's cache, measured from 16 to 512 rows.
+_BLOCK_BYTES = 4 * 2**20
+_MIN_BLOCK_ROWS = 64
+_SAMPLE_ROWS = 32
 
 
-def soft_neighbor_gradient(Z, row_objective, *, max_memory=512):
+class SameClass:
+    """Targets are classes: ``t_i t_j`` is 1 for two rows of one class, else 0.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,)
+        Class numbers 0, 1, ... in rising order: the rows of a class are a slice.
+    """
+
+    def __init__(self, codes):
+        self.codes = codes
+        self._end = np.searchsorted(codes, np.arange(codes[-1] + 1), side="right")
+
+    def _same(self, start, stop):
+        """Columns from ``start`` of the classes of rows ``start`` to ``stop``; the mask there."""
+        end = self._end[self.codes[stop - 1]]
+        return end, self.codes[start:stop, None] == self.codes[start:end]
+
+    def add_moments(self, E, start, stop, moments):
+        """Add ``Σ_j E_ij t_i t_j``, for both rows of each pair of a block."""
+        end, same = self._same(start, stop)
+        E_same = E[:, : end - start] * same
+        moments[start:stop] += E_same.sum(axis=1)
+        moments[start:end] += E_same.sum(axis=0)
+
+    def add_factor(self, H, alpha, start, stop):
+        """Add ``(α_i + α_j) t_i t_j`` to a block."""
+        end, same = self._same(start, stop)
+        H[:, : end - start] += (alpha[start:stop, None] + alpha[start:end]) * same
+
+    def targets(self, rows):
+        """``t_i t_j`` of ``rows`` with all."""
+        return self.codes[rows, None] == self.codes
+
+
+class Values:
+    """Targets are numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    """
+
+    def __init__(self, y):
+        self.y = y
+
+    def add_moments(self, E, start, stop, moments):
+        """Add ``Σ_j E_ij t_j``, for both rows of each pair of a block."""
+        y = self.y.astype(E.dtype, copy=False)
+        moments[start:stop] += E @ y[start:]
+        moments[start:] += y[start:stop] @ E
+
+    def add_factor(self, H, alpha, start, stop):
+        """Add ``α_i t_j + α_j t_i`` to a block."""
+        y = self.y.astype(H.dtype, copy=False)
+        H += alpha[start:stop, None] * y[start:]
+        H += y[start:stop, None] * alpha[start:]
+
+    def targets(self, rows):
+        """``t_j`` of all, the same for each of ``rows``."""
+        return self.y
+
+
+class NoTarget:
+    """No targets: the objective is one of the log normalisers alone."""
+
+    def add_moments(self, E, start, stop, moments):
+        """Add nothing."""
+
+    def add_factor(self, H, alpha, start, stop):
+        """Add nothing."""
+
+    def targets(self, rows):
+        """Zero."""
+        return 0
+
+
+def soft_neighbor_gradient(Z, targets, row_terms, *, max_memory=512):
     """Value and gradient of an objective of the soft-neighbour probabilities.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, r)
-        Rows in the learned space.
-    row_objective : callable
-        ``row_objective(P, log_normalizer, rows) -> float``: the part of the
-        objective that the rows of the slice ``rows`` contribute. ``P`` of shape
-        (n_rows, n) holds their probabilities and is overwritten with the
-        derivatives of that part by the squared distances, whose rows sum to
-        zero: a shift of all distances of a row changes no probability.
-        ``log_normalizer`` holds ``log Σ_k exp(-d²_ik)``.
+    Z : ndarray of shape (n, r), float32 or float64
+        Rows in the learned space; computed in this dtype.
+    targets : SameClass, Values or NoTarget
+    row_terms : callable
+        ``row_terms(rows, moments, log_normalizers) -> (values, alpha, beta)``,
+        arrays with one entry for each of ``rows``: its part of the objective,
+        and the derivatives of that part as above.
     max_memory : float, default=512
         Bound in MB on the blocks, however many rows there are.
 
@@ -45,77 +124,175 @@ def soft_neighbor_gradient(Z, row_objective, *, max_memory=512):
     gradient : ndarray of shape (n, r)
         With respect to ``Z``; in its dtype.
     """
-    n, r = Z.shape
-    # Distances do not see a shift, the expanded square loses digits to it.
-    Z = Z - Z.mean(axis=0)
-    # -d² in one product of two augmented matrices: 2 z_i z_j - |z_i|² - |z_j|².
-    left, right, with_ones = (np.ones((n, r + k), dtype=Z.dtype) for k in (2, 2, 1))
-    np.multiply(Z, 2, out=left[:, :r])
-    right[:, :r] = with_ones[:, :r] = Z
-    left[:, r] = right[:, r + 1] = -np.einsum("ij,ij->i", Z, Z)
-    right = np.ascontiguousarray(right.T)
+    n, dtype = len(Z), Z.dtype
+    exponentials = _Exponentials(Z)
+    blocks = _Blocks(exponentials, max_memory)
 
-    value = 0.0
-    forward, backward = np.empty_like(Z), np.zeros_like(with_ones)
-    step = rows_per_block(n, Z.itemsize, max_memory)
-    buffer = np.empty((step, n), dtype=Z.dtype)
-    for start in range(0, n, step):
-        rows = slice(start, min(n, start + step))
-        P = np.matmul(left[rows], right, out=buffer[: rows.stop - start])
-        log_normalizer = _softmax_of_others(P, start)
-        value += row_objective(P, log_normalizer, rows)
-        np.matmul(P, Z, out=forward[rows])
-        backward += P.T @ with_ones[rows]
-    # With W the derivatives: 2 (D - W - Wᵀ) Z, D the column sums of W.
-    gradient = backward[:, r:] * Z
-    gradient -= forward
-    gradient -= backward[:, :r]
-    gradient *= 2
-    return value, gradient
+    sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
+    for start, stop, E in blocks:
+        sums[start:stop] += E.sum(axis=1)
+        sums[start:] += np.ones(stop - start, dtype) @ E
+        targets.add_moments(E, start, stop, moments)
 
+    # A row far from all others, or on top of some, in units of the common
+    # shift: its sum is out of range, and it is taken by itself.
+    with np.errstate(divide="ignore"):
+        log_sums = np.log(sums)
+    inside = np.abs(log_sums) <= exponentials.widest_sum
+    rows = np.flatnonzero(inside)
+    values, *terms = row_terms(
+        rows, moments[rows] / sums[rows], log_sums[rows] - exponentials.shift
+    )
+    value = float(np.sum(values, dtype=np.float64))
+    alpha, beta = np.zeros(n, dtype), np.zeros(n, dtype)
+    alpha[rows], beta[rows] = (term / sums[rows] for term in terms)
 
-def rows_per_block(n, itemsize, max_memory):
-    """Rows of a block of ``n`` columns: as the cache likes it, within ``max_memory`` MB."""
-    row_bytes = n * itemsize
-    allowed = int(max_memory * 2**20 / _ARRAYS_PER_BLOCK // row_bytes)
-    return int(np.clip(max(_CACHE_BYTES // row_bytes, _MIN_ROWS), 1, max(1, min(n, allowed))))
+    # H = W + Wᵀ, W the derivatives: the gradient is 2 (D - H) Z, D its row sums.
+    Z1 = exponentials.with_ones
+    HZ1 = np.zeros_like(Z1)
+    for start, stop, E in blocks:
+        H = np.add(beta[start:stop, None], beta[start:], out=blocks.scratch(E.shape))
+        targets.add_factor(H, alpha, start, stop)
+        H *= E
+        HZ1[start:stop] += H @ Z1[start:]
+        _add_product(H, Z1[start:stop], HZ1[start:])
+    strays = np.flatnonzero(~inside)
+    if len(strays):
+        value += _add_rows(exponentials, targets, row_terms, strays, blocks.step, HZ1)
 
-
-def _softmax_of_others(scores, start):
-    """Softmax of each row without its own column, in place; returns the log normaliser."""
-    own = np.arange(len(scores)), np.arange(start, start + len(scores))
-    scores[own] = -np.inf
-    largest = scores.max(axis=1)
-    scores -= largest[:, None]
-    np.maximum(scores, _LOWEST_EXPONENT[scores.dtype], out=scores)
-    np.exp(scores, out=scores)
-    scores[own] = 0
-    total = scores.sum(axis=1)
-    scores /= total[:, None]
-    return largest + np.log(total)
+    return value, 2 * (HZ1[:, -1:] * Z1[:, :-1] - HZ1[:, :-1])
 
 
-class SameClass:
-    """Which columns of a block are of the class of its rows, for rows sorted by class.
+def unit_scale(Z):
+    """Factor that brings rows in extreme units to where neighbours are soft.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n,)
-        Class numbers 0, 1, ... in rising order.
+    Where all distances are tiny every neighbour is as likely as any other, and
+    where they are huge only one is likely at all: gradients vanish, and a search
+    ends where it began. This is the factor that makes the median squared distance
+    of a nearest neighbour one, if that is beyond 1e±4, else 1.
+    """
+    Z = Z.astype(np.float64)
+    Z -= Z.mean(axis=0)
+    size = np.abs(Z).max()
+    if size == 0:
+        return 1.0
+    nearest = _Exponentials(Z / size).shift * size**2
+    return 1.0 if nearest == 0 or 1e-4 <= nearest <= 1e4 else nearest**-0.5
+
+
+class _Exponentials:
+    """``exp(shift - d²)`` of blocks of pairs: one product of two augmented matrices.
+
+    ``shift - d² = 2 z_i z_j - |z_j|² + (shift - |z_i|²)``. The shift, about the
+    distance of a nearest neighbour, brings the sums of most rows near one.
     """
 
-    def __init__(self, codes):
-        self.codes = codes
-        self._begin = np.searchsorted(codes, np.arange(codes[-1] + 2))
+    def __init__(self, Z):
+        n, r = Z.shape
+        # exp(lowest) is nothing beside any sum in range, and no denormal number:
+        # those make the matrix products ten times slower.
+        single = Z.dtype == np.float32
+        self.lowest, self.highest, self.widest_sum = (-70, 80, 35) if single else (-600, 700, 250)
+        # Distances do not see a shift of the data, the expanded square loses digits to it.
+        Z = Z - Z.mean(axis=0)
+        self._left, right, self.with_ones = (np.ones((n, r + k), dtype=Z.dtype) for k in (2, 2, 1))
+        np.multiply(Z, 2, out=self._left[:, :r])
+        right[:, :r] = self.with_ones[:, :r] = Z
+        right[:, r] = self._left[:, r + 1] = -np.einsum("ij,ij->i", Z, Z)
+        self._right = np.ascontiguousarray(right.T)
+        self.shift = -float(np.median(self.nearest(np.arange(0, n, -(-n // _SAMPLE_ROWS)))))
+        self._left[:, r + 1] += self.shift
 
-    def of_rows(self, rows):
-        """Columns that hold all rows of the classes of ``rows``, and the mask within.
+    def __len__(self):
+        return len(self._left)
 
-        Returns
-        -------
-        columns : slice
-        same : ndarray of bool, shape (n_rows, n_columns)
-        """
-        first, last = self.codes[rows.start], self.codes[rows.stop - 1]
-        columns = slice(self._begin[first], self._begin[last + 1])
-        return columns, self.codes[rows, None] == self.codes[columns]
+    def scores(self, rows, first=0, out=None):
+        """``shift - d²`` of ``rows`` with the columns from ``first`` on."""
+        return np.matmul(self._left[rows], self._right[:, first:], out=out)
+
+    def nearest(self, rows):
+        """Negative squared distance of the nearest other row; before the shift is set."""
+        scores = self.scores(rows)
+        scores[np.arange(len(rows)), rows] = -np.inf
+        return np.minimum(scores.max(axis=1), 0)
+
+    def upper(self, start, stop, out):
+        """Rows ``start`` to ``stop``, columns from ``start``: strict upper triangle, else zero."""
+        E = self.scores(slice(start, stop), start, out)
+        np.maximum(E, self.lowest, out=E)
+        if self.shift > self.highest:
+            np.minimum(E, self.highest, out=E)
+        np.exp(E, out=E)
+        size = stop - start
+        E[:, :size] *= np.triu(np.ones((size, size), dtype=E.dtype), 1)
+        return E
+
+
+class _Blocks:
+    """The blocks of the upper triangle, iterated over twice and kept if they fit."""
+
+    def __init__(self, exponentials, max_memory):
+        self._exponentials = exponentials
+        n, itemsize = len(exponentials), exponentials.with_ones.itemsize
+        budget = int(max_memory * 2**20 / itemsize)
+        wanted = max(_BLOCK_BYTES // itemsize // n, _MIN_BLOCK_ROWS)
+        # Four blocks at a time: two kept here, two temporary ones of the targets.
+        self.step = int(np.clip(wanted, 1, max(1, min(n, budget // (4 * n)))))
+        self._room = budget - 4 * self.step * n
+        self._buffers = np.empty((2, self.step * n), dtype=exponentials.with_ones.dtype)
+        self._kept = {}
+
+    def __iter__(self):
+        n = len(self._exponentials)
+        for start in range(0, n, self.step):
+            stop = min(n, start + self.step)
+            yield start, stop, self._kept[start] if start in self._kept else self._new(start, stop)
+
+    def _new(self, start, stop):
+        shape = (stop - start, len(self._exponentials) - start)
+        size = shape[0] * shape[1]
+        if size > self._room:
+            out = self._buffers[0, :size].reshape(shape)
+            return self._exponentials.upper(start, stop, out)
+        self._room -= size
+        out = np.empty(shape, dtype=self._buffers.dtype)
+        self._kept[start] = self._exponentials.upper(start, stop, out)
+        return self._kept[start]
+
+    def scratch(self, shape):
+        """Memory for a second block of this shape."""
+        return self._buffers[1, : shape[0] * shape[1]].reshape(shape)
+
+
+def _add_product(H, A, total):
+    """``total += Hᵀ A`` without a temporary; all of them C-contiguous."""
+    gemm = blas.sgemm if H.dtype == np.float32 else blas.dgemm
+    gemm(1, A.T, H.T, beta=1, c=total.T, trans_b=True, overwrite_c=True)
+
+
+def _add_rows(exponentials, targets, row_terms, strays, step, HZ1):
+    """Parts of single rows, each with a shift of its own: any distances at all.
+
+    Adds their derivatives to ``HZ1`` and returns their part of the value.
+    """
+    Z1, value = exponentials.with_ones, 0.0
+    for begin in range(0, len(strays), step):
+        rows = strays[begin : begin + step]
+        P = exponentials.scores(rows)
+        own = np.arange(len(rows)), rows
+        P[own] = -np.inf
+        largest = P.max(axis=1)
+        P -= largest[:, None]
+        np.maximum(P, exponentials.lowest, out=P)
+        np.exp(P, out=P)
+        P[own] = 0
+        total = P.sum(axis=1)
+        P /= total[:, None]
+        t = targets.targets(rows)
+        log_normalizers = np.log(total) + largest - exponentials.shift
+        values, alpha, beta = row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
+        value += float(np.sum(values, dtype=np.float64))
+        P *= alpha[:, None] * t + beta[:, None]
+        HZ1[rows] += P @ Z1
+        HZ1 += P.T @ Z1[rows]
+    return value
