@@ -1,0 +1,30 @@
+"""Synthetic problems with known answers, and the field's benchmarks with their standard splits."""
+
+from importlib import import_module
+
+_ROOMS = {
+    "ImagePaths": "metriclearn.datasets._images",
+    "fetch_cars196": "metriclearn.datasets._fine_grained",
+    "fetch_cub200": "metriclearn.datasets._fine_grained",
+    "fetch_fashion_mnist": "metriclearn.datasets._mnist",
+    "fetch_inshop": "metriclearn.datasets._products",
+    "fetch_lfw_pairs": "metriclearn.datasets._lfw",
+    "fetch_mnist": "metriclearn.datasets._mnist",
+    "fetch_omniglot": "metriclearn.datasets._omniglot",
+    "fetch_sop": "metriclearn.datasets._products",
+    "make_metric_pairs": "metriclearn.datasets._synthetic",
+    "make_metric_triplets": "metriclearn.datasets._synthetic",
+    "make_planted_metric": "metriclearn.datasets._synthetic",
+}
+
+__all__ = [*_ROOMS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'metriclearn.datasets' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_ROOMS])

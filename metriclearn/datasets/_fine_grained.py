@@ -1,0 +1,232 @@
+"""Birds and cars: CUB-200-2011 and Cars196, split by class number."""
+
+import numpy as np
+from scipy.io import loadmat
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from metriclearn.datasets._benchmark import (
+    FETCH_CONSTRAINTS,
+    Listing,
+    fetch_split,
+    locate,
+    read_table,
+)
+
+_CONSTRAINTS = {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS}
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def fetch_cub200(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch CUB-200-2011, birds of 200 species (Wah et al., 2011; 1.1 GB).
+
+    The split is that of the metric learning papers, with classes apart: the first
+    100 species to train (5,864 images), the last 100 to test (5,924 images).
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str, path or list of them, default=None
+        Used instead of the network. A file, ``CUB_200_2011.tgz``, is unpacked into
+        ``data_home`` unless the data are there; a folder that holds it unpacked is
+        read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` only.
+    n_retries : int, default=3
+        How often to go on after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    data : Bunch
+        images : ImagePaths of shape (11788,)
+            Read by ``images.load(size=...)``.
+        target : ndarray of shape (11788,), dtype int64
+            Species, 0 to 199.
+        target_names : ndarray of shape (200,)
+        split : ndarray of shape (11788,)
+            "train" or "test".
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (images, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails or its checksum is wrong, or the data are missing
+        with ``download_if_missing=False``.
+
+    Notes
+    -----
+    The download is checked against its published sha256; a local archive or folder
+    by the numbers of images and classes.
+    """
+    return fetch_split(
+        "cub200",
+        _read_cub200,
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def fetch_cars196(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch Cars196, cars of 196 models (Krause et al., 2013; 1.9 GB).
+
+    The split is that of the metric learning papers, with classes apart: the first
+    98 models to train (8,054 images), the last 98 to test (8,131 images).
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str, path or list of them, default=None
+        Used instead of the network. Files, ``CARS196.zip`` or ``[car_ims.tgz,
+        cars_annos.mat]`` or ``[cars_train.tgz, cars_test.tgz, car_devkit.tgz,
+        cars_test_annos_withlabels.mat]``, are unpacked into ``data_home`` unless the
+        data are there; a folder that holds them unpacked is read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` only.
+    n_retries : int, default=3
+        How often to go on after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    data : Bunch
+        images : ImagePaths of shape (16185,)
+            Read by ``images.load(size=...)``.
+        target : ndarray of shape (16185,), dtype int64
+            Model, 0 to 195.
+        target_names : ndarray of shape (196,)
+        split : ndarray of shape (16185,)
+            "train" or "test".
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (images, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails, or the data are missing with
+        ``download_if_missing=False``.
+
+    Notes
+    -----
+    The authors' own site is gone. The archive that Stanford's vision group keeps has
+    no published checksum: it is checked, as a local one is, by the numbers of images
+    and classes (and by the checksums inside every zip).
+    """
+    return fetch_split(
+        "cars196",
+        _read_cars196,
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+def _split_by_number(classes, benchmark):
+    return np.where(np.asarray(classes) <= benchmark.n_train_classes, "train", "test")
+
+
+def _read_cub200(folder, benchmark):
+    root = locate(folder, "image_class_labels.txt").parent
+    image_ids, names = read_table(root / "images.txt", 2)
+    labelled_ids, classes = read_table(root / "image_class_labels.txt", 2)
+    if image_ids != labelled_ids:
+        raise ValueError("images.txt and image_class_labels.txt do not list the same images")
+    classes = np.array(classes, dtype=int)
+    numbers, class_names = read_table(root / "classes.txt", 2)
+    return Listing(
+        root / "images",
+        names,
+        classes,
+        _split_by_number(classes, benchmark),
+        class_names=dict(zip(map(int, numbers), class_names, strict=True)),
+    )
+
+
+def _read_cars196(folder, benchmark):
+    try:
+        path = locate(folder, "cars_annos.mat")
+    except FileNotFoundError:
+        root, names, classes, class_names = _read_cars_devkit(folder)
+    else:
+        root, table = path.parent, loadmat(path, simplify_cells=True)
+        names = [str(car["relative_im_path"]) for car in table["annotations"]]
+        classes = [int(car["class"]) for car in table["annotations"]]
+        class_names = table["class_names"]
+    return Listing(
+        root,
+        names,
+        np.array(classes),
+        _split_by_number(classes, benchmark),
+        class_names={k: str(name) for k, name in enumerate(class_names, start=1)},
+    )
+
+
+def _read_cars_devkit(folder):
+    """Read the layout of the Cars challenge, which has the same images in two folders."""
+    names, classes = [], []
+    for part, table in [
+        ("cars_train", "cars_train_annos.mat"),
+        ("cars_test", "cars_test_annos_withlabels.mat"),
+    ]:
+        annotations = loadmat(locate(folder, table), simplify_cells=True)["annotations"]
+        images = locate(folder, f"{part}/{annotations[0]['fname']}").parent.relative_to(folder)
+        names += [f"{images.as_posix()}/{car['fname']}" for car in annotations]
+        classes += [int(car["class"]) for car in annotations]
+    meta = loadmat(locate(folder, "cars_meta.mat"), simplify_cells=True)
+    return folder, names, classes, meta["class_names"]

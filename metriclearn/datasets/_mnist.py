@@ -1,0 +1,315 @@
+"""MNIST and Fashion-MNIST, through OpenML."""
+
+import gzip
+import math
+import os
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from sklearn.datasets import fetch_openml
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from metriclearn._progress import progress
+from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, data_folder
+
+SIZES = {"train": 60_000, "test": 10_000}
+SIDE = 28
+_DIGITS = tuple("0123456789")
+_CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+_IDX = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_CONSTRAINTS = {
+    "subset": [StrOptions({"all", "train", "test"})],
+    **FETCH_CONSTRAINTS,
+    "archive": [str, os.PathLike, None],
+}
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def fetch_mnist(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch MNIST, handwritten digits (LeCun et al., 1998; 15 MB).
+
+    The split is the authors': the first 60,000 images to train, the last 10,000 to
+    test. Classes are the same in both; for the open set use
+    :class:`~metriclearn.model_selection.ClassDisjointKFold`.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str or path, default=None
+        Used instead of the network: the folder of the four authors' files
+        (``train-images-idx3-ubyte``, ...), also compressed to ``.gz``. Read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` only.
+    n_retries : int, default=3
+        How often to try again after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show how long the download has been running.
+
+    Returns
+    -------
+    data : Bunch
+        data : ndarray of shape (70000, 784), dtype uint8
+            Ink is 255.
+        target : ndarray of shape (70000,), dtype int64
+            The digit.
+        target_names : ndarray of shape (10,)
+        split : ndarray of shape (70000,)
+            "train" or "test".
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (data, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails, or the data are missing with
+        ``download_if_missing=False``.
+
+    Notes
+    -----
+    Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
+    checksum that OpenML states.
+    """
+    return _fetch(
+        "mnist_784",
+        _DIGITS,
+        "MNIST (LeCun, Bottou, Bengio and Haffner, 1998)",
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def fetch_fashion_mnist(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch Fashion-MNIST, clothes in the format of MNIST (Xiao et al., 2017; 30 MB).
+
+    The split is the authors': the first 60,000 images to train, the last 10,000 to
+    test. Classes are the same in both; for the open set use
+    :class:`~metriclearn.model_selection.ClassDisjointKFold`.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str or path, default=None
+        Used instead of the network: the folder of the four authors' files
+        (``train-images-idx3-ubyte``, ...), also compressed to ``.gz``. Read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` only.
+    n_retries : int, default=3
+        How often to try again after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show how long the download has been running.
+
+    Returns
+    -------
+    data : Bunch
+        data : ndarray of shape (70000, 784), dtype uint8
+        target : ndarray of shape (70000,), dtype int64
+            Class, 0 to 9.
+        target_names : ndarray of shape (10,)
+            "T-shirt/top", "Trouser", ...
+        split : ndarray of shape (70000,)
+            "train" or "test".
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (data, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails, or the data are missing with
+        ``download_if_missing=False``.
+
+    Notes
+    -----
+    Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
+    checksum that OpenML states.
+    """
+    return _fetch(
+        "Fashion-MNIST",
+        _CLOTHES,
+        "Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017)",
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+def _fetch(
+    name,
+    class_names,
+    description,
+    *,
+    subset,
+    data_home,
+    download_if_missing,
+    archive,
+    return_X_y,
+    n_retries,
+    delay,
+    verbose,
+):
+    if archive is not None:
+        pixels, digits = _read_idx(Path(archive).expanduser())
+    else:
+        home = data_folder(data_home)
+        kept = home / f"{name.lower()}.npz"
+        if not kept.exists():
+            if not download_if_missing:
+                raise OSError(
+                    f"{name} is not in {home} and download_if_missing=False; let it be "
+                    f"downloaded, or give archive="
+                )
+            home.mkdir(parents=True, exist_ok=True)
+            with progress(verbose, f"{name} from OpenML"):
+                _keep(kept, *_download(name, data_home, n_retries, delay))
+        pixels, digits = _load(kept)
+    split = np.repeat(list(SIZES), list(SIZES.values()))
+    rows = slice(None) if subset == "all" else split == subset
+    if return_X_y:
+        return pixels[rows], digits[rows]
+    return Bunch(
+        data=pixels[rows],
+        target=digits[rows],
+        target_names=np.array(class_names),
+        split=split[rows],
+        DESCR=description,
+    )
+
+
+def _download(name, data_home, n_retries, delay):
+    # The pandas parser is quicker by far, but pandas need not be there.
+    table = fetch_openml(
+        name,
+        version=1,
+        data_home=data_home,
+        as_frame=False,
+        parser="liac-arff" if find_spec("pandas") is None else "pandas",
+        n_retries=n_retries,
+        delay=delay,
+    )
+    expected = (sum(SIZES.values()), SIDE * SIDE)
+    if table.data.shape != expected:
+        raise ValueError(f"{name} from OpenML is of shape {table.data.shape}, not {expected}")
+    return table.data.astype(np.uint8), table.target.astype(np.int64)
+
+
+def _keep(path, pixels, digits):
+    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as temporary:
+        whole = Path(temporary, path.name)
+        np.savez_compressed(whole, data=pixels, target=digits)
+        os.replace(whole, path)
+
+
+def _load(path):
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
+            return table["data"], table["target"]
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no longer as it was saved ({error}); delete it and fetch it again"
+        ) from error
+
+
+def _read_idx(folder):
+    """Read the four files of the authors from a folder."""
+    if not folder.is_dir():
+        raise ValueError(f"archive: {folder} is no folder; give the one of the four files")
+    parts = []
+    for part, names in _IDX.items():
+        images, labels = (_read_idx_file(folder, name) for name in names)
+        shape = (SIZES[part], SIDE, SIDE)
+        if images.shape != shape or labels.shape != shape[:1]:
+            raise ValueError(
+                f"archive={str(folder)!r}: the {part} images are of shape {images.shape} and their "
+                f"labels of {labels.shape}, not {shape} and {shape[:1]}"
+            )
+        parts.append((images.reshape(len(images), -1), labels.astype(np.int64)))
+    pixels, digits = zip(*parts, strict=True)
+    return np.concatenate(pixels), np.concatenate(digits)
+
+
+def _read_idx_file(folder, name):
+    """Read one array: two zero bytes, the type (8: uint8), the rank, the shape, the data."""
+    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+    if path is None:
+        raise ValueError(f"archive={str(folder)!r} has no file {name} or {name}.gz")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise ValueError(f"archive: {path} is damaged: {error}") from error
+    rank = content[3] if content[:3] == b"\x00\x00\x08" and len(content) > 3 else 0
+    start = 4 + 4 * rank
+    shape = [int.from_bytes(content[k : k + 4], "big") for k in range(4, start, 4)]
+    if rank == 0 or len(content) != start + math.prod(shape):
+        raise ValueError(f"archive: {path} is no whole IDX file of bytes")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,116 @@
+"""Handwritten characters of fifty alphabets."""
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, Listing, fetch_split, locate
+
+
+@validate_params(
+    {"subset": [StrOptions({"all", "background", "evaluation"})], **FETCH_CONSTRAINTS},
+    prefer_skip_nested_validation=True,
+)
+def fetch_omniglot(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch Omniglot, 1,623 characters by 20 people each (Lake et al., 2015; 16 MB).
+
+    The split is the authors', with alphabets apart: a background set to train, 964
+    characters of 30 alphabets (19,280 images), and an evaluation set, 659 characters
+    of 20 alphabets (13,180 images). Images are of 105 x 105 pixels, ink black.
+
+    Parameters
+    ----------
+    subset : {"all", "background", "evaluation"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str, path or list of them, default=None
+        Used instead of the network. Files, ``[images_background.zip,
+        images_evaluation.zip]``, are unpacked into ``data_home`` unless the data are
+        there; a folder that holds them unpacked is read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` only.
+    n_retries : int, default=3
+        How often to go on after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    data : Bunch
+        images : ImagePaths of shape (32460,)
+            Read by ``images.load(size=28, mode="L")``, for instance.
+        target : ndarray of shape (32460,), dtype int64
+            Character, 0 to 1,622.
+        target_names : ndarray of shape (1623,)
+            As "Greek/character01".
+        split : ndarray of shape (32460,)
+            "background" or "evaluation".
+        alphabet : ndarray of shape (32460,)
+            As "Greek".
+        drawer : ndarray of shape (32460,), dtype int64
+            Which of an alphabet's drawers drew the image, 1 to 20.
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (images, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails or its checksum is wrong, or the data are missing
+        with ``download_if_missing=False``.
+
+    Notes
+    -----
+    Downloads are checked against their published sha256; local archives or folders
+    by the numbers of images and classes.
+    """
+    return fetch_split(
+        "omniglot",
+        _read_omniglot,
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+def _read_omniglot(folder, benchmark):
+    root = locate(folder, "images_background").parent
+    names, split = [], []
+    for part in benchmark.counts:
+        # images_<part>/<alphabet>/<character>/<character number>_<drawer>.png
+        paths = sorted((root / f"images_{part}").glob("*/*/*.png"))
+        names += [path.relative_to(root).as_posix() for path in paths]
+        split += [part] * len(paths)
+    _, alphabets, characters, files = zip(*(name.split("/") for name in names), strict=True)
+    return Listing(
+        root,
+        names,
+        np.array([f"{a}/{c}" for a, c in zip(alphabets, characters, strict=True)]),
+        np.array(split),
+        columns={
+            "alphabet": np.array(alphabets),
+            "drawer": np.array([int(file[:-4].rpartition("_")[2]) for file in files]),
+        },
+    )

@@ -1,0 +1,227 @@
+"""Things for sale: Stanford Online Products and In-Shop Clothes Retrieval."""
+
+from pathlib import PurePosixPath
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from metriclearn.datasets._benchmark import (
+    FETCH_CONSTRAINTS,
+    Listing,
+    fetch_split,
+    locate,
+    read_table,
+)
+
+
+@validate_params(
+    {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS},
+    prefer_skip_nested_validation=True,
+)
+def fetch_sop(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch Stanford Online Products, 22,634 things sold on eBay (Oh Song et al., 2016; 2.9 GB).
+
+    The split is the authors', with classes apart (``Ebay_train.txt`` and
+    ``Ebay_test.txt``): 11,318 products to train (59,551 images), 11,316 to test
+    (60,502 images). A product has 2 to 12 images.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str, path or list of them, default=None
+        Used instead of the network. A file, ``Stanford_Online_Products.zip``, is
+        unpacked into ``data_home`` unless the data are there; a folder that holds it
+        unpacked is read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` only.
+    n_retries : int, default=3
+        How often to go on after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    data : Bunch
+        images : ImagePaths of shape (120053,)
+            Read by ``images.load(size=...)``.
+        target : ndarray of shape (120053,), dtype int64
+            Product, 0 to 22,633.
+        target_names : ndarray of shape (22634,)
+            The authors' class numbers, as text.
+        split : ndarray of shape (120053,)
+            "train" or "test".
+        category : ndarray of shape (120053,)
+            One of 12 kinds of product: "bicycle", "cabinet", ...
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (images, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails or its checksum is wrong, or the data are missing
+        with ``download_if_missing=False``.
+
+    Notes
+    -----
+    The download is checked against its published sha256; a local archive or folder
+    by the numbers of images and classes.
+    """
+    return fetch_split(
+        "sop",
+        _read_sop,
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+@validate_params(
+    {"subset": [StrOptions({"all", "train", "query", "gallery"})], **FETCH_CONSTRAINTS},
+    prefer_skip_nested_validation=True,
+)
+def fetch_inshop(
+    *,
+    subset="all",
+    data_home=None,
+    download_if_missing=True,
+    archive=None,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+    verbose=0,
+):
+    """Fetch DeepFashion's In-Shop Clothes Retrieval, 7,982 garments (Liu et al., 2016).
+
+    The split is the authors': 3,997 garments to train (25,882 images); 3,985 others
+    to test, in a query (14,218 images) and a gallery (12,612 images) of the same
+    garments.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "query", "gallery"}, default="all"
+    data_home : str or path, default=None
+        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
+        :func:`~sklearn.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        Whether to download what is not there yet, or to raise an ``OSError``.
+    archive : str, path or list of them, default=None
+        Used instead of the network. Files, ``[img.zip, list_eval_partition.txt]``,
+        are unpacked into ``data_home`` unless the data are there; a folder that holds
+        them unpacked is read in place.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` only.
+    n_retries : int, default=3
+        How often to go on after a broken connection.
+    delay : float, default=1.0
+        Seconds between retries.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    data : Bunch
+        images : ImagePaths of shape (52712,)
+            Read by ``images.load(size=...)``.
+        target : ndarray of shape (52712,), dtype int64
+            Garment, 0 to 7,981.
+        target_names : ndarray of shape (7982,)
+            The authors' names, "id_00000001" and so on.
+        split : ndarray of shape (52712,)
+            "train", "query" or "gallery".
+        category : ndarray of shape (52712,)
+            Kind of garment, as "WOMEN/Dresses".
+        DESCR : str
+
+        Rows of one part only with ``subset``.
+    (images, target) : with ``return_X_y``
+
+    Raises
+    ------
+    ValueError
+        If ``archive`` does not exist or is not this data set.
+    OSError
+        If the download fails, or the data are missing with
+        ``download_if_missing=False``.
+
+    Notes
+    -----
+    For research that is not commercial, on DeepFashion's terms. The authors publish
+    no checksum: the download from their Google Drive is checked, as a local archive
+    is, by the numbers of images and classes (and by the checksums inside every zip).
+    Google may refuse it on a busy day; then fetch the two files with a browser and
+    give them as ``archive``.
+    """
+    return fetch_split(
+        "inshop",
+        _read_inshop,
+        subset=subset,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        archive=archive,
+        return_X_y=return_X_y,
+        n_retries=n_retries,
+        delay=delay,
+        verbose=verbose,
+    )
+
+
+def _read_sop(folder, benchmark):
+    root = locate(folder, "Ebay_train.txt").parent
+    names, classes, split = [], [], []
+    for part in benchmark.counts:
+        _, part_classes, _, part_names = read_table(root / f"Ebay_{part}.txt", 4, skip=1)
+        names += part_names
+        classes += part_classes
+        split += [part] * len(part_names)
+    return Listing(
+        root,
+        names,
+        np.array(classes, dtype=int),
+        np.array(split),
+        class_names={int(number): number for number in classes},
+        columns={
+            "category": np.array([name.partition("/")[0].removesuffix("_final") for name in names])
+        },
+    )
+
+
+def _read_inshop(folder, benchmark):
+    names, garments, split = read_table(locate(folder, "list_eval_partition.txt"), 3, skip=2)
+    unknown = set(split) - set(benchmark.counts)
+    if unknown:
+        raise ValueError(f"list_eval_partition.txt has the parts {sorted(unknown)}")
+    root = locate(folder, names[0])
+    root = root.parents[len(PurePosixPath(names[0]).parts) - 1]
+    return Listing(
+        root,
+        names,
+        np.array(garments),
+        np.array(split),
+        columns={"category": np.array(["/".join(name.split("/")[1:3]) for name in names])},
+    )
