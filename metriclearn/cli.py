@@ -103,10 +103,10 @@ def _n_jobs(text):
 
 
 def _compare(options, command):
-    prepared = _prepared(options)
+    learners, source = _prepared(options)
     from metriclearn.compare._run import compare_source
+    from metriclearn.compare._terminal import show
 
-    learners, source = prepared
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the result says the same in its own words
         result = compare_source(
@@ -118,10 +118,8 @@ def _compare(options, command):
             verbose=1,
             command=command,
         )
+    show(result)
     _write(result, options)
-    from metriclearn.compare._terminal import show
-
-    show(result, report=options.report, json=options.json)
     return EXIT_INTERRUPTED if result.interrupted else 0
 
 
@@ -151,8 +149,10 @@ def _write(result, options):
     try:
         if options.json:
             result.to_json(options.json)
+            print(f"wrote {options.json}")
         if options.report:
             result.to_html(options.report)
+            print(f"wrote {options.report}")
     except OSError as error:
         raise _BadInputError(f"the result could not be written: {error}") from None
 

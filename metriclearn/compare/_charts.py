@@ -57,7 +57,7 @@ def recall_chart(result, protocol):
         return ""
     ks = sorted({k for _, curve in curves for k in curve})
     values = [value for _, curve in curves for value in curve.values()]
-    left, right, top, bottom = 152, WIDTH - 42, 12, HEIGHT - 34
+    left, right, top, bottom = 170, WIDTH - 44, 12, HEIGHT - 34
     x = _Scale(0, math.log2(ks[-1]) or 1, left, right)
     y = _Scale(stretch(min(values)), stretch(max(values)), bottom, top)
     parts = [_score_grid(y, min(values), max(values), left, right, at_right=True)]
@@ -134,7 +134,12 @@ def time_chart(result, measure):
     points = [
         (x(math.log10(t)), y(stretch(mean))) for t, (mean, _) in zip(times, spread, strict=True)
     ]
-    labels = _place_labels(points, [row["name"] for row in rows], (left, right, top, bottom))
+    reaches = [
+        (px - 1, y(stretch(min(1, mean + std))), px + 1, y(stretch(mean - std)))
+        for (px, _), (mean, std) in zip(points, spread, strict=True)
+    ]
+    names = [row["name"] for row in rows]
+    labels = _place_labels(points, names, reaches, (left, right, top, bottom))
     for row, (px, py), (lx, ly, anchor), (mean, std) in zip(
         rows, points, labels, spread, strict=True
     ):
@@ -169,13 +174,14 @@ def map_chart(drawn, class_names):
     for label in present:
         own = points[labels == label]
         dots = "".join(f"M{px:.1f} {py:.1f}h0" for px, py in own)
-        name = escape(class_names[label])
+        colour, name = _class_colour(label, len(class_names)), escape(class_names[label])
         parts.append(
-            f'<path class="dots" style="stroke:{_class_colour(label, len(class_names))}" d="{dots}">'
-            f"<title>{name}</title></path>"
+            f'<path class="dots" style="stroke:{colour}" d="{dots}"><title>{name}</title></path>'
         )
         middle = own[np.argmin(np.sum((own - np.median(own, axis=0)) ** 2, axis=1))]
-        names.append((middle, class_names[label]))
+        # The name of a tight group would hide it: it goes above.
+        reach = np.quantile(np.abs(own - middle).max(axis=1), 0.9)
+        names.append((middle - (0, reach + 8 if reach < 10 else 0), class_names[label]))
     if len(present) <= 20 and max(len(name) for _, name in names) <= 16:
         heights = _spread_names(names)
         parts += [
@@ -310,10 +316,10 @@ def _apart(positions, gap, low, high):
     return moved
 
 
-def _place_labels(points, names, frame):
+def _place_labels(points, names, obstacles, frame):
     """A place for each point's name, on the side where it covers the least."""
     left, right, top, bottom = frame
-    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
+    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points] + obstacles
     placed = []
     for (px, py), name in zip(points, names, strict=True):
         width = LETTER * len(name)

@@ -136,30 +136,48 @@ def _lmnn(setting):
     from metriclearn.mahalanobis._lmnn import LMNN
 
     most = max(1, setting.smallest_class - 1)
-    grid = [{"n_neighbors": k} for k in sorted({min(k, most) for k in (1, 3)}, reverse=True)]
+    grid = [{"n_neighbors": k} for k in sorted({min(k, most) for k in (3, 10)})]
     return _linear(LMNN(), setting, grid)
 
 
 def _mmc(setting):
     from metriclearn.mahalanobis._mmc import MMC
 
-    return _linear(MMC(), setting, [{}])
+    return _linear(MMC(), setting, [{"variant": "full"}, {"variant": "diagonal"}])
 
 
 def _nca(setting):
     from metriclearn.mahalanobis._nca import NCA
 
-    return _linear(NCA(), setting, [{}])
+    width = n_pca_components(setting) if needs_pca(setting) else setting.n_features
+    grid = [{"n_components": None}]
+    if width >= 4:
+        grid.append({"n_components": width // 2})
+    return _linear(NCA(), setting, grid)
 
 
 def _deep(setting, loss):
     from metriclearn.deep import DeepEmbedder
 
+    # Training stops after a fixed number of steps, so that all rows can be
+    # trained on and every loss gets as much; small data get as many as large.
+    embedder = DeepEmbedder(loss=loss, validation=None, n_components=32)
     if setting.image_shape is None:
-        return Pipeline(
-            [("scale", StandardScaler()), ("metric", DeepEmbedder(module="mlp", loss=loss))]
-        ), [{"metric__lr": lr} for lr in (1e-3, 3e-3)]
-    raise NotImplementedError
+        embedder.set_params(module="mlp", max_epochs=_epochs(setting, steps=400))
+    else:
+        # Blocks that each halve the image, down to about 2 x 2.
+        n_blocks = int(np.clip(np.log2(min(setting.image_shape[:2])) - 1, 1, 4))
+        embedder.set_params(
+            module="convnet",
+            module_params={"channels": (32, 64, 128, 128)[:n_blocks]},
+            image_shape=setting.image_shape,
+            max_epochs=_epochs(setting, steps=200),
+        )
+    return Pipeline([("metric", embedder)]), [{"metric__lr": lr} for lr in (3e-3, 1e-3)]
+
+
+def _epochs(setting, steps, batch_size=128):
+    return int(np.clip(np.ceil(steps * batch_size / setting.n_rows), 8, 100))
 
 
 def _given(setting, estimator):

@@ -1,7 +1,10 @@
 """What a fold leaves behind to look at: a flat map, a learned matrix."""
 
 import numpy as np
-from sklearn.manifold import TSNE
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+
+from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
 MAX_MATRIX_SIDE = 100
@@ -23,46 +26,49 @@ def draw_map(estimator, X, y, seed):
         ``points`` (n, 2) scaled into the unit square, ``labels`` (n,).
     """
     rows = map_rows(y, seed)
-    Z = np.asarray(estimator.transform(X[rows]), dtype=np.float64)
-    if Z.shape[1] > 2 and len(Z) > 5:
-        perplexity = min(30.0, (len(Z) - 1) / 3)
-        spread = Z.std()
-        Z = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500).fit_transform(
-            Z / spread if spread > 0 else Z
-        )
-    elif Z.shape[1] == 1:
-        Z = np.column_stack([Z[:, 0], np.zeros(len(Z))])
-    Z = Z - Z.min(axis=0)
-    extent = Z.max()
-    points = Z / extent if extent > 0 else Z
+    points = lay_out(estimator.transform(X[rows]), random_state=seed)
+    points -= points.min(axis=0)
+    points /= points.max() or 1.0
     return {"points": points.round(4).tolist(), "labels": np.asarray(y)[rows].tolist()}
 
 
-def learned_matrix(estimator):
+def learned_matrix(estimator, X):
     """Return the Mahalanobis matrix of a linear learner, for a heat map.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or pipeline whose last step is the metric
+    X : ndarray of shape (n, n_features)
+        Rows that show how far each feature varies.
 
     Returns
     -------
     dict or None
-        ``values`` (side, side), at most ``MAX_MATRIX_SIDE`` wide (block means
-        beyond); ``space``: what its rows stand for; ``weights``: its diagonal
-        in terms of the scaled input features. None for learners without one.
+        ``values`` (side, side): the matrix in units of each feature's standard
+        deviation, so that its entries are shares of the squared distances; at
+        most ``MAX_MATRIX_SIDE`` wide (block means beyond). ``space``: what its
+        rows stand for. ``weights``: the like of its diagonal, of the input
+        features. None for learners without a matrix.
     """
-    steps = getattr(estimator, "named_steps", {})
-    metric = steps.get("metric", estimator)
+    metric = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(metric, "get_mahalanobis_matrix"):
         return None
-    M = np.asarray(metric.get_mahalanobis_matrix(), dtype=np.float64)
-    space, weights = "features", np.diag(M)
-    if "pca" in steps:
-        space = "principal components"
-        directions = metric.components_ @ steps["pca"].components_
-        weights = np.sum(directions**2, axis=0)
+    steps = estimator[:-1] if isinstance(estimator, Pipeline) else []
+    directions, space, before = metric.components_, "features", X
+    for step in steps:
+        X = step.transform(X)
+        if isinstance(step, PCA):
+            space = "principal components"
+            weights = (directions @ step.components_) * before.std(axis=0)
+        before = X
+    in_deviations = directions * X.std(axis=0)
+    if space == "features":
+        weights = in_deviations
     return {
-        "values": _significant(_shrink(M, MAX_MATRIX_SIDE)),
-        "n_features": len(M),
+        "values": _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE)),
+        "n_features": directions.shape[1],
         "space": space,
-        "weights": _significant(weights),
+        "weights": _significant(np.sum(weights**2, axis=0)),
     }
 
 

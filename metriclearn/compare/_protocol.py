@@ -148,7 +148,7 @@ def _run(task, X, y):
         record = {**fitted.report(), **scores}
         if task.pictures:
             record["map"] = draw_map(fitted.estimator, X[test], y[test], task.seed)
-            record["matrix"] = learned_matrix(fitted.estimator)
+            record["matrix"] = learned_matrix(fitted.estimator, X_train)
     return record
 
 

@@ -5,13 +5,20 @@ from importlib.resources import files
 from metriclearn._extras import require
 from metriclearn.compare import _charts as charts
 from metriclearn.compare._protocol import MEASURES
-from metriclearn.compare._result import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._result import (
+    HEADLINE,
+    MEASURE_NAMES,
+    listed,
+    noise_text,
+    points_text,
+    question_text,
+    seconds_text,
+)
 from metriclearn.compare._words import (
     best_of,
     headline,
     notes_of,
     protocol_lines,
-    seconds_text,
 )
 
 TITLES = {"closed": "Known classes", "open": "Unseen classes"}
@@ -32,7 +39,8 @@ def render(result):
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["seconds"] = seconds_text
+    words = (listed, noise_text, points_text, question_text, seconds_text)
+    environment.filters |= {word.__name__: word for word in words}
     template = environment.from_string(
         files("metriclearn.compare").joinpath("_report.html.j2").read_text(encoding="utf-8")
     )
@@ -49,7 +57,6 @@ def render(result):
         titles=TITLES,
         verdicts={protocol: result.verdict(HEADLINE[protocol]) for protocol in shown},
         questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
-        sentences=result.sentences(),
         protocol_lines=protocol_lines(result),
         notes=notes_of(result),
         recall={protocol: charts.recall_chart(result, protocol) for protocol in shown},

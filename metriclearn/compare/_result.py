@@ -13,7 +13,7 @@ from metriclearn import __version__
 from metriclearn._extras import require
 from metriclearn.compare._files import write_whole
 from metriclearn.compare._protocol import MEASURES
-from metriclearn.compare._significance import corrected_resampled_t_test, holm
+from metriclearn.compare._significance import corrected_resampled_t_test
 
 FORMAT = "metriclearn comparison 1"
 # The measure that settles a protocol's winner, and the words for each.
@@ -135,7 +135,8 @@ class ComparisonResult:
 
         Each other learner is tested against the winner with the corrected
         resampled t-test (Nadeau & Bengio, 2003) on the folds that both
-        finished; the p-values are adjusted together (Holm, 1979).
+        finished, at 5% and one by one: p-values are not adjusted for the number
+        of learners.
 
         Parameters
         ----------
@@ -149,22 +150,17 @@ class ComparisonResult:
             cannot be told from the winner). None if no learner has a score.
         """
         ranked = [row for row in self.rows() if row[measure] is not None]
-        # After an interrupt some are a fold ahead: compare on the folds of all.
         ranked.sort(key=lambda row: -row[measure])
         if not ranked:
             return None
         winner, *others = ranked
-        tests = [self._test(winner["key"], other["key"], measure) for other in others]
-        p_values = holm([p for _, p in tests]) if tests else []
-        against = [
-            {
-                "name": other["name"],
-                "lead": lead,
-                "p_value": float(p),
-                "beyond_noise": bool(p < SIGNIFICANT),
-            }
-            for other, (lead, _), p in zip(others, tests, p_values, strict=True)
-        ]
+        against = []
+        for other in others:
+            lead, p = self._test(winner["key"], other["key"], measure)
+            beyond = p < SIGNIFICANT
+            against.append(
+                {"name": other["name"], "lead": lead, "p_value": p, "beyond_noise": beyond}
+            )
         return {
             "measure": measure,
             "winner": winner["name"],
@@ -180,7 +176,7 @@ class ComparisonResult:
         -------
         dict or None
             ``deep``, ``linear`` (names), ``lead`` (of the deep one), ``p_value``,
-            ``beyond_noise``, ``times_slower``. None unless both kinds have scores.
+            ``beyond_noise``, ``fit_seconds`` (of both). None unless both kinds have scores.
         """
         rows = [row for row in self.rows() if row[measure] is not None]
         rows.sort(key=lambda row: -row[measure])
@@ -194,9 +190,9 @@ class ComparisonResult:
             "deep": deep["name"],
             "linear": linear["name"],
             "lead": lead,
-            "p_value": float(p),
-            "beyond_noise": bool(p < SIGNIFICANT),
-            "times_slower": deep["fit_seconds"] / max(linear["fit_seconds"], 1e-3),
+            "p_value": p,
+            "beyond_noise": p < SIGNIFICANT,
+            "fit_seconds": {"deep": deep["fit_seconds"], "linear": linear["fit_seconds"]},
         }
 
     def _test(self, key, other, measure):
@@ -207,7 +203,7 @@ class ComparisonResult:
         protocol = _protocol_of(measure)
         ratios = [r["n_test"] / r["n_train"] for r in self.records if r["protocol"] == protocol]
         lead = float(differences.mean()) if len(differences) else 0.0
-        return lead, corrected_resampled_t_test(differences, float(np.mean(ratios)))
+        return lead, float(corrected_resampled_t_test(differences, float(np.mean(ratios))))
 
     def sentences(self):
         """The findings in plain words, one for each protocol and one on deep or linear."""
@@ -341,39 +337,47 @@ def _verdict_in_words(verdict):
     if not verdict["against"]:
         return text + "."
     nearest = verdict["against"][0]
-    text += (
-        f", {_points(nearest['lead'])} ahead of {nearest['name']} "
-        f"({_p_in_words(nearest['p_value'])})."
-    )
+    text += f", {points_text(nearest['lead'])} ahead of {nearest['name']}: {noise_text(nearest)}."
     if not verdict["tied"]:
         return text + " Its lead over every other learner is beyond the noise of the folds."
-    return text + f" Not told apart from it by these folds: {_listed(verdict['tied'])}."
+    return text + f" Not told apart from it by these folds: {listed(verdict['tied'])}."
 
 
 def _question_in_words(question, protocol):
-    name = MEASURE_NAMES[question["measure"]]
     where = "known classes" if protocol == "closed" else "unseen classes"
-    lead = question["lead"]
-    kind = "beyond noise" if question["beyond_noise"] else "within noise"
-    better = "ahead of" if lead >= 0 else "behind"
+    return f"Deep or linear, on {where}: {question_text(question)}"
+
+
+def question_text(question):
+    """Say how the best deep learner stands to the best that is not."""
+    better = "ahead of" if question["lead"] >= 0 else "behind"
+    deep, linear = (seconds_text(question["fit_seconds"][kind]) for kind in ("deep", "linear"))
     return (
-        f"Deep or linear, on {where}: {question['deep']} is {_points(abs(lead))} {better} "
-        f"{question['linear']} in {name}, {kind} ({_p_in_words(question['p_value'])}), for "
-        f"{_times(question['times_slower'])} the fit time."
+        f"{question['deep']} is {points_text(abs(question['lead']))} {better} "
+        f"{question['linear']} in {MEASURE_NAMES[question['measure']]}, {noise_text(question)}. "
+        f"A fit takes {deep} s against {linear} s."
     )
 
 
-def _points(difference):
+def noise_text(test):
+    """Say what a test found."""
+    p = test["p_value"]
+    p_text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{'beyond' if test['beyond_noise'] else 'within'} the noise of the folds ({p_text})"
+
+
+def points_text(difference):
+    """A difference of scores in percentage points."""
     return f"{100 * difference:.1f} points"
 
 
-def _p_in_words(p):
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+def seconds_text(seconds):
+    """Seconds with as many digits as mean something."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
 
 
-def _times(ratio):
-    return f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×"
-
-
-def _listed(names):
+def listed(names):
+    """Names as a person would list them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -86,8 +86,8 @@ def compare(
     >>> result = compare(["euclidean", "mahalanobis"], *load_wine(return_X_y=True))
     >>> result.to_frame()[["learner", "accuracy"]].round(2)
            learner  accuracy
-    0  Mahalanobis      0.93
-    1    Euclidean      0.72
+    0  Mahalanobis      0.91
+    1    Euclidean      0.67
     """
     rows = resolve_learners(learners)
     if X is None or y is None:

@@ -4,27 +4,24 @@ import os
 import sys
 
 from metriclearn._extras import require
-from metriclearn.compare._result import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._result import HEADLINE, MEASURE_NAMES, seconds_text
 from metriclearn.compare._words import (
     best_of,
     headline,
     notes_of,
     protocol_lines,
     score_text,
-    seconds_text,
 )
 
 NARROWEST = 100
 
 
-def show(result, *, report=None, json=None):
+def show(result):
     """Print the table and the findings on standard output.
 
     Parameters
     ----------
     result : ComparisonResult
-    report, json : str, default=None
-        Files that were written, to be named at the end.
     """
     console_module = require("rich.console", "cli")
     # A pipe or a file has no width; 80 columns would break the table there.
@@ -49,9 +46,6 @@ def show(result, *, report=None, json=None):
             escape(f"{result.interrupted}: {done} of {total} fits are in this table"),
             style="bold yellow",
         )
-    for path in (report, json):
-        if path:
-            console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
 def _table(result, escape):

@@ -39,13 +39,6 @@ def score_text(row, measure):
     return f"{100 * mean:.1f}" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}"
 
 
-def seconds_text(seconds):
-    """Seconds with as many digits as mean something."""
-    if seconds is None:
-        return "–"
-    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
-
-
 def best_of(result):
     """The highest mean of each measure."""
     rows = result.rows()

@@ -1,0 +1,171 @@
+"""Distances of same and of different pairs."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._layout import class_colour
+
+
+class DistanceHistogramDisplay:
+    """Histogram of the distances between rows of one class and of different classes.
+
+    The less the two overlap, the better a threshold on the distance tells
+    same from different.
+
+    Parameters
+    ----------
+    same, different : ndarray of shape (n_pairs,)
+        Distances.
+    threshold : float, default=None
+        Drawn as a line.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.plots import DistanceHistogramDisplay
+    >>> display = DistanceHistogramDisplay.from_embeddings(*load_iris(return_X_y=True))
+    >>> bool(display.same.mean() < display.different.mean())
+    True
+    """
+
+    def __init__(self, same, different, *, threshold=None, name=None):
+        self.same = same
+        self.different = different
+        self.threshold = threshold
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, threshold=None, n_pairs=20_000, random_state=0, name=None, ax=None
+    ):
+        """Embed rows with a fitted learner and draw the distances between them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+        threshold : float, default=None
+        n_pairs : int, default=20_000
+            Pairs of each kind, drawn at random.
+        random_state : int, RandomState instance or None, default=0
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        DistanceHistogramDisplay
+        """
+        return cls.from_embeddings(
+            estimator.transform(X),
+            y,
+            threshold=threshold,
+            n_pairs=n_pairs,
+            random_state=random_state,
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        embeddings,
+        labels,
+        *,
+        threshold=None,
+        n_pairs=20_000,
+        random_state=0,
+        name=None,
+        ax=None,
+    ):
+        """Draw the distances between embeddings.
+
+        Parameters
+        ----------
+        embeddings : array-like of shape (n, n_components)
+        labels : array-like of shape (n,)
+        threshold : float, default=None
+        n_pairs : int, default=20_000
+        random_state : int, RandomState instance or None, default=0
+        name : str, default=None
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        DistanceHistogramDisplay
+        """
+        Z = np.asarray(embeddings, dtype=np.float64)
+        _, codes = np.unique(labels, return_inverse=True)
+        rng = check_random_state(random_state)
+        same, different = _same_pairs(codes, n_pairs, rng), _different_pairs(codes, n_pairs, rng)
+        distances = [np.linalg.norm(Z[i] - Z[j], axis=1) for i, j in (same, different)]
+        return cls(*distances, threshold=threshold, name=name).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the histogram.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+
+        Returns
+        -------
+        DistanceHistogramDisplay
+        """
+        ax = axes_for(ax, figsize=(5.5, 3.6))
+        largest = max(self.same.max(initial=0), self.different.max(initial=0)) or 1.0
+        bins = np.linspace(0, largest, 61)
+        for position, (name, distances) in enumerate(
+            (("same class", self.same), ("different classes", self.different))
+        ):
+            colour = class_colour(position, 2)
+            ax.hist(distances, bins, density=True, alpha=0.55, color=colour, label=name)
+        if self.threshold is not None:
+            ax.axvline(self.threshold, color="0.4", linestyle="--", label="threshold")
+        ax.set(xlabel="learned distance", ylabel="density")
+        without_frame(ax)
+        ax.legend(frameon=False, fontsize="small")
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _same_pairs(codes, n_pairs, rng):
+    """Pairs of two different rows of one class."""
+    counts = np.bincount(codes)
+    if counts.max() < 2:
+        raise ValueError("labels: no class has two rows, so there are no pairs of one class")
+    rows = np.flatnonzero(counts[codes] > 1)
+    first = rng.choice(rows, n_pairs)
+    order = np.argsort(codes, kind="stable")
+    starts = np.cumsum(counts) - counts
+    rank = np.empty(len(codes), dtype=np.intp)
+    rank[order] = np.arange(len(codes)) - starts[codes[order]]
+    size = counts[codes[first]]
+    step = 1 + (rng.random_sample(n_pairs) * (size - 1)).astype(np.intp)
+    return first, order[starts[codes[first]] + (rank[first] + step) % size]
+
+
+def _different_pairs(codes, n_pairs, rng):
+    """Pairs of rows of two different classes."""
+    if codes.max() == 0:
+        raise ValueError("labels has one class only, so there are no pairs of different classes")
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    ends = np.cumsum(counts)
+    first = rng.randint(len(codes), size=n_pairs)
+    others = len(codes) - counts[codes[first]]
+    # The other classes follow the row's own in sorted order, round the end.
+    step = (rng.random_sample(n_pairs) * others).astype(np.intp)
+    return first, order[(ends[codes[first]] + step) % len(codes)]

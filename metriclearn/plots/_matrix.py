@@ -1,0 +1,100 @@
+"""The matrix of a linear metric as a heat map."""
+
+import numpy as np
+
+from metriclearn.plots._axes import axes_for
+
+MOST_NAMED_FEATURES = 40
+
+
+class MatrixDisplay:
+    """Heat map of a Mahalanobis matrix: red is positive, blue negative, white zero.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_features, n_features)
+    feature_names : sequence of str, default=None
+        Written beside the rows, while there are no more than 40.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    image_ : matplotlib.image.AxesImage
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import Covariance
+    >>> from metriclearn.plots import MatrixDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> display = MatrixDisplay.from_estimator(Covariance().fit(X))
+    >>> display.feature_names[0]
+    'sepal length (cm)'
+    """
+
+    def __init__(self, matrix, *, feature_names=None, name=None):
+        self.matrix = matrix
+        self.feature_names = feature_names
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, feature_names=None, name=None, ax=None):
+        """Draw the matrix of a fitted linear learner.
+
+        Parameters
+        ----------
+        estimator : object with ``get_mahalanobis_matrix()``
+        feature_names : sequence of str, default=None
+            ``feature_names_in_`` of the learner by default, where it has them.
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        MatrixDisplay
+        """
+        if not hasattr(estimator, "get_mahalanobis_matrix"):
+            raise ValueError(
+                f"{type(estimator).__name__} has no matrix: only linear learners have "
+                f"get_mahalanobis_matrix()"
+            )
+        if feature_names is None:
+            feature_names = getattr(estimator, "feature_names_in_", None)
+        name = name or type(estimator).__name__
+        matrix = estimator.get_mahalanobis_matrix()
+        return cls(matrix, feature_names=feature_names, name=name).plot(ax=ax)
+
+    def plot(self, *, ax=None, colorbar=True):
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+        colorbar : bool, default=True
+
+        Returns
+        -------
+        MatrixDisplay
+        """
+        ax = axes_for(ax, figsize=(5.5, 4.6))
+        matrix = np.asarray(self.matrix)
+        largest = np.abs(matrix).max() or 1.0
+        self.image_ = ax.imshow(
+            matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest"
+        )
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if self.feature_names is not None and len(matrix) <= MOST_NAMED_FEATURES:
+            ax.set_yticks(range(len(matrix)), labels=self.feature_names, fontsize="x-small")
+            ax.tick_params(axis="y", length=0)
+        if colorbar:
+            ax.figure.colorbar(self.image_, ax=ax, shrink=0.85)
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

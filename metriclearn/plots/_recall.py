@@ -1,0 +1,114 @@
+"""Recall@k curves."""
+
+from metriclearn.metrics._retrieval import retrieval_scores
+from metriclearn.plots._axes import axes_for, without_frame
+
+DEFAULT_KS = (1, 2, 4, 8, 16, 32)
+
+
+class RecallCurveDisplay:
+    """Recall@k: how often a row of the same class is among the k nearest.
+
+    Make it with ``from_estimator`` or ``from_embeddings``; give the ``ax_`` of
+    one to the next to compare learners.
+
+    Parameters
+    ----------
+    ks : list of int
+    recall : list of float
+        Recall at each k, from 0 to 1.
+    name : str, default=None
+        Label of the curve.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    line_ : matplotlib.lines.Line2D
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.plots import RecallCurveDisplay
+    >>> display = RecallCurveDisplay.from_embeddings(*load_iris(return_X_y=True))
+    >>> [round(recall, 2) for recall in display.recall[:3]]
+    [0.96, 0.96, 0.99]
+    """
+
+    def __init__(self, ks, recall, *, name=None):
+        self.ks = ks
+        self.recall = recall
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, ks=DEFAULT_KS, name=None, ax=None):
+        """Embed rows with a fitted learner and draw their curve.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        X : array-like of shape (n, n_features)
+            Rows that the learner has not seen.
+        y : array-like of shape (n,)
+        ks : sequence of int, default=(1, 2, 4, 8, 16, 32)
+            Those larger than the gallery are left out.
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        RecallCurveDisplay
+        """
+        name = name or type(estimator).__name__
+        return cls.from_embeddings(estimator.transform(X), y, ks=ks, name=name, ax=ax)
+
+    @classmethod
+    def from_embeddings(cls, embeddings, labels, *, ks=DEFAULT_KS, name=None, ax=None):
+        """Draw the curve of embeddings.
+
+        Parameters
+        ----------
+        embeddings : array-like of shape (n, n_components)
+        labels : array-like of shape (n,)
+        ks : sequence of int, default=(1, 2, 4, 8, 16, 32)
+        name : str, default=None
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        RecallCurveDisplay
+        """
+        ks = [k for k in sorted(ks) if k < len(labels)]
+        scores = retrieval_scores(embeddings, labels, [f"recall_at_{k}" for k in ks])
+        return cls(ks, list(scores.values()), name=name).plot(ax=ax)
+
+    def plot(self, *, ax=None, color=None, linestyle="-"):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+        color, linestyle : default=None and "-"
+            As matplotlib takes them.
+
+        Returns
+        -------
+        RecallCurveDisplay
+        """
+        ax = axes_for(ax, figsize=(5.5, 4))
+        (self.line_,) = ax.plot(
+            self.ks, self.recall, linestyle, color=color, marker="o", ms=3.5, label=self.name
+        )
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(self.ks, labels=[str(k) for k in self.ks])
+        ax.minorticks_off()
+        ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        ax.set(xlabel="k", ylabel="Recall@k")
+        ax.grid(axis="y", alpha=0.3)
+        without_frame(ax)
+        if self.name:
+            ax.legend(frameon=False, fontsize="small")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
