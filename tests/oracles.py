@@ -6,6 +6,7 @@ and the labels as a list of ints, and returns a scalar that autograd can differe
 is one more row here; tests/deep/test_losses.py does the rest.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,12 @@ from metriclearn.deep import losses
 from metriclearn.deep.miners import (
     AllMiner,
     BatchHardMiner,
+    DistanceWeightedMiner,
+    EasyPositiveMiner,
     HardMiner,
+    HDCMiner,
+    MultiSimilarityMiner,
+    PairMarginMiner,
     RandomMiner,
     SemiHardMiner,
 )
@@ -94,6 +100,101 @@ def contrastive(loss, X, y):
     return mean(term(i, j) for i, j in pairs(y))
 
 
+def mean_of_active(terms):
+    terms = [t for t in terms if t > 0]
+    return mean(terms) if terms else 0
+
+
+def snr_contrastive(loss, X, y):
+    def d(i, j):
+        return (X[i] - X[j]).var() / X[i].var()
+
+    pull = [hinge(d(i, j) - loss.positive_margin) for i, j in positive_pairs(y)]
+    push = [hinge(loss.margin - d(i, j)) for i, j in pairs(y) if y[i] != y[j]]
+    penalty = loss.zero_mean_weight * mean(x.sum().abs() for x in X)
+    return mean_of_active(pull) + mean_of_active(push) + penalty
+
+
+def margin(loss, X, y, indices=None):
+    def beta(i):
+        value = loss.beta_global
+        if loss.scope != "global":
+            value = value + loss.beta_class[y[i]]
+        if loss.scope == "sample":
+            value = value + loss.beta_sample[indices[i]]
+        return value
+
+    terms = []
+    for i, j in pairs(y):
+        side = 1 if y[i] == y[j] else -1
+        terms.append(hinge(side * (dist(X[i], X[j]) - beta(i)) + loss.margin))
+    terms = [t for t in terms if t > 0]
+    return (sum(terms) + loss.nu * sum(beta(i) for i in range(len(y)))) / len(terms)
+
+
+def multi_similarity(loss, X, y):
+    a, b, t = loss.alpha, loss.beta, loss.threshold
+
+    def anchor(i):
+        pull = log1p_sum_exp(-a * (cos(X[i], X[p]) - t) for p in positives(y, i))
+        push = log1p_sum_exp(b * (cos(X[i], X[n]) - t) for n in negatives(y, i))
+        return pull / a + push / b
+
+    return mean(anchor(i) for i in range(len(y)))
+
+
+def circle(loss, X, y):
+    m, g = loss.margin, loss.scale
+
+    def pull(s):
+        return -g * hinge(1 + m - s.detach()) * (s - (1 - m))
+
+    def push(s):
+        return g * hinge(s.detach() + m) * (s - m)
+
+    def anchor(i):
+        near = logsumexp(pull(cos(X[i], X[p])) for p in positives(y, i))
+        far = logsumexp(push(cos(X[i], X[n])) for n in negatives(y, i))
+        return torch.log(1 + torch.exp(near + far))
+
+    return mean(anchor(i) for i in range(len(y)) if positives(y, i) and negatives(y, i))
+
+
+def lifted(loss, X, y):
+    def pushes(i):
+        return [loss.margin - dist(X[i], X[n]) for n in negatives(y, i)]
+
+    if loss.form == "generalized":
+        anchors = [i for i in range(len(y)) if positives(y, i) and negatives(y, i)]
+        return mean(
+            hinge(logsumexp(dist(X[i], X[p]) for p in positives(y, i)) + logsumexp(pushes(i)))
+            for i in anchors
+        )
+    join = logsumexp if loss.form == "smooth" else max
+    unordered = [(i, j) for i, j in positive_pairs(y) if i < j]
+    return mean(
+        hinge(dist(X[i], X[j]) + join(pushes(i) + pushes(j))) ** 2 / 2 for i, j in unordered
+    )
+
+
+def ranked_list(loss, X, y):
+    def weighted(violations, temperature):
+        active = [v for v in violations if v > 0]
+        if not active:
+            return 0
+        weights = [torch.exp(temperature * v.detach()) for v in active]
+        return sum(w * v for w, v in zip(weights, active, strict=True)) / sum(weights)
+
+    def anchor(i):
+        pull = [dist(X[i], X[p]) - (loss.alpha - loss.margin) for p in positives(y, i)]
+        push = [loss.alpha - dist(X[i], X[n]) for n in negatives(y, i)]
+        return (1 - loss.balance) * weighted(pull, loss.positive_temperature) + (
+            loss.balance * weighted(push, loss.temperature)
+        )
+
+    return mean(anchor(i) for i in range(len(y)))
+
+
 # triplets ---------------------------------------------------------------------------------------
 
 
@@ -124,6 +225,118 @@ def semi_hard_triplet(mined, X, y):
 
 def hard_triplet(mined, X, y):
     return triplet(mined.loss, X, y, (-torch.inf, 0))
+
+
+def hierarchical_triplet(loss, X, y):
+    m = loss.class_margins
+    return mean_of_active(
+        hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + m[y[a], y[n]]) / 2 for a, p, n in triplets(y)
+    )
+
+
+def label_distance_triplet(loss, X, y):
+    terms = []
+    for a, p in pairs(y):
+        for n in range(len(y)):
+            if n != a and abs(y[a] - y[p]) <= loss.near and abs(y[a] - y[n]) > loss.far:
+                terms.append(hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + loss.margin))
+    return mean_of_active(terms)
+
+
+def log_ratio(loss, X, y):
+    e = loss.epsilon
+    terms = []
+    for a, i in pairs(y):
+        for j in range(len(y)):
+            if j not in (a, i):
+                ratio = torch.log((sq(X[a], X[i]) + e) / (sq(X[a], X[j]) + e))
+                truth = math.log(((y[a] - y[i]) ** 2 + e) / ((y[a] - y[j]) ** 2 + e))
+                terms.append((ratio - truth) ** 2)
+    return mean(terms)
+
+
+def unit(X):
+    return [x / (x @ x).sqrt() for x in X]
+
+
+def angular(loss, X, y):
+    X, t = unit(X), torch.tan(torch.deg2rad(torch.tensor(loss.alpha, dtype=torch.float64))) ** 2
+    return mean(
+        log1p_sum_exp(
+            4 * t * (X[a] + X[p]) @ X[n] - 2 * (1 + t) * X[a] @ X[p] for n in negatives(y, a)
+        )
+        for a, p in positive_pairs(y)
+    )
+
+
+def tuplet_margin(loss, X, y):
+    def own(a, p):
+        slack = torch.deg2rad(torch.tensor(loss.margin, dtype=torch.float64))
+        return torch.cos(torch.acos(cos(X[a], X[p])) - slack)
+
+    return mean(
+        log1p_sum_exp(loss.scale * (cos(X[a], X[n]) - own(a, p)) for n in negatives(y, a))
+        for a, p in positive_pairs(y)
+    )
+
+
+def quadruplet(loss, X, y):
+    first = [hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + loss.margin) for a, p, n in triplets(y)]
+    second = [
+        hinge(sq(X[i], X[j]) - sq(X[k], X[m]) + loss.second_margin)
+        for i, j in positive_pairs(y)
+        for k, m in pairs(y)
+        if len({y[i], y[k], y[m]}) == 3
+    ]
+    return mean_of_active(first) + mean_of_active(second)
+
+
+# batch softmax ----------------------------------------------------------------------------------
+
+
+def n_pair(loss, X, y):
+    rounds = {}
+    for c in set(y):
+        rows = [i for i in range(len(y)) if y[i] == c]
+        for r in range(len(rows) // 2):
+            rounds.setdefault(r, []).append((X[rows[2 * r]], X[rows[2 * r + 1]]))
+    terms, squares = [], []
+    for duos in rounds.values():
+        for i, (a, p) in enumerate(duos):
+            terms.append(log1p_sum_exp(a @ q - a @ p for j, (_, q) in enumerate(duos) if j != i))
+            squares += [a @ a, p @ p]
+    return mean(terms) + loss.l2_weight * mean(squares)
+
+
+def ntxent(loss, X, y):
+    t = loss.temperature
+    return mean(
+        log1p_sum_exp((cos(X[a], X[n]) - cos(X[a], X[p])) / t for n in negatives(y, a))
+        for a, p in positive_pairs(y)
+    )
+
+
+def supcon(loss, X, y):
+    def log_probability(i, p):
+        others = (cos(X[i], X[k]) / loss.temperature for k in range(len(y)) if k != i)
+        return cos(X[i], X[p]) / loss.temperature - logsumexp(others)
+
+    return mean(
+        -mean(log_probability(i, p) for p in positives(y, i))
+        for i in range(len(y))
+        if positives(y, i)
+    )
+
+
+def soft_nearest_neighbor(loss, X, y):
+    def mass(i, rows):
+        return sum(torch.exp(-sq(X[i], X[j]) / loss.temperature) for j in rows)
+
+    return mean(
+        -torch.log(mass(i, positives(y, i)) / mass(i, positives(y, i) + negatives(y, i)))
+        for i in range(len(y))
+        if positives(y, i)
+    )
 
 
 # proxies ----------------------------------------------------------------------------------------
@@ -160,11 +373,301 @@ def arcface(loss, X, y):
     return cross_entropy(rows, y)
 
 
+def softmax(loss, X, y):
+    W = list(zip(loss.proxies, loss.bias, strict=True))
+    return cross_entropy([[loss.scale * (w @ x + b) for w, b in W] for x in X], y)
+
+
+def normalized_softmax(loss, X, y):
+    return cross_entropy([[cos(x, w) / loss.temperature for w in loss.proxies] for x in X], y)
+
+
+def cosface(loss, X, y):
+    rows = [
+        [loss.scale * (cos(x, w) - loss.margin * (c == k)) for c, w in enumerate(loss.proxies)]
+        for x, k in zip(X, y, strict=True)
+    ]
+    return cross_entropy(rows, y)
+
+
+def subcenter_arcface(loss, X, y):
+    m = torch.tensor(loss.margin, dtype=torch.float64)
+
+    def logit(x, c, own):
+        nearest = max(cos(x, w) for w in loss.proxies[c :: loss.n_classes])
+        if own:
+            theta = torch.acos(nearest)
+            nearest = torch.cos(theta + m) if theta + m < torch.pi else nearest - m * torch.sin(m)
+        return loss.scale * nearest
+
+    classes = range(loss.n_classes)
+    return cross_entropy(
+        [[logit(x, c, c == k) for c in classes] for x, k in zip(X, y, strict=True)], y
+    )
+
+
+def sphereface(loss, X, y):
+    blend = max(
+        loss.lambda_min,
+        loss.lambda_max / (1 + loss.lambda_decay * (int(loss.step) + loss.training)),
+    )
+
+    def logit(x, w, own):
+        c = cos(x, w)
+        if own:
+            theta = torch.acos(c)
+            k = int(loss.margin * theta / torch.pi)
+            psi = (-1) ** k * torch.cos(loss.margin * theta) - 2 * k
+            c = (blend * c + psi) / (1 + blend)
+        return c * ((x @ x).sqrt() if loss.scale is None else loss.scale)
+
+    W = list(enumerate(loss.proxies))
+    return cross_entropy(
+        [[logit(x, w, c == k) for c, w in W] for x, k in zip(X, y, strict=True)], y
+    )
+
+
+def proxy_logits(factor, length):
+    def logits(loss, x):
+        x = length * x / (x @ x).sqrt()
+        return [-factor * sq(x, length * w / (w @ w).sqrt()) for w in loss.proxies]
+
+    return logits
+
+
+def proxy_nca(loss, X, y):
+    def term(x, k):
+        z = proxy_logits(1, loss.scale)(loss, x)
+        return logsumexp(z[:k] + z[k + 1 :]) - z[k]
+
+    return mean(term(x, k) for x, k in zip(X, y, strict=True))
+
+
+def proxy_nca_plus_plus(loss, X, y):
+    return cross_entropy([proxy_logits(1 / loss.temperature, 1)(loss, x) for x in X], y)
+
+
+def soft_triple(loss, X, y):
+    K, C = loss.n_centers, loss.n_classes
+    centers = [[loss.proxies[k * C + c] for k in range(K)] for c in range(C)]
+
+    def similarity(x, c):
+        s = torch.stack([cos(x, w) for w in centers[c]])
+        return torch.softmax(s / loss.gamma, 0) @ s
+
+    rows = [
+        [loss.scale * (similarity(x, c) - loss.margin * (c == k)) for c in range(C)]
+        for x, k in zip(X, y, strict=True)
+    ]
+    spread = sum(
+        dist(*unit([group[t], group[u]])) for group in centers for u in range(K) for t in range(u)
+    )
+    return cross_entropy(rows, y) + loss.tau * spread / (C * K * (K - 1))
+
+
+def proxy_repulsion(loss, X, y):
+    a, m = loss.alpha, loss.margin
+    X, W = unit(X), unit(loss.proxies)
+
+    def repulsion(w, v):
+        if loss.variant == "proxies":
+            return w @ v
+        return sum((w @ x) * (x @ v) for x in X)
+
+    pull, push = [], []
+    for c, w in enumerate(W):
+        if c in y:
+            own = [x for x, k in zip(X, y, strict=True) if k == c]
+            pull.append(log1p_sum_exp(-a * (w @ x - m) for x in own))
+        others = [v for j, v in enumerate(W) if j != c]
+        push.append(log1p_sum_exp(a * (repulsion(w, v) + m) for v in others))
+    return mean(pull) + mean(push)
+
+
+# ranking ----------------------------------------------------------------------------------------
+
+
+def node_weights(value, low, step, n_bins):
+    return [hinge(1 - (value - low - l * step).abs() / step) for l in range(n_bins + 1)]
+
+
+def fastap(loss, X, y):
+    L = loss.n_bins
+
+    def histogram(i, rows):
+        bins = [node_weights(2 - 2 * cos(X[i], X[j]), 0, 4 / L, L) for j in rows]
+        return [sum(b[l] for b in bins) for l in range(L + 1)]
+
+    def anchor(i):
+        own, rest = histogram(i, positives(y, i)), histogram(i, negatives(y, i))
+        ap = 0
+        for l in range(L + 1):
+            below = sum(own[: l + 1]) + sum(rest[: l + 1])
+            if below > 0:
+                ap = ap + own[l] * sum(own[: l + 1]) / below
+        return 1 - ap / len(positives(y, i))
+
+    return mean(anchor(i) for i in range(len(y)) if positives(y, i))
+
+
+def histogram(loss, X, y):
+    def density(chosen):
+        bins = [node_weights(cos(X[i], X[j]), -1, 2 / loss.n_bins, loss.n_bins) for i, j in chosen]
+        return [mean(b[r] for b in bins) for r in range(loss.n_bins + 1)]
+
+    own = density(positive_pairs(y))
+    rest = density([(i, j) for i, j in pairs(y) if y[i] != y[j]])
+    return sum(h * sum(own[: r + 1]) for r, h in enumerate(rest))
+
+
+def smooth_rank(loss_temperature, X, i, p, rows):
+    s = cos(X[i], X[p])
+    return 1 + sum(torch.sigmoid((cos(X[i], X[j]) - s) / loss_temperature) for j in rows if j != p)
+
+
+def smooth_ap(loss, X, y):
+    def anchor(i):
+        own, rest = positives(y, i), negatives(y, i)
+        t = loss.temperature
+        return 1 - mean(
+            smooth_rank(t, X, i, p, own) / smooth_rank(t, X, i, p, own + rest) for p in own
+        )
+
+    return mean(anchor(i) for i in range(len(y)) if positives(y, i))
+
+
+def recall_at_k(loss, X, y):
+    def anchor(i, k):
+        own, rest = positives(y, i), negatives(y, i)
+        ranks = [smooth_rank(loss.rank_temperature, X, i, p, own + rest) for p in own]
+        hits = sum(torch.sigmoid((k - r) / loss.temperature) for r in ranks)
+        return 1 - hits / min(k, len(own))
+
+    return mean(anchor(i, k) for i in range(len(y)) if positives(y, i) for k in loss.ks)
+
+
+def group(loss, X, y):
+    def correlation(i, j):
+        a, b = X[i] - X[i].mean(), X[j] - X[j].mean()
+        return cos(a, b)
+
+    rows, classes = range(len(y)), range(loss.n_classes)
+    seen = []
+    P = []
+    anchors = []
+    for i in rows:
+        is_anchor = seen.count(y[i]) < min(loss.n_anchors, y.count(y[i]) - 1)
+        anchors.append(is_anchor)
+        seen.append(y[i])
+        logits = torch.stack([X[i] @ w for w in loss.proxies]) / loss.temperature
+        p = torch.softmax(logits, 0)
+        if is_anchor:
+            p = torch.tensor([float(c == y[i]) for c in classes], dtype=torch.float64)
+        P.append(p)
+    for _ in range(loss.n_iter):
+        support = [
+            sum((hinge(correlation(i, j)) * P[j] for j in rows if j != i), torch.zeros_like(P[i]))
+            for i in rows
+        ]
+        P = [
+            p * w / (p * w).sum() if (p * w).sum() > 0 else p
+            for p, w in zip(P, support, strict=True)
+        ]
+    return mean(-torch.log(P[i][y[i]]) for i in rows if not anchors[i])
+
+
+# add-ons and wrappers ---------------------------------------------------------------------------
+
+
+def center(loss, X, y):
+    return mean(sq(x, loss.centers[k]) / 2 for x, k in zip(X, y, strict=True))
+
+
+def alignment(loss, X, y):
+    return mean(dist(X[i], X[j]) ** loss.alpha for i, j in positive_pairs(y))
+
+
+def uniformity(loss, X, y):
+    return torch.log(mean(torch.exp(-loss.t * sq(X[i], X[j])) for i, j in pairs(y)))
+
+
+def embedding_norm(loss, X, y):
+    return mean(((x @ x).sqrt() - loss.radius) ** 2 for x in X)
+
+
+def mined_multi_similarity(mined, X, y):
+    a, b, t = mined.loss.alpha, mined.loss.beta, mined.loss.threshold
+    kept = multi_similarity_pairs(mined.miner, X, y)
+
+    def anchor(i):
+        pull = log1p_sum_exp(-a * (cos(X[i], X[p]) - t) for j, p in kept[0] if j == i)
+        push = log1p_sum_exp(b * (cos(X[i], X[n]) - t) for j, n in kept[1] if j == i)
+        return pull / a + push / b
+
+    return mean(anchor(i) for i in range(len(y)))
+
+
+def listed_triplet(mined, X, y):
+    """A triplet loss on listed triplets."""
+    loss = mined.loss
+    d = sq if loss.squared else dist
+    chosen = MINER_LOOPS[type(mined.miner)](mined.miner, X, y)
+    return mean_of_active(hinge(d(X[a], X[p]) - d(X[a], X[n]) + loss.margin) for a, p, n in chosen)
+
+
+def weighted_sum(loss, X, y):
+    parts = zip(loss.losses, loss.weights, strict=True)
+    return sum(weight * ORACLES[type(part)](part, X, y) for part, weight in parts)
+
+
+def high_order(loss, X, y):
+    W = loss.projections
+    value = ORACLES[type(loss.loss)](loss.loss, X, y)
+    for order, part in enumerate(loss.high_order, start=2):
+        moments = []
+        for x in X:
+            phi = torch.ones(loss.dim, dtype=torch.float64)
+            for k in range(order):
+                phi = phi * (W[k] @ x)
+            moments.append(phi / (phi @ phi).sqrt())
+        value = value + ORACLES[type(part)](part, moments, y)
+    return value
+
+
+def proxy_regularizer(loss, X, y):
+    W = loss.loss.proxies
+    C = loss.loss.n_classes
+    if loss.kind == "norm":
+        penalty = mean(w @ w for w in W)
+    elif loss.kind == "zero_mean":
+        centre = sum(unit(W)) / len(W)
+        penalty = centre @ centre
+    else:
+        penalty = mean(
+            max(cos(w, v) for j, v in enumerate(W) if j % C != i % C) for i, w in enumerate(W)
+        )
+    return ORACLES[type(loss.loss)](loss.loss, X, y) + loss.weight * penalty
+
+
 def built(loss):
     """The loss with proxies (and whatever else it learns) that do not depend on the caller."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return loss.build(N_CLASSES, DIM).double()
+        loss = loss.build(N_CLASSES, DIM).double()
+        for parameter in [*loss.parameters(), *loss.buffers()]:
+            if parameter.is_floating_point() and parameter.dim() and not parameter.any():
+                parameter.data.normal_()
+        return loss
+
+
+def with_tree(loss):
+    """A hierarchical triplet loss that has seen a training set."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(N_CLASSES).repeat_interleave(5)
+    centres = torch.randn(N_CLASSES, DIM, generator=generator, dtype=torch.float64)
+    rows = centres[labels] + torch.randn(len(labels), DIM, generator=generator).double() / 3
+    loss.refresh(torch.nn.functional.normalize(rows), labels)
+    return loss
 
 
 L = losses
@@ -172,6 +675,22 @@ LOSSES = [
     Case("contrastive", L.ContrastiveLoss(margin=1.5), contrastive),
     Case("contrastive-hinge", L.ContrastiveLoss(margin=1.5, form="squared_hinge"), contrastive),
     Case("contrastive-cosine", L.ContrastiveLoss(margin=0.1, form="cosine"), contrastive),
+    Case("snr-contrastive", L.SNRContrastiveLoss(margin=1.5), snr_contrastive),
+    Case("margin", L.MarginLoss(nu=0.1).double(), margin),
+    Case("margin-class", built(L.MarginLoss(nu=0.1, scope="class")), margin),
+    Case("margin-fixed", L.MarginLoss(beta=0.8, learn_beta=False).double(), margin),
+    Case("multi-similarity", L.MultiSimilarityLoss(), multi_similarity),
+    Case(
+        "multi-similarity-mined",
+        L.MinedLoss(L.MultiSimilarityLoss(), MultiSimilarityMiner()),
+        mined_multi_similarity,
+    ),
+    Case("circle", L.CircleLoss(), circle),
+    Case("lifted", L.LiftedStructureLoss(), lifted),
+    Case("lifted-original", L.LiftedStructureLoss(form="original"), lifted),
+    Case("lifted-generalized", L.LiftedStructureLoss(form="generalized"), lifted),
+    Case("ranked-list", L.RankedListLoss(), ranked_list),
+    Case("ranked-list-full", L.RankedListLoss(positive_temperature=3.0), ranked_list),
     Case("triplet", L.TripletLoss(), triplet),
     Case("triplet-mean", L.TripletLoss(margin=0.5, squared=False, reduction="mean"), triplet),
     Case("triplet-soft", L.TripletLoss(0.0, squared=False, soft=True, reduction="mean"), triplet),
@@ -179,10 +698,87 @@ LOSSES = [
     Case("triplet-soft-swap", L.TripletLoss(soft=True, swap=True, reduction="mean"), triplet),
     Case("triplet-semi-hard", L.MinedLoss(L.TripletLoss(0.6), SemiHardMiner()), semi_hard_triplet),
     Case("triplet-hard", L.MinedLoss(L.TripletLoss(squared=False), HardMiner()), hard_triplet),
-    Case("proxy-anchor", built(L.ProxyAnchorLoss()), proxy_anchor),
-    Case("arcface", built(L.ArcFaceLoss(scale=8.0)), arcface),
+    Case("triplet-batch-hard", L.MinedLoss(L.TripletLoss(), BatchHardMiner()), listed_triplet),
+    Case("hierarchical-triplet", built(L.HierarchicalTripletLoss()), hierarchical_triplet),
+    Case(
+        "hierarchical-triplet-tree",
+        with_tree(built(L.HierarchicalTripletLoss())),
+        hierarchical_triplet,
+    ),
+    Case("label-distance-triplet", L.LabelDistanceTripletLoss(), label_distance_triplet),
+    Case("label-distance-wide", L.LabelDistanceTripletLoss(1.0, 1.5), label_distance_triplet),
+    Case("log-ratio", L.LogRatioLoss(), log_ratio),
+    Case("angular", L.AngularLoss(), angular),
+    Case("tuplet-margin", L.TupletMarginLoss(scale=8.0), tuplet_margin),
+    Case("quadruplet", L.QuadrupletLoss(), quadruplet),
+    Case("n-pair", L.NPairLoss(), n_pair),
+    Case("ntxent", L.NTXentLoss(), ntxent),
+    Case("supcon", L.SupConLoss(), supcon),
+    Case("soft-nearest-neighbor", L.SoftNearestNeighborLoss(), soft_nearest_neighbor),
+    Case("softmax", built(L.SoftmaxLoss(scale=2.0)), softmax),
+    Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), normalized_softmax),
+    Case("sphereface", built(L.SphereFaceLoss()), sphereface),
+    Case(
+        "sphereface-lengths",
+        built(L.SphereFaceLoss(3, None, lambda_max=0, lambda_min=0)),
+        sphereface,
+    ),
+    Case("cosface", built(L.CosFaceLoss()), cosface),
+    Case("arcface", built(L.ArcFaceLoss()), arcface),
     Case("arcface-wide", built(L.ArcFaceLoss(margin=1.5, scale=8.0)), arcface),
+    Case("subcenter-arcface", built(L.SubCenterArcFaceLoss(scale=8.0)), subcenter_arcface),
+    Case("proxy-nca", built(L.ProxyNCALoss()), proxy_nca),
+    Case("proxy-nca++", built(L.ProxyNCAPlusPlusLoss()), proxy_nca_plus_plus),
+    Case("soft-triple", built(L.SoftTripleLoss(n_centers=3)), soft_triple),
+    Case("proxy-anchor", built(L.ProxyAnchorLoss()), proxy_anchor),
+    Case("proxy-repulsion", built(L.ProxyRepulsionLoss()), proxy_repulsion),
+    Case("proxy-repulsion-batch", built(L.ProxyRepulsionLoss(variant="batch")), proxy_repulsion),
+    Case("fastap", L.FastAPLoss(), fastap),
+    Case("smooth-ap", L.SmoothAPLoss(temperature=0.1), smooth_ap),
+    Case("recall-at-k", L.RecallAtKLoss(ks=(1, 2, 4), rank_temperature=0.1), recall_at_k),
+    Case("histogram", L.HistogramLoss(n_bins=25), histogram),
+    Case("group", built(L.GroupLoss()), group),
+    Case("center", built(L.CenterLoss()), center),
+    Case("alignment", L.AlignmentLoss(), alignment),
+    Case("alignment-distance", L.AlignmentLoss(alpha=1.0), alignment),
+    Case("uniformity", L.UniformityLoss(), uniformity),
+    Case("embedding-norm", L.EmbeddingNormLoss(radius=0.5), embedding_norm),
+    Case(
+        "weighted-sum",
+        built(L.WeightedSum([L.AlignmentLoss(), L.ArcFaceLoss(scale=8.0)], [0.5, 2.0])),
+        weighted_sum,
+    ),
+    Case(
+        "memory-empty",
+        built(L.CrossBatchMemory(L.SupConLoss(), size=4)),
+        lambda loss, X, y: supcon(loss.loss, X, y),
+    ),
+    Case("high-order", built(L.HighOrderLoss(L.SupConLoss(), n_orders=3, dim=8)), high_order),
+    Case(
+        "high-order-proxies",
+        built(L.HighOrderLoss(L.ProxyAnchorLoss(), n_orders=2, dim=8, trainable=True)),
+        high_order,
+    ),
+    Case(
+        "proxy-separation",
+        built(L.ProxyRegularizer(L.SubCenterArcFaceLoss(scale=8.0))),
+        proxy_regularizer,
+    ),
+    Case(
+        "proxy-norm", built(L.ProxyRegularizer(L.ProxyAnchorLoss(), 0.3, "norm")), proxy_regularizer
+    ),
+    Case(
+        "proxy-zero-mean",
+        built(L.ProxyRegularizer(L.ProxyAnchorLoss(), 0.3, "zero_mean")),
+        proxy_regularizer,
+    ),
 ]
+
+#: For the wrappers: class to loop.
+ORACLES = {type(case.loss): case.oracle for case in LOSSES}
+
+#: Losses whose value depends on the order of the rows within a class, as their papers have it.
+ORDERED = {"n-pair", "group"}
 
 
 # miners -----------------------------------------------------------------------------------------
@@ -224,7 +820,59 @@ def batch_hard(miner, X, y):
     }
 
 
+def easy_positive(miner, X, y):
+    chosen = set()
+    for a in range(len(y)):
+        if not positives(y, a):
+            continue
+        p = min(positives(y, a), key=lambda j: dist(X[a], X[j]))
+        far = [
+            n
+            for n in negatives(y, a)
+            if miner.negative == "hard" or dist(X[a], X[n]) > dist(X[a], X[p])
+        ]
+        if far:
+            chosen.add((a, p, min(far, key=lambda j: dist(X[a], X[j]))))
+    return chosen
+
+
+def multi_similarity_pairs(miner, X, y):
+    kept = set(), set()
+    for i in range(len(y)):
+        own = {p: cos(X[i], X[p]) for p in positives(y, i)}
+        rest = {n: cos(X[i], X[n]) for n in negatives(y, i)}
+        if own and rest:
+            kept[0].update((i, p) for p, s in own.items() if s - miner.epsilon < max(rest.values()))
+            kept[1].update((i, n) for n, s in rest.items() if s + miner.epsilon > min(own.values()))
+    return kept
+
+
+def pair_margin(miner, X, y):
+    near = {(i, j) for i, j in positive_pairs(y) if dist(X[i], X[j]) > miner.positive_margin}
+    far = {(i, j) for i, j in pairs(y) if y[i] != y[j] and dist(X[i], X[j]) < miner.margin}
+    return near, far
+
+
+def hdc(miner, X, y):
+    def hardest(chosen, sign):
+        ranked = sorted(chosen, key=lambda pair: sign * float(dist(X[pair[0]], X[pair[1]])))
+        return set(ranked[: math.ceil(miner.fraction * len(ranked))])
+
+    return hardest(positive_pairs(y), -1), hardest([(i, j) for i, j in pairs(y) if y[i] != y[j]], 1)
+
+
+MINER_LOOPS = {
+    BatchHardMiner: batch_hard,
+    EasyPositiveMiner: easy_positive,
+}
+
 MINERS = [
+    MinerCase("easy-positive", EasyPositiveMiner(), easy_positive),
+    MinerCase("easy-positive-hard", EasyPositiveMiner(negative="hard"), easy_positive),
+    MinerCase("multi-similarity", MultiSimilarityMiner(), multi_similarity_pairs),
+    MinerCase("pair-margin", PairMarginMiner(), pair_margin),
+    MinerCase("hdc", HDCMiner(), hdc),
+    MinerCase("hdc-third", HDCMiner(fraction=1 / 3), hdc),
     MinerCase("all", AllMiner(), all_triplets),
     MinerCase("semi-hard", SemiHardMiner(), semi_hard),
     MinerCase("semi-hard-distance", SemiHardMiner(margin=0.7, squared=False), semi_hard),
@@ -233,4 +881,4 @@ MINERS = [
 ]
 
 #: Miners that draw: what they may yield is tested, not what they do.
-RANDOM_MINERS = [RandomMiner(n_triplets=3)]
+RANDOM_MINERS = [RandomMiner, DistanceWeightedMiner]

@@ -10,13 +10,14 @@ Half precision is widened to float32 before any product, and automatic mixed pre
 switched off inside: distances of close rows do not survive 8 or 11 bits.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from metriclearn.deep._tuples import as_pairs
+from metriclearn.deep._tuples import PairMasks, as_pairs
 
 #: Added where a comparison is left out of a minimum or a log-sum-exp. Finite, so that
 #: nothing becomes inf - inf; far beyond any distance or similarity.
@@ -260,7 +261,7 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     kind : {"cosine", "dot", "distance", "sq_distance"}
     reference : Reference, default=None
         Further columns, through which no gradient flows.
-    selection : Pairs or Triplets, default=None
+    selection : Pairs, PairMasks or Triplets, default=None
         Only these pairs enter the masks, each once; all pairs by default.
 
     Returns
@@ -271,13 +272,51 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     values = KINDS[kind](embeddings, rows)
     if selection is None:
         return Comparisons(values, *masks(labels, classes, values.dtype))
+    if isinstance(selection, PairMasks):
+        return Comparisons(values, *(mask.to(values.dtype) for mask in selection))
     pairs = as_pairs(selection)
     return Comparisons(values, _listed(pairs.positives, values), _listed(pairs.negatives, values))
 
 
-def masked_logsumexp(x, mask, dim=1):
-    """``log Σ exp x`` over the entries where ``mask`` is 1; about -1e30 where there are none."""
-    return torch.logsumexp(x + (mask - 1) * FAR, dim)
+class _MaskedLogSumExp(Function):
+    @staticmethod
+    def forward(ctx, x, mask, scale, plus_one):
+        terms = ((mask - 1) * FAR).add_(x, alpha=scale)
+        top = terms.amax(1, keepdim=True)
+        # A row without terms keeps -FAR / 2 and gets no gradient.
+        top.clamp_(min=0 if plus_one else -FAR / 2)
+        terms.sub_(top).exp_()
+        total = terms.sum(1, keepdim=True)
+        if plus_one:
+            total += torch.exp(-top)
+        total.clamp_(min=torch.finfo(x.dtype).tiny)
+        ctx.scale = scale
+        ctx.save_for_backward(terms, total)
+        return total.log().add_(top).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        terms, total = ctx.saved_tensors
+        return terms * (gradient[:, None] * ctx.scale / total), None, None, None
+
+
+def masked_logsumexp(x, mask, scale=1.0, plus_one=False):
+    """``log Σ exp(scale x)`` of each row over the entries where ``mask`` is 1.
+
+    Parameters
+    ----------
+    x, mask : tensors of shape (b, n)
+    scale : float
+    plus_one : bool
+        ``log(1 + Σ …)``.
+
+    Returns
+    -------
+    tensor of shape (b,)
+        For a row without entries about -5e29 (0 with ``plus_one``), without gradient.
+    """
+    return _MaskedLogSumExp.apply(x, mask, scale, plus_one)
 
 
 def masked_min(x, mask, dim=1):
@@ -295,3 +334,11 @@ def mean_over(total, count):
     if isinstance(count, torch.Tensor):
         return total / count.clamp(min=1)
     return total / max(count, 1)
+
+
+def cosine_of_sum(cosine, angle):
+    """``cos(θ + angle)`` from ``cos θ``, with gradient 0 where that of the sine is infinite."""
+    square = 1 - cosine.square()
+    safe = square > torch.finfo(cosine.dtype).eps
+    sine = torch.where(safe, square, 1.0).sqrt() * safe
+    return cosine * math.cos(angle) - sine * math.sin(angle)

@@ -20,6 +20,13 @@ class Pairs(NamedTuple):
     negatives: torch.Tensor
 
 
+class PairMasks(NamedTuple):
+    """Selected pairs as two dense masks of shape (b, n), 1 where a pair is selected."""
+
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
 class Triplets(NamedTuple):
     """Selected triplets of a batch: three int64 tensors of shape (t,)."""
 
@@ -49,7 +56,7 @@ class Reference(NamedTuple):
     labels: torch.Tensor
 
 
-_KIND = {Pairs: "pairs", Triplets: "triplets", Window: "triplets"}
+_KIND = {Pairs: "pairs", PairMasks: "pairs", Triplets: "triplets", Window: "triplets"}
 
 
 def check_composition(loss, miner):

@@ -9,8 +9,8 @@ import math
 
 import torch
 
-from metriclearn.deep._pairwise import compare, masked_max, masked_min
-from metriclearn.deep._tuples import Triplets, Window
+from metriclearn.deep._pairwise import FAR, compare, masked_max, masked_min
+from metriclearn.deep._tuples import PairMasks, Pairs, Triplets, Window
 
 
 def _no_gradient(embeddings, labels, kind, reference):
@@ -148,11 +148,214 @@ class RandomMiner:
         return Triplets(a.repeat_interleave(self.n_triplets), *(x.flatten() for x in drawn))
 
 
-#: Short name to class.
+class EasyPositiveMiner:
+    """Of each anchor the nearest positive, with a semi-hard or the hardest negative.
+
+    Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet Mining", 2020.
+    Anchors without such a negative are left out. Time O(b² d) for b rows, at most b triplets.
+
+    Parameters
+    ----------
+    negative : {"semi_hard", "hard"}, default="semi_hard"
+        The nearest negative that is farther than the positive, or the nearest of all.
+    """
+
+    yields = "triplets"
+
+    def __init__(self, negative="semi_hard"):
+        if negative not in ("semi_hard", "hard"):
+            raise ValueError(f"negative must be 'semi_hard' or 'hard', got {negative!r}")
+        self.negative = negative
+
+    def __call__(self, embeddings, labels, reference=None):
+        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        d, positive, negative = _no_gradient(embeddings, labels, "sq_distance", reference)
+        near, p = masked_min(d, positive)
+        if self.negative == "semi_hard":
+            negative = negative * (d > near[:, None])
+        n = masked_min(d, negative).indices
+        a = (positive.any(1) & negative.any(1)).nonzero(as_tuple=True)[0]
+        return Triplets(a, p[a], n[a])
+
+
+class DistanceWeightedMiner:
+    """Negatives drawn evenly over the distances: weighted by one over their density.
+
+    On the unit sphere of dimension d - 1 random rows are at distance r with density::
+
+        q(r) ∝ r^(d - 2) (1 - r² / 4)^((d - 3) / 2)
+
+    For each positive pair of an anchor a negative is drawn with probability
+    ``∝ 1 / q(max(r, cutoff))`` among those nearer than ``nonzero_loss_cutoff``; where there are
+    none, among all negatives evenly.
+
+    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017. The
+    weights are formed as logarithms and scaled for each anchor, so nothing overflows or vanishes
+    in 512 dimensions (a library scales by the largest of the batch, which leaves anchors without
+    negatives).
+
+    Parameters
+    ----------
+    cutoff : float, default=0.5
+        Distances below count as this, in (0, 2); bounds the variance of the gradient.
+    nonzero_loss_cutoff : float, default=1.4
+        Farther negatives have no loss and are not drawn, in (cutoff, 2].
+    generator : torch.Generator, default=None
+        Source of randomness; torch's own by default.
+    """
+
+    yields = "triplets"
+
+    def __init__(self, cutoff=0.5, nonzero_loss_cutoff=1.4, generator=None):
+        self.cutoff = cutoff
+        self.nonzero_loss_cutoff = nonzero_loss_cutoff
+        self.generator = generator
+
+    def __call__(self, embeddings, labels, reference=None):
+        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        s, positive, negative = _no_gradient(embeddings, labels, "cosine", reference)
+        a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
+        if not len(a):
+            return Triplets(a, a, a)
+        weights = self.weights(s, negative, embeddings.shape[1])
+        counts = torch.bincount(a, minlength=len(s))
+        most = int(counts.max())
+        anchors = counts.nonzero(as_tuple=True)[0]
+        drawn = weights.new_zeros(len(s), most, dtype=torch.int64)
+        drawn[anchors] = torch.multinomial(
+            weights[anchors], most, replacement=True, generator=self.generator
+        )
+        slot = torch.arange(len(a), device=a.device) - (counts.cumsum(0) - counts)[a]
+        return Triplets(a, p, drawn[a, slot])
+
+    def weights(self, cosine, negative, dim):
+        """Chances of each negative, up to a factor for each anchor.
+
+        Parameters
+        ----------
+        cosine, negative : tensors of shape (b, n)
+        dim : int
+            Dimensions of the embeddings, at least 2.
+
+        Returns
+        -------
+        tensor of shape (b, n)
+            The largest of a row is 1, or all negatives are where none is near enough.
+        """
+        square = (2 - 2 * cosine).clamp_(min=0)
+        near = negative * (square < self.nonzero_loss_cutoff**2)
+        square.clamp_(min=self.cutoff**2, max=4 - 1e-4)
+        log_density = (dim - 2) / 2 * square.log() + (dim - 3) / 2 * torch.log1p(-square / 4)
+        logs = (near - 1) * FAR - log_density
+        weights = (logs - logs.amax(1, keepdim=True)).exp_().mul_(near)
+        return torch.where(near.any(1, keepdim=True), weights, negative)
+
+
+class _PairMiner:
+    """Miners of pairs: ``masks`` says which, without listing them."""
+
+    yields = "pairs"
+
+    def __call__(self, embeddings, labels, reference=None):
+        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        masks = self.masks(embeddings, labels, reference)
+        return Pairs(masks.positive.nonzero(), masks.negative.nonzero())
+
+
+class MultiSimilarityMiner(_PairMiner):
+    """Pairs that are informative against the anchor's hardest pairs of the other kind.
+
+    With ``s`` the cosine::
+
+        negative (a, n) kept if  s_an + ε > min_p s_ap
+        positive (a, p) kept if  s_ap - ε < max_n s_an
+
+    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019.
+    Anchors without a positive or without a negative keep nothing. Time O(b² d) for b rows.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        ε, at least 0.
+    """
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+
+    def masks(self, embeddings, labels, reference=None):
+        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        s, positive, negative = _no_gradient(embeddings, labels, "cosine", reference)
+        hardest_positive = masked_min(s, positive).values[:, None]
+        hardest_negative = masked_max(s, negative).values[:, None]
+        # Without pairs of the other kind the bound is beyond reach.
+        kept = torch.lt(s - self.epsilon, hardest_negative, out=torch.empty_like(s))
+        positive.mul_(kept)
+        kept = torch.gt(s + self.epsilon, hardest_positive, out=kept)
+        return PairMasks(positive, negative.mul_(kept))
+
+
+class PairMarginMiner(_PairMiner):
+    """Positive pairs farther than one margin, negative pairs nearer than another.
+
+    Parameters
+    ----------
+    positive_margin : float, default=0.2
+        Euclidean distance, at least 0.
+    margin : float, default=0.8
+        Euclidean distance, > 0, for the negatives.
+    """
+
+    def __init__(self, positive_margin=0.2, margin=0.8):
+        self.positive_margin = positive_margin
+        self.margin = margin
+
+    def masks(self, embeddings, labels, reference=None):
+        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        d, positive, negative = _no_gradient(embeddings, labels, "distance", reference)
+        return PairMasks(positive * (d > self.positive_margin), negative * (d < self.margin))
+
+
+class HDCMiner(_PairMiner):
+    """The hardest fraction of the positive pairs and of the negative pairs of a batch.
+
+    Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", 2017: each model of their cascade
+    trains on such a fraction. Pairs count in both directions.
+
+    Parameters
+    ----------
+    fraction : float, default=0.5
+        In (0, 1]; of p pairs the ⌈fraction · p⌉ hardest are kept.
+    """
+
+    def __init__(self, fraction=0.5):
+        if not 0 < fraction <= 1:
+            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
+        self.fraction = fraction
+
+    def masks(self, embeddings, labels, reference=None):
+        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        d, positive, negative = _no_gradient(embeddings, labels, "sq_distance", reference)
+        return PairMasks(self._hardest(d, positive), self._hardest(-d, negative))
+
+    def _hardest(self, difficulty, mask):
+        listed = mask.flatten().nonzero(as_tuple=True)[0]
+        n_kept = math.ceil(self.fraction * len(listed))
+        best = difficulty.flatten()[listed].topk(n_kept).indices
+        kept = torch.zeros_like(mask).flatten()
+        kept[listed[best]] = 1
+        return kept.view_as(mask)
+
+
+#: Short name to class, as ``DeepEmbedder(miner=...)`` takes it.
 MINERS = {
     "all": AllMiner,
     "random": RandomMiner,
     "hard": HardMiner,
     "semi_hard": SemiHardMiner,
     "batch_hard": BatchHardMiner,
+    "easy_positive": EasyPositiveMiner,
+    "distance_weighted": DistanceWeightedMiner,
+    "multi_similarity": MultiSimilarityMiner,
+    "pair_margin": PairMarginMiner,
+    "hdc": HDCMiner,
 }

@@ -1,16 +1,154 @@
 """Losses: modules on ``(embeddings, labels)``; `LOSSES` maps short names to classes."""
 
-from metriclearn.deep.losses._pair import ContrastiveLoss
-from metriclearn.deep.losses._proxy import ArcFaceLoss, ProxyAnchorLoss
-from metriclearn.deep.losses._triplet import TripletLoss
-from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
+from metriclearn.deep.losses._batch_softmax import (
+    InfoNCELoss,
+    NPairLoss,
+    NTXentLoss,
+    SoftNearestNeighborLoss,
+    SupConLoss,
+)
+from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
+from metriclearn.deep.losses._group import GroupLoss
+from metriclearn.deep.losses._pair import (
+    CircleLoss,
+    LiftedStructureLoss,
+    MultiSimilarityLoss,
+    RankedListLoss,
+)
+from metriclearn.deep.losses._proxy import (
+    ProxyAnchorLoss,
+    ProxyNCALoss,
+    ProxyNCAPlusPlusLoss,
+    ProxyRepulsionLoss,
+    SoftTripleLoss,
+)
+from metriclearn.deep.losses._ranking import (
+    FastAPLoss,
+    HistogramLoss,
+    RecallAtKLoss,
+    SmoothAPLoss,
+)
+from metriclearn.deep.losses._regularizers import (
+    AlignmentLoss,
+    CenterLoss,
+    EmbeddingNormLoss,
+    UniformityLoss,
+)
+from metriclearn.deep.losses._softmax import (
+    ArcFaceLoss,
+    CosFaceLoss,
+    NormalizedSoftmaxLoss,
+    SoftmaxLoss,
+    SphereFaceLoss,
+    SubCenterArcFaceLoss,
+)
+from metriclearn.deep.losses._triplet import (
+    HierarchicalTripletLoss,
+    LabelDistanceTripletLoss,
+    LogRatioLoss,
+    TripletLoss,
+)
+from metriclearn.deep.losses._wrappers import (
+    CrossBatchMemory,
+    HighOrderLoss,
+    MinedLoss,
+    ProxyRegularizer,
+    WeightedSum,
+)
 
-#: Short name to class, as ``DeepEmbedder(loss=...)`` takes it.
+#: Short name to class, as ``DeepEmbedder(loss=...)`` takes it: each trains an embedding by itself.
 LOSSES = {
     "contrastive": ContrastiveLoss,
+    "snr_contrastive": SNRContrastiveLoss,
+    "margin": MarginLoss,
+    "multi_similarity": MultiSimilarityLoss,
+    "circle": CircleLoss,
+    "lifted_structure": LiftedStructureLoss,
+    "ranked_list": RankedListLoss,
     "triplet": TripletLoss,
-    "proxy_anchor": ProxyAnchorLoss,
+    "hierarchical_triplet": HierarchicalTripletLoss,
+    "label_distance_triplet": LabelDistanceTripletLoss,
+    "log_ratio": LogRatioLoss,
+    "angular": AngularLoss,
+    "quadruplet": QuadrupletLoss,
+    "tuplet_margin": TupletMarginLoss,
+    "n_pair": NPairLoss,
+    "ntxent": NTXentLoss,
+    "infonce": InfoNCELoss,
+    "supcon": SupConLoss,
+    "soft_nearest_neighbor": SoftNearestNeighborLoss,
+    "softmax": SoftmaxLoss,
+    "normalized_softmax": NormalizedSoftmaxLoss,
+    "sphereface": SphereFaceLoss,
+    "cosface": CosFaceLoss,
     "arcface": ArcFaceLoss,
+    "subcenter_arcface": SubCenterArcFaceLoss,
+    "proxy_nca": ProxyNCALoss,
+    "proxy_nca++": ProxyNCAPlusPlusLoss,
+    "soft_triple": SoftTripleLoss,
+    "proxy_anchor": ProxyAnchorLoss,
+    "proxy_repulsion": ProxyRepulsionLoss,
+    "fastap": FastAPLoss,
+    "smooth_ap": SmoothAPLoss,
+    "recall_at_k": RecallAtKLoss,
+    "histogram": HistogramLoss,
+    "group": GroupLoss,
 }
 
-__all__ = ["LOSSES", "MinedLoss", *sorted(loss.__name__ for loss in LOSSES.values())]
+#: Terms to add to one of `LOSSES` by `WeightedSum`; by themselves they may collapse.
+REGULARIZERS = {
+    "center": CenterLoss,
+    "alignment": AlignmentLoss,
+    "uniformity": UniformityLoss,
+    "embedding_norm": EmbeddingNormLoss,
+}
+
+__all__ = [
+    "LOSSES",
+    "REGULARIZERS",
+    "AlignmentLoss",
+    "AngularLoss",
+    "ArcFaceLoss",
+    "CenterLoss",
+    "CircleLoss",
+    "ContrastiveLoss",
+    "CosFaceLoss",
+    "CrossBatchMemory",
+    "EmbeddingNormLoss",
+    "FastAPLoss",
+    "GroupLoss",
+    "HierarchicalTripletLoss",
+    "HighOrderLoss",
+    "HistogramLoss",
+    "InfoNCELoss",
+    "LabelDistanceTripletLoss",
+    "LiftedStructureLoss",
+    "LogRatioLoss",
+    "MarginLoss",
+    "MinedLoss",
+    "MultiSimilarityLoss",
+    "NPairLoss",
+    "NTXentLoss",
+    "NormalizedSoftmaxLoss",
+    "ProxyAnchorLoss",
+    "ProxyNCALoss",
+    "ProxyNCAPlusPlusLoss",
+    "ProxyRegularizer",
+    "ProxyRepulsionLoss",
+    "QuadrupletLoss",
+    "RankedListLoss",
+    "RecallAtKLoss",
+    "SNRContrastiveLoss",
+    "SmoothAPLoss",
+    "SoftNearestNeighborLoss",
+    "SoftTripleLoss",
+    "SoftmaxLoss",
+    "SphereFaceLoss",
+    "SubCenterArcFaceLoss",
+    "SupConLoss",
+    "TripletLoss",
+    "TupletMarginLoss",
+    "UniformityLoss",
+    "WeightedSum",
+]

@@ -1,72 +1,223 @@
-"""Losses on pairs: each pair of rows is pulled together or pushed apart."""
+"""Losses on all pairs of an anchor at once: multi-similarity, circle, lifted, ranked list."""
 
+import torch
 from torch import nn
+from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import compare, mean_over
+from metriclearn.deep._pairwise import compare, masked_logsumexp, masked_max, mean_over
 from metriclearn.deep._tuples import check_selection
 
-_CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5}
 
+class MultiSimilarityLoss(nn.Module):
+    """Multi-similarity loss.
 
-class ContrastiveLoss(nn.Module):
-    """Contrastive loss, in its three published forms.
+    With ``s`` the cosine, over the b anchors i of the batch::
 
-    With ``d`` the Euclidean distance of a pair, ``s`` its cosine, ``m`` the margin::
+        1/b Σ_i [ 1/α log(1 + Σ_{p} exp(-α (s_ip - λ))) + 1/β log(1 + Σ_{n} exp(β (s_in - λ))) ]
 
-        "hadsell"        similar: ½ d²     dissimilar: ½ max(0, m - d)²
-        "squared_hinge"  similar: d²       dissimilar: max(0, m² - d²)
-        "cosine"         similar: 1 - s    dissimilar: max(0, s - m)
-
-    and the mean over all pairs of the batch (or the pairs a miner selects).
-
-    Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", 2006,
-    is the default. Libraries often leave out the squares and average similar and dissimilar
-    pairs apart; this class does not.
+    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019.
+    The paper writes λ = 1 and β = 50, its code λ = 0.5 and β = 40; libraries take β = 50 with
+    λ = 0.5, as here. The paper's pair mining is `MultiSimilarityMiner`.
 
     Parameters
     ----------
-    margin : float, default=None
-        Distance from which dissimilar pairs are left alone, > 0; for "cosine" the similarity
-        up to which they are, in [-1, 1). None: 1 (distances) or 0.5 (cosine).
-    form : {"hadsell", "squared_hinge", "cosine"}, default="hadsell"
+    alpha : float, default=2
+        Weight of similar pairs, > 0.
+    beta : float, default=50
+        Weight of dissimilar pairs, > 0.
+    threshold : float, default=0.5
+        λ, a cosine in [-1, 1].
 
     Notes
     -----
-    Time O(b² d), memory O(b²) for b rows of d dimensions. The first two forms use the
-    embeddings as they come; with rows of length one distances lie in [0, 2].
-
-    Examples
-    --------
-    >>> import torch
-    >>> from metriclearn.deep.losses import ContrastiveLoss
-    >>> embeddings = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.6, 0.0]])
-    >>> ContrastiveLoss(margin=1.0)(embeddings, torch.tensor([0, 0, 1])).item()  # (½ + ½·0.16)/3
-    0.1933...
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
     """
 
     accepts = ("pairs", "triplets")
 
-    def __init__(self, margin=None, form="hadsell"):
+    def __init__(self, alpha=2.0, beta=50.0, threshold=0.5):
         super().__init__()
-        if form not in _CONTRASTIVE_MARGIN:
-            raise ValueError(f"form must be one of {sorted(_CONTRASTIVE_MARGIN)}, got {form!r}")
+        self.alpha = alpha
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s = s - self.threshold
+        pull = masked_logsumexp(s, positive, -self.alpha, plus_one=True) / self.alpha
+        push = masked_logsumexp(s, negative, self.beta, plus_one=True) / self.beta
+        return (pull + push).mean()
+
+
+class CircleLoss(nn.Module):
+    """Circle loss for class labels.
+
+    With ``s`` the cosine, over the anchors that have both a positive and a negative::
+
+        mean_i log(1 + Σ_n exp( γ [s_in + m]₊ (s_in - m))
+                     · Σ_p exp(-γ [1 + m - s_ip]₊ (s_ip - 1 + m)))
+
+    where the factors in brackets are weights: no gradient flows through them.
+
+    Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020, eq. 6.
+    A widely used implementation takes one log-sum-exp over the whole batch instead of one for
+    each anchor.
+
+    Parameters
+    ----------
+    margin : float, default=0.4
+        m, in (0, 1); the paper's 0.4 for retrieval, 0.25 for faces.
+    scale : float, default=80
+        γ, > 0; the paper's 80 for retrieval, 256 for faces.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, margin=0.4, scale=80.0):
+        super().__init__()
+        self.margin = margin
+        self.scale = scale
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        m = self.margin
+        fixed = s.detach()
+        near = (1 + m - fixed).relu() * (s - (1 - m))
+        far = (fixed + m).relu() * (s - m)
+        pull = masked_logsumexp(near, positive, -self.scale)
+        push = masked_logsumexp(far, negative, self.scale)
+        both = (positive.amax(1) * negative.amax(1)).detach()
+        return mean_over((softplus(pull + push) * both).sum(), both.sum())
+
+
+class LiftedStructureLoss(nn.Module):
+    """Lifted structured loss, in its three published forms.
+
+    With ``D`` the Euclidean distance, P the unordered positive pairs, N_i the negatives of i::
+
+        1/(2|P|) Σ_{(i,j) ∈ P} max(0, J_ij)²
+        "smooth"    J_ij = D_ij + log(Σ_{k ∈ N_i} exp(m - D_ik) + Σ_{l ∈ N_j} exp(m - D_jl))
+        "original"  J_ij = D_ij + max(max_{k ∈ N_i} m - D_ik, max_{l ∈ N_j} m - D_jl)
+
+        "generalized": mean over anchors i with a positive and a negative of
+            max(0, log Σ_{p} exp(D_ip) + log Σ_{n} exp(m - D_in))
+
+    Song, Xiang, Jegelka and Savarese, "Deep Metric Learning via Lifted Structured Feature
+    Embedding", 2016, state "original" and train "smooth", the default; "generalized" is Hermans,
+    Beyer and Leibe, 2017.
+
+    Parameters
+    ----------
+    margin : float, default=1
+        m, > 0, a distance.
+    form : {"smooth", "original", "generalized"}, default="smooth"
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
+    with every negative need b⁴.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, margin=1.0, form="smooth"):
+        super().__init__()
+        if form not in ("smooth", "original", "generalized"):
+            raise ValueError(f"form must be 'smooth', 'original' or 'generalized', got {form!r}")
         self.margin = margin
         self.form = form
 
     def forward(self, embeddings, labels, selection=None, reference=None):
-        """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
-        kind = {"hadsell": "distance", "squared_hinge": "sq_distance", "cosine": "cosine"}
-        values, positive, negative = compare(
-            embeddings, labels, kind[self.form], reference, selection
+        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        if self.form == "generalized":
+            pull = masked_logsumexp(d, positive)
+            push = masked_logsumexp(d, negative, -1.0) + self.margin
+            both = positive.amax(1) * negative.amax(1)
+            return mean_over(((pull + push).relu() * both).sum(), both.sum())
+        i, j = positive.nonzero(as_tuple=True)
+        push = self._nearest(d, negative)
+        # The rows of a reference are not anchors: their negatives are the batch's rows.
+        other = push if reference is None else self._nearest(d.T, negative.T)
+        join = torch.logaddexp if self.form == "smooth" else torch.maximum
+        terms = d[i, j] + self.margin + join(push[i], other[j])
+        return mean_over(terms.relu().square().sum() / 2, len(i))
+
+    def _nearest(self, d, negative):
+        if self.form == "smooth":
+            return masked_logsumexp(d, negative, -1.0)
+        return masked_max(-d, negative).values
+
+
+class RankedListLoss(nn.Module):
+    """Ranked list loss.
+
+    With ``d`` the Euclidean distance, over the b anchors i, on its non-trivial examples only::
+
+        positives  P_i = {p : d_ip > α - m},   weights w ∝ exp(T_p (d_ip - (α - m)))
+        negatives  N_i = {n : d_in < α},       weights w ∝ exp(T_n (α - d_in))
+
+        1/b Σ_i [ (1 - λ) Σ_{P_i} w (d_ip - (α - m)) + λ Σ_{N_i} w (α - d_in) ]
+
+    each set of weights summing to one; no gradient flows through them.
+
+    Wang, Hua, Kodirov, Hu, Garnier and Robertson, "Ranked List Loss for Deep Metric Learning",
+    2019, on rows of length one. ``positive_temperature=0`` is the paper's simpler variant.
+    Libraries differ in letting the gradient through the weights.
+
+    Parameters
+    ----------
+    margin : float, default=0.4
+        m, in (0, alpha).
+    alpha : float, default=1.2
+        Distance at which negatives are kept, in (0, 2).
+    temperature : float, default=10
+        T_n, at least 0; the paper's name for an inverse temperature.
+    positive_temperature : float, default=0
+        T_p, at least 0.
+    balance : float, default=0.5
+        λ, in [0, 1].
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(
+        self, margin=0.4, alpha=1.2, temperature=10.0, positive_temperature=0.0, balance=0.5
+    ):
+        super().__init__()
+        self.margin = margin
+        self.alpha = alpha
+        self.temperature = temperature
+        self.positive_temperature = positive_temperature
+        self.balance = balance
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        pull = self._weighted(
+            (d - (self.alpha - self.margin)).relu(), positive, self.positive_temperature
         )
-        count = positive.sum() + negative.sum()
-        if self.form == "hadsell":
-            pull, push = values, (margin - values).relu()
-            total = (positive * pull + negative * push).square().sum() / 2
-        elif self.form == "squared_hinge":
-            total = (positive * values + negative * (margin**2 - values).relu()).sum()
-        else:
-            total = (positive * (1 - values) + negative * (values - margin).relu()).sum()
-        return mean_over(total, count)
+        push = self._weighted((self.alpha - d).relu(), negative, self.temperature)
+        return ((1 - self.balance) * pull + self.balance * push).mean()
+
+    def _weighted(self, violation, mask, temperature):
+        with torch.no_grad():
+            active = torch.gt(violation, 0, out=torch.empty_like(violation)).mul_(mask)
+            top = violation.amax(1, keepdim=True)
+            weights = ((violation - top) * temperature).exp_().mul_(active)
+            weights /= weights.sum(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
+        return (violation * weights).sum(1)

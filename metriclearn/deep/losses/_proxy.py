@@ -1,70 +1,187 @@
-"""Losses that learn one or more proxies for each class, or a linear classifier."""
+"""Losses on learned proxies: Proxy-NCA and its successors, Proxy-Anchor, proxy repulsion."""
 
 import math
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from metriclearn.deep._pairwise import mean_over, products, unit_rows
+from metriclearn.deep._pairwise import (
+    dot_products,
+    masked_logsumexp,
+    mean_over,
+    products,
+    unit_rows,
+)
+from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, row_logsumexp
+from metriclearn.deep._soft_assignment import soft_assigned
 
 
-class ProxyLoss(nn.Module):
-    """Base of the losses with proxies: sizes, initial values, and the checks of both.
+class ProxyNCALoss(ProxyLoss):
+    """Proxy-NCA, as its paper has it: the own proxy is not in the denominator.
 
-    A subclass may say how many proxies a class has by setting ``n_centers``.
+    With ``d²`` the squared Euclidean distance of row and proxy, both brought to length s::
+
+        mean_i  -log( exp(-d²(x_i, p_y)) / Σ_{j ≠ y} exp(-d²(x_i, p_j)) )
+
+    Movshovitz-Attias, Toshev, Leung, Ioffe and Singh, "No Fuss Distance Metric Learning using
+    Proxies", 2017. What libraries call Proxy-NCA often keeps the own proxy in the denominator; that
+    is `ProxyNCAPlusPlusLoss`. The value can be negative.
+
+    Parameters
+    ----------
+    scale : float, default=3
+        s, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions. With a single class there is
+    nothing to tell apart and the value is 0.
     """
 
-    accepts = ()
+    def __init__(self, scale=3.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.scale = scale
+        self._build_if_sized()
 
-    def __init__(self, n_classes=None, embedding_dim=None):
-        super().__init__()
-        self.n_classes = n_classes
-        self.embedding_dim = embedding_dim
-        self.register_parameter("proxies", None)
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
+        cosine = products(rows, proxies)
+        if self.n_classes == 1:
+            return cosine.sum() * 0
+        # At length s, -d² is 2 s² cos - 2 s², whose constant cancels.
+        factor = 2 * self.scale**2
+        own = (rows * proxies[labels]).sum(1)
+        return (row_logsumexp(cosine, labels, None, factor) - factor * own).mean()
 
-    def build(self, n_classes, embedding_dim):
-        """Create the proxies, of shape (n_classes · n_centers, embedding_dim), and return self."""
-        for name, given in (("n_classes", n_classes), ("embedding_dim", embedding_dim)):
-            if given < 1:
-                raise ValueError(f"{name} must be at least 1, got {given}")
-        self.n_classes = int(n_classes)
-        self.embedding_dim = int(embedding_dim)
-        n_proxies = self.n_classes * getattr(self, "n_centers", 1)
-        self.proxies = nn.Parameter(torch.empty(n_proxies, self.embedding_dim))
-        self._initialize()
-        return self
 
-    def _build_if_sized(self):
-        if self.n_classes is not None and self.embedding_dim is not None:
-            self.build(self.n_classes, self.embedding_dim)
+class ProxyNCAPlusPlusLoss(ProxyLoss):
+    """Proxy-NCA++: the probability of the own proxy, at a low temperature.
+
+    With ``d²`` the squared Euclidean distance of row and proxy, both of length one::
+
+        mean_i  -log( exp(-d²(x_i, p_y) / T) / Σ_j exp(-d²(x_i, p_j) / T) )
+
+    Teh, DeVries and Taylor, "ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood Component
+    Analysis", 2020; their other parts (max pooling, layer norm, fast proxies, two rows a class) are
+    settings of the embedder.
+
+    Parameters
+    ----------
+    temperature : float, default=1/9
+        T, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, temperature=1 / 9, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.temperature = temperature
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
+        factor = 2 / self.temperature
+        own = (rows * proxies[labels]).sum(1)
+        everyone = row_logsumexp(products(rows, proxies), labels, own, factor)
+        return (everyone - factor * own).mean()
+
+
+class SoftTripleLoss(ProxyLoss):
+    """SoftTriple: several centres for each class, softly assigned.
+
+    With ``s_jk`` the cosine of row and centre k of class j::
+
+        S_j = Σ_k softmax_k(s_jk / γ) s_jk
+        mean_i -log( exp(λ (S_y - δ)) / (exp(λ (S_y - δ)) + Σ_{j ≠ y} exp(λ S_j)) )
+        + τ / (C K (K - 1)) Σ_j Σ_{t < u} ‖w_jt - w_ju‖
+
+    Qian, Shang, Sun, Hu, Li and Jin, "SoftTriple Loss: Deep Metric Learning Without Triplet
+    Sampling", 2019. The last term, between centres of length one, lets centres merge that a class
+    does not need; libraries often have it apart or not at all.
+
+    Parameters
+    ----------
+    margin : float, default=0.01
+        δ, at least 0.
+    scale : float, default=20
+        λ, > 0.
+    gamma : float, default=0.1
+        γ, > 0: entropy of the assignment to centres.
+    tau : float, default=0.2
+        τ, at least 0: weight of the merging term.
+    n_centers : int, default=10
+        K, at least 1.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
+        Centre k of class c is row ``k · n_classes + c``.
+
+    Notes
+    -----
+    Time O(b C K d + C K² d), memory O(b C K) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(
+        self,
+        margin=0.01,
+        scale=20.0,
+        gamma=0.1,
+        tau=0.2,
+        n_centers=10,
+        n_classes=None,
+        embedding_dim=None,
+    ):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self.gamma = gamma
+        self.tau = tau
+        self.n_centers = n_centers
+        self._build_if_sized()
 
     def _initialize(self):
-        nn.init.kaiming_normal_(self.proxies, mode="fan_out")
+        nn.init.kaiming_uniform_(self.proxies, a=math.sqrt(5))
 
-    def _check(self, embeddings, labels):
-        name = type(self).__name__
-        if self.proxies is None:
-            raise RuntimeError(
-                f"{name} has no proxies yet: give n_classes and embedding_dim, or call "
-                "build(n_classes, embedding_dim)"
-            )
-        if embeddings.shape[1] != self.embedding_dim:
-            raise ValueError(
-                f"{name} was built for embeddings of {self.embedding_dim} dimensions, "
-                f"got {embeddings.shape[1]}"
-            )
-        # On an accelerator the comparison would make every step wait for the device.
-        if labels.device.type == "cpu" and len(labels):
-            low, high = labels.aminmax()
-            if low < 0 or high >= self.n_classes:
-                raise ValueError(
-                    f"{name} was built for labels from 0 to {self.n_classes - 1}, "
-                    f"got {int(low if low < 0 else high)}"
-                )
+    def forward(self, embeddings, labels):
+        """Value on ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        centers = unit_rows(self.proxies)
+        s = soft_assigned(unit_rows(embeddings), centers, self.n_centers, self.gamma)
+        target = s.gather(1, labels[:, None]).squeeze(1) - self.margin
+        others = row_logsumexp(s, labels, target, self.scale)
+        value = (others - self.scale * target).mean()
+        if self.tau and self.n_centers > 1:
+            value = value + self.tau * self._spread(centers)
+        return value
 
-    def _cosines(self, embeddings):
-        return products(unit_rows(embeddings), unit_rows(self.proxies))
+    def _spread(self, centers):
+        k, c = self.n_centers, self.n_classes
+        by_class = centers.view(k, c, -1)
+        # Twice each unordered pair, hence the 2.
+        square = 2 - 2 * torch.einsum("tcd,ucd->ctu", by_class, by_class)
+        apart = square > 16 * torch.finfo(square.dtype).eps
+        return (torch.where(apart, square, 1.0).sqrt() * apart).sum() / (2 * c * k * (k - 1))
 
 
 class ProxyAnchorLoss(ProxyLoss):
@@ -115,35 +232,35 @@ class ProxyAnchorLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        s = self._cosines(embeddings)
-        own = torch.zeros_like(s).scatter_(1, labels[:, None], 1)
-        # |s| <= 1 bounds the exponents, so one shift serves every column.
-        shift = self.alpha * (1 + self.margin)
-        pull = (torch.exp(-self.alpha * (s - self.margin) - shift) * own).sum(0)
-        push = (torch.exp(self.alpha * (s + self.margin) - shift) * (1 - own)).sum(0)
-        floor = math.exp(-shift)
-        present = own.any(0).sum()
-        pull = torch.log(floor + pull) + shift
-        push = torch.log(floor + push) + shift
-        return mean_over(pull.sum(), present) + push.sum() / self.n_classes
+        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
+        pull, present = class_log_sums(
+            (rows * proxies[labels]).sum(1), labels, self.n_classes, self.margin, self.alpha
+        )
+        push = column_log1p_sum(products(rows, proxies), labels, self.margin, self.alpha)
+        return mean_over(pull, present) + push.sum() / self.n_classes
 
 
-class ArcFaceLoss(ProxyLoss):
-    """ArcFace: additive angular margin softmax.
+class ProxyRepulsionLoss(ProxyLoss):
+    """Proxy-Anchor's attraction, with the proxies repelling each other in place of the rows.
 
-    With θ_j the angle of a row to the proxy of class j, y its own class::
+    W are the proxies and W⁺ those of classes in the batch X, all vectors of length one::
 
-        -log( exp(s cos(θ_y + m)) / (exp(s cos(θ_y + m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
+        1/|W⁺| Σ_{w ∈ W⁺} log(1 + Σ_{x ∈ X_w⁺} exp(-α (wᵀx - λ)))
+        + 1/|W| Σ_{w ∈ W} log(1 + Σ_{w⁻ ≠ w} exp(α (r(w, w⁻) + λ)))
 
-    Deng, Guo, Xue and Zafeiriou, "ArcFace", 2019. Where θ_y + m > π the cosine would rise again;
-    as in the authors' code it goes on as ``cos θ_y - m sin m`` there.
+        "proxies"  r(w, w⁻) = wᵀ w⁻
+        "batch"    r(w, w⁻) = Σ_{x ∈ X} (wᵀ x)(xᵀ w⁻)
+
+    B. Psomas, thesis on deep metric learning; its variants L1 and L2. In the second, proxies repel
+    each other as the batch sees them.
 
     Parameters
     ----------
-    margin : float, default=0.5
-        m in radians, in [0, π/2]. Some libraries take degrees (0.5 is 28.6°).
-    scale : float, default=64
-        s, > 0.
+    margin : float, default=0.1
+        λ, in [0, 1).
+    alpha : float, default=32
+        Scale of the cosines, > 0.
+    variant : {"proxies", "batch"}, default="proxies"
     n_classes, embedding_dim : int, default=None
         Where both are given the proxies are created at once, else by ``build``.
 
@@ -153,34 +270,47 @@ class ArcFaceLoss(ProxyLoss):
 
     Notes
     -----
-    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions; the margin itself touches b
-    entries only.
+    Time O(b C d + C² d) ("batch": O(b C d + C² b)), memory O(C²) for b rows, C classes,
+    d dimensions.
     """
 
-    def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self, margin=0.1, alpha=32.0, variant="proxies", n_classes=None, embedding_dim=None
+    ):
         super().__init__(n_classes, embedding_dim)
+        if variant not in ("proxies", "batch"):
+            raise ValueError(f"variant must be 'proxies' or 'batch', got {variant!r}")
         self.margin = margin
-        self.scale = scale
+        self.alpha = alpha
+        self.variant = variant
         self._build_if_sized()
 
     def forward(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        s = self._cosines(embeddings)
-        target = s.gather(1, labels[:, None])
-        with_margin = add_angle(target, self.margin)
-        logits = s.scatter(1, labels[:, None], with_margin)
-        return cross_entropy(logits * self.scale, labels)
+        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
+        pull, present = class_log_sums(
+            (rows * proxies[labels]).sum(1), labels, self.n_classes, self.margin, self.alpha
+        )
+        seen = proxies if self.variant == "proxies" else products(proxies, rows)
+        repulsion = dot_products(seen) + self.margin
+        others = 1 - torch.eye(self.n_classes, dtype=repulsion.dtype, device=repulsion.device)
+        push = masked_logsumexp(repulsion, others, self.alpha, plus_one=True)
+        return mean_over(pull, present) + push.mean()
 
 
-def sine(cosine):
-    """``sqrt(1 - cosine²)`` with gradient 0 where it would be infinite."""
-    square = 1 - cosine.square()
-    safe = square > torch.finfo(cosine.dtype).eps
-    return torch.where(safe, square, 1.0).sqrt() * safe
+def class_log_sums(own, labels, n_classes, margin, alpha):
+    """``Σ_c log(1 + Σ_{i of class c} exp(-α (s_i - δ)))`` and the number of classes present.
 
-
-def add_angle(cosine, margin):
-    """``cos(θ + m)`` from ``cos θ``, continued by ``cos θ - m sin m`` where ``θ + m > π``."""
-    moved = cosine * math.cos(margin) - sine(cosine) * math.sin(margin)
-    return torch.where(cosine > -math.cos(margin), moved, cosine - margin * math.sin(margin))
+    Parameters
+    ----------
+    own : tensor of shape (b,)
+        Cosine of each row with the proxy of its class.
+    labels : int64 tensor of shape (b,)
+    """
+    terms = -alpha * (own - margin)
+    zeros = own.new_zeros(n_classes)
+    top = zeros.scatter_reduce(0, labels, terms.detach(), "amax")
+    sums = zeros.index_add(0, labels, torch.exp(terms - top[labels]))
+    present = zeros.index_fill(0, labels, 1)
+    return ((torch.log(torch.exp(-top) + sums) + top) * present).sum(), present.sum()

@@ -1,10 +1,13 @@
 """Losses on triplets: an anchor, a positive, a negative."""
 
+import numpy as np
 import torch
+from scipy.cluster.hierarchy import cophenet, linkage
+from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import compare, mean_over
+from metriclearn.deep._pairwise import compare, mean_over, sq_distances
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection
 
@@ -96,3 +99,221 @@ class TripletLoss(nn.Module):
     def takes_window(self, window):
         """Whether a miner's window is on the distance of this loss, so that it need not list."""
         return isinstance(window, Window) and window.squared == self.squared
+
+
+class HierarchicalTripletLoss(nn.Module):
+    """Triplet loss whose margin grows with how far apart two classes are in a class tree.
+
+    With ``d²`` the squared Euclidean distance of rows of length one, mean over active triplets of::
+
+        ½ max(0, d²_ap - d²_an + m(y_a, y_n)),     m(y_a, y_n) = β + h(y_a, y_n) - s(y_a)
+
+    where ``h`` is the height at which the two classes join in a tree of ``levels`` levels between
+    the mean distance within classes and 4 (two classes join where their mean distance is below the
+    height), and ``s`` the mean squared distance within a class.
+
+    Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss", 2018. The tree
+    is made from the whole training set: call `refresh` before each epoch. Before the first call
+    the margin is β, a plain triplet loss.
+
+    Parameters
+    ----------
+    margin : float, default=0.1
+        β, at least 0.
+    levels : int, default=16
+        Number of levels of the tree, at least 1.
+    n_classes, embedding_dim : int, default=None
+        Number of classes, if known; else by ``build``. embedding_dim is not used.
+
+    Attributes
+    ----------
+    class_margins : buffer of shape (n_classes, n_classes)
+        ``m(y_a, y_n)``.
+
+    Notes
+    -----
+    Time O(b² (d + k)), memory O(b² + n_classes²) for b rows with k positives each.
+    """
+
+    accepts = ()
+
+    def __init__(self, margin=0.1, levels=16, n_classes=None, embedding_dim=None):
+        super().__init__()
+        self.margin = margin
+        self.levels = levels
+        self.n_classes = n_classes
+        self.embedding_dim = embedding_dim
+        self.register_buffer("class_margins", None)
+        if n_classes is not None:
+            self.build(n_classes, embedding_dim)
+
+    def build(self, n_classes, embedding_dim=None):
+        """Start with the same margin for all pairs of classes, and return self."""
+        self.n_classes, self.embedding_dim = n_classes, embedding_dim
+        self.class_margins = torch.full((n_classes, n_classes), float(self.margin))
+        return self
+
+    @torch.no_grad()
+    def refresh(self, embeddings, labels):
+        """Make the class tree from the embeddings (n, d) and labels (n,) of the training set."""
+        self._check_built()
+        x = embeddings.double()
+        counts = torch.bincount(labels, minlength=self.n_classes).double()
+        safe = counts.clamp(min=1)
+        means = torch.zeros(self.n_classes, x.shape[1], dtype=x.dtype, device=x.device)
+        means.index_add_(0, labels, x)
+        means /= safe[:, None]
+        squares = torch.zeros(self.n_classes, dtype=x.dtype, device=x.device)
+        squares.index_add_(0, labels, x.square().sum(1))
+        squares /= safe
+        # The mean squared distance of all pairs, from first and second moments.
+        between = squares[:, None] + squares[None, :] - 2 * means @ means.T
+        several = counts > 1
+        within = 2 * (squares - means.square().sum(1)) * counts / (safe - 1).clamp(min=1)
+        within = torch.where(several, within, torch.zeros_like(within)).clamp(min=0)
+        lowest = float(within[several].mean()) if several.any() else 0.0
+        height = tree_heights(between.cpu().numpy(), lowest, self.levels)
+        margins = self.margin + torch.from_numpy(height).to(within) - within[:, None]
+        self.class_margins = margins.to(self.class_margins)
+
+    def _check_built(self):
+        if self.class_margins is None:
+            raise RuntimeError(
+                "HierarchicalTripletLoss does not know its classes yet: give n_classes, "
+                "or call build(n_classes)"
+            )
+
+    def forward(self, embeddings, labels, reference=None):
+        """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        self._check_built()
+        d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
+        columns = labels if reference is None else torch.cat([labels, reference.labels])
+        margins = self.class_margins.to(d.dtype)[labels[:, None], columns[None, :]]
+        total, active, _ = triplet_sum(d, positive, negative, margins)
+        return mean_over(total, active) / 2
+
+
+def tree_heights(between, lowest, levels):
+    """Heights at which classes join in a tree of ``levels`` equal steps from ``lowest`` to 4.
+
+    Parameters
+    ----------
+    between : ndarray of shape (c, c)
+        Mean squared distances between classes.
+    lowest : float
+        Height of the leaves.
+    levels : int
+
+    Returns
+    -------
+    ndarray of shape (c, c)
+    """
+    if len(between) < 2:
+        return np.full(between.shape, lowest)
+    between = np.maximum((between + between.T) / 2, 0)
+    np.fill_diagonal(between, 0)
+    # Joining all classes nearer than a height is single linkage, cut at that height.
+    joined = squareform(cophenet(linkage(squareform(between, checks=False), "single")))
+    step = (4 - lowest) / levels
+    level = np.floor((joined - lowest) / step) + 1 if step > 0 else np.ones_like(joined)
+    return lowest + np.clip(level, 1, levels) * step
+
+
+def _label_sq_distances(labels):
+    labels = labels.reshape(len(labels), -1)
+    if not labels.is_floating_point():
+        labels = labels.double()
+    return (labels[:, None] - labels[None]).square().sum(2)
+
+
+class LabelDistanceTripletLoss(nn.Module):
+    """Triplet loss on continuous labels: near labels are positives, far ones negatives.
+
+    With ``r`` the Euclidean distance of two labels (positions, angles, scores) and ``d`` the
+    (squared) distance of two rows::
+
+        mean over active (a, p, n) with r(a, p) <= near, r(a, n) > far of  max(0, d_ap - d_an + m)
+
+    The rule of image-based localisation (Arandjelović et al., "NetVLAD", 2016, who take 10 m and
+    25 m; margin 0.1 on squared distances). Rows between the thresholds are neither.
+
+    Parameters
+    ----------
+    near, far : float, default=0.5
+        Distances of labels, ``0 <= near <= far``, in the units of the labels. The default makes
+        integer labels classes.
+    margin : float, default=0.1
+        m, at least 0.
+    squared : bool, default=True
+        Squared distances of rows.
+
+    Notes
+    -----
+    Labels may have shape (b,) or (b, q). Time O(b² (d + q + k)), memory O(b² q) for b rows with k
+    positives each.
+    """
+
+    accepts = ()
+    continuous_labels = True
+
+    def __init__(self, near=0.5, far=0.5, margin=0.1, squared=True):
+        super().__init__()
+        if not 0 <= near <= far:
+            raise ValueError(f"near and far must satisfy 0 <= near <= far, got {near} and {far}")
+        self.near = near
+        self.far = far
+        self.margin = margin
+        self.squared = squared
+
+    def forward(self, embeddings, labels):
+        """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
+        kind = "sq_distance" if self.squared else "distance"
+        rows = torch.arange(len(embeddings), device=embeddings.device)
+        d, _, _ = compare(embeddings, rows, kind)
+        apart = _label_sq_distances(labels).sqrt()
+        positive = (apart <= self.near).to(d.dtype).fill_diagonal_(0)
+        negative = (apart > self.far).to(d.dtype)
+        total, active, _ = triplet_sum(d, positive, negative, self.margin)
+        return mean_over(total, active)
+
+
+class LogRatioLoss(nn.Module):
+    """Log-ratio loss: ratios of distances follow the ratios of label distances.
+
+    With ``d²`` the squared Euclidean distance of two rows and ``r²`` that of their labels, mean
+    over all (a, i, j) of different rows, i ≠ j, of::
+
+        ( log(d²_ai / d²_aj) - log(r²_ai / r²_aj) )²
+
+    Kim, Seo, Laptev, Cho and Kwak, "Deep Metric Learning Beyond Binary Supervision", 2019. They
+    take one anchor with its nearest and some other rows; here every row is an anchor to all others.
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-6
+        Added to both squared distances, > 0: rows may coincide and labels be equal.
+
+    Notes
+    -----
+    Labels may have shape (b,) or (b, q). With ``u = log d² - log r²`` the sum over (i, j) of
+    ``(u_i - u_j)²`` is twice ``k Σ u² - (Σ u)²`` for the k other rows: time O(b² (d + q)).
+    """
+
+    accepts = ()
+    continuous_labels = True
+
+    def __init__(self, epsilon=1e-6):
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, embeddings, labels):
+        """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
+        d = sq_distances(embeddings)
+        n = len(d)
+        off = 1 - torch.eye(n, dtype=d.dtype, device=d.device)
+        truth = _label_sq_distances(labels).to(d.dtype)
+        u = ((d + self.epsilon).log() - (truth + self.epsilon).log()) * off
+        # Centred first, so that the difference of squares keeps its digits.
+        u = (u - u.sum(1, keepdim=True) / max(n - 1, 1)) * off
+        total = 2 * (n - 1) * u.square().sum()
+        return mean_over(total, n * (n - 1) * (n - 2))

@@ -1,0 +1,163 @@
+"""Losses on angles and on four rows: angular, tuplet margin, quadruplet."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from metriclearn.deep._pairwise import (
+    FAR,
+    compare,
+    cosine_of_sum,
+    masked_logsumexp,
+    mean_over,
+    with_gradient,
+)
+from metriclearn.deep._quadruplet_sums import quadruplet_sum
+from metriclearn.deep._triplet_sums import pack_positives, triplet_sum
+from metriclearn.deep._tuples import check_selection
+
+
+class AngularLoss(nn.Module):
+    """Angular loss: bound the angle at the negative of the triangle (a, p, n).
+
+    On rows of length one, with ``t = tan² α``, mean over the positive pairs (a, p)::
+
+        log(1 + Σ_n exp(4 t (x_a + x_p)ᵀ x_n - 2 (1 + t) x_aᵀ x_p))
+
+    Wang, Zhou, Wen, Liu and Lin, "Deep Metric Learning with Angular Loss", 2017, eq. 8 with all
+    rows normalised as the paper asks; a library that leaves the negatives as they come lets their
+    length decide. The paper's joint objective is
+    ``WeightedSum([NPairLoss(), AngularLoss()], [1, 2])``.
+
+    Parameters
+    ----------
+    alpha : float, default=45
+        Degrees, in (0, 90); the paper uses 36 to 55.
+
+    Notes
+    -----
+    Time O(b² (d + k)), memory O(b²) for b rows with k positives each. Against a reference the
+    positives are those of the batch.
+    """
+
+    accepts = ()
+
+    def __init__(self, alpha=45.0):
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, embeddings, labels, reference=None):
+        """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        s, positive, negative = compare(embeddings, labels, "cosine", reference)
+        positive[:, len(s) :] = 0  # products with a reference's rows as anchors are not known
+        t = math.tan(math.radians(self.alpha)) ** 2
+        with torch.no_grad():
+            # One loop per rank of positive; the terms are symmetric in a and p, so each pair is
+            # taken once, from its lower row.
+            lower = torch.ones_like(positive[:, : len(s)]).triu_(1)
+            packed, (rows, columns), slot = pack_positives(s, positive[:, : len(s)] * lower)
+            weights = torch.zeros_like(s)
+            pulls = torch.zeros_like(packed)
+            total = s.new_zeros((), dtype=torch.float64)
+            for k in range(packed.shape[1]):
+                at = (slot == k).nonzero(as_tuple=True)[0]
+                a, p = rows[at], columns[at]
+                own = packed[a, k][:, None]
+                terms = (s[a] + s[p]).mul_(4 * t).sub_(own * (2 * (1 + t)))
+                terms.add_((negative[a] - 1) * FAR)
+                top = terms.amax(1, keepdim=True).clamp_(min=0)
+                terms.sub_(top).exp_()
+                mass = terms.sum(1, keepdim=True)
+                both = mass + torch.exp(-top)
+                total += (both.log() + top).sum()
+                terms.mul_(4 * t / both)
+                weights.index_add_(0, a, terms)
+                weights.index_add_(0, p, terms)
+                pulls[a, k] = (-2 * (1 + t) * mass / both)[:, 0]
+            weights[rows, columns] += pulls[rows, slot]
+        value = with_gradient(s, total.to(s.dtype), weights)
+        return mean_over(value, len(rows))
+
+
+class TupletMarginLoss(nn.Module):
+    """Tuplet margin loss.
+
+    With θ the angle between two rows, mean over the ordered positive pairs (a, p)::
+
+        log(1 + Σ_n exp(s (cos θ_an - cos(θ_ap - β))))
+
+    Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", 2019, without their penalty on the
+    variance within pairs. The slack β > 0 spares positives that are close already.
+
+    Parameters
+    ----------
+    margin : float, default=5.73
+        β in degrees, at least 0; 5.73 is 0.1 radians.
+    scale : float, default=64
+        s, > 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
+    with every negative need b⁴.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, margin=5.73, scale=64.0):
+        super().__init__()
+        self.margin = margin
+        self.scale = scale
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        others = masked_logsumexp(s, negative, self.scale)
+        a, p = positive.nonzero(as_tuple=True)
+        own = cosine_of_sum(s[a, p], -math.radians(self.margin))
+        return mean_over(softplus(others[a] - self.scale * own).sum(), len(a))
+
+
+class QuadrupletLoss(nn.Module):
+    """Quadruplet loss.
+
+    With ``d²`` the squared Euclidean distance; i, j of one class, k of another, and (l, k) of two
+    different classes, neither that of i::
+
+        mean over active  max(0, d²_ij - d²_ik + m₁)
+        + mean over active max(0, d²_ij - d²_lk + m₂)
+
+    Chen, Chen, Zhang and Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person
+    Re-identification", 2017. The first term is a triplet loss, the second pushes pairs apart that
+    have nothing to do with the anchor; all quadruplets of the batch count, where other codes draw
+    a few.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        m₁, at least 0, in units of the squared distance.
+    second_margin : float, default=0.5
+        m₂, at least 0, smaller than m₁ in the paper.
+
+    Notes
+    -----
+    Time O(b² (d + k + log b)), memory O(b²) for b rows with k positives each: the sum is linear in
+    the distances given the active quadruplets, which are counted by sorting the positive pairs.
+    """
+
+    accepts = ()
+
+    def __init__(self, margin=1.0, second_margin=0.5):
+        super().__init__()
+        self.margin = margin
+        self.second_margin = second_margin
+
+    def forward(self, embeddings, labels):
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+        d, positive, negative = compare(embeddings, labels, "sq_distance")
+        first, active, _ = triplet_sum(d, positive, negative, self.margin)
+        second, both = quadruplet_sum(d, positive, negative, labels, self.second_margin)
+        return mean_over(first, active) + mean_over(second, both)

@@ -1,0 +1,181 @@
+"""Softmax over the rows of a batch: N-pair, InfoNCE / NT-Xent, SupCon, soft nearest neighbour."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, softplus
+
+from metriclearn.deep._pairwise import (
+    FAR,
+    attached_zero,
+    compare,
+    masked_logsumexp,
+    mean_over,
+    products,
+    widen,
+)
+from metriclearn.deep._tuples import check_selection
+
+
+class NPairLoss(nn.Module):
+    """Multi-class N-pair loss.
+
+    The rows of each class are taken two by two in their order in the batch, ``(x, x⁺)``; the i-th
+    pairs of all classes form a round of N pairs, and::
+
+        mean over rounds and pairs of  log(1 + Σ_{j ≠ i} exp(x_iᵀ x_j⁺ - x_iᵀ x_i⁺))
+        + λ mean over the rows used of ‖x‖²
+
+    Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016: inner
+    products, not cosines, kept small by λ. With two or three rows of each class there is one round,
+    the paper's batch; libraries stop there and often normalise and drop the penalty.
+
+    Parameters
+    ----------
+    l2_weight : float, default=0.002
+        λ, at least 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. The one loss
+    whose value depends on the order of the rows within a class.
+    """
+
+    accepts = ()
+
+    def __init__(self, l2_weight=0.002):
+        super().__init__()
+        self.l2_weight = l2_weight
+
+    def forward(self, embeddings, labels):
+        """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        order = torch.argsort(labels, stable=True)
+        _, counts = torch.unique_consecutive(labels[order], return_counts=True)
+        first = (counts.cumsum(0) - counts).repeat_interleave(counts)
+        rank = torch.arange(len(labels), device=labels.device) - first
+        paired = (rank % 2 == 0) & (rank + 1 < counts.repeat_interleave(counts))
+        at = paired.nonzero(as_tuple=True)[0]
+        if not len(at):
+            return attached_zero(embeddings)
+        x = widen(embeddings)
+        anchors, others, rounds = x[order[at]], x[order[at + 1]], rank[at]
+        apart = rounds[:, None] != rounds[None, :]
+        logits = products(anchors, others) - apart.to(x.dtype) * FAR
+        value = cross_entropy(logits, torch.arange(len(at), device=labels.device))
+        squares = anchors.square().sum(1).mean() + others.square().sum(1).mean()
+        return value + self.l2_weight * squares / 2
+
+
+class NTXentLoss(nn.Module):
+    """InfoNCE / NT-Xent: pick each positive out among all negatives.
+
+    With ``s`` the cosine, over the ordered positive pairs (a, p)::
+
+        mean  -log( exp(s_ap / τ) / (exp(s_ap / τ) + Σ_{n} exp(s_an / τ)) )
+
+    van den Oord, Li and Vinyals, "Contrastive Predictive Coding", 2018; Chen, Kornblith, Norouzi
+    and Hinton, "SimCLR", 2020 (one positive of each row). With several positives the others are
+    left out of the denominator, as in most libraries; `SupConLoss` keeps them in.
+
+    Explicit negatives: with ``selection`` only the listed pairs count, so a miner of hard negatives
+    gives InfoNCE with explicit hard negatives; rows that are only negatives come as ``reference``.
+
+    Parameters
+    ----------
+    temperature : float, default=0.1
+        τ, > 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
+    with every negative need b⁴. Also named `InfoNCELoss`.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, temperature=0.1):
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        others = masked_logsumexp(s, negative, 1 / self.temperature)
+        a, p = positive.nonzero(as_tuple=True)
+        return mean_over(softplus(others[a] - s[a, p] / self.temperature).sum(), len(a))
+
+
+InfoNCELoss = NTXentLoss
+
+
+class SupConLoss(nn.Module):
+    """Supervised contrastive loss, its L_out.
+
+    With ``s`` the cosine, over the anchors i that have a positive, P_i their positives::
+
+        mean_i  -1/|P_i| Σ_{p ∈ P_i} log( exp(s_ip / τ) / Σ_{k ≠ i} exp(s_ik / τ) )
+
+    Khosla et al., "Supervised Contrastive Learning", 2020.
+
+    Parameters
+    ----------
+    temperature : float, default=0.1
+        τ, > 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, temperature=0.1):
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        everyone = masked_logsumexp(s, positive + negative, 1 / self.temperature)
+        counts = positive.sum(1)
+        own = (s * positive).sum(1) / (counts.clamp(min=1) * self.temperature)
+        anchors = (counts > 0).to(s.dtype)
+        return mean_over(((everyone - own) * anchors).sum(), anchors.sum())
+
+
+class SoftNearestNeighborLoss(nn.Module):
+    """Soft nearest neighbour loss: neighbourhood components analysis on a batch.
+
+    With ``d²`` the squared Euclidean distance, over the anchors i that have a positive::
+
+        mean_i  -log( Σ_{p} exp(-d²_ip / T) / Σ_{k ≠ i} exp(-d²_ik / T) )
+
+    Salakhutdinov and Hinton, 2007; Frosst, Papernot and Hinton, "Analyzing and Improving
+    Representations with the Soft Nearest Neighbor Loss", 2019. Goldberger et al., 2004 (NCA)
+    maximise the mean of the probability itself, not of its logarithm.
+
+    Parameters
+    ----------
+    temperature : float, default=1
+        T, > 0, in units of the squared distance.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, temperature=1.0):
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        d, positive, negative = compare(embeddings, labels, "sq_distance", reference, selection)
+        everyone = masked_logsumexp(d, positive + negative, -1 / self.temperature)
+        own = masked_logsumexp(d, positive, -1 / self.temperature)
+        anchors = positive.amax(1)
+        return mean_over(((everyone - own) * anchors).sum(), anchors.sum())

@@ -1,0 +1,249 @@
+"""Losses on single pairs: contrastive, signal-to-noise contrastive, margin."""
+
+import torch
+from torch import nn
+
+from metriclearn.deep._pairwise import compare, mean_over, widen
+from metriclearn.deep._tuples import Reference, check_selection
+
+_CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5}
+
+
+class ContrastiveLoss(nn.Module):
+    """Contrastive loss, in its three published forms.
+
+    With ``d`` the Euclidean distance of a pair, ``s`` its cosine, ``m`` the margin::
+
+        "hadsell"        similar: ½ d²     dissimilar: ½ max(0, m - d)²
+        "squared_hinge"  similar: d²       dissimilar: max(0, m² - d²)
+        "cosine"         similar: 1 - s    dissimilar: max(0, s - m)
+
+    and the mean over all pairs of the batch (or the pairs a miner selects).
+
+    Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", 2006,
+    is the default. Libraries often leave out the squares and average similar and dissimilar
+    pairs apart; this class does not.
+
+    Parameters
+    ----------
+    margin : float, default=None
+        Distance from which dissimilar pairs are left alone, > 0; for "cosine" the similarity
+        up to which they are, in [-1, 1). None: 1 (distances) or 0.5 (cosine).
+    form : {"hadsell", "squared_hinge", "cosine"}, default="hadsell"
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions. The first two forms use the
+    embeddings as they come; with rows of length one distances lie in [0, 2].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ContrastiveLoss
+    >>> embeddings = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.6, 0.0]])
+    >>> ContrastiveLoss(margin=1.0)(embeddings, torch.tensor([0, 0, 1])).item()  # (½ + ½·0.16)/3
+    0.1933...
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, margin=None, form="hadsell"):
+        super().__init__()
+        if form not in _CONTRASTIVE_MARGIN:
+            raise ValueError(f"form must be one of {sorted(_CONTRASTIVE_MARGIN)}, got {form!r}")
+        self.margin = margin
+        self.form = form
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
+        kind = {"hadsell": "distance", "squared_hinge": "sq_distance", "cosine": "cosine"}
+        values, positive, negative = compare(
+            embeddings, labels, kind[self.form], reference, selection
+        )
+        count = positive.sum() + negative.sum()
+        if self.form == "hadsell":
+            pull, push = values, (margin - values).relu()
+            total = (positive * pull + negative * push).square().sum() / 2
+        elif self.form == "squared_hinge":
+            total = (positive * values + negative * (margin**2 - values).relu()).sum()
+        else:
+            total = (positive * (1 - values) + negative * (values - margin).relu()).sum()
+        return mean_over(total, count)
+
+
+class SNRContrastiveLoss(nn.Module):
+    """Contrastive loss on signal-to-noise distances.
+
+    The anchor is the signal, its difference to another row the noise::
+
+        d(i, j) = var(x_i - x_j) / var(x_i)        (variance over the components)
+
+        mean over active similar pairs of     max(0, d - m₊)
+        + mean over active dissimilar pairs of max(0, m₋ - d)
+        + λ mean_i |Σ_t x_it|
+
+    Yuan, Deng, Tang, Tang and Chen, "Signal-to-Noise Ratio", 2019. The distance is not symmetric:
+    each ordered pair counts. A pair is active where its term is not zero (the paper sums; libraries
+    average so).
+
+    Parameters
+    ----------
+    margin : float, default=0.2
+        m₋, > 0: distance from which dissimilar pairs are left alone.
+    positive_margin : float, default=0.01
+        m₊, at least 0.
+    zero_mean_weight : float, default=0.005
+        λ, at least 0: keeps the components of a row balanced around zero.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions. A row of equal components has no signal
+    and takes no part as an anchor.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, margin=0.2, positive_margin=0.01, zero_mean_weight=0.005):
+        super().__init__()
+        self.margin = margin
+        self.positive_margin = positive_margin
+        self.zero_mean_weight = zero_mean_weight
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_selection(self, selection)
+        x = widen(embeddings)
+        centred = x - x.mean(1, keepdim=True)
+        if reference is not None:
+            rows = reference.embeddings.to(x.dtype)
+            reference = Reference(rows - rows.mean(1, keepdim=True), reference.labels)
+        d, positive, negative = compare(centred, labels, "sq_distance", reference, selection)
+        signal = centred.square().sum(1, keepdim=True)
+        heard = signal > 0
+        d = d / torch.where(heard, signal, 1.0) * heard
+        pull = (d - self.positive_margin).relu() * positive
+        push = (self.margin - d).relu() * negative * heard
+        value = mean_over(pull.sum(), (pull > 0).count_nonzero())
+        value = value + mean_over(push.sum(), (push > 0).count_nonzero())
+        return value + self.zero_mean_weight * x.sum(1).abs().mean()
+
+
+class MarginLoss(nn.Module):
+    """Margin loss: pairs against a learned boundary between similar and dissimilar.
+
+    With ``d`` the Euclidean distance, ``β_i`` the boundary of the anchor i, A the number of pairs
+    whose term is not zero::
+
+        1/A ( Σ_{similar} max(0, d - β_i + m) + Σ_{dissimilar} max(0, β_i - d + m) + ν Σ_i β_i )
+
+    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017, with
+    ``β_i = β⁰ + β^class + β^sample``: ``scope`` says how many of the three there are. Each pair
+    counts once; libraries that go through all triplets count a pair once for each triplet it is
+    in. Meant for rows of length one and `DistanceWeightedMiner`.
+
+    Parameters
+    ----------
+    margin : float, default=0.2
+        At least 0.
+    beta : float, default=1.2
+        Initial boundary, in (0, 2) for rows of length one.
+    nu : float, default=0
+        Weight of the penalty on large boundaries.
+    scope : {"global", "class", "sample"}, default="global"
+        "class" adds a term of each class, "sample" one of each training row too; then ``forward``
+        needs ``indices``.
+    learn_beta : bool, default=True
+    n_classes, embedding_dim, n_samples : int, default=None
+        Sizes for scopes "class" and "sample", else by ``build``; embedding_dim is not used.
+
+    Attributes
+    ----------
+    beta_global : Parameter or buffer of shape ()
+    beta_class : Parameter or buffer of shape (n_classes,)
+    beta_sample : Parameter or buffer of shape (n_samples,)
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(
+        self,
+        margin=0.2,
+        beta=1.2,
+        nu=0.0,
+        scope="global",
+        learn_beta=True,
+        n_classes=None,
+        embedding_dim=None,
+        n_samples=None,
+    ):
+        super().__init__()
+        if scope not in ("global", "class", "sample"):
+            raise ValueError(f"scope must be 'global', 'class' or 'sample', got {scope!r}")
+        self.margin = margin
+        self.beta = beta
+        self.nu = nu
+        self.scope = scope
+        self.learn_beta = learn_beta
+        self.n_classes = n_classes
+        self.embedding_dim = embedding_dim
+        self.n_samples = n_samples
+        self._set("beta_global", torch.tensor(float(beta)))
+        self._set("beta_class", None)
+        self._set("beta_sample", None)
+        sized = n_classes is not None and (scope != "sample" or n_samples is not None)
+        if scope != "global" and sized:
+            self.build(n_classes, embedding_dim, n_samples)
+
+    @property
+    def needs_indices(self):
+        """Whether ``forward`` needs to know which training row each embedding is of."""
+        return self.scope == "sample"
+
+    def _set(self, name, tensor):
+        if self.learn_beta:
+            self.register_parameter(name, None if tensor is None else nn.Parameter(tensor))
+        else:
+            self.register_buffer(name, tensor)
+
+    def build(self, n_classes, embedding_dim=None, n_samples=None):
+        """Create the boundaries of classes and samples, zero at first, and return self."""
+        self.n_classes, self.embedding_dim, self.n_samples = n_classes, embedding_dim, n_samples
+        if self.scope != "global":
+            self._set("beta_class", torch.zeros(n_classes))
+        if self.scope == "sample":
+            if n_samples is None:
+                raise ValueError("n_samples is needed to build MarginLoss(scope='sample')")
+            self._set("beta_sample", torch.zeros(n_samples))
+        return self
+
+    def _boundaries(self, labels, indices):
+        beta = self.beta_global.expand(len(labels))
+        if self.scope == "global":
+            return beta
+        if self.beta_class is None:
+            raise RuntimeError(
+                f"MarginLoss(scope={self.scope!r}) has no boundaries yet: give n_classes"
+                f"{' and n_samples' if self.scope == 'sample' else ''}, or call build"
+            )
+        beta = beta + self.beta_class[labels]
+        if self.scope == "sample":
+            if indices is None:
+                raise ValueError("indices of the training rows are needed by scope='sample'")
+            beta = beta + self.beta_sample[indices]
+        return beta
+
+    def forward(self, embeddings, labels, selection=None, reference=None, indices=None):
+        """Value on ``embeddings`` (b, d), ``labels`` (b,), ``indices`` (b,) of training rows."""
+        check_selection(self, selection)
+        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        beta = self._boundaries(labels, indices).to(d.dtype)
+        sign = positive - negative
+        terms = ((d - beta[:, None]) * sign + self.margin).relu() * sign.abs()
+        active = (terms.detach() > 0).count_nonzero()
+        return mean_over(terms.sum() + self.nu * beta.sum(), active)

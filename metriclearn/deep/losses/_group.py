@@ -1,0 +1,81 @@
+"""Group loss: the class probabilities of a batch, made consistent with its similarities."""
+
+import torch
+
+from metriclearn.deep._pairwise import dot_products, mean_over, products, unit_rows, widen
+from metriclearn.deep._proxy_base import ProxyLoss
+
+
+class GroupLoss(ProxyLoss):
+    """Group loss.
+
+    A linear classifier gives each row a distribution over classes, X⁰; some rows of each class
+    (anchors) get their label instead. Similar rows then bring their distributions together, T
+    times, and the loss is the cross-entropy of the others::
+
+        W_ij = max(0, correlation of the components of x_i and x_j),  W_ii = 0
+        X^{t+1}_iλ = X^t_iλ (W X^t)_iλ / Σ_μ X^t_iμ (W X^t)_iμ
+        mean over rows that are no anchors of  -log X^T_{i y_i}
+
+    Elezi, Vascon, Torcinovich, Pelillo and Leal-Taixé, "The Group Loss for Deep Metric Learning",
+    2020. They draw the anchors of each batch; here they are the first rows of each class, since
+    batches come shuffled, and the value depends on the order of the rows within a class.
+
+    Parameters
+    ----------
+    n_iter : int, default=3
+        T, at least 0.
+    n_anchors : int, default=1
+        Anchors of each class, at least 0; a class of the batch always keeps a row that is none.
+    temperature : float, default=1.0
+        Of the classifier's softmax, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the classifier is created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+        The classifier.
+
+    Notes
+    -----
+    Time O(b C d + b² (d + C)), memory O(b C + b²) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, n_iter=3, n_anchors=1, temperature=1.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.n_iter = n_iter
+        self.n_anchors = n_anchors
+        self.temperature = temperature
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        x = widen(embeddings)
+        tiny = torch.finfo(x.dtype).tiny
+        similarity = dot_products(unit_rows(x - x.mean(1, keepdim=True))).relu()
+        similarity = similarity * (1 - torch.eye(len(x), dtype=x.dtype, device=x.device))
+        p = torch.softmax(products(x, self.proxies) / self.temperature, 1)
+        anchors = self._anchors(labels)[:, None]
+        known = torch.zeros_like(p).scatter_(1, labels[:, None], 1)
+        p = torch.where(anchors, known, p)
+        for _ in range(self.n_iter):
+            moved = p * products(similarity, p.T)
+            mass = moved.sum(1, keepdim=True)
+            # A row without a similar one keeps what it has.
+            p = torch.where(mass > tiny, moved / mass.clamp(min=tiny), p)
+        own = p.gather(1, labels[:, None]).squeeze(1)
+        free = (~anchors.squeeze(1)).to(x.dtype)
+        losses = -own.clamp(min=torch.finfo(x.dtype).eps).log() * free
+        return mean_over(losses.sum(), free.sum())
+
+    def _anchors(self, labels):
+        order = torch.argsort(labels, stable=True)
+        _, counts = torch.unique_consecutive(labels[order], return_counts=True)
+        first = (counts.cumsum(0) - counts).repeat_interleave(counts)
+        rank = torch.arange(len(labels), device=labels.device) - first
+        last = (counts - 1).repeat_interleave(counts)
+        anchors = torch.empty_like(labels, dtype=torch.bool)
+        anchors[order] = (rank < self.n_anchors) & (rank < last)
+        return anchors

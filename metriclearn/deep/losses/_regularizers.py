@@ -1,0 +1,174 @@
+"""Terms to add to a loss with `WeightedSum`: center loss, alignment, uniformity, norms."""
+
+import math
+
+import torch
+from torch import nn
+
+from metriclearn.deep._pairwise import compare, masked_logsumexp, mean_over, sq_distances, widen
+
+
+class CenterLoss(nn.Module):
+    """Center loss: pull each row to the running centre of its class.
+
+    ::
+
+        1/(2b) Σ_i ‖x_i - c_{y_i}‖²
+
+    Wen, Zhang, Li and Qiao, "A Discriminative Feature Learning Approach for Deep Face
+    Recognition", 2016 (there the sum, not the mean), added to a softmax loss with a small weight.
+    As there, the centres are not trained by the optimizer: in training mode each batch moves them,
+    ``c_j -= α Σ_{i of class j} (c_j - x_i) / (1 + n_j)``, after its value is taken.
+
+    Parameters
+    ----------
+    alpha : float, default=0.5
+        α, rate of the centres, in [0, 1].
+    n_classes, embedding_dim : int, default=None
+        Where both are given the centres are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    centers : buffer of shape (n_classes, embedding_dim)
+        Zero at first.
+
+    Notes
+    -----
+    Time and memory O(b d) for b rows of d dimensions. By itself it is least where all rows
+    coincide.
+    """
+
+    accepts = ()
+
+    def __init__(self, alpha=0.5, n_classes=None, embedding_dim=None):
+        super().__init__()
+        self.alpha = alpha
+        self.n_classes = n_classes
+        self.embedding_dim = embedding_dim
+        self.register_buffer("centers", None)
+        if n_classes is not None and embedding_dim is not None:
+            self.build(n_classes, embedding_dim)
+
+    def build(self, n_classes, embedding_dim):
+        """Create the centres and return self."""
+        self.n_classes, self.embedding_dim = n_classes, embedding_dim
+        self.centers = torch.zeros(n_classes, embedding_dim)
+        return self
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        if self.centers is None:
+            raise RuntimeError(
+                "CenterLoss has no centres yet: give n_classes and embedding_dim, or call "
+                "build(n_classes, embedding_dim)"
+            )
+        x = widen(embeddings)
+        away = x - self.centers[labels].to(x.dtype)
+        if self.training:
+            self._move(away.detach(), labels)
+        return away.square().sum(1).mean() / 2
+
+    @torch.no_grad()
+    def _move(self, away, labels):
+        away = away.to(self.centers.dtype)
+        step = torch.zeros_like(self.centers).index_add_(0, labels, away)
+        counts = torch.bincount(labels, minlength=len(self.centers)).to(step.dtype)
+        self.centers += self.alpha * step / (1 + counts[:, None])
+
+
+class AlignmentLoss(nn.Module):
+    """Alignment: mean distance of positive pairs, ``mean ‖x_i - x_j‖^α``.
+
+    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere", 2020; together with `UniformityLoss`.
+
+    Parameters
+    ----------
+    alpha : float, default=2
+        > 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ("pairs", "triplets")
+
+    def __init__(self, alpha=2.0):
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, embeddings, labels, selection=None, reference=None):
+        """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        kind = "sq_distance" if self.alpha == 2 else "distance"
+        d, positive, _ = compare(embeddings, labels, kind, reference, selection)
+        i, j = positive.nonzero(as_tuple=True)
+        apart = d[i, j]
+        if self.alpha != 2:
+            # A power below one has no derivative at zero.
+            some = apart > 0
+            apart = torch.where(some, apart, 1.0) ** self.alpha * some
+        return mean_over(apart.sum(), len(i))
+
+
+class UniformityLoss(nn.Module):
+    """Uniformity: ``log mean_{i ≠ j} exp(-t ‖x_i - x_j‖²)``, whatever the labels.
+
+    Wang and Isola, 2020, on rows of length one; least where rows spread evenly on the sphere.
+    Negative by nature.
+
+    Parameters
+    ----------
+    t : float, default=2
+        > 0.
+
+    Notes
+    -----
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    """
+
+    accepts = ()
+
+    def __init__(self, t=2.0):
+        super().__init__()
+        self.t = t
+
+    def forward(self, embeddings, labels):
+        """Value on ``embeddings`` (b, d); ``labels`` (b,) are not used."""
+        d = sq_distances(embeddings)
+        n = len(d)
+        if n < 2:
+            return d.sum()
+        others = 1 - torch.eye(n, dtype=d.dtype, device=d.device)
+        rows = masked_logsumexp(d, others, -self.t)
+        return rows.logsumexp(0) - math.log(n * (n - 1))
+
+
+class EmbeddingNormLoss(nn.Module):
+    """Penalty on the length of the embeddings: ``mean (‖x_i‖ - r)²``.
+
+    With ``r = 0`` the penalty of N-pair losses; with ``r = 1`` a soft way to the unit sphere. It
+    does nothing where the embeddings are normalised already.
+
+    Parameters
+    ----------
+    radius : float, default=0
+        r, at least 0.
+
+    Notes
+    -----
+    Time and memory O(b d) for b rows of d dimensions.
+    """
+
+    accepts = ()
+
+    def __init__(self, radius=0.0):
+        super().__init__()
+        self.radius = radius
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d); ``labels`` (b,) are not used."""
+        square = widen(embeddings).square().sum(1)
+        some = square > 0
+        length = torch.where(some, square, 1.0).sqrt() * some
+        return (length - self.radius).square().mean()

@@ -1,0 +1,358 @@
+"""Softmax losses over classes: one linear classifier, with the margins of its variants."""
+
+import math
+
+import torch
+from torch import nn
+
+from metriclearn.deep._pairwise import cosine_of_sum, products, unit_rows, widen
+from metriclearn.deep._proxy_base import ProxyLoss, row_logsumexp
+
+
+class SoftmaxLoss(ProxyLoss):
+    """Softmax cross-entropy of a linear classifier on the embeddings.
+
+    ::
+
+        mean_i  -log( exp(w_yᵀ x_i + b_y) / Σ_j exp(w_jᵀ x_i + b_j) )
+
+    The baseline of the whole family (Zhai and Wu, 2019, show how strong it is). Neither rows nor
+    weights are normalised here.
+
+    Parameters
+    ----------
+    scale : float, default=1
+        Multiplies the logits, > 0; larger where the embeddings have length one.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the classifier is created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+    bias : Parameter of shape (n_classes,)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, scale=1.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.scale = scale
+        self.register_parameter("bias", None)
+        self._build_if_sized()
+
+    def _initialize(self):
+        bound = 1 / math.sqrt(self.embedding_dim)
+        nn.init.uniform_(self.proxies, -bound, bound)
+        self.bias = nn.Parameter(torch.zeros(self.n_classes))
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        x = widen(embeddings)
+        logits = products(x, self.proxies) + self.bias.to(x.dtype)
+        target = (x * self.proxies[labels]).sum(1) + self.bias[labels]
+        return (row_logsumexp(logits, labels, target, self.scale) - self.scale * target).mean()
+
+
+class CosineSoftmaxLoss(ProxyLoss):
+    """Base of the softmax losses on cosines: a scale, and a margin on the own class.
+
+    A subclass says by ``_with_margin(cosine)`` what its own class's cosine becomes, and by
+    ``_scale()`` the scale.
+    """
+
+    def _with_margin(self, cosine):
+        return cosine
+
+    def _scale(self):
+        return self.scale
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
+        # The margin touches b entries; they are computed by themselves.
+        target = self._with_margin((rows * proxies[labels]).sum(1))
+        scale = self._scale()
+        others = row_logsumexp(products(rows, proxies), labels, target, scale)
+        return (others - scale * target).mean()
+
+
+class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
+    """Normalised softmax: cross-entropy of the cosines over a temperature.
+
+    ::
+
+        mean_i  -log( exp(cos θ_y / τ) / Σ_j exp(cos θ_j / τ) )
+
+    Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", 2019. Wang et al.,
+    "NormFace", 2017, is the same with a learned scale.
+
+    Parameters
+    ----------
+    temperature : float, default=0.05
+        τ, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, temperature=0.05, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.temperature = temperature
+        self._build_if_sized()
+
+    def _scale(self):
+        return 1 / self.temperature
+
+
+class CosFaceLoss(CosineSoftmaxLoss):
+    """CosFace: additive cosine margin softmax.
+
+    ::
+
+        mean_i  -log( exp(s (cos θ_y - m)) / (exp(s (cos θ_y - m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
+
+    Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", 2018 (also
+    AM-softmax, Wang, Cheng, Liu and Liu, 2018).
+
+    Parameters
+    ----------
+    margin : float, default=0.35
+        m, in [0, 1).
+    scale : float, default=64
+        s, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, margin=0.35, scale=64.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self._build_if_sized()
+
+    def _with_margin(self, cosine):
+        return cosine - self.margin
+
+
+def add_angle(cosine, margin):
+    """``cos(θ + m)`` from ``cos θ``, continued by ``cos θ - m sin m`` where ``θ + m > π``."""
+    moved = cosine_of_sum(cosine, margin)
+    return torch.where(cosine > -math.cos(margin), moved, cosine - margin * math.sin(margin))
+
+
+class ArcFaceLoss(CosineSoftmaxLoss):
+    """ArcFace: additive angular margin softmax.
+
+    With θ_j the angle of a row to the proxy of class j, y its own class::
+
+        mean_i  -log( exp(s cos(θ_y + m)) / (exp(s cos(θ_y + m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
+
+    Deng, Guo, Xue and Zafeiriou, "ArcFace", 2019. Where θ_y + m > π the cosine would rise again;
+    as in the authors' code it goes on as ``cos θ_y - m sin m`` there.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        m in radians, in [0, π/2]. Some libraries take degrees (0.5 is 28.6°).
+    scale : float, default=64
+        s, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions; the margin itself touches b
+    entries only.
+    """
+
+    def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self._build_if_sized()
+
+    def _with_margin(self, cosine):
+        return add_angle(cosine, self.margin)
+
+
+class SubCenterArcFaceLoss(ProxyLoss):
+    """Sub-centre ArcFace: K proxies for each class, a row belongs to the nearest.
+
+    ArcFace with ``cos θ_j = max_k cos θ_jk`` over the K proxies of class j.
+
+    Deng, Guo, Liu, Gong and Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by
+    Large-Scale Noisy Web Faces", 2020.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        m in radians, in [0, π/2].
+    scale : float, default=64
+        s, > 0.
+    n_centers : int, default=3
+        K, at least 1.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
+        Proxy k of class c is row ``k · n_classes + c``.
+
+    Notes
+    -----
+    Time O(b C K d), memory O(b C K) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(self, margin=0.5, scale=64.0, n_centers=3, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self.n_centers = n_centers
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        cosine = self._cosines(embeddings)
+        cosine = cosine.view(len(cosine), self.n_centers, self.n_classes).amax(1)
+        target = add_angle(cosine.gather(1, labels[:, None]).squeeze(1), self.margin)
+        others = row_logsumexp(cosine, labels, target, self.scale)
+        return (others - self.scale * target).mean()
+
+    @torch.no_grad()
+    def angles_to_dominant(self, embeddings, labels):
+        """Angle in degrees of each row to its class's dominant proxy.
+
+        The dominant proxy of a class is the one nearest to most of its rows. The paper drops rows
+        beyond 75° as wrongly labelled before training again with one proxy.
+
+        Parameters
+        ----------
+        embeddings : tensor of shape (n, embedding_dim)
+        labels : tensor of shape (n,)
+
+        Returns
+        -------
+        tensor of shape (n,)
+        """
+        self._check(embeddings, labels)
+        cosine = self._cosines(embeddings).view(-1, self.n_centers, self.n_classes)
+        own = cosine[torch.arange(len(labels), device=labels.device), :, labels]
+        votes = torch.zeros(self.n_classes, self.n_centers, device=labels.device)
+        votes.index_put_((labels, own.argmax(1)), votes.new_ones(()), accumulate=True)
+        dominant = votes.argmax(1)[labels]
+        return own.gather(1, dominant[:, None]).squeeze(1).clamp(-1, 1).acos().rad2deg()
+
+
+class SphereFaceLoss(ProxyLoss):
+    """SphereFace / A-softmax: multiplicative angular margin softmax.
+
+    ::
+
+        mean_i  -log( exp(s ψ) / (exp(s ψ) + Σ_{j ≠ y} exp(s cos θ_j)) )
+        ψ = (λ cos θ_y + (-1)^k cos(m θ_y) - 2k) / (1 + λ),      k = ⌊m θ_y / π⌋
+
+    Liu, Wen, Yu, Li, Raj and Song, "SphereFace: Deep Hypersphere Embedding for Face Recognition",
+    2017. There ``s`` is the length of the row (``scale=None``); a fixed scale is the form for rows
+    of length one. As in the authors' training λ falls from ``lambda_max`` towards ``lambda_min``,
+    ``λ = max(lambda_min, lambda_max / (1 + decay · step))``, counted in training mode; libraries
+    often leave it out, which is ``lambda_max=0, lambda_min=0``.
+
+    Parameters
+    ----------
+    margin : int, default=4
+        m, at least 1.
+    scale : float, default=30
+        s, > 0, or None for the length of each row.
+    lambda_max : float, default=1000
+    lambda_min : float, default=5
+    lambda_decay : float, default=0.12
+        Annealing, all at least 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+    step : buffer of shape ()
+        Training batches seen.
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+    """
+
+    def __init__(
+        self,
+        margin=4,
+        scale=30.0,
+        lambda_max=1000.0,
+        lambda_min=5.0,
+        lambda_decay=0.12,
+        n_classes=None,
+        embedding_dim=None,
+    ):
+        super().__init__(n_classes, embedding_dim)
+        if margin != int(margin) or margin < 1:
+            raise ValueError(f"margin must be an integer of at least 1, got {margin}")
+        self.margin = margin
+        self.scale = scale
+        self.lambda_max = lambda_max
+        self.lambda_min = lambda_min
+        self.lambda_decay = lambda_decay
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        x, proxies = widen(embeddings), unit_rows(self.proxies)
+        rows = unit_rows(x)
+        cosine = (rows * proxies[labels]).sum(1)
+        if self.training:
+            self.step += 1
+        blend = self.lambda_max / (1 + self.lambda_decay * self.step.to(cosine.dtype))
+        blend = blend.clamp(min=self.lambda_min)
+        target = (blend * cosine + multiple_angle(cosine, int(self.margin))) / (1 + blend)
+        if self.scale is None:
+            target = target * torch.linalg.vector_norm(x, dim=1)
+            rows, scale = x, 1.0
+        else:
+            scale = self.scale
+        others = row_logsumexp(products(rows, proxies), labels, target, scale)
+        return (others - scale * target).mean()
+
+
+def multiple_angle(cosine, m):
+    """``(-1)^k cos(m θ) - 2k`` with ``k = ⌊m θ / π⌋``: falls from 1 to 1 - 2m as θ goes to π."""
+    before, now = torch.ones_like(cosine), cosine
+    for _ in range(m - 1):  # Chebyshev's recurrence for cos(m θ)
+        before, now = now, 2 * cosine * now - before
+    with torch.no_grad():
+        k = (torch.acos(cosine.clamp(-1, 1)) * (m / math.pi)).floor().clamp(max=m - 1)
+        sign = 1 - 2 * (k % 2)
+    return sign * now - 2 * k
