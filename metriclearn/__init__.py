@@ -18,6 +18,8 @@ _ROOMS = {
     "GMML": "metriclearn.mahalanobis._gmml",
     "ITML": "metriclearn.mahalanobis._itml",
     "LSML": "metriclearn.mahalanobis._lsml",
+    "MCML": "metriclearn.mahalanobis._mcml",
+    "MLKR": "metriclearn.mahalanobis._mlkr",
     "Covariance": "metriclearn.mahalanobis._covariance",
     "PairClassifier": "metriclearn.verification",
     "TripletClassifier": "metriclearn.verification",

@@ -4,7 +4,7 @@ A new learner is one more row: its class with parameters that make it quick on
 small data. The scikit-learn checks run on the defaults as well.
 """
 
-from metriclearn import GMML, ITML, LFDA, LMNN, LSML, MMC, NCA, RCA, Covariance
+from metriclearn import GMML, ITML, LFDA, LMNN, LSML, MCML, MLKR, MMC, NCA, RCA, Covariance
 from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
@@ -20,6 +20,8 @@ LINEAR = [
     LFDA(),
     LMNN(),
     LSML(random_state=0),
+    MCML(),
+    MLKR(),
     MMC(random_state=0),
     NCA(),
     RCA(),
@@ -29,6 +31,8 @@ DEEP = [
     DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),
 ]
 ALL = [*LINEAR, *DEEP]
+# Learners whose target, where they need one, is a class and not a number.
+OF_CLASSES = [learner for learner in ALL if not isinstance(learner, MLKR)]
 
 # Searches: scikit-learn's checks and their own laws (test_neighbors.py), no metric to learn.
 NEIGHBORS = [

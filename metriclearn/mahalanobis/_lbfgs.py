@@ -1,4 +1,4 @@
-"""L-BFGS over the components ``L``, in single precision as far as that goes."""
+"""L-BFGS over a factor of ``M``: in single precision as far as it goes, or to a certificate."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -76,3 +76,59 @@ def minimize_components(objective, X, L, *, max_iter, tol, description, verbose=
             n_iter += result.nit
     L = result.x.reshape(shape).astype(X.dtype)
     return L, float(result.fun), n_iter, result.success
+
+
+def minimize_to_certificate(
+    loss, F, certificate, *, interval, max_iter, tol, description, verbose=0
+):
+    """Minimise a smooth function of a factor until its duality gap is small.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(F) -> (value, gradient)``.
+    F : ndarray
+        Where to start, of any shape.
+    certificate : callable
+        ``certificate(F) -> gap``.
+    interval : int
+        Iterations between two certificates.
+    max_iter : int
+        Most iterations.
+    tol : float
+        Gap at which the search ends. Nothing else ends it but the resolution
+        of floating point numbers.
+    description : str
+        Name on the progress bar.
+    verbose : int
+
+    Returns
+    -------
+    F : ndarray
+    n_iter : int
+    """
+    shape, n_iter = F.shape, 0
+
+    def flat_loss(flat):
+        value, gradient = loss(flat.reshape(shape))
+        return value, gradient.ravel()
+
+    def stop_when_certified(intermediate_result):
+        nonlocal n_iter
+        n_iter += 1
+        if n_iter % interval == 0:
+            gap = certificate(intermediate_result.x.reshape(shape))
+            advance(f"gap {gap:.1e}", interval)
+            if gap <= tol:
+                raise StopIteration
+
+    with progress(verbose, description) as advance:
+        result = minimize(
+            flat_loss,
+            F.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=stop_when_certified,
+            options={"maxiter": max_iter, "maxfun": 10 * max_iter, "ftol": 0, "gtol": 0},
+        )
+    return result.x.reshape(shape), n_iter

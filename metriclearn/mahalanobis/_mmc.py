@@ -4,17 +4,16 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg
-from scipy.optimize import minimize
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
-from metriclearn._progress import progress
 from metriclearn._validation import check_labels
 from metriclearn.constraints._draw import pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 
 _SDP_MAX_FEATURES = 20
 _SDP_MAX_PAIRS = 1000
@@ -169,10 +168,17 @@ class MMC(MahalanobisTransformer):
             F, self.n_iter_ = _top_direction(U, weights), 1
         else:
             start = np.full(U.shape[1], U.shape[1] ** -0.5)
-            if self.variant == "full":
-                start = np.diag(start)
-            with progress(self.verbose, "MMC") as advance:
-                F, self.n_iter_ = _solve_lbfgs(U, weights, start, self.max_iter, self.tol, advance)
+            F, self.n_iter_ = minimize_to_certificate(
+                lambda F: _root_loss(U, weights, F),
+                np.diag(start) if self.variant == "full" else start,
+                lambda F: _root_certificate(U, weights, F / np.linalg.norm(F))[1],
+                interval=_ITERATIONS_PER_CERTIFICATE,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                description="MMC",
+                verbose=self.verbose,
+            )
+            F /= np.linalg.norm(F)
         certificate = _linear_certificate if self.variant == "linear" else _root_certificate
         self.objective_, self.duality_gap_ = certificate(U, weights, F)
         if self.solver == "lbfgs" and self.duality_gap_ > self.tol:
@@ -292,32 +298,6 @@ def _with_gap(total, gradient, gained):
     else:
         best = linalg.eigvalsh(gradient, subset_by_index=[len(gradient) - 1] * 2)[0]
     return float(total), float(max(best - gained, 0) / total)
-
-
-def _solve_lbfgs(U, weights, F, max_iter, tol, advance):
-    shape, n_iter = F.shape, 0
-
-    def loss(flat):
-        value, gradient = _root_loss(U, weights, flat.reshape(shape))
-        return value, gradient.ravel()
-
-    def stop_when_certified(intermediate_result):
-        nonlocal n_iter
-        n_iter += 1
-        if n_iter % _ITERATIONS_PER_CERTIFICATE == 0:
-            F = intermediate_result.x.reshape(shape)
-            gap = _root_certificate(U, weights, F / np.linalg.norm(F))[1]
-            advance(f"gap {gap:.1e}", _ITERATIONS_PER_CERTIFICATE)
-            if gap <= tol:
-                raise StopIteration
-
-    # Only the certificate stops the search, or the end of what floats resolve.
-    options = {"maxiter": max_iter, "maxfun": 10 * max_iter, "ftol": 0, "gtol": 0, "maxcor": 20}
-    result = minimize(
-        loss, F.ravel(), jac=True, method="L-BFGS-B", callback=stop_when_certified, options=options
-    )
-    F = result.x.reshape(shape)
-    return F / np.linalg.norm(F), n_iter
 
 
 def _top_direction(U, weights):

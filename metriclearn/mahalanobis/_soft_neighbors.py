@@ -89,7 +89,7 @@ class Values:
         return self.y
 
 
-class NoTarget:
+class NoTargets:
     """No targets: the objective is one of the log normalisers alone."""
 
     def add_moments(self, E, start, stop, moments):
@@ -103,26 +103,29 @@ class NoTarget:
         return 0
 
 
-def soft_neighbor_gradient(Z, targets, row_terms, *, max_memory=512):
+def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512):
     """Value and gradient of an objective of the soft-neighbour probabilities.
 
     Parameters
     ----------
     Z : ndarray of shape (n, r), float32 or float64
         Rows in the learned space; computed in this dtype.
-    targets : SameClass, Values or NoTarget
+    targets : SameClass, Values or NoTargets
     row_terms : callable
         ``row_terms(rows, moments, log_normalizers) -> (values, alpha, beta)``,
         arrays with one entry for each of ``rows``: its part of the objective,
         and the derivatives of that part as above.
+    X : ndarray of shape (n, d), default=None
+        Rows that the derivatives are summed over; ``Z`` by default.
     max_memory : float, default=512
         Bound in MB on the blocks, however many rows there are.
 
     Returns
     -------
     value : float
-    gradient : ndarray of shape (n, r)
-        With respect to ``Z``; in its dtype.
+    gradient : ndarray of shape (n, r) or (n, d)
+        ``2 Σ_j (w_ij + w_ji) (x_i - x_j)``, ``w`` the derivatives: the gradient
+        with respect to ``Z``, for ``X`` left None. In the dtype of ``Z``.
     """
     n, dtype = len(Z), Z.dtype
     exponentials = _Exponentials(Z)
@@ -147,20 +150,21 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, max_memory=512):
     alpha, beta = np.zeros(n, dtype), np.zeros(n, dtype)
     alpha[rows], beta[rows] = (term / sums[rows] for term in terms)
 
-    # H = W + Wᵀ, W the derivatives: the gradient is 2 (D - H) Z, D its row sums.
-    Z1 = exponentials.with_ones
-    HZ1 = np.zeros_like(Z1)
+    # H = W + Wᵀ, W the derivatives: the gradient is 2 (D - H) X, D its row sums.
+    X = exponentials.Z if X is None else X
+    X1 = np.column_stack([X, np.ones(n, dtype)])
+    HX1 = np.zeros_like(X1)
     for start, stop, E in blocks:
         H = np.add(beta[start:stop, None], beta[start:], out=blocks.scratch(E.shape))
         targets.add_factor(H, alpha, start, stop)
         H *= E
-        HZ1[start:stop] += H @ Z1[start:]
-        _add_product(H, Z1[start:stop], HZ1[start:])
+        HX1[start:stop] += H @ X1[start:]
+        _add_product(H, X1[start:stop], HX1[start:])
     strays = np.flatnonzero(~inside)
     if len(strays):
-        value += _add_rows(exponentials, targets, row_terms, strays, blocks.step, HZ1)
+        value += _add_rows(exponentials, targets, row_terms, strays, blocks.step, X1, HX1)
 
-    return value, 2 * (HZ1[:, -1:] * Z1[:, :-1] - HZ1[:, :-1])
+    return value, 2 * (HX1[:, -1:] * X1[:, :-1] - HX1[:, :-1])
 
 
 def unit_scale(Z):
@@ -194,10 +198,10 @@ class _Exponentials:
         single = Z.dtype == np.float32
         self.lowest, self.highest, self.widest_sum = (-70, 80, 35) if single else (-600, 700, 250)
         # Distances do not see a shift of the data, the expanded square loses digits to it.
-        Z = Z - Z.mean(axis=0)
-        self._left, right, self.with_ones = (np.ones((n, r + k), dtype=Z.dtype) for k in (2, 2, 1))
+        self.Z = Z = Z - Z.mean(axis=0)
+        self._left, right = (np.ones((n, r + 2), dtype=Z.dtype) for _ in range(2))
         np.multiply(Z, 2, out=self._left[:, :r])
-        right[:, :r] = self.with_ones[:, :r] = Z
+        right[:, :r] = Z
         right[:, r] = self._left[:, r + 1] = -np.einsum("ij,ij->i", Z, Z)
         self._right = np.ascontiguousarray(right.T)
         self.shift = -float(np.median(self.nearest(np.arange(0, n, -(-n // _SAMPLE_ROWS)))))
@@ -233,13 +237,13 @@ class _Blocks:
 
     def __init__(self, exponentials, max_memory):
         self._exponentials = exponentials
-        n, itemsize = len(exponentials), exponentials.with_ones.itemsize
+        n, itemsize = len(exponentials), exponentials.Z.itemsize
         budget = int(max_memory * 2**20 / itemsize)
         wanted = max(_BLOCK_BYTES // itemsize // n, _MIN_BLOCK_ROWS)
         # Four blocks at a time: two kept here, two temporary ones of the targets.
         self.step = int(np.clip(wanted, 1, max(1, min(n, budget // (4 * n)))))
         self._room = budget - 4 * self.step * n
-        self._buffers = np.empty((2, self.step * n), dtype=exponentials.with_ones.dtype)
+        self._buffers = np.empty((2, self.step * n), dtype=exponentials.Z.dtype)
         self._kept = {}
 
     def __iter__(self):
@@ -270,12 +274,12 @@ def _add_product(H, A, total):
     gemm(1, A.T, H.T, beta=1, c=total.T, trans_b=True, overwrite_c=True)
 
 
-def _add_rows(exponentials, targets, row_terms, strays, step, HZ1):
+def _add_rows(exponentials, targets, row_terms, strays, step, X1, HX1):
     """Parts of single rows, each with a shift of its own: any distances at all.
 
-    Adds their derivatives to ``HZ1`` and returns their part of the value.
+    Adds their derivatives to ``HX1`` and returns their part of the value.
     """
-    Z1, value = exponentials.with_ones, 0.0
+    value = 0.0
     for begin in range(0, len(strays), step):
         rows = strays[begin : begin + step]
         P = exponentials.scores(rows)
@@ -293,6 +297,6 @@ def _add_rows(exponentials, targets, row_terms, strays, step, HZ1):
         values, alpha, beta = row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
         value += float(np.sum(values, dtype=np.float64))
         P *= alpha[:, None] * t + beta[:, None]
-        HZ1[rows] += P @ Z1
-        HZ1 += P.T @ Z1[rows]
+        HX1[rows] += P @ X1
+        HX1 += P.T @ X1[rows]
     return value

@@ -1,0 +1,227 @@
+"""MCML: collapse each class to a point, as a convex problem in ``M``."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+
+from metriclearn._linalg import fix_signs
+from metriclearn._validation import check_labels
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
+from metriclearn.mahalanobis._soft_neighbors import NoTargets, soft_neighbor_gradient
+
+_ITERATIONS_PER_CERTIFICATE = 5
+# Where classes separate the objective tends to zero, and no share of it is small.
+_SMALLEST_OBJECTIVE = 1e-3
+
+
+class MCML(MahalanobisTransformer):
+    """Maximally collapsing metric learning (Globerson, Roweis, 2006).
+
+    ::
+
+        min_M  Σ_i KL(p⁰_i ‖ p_i)   subject to  M ⪰ 0,
+        p_ij = exp(-d²_ij) / Σ_{k≠i} exp(-d²_ik),   d²_ij = (x_i - x_j)ᵀ M (x_i - x_j)
+
+    with ``p⁰_ij`` equal for all other rows of the class of ``i`` and zero for
+    the rest: all rows of a class as near as one point, all others far. Convex
+    in ``M``, solved to its optimum; the solution does not depend on the units
+    of the features. Memory does not grow with n².
+
+    Where a direction tells all classes apart without error the optimum lies at
+    infinity, with objective zero; the search then ends at a large, finite ``M``.
+
+    Parameters
+    ----------
+    max_iter : int, default=1000
+        Most iterations of L-BFGS on a square factor of ``M``.
+    tol : float, default=1e-4
+        Relative duality gap at which the solution is accepted.
+    max_memory : float, default=512
+        Bound in MB on the working memory beyond a few copies of ``X``.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        ``L`` with ``M = LᵀL``, in the dtype of ``X``; as many rows as directions
+        in which the data vary.
+    objective_ : float
+        The sum of Kullback-Leibler divergences, in nats.
+    duality_gap_ : float
+        Upper bound on how far ``objective_`` is from the best possible, as a
+        share of it (or of a thousandth of the objective of ``M = 0``, if that is
+        more). From the dual problem: the largest entropy of distributions
+        ``q_i`` whose second moments ``Σ q_ij (x_i - x_j)(x_i - x_j)ᵀ`` do not
+        exceed those of ``p⁰``.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import MCML
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mcml = MCML().fit(X, y)
+    >>> mcml.duality_gap_ < 1e-4
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_memory": [Interval(Real, 0, None, closed="neither")],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(self, *, max_iter=1000, tol=1e-4, max_memory=512, verbose=0):
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_memory = max_memory
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Learn the metric from labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+            Class labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or infinity; or ``y`` has one class or a class of
+            one row.
+        """
+        X, y = self._validate_fit(X, y)
+        _, codes = check_labels(y)
+        basis = _whitening(X.astype(np.float64))
+        problem = CollapseProblem((X - X.mean(axis=0)) @ basis, codes, self.max_memory)
+        d = basis.shape[1]
+        L, self.n_iter_ = minimize_to_certificate(
+            problem.loss,
+            np.eye(d) / np.sqrt(d),
+            lambda L: problem.certify(L)[1],
+            interval=_ITERATIONS_PER_CERTIFICATE,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            description="MCML",
+            verbose=self.verbose,
+        )
+        self.objective_, self.duality_gap_ = problem.certify(L)
+        if self.duality_gap_ > self.tol:
+            warn_not_converged(
+                "MCML",
+                self.max_iter,
+                f"the relative duality gap is {self.duality_gap_:.1e}; raise max_iter or tol",
+            )
+        left, singular, _ = linalg.svd(L.T, full_matrices=False)
+        components = fix_signs((basis @ (left * singular)).T)
+        return self._set_components(components.astype(X.dtype, copy=False))
+
+
+class CollapseProblem:
+    """The objective of MCML, its derivative by ``M``, and a bound from its dual.
+
+    With ``S⁰ = Σ p⁰_ij (x_i - x_j)(x_i - x_j)ᵀ``, up to a constant::
+
+        f(M) = ⟨S⁰, M⟩ + Σ_i log Σ_{k≠i} exp(-d²_ik),   f'(M) = S⁰ - Σ p_ij (x_i - x_j)(x_i - x_j)ᵀ
+
+    Any distributions ``q`` with ``S⁰ - Σ q_ij (x_i - x_j)(x_i - x_j)ᵀ ⪰ 0`` bound
+    it from below by their entropy. ``p`` itself misses that only by the negative
+    eigenvalues of ``f'``; a mixture with a fixed ``q̂`` that has slack in all
+    directions (the soft neighbours of each row in its own class) does not.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float64
+    codes : ndarray of shape (n,)
+        Class numbers.
+    max_memory : float, default=512
+    """
+
+    def __init__(self, X, codes, max_memory=512):
+        self.X, self.max_memory = X, max_memory
+        self._last = None, None, None
+        counts = np.bincount(codes)
+        self._constant = counts @ np.log(np.maximum(counts - 1, 1))
+        self.objective_at_zero = len(X) * np.log(len(X) - 1) - self._constant
+        of_class = [X[codes == c] - X[codes == c].mean(axis=0) for c in range(len(counts))]
+        self.target = sum(2 * len(R) / (len(R) - 1) * R.T @ R for R in of_class)
+        self._slack, self._slack_entropy = self._inner_point(of_class)
+
+    def _log_normalizers(self, X, L):
+        """``Σ log Σ exp(-d²)`` and its derivative by ``M``."""
+        value, gradient = soft_neighbor_gradient(
+            X @ L.T,
+            NoTargets(),
+            lambda rows, moments, log_z: (log_z, np.zeros_like(log_z), -np.ones_like(log_z)),
+            X=X,
+            max_memory=self.max_memory,
+        )
+        slope = X.T @ gradient / 2
+        return value, (slope + slope.T) / 2
+
+    def _inner_point(self, of_class):
+        """Slack and entropy of the soft neighbours within classes, in units of ``S⁰``."""
+        d = self.X.shape[1]
+        values, vectors = linalg.eigh(self.target / len(self.X))
+        scale = np.sqrt(d) * np.maximum(values, 1e-10 * values[-1])
+        L = vectors.T / np.sqrt(scale)[:, None]
+        slack, entropy = self.target.copy(), 0.0
+        for R in of_class:
+            value, slope = self._log_normalizers(R, L)
+            slack += slope
+            entropy += value - np.sum(slope * (L.T @ L))
+        return slack, entropy
+
+    def value_and_slope(self, L):
+        """``Σ KL(p⁰ ‖ p)`` and its derivative by ``M``, at ``M = LᵀL``."""
+        # The certificate asks again where the search has just been.
+        if not np.array_equal(L, self._last[0]):
+            value, slope = self._log_normalizers(self.X, L)
+            value += np.sum((L @ self.target) * L) - self._constant
+            self._last = L.copy(), value, slope + self.target
+        return self._last[1:]
+
+    def loss(self, L):
+        """The objective and its gradient by ``L``."""
+        value, slope = self.value_and_slope(L)
+        return value, 2 * L @ slope
+
+    def certify(self, L):
+        """Objective at ``M = LᵀL`` and its relative duality gap."""
+        value, slope = self.value_and_slope(L)
+        complementarity = np.sum((L @ slope) * L)
+        entropy = value - complementarity
+        try:
+            ratio = max(0.0, -linalg.eigh(slope, self._slack, eigvals_only=True)[0])
+        except linalg.LinAlgError:  # no slack in some direction: classes are points there
+            ratio = np.inf
+        share = 1 / (1 + 1 / ratio) if ratio > 0 else 0.0
+        bound = (1 - share) * entropy + share * (self._slack_entropy - self._constant)
+        scale = max(value, _SMALLEST_OBJECTIVE * self.objective_at_zero)
+        # Divergences are not negative: that is a bound as well.
+        return float(value), float((value - max(bound, 0)) / scale)
+
+
+def _whitening(X):
+    """Directions in which the data vary, each with unit variance, as columns."""
+    X = X - X.mean(axis=0)
+    scale = X.std(axis=0)
+    X /= np.where(scale > 0, scale, 1)
+    values, vectors = linalg.eigh(X.T @ X / len(X))
+    keep = values > 1e-10 * values[-1]
+    return vectors[:, keep] / np.sqrt(values[keep]) / np.where(scale > 0, scale, 1)[:, None]

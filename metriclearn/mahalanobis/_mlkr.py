@@ -1,0 +1,191 @@
+"""MLKR: a metric for regression by the mean of soft neighbours."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
+from metriclearn.mahalanobis._lbfgs import minimize_components
+from metriclearn.mahalanobis._soft_neighbors import Values, soft_neighbor_gradient, unit_scale
+
+
+def mlkr_objective(L, X, y, *, max_memory=512):
+    """Squared error of a kernel regression, each row left out in turn.
+
+    ::
+
+        Σ_i (y_i - Σ_j p_ij y_j)²,   p_ij ∝ exp(-‖L x_i - L x_j‖²),  p_ii = 0
+
+    Parameters
+    ----------
+    L : ndarray of shape (n_components, n_features)
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    max_memory : float, default=512
+        Bound on the working memory, in MB.
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray of shape (n_components, n_features)
+    """
+
+    def row_terms(rows, predicted, log_normalizers):
+        # ∂(y_i - ŷ_i)²/∂d²_ij = 2 (y_i - ŷ_i) p_ij (y_j - ŷ_i)
+        residual = y[rows].astype(predicted.dtype, copy=False) - predicted
+        return residual**2, 2 * residual, -2 * residual * predicted
+
+    value, gradient = soft_neighbor_gradient(X @ L.T, Values(y), row_terms, max_memory=max_memory)
+    return value, gradient.T @ X
+
+
+class MLKR(MahalanobisTransformer):
+    """Metric learning for kernel regression (Weinberger, Tesauro, 2007).
+
+    ::
+
+        min_L  Σ_i (y_i - ŷ_i)²,   ŷ_i = Σ_{j≠i} k_ij y_j / Σ_{j≠i} k_ij,
+        k_ij = exp(-‖L x_i - L x_j‖²)
+
+    the squared error of a regression by neighbours weighted with a Gaussian
+    kernel, each row left out in turn. The sums are taken over blocks of rows,
+    in memory that does not grow with n².
+
+    Not convex: ``init`` matters. The scale of the features sets the width of
+    the kernel at the start, so standardise them.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Dimension of the learned space; ``n_features`` by default.
+    init : {"auto", "pca", "identity", "random"} or array, default="auto"
+        Where the search starts: an array of shape (n_components, n_features),
+        or ``"auto"`` for PCA where ``n_components`` is below ``n_features``,
+        else the identity.
+    max_iter : int, default=100
+        Most iterations of L-BFGS.
+    tol : float, default=1e-5
+        Relative decrease of the objective, or largest entry of its gradient,
+        at which the search ends; targets count in units of their standard
+        deviation.
+    max_memory : float, default=512
+        Bound in MB on the working memory beyond a few copies of ``X``.
+    warm_start : bool, default=False
+        Start from the ``components_`` of the previous ``fit``.
+    random_state : int, RandomState instance or None, default=None
+        For ``init="random"`` and a randomised PCA.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        The linear map ``L``, in the dtype of ``X``.
+    objective_ : float
+        ``Σ_i (y_i - ŷ_i)²``, in the squared unit of ``y``.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn import MLKR
+    >>> X = np.random.RandomState(0).randn(80, 3)
+    >>> y = np.sin(2 * X[:, 0])
+    >>> mlkr = MLKR().fit(X, y)
+    >>> bool(mlkr.objective_ < 0.05 * np.sum((y - y.mean()) ** 2))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "init": INIT_CONSTRAINTS,
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_memory": [Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        init="auto",
+        max_iter=100,
+        tol=1e-5,
+        max_memory=512,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_memory = max_memory
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Learn the components from rows with a number each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+            The number to predict.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``X`` or ``y`` holds NaN or infinity; ``y`` is not numeric or all
+            one value; or ``n_components`` or ``init`` does not fit the features.
+        """
+        X, y = self._validate_fit(X, y)
+        y = _check_targets(y)
+        init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
+        L = initial_components(init, X, None, self.n_components, self.random_state)
+        X = X - X.mean(axis=0)
+        scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
+        spread = y.std()
+        standardized = (y - y.mean()) / spread
+        L, value, self.n_iter_, converged = minimize_components(
+            lambda L, X: mlkr_objective(L, X, standardized, max_memory=self.max_memory),
+            X * X.dtype.type(scale),
+            L,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            description="MLKR",
+            verbose=self.verbose,
+        )
+        if not converged:
+            warn_not_converged("MLKR", self.max_iter)
+        self.objective_ = value * float(spread) ** 2
+        return self._set_components(L * L.dtype.type(scale))
+
+
+def _check_targets(y):
+    try:
+        y = np.asarray(y, dtype=np.float64)
+    except ValueError:
+        raise ValueError(
+            f"y must hold numbers for MLKR, got {y.dtype} such as {y.tolist()[0]!r}; for class "
+            f"labels use NCA or LMNN"
+        ) from None
+    if np.ptp(y) == 0:
+        raise ValueError(
+            f"y has one value only ({y[0]:g}): a metric is learned from rows whose targets differ"
+        )
+    return y
