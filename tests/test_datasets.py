@@ -811,6 +811,30 @@ def test_missing_images_and_wrong_numbers_are_refused(server, publish, home, mon
         fetch(archive=folder)
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.5])
+def test_a_damaged_table_of_cars_is_refused(share, server, publish, home):
+    fetch, _ = publish("cars196")
+    fetch(data_home=home)
+    table = home / "cars196" / "cars196" / "cars_annos.mat"
+    content = table.read_bytes()
+    table.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="is not Cars196"):
+        fetch(archive=home / "cars196")
+
+
+def test_a_page_in_place_of_a_list_is_refused(server, publish, home):
+    fetch, benchmark = publish("inshop")
+    path = server.folder / "list_eval_partition.txt"
+    for page in ("<html>\n<p>Quota exceeded\n", "<html>\n<p>\nThe quota is exceeded\n"):
+        path.write_text(page)
+        with pytest.raises(ValueError, match=r"is not In-Shop .* list_eval_partition\.txt"):
+            fetch(data_home=home, archive=archives(server, benchmark))
+    for name in ("/img/MEN/a.jpg", "img/[a-z]/**/a.jpg"):
+        path.write_text(f"1\nimage_name item_id evaluation_status\n{name} id_1 train\n")
+        with pytest.raises(ValueError, match="is not In-Shop"):
+            fetch(data_home=home, archive=archives(server, benchmark))
+
+
 @pytest.mark.parametrize("content", ["", "1\n", "1 one\n2 two", "\ufeff"])
 def test_a_kept_folder_that_was_tampered_with_says_so(content, publish, home):
     fetch, benchmark = publish("cub200")

@@ -22,6 +22,7 @@ ROOMS = (
     "metriclearn.metrics",
     "metriclearn.neighbors",
     "metriclearn.model_selection",
+    "metriclearn.datasets",
     "metriclearn.compare",
     "metriclearn.plots",
 )

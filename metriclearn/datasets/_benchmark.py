@@ -1,5 +1,6 @@
 """From an archive on the network or at hand to a checked, split data set."""
 
+import glob
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -250,7 +251,7 @@ def locate(folder, name):
     Archives of the same data differ in how many folders they wrap it in.
     """
     for depth in range(4):
-        found = sorted(folder.glob("*/" * depth + name))
+        found = sorted(folder.glob("*/" * depth + glob.escape(name)))
         if found:
             return found[0]
     raise FileNotFoundError(f"there is no {name} in it")

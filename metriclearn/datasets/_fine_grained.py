@@ -1,7 +1,10 @@
 """Birds and cars: CUB-200-2011 and Cars196, split by class number."""
 
+import zlib
+
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from metriclearn.datasets._benchmark import (
@@ -27,7 +30,7 @@ def fetch_cub200(
     delay=1.0,
     verbose=0,
 ):
-    """Fetch CUB-200-2011, birds of 200 species (Wah et al., 2011; 1.1 GB).
+    """Fetch CUB-200-2011, birds of 200 species (Wah et al., 2011; 1.2 GB).
 
     The split is that of the metric learning papers, with classes apart: the first
     100 species to train (5,864 images), the last 100 to test (5,924 images).
@@ -204,7 +207,7 @@ def _read_cars196(folder, benchmark):
     except FileNotFoundError:
         root, names, classes, class_names = _read_cars_devkit(folder)
     else:
-        root, table = path.parent, loadmat(path, simplify_cells=True)
+        root, table = path.parent, _read_mat(path)
         names = [str(car["relative_im_path"]) for car in table["annotations"]]
         classes = [int(car["class"]) for car in table["annotations"]]
         class_names = table["class_names"]
@@ -224,9 +227,16 @@ def _read_cars_devkit(folder):
         ("cars_train", "cars_train_annos.mat"),
         ("cars_test", "cars_test_annos_withlabels.mat"),
     ]:
-        annotations = loadmat(locate(folder, table), simplify_cells=True)["annotations"]
+        annotations = _read_mat(locate(folder, table))["annotations"]
         images = locate(folder, f"{part}/{annotations[0]['fname']}").parent.relative_to(folder)
         names += [f"{images.as_posix()}/{car['fname']}" for car in annotations]
         classes += [int(car["class"]) for car in annotations]
-    meta = loadmat(locate(folder, "cars_meta.mat"), simplify_cells=True)
+    meta = _read_mat(locate(folder, "cars_meta.mat"))
     return folder, names, classes, meta["class_names"]
+
+
+def _read_mat(path):
+    try:
+        return loadmat(path, simplify_cells=True)
+    except (MatReadError, zlib.error, NotImplementedError) as error:
+        raise ValueError(f"{path.name} is no whole MATLAB file: {error}") from error

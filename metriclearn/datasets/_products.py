@@ -29,7 +29,7 @@ def fetch_sop(
     delay=1.0,
     verbose=0,
 ):
-    """Fetch Stanford Online Products, 22,634 things sold on eBay (Oh Song et al., 2016; 2.9 GB).
+    """Fetch Stanford Online Products, 22,634 things sold on eBay (Oh Song et al., 2016; 3.1 GB).
 
     The split is the authors', with classes apart (``Ebay_train.txt`` and
     ``Ebay_test.txt``): 11,318 products to train (59,551 images), 11,316 to test
@@ -215,7 +215,10 @@ def _read_inshop(folder, benchmark):
     names, garments, split = read_table(locate(folder, "list_eval_partition.txt"), 3, skip=2)
     unknown = set(split) - set(benchmark.counts)
     if unknown:
-        raise ValueError(f"list_eval_partition.txt has the parts {sorted(unknown)}")
+        raise ValueError(
+            f"list_eval_partition.txt has a part {min(unknown)[:40]!r}, not only "
+            f"{', '.join(benchmark.counts)}"
+        )
     root = locate(folder, names[0])
     root = root.parents[len(PurePosixPath(names[0]).parts) - 1]
     return Listing(
