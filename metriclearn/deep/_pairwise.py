@@ -58,7 +58,8 @@ def unit_rows(x):
     return _UnitRows.apply(widen(x))
 
 
-def _full_precision(x):
+def full_precision(x):
+    """Context without automatic mixed precision on the device of ``x``."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -79,13 +80,13 @@ class _Gram(Function):
     @staticmethod
     def forward(ctx, x, others):
         ctx.save_for_backward(x, others)
-        with _full_precision(x):
+        with full_precision(x):
             return x @ (x if others is None else torch.cat([x, others])).T
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        with _full_precision(gradient):
+        with full_precision(gradient):
             return _gradient_of_gram(gradient, *ctx.saved_tensors), None
 
 
@@ -95,14 +96,14 @@ class _Products(Function):
     @staticmethod
     def forward(ctx, a, b):
         ctx.save_for_backward(a, b)
-        with _full_precision(a):
+        with full_precision(a):
             return a @ b.T
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         a, b = ctx.saved_tensors
-        with _full_precision(gradient):
+        with full_precision(gradient):
             return (
                 gradient @ b if ctx.needs_input_grad[0] else None,
                 gradient.T @ a if ctx.needs_input_grad[1] else None,
@@ -117,7 +118,7 @@ class _Distances(Function):
         x = x - centre
         if others is not None:
             others = others - centre
-        with _full_precision(x):
+        with full_precision(x):
             y = x if others is None else torch.cat([x, others])
             x_sq = x.square().sum(1, keepdim=True)
             y_sq = x_sq if others is None else y.square().sum(1, keepdim=True)
@@ -146,7 +147,7 @@ class _Distances(Function):
             # 1/d where rows differ, 0 where they coincide: the subgradient of least norm.
             weights = gradient * (1 - zero)
             weights.div_(zero.add_(d))
-        with _full_precision(gradient):
+        with full_precision(gradient):
             result = _gradient_of_gram(weights, x, others).neg_()
         degree = weights.sum(1) + weights[:, :n].sum(0)
         return result.addcmul_(degree[:, None], x), None, None
@@ -332,7 +333,7 @@ def masked_max(x, mask, dim=1):
 def mean_over(total, count):
     """``total / count``, and ``total`` (which is then zero) where nothing was counted."""
     if isinstance(count, torch.Tensor):
-        return total / count.clamp(min=1)
+        return total / count.clamp(min=1).to(total.dtype)
     return total / max(count, 1)
 
 

@@ -62,6 +62,6 @@ def quadruplet_sum(d, positive, negative, labels, margin):
 
         weights = -pushes
         weights[rows, columns] = pulls.to(d.dtype)
-        active = pulls.sum().double()
-        total = (weights.double() * d).sum() + margin * active
-    return with_gradient(d, total.to(d.dtype), weights), active
+        active = pulls.sum()
+        total = (weights * d).sum() + margin * active.to(d.dtype)
+    return with_gradient(d, total, weights), active

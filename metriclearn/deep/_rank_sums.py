@@ -33,7 +33,7 @@ def rank_sum(s, positive, negative, temperature, term):
         everyone = positive + negative
         weights = torch.zeros_like(s)
         pulls = torch.zeros_like(packed)
-        total = s.new_zeros((), dtype=torch.float64)
+        total = s.new_zeros(len(s))
         for k in range(packed.shape[1]):
             exists = packed[:, k] > -torch.inf
             at = torch.where(exists, packed[:, k], 0)
@@ -41,14 +41,14 @@ def rank_sum(s, positive, negative, temperature, term):
             own = (above * positive).sum(1).add_(0.5)  # 1, less the positive's own ½
             full = (above * everyone).sum(1).add_(0.5)
             value, in_own, in_full = (x * exists for x in term(own, full))
-            total += value.sum()
+            total += value
             slope = above.mul_(1 - above).div_(temperature)
             slope *= positive * in_own[:, None] + everyone * in_full[:, None]
             weights += slope
             pulls[:, k] = -slope.sum(1)
         # A positive's comparison with itself is in both sums and cancels.
         weights[rows, columns] += pulls[rows, slot]
-    return with_gradient(s, total.to(s.dtype), weights)
+    return with_gradient(s, total.sum(), weights)
 
 
 class _SoftHistograms(Function):

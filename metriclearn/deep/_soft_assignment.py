@@ -4,6 +4,8 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from metriclearn.deep._pairwise import full_precision
+
 #: Entries of the similarity matrix worked on at a time: a few megabytes, to stay in cache.
 _BLOCK = 1 << 18
 
@@ -15,7 +17,7 @@ class _SoftAssigned(Function):
         width = max(1, _BLOCK // max(1, len(rows)))
         result = rows.new_empty(len(rows), n_classes)
         slopes = rows.new_empty(n_centers, len(rows), n_classes)
-        with torch.autocast(rows.device.type, enabled=False):
+        with full_precision(rows):
             for start in range(0, n_classes, width):
                 block = slice(start, min(start + width, n_classes))
                 n = block.stop - start
@@ -37,7 +39,7 @@ class _SoftAssigned(Function):
         by_center = centers.view(len(slopes), -1, centers.shape[1])
         to_rows = torch.zeros_like(rows)
         to_centers = torch.empty_like(by_center)
-        with torch.autocast(rows.device.type, enabled=False):
+        with full_precision(rows):
             for k, slope in enumerate(slopes):
                 weights = slope * gradient
                 to_rows.addmm_(weights, by_center[k])

@@ -73,8 +73,9 @@ def triplet_sum(
         high = min(high, FAR / 2)  # a column that is no negative is FAR, hence never inside
         weights = torch.zeros_like(d)
         pulls = torch.zeros_like(packed)
-        # Counts pass 2²⁴ in large batches: not in float32.
-        active, selected, total = d.new_zeros(3, dtype=torch.float64)
+        # Counts pass 2²⁴ in large batches: added up as integers, row by row.
+        active, selected = d.new_zeros(2, len(d), dtype=torch.int64)
+        total = d.new_zeros(len(d))
         for k in range(packed.shape[1]):
             near = packed[:, k : k + 1]
             other = near - far
@@ -85,15 +86,15 @@ def triplet_sum(
             inside = torch.gt(other, -high, out=torch.empty_like(d))
             if low > -math.inf:
                 inside *= other < -low
-            selected += inside.sum(dtype=torch.float64)
+            selected += inside.sum(1).long()
             violation = other.add_(margin)
             push = torch.gt(violation, 0, out=torch.empty_like(d)).mul_(inside)
-            active += push.sum(dtype=torch.float64)
+            active += push.sum(1).long()
             if soft:
                 push = torch.sigmoid(violation).mul_(inside)
-                total += (softplus(violation) * inside).sum()
+                total += (softplus(violation) * inside).sum(1)
             else:
-                total += (violation.clamp_(min=0) * inside).sum()
+                total += (violation.clamp_(min=0) * inside).sum(1)
             pulls[:, k] = push.sum(1)
             if swap:
                 swapped = push * nearer
@@ -101,4 +102,4 @@ def triplet_sum(
                 push = push.sub_(swapped)
             weights -= push
         weights[index] += pulls[index[0], slot]
-    return with_gradient(d, total.to(d.dtype), weights), active, selected
+    return with_gradient(d, total.sum(), weights), active.sum(), selected.sum()

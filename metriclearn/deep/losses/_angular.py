@@ -60,7 +60,7 @@ class AngularLoss(nn.Module):
             packed, (rows, columns), slot = pack_positives(s, positive[:, : len(s)] * lower)
             weights = torch.zeros_like(s)
             pulls = torch.zeros_like(packed)
-            total = s.new_zeros((), dtype=torch.float64)
+            total = s.new_zeros(())
             for k in range(packed.shape[1]):
                 at = (slot == k).nonzero(as_tuple=True)[0]
                 a, p = rows[at], columns[at]
@@ -77,7 +77,7 @@ class AngularLoss(nn.Module):
                 weights.index_add_(0, p, terms)
                 pulls[a, k] = (-2 * (1 + t) * mass / both)[:, 0]
             weights[rows, columns] += pulls[rows, slot]
-        value = with_gradient(s, total.to(s.dtype), weights)
+        value = with_gradient(s, total, weights)
         return mean_over(value, len(rows))
 
 

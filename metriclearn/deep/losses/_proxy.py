@@ -7,6 +7,7 @@ from torch import nn
 
 from metriclearn.deep._pairwise import (
     dot_products,
+    full_precision,
     masked_logsumexp,
     mean_over,
     products,
@@ -179,7 +180,8 @@ class SoftTripleLoss(ProxyLoss):
         k, c = self.n_centers, self.n_classes
         by_class = centers.view(k, c, -1)
         # Twice each unordered pair, hence the 2.
-        square = 2 - 2 * torch.einsum("tcd,ucd->ctu", by_class, by_class)
+        with full_precision(centers):
+            square = 2 - 2 * torch.einsum("tcd,ucd->ctu", by_class, by_class)
         apart = square > 16 * torch.finfo(square.dtype).eps
         return (torch.where(apart, square, 1.0).sqrt() * apart).sum() / (2 * c * k * (k - 1))
 

@@ -157,7 +157,8 @@ class HierarchicalTripletLoss(nn.Module):
     def refresh(self, embeddings, labels):
         """Make the class tree from the embeddings (n, d) and labels (n,) of the training set."""
         self._check_built()
-        x = embeddings.double()
+        # In float64 on the CPU: moments cancel, and not every accelerator has it.
+        x, labels = embeddings.double().cpu(), labels.cpu()
         counts = torch.bincount(labels, minlength=self.n_classes).double()
         safe = counts.clamp(min=1)
         means = torch.zeros(self.n_classes, x.shape[1], dtype=x.dtype, device=x.device)
@@ -172,7 +173,7 @@ class HierarchicalTripletLoss(nn.Module):
         within = 2 * (squares - means.square().sum(1)) * counts / (safe - 1).clamp(min=1)
         within = torch.where(several, within, torch.zeros_like(within)).clamp(min=0)
         lowest = float(within[several].mean()) if several.any() else 0.0
-        height = tree_heights(between.cpu().numpy(), lowest, self.levels)
+        height = tree_heights(between.numpy(), lowest, self.levels)
         margins = self.margin + torch.from_numpy(height).to(within) - within[:, None]
         self.class_margins = margins.to(self.class_margins)
 

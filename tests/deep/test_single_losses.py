@@ -1,0 +1,169 @@
+"""What is particular to one loss, and what is known to go wrong elsewhere."""
+
+import pytest
+import torch
+from loss_batches import assert_equal, batch, fresh, value_and_gradients
+from oracles import DIM, LOSSES, N_CLASSES, margin
+from torch.nn.functional import normalize
+
+from metriclearn.deep import losses as L
+from metriclearn.deep._pairwise import distances
+
+# Single losses ----------------------------------------------------------------------------------
+
+
+def test_margin_loss_has_a_boundary_for_each_sample():
+    embeddings, labels = batch()
+    loss = L.MarginLoss(scope="sample", nu=0.1).build(N_CLASSES, DIM, n_samples=30).double()
+    for parameter in loss.parameters():
+        parameter.data += torch.linspace(0, 0.3, parameter.numel()).view_as(parameter)
+    indices = torch.randperm(30, generator=torch.Generator().manual_seed(0))[:10]
+    value, gradients = value_and_gradients(
+        lambda x: loss(x, labels, indices=indices), embeddings, list(loss.parameters())
+    )
+    truth, expected = value_and_gradients(
+        lambda x: margin(loss, list(x), labels.tolist(), indices),
+        embeddings,
+        list(loss.parameters()),
+    )
+    assert_equal(value, truth)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert_equal(ours, theirs)
+    with pytest.raises(ValueError, match="indices of the training rows are needed"):
+        loss(embeddings, labels)
+    with pytest.raises(RuntimeError, match=r"give n_classes and n_samples, or call build"):
+        L.MarginLoss(scope="sample")(embeddings, labels)
+
+
+def test_margin_loss_without_learning_keeps_its_boundary_as_a_buffer():
+    loss = L.MarginLoss(learn_beta=False)
+    assert not list(loss.parameters())
+    assert loss.state_dict()["beta_global"] == torch.tensor(1.2)
+
+
+def test_continuous_labels_may_be_vectors():
+    embeddings, _ = batch()
+    positions = torch.randn(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    one = positions[:, :1]
+    for loss in (L.LogRatioLoss(), L.LabelDistanceTripletLoss(near=0.5, far=1.0)):
+        assert_equal(loss(embeddings, one), loss(embeddings, one[:, 0]))
+        assert loss(embeddings, positions) != loss(embeddings, one)
+
+
+def test_center_loss_moves_its_centres_in_training_only():
+    loss = L.CenterLoss(alpha=0.5, n_classes=2, embedding_dim=1)
+    embeddings, labels = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])
+    loss(embeddings, labels)
+    # c += α Σ (x - c) / (1 + n)
+    assert_equal(loss.centers, torch.tensor([[0.5 * 4 / 3], [0.5 * 5 / 2]]), 1e-6)
+    loss.eval()
+    before = loss.centers.clone()
+    loss(embeddings, labels)
+    assert torch.equal(loss.centers, before)
+    with pytest.raises(RuntimeError, match="CenterLoss has no centres yet"):
+        L.CenterLoss()(embeddings, labels)
+
+
+def test_sphereface_anneals():
+    loss = L.SphereFaceLoss(n_classes=N_CLASSES, embedding_dim=DIM)
+    embeddings, labels = batch(dtype=torch.float32)
+    for _ in range(3):
+        loss(embeddings, labels)
+    assert int(loss.step) == 3
+    loss.eval()
+    loss(embeddings, labels)
+    assert int(loss.step) == 3
+
+
+def test_hierarchical_triplet_margins_follow_the_tree():
+    # Two near classes and one far: the margin to the far one is larger.
+    generator = torch.Generator().manual_seed(0)
+    centres = normalize(torch.tensor([[1.0, 0.1, 0.0], [1.0, -0.1, 0.0], [-1.0, 0.0, 0.2]]))
+    labels = torch.arange(3).repeat_interleave(20)
+    rows = normalize(centres[labels] + 0.02 * torch.randn(60, 3, generator=generator))
+    loss = L.HierarchicalTripletLoss(n_classes=3)
+    assert torch.equal(loss.class_margins, torch.full((3, 3), 0.1))
+    loss.refresh(rows, labels)
+    margins = loss.class_margins
+    assert margins[0, 1] < margins[0, 2]
+    between = torch.cdist(rows[labels == 0], rows[labels == 2]).square().mean()
+    within = torch.pdist(rows[labels == 0]).square().mean()
+    step = (
+        4 - torch.stack([torch.pdist(rows[labels == c]).square().mean() for c in range(3)]).mean()
+    ) / 16
+    # The join is the first level above the mean distance, less the spread of the anchor's class.
+    assert between - within + 0.1 - step < margins[0, 2] < between - within + 0.1 + step
+    with pytest.raises(RuntimeError, match="does not know its classes yet"):
+        L.HierarchicalTripletLoss()(rows, labels)
+
+
+def test_subcenter_arcface_finds_rows_of_other_centres():
+    loss = L.SubCenterArcFaceLoss(n_centers=2, n_classes=1, embedding_dim=2)
+    loss.proxies.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    rows = torch.tensor([[1.0, 0.1], [1.0, -0.1], [0.9, 0.0], [0.0, 1.0]])
+    angles = loss.angles_to_dominant(rows, torch.zeros(4, dtype=torch.int64))
+    assert (angles[:3] < 10).all()
+    assert_equal(angles[3], torch.tensor(90.0), 1e-4)
+
+
+def test_soft_triple_merges_centres():
+    torch.manual_seed(0)
+    loss = L.SoftTripleLoss(n_centers=3, tau=50.0, n_classes=2, embedding_dim=4)
+    optimizer = torch.optim.SGD(loss.parameters(), 0.02)
+    x, labels = torch.randn(6, 4), torch.tensor([0, 0, 0, 1, 1, 1])
+
+    def spread():
+        centers = normalize(loss.proxies.detach()).view(3, 2, 4).transpose(0, 1)
+        return torch.cdist(centers, centers).sum()
+
+    before = spread()
+    for _ in range(50):
+        optimizer.zero_grad()
+        loss(x, labels).backward()
+        optimizer.step()
+    assert spread() < before / 10
+
+
+# What is wrong elsewhere and has to be right here -------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_classes", "per_class"), [(3, 2), (8, 4), (2, 5)])
+def test_smooth_ap_of_a_perfect_clustering_is_zero(n_classes, per_class):
+    labels = torch.arange(n_classes).repeat_interleave(per_class)
+    embeddings = torch.eye(n_classes)[labels]
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    for at in (slice(None), order):
+        # Equal positives tie: each counts half of the others, above and below the line alike.
+        assert L.SmoothAPLoss()(embeddings[at], labels[at]).abs() < 1e-5
+
+
+def test_angular_loss_does_not_see_the_length_of_negatives():
+    embeddings, labels = batch()
+    longer = embeddings * (1 + 2 * (labels == 1))[:, None]
+    assert_equal(L.AngularLoss()(embeddings, labels), L.AngularLoss()(longer, labels))
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+def test_large_labels_do_not_collide(case):
+    if list(case.loss.parameters()) or list(case.loss.buffers()):
+        return  # labels of these are 0 to n_classes - 1
+    if getattr(case.loss, "continuous_labels", False):
+        return
+    embeddings, labels = batch()
+    assert_equal(fresh(case)(embeddings, labels + 2**24), fresh(case)(embeddings, labels))
+
+
+def test_equal_rows_are_at_distance_zero_and_near_ones_are_not():
+    generator = torch.Generator().manual_seed(0)
+    x = normalize(torch.randn(40, 64, generator=generator))
+    x[1] = x[0]
+    x[2] = x[0] + 0.01 / 8
+    d = distances(x.requires_grad_())
+    assert (d.diagonal() == 0).all()
+    assert d[0, 1] == 0
+    assert_equal(d[0, 2], torch.tensor(0.01), 2e-3)
+    (gradient,) = torch.autograd.grad(d[0, 1] + d[0, 3], x)
+    assert torch.isfinite(gradient).all()
+    # Far from the origin, where products lose all digits.
+    shifted = distances(x.detach() + 100)
+    assert_equal(shifted, d.detach(), 5e-3)
