@@ -4,6 +4,8 @@ Rows are expected sorted by class, so that the classes are slices and every
 unordered pair of rows of two classes is looked at once.
 """
 
+import itertools
+
 import numpy as np
 
 _BLOCK_BYTES = 2**20  # a block of distances that stays in a core's cache
@@ -27,7 +29,7 @@ def target_neighbors(X, starts, n_neighbors):
         Row numbers in no particular order; -1 where a class has no more rows.
     """
     targets = np.full((len(X), n_neighbors), -1, dtype=np.int32)
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in itertools.pairwise(starts):
         rows = X[start:stop] - X[start:stop].mean(axis=0)
         squared = np.einsum("ij,ij->i", rows, rows)
         k = min(n_neighbors, stop - start - 1)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import linalg, sparse
 
-from metriclearn._pairs import pair_scatter, paired_sq_distances
+from metriclearn._pairs import paired_sq_distances
+from metriclearn.mahalanobis._hinge import Hinge
 from metriclearn.mahalanobis._impostors import pairs_within
 
 # Squared distances matter to about the margin, 1. Where |z|² is above this,
@@ -21,6 +22,7 @@ _FLOAT32_REACH = 1e4
 # A list of near pairs is cheaper than the search where it holds less than this
 # share of all ordered pairs of rows.
 _SPARSE_SHARE = 0.01
+_SLACK = 0.1  # of the squared radius, in that list
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Push:
     value: float = 0.0
     slopes: float = 0.0  # Σ slope, times the margin 1
     conjugates: float = 0.0  # Σ conjugate(slope)
-    graphs: list = field(default_factory=list)  # sparse ∂value/∂d², each with its row order
+    graphs: list = field(default_factory=list)
 
     def add(self, loss, h, weights=None):
         """Add the losses of violations ``h`` (overwritten); return their slopes."""
@@ -43,14 +45,24 @@ class Push:
         self.conjugates += float(np.sum(conjugates, dtype=np.float64))
         return slopes
 
+    def add_graph(self, weights, columns, indptr, degree, order=None):
+        """Add weights ``∂value/∂d²`` of pairs, as a compressed sparse matrix.
+
+        ``degree`` holds its row sums plus its column sums, ``order`` the rows
+        that it is over (all, in their order, for None).
+        """
+        W = sparse.csr_array((weights, columns, indptr), shape=(len(degree), len(degree)))
+        self.graphs.append((W, degree, slice(None) if order is None else order))
+
     def times(self, B):
-        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B``: the Laplacian of the weights times a matrix."""
+        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B``: the Laplacian of the weights times a matrix.
+
+        In the dtype of ``B``.
+        """
         product = np.zeros_like(B)
-        for W, order in self.graphs:
-            A = B[order].astype(W.dtype, copy=False)
-            ones = np.ones(len(A), dtype=W.dtype)
-            degree = W @ ones + W.T @ ones
-            product[order] += degree[:, None] * A - W @ A - W.T @ A
+        for W, degree, order in self.graphs:
+            W, A = W.astype(B.dtype, copy=False), B[order]
+            product[order] += degree.astype(B.dtype)[:, None] * A - W @ A - W.T @ A
         return product
 
     def dual(self, scale):
@@ -60,6 +72,26 @@ class Push:
         return scale * self.slopes - scale**2 * self.conjugates
 
 
+class NearPairs:
+    """Pairs of rows of two classes, as a compressed sparse matrix over reordered rows."""
+
+    def __init__(self, order, indptr, columns):
+        self.order, self.indptr, self.columns = order, indptr, columns
+        self.rows = np.repeat(np.arange(len(order), dtype=columns.dtype), np.diff(indptr))
+
+    def __len__(self):
+        return len(self.columns)
+
+    def sq_distances(self, Z):
+        """Squared distances of the pairs, in the dtype of ``Z``."""
+        return paired_sq_distances(Z[self.order], self.rows, self.columns)
+
+    def sums(self, of_row, of_column):
+        """For each reordered row: its own ``of_row`` and, where it is the column, ``of_column``."""
+        n = len(self.order)
+        return np.bincount(self.rows, of_row, n) + np.bincount(self.columns, of_column, n)
+
+
 class LMNNObjective:
     """What both kinds share.
 
@@ -67,19 +99,27 @@ class LMNNObjective:
     ----------
     X : ndarray of shape (n, d)
     mu : float
-    first, second : ndarray of shape (n_targets,)
-        Target pairs.
-    weights : ndarray of shape (n_targets,)
-        Their weights in the pull term.
+    pull_scatter : ndarray of shape (d, d)
+        ``P``, float64.
+
+    Attributes
+    ----------
+    precise : bool
+        Whether to spend float64 on what float32 does well enough far from the optimum.
     """
 
-    def __init__(self, X, mu, first, second, weights):
-        self.X, self.mu = X, mu
-        self._pull_scatter = mu * pair_scatter(X.astype(np.float64), weights, first, second)
+    def __init__(self, X, mu, pull_scatter, *, precise):
+        self.X, self.mu, self.precise = X, mu, precise
+        self.pull_scatter = mu * pull_scatter
+        self._X32 = X.astype(np.float32, copy=False)
 
     def push(self, Z, loss):
         """Push term of the embedded rows ``Z``: a ``Push``."""
         raise NotImplementedError
+
+    def refresh(self, L, loss):
+        """Whether the push term at ``L`` had missed impostors: never, where all are given."""
+        return False
 
     def value(self, L, loss):
         """Value at ``L``."""
@@ -90,28 +130,42 @@ class LMNNObjective:
         Z = self._embed(L)
         push = self.push(Z, loss)
         pull, LP = self._pull(L)
-        gradient = 2 * (LP + (1 - self.mu) * (push.times(Z).T @ self.X))
-        return pull + (1 - self.mu) * push.value, gradient
+        X = self.X if Z.dtype == self.X.dtype else self._X32
+        return (
+            pull + (1 - self.mu) * push.value,
+            2 * (LP + (1 - self.mu) * (push.times(Z).T @ X)),
+        )
 
     def lower_bound(self, L, loss):
-        """Lower bound of the least value over all ``M ⪰ 0``, from the slopes at ``L``.
-
-        The slopes ``a`` of the triplets are scaled by ``s`` so that
-        ``mu P + (1 - mu) s Σ a (A - B)`` is positive semidefinite, with ``A``,
-        ``B`` the scatters of a triplet's target and impostor pair. Then
-        ``(1 - mu) Σ (s a - conjugate(s a))`` is below the value of every ``M``.
-        """
+        """Lower bound of the least value over all ``M ⪰ 0``, from the slopes at ``L``."""
         push = self.push(self._embed(L), loss)
         X = self.X.astype(np.float64, copy=False)
-        Q = (1 - self.mu) * (X.T @ push.times(X))
-        scale = min(_largest_scale(self._pull_scatter, Q), loss.largest_slope)
-        return (1 - self.mu) * push.dual(scale)
+        return self.dual_value(push, X.T @ push.times(X), loss)
+
+    def dual_value(self, push, scatter, loss):
+        """Lower bound of the least value over all ``M ⪰ 0``, from slopes of the triplets.
+
+        The slopes ``a`` are scaled by ``s`` so that ``mu P + (1 - mu) s Q`` is
+        positive semidefinite, with ``Q`` the given ``scatter``, ``Σ a (A - B)``
+        over the scatters of each triplet's target and impostor pair. Then
+        ``(1 - mu) Σ (s a - conjugate(s a))`` is below the value of every ``M``.
+        """
+        X = self.X.astype(np.float64, copy=False)
+        # Along directions in which the rows do not vary both terms are zero.
+        spread, axes = linalg.eigh(X.T @ X)
+        axes = axes[:, spread > 1e-10 * spread[-1]]
+        P, Q = (axes.T @ S @ axes for S in (self.pull_scatter, (1 - self.mu) * scatter))
+        return (1 - self.mu) * push.dual(min(_largest_scale(P, Q), loss.largest_slope))
 
     def _embed(self, L):
-        return self.X @ L.T.astype(self.X.dtype, copy=False)
+        if not self.precise:
+            Z = self._X32 @ L.T.astype(np.float32)
+            if np.einsum("ij,ij->i", Z, Z).max() < _FLOAT32_REACH:
+                return Z
+        return self.X.astype(np.float64, copy=False) @ L.T
 
     def _pull(self, L):
-        LP = L @ self._pull_scatter
+        LP = L @ self.pull_scatter
         return float(np.sum(LP * L)), LP
 
 
@@ -124,65 +178,105 @@ def _largest_scale(P, Q):
 
 
 class LabelObjective(LMNNObjective):
-    """Impostors are searched among all rows of other classes.
+    """Impostors are found among all rows of other classes.
+
+    Every evaluation searches all pairs of rows in blocks until ``refresh``
+    finds so few pairs near the margin that listing them is cheaper. A list may
+    go out of date as ``L`` moves: ``refresh`` says so, and the solver asks it.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         Rows sorted by class.
-    mu : float
+    mu, pull_scatter, precise
+        As above.
     starts : ndarray of shape (n_classes + 1,)
         Where each class begins, and ``n``.
     targets : ndarray of shape (n, k)
         Target neighbours of each row; -1 for none.
     """
 
-    def __init__(self, X, mu, starts, targets):
+    def __init__(self, X, mu, pull_scatter, *, starts, targets, precise=False):
+        super().__init__(X, mu, pull_scatter, precise=precise)
         n, k = targets.shape
         self._present = targets >= 0
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
         self._targets = np.where(self._present, targets, anchors)
         self._anchors = np.repeat(anchors.ravel(), k)
-        self.starts = starts
-        weights = self._present.ravel().astype(np.float64)
-        super().__init__(X, mu, self._anchors, self._targets.ravel(), weights)
+        self._starts = starts
+        self._near = None
+
+    def refresh(self, L, loss):
+        """List the pairs near the margin at ``L``, where they are few.
+
+        Returns
+        -------
+        bool
+            Whether the list used so far had missed impostors at ``L``.
+        """
+        listed = None if self._near is None else self.value(L, loss)
+        Z = self._embed(L)
+        _, reach = self._radii(Z, loss)
+        near = NearPairs(*pairs_within(Z, (1 + _SLACK) * reach, self._starts)[:3])
+        self._near = near if len(near) < _SPARSE_SHARE * len(Z) ** 2 else None
+        return listed is not None and self.value(L, loss) > (1 + 1e-6) * listed
+
+    def triplets_near(self, L, slack):
+        """Triplets whose violation at ``L`` is above ``-slack``.
+
+        Returns
+        -------
+        ndarray of shape (n_triplets, 3), dtype int32
+            Rows (anchor, target, impostor), sorted.
+        """
+        Z = self.X.astype(np.float64, copy=False) @ L.T
+        radii, reach = self._radii(Z, Hinge(2 * slack))
+        near = NearPairs(*pairs_within(Z, reach, self._starts)[:3])
+        first, second = near.order[near.rows], near.order[near.columns]
+        anchors = np.concatenate([first, second])
+        impostors = np.concatenate([second, first])
+        d2 = np.tile(near.sq_distances(Z), 2)
+        found = []
+        for j in range(self._targets.shape[1]):
+            keep = radii[anchors, j] - d2 > -slack
+            targets = self._targets[anchors[keep], j]
+            found.append(np.column_stack([anchors[keep], targets, impostors[keep]]))
+        return np.unique(np.concatenate(found), axis=0)
 
     def push(self, Z, loss):
-        """Push term over all impostors, found by search."""
+        """Push term over all impostors (of the list, where there is one)."""
         n, k = self._targets.shape
-        radii = paired_sq_distances(Z, self._anchors, self._targets.ravel()).reshape(n, k)
-        radii += 1
-        radii[~self._present] = -np.inf
-        reach = radii.max(axis=1) + loss.reach
-        if Z.dtype == np.float64 and np.einsum("ij,ij->i", Z, Z).max() < _FLOAT32_REACH:
-            Z, radii, reach = (array.astype(np.float32) for array in (Z, radii, reach))
-        order, indptr, columns, d2 = pairs_within(Z, reach, self.starts)
-        rows = np.repeat(np.arange(n, dtype=columns.dtype), np.diff(indptr))
-
+        radii, reach = self._radii(Z, loss)
+        if self._near is None:
+            order, indptr, columns, d2 = pairs_within(Z, reach, self._starts)
+            near = NearPairs(order, indptr, columns)
+        else:
+            near = self._near
+            d2 = near.sq_distances(Z)
         push = Push()
-        ones = np.ones(n, dtype=d2.dtype)
-        total = np.zeros_like(d2)
-        target_slopes = np.zeros((n, k), dtype=d2.dtype)
+        weights = np.zeros_like(d2)
+        slopes = np.empty((n, k))
         for j in range(k):
-            radius = radii[order, j]
-            of_row = push.add(loss, radius[rows] - d2)
-            of_column = push.add(loss, radius[columns] - d2)
-            W = sparse.csr_array((of_row, columns, indptr), shape=(n, n))
-            target_slopes[order, j] = W @ ones
-            W = sparse.csr_array((of_column, columns, indptr), shape=(n, n))
-            target_slopes[order, j] += W.T @ ones
-            total -= of_row
-            total -= of_column
-        in_order = np.arange(n)
-        starts = np.arange(0, n * k + 1, k, dtype=np.int32)
-        to_targets = sparse.csr_array(
-            (target_slopes.ravel(), self._targets.ravel(), starts), shape=(n, n)
-        )
-        push.graphs = [
-            (to_targets, in_order),
-            (sparse.csr_array((total, columns, indptr), shape=(n, n)), order),
-        ]
+            radius = radii[near.order, j]
+            of_row = push.add(loss, radius[near.rows] - d2)
+            of_column = push.add(loss, radius[near.columns] - d2)
+            slopes[near.order, j] = near.sums(of_row, of_column)
+            weights -= of_row
+            weights -= of_column
+        slopes, targets = slopes.ravel(), self._targets.ravel()
+        degree = slopes.reshape(n, k).sum(axis=1) + np.bincount(targets, slopes, n)
+        every_kth = np.arange(0, n * k + 1, k, dtype=np.int32)
+        push.add_graph(slopes.astype(d2.dtype), targets, every_kth, degree)
+        degree = near.sums(weights, weights)
+        push.add_graph(weights, near.columns, near.indptr, degree, near.order)
         return push
+
+    def _radii(self, Z, loss):
+        """Squared distances of targets plus the margin, and the squared reach of each row."""
+        radii = paired_sq_distances(Z, self._anchors, self._targets.ravel())
+        radii = radii.reshape(self._targets.shape) + 1
+        radii[~self._present] = -1e30  # never violated
+        return radii, radii.max(axis=1) + loss.reach
 
 
 class TripletObjective(LMNNObjective):
@@ -191,30 +285,28 @@ class TripletObjective(LMNNObjective):
     Parameters
     ----------
     X : ndarray of shape (n, d)
-    mu : float
+    mu, pull_scatter, precise
+        As above.
     triplets : ndarray of shape (n_triplets, 3)
         Row numbers (anchor, positive, negative).
-    weights : ndarray of shape (n_triplets,) or None
+    weights : ndarray of shape (n_triplets,)
     """
 
-    def __init__(self, X, mu, triplets, weights=None):
+    def __init__(self, X, mu, pull_scatter, *, triplets, weights, precise=True):
+        super().__init__(X, mu, pull_scatter, precise=precise)
         order = np.argsort(triplets[:, 0], kind="stable")
-        self._anchor, self._positive, self._negative = triplets[order].T
-        weights = np.ones(len(triplets)) if weights is None else weights[order]
-        self._weights = weights.astype(X.dtype)
+        self.triplets, self.weights = triplets[order], weights[order]
+        self._anchor, self._positive, self._negative = self.triplets.T
         self._indptr = np.searchsorted(self._anchor, np.arange(len(X) + 1))
-        super().__init__(X, mu, self._anchor, self._positive, weights)
 
     def push(self, Z, loss):
         """Push term over the given triplets."""
         h = 1 + paired_sq_distances(Z, self._anchor, self._positive)
         h -= paired_sq_distances(Z, self._anchor, self._negative)
         push = Push()
-        slopes = push.add(loss, h, self._weights)
+        slopes = push.add(loss, h, self.weights.astype(Z.dtype))
         n = len(Z)
-        everyone = np.arange(n)
-        push.graphs = [
-            (sparse.csr_array((slopes, self._positive, self._indptr), shape=(n, n)), everyone),
-            (sparse.csr_array((-slopes, self._negative, self._indptr), shape=(n, n)), everyone),
-        ]
+        for weights, column in ((slopes, self._positive), (-slopes, self._negative)):
+            degree = np.bincount(self._anchor, weights, n) + np.bincount(column, weights, n)
+            push.add_graph(weights, column, self._indptr, degree)
         return push

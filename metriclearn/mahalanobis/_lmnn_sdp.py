@@ -1,0 +1,86 @@
+"""LMNN as the semidefinite programme of its paper, through cvxpy."""
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn._linalg import components_from_matrix
+from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._lmnn_objective import LabelObjective, Push
+from metriclearn.mahalanobis._lmnn_solver import Solution, minimise
+
+_MAX_FEATURES = 20
+_MAX_TRIPLETS = 20_000
+
+
+def solve_sdp(objective, L, loss, *, tol, max_iter, advance):
+    """Minimise over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimise``.
+
+    From labels, the triplets near the margin enter the programme first, and
+    those that its optimum violates are added until there are none.
+
+    Raises
+    ------
+    ValueError
+        If there are more features or triplets than such a programme can bear.
+    """
+    d = objective.X.shape[1]
+    if d > _MAX_FEATURES:
+        raise ValueError(
+            f'solver="sdp" is for up to {_MAX_FEATURES} features, X has {d}; reduce them or use '
+            f'solver="lbfgs"'
+        )
+    if not isinstance(objective, LabelObjective):
+        M, bound, accurate = _solve(objective, objective.triplets, objective.weights, loss)
+        rounds = 1
+    else:
+        L = minimise(objective, L, loss, tol=tol, max_iter=max_iter, advance=advance).components
+        triplets = objective.triplets_near(L, slack=1.0)
+        rounds = 0
+        while True:
+            rounds += 1
+            M, bound, accurate = _solve(objective, triplets, np.ones(len(triplets)), loss)
+            seen = len(triplets)
+            violated = objective.triplets_near(components_from_matrix(M), slack=0.0)
+            triplets = np.unique(np.concatenate([triplets, violated]), axis=0)
+            advance(f"{len(triplets)} triplets")
+            if len(triplets) == seen:
+                break
+    L = components_from_matrix(M)
+    objective.precise = True
+    value = objective.value(L, Hinge() if loss == "hinge" else SquaredHinge())
+    return Solution(L, value, bound, rounds, accurate)
+
+
+def _solve(objective, triplets, weights, loss):
+    """Solve for the listed triplets; returns ``M``, a lower bound and whether it is accurate."""
+    if len(triplets) > _MAX_TRIPLETS:
+        raise ValueError(
+            f'solver="sdp" is for up to {_MAX_TRIPLETS} triplets near the margin, there are '
+            f'{len(triplets)}; give fewer rows or use solver="lbfgs"'
+        )
+    cp = require("cvxpy", "sdp")
+    X, mu = objective.X.astype(np.float64), objective.mu
+    d = X.shape[1]
+    anchor, positive, negative = X[triplets.T]
+    target, impostor = anchor - positive, anchor - negative
+    C = target[:, :, None] * target[:, None, :] - impostor[:, :, None] * impostor[:, None, :]
+    C = C.reshape(-1, d * d)
+    M = cp.Variable((d, d), PSD=True)
+    xi = cp.Variable(len(C), nonneg=True)
+    margin = xi >= 1 + C @ cp.vec(M, order="C")
+    push = weights @ xi if loss == "hinge" else weights @ cp.square(xi)
+    pull = cp.sum(cp.multiply(objective.pull_scatter, M))
+    problem = cp.Problem(cp.Minimize(pull + (1 - mu) * push), [margin])
+    problem.solve(solver=cp.CLARABEL)
+    if M.value is None:
+        raise ValueError(
+            f'solver="sdp": clarabel found no solution ({problem.status}); scale the features or '
+            f'use solver="lbfgs"'
+        )
+    slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else None)
+    final = Hinge() if loss == "hinge" else SquaredHinge()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(weights > 0, slopes / weights, 0)
+    dual = Push(slopes=slopes.sum(), conjugates=np.sum(weights * final.conjugate(shares)))
+    bound = objective.dual_value(dual, (slopes @ C).reshape(d, d), final)
+    return M.value, bound, problem.status == cp.OPTIMAL
