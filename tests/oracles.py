@@ -872,7 +872,7 @@ MINERS = [
     MinerCase("multi-similarity", MultiSimilarityMiner(), multi_similarity_pairs),
     MinerCase("pair-margin", PairMarginMiner(), pair_margin),
     MinerCase("hdc", HDCMiner(), hdc),
-    MinerCase("hdc-third", HDCMiner(fraction=1 / 3), hdc),
+    MinerCase("hdc-less", HDCMiner(fraction=0.4), hdc),
     MinerCase("all", AllMiner(), all_triplets),
     MinerCase("semi-hard", SemiHardMiner(), semi_hard),
     MinerCase("semi-hard-distance", SemiHardMiner(margin=0.7, squared=False), semi_hard),
