@@ -22,6 +22,7 @@ _FLOAT32_REACH = 1e4
 # A list of near pairs is cheaper than the search where it holds less than this
 # share of all ordered pairs of rows.
 _SPARSE_SHARE = 0.01
+_SMALL_ROWS, _SMALL_TRIPLETS, _SMALL_FEATURES = 1000, 20_000, 100
 _SLACK = 0.1  # of the squared radius, in that list
 
 
@@ -221,6 +222,11 @@ class LabelObjective(LMNNObjective):
         self._near = near if len(near) < _SPARSE_SHARE * len(Z) ** 2 else None
         return listed is not None and self.value(L, loss) > (1 + 1e-6) * listed
 
+    @property
+    def small(self):
+        """Whether evaluations are cheap enough to spend hundreds of them on the certificate."""
+        return len(self.X) <= _SMALL_ROWS and self.X.shape[1] <= _SMALL_FEATURES
+
     def triplets_near(self, L, slack):
         """Triplets whose violation at ``L`` is above ``-slack``.
 
@@ -298,6 +304,11 @@ class TripletObjective(LMNNObjective):
         self.triplets, self.weights = triplets[order], weights[order]
         self._anchor, self._positive, self._negative = self.triplets.T
         self._indptr = np.searchsorted(self._anchor, np.arange(len(X) + 1))
+
+    @property
+    def small(self):
+        """Whether evaluations are cheap enough to spend hundreds of them on the certificate."""
+        return len(self.triplets) <= _SMALL_TRIPLETS and self.X.shape[1] <= _SMALL_FEATURES
 
     def push(self, Z, loss):
         """Push term over the given triplets."""

@@ -7,7 +7,10 @@ from scipy import optimize
 
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
 
-_WIDTHS = (0.03, 0.01, 0.003, 0.001)  # of the parabola that rounds the hinge
+_WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
+_ROUNDING = 1e-4  # share of the objective that the rounding may be worth at the end
+_GAP = 1e-4  # duality gap that small problems are polished to
+_POLISH_TOL = 1e-10  # and the tolerance that it takes
 _FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
 _MEMORY = 20  # pairs of steps that L-BFGS keeps
 
@@ -33,8 +36,9 @@ class Solution:
 def minimise(objective, L, loss, *, tol, max_iter, advance):
     """Minimise an LMNN objective over ``L`` by L-BFGS.
 
-    The hinge is rounded by a parabola, which is narrowed until the rounding is
-    worth less than 1e-4 of the objective (less still for a tight ``tol``).
+    The hinge is rounded by a parabola, narrowed until the rounding is worth
+    less than 1e-4 of the objective. Small problems at full dimension are then
+    polished, in float64, until the duality gap is 1e-4.
 
     Parameters
     ----------
@@ -53,20 +57,25 @@ def minimise(objective, L, loss, *, tol, max_iter, advance):
     Solution
     """
     descent = _Descent(objective, max_iter, advance)
-    if loss == "squared_hinge":
-        final = SquaredHinge()
-        L, converged = descent.run(L, final, tol)
-        value, bound = objective.value(L, final), objective.lower_bound(L, final)
-        return Solution(L, value, bound, descent.n_iter, converged)
+    if loss == "hinge":
+        final, stages = Hinge(), [Hinge(width) for width in _WIDTHS]
+    else:
+        final, stages = SquaredHinge(), [SquaredHinge()]
     bound = 0.0
-    for width in _WIDTHS:
-        rounded = Hinge(width)
-        L, converged = descent.run(L, rounded, tol)
-        value = objective.value(L, Hinge())
-        bound = max(bound, objective.lower_bound(L, rounded))
-        rounding = objective.value(L, rounded) - value
-        if not converged or rounding <= np.clip(100 * tol, 1e-5, 1e-4) * value:
+    for number, stage in enumerate(stages):
+        L, converged = descent.run(L, stage, tol)
+        value = objective.value(L, final)
+        bound = max(bound, objective.lower_bound(L, stage))
+        if not converged or objective.value(L, stage) - value <= _ROUNDING * value:
             break
+    if L.shape[0] == L.shape[1] and objective.small:
+        objective.precise = True
+        for stage in stages[number:]:
+            if value - bound <= _GAP * value or descent.n_iter >= max_iter:
+                break
+            L, _ = descent.run(L, stage, min(tol, _POLISH_TOL))
+            value = objective.value(L, final)
+            bound = max(bound, objective.lower_bound(L, stage))
     return Solution(L, value, bound, descent.n_iter, converged)
 
 
