@@ -4,7 +4,21 @@ A new learner is one more row: its class with parameters that make it quick on
 small data. The scikit-learn checks run on the defaults as well.
 """
 
-from metriclearn import GMML, ITML, LFDA, LMNN, LSML, MCML, MLKR, MMC, NCA, RCA, Covariance
+from metriclearn import (
+    GMML,
+    ITML,
+    LFDA,
+    LMNN,
+    LSML,
+    MCML,
+    MLKR,
+    MMC,
+    NCA,
+    RCA,
+    SCML,
+    SDML,
+    Covariance,
+)
 from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
@@ -25,6 +39,8 @@ LINEAR = [
     MMC(random_state=0),
     NCA(),
     RCA(),
+    SCML(random_state=0),
+    SDML(random_state=0),
 ]
 DEEP = [
     DeepEmbedder(random_state=0),

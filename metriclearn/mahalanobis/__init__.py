@@ -13,6 +13,8 @@ _ROOMS = {
     "LSML": "metriclearn.mahalanobis._lsml",
     "MCML": "metriclearn.mahalanobis._mcml",
     "MLKR": "metriclearn.mahalanobis._mlkr",
+    "SDML": "metriclearn.mahalanobis._sdml",
+    "SCML": "metriclearn.mahalanobis._scml",
     "Covariance": "metriclearn.mahalanobis._covariance",
 }
 

@@ -77,6 +77,20 @@ def prior_factor(prior, X, random_state=None):
     return np.sqrt(values)[:, None] * vectors.T
 
 
+def prior_inverse(prior, X, random_state=None):
+    """``M0⁻¹`` of a prior: the covariance itself for ``"covariance"``, also where singular.
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        Positive semidefinite; the pseudo-inverse of a singular array.
+    """
+    if isinstance(prior, str) and prior == "covariance":
+        return centred_scatter(X) / len(X)
+    factor = prior_factor(prior, X, random_state)
+    return linalg.pinvh(factor.T @ factor)
+
+
 def _range_of(S):
     values, vectors = linalg.eigh((S + S.T) / 2)
     keep = values > _RANK_TOL * max(values[-1], 0)
