@@ -59,11 +59,11 @@ def build(kind, component, params, offers=None):
                 f"{type(component).__name__}; set them on it, or give {kind} as a name or class"
             )
         return copy.deepcopy(component)
-    takes, takes_any = _arguments(component)
+    takes = argument_names(component)
     offers = {} if offers is None else offers
-    settable = [name for name in takes if name not in offers or offers[name] is None]
+    settable = [name for name in takes if name not in offers and name != "**"]
     for name in params:
-        if name not in takes and not takes_any:
+        if name not in takes and "**" not in takes:
             raise ValueError(
                 f"{kind}_params has {name!r}, which {component.__name__} does not take"
                 f"{_nearest(name, settable)}; it takes: {', '.join(settable) or 'nothing'}"
@@ -72,11 +72,16 @@ def build(kind, component, params, offers=None):
     return component(**{**offered, **params})
 
 
-def _arguments(component):
-    """Names of the arguments of a class, and whether it takes any name."""
+def argument_names(component):
+    """Names of a class's arguments, "**" where it takes any; none for an instance."""
+    if not inspect.isclass(component):
+        return []
     parameters = inspect.signature(component).parameters.values()
-    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return names, any(p.kind == p.VAR_KEYWORD for p in parameters)
+    return [
+        "**" if p.kind == p.VAR_KEYWORD else p.name
+        for p in parameters
+        if p.kind != p.VAR_POSITIONAL
+    ]
 
 
 def _nearest(name, names):

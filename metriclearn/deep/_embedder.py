@@ -20,11 +20,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._progress import progress
 from metriclearn._validation import check_class_counts, check_labels
-from metriclearn.deep._components import build, resolve
+from metriclearn.deep._components import argument_names, build, resolve
 from metriclearn.deep._data import Rows, split_rows
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._net import MetricNet, TrainingData
 from metriclearn.deep._schedules import SCHEDULES
+from metriclearn.deep.augment import AUGMENTS
 from metriclearn.deep.callbacks import BestWeights, ProgressBar
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._wrappers import MinedLoss
@@ -83,9 +84,9 @@ class DeepEmbedder(
             None,
         ],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "image_shape": [tuple, list, None],
-        "augment": [callable, None],
+        "augment": [str, callable, None],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "warm_start": ["boolean"],
@@ -117,7 +118,7 @@ class DeepEmbedder(
         max_epochs="auto",
         validation="auto",
         validation_fraction=0.1,
-        patience=10,
+        patience="auto",
         image_shape=None,
         augment=None,
         callbacks=None,
@@ -251,8 +252,10 @@ class DeepEmbedder(
     def _embed(self, X):
         return self.net_.embed(self._rows(X)).cpu().numpy()
 
-    def _rows(self, X):
-        return Rows(X, self.image_shape_, self._scale, self.net_.device)
+    def _rows(self, X, device=None):
+        channels_last = isinstance(self.module, str)
+        device = self.net_.device if device is None else device
+        return Rows(X, self.image_shape_, self._scale, device, channels_last)
 
     def _build_sampler(self):
         sampler = resolve("sampler", self.sampler, SAMPLERS)
@@ -266,13 +269,17 @@ class DeepEmbedder(
             offers["in_channels"] = self.image_shape_[2]
         optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
         module = resolve("module", self.module, MODULES)
-        rows = Rows(X, self.image_shape_, self._scale, "cpu")
+        if "in_channels" in argument_names(module):
+            self._refuse_rows(f"module={self.module!r}")
+        rows = self._rows(X, "cpu")
         with _seeded(device) as generators:
             torch.manual_seed(seeds[2].generate_state(1)[0])
             backbone = build("module", module, self.module_params, offers)
             head = self._build_head(backbone.eval(), rows)
             criterion = self._build_criterion(len(classes), head.embedding_dim)
             network = EmbeddingNetwork(backbone, head)
+            if rows.channels_last:
+                network = network.to(memory_format=torch.channels_last)
             sample = rows.take(np.linspace(0, len(X) - 1, min(len(X), MEASURED_ROWS)).astype(int))
             for part in backbone.modules():
                 if isinstance(part, Standardize):
@@ -284,7 +291,7 @@ class DeepEmbedder(
                 rates=self._rates(),
                 schedule=resolve("schedule", self.schedule, SCHEDULES),
                 rng=np.random.default_rng(seeds[1]),
-                augment=self.augment,
+                augment=self._build_augment(),
                 optimizer=optimizer,
                 optimizer_params=self.optimizer_params or {},
                 batch_size=self.batch_size,
@@ -318,6 +325,20 @@ class DeepEmbedder(
             return loss
         return MinedLoss(loss, build("miner", resolve("miner", miner, MINERS), self.miner_params))
 
+    def _build_augment(self):
+        augment = resolve("augment", self.augment, AUGMENTS)
+        if isinstance(self.augment, str):
+            self._refuse_rows(f"augment={self.augment!r}")
+            augment = augment()
+        return augment
+
+    def _refuse_rows(self, what):
+        if self.image_shape_ is None:
+            raise ValueError(
+                f"{what} takes images, X has rows of {self.n_features_in_} features; give X of "
+                f"shape (n, height, width[, channels]), or image_shape"
+            )
+
     def _rates(self):
         return {
             "head": self.lr,
@@ -345,7 +366,8 @@ class DeepEmbedder(
         net = self.net_
         own = []
         if data.validation is not None:
-            own.append(("best_weights", BestWeights(patience=self.patience)))
+            patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
+            own.append(("best_weights", BestWeights(patience=patience)))
         with _seeded(net.device, net.generators_) as generators:
             with progress(self.verbose, type(self).__name__, total=epochs) as advance:
                 if self.verbose:

@@ -95,15 +95,16 @@ class MetricNet(NeuralNet):
         augment=None,
         **settings,
     ):
-        super().__init__(module, criterion, train_split=None, verbose=0, **settings)
-        # skorch takes every name without a trailing underscore for a parameter.
+        # skorch takes every name without a trailing underscore for a parameter,
+        # and, once initialised, every module for a part that is trained.
+        self.augment_ = augment
         self.sampler_ = sampler
         self.rates_ = rates
         self.schedule_ = schedule
         self.rng_ = rng
-        self.augment_ = augment
         self.optimizer_params_ = optimizer_params
         self.stop_training_ = False
+        super().__init__(module, criterion, train_split=None, verbose=0, **settings)
 
     @property
     def _default_callbacks(self):

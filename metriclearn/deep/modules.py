@@ -6,6 +6,7 @@ A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
 """
 
 import math
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -45,6 +46,45 @@ class Standardize(nn.Module):
         return (X - self.mean.view(shape)) / self.std.view(shape)
 
 
+class SmoothClip(nn.Module):
+    """``z / sqrt(1 + (z / bound)²)``: near the identity at zero, within ``±bound`` far out.
+
+    A standardised feature that is nearly always the same is rarely, but then
+    very far, from zero; unclipped it would drown all others.
+
+    Parameters
+    ----------
+    bound : float
+        Greater than 0, in standard deviations.
+    """
+
+    def __init__(self, bound):
+        super().__init__()
+        self.bound = bound
+
+    def forward(self, Z):
+        """Clip a batch."""
+        return Z * (1 + (Z / self.bound).square()).rsqrt()
+
+
+class Noise(nn.Module):
+    """Gaussian noise on the features, in training only.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation.
+    """
+
+    def __init__(self, std):
+        super().__init__()
+        self.std = std
+
+    def forward(self, Z):
+        """Add noise to a batch."""
+        return torch.randn_like(Z).mul_(self.std).add_(Z) if self.training else Z
+
+
 class Linear(nn.Sequential):
     """No hidden layer: the head alone, a linear map, on standardised features.
 
@@ -67,34 +107,39 @@ class MLP(nn.Sequential):
     Parameters
     ----------
     in_features : int
-    hidden_units : int or sequence of int, default=(128,)
+    hidden_units : int or sequence of int, default=(256,)
         Width of each hidden layer.
-    activation : {"relu", "gelu", "silu", "tanh"}, default="relu"
+    activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
     batch_norm : bool, default=True
         Batch normalisation before each activation.
     dropout : float in [0, 1), default=0.0
         After each activation.
     standardize : bool, default=True
-        Standardise the features with the training rows' mean and deviation.
+        Standardise the features with the training rows' mean and deviation,
+        and clip them smoothly at three deviations (:class:`SmoothClip`).
+    noise : float, default=0.1
+        Standard deviation of the noise added to each feature in training.
     """
 
     def __init__(
         self,
         in_features,
-        hidden_units=(128,),
+        hidden_units=(256,),
         *,
-        activation="relu",
+        activation="gelu",
         batch_norm=True,
         dropout=0.0,
         standardize=True,
+        noise=0.1,
     ):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}")
         super().__init__(nn.Flatten())
         if standardize:
-            self.append(Standardize(in_features))
-        widths = [hidden_units] if isinstance(hidden_units, int) else list(hidden_units)
-        for width in widths:
+            self.extend([Standardize(in_features), SmoothClip(3.0)])
+        if noise:
+            self.append(Noise(noise))
+        for width in _widths(hidden_units):
             self.append(nn.Linear(in_features, width, bias=not batch_norm))
             if batch_norm:
                 self.append(nn.BatchNorm1d(width))
@@ -104,8 +149,14 @@ class MLP(nn.Sequential):
             in_features = width
 
 
+def _widths(widths):
+    return [widths] if isinstance(widths, Integral) else list(widths)
+
+
 class ConvNet(nn.Sequential):
-    """Blocks of convolution, batch normalisation, ReLU and 2 × 2 max-pooling, for small images.
+    """Blocks of 3 × 3 convolution, 2 × 2 max-pooling, batch normalisation, ReLU: for small images.
+
+    Pooling comes before the normalisation, which then has a quarter of the work.
 
     Parameters
     ----------
@@ -122,13 +173,13 @@ class ConvNet(nn.Sequential):
         super().__init__()
         if standardize:
             self.append(Standardize(in_channels))
-        for width in [channels] if isinstance(channels, int) else channels:
+        for width in _widths(channels):
             self.extend(
                 [
                     nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+                    nn.MaxPool2d(2, ceil_mode=True),
                     nn.BatchNorm2d(width),
                     nn.ReLU(inplace=True),
-                    nn.MaxPool2d(2, ceil_mode=True),
                 ]
             )
             if dropout:

@@ -11,6 +11,8 @@ from metriclearn.deep.modules import (
     EmbeddingNetwork,
     Head,
     Linear,
+    Noise,
+    SmoothClip,
     Standardize,
 )
 
@@ -27,11 +29,11 @@ def _seed():
     [
         (Linear(6), (6,), (6,)),
         (Linear(48), (3, 4, 4), (48,)),
-        (MLP(6), (6,), (128,)),
+        (MLP(6), (6,), (256,)),
         (MLP(6, 16), (6,), (16,)),
         (MLP(6, (16, 8), activation="gelu", dropout=0.5), (6,), (8,)),
         (MLP(6, ()), (6,), (6,)),
-        (MLP(6, batch_norm=False, standardize=False), (6,), (128,)),
+        (MLP(6, batch_norm=False, standardize=False, noise=0), (6,), (256,)),
         (ConvNet(1, (4, 8)), (1, 8, 8), (8, 2, 2)),
         (ConvNet(3, 4, dropout=0.2, standardize=False), (3, 7, 9), (4, 4, 5)),
     ],
@@ -56,6 +58,18 @@ def test_standardize_leaves_the_scale_of_constant_features():
     layer = Standardize(3)
     layer.measure(X)
     np.testing.assert_array_equal(layer(X), np.zeros((2, 3)))
+
+
+def test_smooth_clip_is_the_identity_near_zero_and_bounded():
+    Z = torch.tensor([0.0, 0.01, -0.01, 3.0, 1e6, -1e6])
+    expected = [0, 0.01, -0.01, 3 / np.sqrt(2), 3, -3]
+    np.testing.assert_allclose(SmoothClip(3.0)(Z), expected, rtol=1e-4)
+
+
+def test_noise_is_added_in_training_only():
+    layer, Z = Noise(0.5), torch.zeros(1000)
+    assert layer(Z).std() == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_array_equal(layer.eval()(Z), Z)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
