@@ -22,6 +22,7 @@ _ROOMS = {
     "MLKR": "metriclearn.mahalanobis._mlkr",
     "SDML": "metriclearn.mahalanobis._sdml",
     "SCML": "metriclearn.mahalanobis._scml",
+    "POLA": "metriclearn.mahalanobis._pola",
     "Covariance": "metriclearn.mahalanobis._covariance",
     "PairClassifier": "metriclearn.verification",
     "TripletClassifier": "metriclearn.verification",

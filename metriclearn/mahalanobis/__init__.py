@@ -15,6 +15,7 @@ _ROOMS = {
     "MLKR": "metriclearn.mahalanobis._mlkr",
     "SDML": "metriclearn.mahalanobis._sdml",
     "SCML": "metriclearn.mahalanobis._scml",
+    "POLA": "metriclearn.mahalanobis._pola",
     "Covariance": "metriclearn.mahalanobis._covariance",
 }
 

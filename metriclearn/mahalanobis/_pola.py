@@ -1,0 +1,261 @@
+"""POLA: pseudo-metric online learning."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import linalg
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from metriclearn._linalg import components_from_matrix
+from metriclearn._progress import progress
+from metriclearn._validation import check_labels, check_n_components
+from metriclearn.constraints import Pairs, check_constraints, pairs_from_labels
+from metriclearn.mahalanobis._base import MahalanobisTransformer
+
+
+class POLA(MahalanobisTransformer):
+    """Pseudo-metric online learning algorithm (Shalev-Shwartz, Singer & Ng, 2004).
+
+    ::
+
+        ℓ = max(0, 1 + y (d²_M(xᵢ, xⱼ) - b)),   y = 1 (similar) or -1 (dissimilar)
+        α = ℓ / (|v|⁴ + 1),   v = xᵢ - xⱼ
+        M ← Π_PSD(M - y α v vᵀ),   b ← max(1, b + y α)
+
+    Each pair in turn: the nearest ``(M, b)`` that would have given the pair its
+    margin, then the nearest that is a metric. At most one eigenvalue can have
+    fallen below zero, and it alone is removed. Starts at ``M = 0, b = 1``.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Largest eigenvalues of ``M`` kept in ``components_``; all by default.
+    average : bool, default=True
+        Whether the result is the mean over all steps, which noise disturbs
+        less, or the last step, as in the paper.
+    n_epochs : int, default=2
+        Passes of ``fit`` over its pairs, each in a new random order.
+    n_pairs : int, default=None
+        Pairs of each kind drawn from labels, of all rows by ``fit`` and of the
+        rows at hand by ``partial_fit``; 20 times the square of the number of
+        classes by default.
+    random_state : int, RandomState instance or None, default=None
+        For drawing and ordering pairs.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Rows by falling eigenvalue of ``M``.
+    threshold_ : float
+        ``b``: pairs with a squared distance below it are taken for similar.
+    objective_ : float
+        Mean of ``ℓ²`` over the last pass or call, each pair judged before it
+        was learned from.
+    n_iter_ : int
+        Passes over pairs: of ``fit``, or calls of ``partial_fit``.
+    n_pairs_seen_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Notes
+    -----
+    The step weighs ``|v|⁴`` against 1, so that it depends on the units of the
+    data. Differences are therefore divided by their root mean square over the
+    pairs of the first call, which fixes the unit for all calls after it.
+
+    An online method has a bound on its total loss, and no minimum to converge
+    to: one pass over enough pairs is a complete run.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import POLA
+    >>> from metriclearn.constraints import Pairs
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pola = POLA(random_state=0)
+    >>> for batch in ([0, 50], [1, 2], [60, 120]):
+    ...     pairs = Pairs([batch], similar=[y[batch[0]] == y[batch[1]]])
+    ...     pola = pola.partial_fit(X, constraints=pairs)
+    >>> pola.n_pairs_seen_
+    3
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "average": ["boolean"],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "n_pairs": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    _constraint_kinds = (Pairs,)
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        average=True,
+        n_epochs=2,
+        n_pairs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.average = average
+        self.n_epochs = n_epochs
+        self.n_pairs = n_pairs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, constraints=None):
+        """Learn the metric anew, from labels or from pairs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,), default=None
+            Class labels.
+        constraints : Pairs, default=None
+            Instead of ``y``. A step is shortened by the weight of its pair
+            relative to the largest weight.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If no pair is dissimilar.
+        """
+        X, y = self._validate_fit(X, y, constraints)
+        check_n_components(self.n_components, X.shape[1])
+        random_state = check_random_state(self.random_state)
+        if constraints is None:
+            _, codes = check_labels(y)
+            constraints = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=random_state)
+        if constraints.similar.all():
+            raise ValueError(
+                "constraints: all pairs are similar, which a metric that is zero everywhere "
+                "satisfies; add dissimilar pairs"
+            )
+        self._start(X, constraints)
+        with progress(self.verbose, "POLA", self.n_epochs) as advance:
+            for _ in range(self.n_epochs):
+                self._learn(X, constraints, random_state.permutation(len(constraints)))
+                advance(f"mean squared loss {self.objective_:.3g}")
+        return self._finish(X.dtype)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, constraints=None):
+        """Learn from more pairs, in their order.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            The rows that the pairs name, or that pairs are drawn from.
+        y : array-like of shape (n,), default=None
+            Class labels of these rows.
+        constraints : Pairs, default=None
+            Instead of ``y``.
+
+        Returns
+        -------
+        self
+        """
+        first_call = not hasattr(self, "threshold_")
+        X, constraints = self._validate_more(X, y, constraints, reset=first_call)
+        if first_call:
+            check_n_components(self.n_components, X.shape[1])
+            self._start(X, constraints)
+        self._learn(X, constraints, np.arange(len(constraints)))
+        return self._finish(X.dtype)
+
+    def _validate_more(self, X, y, constraints, *, reset):
+        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2, "reset": reset}
+        if constraints is None:
+            X, y = validate_data(self, X, y, **checks)
+            check_classification_targets(y)
+            random_state = check_random_state(self.random_state)
+            pairs = pairs_from_labels(y, n_pairs=self.n_pairs, random_state=random_state)
+            order = random_state.permutation(len(pairs))
+            return X, Pairs(pairs.indices[order], pairs.similar[order])
+        if y is not None:
+            raise ValueError("y and constraints were both given; give one of them")
+        X = validate_data(self, X, **checks)
+        check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
+        return X, constraints
+
+    def _start(self, X, pairs):
+        difference = X[pairs.indices[:, 0]] - X[pairs.indices[:, 1]]
+        size = np.sqrt(np.mean(np.sum(np.square(difference, dtype=np.float64), axis=1)))
+        self._unit = size if size > 0 else 1.0
+        self._matrix, self._bound = np.zeros((X.shape[1], X.shape[1])), 1.0
+        self._matrix_sum, self._bound_sum = np.zeros_like(self._matrix), 0.0
+        self.n_pairs_seen_ = self.n_iter_ = 0
+
+    def _learn(self, X, pairs, order):
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+        lengths = weights / max(weights.max(), np.finfo(float).tiny)
+        M, b, total = self._matrix, self._bound, 0.0
+        for p in order:
+            i, j = pairs.indices[p]
+            v = (X[i].astype(np.float64) - X[j]) / self._unit
+            M, b, loss = pola_step(M, b, v, pairs.similar[p], lengths[p])
+            total += loss**2
+            self._matrix_sum += M
+            self._bound_sum += b
+        self._matrix, self._bound = M, b
+        self.n_pairs_seen_ += len(order)
+        self.n_iter_ += 1
+        self.objective_ = total / len(order)
+
+    def _finish(self, dtype):
+        M, b = self._matrix, self._bound
+        if self.average:
+            M, b = self._matrix_sum / self.n_pairs_seen_, self._bound_sum / self.n_pairs_seen_
+        self.threshold_ = float(b)
+        components = components_from_matrix(M, self.n_components) / self._unit
+        return self._set_components(components.astype(dtype, copy=False))
+
+
+def pola_step(M, b, v, similar, length=1.0):
+    """Learn from one pair.
+
+    Parameters
+    ----------
+    M : ndarray of shape (d, d)
+        Positive semidefinite.
+    b : float
+        At least 1.
+    v : ndarray of shape (d,)
+        Difference of the two rows.
+    similar : bool
+    length : float, default=1.0
+        Part of the step that is taken.
+
+    Returns
+    -------
+    M : ndarray of shape (d, d)
+    b : float
+    loss : float
+        Before the step.
+    """
+    sign = 1.0 if similar else -1.0
+    loss = max(0.0, 1 + sign * (v @ M @ v - b))
+    if loss == 0:
+        return M, b, loss
+    step = sign * length * loss / ((v @ v) ** 2 + 1)
+    M = M - step * np.outer(v, v)
+    if similar:
+        # By interlacing, taking one rank from a PSD matrix leaves one eigenvalue below zero.
+        value, vector = linalg.eigh(M, subset_by_index=[0, 0])
+        M = M - min(value[0], 0.0) * (vector @ vector.T)
+    return M, max(1.0, b + step), loss
