@@ -102,21 +102,30 @@ class LMNNObjective:
     mu : float
     pull_scatter : ndarray of shape (d, d)
         ``P``, float64.
+    n_targets : float
+        Number of target pairs.
+    precise : bool
+        See below.
 
     Attributes
     ----------
+    scale : float
+        Value if each target pair met one impostor, at no distance: what a value is measured by.
     precise : bool
         Whether to spend float64 on what float32 does well enough far from the optimum.
     """
 
-    def __init__(self, X, mu, pull_scatter, *, precise):
+    def __init__(self, X, mu, pull_scatter, *, n_targets, precise):
         self.X, self.mu, self.precise = X, mu, precise
+        self.scale = (1 - mu) * n_targets
         self.pull_scatter = mu * pull_scatter
         self._X32 = X.astype(np.float32, copy=False)
 
     def push(self, Z, loss):
         """Push term of the embedded rows ``Z``: a ``Push``."""
         raise NotImplementedError
+
+    lists_impostors = False  # whether evaluations trust a list that ``refresh`` made
 
     def refresh(self, L, loss):
         """Whether the push term at ``L`` had missed impostors: never, where all are given."""
@@ -137,11 +146,12 @@ class LMNNObjective:
             2 * (LP + (1 - self.mu) * (push.times(Z).T @ X)),
         )
 
-    def lower_bound(self, L, loss):
-        """Lower bound of the least value over all ``M ⪰ 0``, from the slopes at ``L``."""
+    def certificate(self, L, loss):
+        """Value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
         push = self.push(self._embed(L), loss)
         X = self.X.astype(np.float64, copy=False)
-        return self.dual_value(push, X.T @ push.times(X), loss)
+        bound = self.dual_value(push, X.T @ push.times(X), loss)
+        return self._pull(L)[0] + (1 - self.mu) * push.value, bound
 
     def dual_value(self, push, scatter, loss):
         """Lower bound of the least value over all ``M ⪰ 0``, from slopes of the triplets.
@@ -198,9 +208,10 @@ class LabelObjective(LMNNObjective):
     """
 
     def __init__(self, X, mu, pull_scatter, *, starts, targets, precise=False):
-        super().__init__(X, mu, pull_scatter, precise=precise)
         n, k = targets.shape
         self._present = targets >= 0
+        n_targets = np.count_nonzero(self._present)
+        super().__init__(X, mu, pull_scatter, n_targets=n_targets, precise=precise)
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
         self._targets = np.where(self._present, targets, anchors)
         self._anchors = np.repeat(anchors.ravel(), k)
@@ -221,6 +232,11 @@ class LabelObjective(LMNNObjective):
         near = NearPairs(*pairs_within(Z, (1 + _SLACK) * reach, self._starts)[:3])
         self._near = near if len(near) < _SPARSE_SHARE * len(Z) ** 2 else None
         return listed is not None and self.value(L, loss) > (1 + 1e-6) * listed
+
+    @property
+    def lists_impostors(self):
+        """Whether evaluations trust a list that ``refresh`` made."""
+        return self._near is not None
 
     @property
     def small(self):
@@ -299,7 +315,7 @@ class TripletObjective(LMNNObjective):
     """
 
     def __init__(self, X, mu, pull_scatter, *, triplets, weights, precise=True):
-        super().__init__(X, mu, pull_scatter, precise=precise)
+        super().__init__(X, mu, pull_scatter, n_targets=weights.sum(), precise=precise)
         order = np.argsort(triplets[:, 0], kind="stable")
         self.triplets, self.weights = triplets[order], weights[order]
         self._anchor, self._positive, self._negative = self.triplets.T

@@ -15,7 +15,21 @@ _MAX_TRIPLETS = 20_000
 _GAP = 1e-4  # a larger duality gap is a failure to converge
 
 
-def solve_sdp(objective, L, loss, *, tol, max_iter, advance):
+def check_sdp_components(n_components, n_features):
+    """Refuse what the programme has no form for, or is too large for it."""
+    if n_components not in (None, n_features):
+        raise ValueError(
+            f'solver="sdp" learns at full dimension, got n_components={n_components}; leave it '
+            f'None or use solver="lbfgs"'
+        )
+    if n_features > _MAX_FEATURES:
+        raise ValueError(
+            f'solver="sdp" is for up to {_MAX_FEATURES} features, X has {n_features}; reduce '
+            f'them or use solver="lbfgs"'
+        )
+
+
+def solve_sdp(objective, L, loss, *, tol, max_iter, polish, advance):
     """Minimise over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimise``.
 
     From labels, the triplets near the margin enter the programme first, and
@@ -24,20 +38,16 @@ def solve_sdp(objective, L, loss, *, tol, max_iter, advance):
     Raises
     ------
     ValueError
-        If there are more features or triplets than such a programme can bear.
+        If there are more triplets than such a programme can bear.
     """
-    d = objective.X.shape[1]
-    if d > _MAX_FEATURES:
-        raise ValueError(
-            f'solver="sdp" is for up to {_MAX_FEATURES} features, X has {d}; reduce them or use '
-            f'solver="lbfgs"'
-        )
     if not isinstance(objective, LabelObjective):
         M, bound = _solve(objective, objective.triplets, objective.weights, loss)
         rounds = 1
     else:
-        L = minimise(objective, L, loss, tol=tol, max_iter=max_iter, advance=advance).components
-        triplets = objective.triplets_near(L, slack=1.0)
+        start = minimise(
+            objective, L, loss, tol=tol, max_iter=max_iter, polish=False, advance=advance
+        )
+        triplets = objective.triplets_near(start.components, slack=1.0)
         rounds = 0
         while True:
             rounds += 1

@@ -33,7 +33,7 @@ class Solution:
         return (self.objective - self.bound) / self.objective
 
 
-def minimise(objective, L, loss, *, tol, max_iter, advance):
+def minimise(objective, L, loss, *, tol, max_iter, polish, advance):
     """Minimise an LMNN objective over ``L`` by L-BFGS.
 
     The hinge is rounded by a parabola, narrowed until the rounding is worth
@@ -47,8 +47,11 @@ def minimise(objective, L, loss, *, tol, max_iter, advance):
         Where to start.
     loss : {"hinge", "squared_hinge"}
     tol : float
-        An iteration that lowers the objective by less than this share is the last.
+        An iteration that lowers the objective by less than this share of it (or of
+        its scale, where that is more) is the last.
     max_iter : int
+    polish : bool
+        Whether to do the latter.
     advance : callable
         Called with a status after each iteration.
 
@@ -60,22 +63,29 @@ def minimise(objective, L, loss, *, tol, max_iter, advance):
     if loss == "hinge":
         final, stages = Hinge(), [Hinge(width) for width in _WIDTHS]
     else:
-        final, stages = SquaredHinge(), [SquaredHinge()]
+        final = SquaredHinge()
+        stages = [final]
     bound = 0.0
-    for number, stage in enumerate(stages):
+
+    def run(stage, tol):
+        nonlocal L, bound
         L, converged = descent.run(L, stage, tol)
-        value = objective.value(L, final)
-        bound = max(bound, objective.lower_bound(L, stage))
-        if not converged or objective.value(L, stage) - value <= _ROUNDING * value:
+        value, stage_bound = objective.certificate(L, stage)
+        bound = max(bound, stage_bound)
+        rounding = 0.0 if stage is final else value - objective.value(L, final)
+        return value - rounding, rounding, converged
+
+    while True:
+        value, rounding, converged = run(stages[0], tol)
+        if not converged or rounding <= _ROUNDING * value or len(stages) == 1:
             break
-    if L.shape[0] == L.shape[1] and objective.small:
+        stages = stages[1:]
+    if polish and L.shape[0] == L.shape[1] and objective.small:
         objective.precise = True
-        for stage in stages[number:]:
+        for stage in stages:
             if value - bound <= _GAP * value or descent.n_iter >= max_iter:
                 break
-            L, _ = descent.run(L, stage, min(tol, _POLISH_TOL))
-            value = objective.value(L, final)
-            bound = max(bound, objective.lower_bound(L, stage))
+            value, *_ = run(stage, min(tol, _POLISH_TOL))
     return Solution(L, value, bound, descent.n_iter, converged)
 
 
@@ -92,12 +102,14 @@ class _Descent:
         best, lowest = L, np.inf
         while self.n_iter < self.max_iter:
             L, converged, outdated = self._lbfgs(L, loss, tol)
-            if not converged and not outdated and not self.objective.precise:
+            if not outdated and self.objective.lists_impostors:
+                outdated = self.objective.refresh(L, loss)
+            if not outdated:
+                if converged or self.objective.precise or self.n_iter >= self.max_iter:
+                    return L, converged
                 # The line search met the rounding of float32.
                 self.objective.precise = True
                 continue
-            if not outdated and not self.objective.refresh(L, loss):
-                return L, converged
             # The list had missed impostors. Go on from here with the new one, or
             # from half way back where they made the step a bad one.
             value = self.objective.value(L, loss)
@@ -109,17 +121,19 @@ class _Descent:
         return L, False
 
     def _lbfgs(self, L, loss, tol):
-        shape = L.shape
+        # L-BFGS-B measures a decrease against the value or 1, whichever is more:
+        # this keeps a value that falls to 0 from being chased for ever.
+        shape, scale = L.shape, self.objective.scale
         outdated = False
 
         def function(flat):
             value, gradient = self.objective.value_and_gradient(flat.reshape(shape), loss)
-            return value, gradient.ravel().astype(np.float64)
+            return value / scale, gradient.ravel() / scale
 
         def callback(intermediate_result):
             nonlocal outdated
             self.n_iter += 1
-            self.advance(f"objective {intermediate_result.fun:.6g}")
+            self.advance(f"objective {scale * intermediate_result.fun:.6g}")
             if self.n_iter >= self._refresh_at:
                 outdated = self.objective.refresh(intermediate_result.x.reshape(shape), loss)
                 self._interval = _FIRST_REFRESH if outdated else 2 * self._interval
