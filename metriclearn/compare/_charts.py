@@ -166,8 +166,8 @@ def map_chart(drawn, class_names):
     -------
     str
     """
-    points = 8 + 184 * np.asarray(drawn["points"], dtype=float)
-    points += (200 - points.min(axis=0) - points.max(axis=0)) / 2
+    points = 18 + 174 * np.asarray(drawn["points"], dtype=float)
+    points += (210 - points.min(axis=0) - points.max(axis=0)) / 2 - (5, 0)
     labels = np.asarray(drawn["labels"])
     present = np.unique(labels)
     parts, names = [], []
@@ -188,7 +188,7 @@ def map_chart(drawn, class_names):
             _text(middle[0], height + 4, name, "middle", "name")
             for (middle, name), height in zip(names, heights, strict=True)
         ]
-    return _svg(200, 200, parts, "map of held-out embeddings", "map")
+    return _svg(200, 206, parts, "map of held-out embeddings", "map")
 
 
 def _class_colour(label, n_classes):

@@ -375,6 +375,8 @@ def seconds_text(seconds):
     """Seconds with as many digits as mean something."""
     if seconds is None:
         return "–"
+    if seconds < 0.01:
+        return "< 0.01"
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
 
 
