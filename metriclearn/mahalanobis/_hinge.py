@@ -16,6 +16,7 @@ class Hinge:
     """
 
     largest_slope = 1.0
+    conjugate_share = 0.0  # of the loss, is max over h of slope · h - [h]_+ at its own slope
 
     def __init__(self, width=0.0):
         self.width = width
@@ -37,15 +38,12 @@ class Hinge:
         h *= slope
         return h, slope
 
-    def conjugate(self, slope):
-        """``max over h of slope · h - [h]_+``, for slopes in [0, 1]: zero."""
-        return np.zeros_like(slope)
-
 
 class SquaredHinge:
     """``[h]_+²``."""
 
     largest_slope = np.inf
+    conjugate_share = 1.0  # slope² / 4 is [h]_+² again
     reach = 0.0
 
     def terms(self, h):
@@ -54,7 +52,3 @@ class SquaredHinge:
         slope = 2 * h
         np.square(h, out=h)
         return h, slope
-
-    def conjugate(self, slope):
-        """``max over h of slope · h - [h]_+²``, for slopes of 0 or more."""
-        return np.square(slope) / 4

@@ -76,7 +76,7 @@ class LMNN(MahalanobisTransformer):
         with ``constraints``.
     max_iter : int, default=500
         Most L-BFGS iterations of a pass.
-    tol : float, default=1e-6
+    tol : float, default=1e-5
         The iteration that lowers the objective by less than this share is the
         last. Small problems (1,000 rows or 20,000 triplets, 100 features, full
         dimension) go on within ``max_iter`` until ``duality_gap_`` is 1e-4.
@@ -147,7 +147,7 @@ class LMNN(MahalanobisTransformer):
         solver="lbfgs",
         n_passes=1,
         max_iter=500,
-        tol=1e-6,
+        tol=1e-5,
         random_state=None,
         verbose=0,
     ):

@@ -38,12 +38,11 @@ class Push:
     def add(self, loss, h, weights=None):
         """Add the losses of violations ``h`` (overwritten); return their slopes."""
         values, slopes = loss.terms(h)
-        conjugates = loss.conjugate(slopes)
         if weights is not None:
-            values, slopes, conjugates = values * weights, slopes * weights, conjugates * weights
-        self.value += float(np.sum(values, dtype=np.float64))
-        self.slopes += float(np.sum(slopes, dtype=np.float64))
-        self.conjugates += float(np.sum(conjugates, dtype=np.float64))
+            values, slopes = values * weights, slopes * weights
+        value = float(np.sum(values, dtype=np.float64))
+        self.value += value
+        self.conjugates += loss.conjugate_share * value
         return slopes
 
     def add_graph(self, weights, columns, indptr, degree, order=None):
@@ -78,19 +77,32 @@ class NearPairs:
 
     def __init__(self, order, indptr, columns):
         self.order, self.indptr, self.columns = order, indptr, columns
-        self.rows = np.repeat(np.arange(len(order), dtype=columns.dtype), np.diff(indptr))
+        self._counts = np.diff(indptr)
+        self._some = np.flatnonzero(self._counts)  # rows that have pairs
+        self._column_bins = columns.astype(np.intp)
 
     def __len__(self):
         return len(self.columns)
 
     def sq_distances(self, Z):
         """Squared distances of the pairs, in the dtype of ``Z``."""
-        return paired_sq_distances(Z[self.order], self.rows, self.columns)
+        rows = np.repeat(np.arange(len(Z)), self._counts)
+        return paired_sq_distances(Z[self.order], rows, self.columns)
+
+    def of_rows(self, values):
+        """For each pair, the value of its row."""
+        return np.repeat(values, self._counts)
+
+    def of_columns(self, values):
+        """For each pair, the value of its column."""
+        return values[self._column_bins]
 
     def sums(self, of_row, of_column):
         """For each reordered row: its own ``of_row`` and, where it is the column, ``of_column``."""
-        n = len(self.order)
-        return np.bincount(self.rows, of_row, n) + np.bincount(self.columns, of_column, n)
+        sums = np.bincount(self._column_bins, of_column, len(self.order))
+        if len(self._some):
+            sums[self._some] += np.add.reduceat(of_row, self.indptr[self._some])
+        return sums
 
 
 class LMNNObjective:
@@ -161,12 +173,8 @@ class LMNNObjective:
         over the scatters of each triplet's target and impostor pair. Then
         ``(1 - mu) Σ (s a - conjugate(s a))`` is below the value of every ``M``.
         """
-        X = self.X.astype(np.float64, copy=False)
-        # Along directions in which the rows do not vary both terms are zero.
-        spread, axes = linalg.eigh(X.T @ X)
-        axes = axes[:, spread > 1e-10 * spread[-1]]
-        P, Q = (axes.T @ S @ axes for S in (self.pull_scatter, (1 - self.mu) * scatter))
-        return (1 - self.mu) * push.dual(min(_largest_scale(P, Q), loss.largest_slope))
+        scale = _largest_scale(self.pull_scatter, (1 - self.mu) * scatter)
+        return (1 - self.mu) * push.dual(min(scale, loss.largest_slope))
 
     def _embed(self, L):
         if not self.precise:
@@ -254,7 +262,7 @@ class LabelObjective(LMNNObjective):
         Z = self.X.astype(np.float64, copy=False) @ L.T
         radii, reach = self._radii(Z, Hinge(2 * slack))
         near = NearPairs(*pairs_within(Z, reach, self._starts)[:3])
-        first, second = near.order[near.rows], near.order[near.columns]
+        first, second = near.of_rows(near.order), near.of_columns(near.order)
         anchors = np.concatenate([first, second])
         impostors = np.concatenate([second, first])
         d2 = np.tile(near.sq_distances(Z), 2)
@@ -280,11 +288,12 @@ class LabelObjective(LMNNObjective):
         slopes = np.empty((n, k))
         for j in range(k):
             radius = radii[near.order, j]
-            of_row = push.add(loss, radius[near.rows] - d2)
-            of_column = push.add(loss, radius[near.columns] - d2)
+            of_row = push.add(loss, near.of_rows(radius) - d2)
+            of_column = push.add(loss, near.of_columns(radius) - d2)
             slopes[near.order, j] = near.sums(of_row, of_column)
             weights -= of_row
             weights -= of_column
+        push.slopes = float(slopes.sum())
         slopes, targets = slopes.ravel(), self._targets.ravel()
         degree = slopes.reshape(n, k).sum(axis=1) + np.bincount(targets, slopes, n)
         every_kth = np.arange(0, n * k + 1, k, dtype=np.int32)
@@ -332,6 +341,7 @@ class TripletObjective(LMNNObjective):
         h -= paired_sq_distances(Z, self._anchor, self._negative)
         push = Push()
         slopes = push.add(loss, h, self.weights.astype(Z.dtype))
+        push.slopes = float(slopes.sum())
         n = len(Z)
         for weights, column in ((slopes, self._positive), (-slopes, self._negative)):
             degree = np.bincount(self._anchor, weights, n) + np.bincount(column, weights, n)

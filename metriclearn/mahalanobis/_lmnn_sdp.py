@@ -93,10 +93,10 @@ def _solve(objective, triplets, weights, loss):
             f'solver="sdp": clarabel found no solution ({problem.status}); scale the features or '
             f'use solver="lbfgs"'
         )
-    slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else None)
+    slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else np.inf)
+    slopes[weights == 0] = 0
     final = Hinge() if loss == "hinge" else SquaredHinge()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = np.where(weights > 0, slopes / weights, 0)
-    dual = Push(slopes=slopes.sum(), conjugates=np.sum(weights * final.conjugate(shares)))
+    conjugates = final.conjugate_share * np.sum(slopes**2 / np.maximum(4 * weights, 1e-300))
+    dual = Push(slopes=slopes.sum(), conjugates=conjugates)
     bound = objective.dual_value(dual, (slopes @ C).reshape(d, d), final)
     return M.value, bound
