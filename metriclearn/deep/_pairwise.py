@@ -143,10 +143,9 @@ class _Distances(Function):
             weights = gradient * 2
         else:
             (d,) = rest
-            zero = torch.eq(d, 0, out=torch.empty_like(d))
             # 1/d where rows differ, 0 where they coincide: the subgradient of least norm.
-            weights = gradient * (1 - zero)
-            weights.div_(zero.add_(d))
+            weights = d.square().add_(torch.finfo(d.dtype).tiny)
+            torch.div(d, weights, out=weights).mul_(gradient)
         with full_precision(gradient):
             result = _gradient_of_gram(weights, x, others).neg_()
         degree = weights.sum(1) + weights[:, :n].sum(0)
@@ -236,11 +235,41 @@ class Comparisons(NamedTuple):
     negative: torch.Tensor
 
 
+def list_positives(positive, labels=None):
+    """Rows and columns of the positive pairs, row by row.
+
+    Parameters
+    ----------
+    positive : tensor of shape (b, n)
+        Mask.
+    labels : tensor of shape (b,), default=None
+        Given where the mask is that of a whole batch against itself: finding the pairs in the
+        labels takes a fraction of the time of searching the mask.
+
+    Returns
+    -------
+    rows, columns : int64 tensors of shape (p,)
+    """
+    if labels is None:
+        return positive.nonzero(as_tuple=True)
+    order = torch.argsort(labels, stable=True)
+    _, sizes = torch.unique_consecutive(labels[order], return_counts=True)
+    # For each row, where its class begins in the order, and its size.
+    block = torch.stack([sizes.cumsum(0) - sizes, sizes]).repeat_interleave(sizes, dim=1)
+    start, size = torch.empty_like(block).index_copy_(1, order, block)
+    rows = torch.arange(len(labels), device=labels.device).repeat_interleave(size)
+    offset = torch.arange(len(rows), device=labels.device) - (size.cumsum(0) - size)[rows]
+    columns = order[start[rows] + offset]
+    others = rows != columns
+    return rows[others], columns[others]
+
+
 def masks(labels, reference_labels=None, dtype=torch.float32):
     """Positive and negative mask of a batch against itself and a reference, as floats."""
     n = len(labels)
     columns = labels if reference_labels is None else torch.cat([labels, reference_labels])
-    same = torch.eq(labels[:, None], columns[None, :]).to(dtype)
+    same = torch.empty(n, len(columns), dtype=dtype, device=labels.device)
+    torch.eq(labels[:, None], columns[None, :], out=same)
     negative = 1 - same
     same[:, :n].fill_diagonal_(0)
     return same, negative
@@ -279,14 +308,20 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     return Comparisons(values, _listed(pairs.positives, values), _listed(pairs.negatives, values))
 
 
+def lowest_exponent(dtype):
+    """Least argument at which exp is fast: below, results are subnormal, some 30 times slower.
+
+    What is that far under the largest term of a sum is nothing beside it.
+    """
+    return math.log(torch.finfo(dtype).tiny) + 1
+
+
 class _MaskedLogSumExp(Function):
     @staticmethod
     def forward(ctx, x, mask, scale, plus_one):
-        terms = ((mask - 1) * FAR).add_(x, alpha=scale)
-        top = terms.amax(1, keepdim=True)
-        # A row without terms keeps -FAR / 2 and gets no gradient.
-        top.clamp_(min=0 if plus_one else -FAR / 2)
-        terms.sub_(top).exp_()
+        terms = mask.sub(1).mul_(FAR).add_(x, alpha=scale)
+        top = terms.amax(1, keepdim=True).clamp_(min=0 if plus_one else -FAR / 2)
+        terms.sub_(top).clamp_(min=lowest_exponent(x.dtype)).exp_().mul_(mask)
         total = terms.sum(1, keepdim=True)
         if plus_one:
             total += torch.exp(-top)
@@ -320,14 +355,67 @@ def masked_logsumexp(x, mask, scale=1.0, plus_one=False):
     return _MaskedLogSumExp.apply(x, mask, scale, plus_one)
 
 
+class _TwoLogSumExps(Function):
+    @staticmethod
+    def forward(ctx, x, positive, negative, scales, plus_one):
+        # One array holds the terms of both sums: an entry is in one of them at most.
+        terms = (positive * scales[0]).add_(negative, alpha=scales[1]).mul_(x)
+        scratch = torch.empty_like(terms)
+        tops = []
+        for mask in (positive, negative):
+            torch.sub(mask, 1, out=scratch).mul_(FAR).add_(terms)
+            tops.append(scratch.amax(1, keepdim=True).clamp_(min=0 if plus_one else -FAR / 2))
+        torch.mul(positive, tops[0], out=scratch).addcmul_(negative, tops[1])
+        terms.sub_(scratch).clamp_(min=lowest_exponent(x.dtype)).exp_()
+        totals = []
+        for mask, top in zip((positive, negative), tops, strict=True):
+            total = torch.mul(terms, mask, out=scratch).sum(1, keepdim=True)
+            if plus_one:
+                total += torch.exp(-top)
+            totals.append(total.clamp_(min=torch.finfo(x.dtype).tiny))
+        ctx.scales = scales
+        ctx.save_for_backward(terms, positive, negative, *totals)
+        return tuple(
+            total.log().add_(top).squeeze(1) for total, top in zip(totals, tops, strict=True)
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *gradients):
+        terms, positive, negative, *totals = ctx.saved_tensors
+        pull, push = (
+            gradient[:, None] * scale / total
+            for gradient, scale, total in zip(gradients, ctx.scales, totals, strict=True)
+        )
+        result = (positive * pull).addcmul_(negative, push).mul_(terms)
+        return result, None, None, None, None
+
+
+def two_logsumexps(x, positive, negative, scales=(1.0, 1.0), plus_one=False):
+    """`masked_logsumexp` over the positives and, with another scale, over the negatives.
+
+    Parameters
+    ----------
+    x, positive, negative : tensors of shape (b, n)
+        The masks have no entry in common.
+    scales : (float, float)
+    plus_one : bool
+
+    Returns
+    -------
+    positives, negatives : tensors of shape (b,)
+    """
+    return _TwoLogSumExps.apply(x, positive, negative, scales, plus_one)
+
+
 def masked_min(x, mask, dim=1):
     """Smallest entry (and its index) where ``mask`` is 1; about 1e30 where there are none."""
-    return (x + (1 - mask) * FAR).min(dim)
+    return (1 - mask).mul_(FAR).add_(x).min(dim)
 
 
 def masked_max(x, mask, dim=1):
     """Largest entry (and its index) where ``mask`` is 1; about -1e30 where there are none."""
-    return (x + (mask - 1) * FAR).max(dim)
+    return (mask - 1).mul_(FAR).add_(x).max(dim)
 
 
 def mean_over(total, count):

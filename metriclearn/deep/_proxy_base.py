@@ -5,7 +5,7 @@ from torch import nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from metriclearn.deep._pairwise import FAR, products, unit_rows
+from metriclearn.deep._pairwise import FAR, lowest_exponent, products, unit_rows
 
 
 class ProxyLoss(nn.Module):
@@ -74,7 +74,7 @@ class _RowLogSumExp(Function):
         terms = logits * scale
         terms.scatter_(1, at, -FAR if target is None else (target * scale)[:, None])
         top = terms.amax(1, keepdim=True).clamp_(min=-FAR / 2)
-        terms.sub_(top).exp_()
+        terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
         total = terms.sum(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).tiny)
         ctx.scale = scale
         ctx.save_for_backward(terms, total, at)
@@ -114,7 +114,7 @@ class _ColumnLog1pSum(Function):
         at = labels[:, None]
         terms = (cosine + margin).mul_(alpha).scatter_(1, at, -FAR)
         top = terms.amax(0).clamp_(min=0)
-        terms.sub_(top).exp_()
+        terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
         total = terms.sum(0).add_(torch.exp(-top))
         ctx.alpha = alpha
         ctx.save_for_backward(terms, total)

@@ -14,13 +14,17 @@ from metriclearn.deep._pairwise import with_gradient
 from metriclearn.deep._triplet_sums import pack_positives
 
 
-def quadruplet_sum(d, positive, negative, labels, margin):
+def quadruplet_sum(d, pairs, negative, labels, margin):
     """Hinge sum over all quadruplets of a batch and the number of active ones.
 
     Parameters
     ----------
-    d, positive, negative : tensors of shape (b, b)
-        Symmetric distances and the masks of a batch against itself.
+    d : tensor of shape (b, b)
+        Symmetric distances.
+    pairs : tuple of two tensors of shape (p,)
+        Rows and columns of the positive pairs.
+    negative : tensor of shape (b, b)
+        Mask, 0 or 1.
     labels : tensor of shape (b,)
     margin : float
 
@@ -30,20 +34,19 @@ def quadruplet_sum(d, positive, negative, labels, margin):
         Attached to ``d``.
     active : scalar tensor
     """
-    if not (positive.any() and negative.any()):
+    rows, columns = pairs
+    if not (len(rows) and negative.any()):
         return d.sum() * 0, d.new_zeros(())
     with torch.no_grad():
         code = torch.unique(labels, return_inverse=True)[1]
         n_classes = int(code.max()) + 1
-        rows, columns = positive.nonzero(as_tuple=True)
         similar, order = d[rows, columns].sort()
         rows, columns = rows[order], columns[order]
-        # Positive pairs of one class are a row of `own`, sorted, -inf in front.
-        members = torch.zeros(n_classes, len(rows), device=d.device, dtype=d.dtype)
-        members[code[rows], torch.arange(len(rows), device=d.device)] = 1
-        own, at, slot = pack_positives(similar.expand(n_classes, -1), members)
-        n_own = members.sum(1)[:, None]
-        own = own.masked_fill(own == -math.inf, math.inf)  # sorted ascending, inf behind
+        # The positive pairs of a class are a row of `own`, ascending, with inf behind.
+        by_class, rank = code[rows].sort(stable=True)
+        own, slot = pack_positives(similar.expand(n_classes, -1), (by_class, rank))
+        own = own.masked_fill(own == -math.inf, math.inf)
+        n_own = torch.bincount(by_class, minlength=n_classes)[:, None]
 
         reach = d - margin  # a positive pair with a larger distance is active
         place = torch.searchsorted(similar, reach, right=True)
@@ -58,7 +61,7 @@ def quadruplet_sum(d, positive, negative, labels, margin):
         own_pulls = torch.bincount(flat[listed], minlength=n_classes * width)
         own_pulls = own_pulls.view(n_classes, width).cumsum(1)[:, :-1]
         # Rows of a class and, the distances being symmetric, its columns.
-        pulls[at[1]] -= 2 * own_pulls[at[0], slot]
+        pulls[rank] -= 2 * own_pulls[by_class, slot]
 
         weights = -pushes
         weights[rows, columns] = pulls.to(d.dtype)

@@ -8,7 +8,7 @@ from metriclearn.deep._pairwise import with_gradient
 from metriclearn.deep._triplet_sums import pack_positives
 
 
-def rank_sum(s, positive, negative, temperature, term):
+def rank_sum(s, pairs, positive, negative, temperature, term):
     """Sum over the positive pairs (i, p) of a function of the smoothed rank of p for i.
 
     The rank is one plus the sum of ``sigmoid((s_ij - s_ip) / temperature)``, over all other rows j
@@ -16,8 +16,12 @@ def rank_sum(s, positive, negative, temperature, term):
 
     Parameters
     ----------
-    s, positive, negative : tensors of shape (b, n)
-        Similarities and masks.
+    s : tensor of shape (b, n)
+        Similarities.
+    pairs : tuple of two tensors of shape (p,)
+        Rows and columns of the positive pairs, row by row.
+    positive, negative : tensors of shape (b, n)
+        Masks, 0 or 1.
     temperature : float
     term : callable
         ``term(own_rank, full_rank)``, each a tensor of shape (b,), to values and their derivatives
@@ -29,7 +33,7 @@ def rank_sum(s, positive, negative, temperature, term):
         Attached to ``s``.
     """
     with torch.no_grad():
-        packed, (rows, columns), slot = pack_positives(s, positive)
+        packed, slot = pack_positives(s, pairs)
         everyone = positive + negative
         weights = torch.zeros_like(s)
         pulls = torch.zeros_like(packed)
@@ -47,7 +51,7 @@ def rank_sum(s, positive, negative, temperature, term):
             weights += slope
             pulls[:, k] = -slope.sum(1)
         # A positive's comparison with itself is in both sums and cancels.
-        weights[rows, columns] += pulls[rows, slot]
+        weights[pairs] += pulls[pairs[0], slot]
     return with_gradient(s, total.sum(), weights)
 
 

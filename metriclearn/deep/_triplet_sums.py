@@ -16,28 +16,32 @@ from torch.nn.functional import softplus
 from metriclearn.deep._pairwise import FAR, with_gradient
 
 
-def pack_positives(values, positive):
+def pack_positives(values, pairs):
     """Positive comparisons of each row, packed to the left.
+
+    Parameters
+    ----------
+    values : tensor of shape (b, n)
+    pairs : tuple of two tensors of shape (p,)
+        Row and column in ``values`` of each positive, row by row.
 
     Returns
     -------
     packed : tensor of shape (b, k)
         Values, -inf behind a row's last positive; k is the most positives of a row.
-    index : tuple of two tensors of shape (p,)
-        Row and column in ``values`` of each positive.
     slot : tensor of shape (p,)
-        Its column in ``packed``.
+        The column in ``packed`` of each positive.
     """
-    rows, columns = positive.nonzero(as_tuple=True)
+    rows, columns = pairs
     counts = torch.bincount(rows, minlength=len(values))
     slot = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
     packed = values.new_full((len(values), int(counts.max())), -math.inf)
     packed[rows, slot] = values[rows, columns]
-    return packed, (rows, columns), slot
+    return packed, slot
 
 
 def triplet_sum(
-    d, positive, negative, margin, *, low=-math.inf, high=math.inf, soft=False, swap=False
+    d, pairs, negative, margin, *, low=-math.inf, high=math.inf, soft=False, swap=False
 ):
     """Sum of ``φ(d_ap - d_an + m)`` over all triplets with ``low < d_an - d_ap < high``.
 
@@ -45,8 +49,10 @@ def triplet_sum(
     ----------
     d : tensor of shape (b, n)
         Distances.
-    positive, negative : tensors of shape (b, n)
-        Masks, 0 or 1.
+    pairs : tuple of two tensors of shape (p,)
+        Rows and columns of the positive pairs, row by row.
+    negative : tensor of shape (b, n)
+        Mask, 0 or 1.
     margin : float or tensor of shape (b, n)
         A tensor holds one margin for each (anchor, negative).
     low, high : float
@@ -61,45 +67,58 @@ def triplet_sum(
     total : scalar tensor
         Attached to ``d``.
     active : scalar tensor
-        Number of selected triplets with ``d_ap - d_an + m > 0``.
+        Number of selected triplets whose term is not zero.
     selected : scalar tensor
         Number of triplets in the window.
     """
+    bounded = low > -math.inf or high < math.inf
     with torch.no_grad():
-        far = d + (1 - negative) * FAR
-        packed, index, slot = pack_positives(d, positive)
+        far = (1 - negative).mul_(FAR).add_(d)
+        packed, slot = pack_positives(d, pairs)
         partner = torch.arange(len(d), device=d.device)[:, None].repeat(1, packed.shape[1])
-        partner[index[0], slot] = index[1]
-        high = min(high, FAR / 2)  # a column that is no negative is FAR, hence never inside
+        partner[pairs[0], slot] = pairs[1]
         weights = torch.zeros_like(d)
         pulls = torch.zeros_like(packed)
-        # Counts pass 2²⁴ in large batches: added up as integers, row by row.
-        active, selected = d.new_zeros(2, len(d), dtype=torch.int64)
+        selected = d.new_zeros(len(d), dtype=torch.int64)
         total = d.new_zeros(len(d))
+        z, push, inside = torch.empty_like(d), torch.empty_like(d), None
         for k in range(packed.shape[1]):
             near = packed[:, k : k + 1]
-            other = near - far
+            torch.sub(near, far, out=z)  # d_ap - d_an, far below zero where n is no negative
             if swap:
                 swapped = near - far[partner[:, k]]
-                nearer = torch.gt(swapped, other, out=torch.empty_like(d))
-                other = torch.maximum(swapped, other)
-            inside = torch.gt(other, -high, out=torch.empty_like(d))
-            if low > -math.inf:
-                inside *= other < -low
-            selected += inside.sum(1).long()
-            violation = other.add_(margin)
-            push = torch.gt(violation, 0, out=torch.empty_like(d)).mul_(inside)
-            active += push.sum(1).long()
+                nearer = torch.gt(swapped, z).to(d.dtype)
+                torch.maximum(z, swapped, out=z)
+            if bounded:
+                inside = _inside(z, low, high, inside)
+                selected += inside.sum(1).long()
+            z += margin
             if soft:
-                push = torch.sigmoid(violation).mul_(inside)
-                total += (softplus(violation) * inside).sum(1)
+                torch.sigmoid(z, out=push)
+                softplus(z, out=z)
             else:
-                total += (violation.clamp_(min=0) * inside).sum(1)
+                z.clamp_(min=0)
+                torch.sign(z, out=push)
+            if bounded:
+                z *= inside
+                push *= inside
+            total += z.sum(1)
             pulls[:, k] = push.sum(1)
             if swap:
                 swapped = push * nearer
                 weights.index_add_(0, partner[:, k], swapped, alpha=-1)
-                push = push.sub_(swapped)
+                push -= swapped
             weights -= push
-        weights[index] += pulls[index[0], slot]
-    return with_gradient(d, total.sum(), weights), active.sum(), selected.sum()
+        weights[pairs] += pulls[pairs[0], slot]
+        # Counts pass 2²⁴ in large batches: added up as integers, row by row.
+        selected = (selected if bounded else negative.sum(1).long()[pairs[0]]).sum()
+        active = selected if soft else pulls.sum(1).long().sum()
+    return with_gradient(d, total.sum(), weights), active, selected
+
+
+def _inside(z, low, high, out):
+    """1 where ``low < -z < high`` and the column is a negative, of the dtype of ``z``."""
+    out = torch.gt(z, -min(high, FAR / 2), out=torch.empty_like(z) if out is None else out)
+    if low > -math.inf:
+        out *= z < -low
+    return out

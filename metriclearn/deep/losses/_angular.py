@@ -10,6 +10,8 @@ from metriclearn.deep._pairwise import (
     FAR,
     compare,
     cosine_of_sum,
+    list_positives,
+    lowest_exponent,
     masked_logsumexp,
     mean_over,
     with_gradient,
@@ -51,13 +53,14 @@ class AngularLoss(nn.Module):
     def forward(self, embeddings, labels, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, "cosine", reference)
-        positive[:, len(s) :] = 0  # products with a reference's rows as anchors are not known
+        # Products with a reference's rows as anchors are not known: positives are of the batch.
+        # The terms are symmetric in a and p: each pair is taken once, from its lower row.
+        pairs = list_positives(positive, labels if reference is None else None)
+        lower = (pairs[0] < pairs[1]) & (pairs[1] < len(s))
+        rows, columns = pairs[0][lower], pairs[1][lower]
         t = math.tan(math.radians(self.alpha)) ** 2
         with torch.no_grad():
-            # One loop per rank of positive; the terms are symmetric in a and p, so each pair is
-            # taken once, from its lower row.
-            lower = torch.ones_like(positive[:, : len(s)]).triu_(1)
-            packed, (rows, columns), slot = pack_positives(s, positive[:, : len(s)] * lower)
+            packed, slot = pack_positives(s, (rows, columns))
             weights = torch.zeros_like(s)
             pulls = torch.zeros_like(packed)
             total = s.new_zeros(())
@@ -68,7 +71,7 @@ class AngularLoss(nn.Module):
                 terms = (s[a] + s[p]).mul_(4 * t).sub_(own * (2 * (1 + t)))
                 terms.add_((negative[a] - 1) * FAR)
                 top = terms.amax(1, keepdim=True).clamp_(min=0)
-                terms.sub_(top).exp_()
+                terms.sub_(top).clamp_(min=lowest_exponent(s.dtype)).exp_().mul_(negative[a])
                 mass = terms.sum(1, keepdim=True)
                 both = mass + torch.exp(-top)
                 total += (both.log() + top).sum()
@@ -116,7 +119,7 @@ class TupletMarginLoss(nn.Module):
         check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
         others = masked_logsumexp(s, negative, self.scale)
-        a, p = positive.nonzero(as_tuple=True)
+        a, p = list_positives(positive, labels if selection is reference is None else None)
         own = cosine_of_sum(s[a, p], -math.radians(self.margin))
         return mean_over(softplus(others[a] - self.scale * own).sum(), len(a))
 
@@ -158,6 +161,7 @@ class QuadrupletLoss(nn.Module):
     def forward(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, "sq_distance")
-        first, active, _ = triplet_sum(d, positive, negative, self.margin)
-        second, both = quadruplet_sum(d, positive, negative, labels, self.second_margin)
+        pairs = list_positives(positive, labels)
+        first, active, _ = triplet_sum(d, pairs, negative, self.margin)
+        second, both = quadruplet_sum(d, pairs, negative, labels, self.second_margin)
         return mean_over(first, active) + mean_over(second, both)

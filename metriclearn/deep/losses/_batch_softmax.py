@@ -8,9 +8,11 @@ from metriclearn.deep._pairwise import (
     FAR,
     attached_zero,
     compare,
+    list_positives,
     masked_logsumexp,
     mean_over,
     products,
+    two_logsumexps,
     widen,
 )
 from metriclearn.deep._tuples import check_selection
@@ -101,7 +103,7 @@ class NTXentLoss(nn.Module):
         check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
         others = masked_logsumexp(s, negative, 1 / self.temperature)
-        a, p = positive.nonzero(as_tuple=True)
+        a, p = list_positives(positive, labels if selection is reference is None else None)
         return mean_over(softplus(others[a] - s[a, p] / self.temperature).sum(), len(a))
 
 
@@ -175,7 +177,6 @@ class SoftNearestNeighborLoss(nn.Module):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         d, positive, negative = compare(embeddings, labels, "sq_distance", reference, selection)
-        everyone = masked_logsumexp(d, positive + negative, -1 / self.temperature)
-        own = masked_logsumexp(d, positive, -1 / self.temperature)
+        own, rest = two_logsumexps(d, positive, negative, (-1 / self.temperature,) * 2)
         anchors = positive.amax(1)
-        return mean_over(((everyone - own) * anchors).sum(), anchors.sum())
+        return mean_over((softplus(rest - own) * anchors).sum(), anchors.sum())

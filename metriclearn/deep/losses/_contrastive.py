@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import compare, mean_over, widen
+from metriclearn.deep._pairwise import compare, mean_over, widen, with_gradient
 from metriclearn.deep._tuples import Reference, check_selection
 
 _CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5}
@@ -64,8 +64,11 @@ class ContrastiveLoss(nn.Module):
         )
         count = positive.sum() + negative.sum()
         if self.form == "hadsell":
-            pull, push = values, (margin - values).relu()
-            total = (positive * pull + negative * push).square().sum() / 2
+            with torch.no_grad():  # the derivative: d of a similar pair, -(m - d)₊ of others
+                slope = (values - margin).clamp_(max=0).mul_(negative)
+                slope.addcmul_(positive, values)
+                total = torch.linalg.vector_norm(slope).square() / 2
+            total = with_gradient(values, total, slope)
         elif self.form == "squared_hinge":
             total = (positive * values + negative * (margin**2 - values).relu()).sum()
         else:

@@ -4,7 +4,15 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import compare, masked_logsumexp, masked_max, mean_over
+from metriclearn.deep._pairwise import (
+    compare,
+    list_positives,
+    lowest_exponent,
+    masked_logsumexp,
+    masked_max,
+    mean_over,
+    two_logsumexps,
+)
 from metriclearn.deep._tuples import check_selection
 
 
@@ -45,10 +53,9 @@ class MultiSimilarityLoss(nn.Module):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
-        s = s - self.threshold
-        pull = masked_logsumexp(s, positive, -self.alpha, plus_one=True) / self.alpha
-        push = masked_logsumexp(s, negative, self.beta, plus_one=True) / self.beta
-        return (pull + push).mean()
+        scales = (-self.alpha, self.beta)
+        pull, push = two_logsumexps(s - self.threshold, positive, negative, scales, plus_one=True)
+        return (pull / self.alpha + push / self.beta).mean()
 
 
 class CircleLoss(nn.Module):
@@ -89,11 +96,12 @@ class CircleLoss(nn.Module):
         check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
         m = self.margin
-        fixed = s.detach()
-        near = (1 + m - fixed).relu() * (s - (1 - m))
-        far = (fixed + m).relu() * (s - m)
-        pull = masked_logsumexp(near, positive, -self.scale)
-        push = masked_logsumexp(far, negative, self.scale)
+        with torch.no_grad():  # -[1 + m - s]₊ for positives, [s + m]₊ for negatives
+            weights = (1 + m - s).clamp_(min=0).mul_(positive).neg_()
+            weights.addcmul_(negative, (s + m).clamp_(min=0))
+            targets = torch.add(positive * (1 - m), negative, alpha=m)
+        terms = (s - targets) * weights
+        pull, push = two_logsumexps(terms, positive, negative, (self.scale, self.scale))
         both = (positive.amax(1) * negative.amax(1)).detach()
         return mean_over((softplus(pull + push) * both).sum(), both.sum())
 
@@ -140,11 +148,10 @@ class LiftedStructureLoss(nn.Module):
         check_selection(self, selection)
         d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
         if self.form == "generalized":
-            pull = masked_logsumexp(d, positive)
-            push = masked_logsumexp(d, negative, -1.0) + self.margin
+            pull, push = two_logsumexps(d, positive, negative, (1.0, -1.0))
             both = positive.amax(1) * negative.amax(1)
-            return mean_over(((pull + push).relu() * both).sum(), both.sum())
-        i, j = positive.nonzero(as_tuple=True)
+            return mean_over(((pull + push + self.margin).relu() * both).sum(), both.sum())
+        i, j = list_positives(positive, labels if selection is reference is None else None)
         push = self._nearest(d, negative)
         # The rows of a reference are not anchors: their negatives are the batch's rows.
         other = push if reference is None else self._nearest(d.T, negative.T)
@@ -218,6 +225,7 @@ class RankedListLoss(nn.Module):
         with torch.no_grad():
             active = torch.gt(violation, 0, out=torch.empty_like(violation)).mul_(mask)
             top = violation.amax(1, keepdim=True)
-            weights = ((violation - top) * temperature).exp_().mul_(active)
+            weights = (violation - top).mul_(temperature)
+            weights.clamp_(min=lowest_exponent(weights.dtype)).exp_().mul_(active)
             weights /= weights.sum(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
         return (violation * weights).sum(1)

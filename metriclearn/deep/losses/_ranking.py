@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import compare, mean_over
+from metriclearn.deep._pairwise import compare, list_positives, mean_over
 from metriclearn.deep._rank_sums import rank_sum, soft_histograms
 
 
@@ -121,7 +121,8 @@ class SmoothAPLoss(nn.Module):
             value = share * own / full
             return value, share / full, -value / full
 
-        ap = rank_sum(s, positive, negative, self.temperature, precision)
+        pairs = list_positives(positive, labels if reference is None else None)
+        ap = rank_sum(s, pairs, positive, negative, self.temperature, precision)
         anchors = (counts > 0).sum()
         return mean_over(anchors - ap, anchors)
 
@@ -171,6 +172,7 @@ class RecallAtKLoss(nn.Module):
             slope = -inside * (1 - inside) / self.temperature
             return (share * inside).sum(1), torch.zeros_like(own), (share * slope).sum(1)
 
-        total = rank_sum(s, positive, negative, self.rank_temperature, recall)
+        pairs = list_positives(positive, labels if reference is None else None)
+        total = rank_sum(s, pairs, positive, negative, self.rank_temperature, recall)
         anchors = (counts > 0).sum()
         return mean_over(anchors - total, anchors)

@@ -5,7 +5,14 @@ import math
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import compare, masked_logsumexp, mean_over, sq_distances, widen
+from metriclearn.deep._pairwise import (
+    compare,
+    list_positives,
+    masked_logsumexp,
+    mean_over,
+    sq_distances,
+    widen,
+)
 
 
 class CenterLoss(nn.Module):
@@ -102,7 +109,7 @@ class AlignmentLoss(nn.Module):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         kind = "sq_distance" if self.alpha == 2 else "distance"
         d, positive, _ = compare(embeddings, labels, kind, reference, selection)
-        i, j = positive.nonzero(as_tuple=True)
+        i, j = list_positives(positive, labels if selection is reference is None else None)
         apart = d[i, j]
         if self.alpha != 2:
             # A power below one has no derivative at zero.

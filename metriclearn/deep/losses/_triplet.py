@@ -7,7 +7,7 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import compare, mean_over, sq_distances
+from metriclearn.deep._pairwise import compare, list_positives, mean_over, sq_distances
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection
 
@@ -70,14 +70,15 @@ class TripletLoss(nn.Module):
         check_selection(self, selection)
         kind = "sq_distance" if self.squared else "distance"
         d, positive, negative = compare(embeddings, labels, kind, reference)
-        if self.swap:
-            positive[:, len(d) :] = 0  # distances from a reference's rows are not known
         if isinstance(selection, Triplets):
             total, active, selected = self._listed(d, selection)
         else:
+            if self.swap:  # distances from a reference's rows are not known
+                positive, reference = positive[:, : len(d)], None
+            pairs = list_positives(positive, labels if reference is None else None)
             low, high = (-torch.inf, torch.inf) if selection is None else selection[:2]
             total, active, selected = triplet_sum(
-                d, positive, negative, self.margin,
+                d, pairs, negative, self.margin,
                 low=low, high=high, soft=self.soft, swap=self.swap,
             )  # fmt: skip
         return mean_over(total, self._count(active, selected))
@@ -190,7 +191,8 @@ class HierarchicalTripletLoss(nn.Module):
         d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
         columns = labels if reference is None else torch.cat([labels, reference.labels])
         margins = self.class_margins.to(d.dtype)[labels[:, None], columns[None, :]]
-        total, active, _ = triplet_sum(d, positive, negative, margins)
+        pairs = list_positives(positive, labels if reference is None else None)
+        total, active, _ = triplet_sum(d, pairs, negative, margins)
         return mean_over(total, active) / 2
 
 
@@ -274,7 +276,7 @@ class LabelDistanceTripletLoss(nn.Module):
         apart = _label_sq_distances(labels).sqrt()
         positive = (apart <= self.near).to(d.dtype).fill_diagonal_(0)
         negative = (apart > self.far).to(d.dtype)
-        total, active, _ = triplet_sum(d, positive, negative, self.margin)
+        total, active, _ = triplet_sum(d, list_positives(positive), negative, self.margin)
         return mean_over(total, active)
 
 
