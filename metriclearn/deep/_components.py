@@ -73,8 +73,8 @@ def build(kind, component, params, offers=None):
 
 
 def argument_names(component):
-    """Names of a class's arguments, "**" where it takes any; none for an instance."""
-    if not inspect.isclass(component):
+    """Names of the arguments of a class or function, "**" where it takes any."""
+    if not (inspect.isclass(component) or inspect.isroutine(component)):
         return []
     parameters = inspect.signature(component).parameters.values()
     return [

@@ -1,9 +1,15 @@
-"""Rows of an array as float tensors, a batch at a time; which rows validate."""
+"""Rows of an array as float tensors, a batch at a time, with what the loss is told of them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from metriclearn import constraints
+from metriclearn.deep import _tuples
+
+# Of an accelerator's free memory, the share that data may take to stay there.
+RESIDENT_SHARE = 0.25
 
 
 class Rows:
@@ -17,7 +23,7 @@ class Rows:
         (height, width, channels) of each row; a batch is then of shape
         (b, channels, height, width).
     scale : float
-        Factor on the values: 1/255 for images of bytes.
+        Factor on the values: 1/255 for bytes.
     device : torch.device
     channels_last : bool, default=False
         Leave images in the memory order they come in, channels last, which
@@ -30,16 +36,23 @@ class Rows:
         self.scale = scale
         self.device = torch.device(device)
         self.channels_last = channels_last
+        self.resident = None
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if X.nbytes < RESIDENT_SHARE * free:
+                self.resident = torch.from_numpy(_owned(X)).to(self.device)
 
     def __len__(self):
         return len(self.X)
 
     def take(self, rows):
         """Batch of the rows given by number or by slice, as a float32 tensor on the device."""
-        batch = self.X[rows]
-        if not batch.flags.writeable or not batch.flags.c_contiguous:
-            batch = np.array(batch, order="C")
-        batch = torch.from_numpy(batch).to(self.device)
+        if self.resident is None:
+            batch = torch.from_numpy(_owned(self.X[rows])).to(self.device)
+        else:
+            if isinstance(rows, np.ndarray):
+                rows = torch.from_numpy(rows).to(self.device)
+            batch = self.resident[rows]
         if self.image_shape is not None:
             batch = batch.view(-1, *self.image_shape).permute(0, 3, 1, 2)
             if not self.channels_last:
@@ -48,155 +61,109 @@ class Rows:
         return batch if self.scale == 1 else batch * self.scale
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Rows that validate, and the rows they are searched among.
+def _owned(X):
+    """``X``, or a copy where torch could not share its memory."""
+    return X if X.flags.writeable and X.flags.c_contiguous else np.array(X, order="C")
 
-    Parameters
+
+class Batch(NamedTuple):
+    """One step of training.
+
+    Attributes
     ----------
-    queries : ndarray of int
-        Held-out rows.
-    gallery : ndarray of int
-        Training rows searched besides the other held-out rows; empty where the
-        held-out classes are disjoint from the training classes.
+    X : tensor of shape (b, ...)
+        Rows to embed.
+    targets : tensor of shape (b,)
+        What the loss is told of each row.
+    extra : dict
+        Further arguments of the loss.
     """
 
-    queries: np.ndarray
-    gallery: np.ndarray
+    X: torch.Tensor
+    targets: torch.Tensor
+    extra: dict
 
 
-# Below these "auto" validates more simply: fewer than 5 held-out classes, or
-# 50 held-out rows, would steer early stopping by noise.
-ENOUGH_CLASSES = 50
-ENOUGH_ROWS = 50
-LARGEST_GALLERY = 5000
-
-
-def split_rows(codes, validation, fraction, rng):
-    """Choose the rows to train on and the rows to validate with.
+class LabelledData:
+    """Rows with labels.
 
     Parameters
     ----------
-    codes : ndarray of int, shape (n,)
-        Class of each row, 0 to n_classes - 1.
-    validation : {"auto", "class_disjoint", "stratified"}, None or array of int
-        As in :class:`DeepEmbedder`.
-    fraction : float in (0, 1)
-        Share of classes, or of each class's rows, to hold out.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
+    rows : Rows
     train : ndarray of int
-        Row numbers.
+        Row numbers to train on.
+    targets : ndarray of shape (len(train),) or (len(train), q)
+        What the loss is told of each: its class, or a continuous label.
+    codes : ndarray of int, shape (len(rows),)
+        Class of every row, for the sampler and the validation.
     validation : Validation or None
+    with_indices : bool, default=False
+        Tell the loss the place in ``train`` of each row.
     """
-    counts = np.bincount(codes)
-    everything = np.arange(len(codes))
-    if isinstance(validation, str) and validation == "auto":
-        validation = None
-        if len(counts) >= ENOUGH_CLASSES:
-            validation = "class_disjoint"
-        elif np.sum(np.floor(fraction * counts)) >= ENOUGH_ROWS:
-            validation = "stratified"
-    if validation is None:
-        return everything, None
-    if isinstance(validation, str) and validation == "class_disjoint":
-        held = _hold_classes(counts, fraction, rng)[codes]
-        return everything[~held], Validation(everything[held], np.empty(0, dtype=np.intp))
-    if isinstance(validation, str):
-        held = _hold_rows(codes, counts, fraction, rng)
-    else:
-        held = _given_rows(validation, len(codes))
-    train = everything[~held]
-    gallery = train
-    if not np.intersect1d(codes[held], codes[train]).size:
-        gallery = train[:0]
-    elif len(gallery) > LARGEST_GALLERY:
-        gallery = np.sort(rng.choice(gallery, LARGEST_GALLERY, replace=False))
-    return train, Validation(everything[held], gallery)
+
+    def __init__(self, rows, train, targets, codes, validation, with_indices=False):
+        self.rows = rows
+        self.train = train
+        self.targets = torch.from_numpy(targets).to(rows.device)
+        self.codes = codes
+        self.train_codes = np.unique(codes[train], return_inverse=True)[1].reshape(-1)
+        self.validation = validation
+        self.with_indices = with_indices
+
+    def __len__(self):
+        return len(self.train)
+
+    def draw(self, sampler, rng):
+        """Draw the batches of an epoch, as arrays of places in ``train``."""
+        return sampler.epoch(self.train_codes, rng)
+
+    def batch(self, chosen):
+        """Make a batch of the rows at these places."""
+        at = torch.from_numpy(chosen).to(self.rows.device)
+        extra = {"indices": at} if self.with_indices else {}
+        return Batch(self.rows.take(self.train[chosen]), self.targets[at], extra)
 
 
-def _hold_classes(counts, fraction, rng):
-    n_held = max(2, round(fraction * len(counts)))
-    if n_held > len(counts) - 2:
-        raise ValueError(
-            f"validation='class_disjoint' needs 2 classes to train on and 2 to hold out, y has "
-            f"{len(counts)} classes; use 'stratified', or None"
-        )
-    held = np.zeros(len(counts), dtype=bool)
-    held[rng.permutation(len(counts))[:n_held]] = True
-    if counts[held].max() < 2:
-        raise ValueError(
-            "validation='class_disjoint' held out classes of one row only, where no Recall@1 can "
-            "be measured; use 'stratified', or None"
-        )
-    return held
-
-
-def _hold_rows(codes, counts, fraction, rng):
-    """Hold out the fraction of each class's rows, of a class of 3 rows or more at least one."""
-    n_held = np.floor(fraction * counts).astype(int)
-    n_held = np.maximum(n_held, counts >= 3)
-    if not n_held.any():
-        raise ValueError(
-            "validation='stratified' needs a class of at least 3 rows to hold one out; use None"
-        )
-    shuffled = rng.permutation(len(codes))
-    by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    within = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
-    held = np.zeros(len(codes), dtype=bool)
-    held[by_class[within < np.repeat(n_held, counts)]] = True
-    return held
-
-
-def _given_rows(validation, n_rows):
-    rows = np.asarray(validation)
-    if rows.ndim != 1 or len(rows) == 0 or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(
-            f"validation must be 'auto', 'class_disjoint', 'stratified', None or a 1-D array of "
-            f"row numbers, got an array of {rows.dtype} of shape {rows.shape}"
-        )
-    if rows.min() < 0 or rows.max() >= n_rows:
-        raise ValueError(
-            f"validation names row {rows.max() if rows.max() >= n_rows else rows.min()}, but X "
-            f"has {n_rows} rows (0 to {n_rows - 1})"
-        )
-    held = np.zeros(n_rows, dtype=bool)
-    held[rows] = True
-    if held.all():
-        raise ValueError("validation names every row of X; leave some to train on")
-    return held
-
-
-def recall_at_1(queries, query_codes, gallery, gallery_codes):
-    """Share of queries whose nearest other row is of their class.
-
-    Each query is searched among the gallery and the other queries; queries
-    with no row of their class there do not count.
+class JudgedData:
+    """Rows with judgements on pairs or triplets of them.
 
     Parameters
     ----------
-    queries : tensor of shape (n, d)
-    query_codes : tensor of int, shape (n,)
-    gallery : tensor of shape (m, d)
-        May be empty.
-    gallery_codes : tensor of int, shape (m,)
-
-    Returns
-    -------
-    float
-        NaN where no query counts.
+    rows : Rows
+    judgements : metriclearn.constraints.Pairs or Triplets
+        Weighted ones are drawn with replacement, as often as they weigh.
+    batch_size : int
+        Judgements in a batch.
     """
-    everything = torch.cat([queries, gallery])
-    codes = torch.cat([query_codes, gallery_codes])
-    sq_norms = everything.square().sum(dim=1)
-    counted = torch.bincount(codes)[query_codes] > 1
-    hits = torch.empty(len(queries), dtype=torch.bool, device=queries.device)
-    for start in range(0, len(queries), 1024):
-        part = torch.arange(start, min(start + 1024, len(queries)), device=queries.device)
-        # The query's own squared norm shifts its whole row, and no minimum.
-        distances = sq_norms - 2 * queries[part] @ everything.T
-        distances[part - start, part] = torch.inf
-        hits[part] = codes[distances.argmin(dim=1)] == query_codes[part]
-    return hits[counted].float().mean().item()
+
+    validation = None
+
+    def __init__(self, rows, judgements, batch_size):
+        self.rows = rows
+        self.judgements = judgements
+        self.batch_size = batch_size
+
+    def __len__(self):
+        return len(self.judgements)
+
+    def draw(self, sampler, rng):
+        """Draw the batches of an epoch; the sampler, which knows classes only, is not asked."""
+        n, weights = len(self), self.judgements.weights
+        if weights is None:
+            order = rng.permutation(n)
+        else:
+            order = rng.choice(n, n, p=weights / weights.sum())
+        return np.split(order, range(self.batch_size, n, self.batch_size))
+
+    def batch(self, chosen):
+        """Make a batch of the rows that these judgements name."""
+        tuples = self.judgements.indices[chosen]
+        rows, places = np.unique(tuples, return_inverse=True)
+        places = torch.from_numpy(places.reshape(tuples.shape)).to(self.rows.device)
+        if isinstance(self.judgements, constraints.Pairs):
+            similar = torch.from_numpy(self.judgements.similar[chosen]).to(self.rows.device)
+            selection = _tuples.Pairs(places[similar], places[~similar])
+        else:
+            selection = _tuples.Triplets(*places.T)
+        targets = torch.arange(len(rows), device=self.rows.device)
+        return Batch(self.rows.take(rows), targets, {"selection": selection})

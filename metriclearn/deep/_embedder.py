@@ -1,8 +1,6 @@
 """DeepEmbedder: a scikit-learn transformer around a network trained by a metric loss."""
 
 import copy
-import threading
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,41 +11,30 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._progress import progress
-from metriclearn._validation import check_class_counts, check_labels
-from metriclearn.deep._components import argument_names, build, resolve
-from metriclearn.deep._data import Rows, split_rows
+from metriclearn.constraints import Pairs, Triplets, check_constraints
+from metriclearn.deep._assembly import (
+    OPTIMIZERS,
+    build_augment,
+    build_loss,
+    build_network,
+    build_sampler,
+)
+from metriclearn.deep._components import resolve
+from metriclearn.deep._data import JudgedData, LabelledData, Rows
+from metriclearn.deep._images import check_image_shape, flatten_images, kept_dtypes
+from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
 from metriclearn.deep._nested_params import NestedParamsMixin
-from metriclearn.deep._net import MetricNet, TrainingData
+from metriclearn.deep._net import PRECISIONS, MetricNet, Recipe
 from metriclearn.deep._schedules import SCHEDULES
-from metriclearn.deep.augment import AUGMENTS
+from metriclearn.deep._seeding import check_device, seeded, spawn_seeds
+from metriclearn.deep._split import split_rows
 from metriclearn.deep.callbacks import BestWeights, ProgressBar
 from metriclearn.deep.losses import LOSSES
-from metriclearn.deep.losses._wrappers import MinedLoss
-from metriclearn.deep.miners import MINERS
-from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
-from metriclearn.deep.samplers import SAMPLERS
-
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "rmsprop": torch.optim.RMSprop,
-}
-# The miner of miner="auto": what the loss was published with.
-PAPER_MINERS = {"TripletLoss": "semi_hard"}
-DEFAULT_COMPONENTS = 64
-# Rows that the input's mean and deviation are measured on, at most.
-MEASURED_ROWS = 10_000
-
-# Seeding forks torch's one global generator: two trainings in threads of one
-# process would draw from each other's stream, so they take turns.
-_one_training = threading.RLock()
 
 
 class DeepEmbedder(
@@ -57,7 +44,110 @@ class DeepEmbedder(
     TransformerMixin,
     BaseEstimator,
 ):
-    """A neural network trained so that distance between its outputs is the metric."""
+    """A neural network trained so that distance between its outputs is the metric.
+
+    ::
+
+        d(u, v) = ‖f(u) - f(v)‖,      f = head(backbone(x)) / ‖head(backbone(x))‖
+
+    where ``f`` minimises a metric loss over batches of P classes × K rows. Which loss, which
+    miner, which network are arguments; papers and formulas are in :mod:`metriclearn.deep.losses`.
+
+    Parameters
+    ----------
+    module : str, class or nn.Module, default="mlp"
+        The backbone: "mlp" and "linear" for feature vectors, "convnet" and the others of
+        `MODULES` for images. A class is called with those of ``in_features``, ``in_channels`` that
+        it takes, and with ``module_params``; an instance is copied.
+    loss : str, class or nn.Module, default="triplet"
+        A name in `LOSSES`, or what is called as ``loss(embeddings, labels)``. Learned proxies are
+        sized by the training classes.
+    miner : str, class, callable or None, default="auto"
+        A name in `MINERS`; "auto" is the one the loss was published with, None all tuples.
+    sampler : str, class or object, default="class_balanced"
+        Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
+        one row are welcome), "random"; see :mod:`metriclearn.deep.samplers`.
+    n_components : int, "auto" or None, default="auto"
+        Dimension of the embedding. "auto" is 64 for a backbone by name; for a class or an instance
+        it is None: no linear layer, the network's output is the embedding.
+    module_params, head_params, loss_params, miner_params, sampler_params : dict, default=None
+        Arguments of the parts, also settable one by one as ``module__hidden_units``,
+        ``head__pooling`` (see :class:`~metriclearn.deep.modules.Head`), ``loss__margin``, ...
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or class, default="adam"
+    optimizer_params : dict, default=None
+        Its arguments, e.g. ``{"weight_decay": 1e-4}``.
+    lr : float, default=1e-3
+        Learning rate of the head, and of all that follows where not given; greater than 0.
+    backbone_lr : float, default=None
+        Learning rate of the backbone; 0 freezes it.
+    proxy_lr : float, default=None
+        Learning rate of the loss's own parameters; 10 times ``lr`` by default.
+    schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
+        Factor on the rates over the run, a function of the share of the run that is done.
+    warmup_epochs : int, default=0
+        First epochs, in which the backbone is frozen.
+    freeze_batch_norm : bool, default=False
+        Keep the statistics of the backbone's batch normalisation as they are.
+    batch_size : int, default=128
+        Rows (with ``constraints``: judgements) in a batch, at least 4.
+    max_epochs : int or "auto", default="auto"
+        "auto" is about 2,000 batches, not fewer than 20 and not more than 100 epochs.
+    validation : {"auto", "class_disjoint", "stratified"}, array of int or None, default="auto"
+        What Recall@1 is measured on after each epoch: rows of classes held out of training,
+        rows held out of each class (searched among the training rows), or these row numbers. The
+        weights of the best epoch are kept. "auto" is "class_disjoint" from 50 classes on, else
+        "stratified" where that holds out 50 rows, else None.
+    validation_fraction : float, default=0.1
+        Share of classes or rows held out, in (0, 1).
+    patience : int, "auto" or None, default="auto"
+        Epochs without a Recall@1 as good as the best before training stops; "auto" is 30% of
+        ``max_epochs``, None never stops.
+    image_shape : tuple of int, default=None
+        (height, width) or (height, width, channels), where the rows of ``X`` are images.
+    augment : {"affine"}, callable or None, default=None
+        Changes a training batch (b, channels, height, width) on its device.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Of the network, by autocast; float16 scales gradients. Losses are taken in float32.
+    compile : bool, default=False
+        Run the network through ``torch.compile``.
+    callbacks : list, default=None
+        Callbacks of skorch, copied.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is one, else the CPU.
+    warm_start : bool, default=False
+        Let ``fit`` go on from the present weights.
+    random_state : int, RandomState instance or None, default=None
+        Same seed, same bits, on the CPU; torch's global generator is not touched.
+    verbose : int, default=0
+        1 shows a progress bar with loss, validation Recall@1 and rows per second.
+
+    Attributes
+    ----------
+    net_ : MetricNet
+        The skorch net: ``net_.module_``, ``net_.criterion_``, ``net_.history``.
+    classes_ : ndarray
+        Labels the loss was trained on, in the order of its proxies. Not set by ``constraints``
+        or continuous labels.
+    history_ : list of dict
+        For each epoch ``train_loss``, ``valid_recall_at_1``, ``dur`` (seconds),
+        ``rows_per_second``.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        Whose weights these are; the last where nothing validates.
+    image_shape_ : tuple or None
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.deep import DeepEmbedder
+    >>> X, y = load_iris(return_X_y=True)
+    >>> embedder = DeepEmbedder(loss="proxy_anchor", max_epochs=5, random_state=0).fit(X, y)
+    >>> embedder.transform(X).shape
+    (150, 64)
+    """
 
     _parameter_constraints: dict = {
         "module": [str, HasMethods("forward")],
@@ -76,17 +166,17 @@ class DeepEmbedder(
         "backbone_lr": [Interval(Real, 0, None, closed="left"), None],
         "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
         "schedule": [str, callable],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "freeze_batch_norm": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "validation": [
-            StrOptions({"auto", "class_disjoint", "stratified"}),
-            "array-like",
-            None,
-        ],
+        "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "image_shape": [tuple, list, None],
         "augment": [str, callable, None],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "compile": ["boolean"],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "warm_start": ["boolean"],
@@ -114,6 +204,8 @@ class DeepEmbedder(
         backbone_lr=None,
         proxy_lr=None,
         schedule="cosine",
+        warmup_epochs=0,
+        freeze_batch_norm=False,
         batch_size=128,
         max_epochs="auto",
         validation="auto",
@@ -121,6 +213,8 @@ class DeepEmbedder(
         patience="auto",
         image_shape=None,
         augment=None,
+        precision="float32",
+        compile=False,
         callbacks=None,
         device="auto",
         warm_start=False,
@@ -143,6 +237,8 @@ class DeepEmbedder(
         self.backbone_lr = backbone_lr
         self.proxy_lr = proxy_lr
         self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.freeze_batch_norm = freeze_batch_norm
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.validation = validation
@@ -150,6 +246,8 @@ class DeepEmbedder(
         self.patience = patience
         self.image_shape = image_shape
         self.augment = augment
+        self.precision = precision
+        self.compile = compile
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
@@ -157,59 +255,67 @@ class DeepEmbedder(
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y=None, *, constraints=None):
         """Train the network.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-            Rows, or images; bytes are divided by 255.
-        y : array-like of shape (n,)
-            Class labels.
+            Rows, or images. Where these are bytes (uint8) they are divided by 255, and so is
+            whatever is embedded later. A memory-mapped array is read batch by batch.
+        y : array-like of shape (n,), default=None
+            Class labels; for a loss of continuous labels amounts, (n,) or (n, q).
+        constraints : Pairs or Triplets, default=None
+            Judgements instead of labels, for losses of pairs or triplets.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If an argument, or what ``X`` and ``y`` hold, cannot be used.
+        FloatingPointError
+            If the loss becomes infinite or NaN; the last good weights are kept.
+        MemoryError
+            If a batch does not fit; the last good weights are kept.
         """
-        go_on = self.warm_start and hasattr(self, "net_")
-        X, y = self._validate_fit(X, y, reset=not go_on)
-        sampler = self._build_sampler()
-        labels, codes = _encode(y, sampler.min_rows, self.sampler)
-        seeds = _spawn_seeds(self.random_state)
-        train, held = split_rows(
-            codes, self.validation, self.validation_fraction, np.random.default_rng(seeds[0])
-        )
-        if not go_on:
-            self._build_net(X, labels[np.unique(codes[train])], sampler, seeds)
-        data = TrainingData(self._rows(X), train, self._encode(y[train]), held, codes)
-        return self._train(data, self._epochs(len(train)))
+        first = not (self.warm_start and hasattr(self, "net_"))
+        if constraints is None:
+            return self._fit_labels(X, y, first)
+        if y is not None:
+            raise ValueError("y and constraints were both given; give one of them")
+        return self._fit_constraints(X, constraints, first)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None):
         """Train for one epoch on these rows, going on from the present weights.
 
-        Nothing is held out for validation.
+        Nothing is held out for validation, and the learning rate stays as at the beginning of a
+        ``fit``.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features) or images
         y : array-like of shape (n,)
         classes : array-like, default=None
-            Every label that will ever come; read at the first call only. By
-            default those of the first ``y``.
+            Every label that will ever come; read at the first call only. By default those of the
+            first ``y``.
 
         Returns
         -------
         self
         """
         first = not hasattr(self, "net_")
-        X, y = self._validate_fit(X, y, reset=first)
+        X, y = self._validate_rows(X, y, reset=first)
         sampler = self._build_sampler()
-        labels, codes = _encode(y, sampler.min_rows, self.sampler)
+        labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
         if first:
             labels = labels if classes is None else np.unique(classes)
-            self._build_net(X, labels, sampler, _spawn_seeds(self.random_state))
-        data = TrainingData(self._rows(X), np.arange(len(X)), self._encode(y), None, codes)
+            self._build_net(X, labels, len(X), sampler, spawn_seeds(self.random_state))
+        targets = self._targets(y, codes_among(self.classes_, y))
+        data = self._labelled(X, np.arange(len(X)), targets, codes, None)
         return self._train(data, 1)
 
     def transform(self, X):
@@ -222,122 +328,151 @@ class DeepEmbedder(
         Returns
         -------
         ndarray of shape (n, n_components), dtype float32
+            Rows of length one, unless ``head__normalize=False``.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
-    def _validate_fit(self, X, y, reset):
-        X, shape = _flatten_images(X)
-        X, y = validate_data(self, X, y, reset=reset, ensure_min_samples=2, **_as_given(X))
+    def _fit_labels(self, X, y, first):
+        continuous = self._takes_amounts()
+        X, y = self._validate_rows(X, y, first, y_numeric=continuous, multi_output=continuous)
+        if continuous and is_continuous(y):
+            return self._fit_amounts(X, y, first)
+        sampler = self._build_sampler()
+        labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
+        validation = self.validation
+        if not first and not np.isin(labels, self.classes_).all():
+            # The classes that the earlier fit held out are held out again.
+            validation = np.flatnonzero(~np.isin(y, self.classes_))
+        seeds = spawn_seeds(self.random_state)
+        rng = np.random.default_rng(seeds[0])
+        train, held = split_rows(codes, validation, self.validation_fraction, rng)
+        if first:
+            self._build_net(X, labels[np.unique(codes[train])], len(train), sampler, seeds)
+        targets = self._targets(y[train], codes_among(self.classes_, y[train]))
+        data = self._labelled(X, train, targets, codes, held)
+        return self._train(data, self._epochs(len(train)))
+
+    def _fit_amounts(self, X, y, first):
+        """Train on labels that are amounts: there are no classes to balance or to hold out."""
+        self._refuse_validation("y is continuous")
+        if first:
+            sampler = build_sampler(
+                self.sampler, self.sampler_params, self.batch_size, continuous=True
+            )
+            self._build_net(X, None, len(X), sampler, spawn_seeds(self.random_state))
+        codes = np.zeros(len(X), dtype=np.intp)
+        data = self._labelled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
+        return self._train(data, self._epochs(len(X)))
+
+    def _fit_constraints(self, X, constraints, first):
+        X, _ = self._validate_rows(X, "no_validation", first)
+        check_constraints(constraints, (Pairs, Triplets), len(X), type(self).__name__)
+        kind = type(constraints).__name__
+        loss = resolve("loss", self.loss, LOSSES)
+        if kind.lower() not in getattr(loss, "accepts", ()):
+            raise ValueError(f"loss={self.loss!r} needs labels: it cannot be trained on {kind}")
+        if self.miner is not None and self.miner != "auto":
+            raise ValueError(f"miner={self.miner!r} has nothing to choose from {kind}; use None")
+        self._refuse_validation(f"{kind} are given")
+        if first:
+            self._build_net(X, None, len(X), None, spawn_seeds(self.random_state))
+        data = JudgedData(self._rows(X), constraints, self.batch_size)
+        return self._train(data, self._epochs(len(constraints)))
+
+    def _refuse_validation(self, given):
+        auto = isinstance(self.validation, str) and self.validation == "auto"
+        if self.validation is not None and not auto:
+            raise ValueError(f"validation={self.validation!r} needs classes, but {given}; use None")
+
+    def _takes_amounts(self):
+        loss = resolve("loss", self.loss, LOSSES)
+        return bool(getattr(loss, "continuous_labels", False))
+
+    def _targets(self, y, codes):
+        """What the loss is told of each row."""
+        return np.asarray(y, dtype=np.float32) if self._takes_amounts() else codes
+
+    def _validate_rows(self, X, y, reset, **checks):
+        X, shape = flatten_images(X)
+        checks |= {"ensure_min_samples": 2, "dtype": kept_dtypes(X)}
+        checked = validate_data(self, X, y, reset=reset, **checks)
+        X, y = checked if isinstance(checked, tuple) else (checked, None)
         if reset:
-            self.image_shape_ = _image_shape(shape, self.image_shape, X.shape[1])
+            self.image_shape_ = check_image_shape(shape, self.image_shape, X.shape[1])
             self._scale = 1 / 255 if X.dtype == np.uint8 else 1
         else:
             self._check_image_shape(shape)
         return X, y
 
     def _check_rows(self, X):
-        X, shape = _flatten_images(X)
-        X = validate_data(self, X, reset=False, **_as_given(X))
+        X, shape = flatten_images(X)
+        X = validate_data(self, X, reset=False, dtype=kept_dtypes(X))
         self._check_image_shape(shape)
         return X
 
     def _check_image_shape(self, shape):
         if shape is not None and shape != self.image_shape_:
+            fitted = "rows" if self.image_shape_ is None else f"images of {self.image_shape_}"
             raise ValueError(
-                f"X has images of shape {shape}, but {type(self).__name__} was fitted on "
-                f"{'rows' if self.image_shape_ is None else self.image_shape_}"
+                f"X has images of shape {shape}, but {type(self).__name__} was fitted on {fitted}"
             )
 
     def _embed(self, X):
         return self.net_.embed(self._rows(X)).cpu().numpy()
 
     def _rows(self, X, device=None):
-        channels_last = isinstance(self.module, str)
         device = self.net_.device if device is None else device
-        return Rows(X, self.image_shape_, self._scale, device, channels_last)
+        return Rows(X, self.image_shape_, self._scale, device, isinstance(self.module, str))
+
+    def _labelled(self, X, train, targets, codes, held):
+        with_indices = getattr(self.net_.criterion_, "needs_indices", False)
+        return LabelledData(self._rows(X), train, targets, codes, held, with_indices)
 
     def _build_sampler(self):
-        sampler = resolve("sampler", self.sampler, SAMPLERS)
-        return build("sampler", sampler, self.sampler_params, {"batch_size": self.batch_size})
+        return build_sampler(self.sampler, self.sampler_params, self.batch_size)
 
-    def _build_net(self, X, classes, sampler, seeds):
-        """Make network, loss and net, and measure what the network takes from the data."""
-        device = _device(self.device)
-        offers = {"in_features": X.shape[1]}
-        if self.image_shape_ is not None:
-            offers["in_channels"] = self.image_shape_[2]
-        optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
-        module = resolve("module", self.module, MODULES)
-        if "in_channels" in argument_names(module):
-            self._refuse_rows(f"module={self.module!r}")
+    def _build_net(self, X, classes, n_samples, sampler, seeds):
+        """Make network, loss and net, all from their own seed."""
+        device = check_device(self.device)
         rows = self._rows(X, "cpu")
-        with _seeded(device) as generators:
-            torch.manual_seed(seeds[2].generate_state(1)[0])
-            backbone = build("module", module, self.module_params, offers)
-            head = self._build_head(backbone.eval(), rows)
-            criterion = self._build_criterion(len(classes), head.embedding_dim)
-            network = EmbeddingNetwork(backbone, head)
-            if rows.channels_last:
-                network = network.to(memory_format=torch.channels_last)
-            sample = rows.take(np.linspace(0, len(X) - 1, min(len(X), MEASURED_ROWS)).astype(int))
-            for part in backbone.modules():
-                if isinstance(part, Standardize):
-                    part.measure(sample)
+        optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
+        with seeded(device) as generators:
+            torch.manual_seed(int(seeds[2].generate_state(1)[0]))
+            network = build_network(
+                self.module, self.module_params, self.n_components, self.head_params, rows
+            )
+            sizes = {"embedding_dim": network.head.embedding_dim, "n_samples": n_samples}
+            if classes is not None:
+                sizes["n_classes"] = len(classes)
+            miner = None if sampler is None else self.miner
+            criterion = build_loss(self.loss, self.loss_params, miner, self.miner_params, sizes)
+            recipe = Recipe(
+                sampler,
+                self._rates(),
+                resolve("schedule", self.schedule, SCHEDULES),
+                self.optimizer_params or {},
+                build_augment(self.augment, rows),
+                self.precision,
+                self.freeze_batch_norm,
+                self.warmup_epochs,
+                self.compile,
+            )
             net = MetricNet(
                 network,
                 criterion,
-                sampler=sampler,
-                rates=self._rates(),
-                schedule=resolve("schedule", self.schedule, SCHEDULES),
+                recipe=recipe,
                 rng=np.random.default_rng(seeds[1]),
-                augment=self._build_augment(),
                 optimizer=optimizer,
-                optimizer_params=self.optimizer_params or {},
                 batch_size=self.batch_size,
                 callbacks=copy.deepcopy(self.callbacks),
                 device=device,
             ).initialize()
             net.generators_ = generators()
         self.net_ = net
-        self.classes_ = classes
-        self._n_features_out = head.embedding_dim
-
-    def _build_head(self, backbone, rows):
-        n_components = self.n_components
-        if n_components == "auto":
-            n_components = DEFAULT_COMPONENTS if isinstance(self.module, str) else None
-        with torch.inference_mode():
-            shape = tuple(backbone(rows.take(slice(0, 2))).shape[1:])
-        offers = {"feature_shape": shape, "embedding_dim": n_components}
-        return build("head", Head, self.head_params, offers)
-
-    def _build_criterion(self, n_classes, embedding_dim):
-        sizes = {"n_classes": n_classes, "embedding_dim": embedding_dim}
-        loss = build("loss", resolve("loss", self.loss, LOSSES), self.loss_params, sizes)
-        for part in loss.modules():
-            if hasattr(part, "build") and None in (part.n_classes, part.embedding_dim):
-                part.build(part.n_classes or n_classes, part.embedding_dim or embedding_dim)
-        miner = self.miner
-        if isinstance(miner, str) and miner == "auto":
-            miner = PAPER_MINERS.get(type(loss).__name__)
-        if miner is None:
-            return loss
-        return MinedLoss(loss, build("miner", resolve("miner", miner, MINERS), self.miner_params))
-
-    def _build_augment(self):
-        augment = resolve("augment", self.augment, AUGMENTS)
-        if isinstance(self.augment, str):
-            self._refuse_rows(f"augment={self.augment!r}")
-            augment = augment()
-        return augment
-
-    def _refuse_rows(self, what):
-        if self.image_shape_ is None:
-            raise ValueError(
-                f"{what} takes images, X has rows of {self.n_features_in_} features; give X of "
-                f"shape (n, height, width[, channels]), or image_shape"
-            )
+        if classes is not None:
+            self.classes_ = classes
+        self._n_features_out = network.head.embedding_dim
 
     def _rates(self):
         return {
@@ -351,39 +486,34 @@ class DeepEmbedder(
             return self.max_epochs
         return int(np.clip(2000 * self.batch_size / n_rows, 20, 100))
 
-    def _encode(self, y):
-        """Codes of labels, as the loss counts classes."""
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        unknown = self.classes_[codes] != y
-        if unknown.any():
-            raise ValueError(
-                f"y has label {y[unknown][0]!r}, which was not among the classes at the first "
-                f"fit; name all of them there (partial_fit(..., classes=...))"
-            )
-        return codes
-
     def _train(self, data, epochs):
         net = self.net_
-        own = []
-        if data.validation is not None:
-            patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
-            own.append(("best_weights", BestWeights(patience=patience)))
-        with _seeded(net.device, net.generators_) as generators:
-            with progress(self.verbose, type(self).__name__, total=epochs) as advance:
-                if self.verbose:
-                    own.append(("progress_bar", ProgressBar(advance)))
-                theirs = net.callbacks_
-                net.callbacks_ = [*theirs, *own]
-                try:
-                    net.train(data, epochs)
-                finally:
-                    net.callbacks_ = theirs
-            net.generators_ = generators()
+        patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
+        best = BestWeights(patience=patience)
+        own = [] if data.validation is None else [("best_weights", best)]
+        with (
+            seeded(net.device, net.generators_) as generators,
+            progress(self.verbose, type(self).__name__, total=epochs) as advance,
+        ):
+            if self.verbose:
+                own.append(("progress_bar", ProgressBar(advance)))
+            theirs = net.callbacks_
+            net.callbacks_ = [*theirs, *own]
+            try:
+                net.train(data, epochs)
+            finally:
+                net.callbacks_ = theirs
+                net.generators_ = generators()
+                self._record(best)
+        return self
+
+    def _record(self, best):
         self.history_ = [
-            {key: value for key, value in row.items() if key != "batches"} for row in net.history
+            {key: value for key, value in row.items() if key != "batches"}
+            for row in self.net_.history
         ]
         self.n_iter_ = len(self.history_)
-        return self
+        self.best_epoch_ = getattr(best, "best_epoch_", None) or self.n_iter_
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -393,85 +523,3 @@ class DeepEmbedder(
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _flatten_images(X):
-    """Images to rows; their shape (height, width, channels), or None where X has rows."""
-    if isinstance(X, list) and np.ndim(X) > 2:
-        X = np.asarray(X)
-    n_dims = getattr(X, "ndim", 2)
-    if n_dims not in (3, 4):
-        return X, None
-    shape = tuple(X.shape[1:])
-    return np.reshape(X, (len(X), -1)), shape if n_dims == 4 else (*shape, 1)
-
-
-def _image_shape(found, given, n_features):
-    if given is None:
-        return found
-    given = tuple(int(side) for side in given)
-    given = given if len(given) == 3 else (*given, 1)
-    if found is not None and found != given:
-        raise ValueError(f"image_shape={given} does not fit X, whose images are of shape {found}")
-    if np.prod(given) != n_features:
-        raise ValueError(
-            f"image_shape={given} has {np.prod(given)} values, but X has {n_features} features"
-        )
-    return given
-
-
-def _as_given(X):
-    """Checks that keep bytes, and leave a memory-mapped array where it is."""
-    kept = [np.float32, np.uint8]
-    if isinstance(X, np.memmap):
-        kept += [X.dtype]
-    return {"dtype": kept}
-
-
-def _encode(y, min_rows, sampler):
-    classes, codes = check_labels(y, min_rows=1)
-    try:
-        check_class_counts(classes, np.bincount(codes), min_rows)
-    except ValueError as error:
-        raise ValueError(f"{error}, or use sampler='unbalanced' (now {sampler!r})") from None
-    return classes, codes
-
-
-def _spawn_seeds(random_state):
-    """Independent seeds of the split, the batches and the weights."""
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-    return np.random.SeedSequence(seed).spawn(3)
-
-
-def _device(device):
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={str(device)!r} cannot be used here: {reason}") from None
-    return str(device)
-
-
-@contextmanager
-def _seeded(device, state=None):
-    """Run with torch's generators at ``state``; the caller's are put back.
-
-    Yields
-    ------
-    callable
-        Returns the present state of the generators.
-    """
-    cuda = torch.device(device).type == "cuda"
-
-    def generators():
-        return torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
-
-    with _one_training, torch.random.fork_rng(devices=[device] if cuda else []):
-        if state is not None:
-            torch.set_rng_state(state[0])
-            if cuda:
-                torch.cuda.set_rng_state(state[1], device)
-        yield generators

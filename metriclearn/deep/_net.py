@@ -1,42 +1,60 @@
 """The skorch net inside :class:`DeepEmbedder`."""
 
+import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from skorch import NeuralNet
+from torch import nn
 
-from metriclearn.deep._data import recall_at_1
+from metriclearn.deep._split import recall_at_1
+from metriclearn.deep.callbacks import restore, snapshot
 
 # Losses are read from the device this many batches at a time: each reading
 # makes an accelerator wait.
 BATCHES_PER_READING = 64
+# Values embedded at a time where no gradient is kept: short rows go in larger
+# batches than in training.
 VALUES_AT_A_TIME = 2**17
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class TrainingData:
-    """What one run trains on: rows, their codes, and what validates them.
+@dataclass
+class Recipe:
+    """How a net is trained.
 
     Parameters
     ----------
-    rows : Rows
-    train : ndarray of int
-        Row numbers to train on.
-    codes : ndarray of int, shape (len(train),)
-        Class of each of them, as the loss counts classes.
-    validation : Validation or None
-    labels : ndarray of int, shape (len(rows),)
-        Class of every row, for the validation.
+    sampler : object
+        See :mod:`metriclearn.deep.samplers`.
+    rates : dict
+        Learning rates of "backbone", "head" and "proxies".
+    schedule : callable
+        Share of the run that is done to a factor on the rates.
+    optimizer_params : dict
+    augment : callable or None
+        Applied to each training batch.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the network; the loss is always taken in float32.
+    freeze_batch_norm : bool
+        Keep the backbone's batch normalisation in evaluation mode.
+    warmup_epochs : int
+        First epochs, in which the backbone is not trained.
+    compile : bool
+        Run the network through ``torch.compile``.
     """
 
-    def __init__(self, rows, train, codes, validation, labels):
-        self.rows = rows
-        self.train = train
-        self.codes = codes
-        self.validation = validation
-        self.labels = labels
-
-    def __len__(self):
-        return len(self.train)
+    sampler: object
+    rates: dict
+    schedule: Callable
+    optimizer_params: dict = field(default_factory=dict)
+    augment: Callable | None = None
+    precision: str = "float32"
+    freeze_batch_norm: bool = False
+    warmup_epochs: int = 0
+    compile: bool = False
 
 
 class EpochBatches:
@@ -46,13 +64,12 @@ class EpochBatches:
         self.data = data
         self.sampler = sampler
         self.rng = rng
-        self.codes = torch.from_numpy(data.codes).to(data.rows.device)
 
     def __iter__(self):
-        batches = self.sampler.epoch(self.data.codes, self.rng)
-        self.n_batches = len(batches)
-        for chosen in batches:
-            yield self.data.rows.take(self.data.train[chosen]), self.codes[chosen]
+        drawn = self.data.draw(self.sampler, self.rng)
+        self.n_batches = len(drawn)
+        for chosen in drawn:
+            yield self.data.batch(chosen)
 
 
 class MetricNet(NeuralNet):
@@ -64,45 +81,21 @@ class MetricNet(NeuralNet):
 
     Parameters
     ----------
-    module : nn.Module
+    module : EmbeddingNetwork
         Embeds a batch; trained in place.
     criterion : nn.Module
-        Of ``(embeddings, codes)``; its parameters are trained as well.
-    sampler : object
-        See :mod:`metriclearn.deep.samplers`.
-    rates : dict
-        Learning rates of "backbone", "head" and "proxies".
-    schedule : callable
-        Share of the run that is done to a factor on the rates.
+        Of ``(embeddings, targets)``; its parameters are trained as well.
+    recipe : Recipe
     rng : numpy.random.Generator
         Draws the batches.
-    augment : callable or None
-        Applied to each training batch.
     **settings
         skorch's own.
     """
 
-    def __init__(
-        self,
-        module,
-        criterion,
-        *,
-        sampler,
-        rates,
-        schedule,
-        rng,
-        optimizer_params,
-        augment=None,
-        **settings,
-    ):
-        # skorch takes every name without a trailing underscore for a parameter,
-        # and, once initialised, every module for a part that is trained.
-        self.augment_ = augment
-        self.sampler_ = sampler
-        self.rates_ = rates
-        self.schedule_ = schedule
+    def __init__(self, module, criterion, *, recipe, rng, **settings):
+        # skorch takes every name without a trailing underscore for a parameter.
+        self.recipe_ = recipe
         self.rng_ = rng
-        self.optimizer_params_ = optimizer_params
         self.stop_training_ = False
         super().__init__(module, criterion, train_split=None, verbose=0, **settings)
 
@@ -127,17 +120,28 @@ class MetricNet(NeuralNet):
             "head": self.module_.head,
             "proxies": self.criterion_,
         }
-        groups = [
-            {"params": parameters, "lr": self.rates_[name], "initial_lr": self.rates_[name]}
-            for name, part in parts.items()
-            if (parameters := list(part.parameters()))
-        ]
-        self.optimizer_ = self.optimizer(groups, **self.get_params_for("optimizer"))
+        groups = []
+        for name, part in parts.items():
+            rate = self.recipe_.rates[name]
+            parameters = [p for p in part.parameters() if p.requires_grad]
+            if rate == 0:
+                part.requires_grad_(False)
+            elif parameters:
+                groups.append({"params": parameters, "lr": rate, "initial_lr": rate, "part": name})
+        if not groups:
+            raise ValueError(
+                "nothing is left to train: every learning rate is 0 or every parameter frozen"
+            )
+        self.optimizer_ = self.optimizer(groups, **self.recipe_.optimizer_params)
+        # Gradients of float16 would underflow; elsewhere the scaler passes everything through.
+        self.scaler_ = torch.amp.GradScaler(
+            torch.device(self.device).type, enabled=self.recipe_.precision == "float16"
+        )
         return self
 
     def get_params_for(self, prefix):
-        """Return the parameters of an optimizer, as given; other parts are ready-made."""
-        return self.optimizer_params_ if prefix == "optimizer" else {}
+        """Return nothing: all parts are made ready outside."""
+        return {}
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Return the data as they are: the rows that validate were chosen before."""
@@ -145,9 +149,30 @@ class MetricNet(NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Return the training batches, or, to validate, the data themselves."""
-        return EpochBatches(dataset, self.sampler_, self.rng_) if training else dataset
+        return EpochBatches(dataset, self.recipe_.sampler, self.rng_) if training else dataset
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+    def train(self, data, epochs, begin=0):
+        """Train, with the callbacks told of begin and end, however it ends.
+
+        Parameters
+        ----------
+        data : LabelledData or JudgedData
+        epochs : int
+            Most epochs of this run.
+        begin : int, default=0
+            Epochs of this run that are already done.
+        """
+        self.notify("on_train_begin", X=data, y=None)
+        try:
+            self.fit_loop(data, epochs=epochs, begin=begin)
+        finally:
+            if self.history and "dur" not in self.history[-1]:
+                self.history.pop()
+            self.notify("on_train_end", X=data, y=None)
+            self._set_training(False)
+        return self
+
+    def fit_loop(self, X, y=None, epochs=None, *, begin=0, **fit_params):
         """Train for up to ``epochs`` epochs, fewer where a callback stops.
 
         A callback stops by ``net.stop_training_ = True``, or, as skorch's own
@@ -157,16 +182,9 @@ class MetricNet(NeuralNet):
         self.stop_training_ = False
         train, valid = self.get_split_datasets(X)
         batches = self.get_iterator(train, training=True)
-        epochs = self.max_epochs if epochs is None else epochs
-        for epoch in range(epochs):
+        for epoch in range(begin, epochs):
             self.done_ = epoch / epochs, (epoch + 1) / epochs
-            started = time.perf_counter()
-            self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
-            self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
-            self.history.record("rows_per_second", len(train) / (time.perf_counter() - started))
-            if valid is not None:
-                self.history.record("valid_recall_at_1", self.validate(valid))
-            self.history.record("dur", time.perf_counter() - started)
+            self._one_epoch(train, valid, batches)
             try:
                 self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
             except KeyboardInterrupt:
@@ -175,19 +193,44 @@ class MetricNet(NeuralNet):
                 break
         return self
 
-    def train(self, data, epochs):
-        """Train, with the callbacks told of begin and end, however it ends."""
-        self.notify("on_train_begin", X=data, y=None)
+    def _one_epoch(self, train, valid, batches):
+        started = time.perf_counter()
+        last_good = snapshot(self)
+        self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
         try:
-            self.fit_loop(data, epochs=epochs)
-        finally:
-            self.notify("on_train_end", X=data, y=None)
-            self._set_training(False)
-        return self
+            self._refresh(train)
+            self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            self.history.record("rows_per_second", len(train) / (time.perf_counter() - started))
+            if valid is not None:
+                self.history.record("valid_recall_at_1", self.validate(valid))
+        except FloatingPointError:
+            restore(self, last_good)
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            restore(self, last_good)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            raise MemoryError(
+                f"out of memory in epoch {len(self.history)}; lower batch_size (now "
+                f"{self.batch_size}), or use precision='bfloat16'. The weights of the last epoch "
+                f"are kept"
+            ) from error
+        self.history.record("dur", time.perf_counter() - started)
+
+    def _refresh(self, data):
+        """Show the training set, as embedded now, to the sampler and losses that ask for it."""
+        askers = [asker for asker in (self.recipe_.sampler, self.criterion_) if _refreshes(asker)]
+        if askers:
+            embeddings = self.embed(data.rows, data.train)
+            for asker in askers:
+                codes = data.train_codes if asker is self.recipe_.sampler else data.targets
+                asker.refresh(embeddings, codes)
 
     def on_epoch_begin(self, net, **kwargs):
         """Begin a new row of the history; records of single batches are kept for one epoch."""
-        if len(self.history):
+        if self.history:
             self.history[-1]["batches"].clear()
         super().on_epoch_begin(net, **kwargs)
 
@@ -197,12 +240,13 @@ class MetricNet(NeuralNet):
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Train on every batch of an epoch and record its mean loss."""
         self._set_training(True)
+        self._freeze_backbone(len(self.history) <= self.recipe_.warmup_epochs)
         batches = self.history[-1]["batches"]
-        unread = []
         begin, end = self.done_
+        unread = []
         for number, batch in enumerate(iterator):
             self._set_rates(begin + (end - begin) * number / iterator.n_batches)
-            batches.append({"train_batch_size": len(batch[0])})
+            batches.append({"train_batch_size": len(batch.targets)})
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
             unread.append(step["loss"])
@@ -214,8 +258,21 @@ class MetricNet(NeuralNet):
         total = sum(b["train_loss"] * b["train_batch_size"] for b in batches)
         self.history.record("train_loss", total / n_rows)
 
+    def _set_training(self, training=True):
+        super()._set_training(training)
+        if training and self.recipe_.freeze_batch_norm:
+            for part in self.module_.backbone.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+
+    def _freeze_backbone(self, frozen):
+        for group in self.optimizer_.param_groups:
+            if group["part"] == "backbone":
+                for parameter in group["params"]:
+                    parameter.requires_grad_(not frozen)
+
     def _set_rates(self, done):
-        factor = self.schedule_(done)
+        factor = self.recipe_.schedule(done)
         for group in self.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
@@ -224,27 +281,49 @@ class MetricNet(NeuralNet):
         if not unread:
             return
         values = torch.stack(unread).tolist()
-        for record, value in zip(batches[-len(values) :], values, strict=True):
-            record["train_loss"] = value
         unread.clear()
+        first = len(batches) - len(values)
+        for number, value in enumerate(values, first):
+            batches[number]["train_loss"] = value
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss became {value} at batch {number + 1} of epoch {len(self.history)}; "
+                    f"lower lr or proxy_lr, or look for extreme values in X. The weights of the "
+                    f"last epoch are kept"
+                )
 
     def train_step(self, batch, **fit_params):
         """Forward, backward and one step of the optimizer."""
-        X, codes = batch
-        if self.augment_ is not None:
-            X = self.augment_(X)
+        X = batch.X if self.recipe_.augment is None else self.recipe_.augment(batch.X)
         self._zero_grad_optimizer()
-        embeddings = self.module_(X)
-        loss = self.criterion_(embeddings, codes)
-        loss.backward()
+        embeddings = self._forward(X)
+        loss = self.criterion_(embeddings, batch.targets, **batch.extra)
+        self.scaler_.scale(loss).backward()
         self.notify(
             "on_grad_computed",
             named_parameters=self.get_all_learnable_params(),
             batch=batch,
             training=True,
         )
-        self._step_optimizer(None)
+        self.scaler_.step(self.optimizer_)
+        self.scaler_.update()
         return {"loss": loss.detach(), "y_pred": embeddings}
+
+    def _forward(self, X):
+        """Embed a batch, in the precision of the recipe, to float32."""
+        dtype = PRECISIONS[self.recipe_.precision]
+        if dtype is None:
+            return self._compiled()(X)
+        with torch.autocast(torch.device(self.device).type, dtype):
+            return self._compiled()(X).float()
+
+    def _compiled(self):
+        if not self.recipe_.compile:
+            return self.module_
+        if "compiled_" not in self.__dict__:
+            # Past skorch's __setattr__, which would register it as one more module to train.
+            self.__dict__["compiled_"] = torch.compile(self.module_)
+        return self.__dict__["compiled_"]
 
     def embed(self, rows, indices=None, batch_size=None):
         """Embed rows in evaluation mode.
@@ -267,18 +346,35 @@ class MetricNet(NeuralNet):
             self.module_.eval()
         n = len(rows) if indices is None else len(indices)
         step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.X.shape[1])
-        parts = []
         with torch.inference_mode():
-            for start in range(0, n, step):
-                part = slice(start, start + step)
-                batch = rows.take(part if indices is None else indices[part])
-                parts.append(self.module_(batch).float())
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+            parts = [
+                self._forward(rows.take(part if indices is None else indices[part]))
+                for part in (slice(start, start + step) for start in range(0, n, step))
+            ]
+            return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def validate(self, data):
         """Recall@1 of the held-out rows."""
         held = data.validation
-        labels = torch.from_numpy(data.labels).to(data.rows.device)
+        codes = torch.from_numpy(data.codes).to(data.rows.device)
         queries = self.embed(data.rows, held.queries)
         gallery = self.embed(data.rows, held.gallery) if len(held.gallery) else queries[:0]
-        return recall_at_1(queries, labels[held.queries], gallery, labels[held.gallery])
+        return recall_at_1(queries, codes[held.queries], gallery, codes[held.gallery])
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state.pop("compiled_", None)
+        return state
+
+
+def _refreshes(asker):
+    """Whether a sampler or a loss, or a part of one, wants to see the embedded training set."""
+    if isinstance(asker, nn.Module):
+        # Losses made of losses have ``refresh`` only to pass it on.
+        return any(hasattr(m, "refresh") and not hasattr(m, "_parts") for m in asker.modules())
+    return hasattr(asker, "refresh")
+
+
+def _out_of_memory(error):
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
