@@ -5,25 +5,28 @@ from scipy.optimize import minimize
 
 from metriclearn._progress import progress
 
+_MANY_ROWS = 1000
 # Beyond it the rounding of a squared distance, 1e-7 of the squared norms, is felt.
-_LARGEST_SINGLE_SQ_NORM = 1e5
+_LARGEST_SINGLE_SQ_NORM = 1e4
 # Relative decrease that single precision tells from rounding.
 _SINGLE_TOL = 1e-5
-_LINE_SEARCH_FAILED = 2
 
 
-def minimize_components(objective, X, L, *, max_iter, tol, description, verbose=0):
-    """Minimise a smooth function of ``L``.
+def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, description, verbose=0):
+    """Minimise a smooth function of ``Z = X Lᵀ`` over ``L``.
 
-    The search runs in float32, which is twice as fast, and goes on in float64
-    from the point found where ``tol`` asks for more than float32 resolves. Rows
-    with large norms are computed in float64 throughout.
+    Many rows, and float32 ones, are searched in float32, which is twice as fast;
+    where ``tol`` asks for more than that resolves the search goes on in float64
+    from the point found. Rows with large norms are computed in float64 throughout.
 
     Parameters
     ----------
     objective : callable
-        ``objective(L, X) -> (value, gradient)``, computed in the dtype of its
-        arguments; ``L`` and the gradient of shape (n_components, n_features).
+        ``objective(Z) -> (value, gradient)``, computed in the dtype of ``Z``;
+        both of shape (n, n_components). May approximate.
+    exact_objective : callable
+        The same without approximation: asked where a search ends. If the two
+        disagree there by more than ``tol`` the search goes on.
     X : ndarray of shape (n, n_features), float32 or float64
     L : ndarray of shape (n_components, n_features)
         Where to start.
@@ -47,14 +50,17 @@ def minimize_components(objective, X, L, *, max_iter, tol, description, verbose=
     shape = L.shape
     single, double = X.astype(np.float32, copy=False), X.astype(np.float64, copy=False)
 
-    def value_and_gradient(flat, in_double):
-        L = flat.reshape(shape)
+    def embed(L, in_double):
         if not in_double:
             Z = single @ L.T.astype(np.float32)
-            in_double = not np.einsum("ij,ij->i", Z, Z).max() < _LARGEST_SINGLE_SQ_NORM
-        rows = double if in_double else single
-        value, gradient = objective(L.astype(rows.dtype, copy=False), rows)
-        return value, gradient.ravel().astype(np.float64, copy=False)
+            if np.einsum("ij,ij->i", Z, Z).max() < _LARGEST_SINGLE_SQ_NORM:
+                return single, Z
+        return double, double @ L.T
+
+    def value_and_gradient(flat, in_double):
+        rows, Z = embed(flat.reshape(shape), in_double)
+        value, gradient = objective(Z)
+        return value, (gradient.T @ rows).ravel().astype(np.float64, copy=False)
 
     def search(flat, in_double, max_iter, tol):
         return minimize(
@@ -67,15 +73,22 @@ def minimize_components(objective, X, L, *, max_iter, tol, description, verbose=
             options={"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": tol, "gtol": tol},
         )
 
+    flat, n_iter, converged = L.ravel().astype(np.float64), 0, False
+    in_double = X.dtype == np.float64 and len(X) < _MANY_ROWS
     with progress(verbose, description, max_iter) as advance:
-        result = search(L.ravel().astype(np.float64), False, max_iter, max(tol, _SINGLE_TOL))
-        n_iter = result.nit
-        finer = (result.success and tol < _SINGLE_TOL) or result.status == _LINE_SEARCH_FAILED
-        if finer and n_iter < max_iter:
-            result = search(result.x, True, max_iter - n_iter, tol)
-            n_iter += result.nit
-    L = result.x.reshape(shape).astype(X.dtype)
-    return L, float(result.fun), n_iter, result.success
+        while n_iter < max_iter:
+            reachable_tol = tol if in_double else max(tol, _SINGLE_TOL)
+            result = search(flat, in_double, max_iter - n_iter, reachable_tol)
+            flat, n_iter = result.x, n_iter + result.nit
+            value, _ = exact_objective(embed(flat.reshape(shape), in_double)[1])
+            misled = abs(value - result.fun) > reachable_tol * abs(value)
+            if misled and result.nit > 0:
+                continue
+            if in_double or (result.success and tol == reachable_tol):
+                converged = result.success
+                break
+            in_double = True
+    return flat.reshape(shape).astype(X.dtype), float(value), n_iter, converged
 
 
 def minimize_to_certificate(

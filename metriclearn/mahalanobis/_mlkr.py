@@ -9,37 +9,21 @@ from sklearn.utils._param_validation import Interval
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lbfgs import minimize_components
-from metriclearn.mahalanobis._soft_neighbors import Values, soft_neighbor_gradient, unit_scale
+from metriclearn.mahalanobis._near_pairs import NearPairs
+from metriclearn.mahalanobis._soft_neighbors import Values, unit_scale
 
 
-def mlkr_objective(L, X, y, *, max_memory=512):
-    """Squared error of a kernel regression, each row left out in turn.
+def mlkr_terms(y):
+    """Parts of the rows in ``Σ_i (y_i - ŷ_i)²``, and their derivatives.
 
-    ::
-
-        Σ_i (y_i - Σ_j p_ij y_j)²,   p_ij ∝ exp(-‖L x_i - L x_j‖²),  p_ii = 0
-
-    Parameters
-    ----------
-    L : ndarray of shape (n_components, n_features)
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    max_memory : float, default=512
-        Bound on the working memory, in MB.
-
-    Returns
-    -------
-    value : float
-    gradient : ndarray of shape (n_components, n_features)
+    ``∂(y_i - ŷ_i)²/∂d²_ij = 2 (y_i - ŷ_i) p_ij (y_j - ŷ_i)``.
     """
 
     def row_terms(rows, predicted, log_normalizers):
-        # ∂(y_i - ŷ_i)²/∂d²_ij = 2 (y_i - ŷ_i) p_ij (y_j - ŷ_i)
         residual = y[rows].astype(predicted.dtype, copy=False) - predicted
         return residual**2, 2 * residual, -2 * residual * predicted
 
-    value, gradient = soft_neighbor_gradient(X @ L.T, Values(y), row_terms, max_memory=max_memory)
-    return value, gradient.T @ X
+    return row_terms
 
 
 class MLKR(MahalanobisTransformer):
@@ -160,9 +144,11 @@ class MLKR(MahalanobisTransformer):
         X = X - X.mean(axis=0)
         scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
         spread = y.std()
-        standardized = (y - y.mean()) / spread
+        y = (y - y.mean()) / spread
+        objective = NearPairs(Values(y), mlkr_terms(y), max_memory=self.max_memory)
         L, value, self.n_iter_, converged = minimize_components(
-            lambda L, X: mlkr_objective(L, X, standardized, max_memory=self.max_memory),
+            objective,
+            objective.exact,
             X * X.dtype.type(scale),
             L,
             max_iter=self.max_iter,

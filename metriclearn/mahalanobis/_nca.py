@@ -10,38 +10,17 @@ from metriclearn._validation import check_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lbfgs import minimize_components
-from metriclearn.mahalanobis._soft_neighbors import SameClass, soft_neighbor_gradient, unit_scale
+from metriclearn.mahalanobis._near_pairs import NearPairs
+from metriclearn.mahalanobis._soft_neighbors import SameClass, unit_scale
 
 
-def nca_objective(L, X, classes, *, max_memory=512):
-    """Negative expected number of rows that a soft neighbour classifies rightly.
+def nca_terms(rows, p, log_normalizers):
+    """Parts of the rows in ``-Σ_i p_i``, and their derivatives.
 
-    ::
-
-        -Σ_i Σ_{j: y_j = y_i} p_ij,   p_ij ∝ exp(-‖L x_i - L x_j‖²),  p_ii = 0
-
-    Parameters
-    ----------
-    L : ndarray of shape (n_components, n_features)
-    X : ndarray of shape (n, n_features)
-        Sorted by class.
-    classes : SameClass
-        The classes of the rows.
-    max_memory : float, default=512
-        Bound on the working memory, in MB.
-
-    Returns
-    -------
-    value : float
-    gradient : ndarray of shape (n_components, n_features)
+    ``p_i`` is the probability that the soft neighbour of row ``i`` is of its
+    class; ``∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)``.
     """
-
-    def row_terms(rows, p, log_normalizers):
-        # ∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)
-        return -p, np.ones_like(p), -p
-
-    value, gradient = soft_neighbor_gradient(X @ L.T, classes, row_terms, max_memory=max_memory)
-    return value, gradient.T @ X
+    return -p, np.ones_like(p), -p
 
 
 class NCA(MahalanobisTransformer):
@@ -168,10 +147,12 @@ class NCA(MahalanobisTransformer):
         init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
         L = initial_components(init, X, codes, self.n_components, self.random_state)
         order = np.argsort(codes, kind="stable")
-        X, classes = X[order] - X.mean(axis=0), SameClass(codes[order])
+        X = X[order] - X.mean(axis=0)
+        objective = NearPairs(SameClass(codes[order]), nca_terms, max_memory=self.max_memory)
         scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
         L, value, self.n_iter_, converged = minimize_components(
-            lambda L, X: nca_objective(L, X, classes, max_memory=self.max_memory),
+            objective,
+            objective.exact,
             X * X.dtype.type(scale),
             L,
             max_iter=self.max_iter,

@@ -24,6 +24,7 @@ from scipy.linalg import blas
 _BLOCK_BYTES = 4 * 2**20
 _MIN_BLOCK_ROWS = 64
 _SAMPLE_ROWS = 32
+_PAIRS_PER_BLOCK = 8192
 
 
 class SameClass:
@@ -56,6 +57,11 @@ class SameClass:
         end, same = self._same(start, stop)
         H[:, : end - start] += (alpha[start:stop, None] + alpha[start:end]) * same
 
+    def of_pairs(self, first, second):
+        """``t_j`` for the first row of each pair, and for the second."""
+        same = self.codes[first] == self.codes[second]
+        return same, same
+
     def targets(self, rows):
         """``t_i t_j`` of ``rows`` with all."""
         return self.codes[rows, None] == self.codes
@@ -84,6 +90,10 @@ class Values:
         H += alpha[start:stop, None] * y[start:]
         H += y[start:stop, None] * alpha[start:]
 
+    def of_pairs(self, first, second):
+        """``t_j`` for the first row of each pair, and for the second."""
+        return self.y[second], self.y[first]
+
     def targets(self, rows):
         """``t_j`` of all, the same for each of ``rows``."""
         return self.y
@@ -103,7 +113,7 @@ class NoTargets:
         return 0
 
 
-def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512):
+def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see=None, margin=None):
     """Value and gradient of an objective of the soft-neighbour probabilities.
 
     Parameters
@@ -119,6 +129,13 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512):
         Rows that the derivatives are summed over; ``Z`` by default.
     max_memory : float, default=512
         Bound in MB on the blocks, however many rows there are.
+    see : callable, default=None
+        ``see(rows, first_column, near)`` is called with each block: a mask of
+        the pairs of a slice or array of ``rows`` with the columns from
+        ``first_column`` on of which one row chooses the other with a probability
+        above ``exp(-margin)``; each such pair at least once.
+    margin : callable, default=None
+        ``margin(log_normalizers)``: of each row.
 
     Returns
     -------
@@ -128,7 +145,7 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512):
         with respect to ``Z``, for ``X`` left None. In the dtype of ``Z``.
     """
     n, dtype = len(Z), Z.dtype
-    exponentials = _Exponentials(Z)
+    exponentials = Exponentials(Z)
     blocks = _Blocks(exponentials, max_memory)
 
     sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
@@ -137,33 +154,45 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512):
         sums[start:] += np.ones(stop - start, dtype) @ E
         targets.add_moments(E, start, stop, moments)
 
-    # A row far from all others, or on top of some, in units of the common
-    # shift: its sum is out of range, and it is taken by itself.
-    with np.errstate(divide="ignore"):
-        log_sums = np.log(sums)
-    inside = np.abs(log_sums) <= exponentials.widest_sum
-    rows = np.flatnonzero(inside)
-    values, *terms = row_terms(
-        rows, moments[rows] / sums[rows], log_sums[rows] - exponentials.shift
-    )
+    # Rows far from all others, or on top of some, in units of the common shift:
+    # their sums are out of range, and they are taken by themselves.
+    inside = exponentials.in_range(sums)
+    rows, strays = np.flatnonzero(inside), np.flatnonzero(~inside)
+    log_normalizers = np.log(sums[rows]) - exponentials.shift
+    values, *terms = row_terms(rows, moments[rows] / sums[rows], log_normalizers)
     value = float(np.sum(values, dtype=np.float64))
     alpha, beta = np.zeros(n, dtype), np.zeros(n, dtype)
     alpha[rows], beta[rows] = (term / sums[rows] for term in terms)
+    if see is not None:
+        least = np.full(n, np.inf, dtype)
+        least[rows] = exponentials.above_floor(np.log(sums[rows]) - margin(log_normalizers))
 
     # H = W + Wᵀ, W the derivatives: the gradient is 2 (D - H) X, D its row sums.
     X = exponentials.Z if X is None else X
     X1 = np.column_stack([X, np.ones(n, dtype)])
     HX1 = np.zeros_like(X1)
-    for start, stop, E in blocks:
+    for start, stop, E in blocks if len(rows) else ():
+        if see is not None:
+            near = np.minimum(least[start:stop, None], least[start:], out=blocks.scratch(E.shape))
+            see(slice(start, stop), start, near < E)
         H = np.add(beta[start:stop, None], beta[start:], out=blocks.scratch(E.shape))
         targets.add_factor(H, alpha, start, stop)
         H *= E
         HX1[start:stop] += H @ X1[start:]
         _add_product(H, X1[start:stop], HX1[start:])
-    strays = np.flatnonzero(~inside)
-    if len(strays):
-        value += _add_rows(exponentials, targets, row_terms, strays, blocks.step, X1, HX1)
 
+    for begin in range(0, len(strays), blocks.step):
+        rows = strays[begin : begin + blocks.step]
+        P, log_normalizers = exponentials.softmax(rows)
+        if see is not None:
+            least = exponentials.above_floor(-margin(log_normalizers))
+            see(rows, 0, least[:, None] < P)
+        t = targets.targets(rows)
+        values, alpha, beta = row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
+        value += float(np.sum(values, dtype=np.float64))
+        P *= alpha[:, None] * t + beta[:, None]
+        HX1[rows] += P @ X1
+        HX1 += P.T @ X1[rows]
     return value, 2 * (HX1[:, -1:] * X1[:, :-1] - HX1[:, :-1])
 
 
@@ -180,11 +209,11 @@ def unit_scale(Z):
     size = np.abs(Z).max()
     if size == 0:
         return 1.0
-    nearest = _Exponentials(Z / size).shift * size**2
+    nearest = Exponentials(Z / size).shift * size**2
     return 1.0 if nearest == 0 or 1e-4 <= nearest <= 1e4 else nearest**-0.5
 
 
-class _Exponentials:
+class Exponentials:
     """``exp(shift - d²)`` of blocks of pairs: one product of two augmented matrices.
 
     ``shift - d² = 2 z_i z_j - |z_j|² + (shift - |z_i|²)``. The shift, about the
@@ -196,15 +225,18 @@ class _Exponentials:
         # exp(lowest) is nothing beside any sum in range, and no denormal number:
         # those make the matrix products ten times slower.
         single = Z.dtype == np.float32
-        self.lowest, self.highest, self.widest_sum = (-70, 80, 35) if single else (-600, 700, 250)
+        self.lowest, self._highest = (-80, 80) if single else (-650, 700)
+        self._range = (-50, 75) if single else (-600, 650)
         # Distances do not see a shift of the data, the expanded square loses digits to it.
         self.Z = Z = Z - Z.mean(axis=0)
         self._left, right = (np.ones((n, r + 2), dtype=Z.dtype) for _ in range(2))
         np.multiply(Z, 2, out=self._left[:, :r])
         right[:, :r] = Z
         right[:, r] = self._left[:, r + 1] = -np.einsum("ij,ij->i", Z, Z)
-        self._right = np.ascontiguousarray(right.T)
-        self.shift = -float(np.median(self.nearest(np.arange(0, n, -(-n // _SAMPLE_ROWS)))))
+        self._rows, self._right = right, np.ascontiguousarray(right.T)
+        sample = np.arange(0, n, -(-n // _SAMPLE_ROWS))
+        self.shift = 0.0
+        self.shift = float(np.percentile(self._nearest(sample), 75))
         self._left[:, r + 1] += self.shift
 
     def __len__(self):
@@ -214,18 +246,50 @@ class _Exponentials:
         """``shift - d²`` of ``rows`` with the columns from ``first`` on."""
         return np.matmul(self._left[rows], self._right[:, first:], out=out)
 
-    def nearest(self, rows):
-        """Negative squared distance of the nearest other row; before the shift is set."""
+    def of_pairs(self, first, second):
+        """``shift - d²`` of listed pairs."""
+        scores = np.empty(len(first), dtype=self.Z.dtype)
+        for begin in range(0, len(first), _PAIRS_PER_BLOCK):
+            block = slice(begin, begin + _PAIRS_PER_BLOCK)
+            left, right = self._left[first[block]], self._rows[second[block]]
+            np.einsum("ij,ij->i", left, right, out=scores[block])
+        return scores
+
+    def softmax(self, rows):
+        """Probabilities of single rows, and their log normalisers: any distances at all."""
+        P = self.scores(rows)
+        own = np.arange(len(rows)), rows
+        P[own] = -np.inf
+        largest = P.max(axis=1)
+        P -= largest[:, None]
+        np.maximum(P, self.lowest, out=P)
+        np.exp(P, out=P)
+        P[own] = 0
+        sums = P.sum(axis=1)
+        P /= sums[:, None]
+        return P, np.log(sums) + largest - self.shift
+
+    def above_floor(self, exponents):
+        """Exponentials, all above those that stand for zero."""
+        return np.exp(np.maximum(exponents, self.lowest + 1))
+
+    def in_range(self, sums):
+        """Which rows have a sum that the dtype holds with all that counts."""
+        with np.errstate(divide="ignore"):
+            log_sums = np.log(sums)
+        return (self._range[0] <= log_sums) & (log_sums <= self._range[1])
+
+    def _nearest(self, rows):
         scores = self.scores(rows)
         scores[np.arange(len(rows)), rows] = -np.inf
-        return np.minimum(scores.max(axis=1), 0)
+        return np.maximum(-scores.max(axis=1), 0)
 
     def upper(self, start, stop, out):
         """Rows ``start`` to ``stop``, columns from ``start``: strict upper triangle, else zero."""
         E = self.scores(slice(start, stop), start, out)
         np.maximum(E, self.lowest, out=E)
-        if self.shift > self.highest:
-            np.minimum(E, self.highest, out=E)
+        if self.shift > self._highest:
+            np.minimum(E, self._highest, out=E)
         np.exp(E, out=E)
         size = stop - start
         E[:, :size] *= np.triu(np.ones((size, size), dtype=E.dtype), 1)
@@ -272,31 +336,3 @@ def _add_product(H, A, total):
     """``total += Hᵀ A`` without a temporary; all of them C-contiguous."""
     gemm = blas.sgemm if H.dtype == np.float32 else blas.dgemm
     gemm(1, A.T, H.T, beta=1, c=total.T, trans_b=True, overwrite_c=True)
-
-
-def _add_rows(exponentials, targets, row_terms, strays, step, X1, HX1):
-    """Parts of single rows, each with a shift of its own: any distances at all.
-
-    Adds their derivatives to ``HX1`` and returns their part of the value.
-    """
-    value = 0.0
-    for begin in range(0, len(strays), step):
-        rows = strays[begin : begin + step]
-        P = exponentials.scores(rows)
-        own = np.arange(len(rows)), rows
-        P[own] = -np.inf
-        largest = P.max(axis=1)
-        P -= largest[:, None]
-        np.maximum(P, exponentials.lowest, out=P)
-        np.exp(P, out=P)
-        P[own] = 0
-        total = P.sum(axis=1)
-        P /= total[:, None]
-        t = targets.targets(rows)
-        log_normalizers = np.log(total) + largest - exponentials.shift
-        values, alpha, beta = row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
-        value += float(np.sum(values, dtype=np.float64))
-        P *= alpha[:, None] * t + beta[:, None]
-        HX1[rows] += P @ X1
-        HX1 += P.T @ X1[rows]
-    return value
