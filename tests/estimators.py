@@ -19,6 +19,7 @@ from metriclearn import (
     SCML,
     SDML,
     Covariance,
+    MahalanobisLearner,
 )
 from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import (
@@ -35,6 +36,8 @@ LINEAR = [
     LFDA(),
     LMNN(),
     LSML(random_state=0),
+    MahalanobisLearner(random_state=0),
+    MahalanobisLearner(solver="minibatch", random_state=0),
     MCML(),
     MLKR(),
     MMC(random_state=0),

@@ -8,10 +8,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import components_from_matrix
+from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._validation import check_labels, check_n_components
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._bounds import check_bounds, percentiles
 from metriclearn.mahalanobis._logdet import minimize_logdet
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
 
@@ -158,7 +160,7 @@ class ITML(MahalanobisTransformer):
         """
         X, y = self._validate_fit(X, y, constraints)
         n_components = check_n_components(self.n_components, X.shape[1])
-        _check_bounds(self.bounds)
+        check_bounds(self.bounds)
         random_state = check_random_state(self.random_state)
         rows = X.astype(np.float64, copy=False)
         factor = prior_factor(self.prior, rows, random_state)
@@ -185,26 +187,10 @@ class ITML(MahalanobisTransformer):
         return self._set_components(components.astype(X.dtype, copy=False))
 
 
-def _check_bounds(bounds):
-    if bounds is None:
-        return
-    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < np.inf:
-        raise ValueError(
-            f"bounds must be two numbers (u, l) with 0 < u <= l, bounds on squared distances of "
-            f"similar and of dissimilar pairs, got {bounds!r}"
-        )
-
-
 def _distance_percentiles(Z, random_state):
     first = random_state.randint(len(Z), size=_N_BOUND_PAIRS)
     second = random_state.randint(len(Z), size=_N_BOUND_PAIRS)
-    difference = Z[first] - Z[second]
-    d2 = np.einsum("ij,ij->i", difference, difference)
-    d2 = d2[d2 > 0]
-    if len(d2) == 0:
-        return 1.0, 1.0  # all rows are equal: nothing can be learned, nothing must fail
-    low, high = np.percentile(d2, (5, 95))
-    return float(low), float(high)
+    return percentiles(paired_sq_distances(Z, first, second))
 
 
 def _bounded_pairs(Z, pairs, bounds, gamma):

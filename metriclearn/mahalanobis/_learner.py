@@ -1,0 +1,372 @@
+"""The general model: a loss, a regularizer and a solver of one's choice."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from metriclearn._linalg import components_from_matrix, ridge_of
+from metriclearn._progress import progress
+from metriclearn._validation import check_labels, check_n_components
+from metriclearn.constraints import (
+    Pairs,
+    Quadruplets,
+    Triplets,
+    check_constraints,
+    pairs_from_labels,
+    quadruplets_from_labels,
+    triplets_from_labels,
+)
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._bounds import check_bounds, percentiles
+from metriclearn.mahalanobis._objective import (
+    SHAPES,
+    Frobenius,
+    Linear,
+    LogDet,
+    MarginExcess,
+    Objective,
+    PairExcess,
+)
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, prior_inverse
+from metriclearn.mahalanobis._solvers import (
+    MinibatchState,
+    check_composition,
+    solve_lbfgs,
+    solve_minibatch,
+    solve_proximal,
+    solve_sdp,
+)
+
+_REGULARIZERS = ("frobenius", "trace", "scatter", "logdet")
+_DRAW = {
+    "pairs": lambda y, n, rng: pairs_from_labels(y, n_pairs=n, random_state=rng),
+    "triplets": lambda y, n, rng: triplets_from_labels(y, n_triplets=n, random_state=rng),
+    "quadruplets": lambda y, n, rng: quadruplets_from_labels(y, n_quadruplets=n, random_state=rng),
+}
+
+
+class MahalanobisLearner(MahalanobisTransformer):
+    """The general model of Mahalanobis metric learning (Kulis, 2013).
+
+    ::
+
+        min_{M ⪰ 0}  r(M) + C Σ_c w_c h(e_c(M)),    Σ w = 1
+        e = d² - u (similar pair),  l - d² (dissimilar pair),  m + d²_near - d²_far (relative)
+
+    Any loss ``h`` goes with any regularizer ``r``, and with every solver that
+    can bear both. Squared distances, and with them ``M``, count in units of
+    the mean squared distance of the judged pairs, so that ``C`` and ``margin``
+    mean the same whatever the units of the data.
+
+    =====================================  ==========================================
+    known method                           composition
+    =====================================  ==========================================
+    Schultz & Joachims (2003)              hinge, frobenius, ``diagonal=True``,
+                                           triplets or quadruplets
+    Kwok & Tsang (2003)                    squared or squared_hinge, frobenius, pairs
+    Weinberger & Saul (2005), in spirit    hinge, scatter, triplets
+    Davis et al. (2007), in spirit         hinge, logdet, pairs
+    Guillaumin et al. (2009), regularised  logistic, trace, pairs
+    Shen et al. (2009), in spirit          hinge, trace, triplets
+    =====================================  ==========================================
+
+    Parameters
+    ----------
+    loss : {"hinge", "squared_hinge", "squared", "logistic"}, default="squared_hinge"
+        ``max(0, e)``, its square, ``e²``, ``log(1 + exp(e))``.
+    regularizer : {"frobenius", "trace", "scatter", "logdet"}, default="frobenius"
+        ``½‖M‖²``, ``tr(M)``, the mean squared distance of similar (or near)
+        pairs, or the LogDet divergence from ``prior``.
+    solver : {"lbfgs", "proximal", "minibatch", "sdp"}, default="lbfgs"
+        On the factor of ``M``, also of low rank; accelerated projected gradient
+        on ``M ⪰ 0``; projected subgradients on batches of judgements; or the
+        exact semidefinite programme through cvxpy, for small problems.
+    C : float, default=100.0
+        Weight of the loss, above 0.
+    judgements : {"pairs", "triplets", "quadruplets"}, default="pairs"
+        What is drawn when fitting from labels.
+    n_judgements : int, default=None
+        How many are drawn, of each kind for pairs; by default 20 times the
+        square of the number of classes, and all of 30 triplets for each row.
+    bounds : tuple (u, l) of float, default=None
+        Bounds on squared distances of pairs, ``0 < u ≤ l``, in units of ``X``;
+        by default the 5th and 95th percentile of those of the pairs.
+    margin : float, default=1.0
+        By how much ``d²_near`` shall be below ``d²_far``.
+    diagonal : bool, default=False
+        Whether only weights of the features are learned.
+    prior : {"identity", "covariance", "random"} or array-like of shape \
+            (n_features, n_features), default="identity"
+        ``M0`` of ``regularizer="logdet"``; positive definite.
+    n_components : int, default=None
+        Rank of ``M``, all by default: searched as such by ``"lbfgs"``; the other
+        solvers find the full ``M``, of which the largest eigenvalues are kept.
+    batch_size : int, default=256
+        Judgements in a batch of ``solver="minibatch"``.
+    max_iter : int, default=2000
+        Iterations, or passes over the judgements.
+    tol : float, default=1e-5
+        Duality gap, relative to the objective, at which a search ends; of
+        ``solver="minibatch"`` the relative decrease over ten passes.
+    random_state : int, RandomState instance or None, default=None
+        For drawing and ordering judgements, and a random prior.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+    objective_ : float
+        Value reached, of the formula above.
+    duality_gap_ : float
+        By how much at most ``objective_`` exceeds the minimum over all ``M ⪰ 0``.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import MahalanobisLearner
+    >>> X, y = load_iris(return_X_y=True)
+    >>> learner = MahalanobisLearner("logistic", "trace", random_state=0).fit(X, y)
+    >>> bool(learner.duality_gap_ <= 1e-5 * learner.objective_)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "loss": [StrOptions(set(SHAPES))],
+        "regularizer": [StrOptions(set(_REGULARIZERS))],
+        "solver": [StrOptions({"lbfgs", "proximal", "minibatch", "sdp"})],
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "judgements": [StrOptions(set(_DRAW))],
+        "n_judgements": [Interval(Integral, 1, None, closed="left"), None],
+        "bounds": [tuple, list, None],
+        "margin": [Interval(Real, 0, None, closed="neither")],
+        "diagonal": ["boolean"],
+        "prior": PRIOR_OPTIONS,
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    _constraint_kinds = (Pairs, Triplets, Quadruplets)
+
+    def __init__(
+        self,
+        loss="squared_hinge",
+        regularizer="frobenius",
+        solver="lbfgs",
+        *,
+        C=100.0,
+        judgements="pairs",
+        n_judgements=None,
+        bounds=None,
+        margin=1.0,
+        diagonal=False,
+        prior="identity",
+        n_components=None,
+        batch_size=256,
+        max_iter=2000,
+        tol=1e-5,
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.regularizer = regularizer
+        self.solver = solver
+        self.C = C
+        self.judgements = judgements
+        self.n_judgements = n_judgements
+        self.bounds = bounds
+        self.margin = margin
+        self.diagonal = diagonal
+        self.prior = prior
+        self.n_components = n_components
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, constraints=None):
+        """Learn the metric from labels or from judgements.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,), default=None
+            Class labels.
+        constraints : Pairs, Triplets or Quadruplets, default=None
+            Instead of ``y``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the loss, the regularizer and the solver do not go together.
+        """
+        X, y = self._validate_fit(X, y, constraints)
+        n_components = self._check_terms(X.shape[1])
+        random_state = check_random_state(self.random_state)
+        if constraints is None:
+            _, codes = check_labels(y)
+            constraints = _DRAW[self.judgements](codes, self.n_judgements, random_state)
+        self._unit = self._bounds = None
+        objective = self._objective(X, constraints, random_state)
+        A, self.n_iter_, converged = self._solve(objective, n_components, random_state)
+        if not converged:
+            warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
+        return self._finish(A, objective, n_components, X.dtype)
+
+    def _can_partial_fit(self):
+        if self.solver != "minibatch":
+            raise AttributeError(
+                f"partial_fit needs solver='minibatch', this learner has solver={self.solver!r}"
+            )
+        return True
+
+    @available_if(_can_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, constraints=None):
+        """Learn from more judgements, in one pass; with ``solver="minibatch"`` only.
+
+        The units and default bounds of the first call hold for all.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,), default=None
+            Class labels.
+        constraints : Pairs, Triplets or Quadruplets, default=None
+            Instead of ``y``.
+
+        Returns
+        -------
+        self
+        """
+        first_call = not hasattr(self, "n_iter_")
+        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2, "reset": first_call}
+        random_state = check_random_state(self.random_state)
+        if constraints is None:
+            X, y = validate_data(self, X, y, **checks)
+            _, codes = check_labels(y)
+            constraints = _DRAW[self.judgements](codes, self.n_judgements, random_state)
+        elif y is not None:
+            raise ValueError("y and constraints were both given; give one of them")
+        else:
+            X = validate_data(self, X, **checks)
+            check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
+        n_components = self._check_terms(X.shape[1])
+        if first_call:
+            self._unit = self._bounds = None
+            self._state, self.n_iter_ = MinibatchState(X.shape[1]), 0
+        objective = self._objective(X, constraints, random_state)
+        self._state.learn(objective, self.batch_size, random_state)
+        self.n_iter_ += 1
+        return self._finish(self._state.mean, objective, n_components, X.dtype)
+
+    def _check_terms(self, n_features):
+        n_components = check_n_components(self.n_components, n_features)
+        check_prior(self.prior, n_features)
+        check_bounds(self.bounds)
+        if self.diagonal and n_components < n_features:
+            raise ValueError(
+                f"diagonal=True keeps all {n_features} features, got n_components="
+                f"{n_components}; leave it None"
+            )
+        check_composition(
+            self.loss,
+            SHAPES[self.loss].smooth,
+            self.regularizer,
+            self.regularizer == "logdet",
+            self.solver,
+            n_components,
+            n_features,
+        )
+        return n_components
+
+    def _objective(self, X, constraints, random_state):
+        """Everything in units of the mean squared distance of the pairs."""
+        rows = X.astype(np.float64, copy=False)
+        first, second = _pairs_of(constraints)
+        V = rows[first] - rows[second]
+        if self._unit is None:
+            self._unit = np.sqrt(np.mean(np.sum(V**2, axis=1))) or 1.0
+        V = V / self._unit
+        n = len(constraints)
+        if isinstance(constraints, Pairs):
+            if self._bounds is None:
+                self._bounds = self.bounds or percentiles(np.sum(V**2, axis=1) * self._unit**2)
+            bounds = np.asarray(self._bounds) / self._unit**2
+            sign = np.where(constraints.similar, 1.0, -1.0)
+            excess = PairExcess(sign, np.where(constraints.similar, *bounds))
+            near = V[constraints.similar]
+        else:
+            excess, near = MarginExcess(self.margin), V[:n]
+        weights = np.ones(n) if constraints.weights is None else constraints.weights
+        weights = self.C * weights / max(weights.sum(), np.finfo(float).tiny)
+        regularizer = self._regularizer(rows, near, random_state)
+        return Objective(V, weights, excess, SHAPES[self.loss], regularizer, self.diagonal)
+
+    def _regularizer(self, rows, near, random_state):
+        d = rows.shape[1]
+
+        def shaped(M):
+            return np.diag(np.diag(M)) if self.diagonal else M
+
+        if self.regularizer == "frobenius":
+            return Frobenius()
+        if self.regularizer == "trace":
+            return Linear(np.eye(d))
+        if self.regularizer == "scatter":
+            scatter = near.T @ near / max(1, len(near))
+            return Linear(shaped(scatter + ridge_of(scatter, 1e-3) * np.eye(d)))
+        inverse = prior_inverse(self.prior, rows, random_state) / self._unit**2
+        if linalg.eigvalsh(inverse)[0] <= 1e-12 * np.abs(inverse).max():
+            raise ValueError("prior is singular, LogDet needs a positive definite one")
+        return LogDet(shaped(inverse))
+
+    def _solve(self, objective, n_components, random_state):
+        limits = {"max_iter": self.max_iter, "tol": self.tol}
+        if self.solver == "sdp":
+            return solve_sdp(objective), 1, True
+        if self.solver == "lbfgs":
+            return solve_lbfgs(objective, n_components, **limits, verbose=self.verbose)
+        with progress(self.verbose, "MahalanobisLearner", self.max_iter) as advance:
+            if self.solver == "proximal":
+                return solve_proximal(objective, **limits, advance=advance)
+            A, n_iter, converged, self._state = solve_minibatch(
+                objective, self.batch_size, random_state, **limits, advance=advance
+            )
+            return A, n_iter, converged
+
+    def _finish(self, A, objective, n_components, dtype):
+        value, _, gap = objective.by_matrix(A)
+        self.objective_, self.duality_gap_ = float(value), float(max(0.0, gap))
+        components = components_from_matrix(A, n_components) / self._unit
+        return self._set_components(components.astype(dtype, copy=False))
+
+
+def _pairs_of(constraints):
+    """First and second rows of the pairs that are measured, the near ones before the far ones."""
+    indices = constraints.indices
+    if isinstance(constraints, Pairs):
+        return indices.T
+    if isinstance(constraints, Triplets):
+        a, p, n = indices.T
+        return np.concatenate([a, a]), np.concatenate([p, n])
+    i, j, k, l = indices.T
+    return np.concatenate([i, k]), np.concatenate([j, l])
