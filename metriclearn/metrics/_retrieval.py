@@ -10,7 +10,8 @@ from sklearn.utils import check_array
 
 from metriclearn.metrics import _ranking
 from metriclearn.metrics._relevance import as_relevance
-from metriclearn.neighbors._exact import ExactSearch, row_norms
+from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.neighbors._ranker import row_norms
 
 _CHUNK_ENTRIES = 2**22
 _FIRST_DEPTH = 32

@@ -8,6 +8,8 @@ _ROOMS = {
     "FaissKNeighborsRegressor": "metriclearn.neighbors._estimators",
     "FaissKNeighborsTransformer": "metriclearn.neighbors._estimators",
     "FaissNearestNeighbors": "metriclearn.neighbors._estimators",
+    "Finding": "metriclearn.neighbors._doctor",
+    "diagnose": "metriclearn.neighbors._doctor",
 }
 
 __all__ = [*_ROOMS]

@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from metriclearn.neighbors._exact import METRICS
 from metriclearn.neighbors._indexes import build_search
+from metriclearn.neighbors._ranker import METRICS
 
 
 class FaissNeighborsBase(BaseEstimator):

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from metriclearn.neighbors._ranker import Frame, Ranker
 from metriclearn.neighbors._screen import Screen
 
-METRICS = ("euclidean", "cosine", "inner_product")
-_BLOCK_BYTES = 32 * 2**20
+# Beyond this, relative to the base, a query's rounding error hides all differences of
+# the base, and squares of it leave the range of float32.
+_FAR = 1e12
 
 
 class ExactSearch:
@@ -42,19 +44,22 @@ class ExactSearch:
     """
 
     def __init__(self, X, metric="euclidean"):
-        if metric not in METRICS:
-            raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
-        self.X = X
-        self.metric = metric
-        self._norms = row_norms(X, "X") if metric == "cosine" else None
+        self._ranker = Ranker(X, metric)
+        self._frame = Frame(self._ranker)
         # In an order without meaning: sorted classes would make early limits loose.
         self._order = np.random.RandomState(0).permutation(len(X))
-        self._centre = self._exact_rows(slice(None)).mean(axis=0)
         self._screens = {}
-        base = self._base()
-        largest = np.sqrt(np.einsum("ij,ij->i", base, base).max())
-        self._scale = largest if largest > 0 else 1.0
-        self._screens["f"] = self._screen(base / self._scale, np.float32)
+        self._screen(np.float32)
+
+    @property
+    def X(self):
+        """The base."""
+        return self._ranker.X
+
+    @property
+    def metric(self):
+        """The metric."""
+        return self._ranker.metric
 
     def __getstate__(self):
         # Everything else follows from these, and is as large.
@@ -63,38 +68,11 @@ class ExactSearch:
     def __setstate__(self, state):
         self.__init__(state["X"], state["metric"])
 
-    def _base(self):
-        return self._exact_rows(self._order) - self._centre
-
-    def _screen(self, base, dtype):
-        return Screen(base, self.metric == "inner_product", dtype)
-
-    def _fine_screen(self):
-        if "d" not in self._screens:
-            self._screens["d"] = self._screen(self._base() / self._scale, np.float64)
-        return self._screens["d"]
-
-    def _exact_rows(self, rows):
-        X = self.X[rows].astype(np.float64, copy=False)
-        return X if self._norms is None else X / self._norms[rows][..., None]
-
-    def _check(self, Q):
-        if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
-            raise ValueError(
-                f"queries must be of shape (n, {self.X.shape[1]}) like the base, got {Q.shape}"
-            )
-        Q = Q.astype(np.float64, copy=False)
-        if self.metric == "cosine":
-            Q = Q / row_norms(Q, "queries")[:, None]
-        return Q
-
-    def _screened(self, Q):
-        """Queries as the screen wants them."""
-        if self.metric != "inner_product":
-            return (Q - self._centre) / self._scale
-        # The order of inner products does not depend on the length of the query.
-        norms = np.linalg.norm(Q, axis=1, keepdims=True)
-        return Q / np.where(norms > 0, norms, 1)
+    def _screen(self, dtype):
+        if dtype not in self._screens:
+            base = self._frame.base(self._ranker.rows(self._order))
+            self._screens[dtype] = Screen(base, self._frame.inner_product, dtype)
+        return self._screens[dtype]
 
     def search(self, Q, k, *, exclude=None):
         """Find the ``k`` nearest rows of the base for each query.
@@ -119,23 +97,14 @@ class ExactSearch:
         ValueError
             If ``k`` is larger than the base or the width differs.
         """
-        Q = self._check(Q)
-        available = len(self.X) - (exclude is not None)
-        if not 1 <= k <= available:
-            raise ValueError(
-                f"k={k} neighbours were asked for, but the base has {available} rows to find; "
-                f"k must be from 1 to {available}"
-            )
+        Q = self._ranker.check_queries(Q)
+        self._ranker.check_k(k, exclude is not None)
         wanted = k + (exclude is not None)
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
-        for block, columns in self._blocks(Q, lambda screen, q: screen.nearest(q, wanted), wanted):
+        for block, candidates in self._blocks(Q, wanted, Screen.nearest, wanted):
             skip = None if exclude is None else exclude[block]
-            for part in _parts(columns, self.X.shape[1]):
-                rows = slice(block.start + part.start, block.start + part.stop)
-                distances[rows], indices[rows] = self._rank(
-                    Q[rows], columns[part], k, None if skip is None else skip[part]
-                )
+            distances[block], indices[block] = self._ranker.rank(Q[block], candidates, k, skip)
         return distances, indices
 
     def radius(self, Q, radius):
@@ -154,74 +123,30 @@ class ExactSearch:
         """
         if self.metric == "inner_product":
             raise ValueError("a radius needs a metric with distances from 0; use 'euclidean'")
-        Q = self._check(Q)
-        squared = (2 * radius if self.metric == "cosine" else radius**2) / self._scale**2
+        Q = self._ranker.check_queries(Q)
+        squared = (2 * radius if self.metric == "cosine" else radius**2) / self._frame.scale**2
         # The exact distance is rounded too: a few units so that the edge is not lost.
         squared *= 1 + 1e-12
         found = []
-        for block, columns in self._blocks(Q, lambda screen, q: screen.within(q, squared), 1):
-            for part in _parts(columns, self.X.shape[1]):
-                rows = slice(block.start + part.start, block.start + part.stop)
-                distances, indices = self._rank(Q[rows], columns[part], columns.shape[1], None)
-                counts = (distances <= radius).sum(axis=1)
-                found += [
-                    (d[:count].copy(), i[:count].copy())
-                    for d, i, count in zip(distances, indices, counts, strict=True)
-                ]
+        for block, candidates in self._blocks(Q, 1, Screen.within, squared):
+            distances, indices = self._ranker.rank(Q[block], candidates, candidates.shape[1])
+            counts = (distances <= radius).sum(axis=1)
+            found += [
+                (d[:count].copy(), i[:count].copy())
+                for d, i, count in zip(distances, indices, counts, strict=True)
+            ]
         return found
 
-    def _blocks(self, Q, candidates, k):
+    def _blocks(self, Q, k, ask, argument):
         """Yield slices of queries with their candidates, as base rows, -1 for none."""
-        coarse = self._screens["f"]
+        coarse = self._screen(np.float32)
         step = coarse.block_rows(k)
         for start in range(0, len(Q), step):
             block = slice(start, min(start + step, len(Q)))
-            queries = self._screened(Q[block])
-            # Far queries overflow float32, and its error hides all differences of the base.
-            far = np.abs(queries).max(initial=0) > 1e12
-            columns = None if far else candidates(coarse, queries)
-            if far or (columns >= 0).sum() > len(queries) * (4 * k + 64):
-                columns = candidates(self._fine_screen(), queries)
-            yield block, np.where(columns >= 0, self._order[columns], -1)
-
-    def _rank(self, Q, columns, k, exclude):
-        rows = self._exact_rows(columns)
-        if self.metric == "inner_product":
-            distances = -np.einsum("ij,ikj->ik", Q, rows)
-        else:
-            rows -= Q[:, None]
-            distances = np.einsum("ikj,ikj->ik", rows, rows)
-            distances = distances / 2 if self.metric == "cosine" else np.sqrt(distances)
-        distances[columns < 0] = np.inf
-        if exclude is not None:
-            distances[columns == exclude[:, None]] = np.inf
-        order = np.lexsort((columns, distances), axis=1)[:, :k]
-        return (
-            np.take_along_axis(distances, order, axis=1),
-            np.take_along_axis(columns, order, axis=1),
-        )
-
-
-def _parts(columns, n_features):
-    """Slices of the queries whose gathered candidates fit a block of memory."""
-    step = max(1, _BLOCK_BYTES // max(1, 8 * columns.shape[1] * n_features))
-    return (slice(s, min(s + step, len(columns))) for s in range(0, len(columns), step))
-
-
-def row_norms(X, name):
-    """Length of each row, refusing rows of zeros, which have no direction.
-
-    Raises
-    ------
-    ValueError
-        Naming the first row of zeros.
-    """
-    X = X.astype(np.float64, copy=False)
-    norms = np.sqrt(np.einsum("ij,ij->i", X, X))
-    if not np.all(norms > 0):
-        row = int(np.flatnonzero(norms == 0)[0])
-        raise ValueError(
-            f"{name}: row {row} is all zeros, its cosine with anything is undefined; drop such "
-            f"rows or use metric='euclidean'"
-        )
-    return norms
+            queries = self._frame.queries(Q[block])
+            candidates = None
+            if np.abs(queries).max(initial=0) < _FAR:
+                candidates = ask(coarse, queries, argument)
+            if candidates is None or (candidates >= 0).sum() > len(queries) * (4 * k + 64):
+                candidates = ask(self._screen(np.float64), queries, argument)
+            yield block, np.where(candidates >= 0, self._order[candidates], -1)

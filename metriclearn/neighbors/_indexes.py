@@ -1,11 +1,21 @@
 """The ``index`` argument: which search answers, exact or approximate."""
 
+from importlib.util import find_spec
+
 from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.neighbors._faiss import FaissSearch, factory_string
 
-EXACT = ("auto", "flat")
+_LARGEST_EXACT = 1_000_000
 
 
-def build_search(X, metric, index, search_params):
+def resolve_index(index, n):
+    """Turn ``"auto"`` into a choice: exact where that is quick, or all there is."""
+    if index != "auto":
+        return index
+    return "ivf" if n > _LARGEST_EXACT and find_spec("faiss") is not None else "flat"
+
+
+def build_search(X, metric, index="auto", search_params=None):
     """Build the search that ``index`` names.
 
     Parameters
@@ -16,6 +26,20 @@ def build_search(X, metric, index, search_params):
 
     Returns
     -------
-    ExactSearch
+    ExactSearch or FaissSearch
+        Both with ``search``, ``radius`` and ``X``.
+
+    Raises
+    ------
+    ValueError
+        For an index that there is not, or one that does not fit the data.
     """
-    return ExactSearch(X, metric)
+    index = resolve_index(index, len(X))
+    if index == "flat":
+        if search_params is not None:
+            raise ValueError(
+                f"search_params={search_params!r} was given, but index='flat' is exact and has "
+                f"none; use index='hnsw' or 'ivf'"
+            )
+        return ExactSearch(X, metric)
+    return FaissSearch(X, metric, factory_string(index, *X.shape), search_params)

@@ -1,0 +1,199 @@
+"""Approximate search by faiss's indexes, ranked anew by exact distances."""
+
+import threading
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.neighbors._ranker import Frame, Ranker
+
+# Points that faiss's k-means wants for each of its centroids.
+_POINTS_PER_CENTROID = 39
+_lock = threading.Lock()
+
+
+def load_faiss():
+    """Import faiss, without the warnings of its wrapper."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return require("faiss", "faiss")
+
+
+@contextmanager
+def matrix_products(faiss, n_features):
+    """Let faiss use its matrix product for small batches too.
+
+    faiss compares queries × features with a threshold and below it scans row by
+    row, 10 times slower a query. The threshold is global to the process: it is put
+    back after the call.
+    """
+    with _lock:
+        before = faiss.cvar.distance_compute_blas_threshold
+        faiss.cvar.distance_compute_blas_threshold = 8 * n_features
+        try:
+            yield
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = before
+
+
+def factory_string(index, n, d):
+    """Turn the name of an index into faiss's own, sized for the data.
+
+    Parameters
+    ----------
+    index : str
+        ``"hnsw"``, ``"ivf"``, ``"ivfpq"``, or already a factory string.
+    n, d : int
+        Rows and features.
+
+    Returns
+    -------
+    str
+    """
+    if index == "hnsw":
+        return "HNSW32"
+    if index not in ("ivf", "ivfpq"):
+        return index
+    n_lists = int(np.clip(4 * np.sqrt(n), 1, max(1, n // _POINTS_PER_CENTROID)))
+    if index == "ivf":
+        return f"IVF{n_lists},Flat"
+    # Two features to a 4-bit code: codes that faiss scans in registers and trains fast.
+    padding = f"Pad{d + 1}," if d % 2 else ""
+    return f"{padding}IVF{n_lists},PQ{(d + 1) // 2}x4fs"
+
+
+def make_index(factory, d, inner_product):
+    """Make an empty faiss index from a factory string.
+
+    Raises
+    ------
+    ValueError
+        If faiss does not know the string.
+    """
+    faiss = load_faiss()
+    metric = faiss.METRIC_INNER_PRODUCT if inner_product else faiss.METRIC_L2
+    try:
+        index = faiss.index_factory(d, factory, metric)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
+        raise ValueError(
+            f"index={factory!r} is not one of auto, flat, hnsw, ivf, ivfpq, nor a faiss factory "
+            f"string that fits {d} features: {reason}"
+        ) from None
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is not None:
+        # Small sets train well enough for re-ranking; faiss would print a warning.
+        ivf.cp.min_points_per_centroid = 1
+        ivf.nprobe = max(8, ivf.nlist // 32)
+        pq = getattr(faiss.downcast_index(ivf), "pq", None)
+        if pq is not None:
+            pq.cp.min_points_per_centroid = 1
+    hnsw = faiss.downcast_index(index)
+    if hasattr(hnsw, "hnsw"):
+        hnsw.hnsw.efConstruction = 80
+        hnsw.hnsw.efSearch = 96
+    return index
+
+
+def set_search_params(index, search_params):
+    """Set the effort of a search, in faiss's words (``"nprobe=32"``).
+
+    Raises
+    ------
+    ValueError
+        If the index has no such parameter.
+    """
+    faiss = load_faiss()
+    try:
+        faiss.ParameterSpace().set_index_parameters(index, search_params)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
+        raise ValueError(
+            f"search_params={search_params!r} does not fit the index (write 'nprobe=32' for ivf "
+            f"or 'efSearch=128' for hnsw): {reason}"
+        ) from None
+
+
+class FaissSearch:
+    """The ``k`` nearest of the rows that a faiss index finds, ranked by exact distances.
+
+    Like :class:`ExactSearch`, with a base that faiss has indexed. More rows than
+    asked for are fetched and ranked anew; a query for which the index finds too few
+    is answered exactly.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    metric : {"euclidean", "cosine", "inner_product"}
+    factory : str
+        faiss factory string.
+    search_params : str or None
+    """
+
+    def __init__(self, X, metric, factory, search_params=None):
+        self._ranker = Ranker(X, metric)
+        self._frame = Frame(self._ranker)
+        self._exact = None
+        index = make_index(factory, X.shape[1], self._frame.inner_product)
+        if search_params is not None:
+            set_search_params(index, search_params)
+        base = self._frame.base(self._ranker.rows(slice(None))).astype(np.float32)
+        try:
+            index.train(base)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
+            raise ValueError(
+                f"index={factory!r} cannot be trained on {len(X)} rows: {reason}"
+            ) from None
+        index.add(base)
+        self._index = index
+        # Of compressed rows more must be fetched to hold the nearest.
+        self._fetch = (20, 100) if "PQ" in factory else (4, 16)
+
+    @property
+    def X(self):
+        """The base."""
+        return self._ranker.X
+
+    def __getstate__(self):
+        return {
+            "ranker": self._ranker,
+            "frame": self._frame,
+            "fetch": self._fetch,
+            "index": load_faiss().serialize_index(self._index),
+        }
+
+    def __setstate__(self, state):
+        self._ranker, self._frame = state["ranker"], state["frame"]
+        self._fetch = state["fetch"]
+        self._index = load_faiss().deserialize_index(state["index"])
+        self._exact = None
+
+    def _exact_search(self):
+        if self._exact is None:
+            self._exact = ExactSearch(self.X, self._ranker.metric)
+        return self._exact
+
+    def search(self, Q, k, *, exclude=None):
+        """Find ``k`` near rows of the base for each query; see :meth:`ExactSearch.search`."""
+        Q = self._ranker.check_queries(Q)
+        self._ranker.check_k(k, exclude is not None)
+        factor, extra = self._fetch
+        fetch = min(len(self.X), factor * k + extra)
+        queries = self._frame.queries(Q).astype(np.float32)
+        with matrix_products(load_faiss(), Q.shape[1]):
+            _, candidates = self._index.search(queries, fetch)
+        distances, indices = self._ranker.rank(Q, candidates, k, exclude)
+        short = np.isinf(distances[:, -1])
+        if short.any():
+            skip = None if exclude is None else exclude[short]
+            found = self._exact_search().search(Q[short], k, exclude=skip)
+            distances[short], indices[short] = found
+        return distances, indices
+
+    def radius(self, Q, radius):
+        """Find all rows within a distance, exactly; see :meth:`ExactSearch.radius`."""
+        return self._exact_search().radius(Q, radius)

@@ -1,0 +1,137 @@
+"""Exact distances of a few candidates, and their order."""
+
+import numpy as np
+
+METRICS = ("euclidean", "cosine", "inner_product")
+_BLOCK_BYTES = 32 * 2**20
+
+
+class Ranker:
+    """Ranks candidate rows of a base by distances computed anew, in float64.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+        The base, kept by reference; may be memory-mapped.
+    metric : {"euclidean", "cosine", "inner_product"}
+    """
+
+    def __init__(self, X, metric):
+        if metric not in METRICS:
+            raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
+        self.X = X
+        self.metric = metric
+        self._norms = row_norms(X, "X") if metric == "cosine" else None
+
+    def rows(self, rows):
+        """Rows of the base in float64, of length one under ``"cosine"``."""
+        X = self.X[rows].astype(np.float64, copy=False)
+        return X if self._norms is None else X / self._norms[rows][..., None]
+
+    def check_queries(self, Q):
+        """Queries in float64, of length one under ``"cosine"``."""
+        if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
+            raise ValueError(
+                f"queries must be of shape (n, {self.X.shape[1]}) like the base, got {Q.shape}"
+            )
+        Q = Q.astype(np.float64, copy=False)
+        return Q / row_norms(Q, "queries")[:, None] if self.metric == "cosine" else Q
+
+    def rank(self, Q, candidates, k, exclude=None):
+        """Order candidates by distance, equal ones by row number.
+
+        Parameters
+        ----------
+        Q : ndarray of shape (n_queries, d)
+            From ``check_queries``.
+        candidates : ndarray of int, shape (n_queries, m)
+            Rows of the base, each at most once; -1 for none.
+        k : int
+            How many to keep, at most ``m``.
+        exclude : ndarray of int, shape (n_queries,), default=None
+            A row not to be found.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, k)
+            Infinite where there was no candidate.
+        indices : ndarray of shape (n_queries, k)
+        """
+        distances = np.empty((len(Q), k))
+        indices = np.empty((len(Q), k), dtype=np.intp)
+        step = max(1, _BLOCK_BYTES // max(1, 8 * candidates.shape[1] * self.X.shape[1]))
+        for start in range(0, len(Q), step):
+            part = slice(start, start + step)
+            found = candidates[part]
+            exact = self._distances(Q[part], found)
+            exact[found < 0] = np.inf
+            if exclude is not None:
+                exact[found == exclude[part, None]] = np.inf
+            order = np.lexsort((found, exact), axis=1)[:, :k]
+            distances[part] = np.take_along_axis(exact, order, axis=1)
+            indices[part] = np.take_along_axis(found, order, axis=1)
+        return distances, indices
+
+    def _distances(self, Q, candidates):
+        rows = self.rows(candidates)
+        if self.metric == "inner_product":
+            return -np.einsum("ij,ikj->ik", Q, rows)
+        rows -= Q[:, None]
+        squares = np.einsum("ikj,ikj->ik", rows, rows)
+        return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
+
+    def check_k(self, k, excluding):
+        """Refuse more neighbours than there are rows to find."""
+        available = len(self.X) - excluding
+        if not 1 <= k <= available:
+            raise ValueError(
+                f"k={k} neighbours were asked for, but the base has {available} rows to find; "
+                f"k must be from 1 to {available}"
+            )
+
+
+class Frame:
+    """The shift and scale that make low precision harmless.
+
+    A common offset costs digits in ``|a|² + |b|² - 2ab``; distances and the order of
+    inner products do not see it. Centred rows are scaled to a longest one of
+    length 1; the order of inner products does not depend on the query's length.
+    """
+
+    def __init__(self, ranker):
+        self.inner_product = ranker.metric == "inner_product"
+        X = ranker.rows(slice(None))
+        self.centre = X.mean(axis=0)
+        X = X - self.centre
+        largest = np.sqrt(np.einsum("ij,ij->i", X, X).max())
+        self.scale = largest if largest > 0 else 1.0
+
+    def base(self, rows):
+        """Rows of the base in this frame."""
+        return (rows - self.centre) / self.scale
+
+    def queries(self, Q):
+        """Queries in this frame."""
+        if not self.inner_product:
+            return (Q - self.centre) / self.scale
+        norms = np.linalg.norm(Q, axis=1, keepdims=True)
+        return Q / np.where(norms > 0, norms, 1)
+
+
+def row_norms(X, name):
+    """Length of each row, refusing rows of zeros, which have no direction.
+
+    Raises
+    ------
+    ValueError
+        Naming the first row of zeros.
+    """
+    X = X.astype(np.float64, copy=False)
+    norms = np.sqrt(np.einsum("ij,ij->i", X, X))
+    if not np.all(norms > 0):
+        row = int(np.flatnonzero(norms == 0)[0])
+        raise ValueError(
+            f"{name}: row {row} is all zeros, its cosine with anything is undefined; drop such "
+            f"rows or use metric='euclidean'"
+        )
+    return norms

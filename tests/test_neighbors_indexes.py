@@ -1,0 +1,192 @@
+"""Approximate indexes: what they find is ranked exactly, and they find nearly all."""
+
+import pickle
+import sys
+
+import faiss
+import numpy as np
+import pytest
+
+from metriclearn.neighbors import (
+    FaissKNeighborsClassifier,
+    FaissKNeighborsTransformer,
+    FaissNearestNeighbors,
+    _doctor,
+    diagnose,
+)
+from metriclearn.neighbors._faiss import factory_string, matrix_products
+from metriclearn.neighbors._indexes import resolve_index
+
+INDEXES = ["hnsw", "ivf", "ivfpq", "Flat", "SQ8", "IVF16,Flat"]
+METRICS = ["euclidean", "cosine", "inner_product"]
+
+
+@pytest.fixture
+def clustered(rng):
+    centres = rng.randn(30, 7)  # an odd width, which product quantisation has to pad
+    X, Q = (centres[rng.randint(30, size=n)] + 0.3 * rng.randn(n, 7) for n in (800, 50))
+    return X + 100, Q + 100
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("index", INDEXES)
+def test_nearly_all_neighbours_at_exact_distances(clustered, metric, index, capfd):
+    X, Q = clustered
+    exact = FaissNearestNeighbors(metric=metric).fit(X)
+    approximate = FaissNearestNeighbors(metric=metric, index=index).fit(X)
+    for queries in (Q, None):
+        distances, indices = exact.kneighbors(queries)
+        near, found = approximate.kneighbors(queries)
+        recall = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(indices, found, strict=True)])
+        assert recall >= 0.95
+        same = indices == found
+        np.testing.assert_array_equal(near[same], distances[same])
+        assert np.all(np.diff(near, axis=1) >= 0)
+    assert not np.any(found == np.arange(len(X))[:, None])
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_pickle_answers_alike(clustered, index):
+    X, Q = clustered
+    model = FaissKNeighborsTransformer(index=index).fit(X)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(Q).toarray(), model.transform(Q).toarray())
+
+
+def test_a_query_that_the_index_leaves_short_is_answered_exactly(rng):
+    X = np.r_[rng.randn(195, 2), 50 + rng.randn(5, 2)]
+    model = FaissNearestNeighbors(20, index="IVF8,Flat", search_params="nprobe=1").fit(X)
+    exact = FaissNearestNeighbors(20).fit(X)
+    np.testing.assert_array_equal(
+        model.kneighbors(X[-5:], return_distance=False),
+        exact.kneighbors(X[-5:], return_distance=False),
+    )
+    np.testing.assert_array_equal(
+        model.kneighbors(None, return_distance=False)[-5:],
+        exact.kneighbors(None, return_distance=False)[-5:],
+    )
+    radius = model.radius_neighbors(X[:3], 0.5, return_distance=False)
+    for got, expected in zip(
+        radius, exact.radius_neighbors(X[:3], 0.5, return_distance=False), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_more_effort_finds_more(clustered):
+    X, Q = clustered
+    exact = FaissNearestNeighbors().fit(X).kneighbors(Q, return_distance=False)
+    low, high = (
+        np.mean(
+            FaissNearestNeighbors(index="IVF40,Flat", search_params=f"nprobe={n}")
+            .fit(X)
+            .kneighbors(Q, return_distance=False)
+            == exact
+        )
+        for n in (1, 40)
+    )
+    assert low < high == 1
+
+
+def test_auto_is_exact_where_that_is_quick(monkeypatch):
+    assert resolve_index("auto", 1_000_000) == "flat"
+    assert resolve_index("auto", 1_000_001) == "ivf"
+    assert resolve_index("hnsw", 10) == "hnsw"
+    monkeypatch.setattr("metriclearn.neighbors._indexes.find_spec", lambda name: None)
+    assert resolve_index("auto", 1_000_001) == "flat"
+
+
+def test_factory_strings_are_sized_for_the_data():
+    assert factory_string("ivf", 1_000_000, 64) == "IVF4000,Flat"
+    assert factory_string("ivf", 100, 64) == "IVF2,Flat"
+    assert factory_string("ivfpq", 10_000, 128) == "IVF256,PQ64x4fs"
+    assert factory_string("ivfpq", 10_000, 3) == "Pad4,IVF256,PQ2x4fs"
+    assert factory_string("PCA8,Flat", 10, 16) == "PCA8,Flat"
+
+
+def test_threshold_of_faiss_is_put_back():
+    before = faiss.cvar.distance_compute_blas_threshold
+    with matrix_products(faiss, 10):
+        assert faiss.cvar.distance_compute_blas_threshold == 80
+    assert faiss.cvar.distance_compute_blas_threshold == before
+    with pytest.raises(KeyError), matrix_products(faiss, 10):
+        raise KeyError
+    assert faiss.cvar.distance_compute_blas_threshold == before
+
+
+@pytest.mark.parametrize(
+    ("index", "search_params", "message"),
+    [
+        ("flta", None, "index='flta' is not one of auto, flat, hnsw, ivf, ivfpq, nor a faiss"),
+        ("PQ3", None, "that fits 7 features"),
+        ("IVF5000,Flat", None, "index='IVF5000,Flat' cannot be trained on 800 rows"),
+        ("flat", "nprobe=1", "index='flat' is exact and has none"),
+        ("hnsw", "nprobe=1", "search_params='nprobe=1' does not fit the index"),
+    ],
+)
+def test_bad_indexes_are_one_clear_error(clustered, index, search_params, message):
+    X, _ = clustered
+    model = FaissKNeighborsClassifier(index=index, search_params=search_params)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, np.arange(800) % 3)
+
+
+def test_a_missing_faiss_names_what_to_install(clustered, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"pip install 'metriclearn\[faiss\]'"):
+        FaissNearestNeighbors(index="hnsw").fit(clustered[0])
+
+
+# --- diagnose ---------------------------------------------------------------------------
+
+
+def test_findings_that_are_not_well_have_a_remedy():
+    findings = diagnose()
+    assert [finding.name for finding in findings] == [
+        "matrix products",
+        "threads",
+        "faiss kernels",
+        "faiss threshold",
+    ]
+    for finding in findings:
+        assert finding.message
+        assert finding.ok or finding.remedy
+
+
+def _pool(where, kernels):
+    return {
+        "user_api": "blas",
+        "internal_api": "openblas",
+        "version": "0.3.15",
+        "filepath": f"/site-packages/{where}.libs/libopenblas.so",
+        "architecture": kernels,
+        "num_threads": 1,
+    }
+
+
+def test_old_kernels_of_faiss_are_named(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    pools = [_pool("faiss_cpu", "Prescott"), _pool("numpy", "SkylakeX")]
+    monkeypatch.setattr(_doctor, "threadpool_info", lambda: pools)
+    finding = _doctor._faiss_kernels()
+    assert not finding.ok
+    assert "Prescott" in finding.message
+    assert "OPENBLAS_CORETYPE before Python starts: SkylakeX" in finding.remedy
+    pools[1]["architecture"] = "Prescott"
+    assert "AVX-512" in _doctor._faiss_kernels().remedy
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    assert _doctor._faiss_kernels().remedy == "unset OPENBLAS_CORETYPE"
+    pools[0]["architecture"] = "Haswell"
+    assert _doctor._faiss_kernels().ok
+    monkeypatch.setattr(_doctor, "threadpool_info", list)
+    assert _doctor._faiss_kernels().ok
+
+
+def test_idle_processors_are_named(monkeypatch):
+    monkeypatch.setattr(_doctor.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(_doctor, "threadpool_info", lambda: [_pool("numpy", "Haswell")])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert "unset OMP_NUM_THREADS" in _doctor._threads().remedy
+    monkeypatch.setattr(_doctor, "find_spec", lambda name: None)
+    assert diagnose()[-1].remedy == "pip install 'metriclearn[faiss]'"
