@@ -45,7 +45,7 @@ def target_neighbors(X, starts, n_neighbors):
     return targets
 
 
-def pairs_within(Z, radii, starts):
+def pairs_within(Z, radii, starts, most=np.inf):
     """Pairs of rows of two classes closer than the larger of their radii.
 
     One matrix product of ``[z, |z|², 1]`` and ``[-2z, 1, |z|²]`` gives a block
@@ -60,15 +60,17 @@ def pairs_within(Z, radii, starts):
     radii : ndarray of shape (n,)
         Squared radii, in the dtype of ``Z``.
     starts : ndarray of shape (n_classes + 1,)
+    most : int, default=inf
+        Pairs after which a part is yielded and let go; by default all come in one.
 
-    Returns
-    -------
+    Yields
+    ------
     order : ndarray of shape (n,), dtype intp
         Rows by class, then by radius.
     indptr : ndarray of shape (n + 1,), dtype int32 or int64
     columns : ndarray of shape (n_pairs,), dtype int32
-        The pairs as rows of a compressed sparse matrix over ``Z[order]``;
-        the class of the column is the later one.
+        Pairs of this part as rows of a compressed sparse matrix over ``Z[order]``;
+        the class of the column is the later one. At least one part comes, if empty.
     d2 : ndarray of shape (n_pairs,)
         Their squared distances.
     """
@@ -82,8 +84,7 @@ def pairs_within(Z, radii, starts):
     np.multiply(Z.T, -2, out=right[:r])
     right[r], right[r + 1] = 1, squared
 
-    counts = np.zeros(n, dtype=np.int64)
-    columns, distances = [], []
+    n_found, rows, columns, distances = 0, [], [], []
     for begin, stop, first in _row_blocks(starts, n, Z.itemsize):
         width = n - first
         d2 = left[begin:stop] @ right[:, first:]
@@ -98,15 +99,23 @@ def pairs_within(Z, radii, starts):
         keep = near < np.maximum(radii[row], radii[column])
         if classes[begin] != classes[stop - 1]:
             keep &= classes[row] < classes[column]
+        rows.append(row[keep].astype(np.int32))
         columns.append(column[keep].astype(np.int32))
         distances.append(near[keep])
-        counts += np.bincount(row[keep], minlength=n)
-    n_pairs = int(counts.sum())
-    indptr = np.zeros(n + 1, dtype=np.int32 if n_pairs < 2**31 else np.int64)
+        n_found += len(rows[-1])
+        if n_found >= most:
+            yield (order, *_compressed(n, rows, columns, distances))
+            n_found, rows, columns, distances = 0, [], [], []
+    empty = np.empty(0, dtype=np.int32)
+    rows, columns = [empty, *rows], [empty, *columns]
+    yield (order, *_compressed(n, rows, columns, [np.empty(0, dtype=Z.dtype), *distances]))
+
+
+def _compressed(n, rows, columns, distances):
+    counts = np.bincount(np.concatenate(rows), minlength=n)
+    indptr = np.zeros(n + 1, dtype=np.int32 if counts.sum() < 2**31 else np.int64)
     np.cumsum(counts, out=indptr[1:])
-    if not columns:
-        return order, indptr, np.empty(0, dtype=np.int32), np.empty(0, dtype=Z.dtype)
-    return order, indptr, np.concatenate(columns), np.concatenate(distances)
+    return indptr, np.concatenate(columns), np.concatenate(distances)
 
 
 def _row_blocks(starts, n, itemsize):

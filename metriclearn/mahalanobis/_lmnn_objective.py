@@ -7,8 +7,6 @@
 ``push`` differs (impostors searched, or triplets given); the rest is shared.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from scipy import linalg, sparse
 
@@ -22,54 +20,70 @@ _FLOAT32_REACH = 1e4
 # A list of near pairs is cheaper than the search where it holds less than this
 # share of all ordered pairs of rows.
 _SPARSE_SHARE = 0.01
+# In parts of so many pairs are the impostors searched, and none longer is listed.
+_MOST_PAIRS = 2**20
 _SMALL_ROWS, _SMALL_TRIPLETS, _SMALL_FEATURES = 1000, 20_000, 100
 _SLACK = 0.1  # of the squared radius, in that list
 
 
-@dataclass
 class Push:
-    """Value of the push term, and what its gradient and its dual are made of."""
+    """Sums over triplets that the push term, its gradient and its dual are made of.
 
-    value: float = 0.0
-    slopes: float = 0.0  # Σ slope, times the margin 1
-    conjugates: float = 0.0  # Σ conjugate(slope)
-    graphs: list = field(default_factory=list)
+    Parameters
+    ----------
+    loss : Hinge or SquaredHinge
+    B : ndarray of shape (n, m), default=None
+        What ``product`` is wanted of.
 
-    def add(self, loss, h, weights=None):
+    Attributes
+    ----------
+    value : float
+        ``Σ loss``.
+    slopes : float
+        ``Σ slope``, times the margin 1.
+    conjugates : float
+        ``Σ conjugate(slope)``.
+    product : ndarray of shape (n, m)
+        ``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` with ``w = ∂value/∂d²_ij``: the Laplacian
+        of the weights times ``B``, in the dtype of ``B``.
+    """
+
+    def __init__(self, loss, B=None):
+        self.loss, self._B = loss, B
+        self.value = self.slopes = self.conjugates = 0.0
+        self.product = None if B is None else np.zeros_like(B)
+
+    def add(self, h, weights=None):
         """Add the losses of violations ``h`` (overwritten); return their slopes."""
-        values, slopes = loss.terms(h)
+        values, slopes = self.loss.terms(h)
         if weights is not None:
             values, slopes = values * weights, slopes * weights
         value = float(np.sum(values, dtype=np.float64))
         self.value += value
-        self.conjugates += loss.conjugate_share * value
+        self.conjugates += self.loss.conjugate_share * value
         return slopes
 
     def add_graph(self, weights, columns, indptr, degree, order=None):
-        """Add weights ``∂value/∂d²`` of pairs, as a compressed sparse matrix.
+        """Add weights of pairs to the product: a compressed sparse matrix.
 
         ``degree`` holds its row sums plus its column sums, ``order`` the rows
         that it is over (all, in their order, for None).
         """
-        W = sparse.csr_array((weights, columns, indptr), shape=(len(degree), len(degree)))
-        self.graphs.append((W, degree, slice(None) if order is None else order))
+        B = self._B
+        A = B if order is None else B[order]
+        n = len(A)
+        W = sparse.csr_array((weights.astype(B.dtype, copy=False), columns, indptr), shape=(n, n))
+        part = degree.astype(B.dtype)[:, None] * A - W @ A - W.T @ A
+        self.product[slice(None) if order is None else order] += part
 
-    def times(self, B):
-        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B``: the Laplacian of the weights times a matrix.
 
-        In the dtype of ``B``.
-        """
-        product = np.zeros_like(B)
-        for W, degree, order in self.graphs:
-            W, A = W.astype(B.dtype, copy=False), B[order]
-            product[order] += degree.astype(B.dtype)[:, None] * A - W @ A - W.T @ A
-        return product
-
-    def dual(self, scale):
-        """``Σ (s · slope - conjugate(s · slope))``, the best over ``0 <= s <= scale``."""
-        if self.conjugates > 0:
-            scale = min(scale, self.slopes / (2 * self.conjugates))
-        return scale * self.slopes - scale**2 * self.conjugates
+def dual_of(slopes, conjugates, scale):
+    """``Σ (s · slope - conjugate(s · slope))``, the most over ``0 <= s <= scale``."""
+    if slopes == 0:
+        return 0.0
+    if conjugates > 0:
+        scale = min(scale, slopes / (2 * conjugates))
+    return scale * slopes - scale**2 * conjugates
 
 
 class NearPairs:
@@ -117,24 +131,25 @@ class LMNNObjective:
     n_targets : float
         Number of target pairs.
     precise : bool
-        See below.
+        Whether to spend float64 on what float32 does well enough far from the optimum.
+    small : bool
+        Whether evaluations are cheap enough to spend hundreds of them on the certificate.
 
     Attributes
     ----------
     scale : float
         Value if each target pair met one impostor, at no distance: what a value is measured by.
-    precise : bool
-        Whether to spend float64 on what float32 does well enough far from the optimum.
     """
 
-    def __init__(self, X, mu, pull_scatter, *, n_targets, precise):
+    def __init__(self, X, mu, pull_scatter, *, n_targets, precise, small):
         self.X, self.mu, self.precise = X, mu, precise
-        self.scale = (1 - mu) * n_targets
+        self.small = small and X.shape[1] <= _SMALL_FEATURES
+        self.scale = (1 - mu) * n_targets or 1.0
         self.pull_scatter = mu * pull_scatter
         self._X32 = X.astype(np.float32, copy=False)
 
-    def push(self, Z, loss):
-        """Push term of the embedded rows ``Z``: a ``Push``."""
+    def push(self, Z, loss, B=None):
+        """Push term of the embedded rows ``Z``: a ``Push``, with its product with ``B``."""
         raise NotImplementedError
 
     lists_impostors = False  # whether evaluations trust a list that ``refresh`` made
@@ -150,22 +165,20 @@ class LMNNObjective:
     def value_and_gradient(self, L, loss):
         """Value and ``∂value/∂L``."""
         Z = self._embed(L)
-        push = self.push(Z, loss)
+        push = self.push(Z, loss, Z)
         pull, LP = self._pull(L)
         X = self.X if Z.dtype == self.X.dtype else self._X32
-        return (
-            pull + (1 - self.mu) * push.value,
-            2 * (LP + (1 - self.mu) * (push.times(Z).T @ X)),
-        )
+        gradient = 2 * (LP + (1 - self.mu) * (push.product.T @ X))
+        return pull + (1 - self.mu) * push.value, gradient
 
     def certificate(self, L, loss):
         """Value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
-        push = self.push(self._embed(L), loss)
         X = self.X.astype(np.float64, copy=False)
-        bound = self.dual_value(push, X.T @ push.times(X), loss)
+        push = self.push(self._embed(L), loss, X)
+        bound = self.dual_value(push.slopes, push.conjugates, X.T @ push.product, loss)
         return self._pull(L)[0] + (1 - self.mu) * push.value, bound
 
-    def dual_value(self, push, scatter, loss):
+    def dual_value(self, slopes, conjugates, scatter, loss):
         """Lower bound of the least value over all ``M ⪰ 0``, from slopes of the triplets.
 
         The slopes ``a`` are scaled by ``s`` so that ``mu P + (1 - mu) s Q`` is
@@ -174,7 +187,7 @@ class LMNNObjective:
         ``(1 - mu) Σ (s a - conjugate(s a))`` is below the value of every ``M``.
         """
         scale = _largest_scale(self.pull_scatter, (1 - self.mu) * scatter)
-        return (1 - self.mu) * push.dual(min(scale, loss.largest_slope))
+        return (1 - self.mu) * dual_of(slopes, conjugates, min(scale, loss.largest_slope))
 
     def _embed(self, L):
         if not self.precise:
@@ -219,7 +232,8 @@ class LabelObjective(LMNNObjective):
         n, k = targets.shape
         self._present = targets >= 0
         n_targets = np.count_nonzero(self._present)
-        super().__init__(X, mu, pull_scatter, n_targets=n_targets, precise=precise)
+        sizes = {"n_targets": n_targets, "small": n <= _SMALL_ROWS}
+        super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
         self._targets = np.where(self._present, targets, anchors)
         self._anchors = np.repeat(anchors.ravel(), k)
@@ -237,19 +251,16 @@ class LabelObjective(LMNNObjective):
         listed = None if self._near is None else self.value(L, loss)
         Z = self._embed(L)
         _, reach = self._radii(Z, loss)
-        near = NearPairs(*pairs_within(Z, (1 + _SLACK) * reach, self._starts)[:3])
-        self._near = near if len(near) < _SPARSE_SHARE * len(Z) ** 2 else None
+        most = min(_MOST_PAIRS, int(_SPARSE_SHARE * len(Z) ** 2))
+        parts = pairs_within(Z, (1 + _SLACK) * reach, self._starts, most)
+        near = NearPairs(*next(parts)[:3])
+        self._near = near if next(parts, None) is None else None
         return listed is not None and self.value(L, loss) > (1 + 1e-6) * listed
 
     @property
     def lists_impostors(self):
         """Whether evaluations trust a list that ``refresh`` made."""
         return self._near is not None
-
-    @property
-    def small(self):
-        """Whether evaluations are cheap enough to spend hundreds of them on the certificate."""
-        return len(self.X) <= _SMALL_ROWS and self.X.shape[1] <= _SMALL_FEATURES
 
     def triplets_near(self, L, slack):
         """Triplets whose violation at ``L`` is above ``-slack``.
@@ -261,11 +272,12 @@ class LabelObjective(LMNNObjective):
         """
         Z = self.X.astype(np.float64, copy=False) @ L.T
         radii, reach = self._radii(Z, Hinge(2 * slack))
-        near = NearPairs(*pairs_within(Z, reach, self._starts)[:3])
+        [(*near, d2)] = pairs_within(Z, reach, self._starts)
+        near = NearPairs(*near)
         first, second = near.of_rows(near.order), near.of_columns(near.order)
         anchors = np.concatenate([first, second])
         impostors = np.concatenate([second, first])
-        d2 = np.tile(near.sq_distances(Z), 2)
+        d2 = np.tile(d2, 2)
         found = []
         for j in range(self._targets.shape[1]):
             keep = radii[anchors, j] - d2 > -slack
@@ -273,34 +285,38 @@ class LabelObjective(LMNNObjective):
             found.append(np.column_stack([anchors[keep], targets, impostors[keep]]))
         return np.unique(np.concatenate(found), axis=0)
 
-    def push(self, Z, loss):
+    def push(self, Z, loss, B=None):
         """Push term over all impostors (of the list, where there is one)."""
         n, k = self._targets.shape
         radii, reach = self._radii(Z, loss)
-        if self._near is None:
-            order, indptr, columns, d2 = pairs_within(Z, reach, self._starts)
-            near = NearPairs(order, indptr, columns)
+        push = Push(loss, B)
+        slopes = np.zeros((n, k))
+        if self._near is not None:
+            slopes += self._add_pairs(push, radii, self._near, self._near.sq_distances(Z))
         else:
-            near = self._near
-            d2 = near.sq_distances(Z)
-        push = Push()
+            for *near, d2 in pairs_within(Z, reach, self._starts, _MOST_PAIRS):
+                slopes += self._add_pairs(push, radii, NearPairs(*near), d2)
+        push.slopes = float(slopes.sum())
+        if B is not None:
+            weights, targets = slopes.ravel(), self._targets.ravel()
+            degree = slopes.sum(axis=1) + np.bincount(targets, weights, n)
+            push.add_graph(weights, targets, np.arange(0, n * k + 1, k, dtype=np.int32), degree)
+        return push
+
+    def _add_pairs(self, push, radii, near, d2):
+        """Add both directions of some pairs; returns the slopes of each row's targets."""
+        slopes = np.empty(radii.shape)
         weights = np.zeros_like(d2)
-        slopes = np.empty((n, k))
-        for j in range(k):
-            radius = radii[near.order, j]
-            of_row = push.add(loss, near.of_rows(radius) - d2)
-            of_column = push.add(loss, near.of_columns(radius) - d2)
+        for j, radius in enumerate(radii[near.order].T):
+            of_row = push.add(near.of_rows(radius) - d2)
+            of_column = push.add(near.of_columns(radius) - d2)
             slopes[near.order, j] = near.sums(of_row, of_column)
             weights -= of_row
             weights -= of_column
-        push.slopes = float(slopes.sum())
-        slopes, targets = slopes.ravel(), self._targets.ravel()
-        degree = slopes.reshape(n, k).sum(axis=1) + np.bincount(targets, slopes, n)
-        every_kth = np.arange(0, n * k + 1, k, dtype=np.int32)
-        push.add_graph(slopes.astype(d2.dtype), targets, every_kth, degree)
-        degree = near.sums(weights, weights)
-        push.add_graph(weights, near.columns, near.indptr, degree, near.order)
-        return push
+        if push.product is not None:
+            degree = near.sums(weights, weights)
+            push.add_graph(weights, near.columns, near.indptr, degree, near.order)
+        return slopes
 
     def _radii(self, Z, loss):
         """Squared distances of targets plus the margin, and the squared reach of each row."""
@@ -324,26 +340,23 @@ class TripletObjective(LMNNObjective):
     """
 
     def __init__(self, X, mu, pull_scatter, *, triplets, weights, precise=True):
-        super().__init__(X, mu, pull_scatter, n_targets=weights.sum(), precise=precise)
+        sizes = {"n_targets": weights.sum(), "small": len(triplets) <= _SMALL_TRIPLETS}
+        super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         order = np.argsort(triplets[:, 0], kind="stable")
         self.triplets, self.weights = triplets[order], weights[order]
         self._anchor, self._positive, self._negative = self.triplets.T
         self._indptr = np.searchsorted(self._anchor, np.arange(len(X) + 1))
 
-    @property
-    def small(self):
-        """Whether evaluations are cheap enough to spend hundreds of them on the certificate."""
-        return len(self.triplets) <= _SMALL_TRIPLETS and self.X.shape[1] <= _SMALL_FEATURES
-
-    def push(self, Z, loss):
+    def push(self, Z, loss, B=None):
         """Push term over the given triplets."""
         h = 1 + paired_sq_distances(Z, self._anchor, self._positive)
         h -= paired_sq_distances(Z, self._anchor, self._negative)
-        push = Push()
-        slopes = push.add(loss, h, self.weights.astype(Z.dtype))
+        push = Push(loss, B)
+        slopes = push.add(h, self.weights.astype(Z.dtype))
         push.slopes = float(slopes.sum())
-        n = len(Z)
-        for weights, column in ((slopes, self._positive), (-slopes, self._negative)):
-            degree = np.bincount(self._anchor, weights, n) + np.bincount(column, weights, n)
-            push.add_graph(weights, column, self._indptr, degree)
+        if B is not None:
+            n = len(Z)
+            for weights, column in ((slopes, self._positive), (-slopes, self._negative)):
+                degree = np.bincount(self._anchor, weights, n) + np.bincount(column, weights, n)
+                push.add_graph(weights, column, self._indptr, degree)
         return push

@@ -7,7 +7,7 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
-from metriclearn.mahalanobis._lmnn_objective import LabelObjective, Push
+from metriclearn.mahalanobis._lmnn_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn_solver import Solution, minimise
 
 _MAX_FEATURES = 20
@@ -97,6 +97,5 @@ def _solve(objective, triplets, weights, loss):
     slopes[weights == 0] = 0
     final = Hinge() if loss == "hinge" else SquaredHinge()
     conjugates = final.conjugate_share * np.sum(slopes**2 / np.maximum(4 * weights, 1e-300))
-    dual = Push(slopes=slopes.sum(), conjugates=conjugates)
-    bound = objective.dual_value(dual, (slopes @ C).reshape(d, d), final)
+    bound = objective.dual_value(slopes.sum(), conjugates, (slopes @ C).reshape(d, d), final)
     return M.value, bound

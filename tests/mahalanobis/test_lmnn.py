@@ -160,7 +160,7 @@ def test_pairs_within_radii_are_those_of_a_dense_search(sizes, block_bytes, rng,
     starts = np.concatenate([[0], np.cumsum(sizes)])
     y = np.repeat(range(len(sizes)), sizes)
     Z, radii = rng.randn(len(y), 3), rng.rand(len(y)) * 2
-    order, indptr, columns, d2 = pairs_within(Z, radii, starts)
+    [(order, indptr, columns, d2)] = pairs_within(Z, radii, starts)
     rows = np.repeat(order, np.diff(indptr))
     found = dict(zip(zip(rows, order[columns], strict=True), d2, strict=True))
     dense = np.sum((Z[:, None] - Z) ** 2, axis=2)
@@ -168,6 +168,19 @@ def test_pairs_within_radii_are_those_of_a_dense_search(sizes, block_bytes, rng,
     assert set(found) == set(zip(*np.nonzero(wanted), strict=True))
     assert len(found) == len(d2)
     np.testing.assert_allclose(d2, [dense[pair] for pair in found], atol=1e-12)
+
+
+def test_parts_of_the_search_are_the_whole(rng, monkeypatch):
+    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
+    given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
+    loss = Hinge(0.1)
+    whole = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_objective._MOST_PAIRS", 20)
+    monkeypatch.setattr(_impostors, "_BLOCK_BYTES", 2**8)
+    parts = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
+    assert len(list(pairs_within(X, np.ones(150), starts, most=20))) > 3
+    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-4)
 
 
 def test_target_neighbors_are_scikit_learns(rng):
@@ -344,7 +357,7 @@ def test_memory_grows_with_data_and_active_pairs_not_with_their_square(loss):
     X, y, starts = by_class(X, y)
     Z, targets = learner.transform(X), target_neighbors(X, starts, k)
     radii = 1 + np.max(np.sum((Z[:, None] - Z[targets]) ** 2, axis=2), axis=1)
-    active = len(pairs_within(Z, radii, starts)[2])
+    active = sum(len(columns) for _, _, columns, _ in pairs_within(Z, radii, starts))
     # Blocks of fixed size, and some tens of bytes for each number that must be held.
     bound = 10e6 + 80 * (n * (d + k) + active)
     assert peak < bound < n * n
