@@ -79,13 +79,20 @@ def _parser():
     )
     compare.add_argument("--report", metavar="FILE", help="write a self-contained HTML report")
     compare.add_argument("--json", metavar="FILE", help="write every number as JSON")
-    compare.add_argument("--seed", type=int, default=0, help="of all splits and learners (0)")
-    compare.add_argument("--folds", type=_folds, default=5, help="of each protocol (5)")
+    compare.add_argument("--seed", type=_seed, default=0, help="of all splits and learners (0)")
+    compare.add_argument("--folds", type=_folds, default=5, help="splits of each protocol (5)")
     compare.add_argument(
         "--n-jobs", type=_n_jobs, default=-1, help="processes; -1, the default, for all cores"
     )
     compare.set_defaults(run=_compare)
     return parser
+
+
+def _seed(text):
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 2**32 - 1")
+    return value
 
 
 def _folds(text):

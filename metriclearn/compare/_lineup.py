@@ -262,7 +262,7 @@ def _resolve(name, entry):
         key = key.replace("standardized", "standardised")
         if key not in LINE_UP:
             near = difflib.get_close_matches(key, LINE_UP, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown learner {entry!r}{hint} There are: {', '.join(LINE_UP)}")
         row = LINE_UP[key]
         return row if name is None else Learner(name, name, row.family, row.make, row.max_rows)

@@ -64,7 +64,7 @@ class TimeLeft:
 
 
 class RichProgress:
-    """A bar on standard error.
+    """A bar on standard error, where that is a terminal.
 
     Parameters
     ----------
@@ -96,6 +96,7 @@ class RichProgress:
             bars.TextColumn("[dim]{task.fields[now]}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=len(tasks), now="starting")
         self._estimate = None

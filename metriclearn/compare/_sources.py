@@ -76,7 +76,9 @@ def load_source(source, target=None):
     suffix = path.suffix.lower()
     is_table = suffix in (".csv", ".parquet")
     if target is not None and not is_table:
-        raise ValueError(f"target={target!r} names a column of a .csv or .parquet, not of {source}")
+        raise ValueError(
+            f"{source} has its labels built in; --target names a column of a .csv or .parquet file"
+        )
     if str(source) in BUILT_IN:
         loaded = _read_built_in(str(source))
     elif path.is_dir():
@@ -243,8 +245,8 @@ def _no_such_source(source):
     names = ", ".join(BUILT_IN)
     if Path(source).suffix or "/" in source or "\\" in source:
         return f"{source}: no such file or folder (built-in names: {names})"
-    near = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(source.lower(), BUILT_IN, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return (
         f"unknown source {source!r}{hint} Built-in names: {names}; or give a .csv, .parquet or "
         f".npz file, or a folder with one sub-folder of images per class"
@@ -311,9 +313,10 @@ def _no_such_column(path, target, columns):
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
             if not hasattr(arrays, "files"):
-                raise ValueError("holds a single array, not an .npz archive")
+                raise ValueError("holds a single array, not an .npz archive of X and y")
             missing = [key for key in ("X", "y") if key not in arrays.files]
             if missing:
                 raise ValueError(

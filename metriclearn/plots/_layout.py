@@ -38,8 +38,9 @@ def lay_out(embeddings, method="tsne", random_state=None):
     n_rows, width = Z.shape
     if width <= 2:
         return np.column_stack([Z, np.zeros((n_rows, 2 - width))])
-    # t-SNE has nothing to say of a handful of rows or of rows that are all alike.
-    if method == "pca" or n_rows <= 5 or not np.any(Z):
+    if not np.any(Z):  # all rows alike
+        return np.zeros((n_rows, 2))
+    if method == "pca" or n_rows <= 5:  # t-SNE has nothing to say of a handful of rows
         flat = PCA(min(2, n_rows), svd_solver="full").fit_transform(Z)
         return np.column_stack([flat, np.zeros((n_rows, 2 - flat.shape[1]))])
     tsne = TSNE(

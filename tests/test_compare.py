@@ -1,0 +1,660 @@
+"""compare(): honest splits, nothing lost on the way, numbers that can be read again."""
+
+import html.parser
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import StandardScaler
+
+from metriclearn.compare import ComparisonResult, compare
+from metriclearn.compare import _charts as charts
+from metriclearn.compare import _protocol as protocol
+from metriclearn.compare import _run as run
+from metriclearn.compare._lineup import LINE_UP, ImageScaler, Setting, resolve_learners
+from metriclearn.compare._progress import TimeLeft
+from metriclearn.compare._protocol import Split, Task, fit_tuned, make_splits, run_task
+from metriclearn.compare._significance import corrected_resampled_t_test
+from metriclearn.compare._sources import as_source, load_source
+
+CHEAP = ["euclidean", "mahalanobis"]
+
+
+class Broken(TransformerMixin, BaseEstimator):
+    """Cannot learn."""
+
+    def fit(self, X, y=None):
+        raise RuntimeError("the machine\nis on strike")
+
+    def transform(self, X):
+        return X
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Eighty rows of eight classes in five features."""
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(8), 10)
+    X = rng.randn(80, 5)
+    X[:, :3] += 3 * rng.randn(8, 3)[y]
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def compared(blobs):
+    return compare([*CHEAP, Broken()], *blobs, name="blobs", n_folds=3)
+
+
+def without_seconds(record):
+    return {key: value for key, value in record.items() if not key.endswith("_seconds")}
+
+
+# The protocol
+
+
+def learned_parameters(estimator):
+    metric = estimator[-1]
+    if hasattr(metric, "components_"):
+        return [metric.components_]
+    return [p.detach().numpy() for p in metric.net_.module_.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", ["closed", "open"])
+@pytest.mark.parametrize("key", ["mahalanobis", "mmc", "nca", "lmnn", "contrastive", "arcface"])
+def test_test_labels_never_reach_a_learner(blobs, key, name):
+    X, y = blobs
+    splits, _ = make_splits(y, 3, seed=0)
+    split = next(split for split in splits if split.protocol == name)
+    kept = []
+
+    def make(setting):
+        estimator, grid = LINE_UP[key].make(setting)
+        kept.append(estimator)
+        return estimator, [params | fewer_epochs(params) for params in grid]
+
+    def fewer_epochs(params):
+        return {name: 3 for name in params if name.endswith("max_epochs")}
+
+    task = Task(replace(LINE_UP[key], make=make), split, seed=0, tune=True, pictures=False)
+    shuffled = y.copy()
+    shuffled[split.test] = np.random.RandomState(1).permutation(y[split.test])
+    honest, blinded = run_task(task, X, y), run_task(task, X, shuffled)
+    assert honest["error"] is None
+    for one, other in zip(*map(learned_parameters, kept), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert honest["params"] == blinded["params"]
+    assert honest["tuning"] == blinded["tuning"]
+    assert honest["scores"] != blinded["scores"]
+
+
+def test_closed_folds_cover_every_row_once(blobs):
+    splits, _ = make_splits(blobs[1], 5, seed=0)
+    tested = np.concatenate([split.test for split in splits if split.protocol == "closed"])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(80))
+
+
+def test_open_splits_share_no_class(blobs):
+    y = blobs[1]
+    splits, notes = make_splits(y, 5, seed=0)
+    opened = [split for split in splits if split.protocol == "open"]
+    assert len(opened) == 5
+    for split in opened:
+        assert not set(y[split.train]) & set(y[split.test])
+        assert len(np.unique(y[split.train])) >= 4
+    assert "4 classes and tested on the other 4" in notes["open"]
+
+
+@pytest.mark.parametrize(("n_classes", "has_open"), [(5, False), (6, True)])
+def test_too_few_classes_leave_the_open_set_out(n_classes, has_open):
+    splits, notes = make_splits(np.repeat(np.arange(n_classes), 6), 3, seed=0)
+    assert any(split.protocol == "open" for split in splits) is has_open
+    assert ("5 classes are too few" in notes["open"]) is not has_open
+
+
+def test_fewer_folds_where_a_class_is_small():
+    splits, notes = make_splits(np.r_[np.zeros(20, int), np.ones(3, int)], 5, seed=0)
+    assert len(splits) == 3
+    assert notes["closed"] == "3 folds, as the smallest class has 3 rows"
+
+
+@pytest.mark.parametrize("name", ["closed", "open"])
+def test_a_setting_is_chosen_on_validation_rows(blobs, name):
+    X, y = blobs
+    noise = np.c_[X, 40 * np.random.RandomState(0).randn(len(X), 2)]
+
+    class Take(TransformerMixin, BaseEstimator):
+        def __init__(self, columns=2):
+            self.columns = columns
+
+        def fit(self, X, y):
+            self.n_fit_ = len(X)
+            return self
+
+        def transform(self, X):
+            return X[:, : self.columns]
+
+    own = resolve_learners({"take": Take()})[0]
+    grid = [{"columns": 7}, {"columns": 3}, {"columns": 1}]
+    learner = replace(own, make=lambda setting: (Take(), grid))
+    fitted = fit_tuned(learner, noise, y, protocol=name)
+    scores = [trial["score"] for trial in fitted.tuning]
+    assert fitted.params == {"columns": 3}
+    assert scores[1] == max(scores) > max(scores[0], scores[2])
+    assert fitted.estimator.n_fit_ == len(y)
+    untuned = fit_tuned(learner, noise, y, protocol=name, tune=False)
+    assert untuned.params == {"columns": 7}
+    assert untuned.tuning == []
+
+
+def test_costly_learners_see_a_share_of_many_rows(blobs):
+    learner = replace(LINE_UP["mahalanobis"], max_rows=40)
+    fitted = fit_tuned(learner, *blobs, protocol="closed")
+    assert fitted.notes == ["learned from 40 of 80 training rows"]
+
+
+def test_closed_scores_against_loops(blobs):
+    X, y = blobs
+    split = next(s for s in make_splits(y, 3, seed=0)[0] if s.protocol == "closed")
+    record = run_task(Task(LINE_UP["euclidean"], split, 0, True, False), X, y)
+    hits = {1: [], 4: []}
+    votes = []
+    for row in split.test:
+        order = np.argsort([np.sum((X[row] - X[other]) ** 2) for other in split.train])
+        labels = y[split.train][order]
+        votes.append(np.bincount(labels[:3]).argmax() == y[row])
+        for k, found in hits.items():
+            found.append(y[row] in labels[:k])
+    assert record["scores"]["accuracy"] == pytest.approx(np.mean(votes))
+    assert record["recall_at"]["1"] == pytest.approx(np.mean(hits[1]))
+    assert record["recall_at"]["4"] == pytest.approx(np.mean(hits[4]))
+
+
+# The line-up
+
+
+@pytest.mark.parametrize("key", LINE_UP)
+@pytest.mark.parametrize("shape", [None, (4, 4)], ids=["tabular", "image"])
+def test_every_grid_fits_its_learner(key, shape):
+    setting = Setting(60, 16, 3, smallest_class=2, image_shape=shape)
+    estimator, grid = LINE_UP[key].make(setting)
+    for params in grid:
+        estimator.set_params(**params)
+    if LINE_UP[key].family == "deep":
+        assert estimator["metric"].module == ("mlp" if shape is None else "convnet")
+
+
+def test_wide_data_get_principal_components():
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1, 2], 12)
+    X = rng.randn(36, 60) + 2 * y[:, None]
+    result = compare(["euclidean", "mahalanobis"], X, y, n_folds=3)
+    rows = {row["key"]: row for row in result.rows()}
+    assert rows["euclidean"]["notes"] == []
+    assert rows["euclidean"]["dimension"] == 60
+    assert rows["mahalanobis"]["notes"] == ["on 6 principal components"]
+    matrix = next(r["matrix"] for r in result.records if r.get("matrix"))
+    assert matrix["space"] == "principal components"
+    assert np.shape(matrix["values"]) == (6, 6)
+    assert len(matrix["weights"]) == 60
+
+
+def test_image_scaler_divides_all_pixels_by_one_number(rng):
+    X = (rng.rand(30, 6) * [1, 2, 3, 4, 5, 0]).astype(np.float32)
+    Z = ImageScaler().fit_transform(X)
+    assert Z.dtype == np.float32
+    centred = X - X.mean(axis=0)
+    np.testing.assert_allclose(Z, centred / np.sqrt(np.mean(centred**2)), rtol=1e-6)
+    assert np.all(np.isfinite(ImageScaler().fit_transform(np.ones((3, 2)))))
+
+
+@pytest.mark.parametrize(
+    ("learners", "names"),
+    [
+        (
+            ["lmnn", "Deep-Triplet", "standardized"],
+            ["LMNN", "Deep triplet", "Standardised Euclidean"],
+        ),
+        ("nca", ["NCA"]),
+        ({"mine": StandardScaler(), "theirs": "mmc"}, ["mine", "theirs"]),
+        ([StandardScaler()], ["StandardScaler"]),
+    ],
+)
+def test_learners_by_name_and_by_object(learners, names):
+    assert [learner.name for learner in resolve_learners(learners)] == names
+
+
+def test_the_default_line_up():
+    assert [learner.key for learner in resolve_learners()] == list(LINE_UP)
+    assert len(LINE_UP) == 10
+
+
+@pytest.mark.parametrize(
+    ("learners", "message"),
+    [
+        (["lmn"], "unknown learner 'lmn'; did you mean 'lmnn'"),
+        ([], "learners is empty"),
+        (["nca", "nca"], "'nca' twice"),
+        ([StandardScaler], "neither a name of the line-up"),
+        ([3], "neither a name of the line-up"),
+    ],
+)
+def test_bad_learners_are_one_clear_error(blobs, learners, message):
+    with pytest.raises(ValueError, match=message):
+        compare(learners, *blobs)
+
+
+# The run
+
+
+def test_same_seed_same_numbers_in_one_process_and_in_two(blobs, compared):
+    again = compare([*CHEAP, Broken()], *blobs, name="blobs", n_folds=3, n_jobs=2)
+    assert [*map(without_seconds, again.records)] == [*map(without_seconds, compared.records)]
+
+
+def test_another_seed_other_splits(blobs, compared):
+    other = compare(CHEAP, *blobs, n_folds=3, random_state=1)
+    assert other.rows()[0]["accuracy"] != compared.rows()[0]["accuracy"]
+
+
+def test_a_learner_that_fails_is_a_row_that_says_why(compared):
+    rows = {row["name"]: row for row in compared.rows()}
+    assert rows["Broken"]["error"] == "RuntimeError: the machine is on strike"
+    assert rows["Broken"]["accuracy"] is None
+    assert compared.rows()[-1]["name"] == "Broken"
+    assert rows["Euclidean"]["error"] is None
+    assert rows["Euclidean"]["folds"] == {"closed": 3, "open": 3}
+
+
+def test_missing_torch_is_a_row_with_the_install_command():
+    # Away only while the learner is made: scipy itself stumbles over a torch that is None.
+    code = """
+import sys
+from dataclasses import replace
+from sklearn.datasets import load_iris
+from metriclearn.compare import _lineup, compare
+
+def without_torch(setting):
+    sys.modules["torch"] = None
+    try:
+        return triplet.make(setting)
+    finally:
+        del sys.modules["torch"]
+
+triplet = _lineup.LINE_UP["triplet"]
+_lineup.LINE_UP["triplet"] = replace(triplet, make=without_torch)
+rows = compare(["triplet", "euclidean"], *load_iris(return_X_y=True), n_folds=2).rows()
+print(rows[0]["name"], rows[1]["error"], sep="|")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    name, error = done.stdout.strip().split("|")
+    assert name == "Euclidean"
+    assert error == "torch is not installed; it comes with: pip install 'metriclearn[deep]'"
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    def after(n_tasks):
+        finished = []
+
+        def task_or_interrupt(task, X, y):
+            if len(finished) == n_tasks:
+                raise KeyboardInterrupt
+            finished.append(task)
+            return run_task(task, X, y)
+
+        monkeypatch.setattr(run, "run_task", task_or_interrupt)
+
+    return after
+
+
+def test_an_interrupt_keeps_what_is_finished(blobs, interrupted_after, tmp_path):
+    interrupted_after(5)
+    with pytest.warns(UserWarning, match="interrupted: 5 of 12 fits were finished"):
+        result = compare(CHEAP, *blobs, n_folds=3)
+    assert result.interrupted == "interrupted"
+    assert len(result.records) == 5
+    assert all(row["accuracy"] is not None for row in result.rows())
+    result.to_html(tmp_path / "report.html")
+    assert "Stopped early" in (tmp_path / "report.html").read_text()
+
+
+def test_a_learner_not_reached_says_so(blobs, interrupted_after):
+    interrupted_after(1)
+    with pytest.warns(UserWarning, match="1 of 12"):
+        result = compare(CHEAP, *blobs, n_folds=3)
+    assert result.rows()[-1]["error"] == "not reached before the interrupt"
+
+
+def test_an_interrupt_before_anything_is_finished_is_an_interrupt(blobs, interrupted_after):
+    interrupted_after(0)
+    with pytest.raises(KeyboardInterrupt):
+        compare(CHEAP, *blobs)
+
+
+def test_time_left_learns_from_what_is_done():
+    learners = resolve_learners(["euclidean", "lmnn"])
+    tasks = [
+        Task(learner, Split("closed", fold, None, None), 0, True, False)
+        for fold in range(3)
+        for learner in learners
+    ]
+    left = TimeLeft(tasks, n_jobs=2)
+    left.finished({"learner": "euclidean", "protocol": "closed", "task_seconds": 1.0})
+    ratio = LINE_UP["lmnn"].cost / LINE_UP["euclidean"].cost
+    assert left.seconds() == pytest.approx((2 * 1.0 + 3 * ratio) / 2)
+    left.finished({"learner": "lmnn", "protocol": "closed", "task_seconds": 10.0})
+    assert left.seconds() == pytest.approx((2 * 1.0 + 2 * 10.0) / 2)
+
+
+def test_progress_names_what_runs(blobs, capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("TTY_INTERACTIVE", "1"), ("COLUMNS", "160")):
+        monkeypatch.setenv(name, value)
+    compare(CHEAP, *blobs, n_folds=2, verbose=1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", captured.err)
+    assert "8/8" in shown
+    assert "left" in shown
+
+
+def test_silent_by_default(blobs, capsys):
+    compare(CHEAP, *blobs, n_folds=2)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+# The result
+
+
+def test_frame_is_the_table_best_first(compared):
+    frame = compared.to_frame()
+    assert list(frame["learner"])[-1] == "Broken"
+    assert {"accuracy", "accuracy_std", "map_at_r", "fit_seconds", "dimension"} <= set(frame)
+    finished = frame["accuracy"].dropna()
+    assert list(finished) == sorted(finished, reverse=True)
+    folds = compared.to_frame(per_fold=True)
+    assert len(folds) == 3 * 2 * 3
+    mean = folds.query("learner == 'Euclidean'")["recall_at_1"].mean()
+    row = frame[frame["learner"] == "Euclidean"].iloc[0]
+    assert row["recall_at_1"] == pytest.approx(mean)
+
+
+def test_json_round_trip(compared, tmp_path):
+    path = tmp_path / "numbers.json"
+    compared.to_json(path)
+    again = ComparisonResult.from_json(path)
+    assert again == compared
+    assert again.rows() == compared.rows()
+    document = json.loads(path.read_text())
+    assert document["run"]["seed"] == 0
+    assert set(document["run"]["versions"]) >= {"metriclearn", "python", "numpy", "torch"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["numbers.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"format": "another"}'])
+def test_another_json_file_is_refused(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"other\.json: not a"):
+        ComparisonResult.from_json(path)
+
+
+def made_up(scores, family="linear"):
+    """A result with these accuracies: {name: one score a fold}."""
+    records = [
+        {
+            "learner": name,
+            "protocol": "closed",
+            "fold": fold,
+            "n_train": 80,
+            "n_test": 20,
+            "scores": {"accuracy": score},
+            "recall_at": {"1": score, "2": score},
+            "dimension": 2,
+            "fit_seconds": 1.0,
+            "tune_seconds": 0.0,
+            "params": {},
+            "tuning": [],
+            "notes": [],
+            "error": None,
+        }
+        for name, folds in scores.items()
+        for fold, score in enumerate(folds)
+    ]
+    learners = [
+        {"key": name, "name": name, "family": "deep" if name.startswith("deep") else family}
+        for name in scores
+    ]
+    data = {
+        "name": "made up",
+        "kind": "tabular",
+        "n_rows": 100,
+        "n_features": 2,
+        "n_classes": 2,
+        "class_names": ["0", "1"],
+        "feature_names": None,
+        "image_shape": None,
+        "notes": [],
+    }
+    about = {
+        "command": "none",
+        "seed": 0,
+        "n_folds": 5,
+        "tuned": True,
+        "n_tasks": len(records),
+        "protocols": ["closed"],
+        "protocol_notes": {"open": "left out"},
+        "started": "",
+        "seconds": 1.0,
+        "n_jobs": 1,
+        "versions": {"metriclearn": "0"},
+        "platform": "",
+        "n_cores": 1,
+    }
+    return ComparisonResult(learners, records, data, about)
+
+
+CLOSE = {"a": [0.90, 0.92, 0.91, 0.93, 0.90], "b": [0.91, 0.90, 0.92, 0.90, 0.91]}
+CLEAR = {"a": [0.90, 0.92, 0.91, 0.93, 0.90], "b": [0.80, 0.82, 0.80, 0.83, 0.81]}
+
+
+def test_a_lead_within_noise_is_a_tie():
+    verdict = made_up(CLOSE).verdict("accuracy")
+    assert verdict["winner"] == "a"
+    assert verdict["tied"] == ["b"]
+    assert "Not told apart from it by these folds: b." in made_up(CLOSE).sentences()[0]
+
+
+def test_a_clear_lead_is_beyond_noise():
+    verdict = made_up(CLEAR).verdict("accuracy")
+    assert verdict["tied"] == []
+    assert verdict["against"][0]["lead"] == pytest.approx(0.10)
+    assert "beyond the noise of the folds" in made_up(CLEAR).sentences()[0]
+
+
+def test_deep_or_linear_compares_the_best_of_each():
+    result = made_up({"deep one": CLEAR["b"], "deep two": CLEAR["a"], "line": CLOSE["b"]})
+    question = result.deep_or_linear("accuracy")
+    assert (question["deep"], question["linear"]) == ("deep two", "line")
+    assert made_up(CLEAR).deep_or_linear("accuracy") is None
+
+
+def test_an_unknown_measure_is_one_clear_error(compared):
+    with pytest.raises(ValueError, match="measure='f1' is unknown; there are accuracy"):
+        compared.fold_scores("euclidean", "f1")
+
+
+def test_corrected_test_is_the_plain_one_without_shared_rows(rng):
+    d = rng.randn(8)
+    plain = ttest_1samp(d, 0).pvalue
+    assert corrected_resampled_t_test(d, 0) == pytest.approx(plain)
+    assert corrected_resampled_t_test(d, 0.25) > plain
+    assert corrected_resampled_t_test(-d, 0.25) == corrected_resampled_t_test(d, 0.25)
+
+
+@pytest.mark.parametrize(("differences", "p"), [([], 1), ([0.1], 1), ([0, 0], 1), ([1, 1], 0)])
+def test_corrected_test_without_spread(differences, p):
+    assert corrected_resampled_t_test(differences, 0.25) == p
+
+
+# The report
+
+
+class Links(html.parser.HTMLParser):
+    """Collects what a browser would fetch, and checks that elements close."""
+
+    VOID = ("meta", "img", "link", "br", "hr", "input")
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.stack = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.fetched += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.fetched += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+
+def read_page(path):
+    text = path.read_text(encoding="utf-8")
+    page = Links()
+    page.feed(text)
+    assert page.stack == []
+    assert all(link.startswith("data:") for link in page.fetched)
+    assert not re.search(r"https?://|url\(|@import|<link", text)
+    return text
+
+
+def test_report_is_one_file_that_needs_no_network(compared, tmp_path):
+    compared.to_html(tmp_path / "report.html")
+    text = read_page(tmp_path / "report.html")
+    assert len(text) < 2_000_000
+    assert "the machine is on strike" in text
+    assert "seed" in text
+    for row in compared.rows():
+        assert row["name"] in text
+    assert text.count('class="map"') == 2 * len(CHEAP)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_report_of_images_shows_pixels(tmp_path):
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1], 10)
+    images = rng.rand(20, 5, 4) + y[:, None, None]
+    result = compare(CHEAP, images, y, n_folds=2)
+    assert result.data["image_shape"] == [5, 4]
+    result.to_html(tmp_path / "report.html")
+    assert "weight of each pixel" in read_page(tmp_path / "report.html")
+
+
+def test_report_escapes_names(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.RandomState(0)
+    frame = pandas.DataFrame(rng.randn(20, 2), columns=["<b>bold", "a & b"])
+    y = np.repeat(["<i>x", "y & z"], 10)
+    result = compare({"<u>mine": StandardScaler(), "M": "mahalanobis"}, frame, y, n_folds=2)
+    result.to_html(tmp_path / "report.html")
+    text = read_page(tmp_path / "report.html")
+    assert "<b>bold" not in text
+    assert "<i>x" not in text
+    assert "<u>mine" not in text
+    assert "a &amp; b" in text
+
+
+def test_report_where_everything_failed(blobs, tmp_path):
+    result = compare([Broken()], *blobs, n_folds=2)
+    result.to_html(tmp_path / "report.html")
+    assert "on strike" in read_page(tmp_path / "report.html")
+    assert result.sentences() == []
+
+
+def test_plot_draws_each_protocol(compared):
+    from matplotlib import pyplot
+
+    figure = compared.plot()
+    assert len(figure.axes) == 6
+    figure.canvas.draw()
+    pyplot.close(figure)
+
+
+def test_stretched_scale_rises_and_spreads_the_top():
+    scores = np.linspace(0, 1, 101)
+    places = [charts.stretch(score) for score in scores]
+    assert np.all(np.diff(places) > 0)
+    assert np.all(np.diff(places, 2) > 0)
+
+
+@pytest.mark.parametrize("positions", [[50, 50, 50, 50], [0, 1, 2, 80], [97, 98, 99, 100], [5]])
+def test_labels_are_kept_apart(positions):
+    moved = charts._apart(positions, 10, 0, 100)
+    assert np.all(np.diff(moved) >= 10 - 1e-9)
+    assert max(moved) <= 100
+
+
+# Sources from Python
+
+
+def test_built_in_names():
+    wine = load_source("wine")
+    assert wine.kind == "tabular"
+    assert wine.feature_names[0] == "alcohol"
+    assert set(wine.y) == {"class_0", "class_1", "class_2"}
+    digits = load_source("digits")
+    assert digits.kind == "image"
+    assert digits.image_shape == (8, 8)
+    assert digits.X.shape == (1797, 64)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        ([[1.0], [np.nan], [3.0]], [0, 1, 0], r"X\[:, 0\] holds NaN in row 1, counting from 0"),
+        ([[1.0], [2.0], [np.inf]], [0, 1, 0], "holds infinity in row 2"),
+        ([["red"], ["blue"]], [0, 1], "X must hold numbers"),
+        ([[1j], [2]], [0, 1], "X must hold real numbers"),
+        ([], [], "X must have rows and columns"),
+        (np.empty((0, 3)), [], "X is empty"),
+        ([[1.0], [2.0]], [0, 1, 1], "y has 3 labels for the 2 rows"),
+        (np.ones((6, 1)), [0] * 6, "y has one class only"),
+        (np.ones((6, 1)), [0, 0, 0, 1, 1, 1], None),
+        (np.ones((7, 1)), [0, 0, 0, 1, 1, 1, 2], "y: class 2 has 1 row, at least 3"),
+        (np.ones((6, 1)), list("abcdef"), "different label in every one of its 6 rows"),
+        (np.ones((6, 1)), [0.5, 0.5, 1.5, 1.5, 2.5, 2.5], "continuous numbers"),
+        (np.ones((3, 1)), [0, np.nan, 1], "no label in row 1"),
+        (np.ones((3, 1)), np.array(["a", None, "b"], dtype=object), "no label in row 1"),
+        (np.ones((3, 1)), [[0, 1], [1, 0], [1, 1]], "one label per row"),
+    ],
+)
+def test_bad_arrays_are_one_clear_error(X, y, message):
+    if message is None:
+        assert len(as_source(X, y).y) == 6
+        return
+    with pytest.raises(ValueError, match=message):
+        compare(CHEAP, X, y)
+
+
+def test_bad_arguments_are_one_clear_error(blobs):
+    with pytest.raises(ValueError, match="X and y are both needed"):
+        compare(CHEAP, blobs[0])
+    with pytest.raises(ValueError, match="n_folds=1 is too few"):
+        compare(CHEAP, *blobs, n_folds=1)
+    with pytest.raises(ValueError, match=r"image_shape=\(2, 2\) has 4 values"):
+        compare(CHEAP, *blobs, image_shape=(2, 2))
+
+
+def test_protocol_constants_leave_room_for_each_part():
+    assert protocol.MIN_OPEN_CLASSES == 6
