@@ -17,6 +17,7 @@ from metriclearn.constraints import Pairs, Triplets
 from metriclearn.mahalanobis import _impostors
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
 from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn_objective import LabelObjective, TripletObjective
 
 losses = pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
@@ -82,6 +83,52 @@ def some_triplets(X, y, n, rng):
 def by_class(X, y):
     order = np.argsort(y, kind="stable")
     return X[order], y[order], np.concatenate([[0], np.cumsum(np.bincount(y))])
+
+
+@pytest.mark.parametrize("loss", [Hinge(), Hinge(0.3), SquaredHinge()])
+def test_slopes_are_derivatives_and_rounding_is_bounded(loss):
+    h = np.linspace(-1, 1, 402)
+    step = 1e-6
+    values, slopes = loss.terms(h.copy())
+    difference = (loss.terms(h + step)[0] - loss.terms(h - step)[0]) / (2 * step)
+    np.testing.assert_allclose(slopes, difference, atol=1e-5)
+    assert np.all(values[h < -loss.reach] == 0)
+    if isinstance(loss, Hinge):
+        excess = values - np.maximum(h, 0)
+        assert excess.min() >= -1e-15
+        assert excess.max() <= loss.width / 8 + 1e-15
+    else:
+        # The conjugate at a slope of its own loss.
+        np.testing.assert_allclose(slopes * h - values, loss.conjugate_share * values, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        lambda X: X,
+        lambda X: np.c_[X, X @ np.ones((4, 2)), np.zeros(len(X))],
+        lambda X: X[:3],
+        lambda X: X * [1e6, 1, 1e-6, 1],
+    ],
+    ids=["plain", "collinear and constant", "wide", "mixed scales"],
+)
+@pytest.mark.parametrize("r", [2, 4])
+def test_coordinates_keep_distances_and_what_no_distance_feels(rows, r, small, rng):
+    X = rows(small[0])
+    X = X - X.mean(axis=0)
+    L = rng.randn(r, X.shape[1])
+    coordinates = PullCoordinates(X, X[::2].T @ X[::2])
+    inside = coordinates.enter(L)
+    Z, expected = coordinates.rows @ inside.T, X @ L.T
+    np.testing.assert_allclose(
+        np.linalg.norm(Z[:, None] - Z, axis=2),
+        np.linalg.norm(expected[:, None] - expected, axis=2),
+        rtol=1e-6,
+        atol=1e-9 * np.abs(expected).max(),
+    )
+    np.testing.assert_allclose(coordinates.leave(inside), L, rtol=1e-6)
+    pull = np.sum((inside @ coordinates.scatter) * inside)
+    assert pull == pytest.approx(np.sum((X[::2] @ L.T) ** 2))
 
 
 @losses
@@ -392,6 +439,11 @@ def test_what_cannot_be_learned_is_refused(learner, given, message, small):
     given = given | ({"y": y} if "y" in given else {})
     with pytest.raises(ValueError, match=message):
         learner.fit(X, **given)
+
+
+def test_rows_all_the_same_are_refused():
+    with pytest.raises(ValueError, match="X has one row only"):
+        LMNN().fit(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])
 
 
 def test_too_large_programmes_are_refused(rng, small, monkeypatch):
