@@ -1,16 +1,16 @@
 """MLKR: a metric for regression by the mean of soft neighbours."""
 
-from numbers import Integral, Real
-
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils import check_random_state
 
-from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
-from metriclearn.mahalanobis._lbfgs import minimize_components
-from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_neighbors import Values, unit_scale
+from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._soft_fit import (
+    SOFT_NEIGHBOR_CONSTRAINTS,
+    learn_components,
+    starting_components,
+)
+from metriclearn.mahalanobis._soft_neighbors import Values
 
 
 def mlkr_terms(y):
@@ -50,17 +50,24 @@ class MLKR(MahalanobisTransformer):
         or ``"auto"`` for PCA where ``n_components`` is below ``n_features``,
         else the identity.
     max_iter : int, default=100
-        Most iterations of L-BFGS.
+        Most iterations; with ``batch_size``, passes over the rows.
     tol : float, default=1e-5
         Relative decrease of the objective, or largest entry of its gradient,
         at which the search ends; targets count in units of their standard
-        deviation.
+        deviation. Not used with ``batch_size``.
+    batch_size : int, default=None
+        None searches with L-BFGS over all rows, in time that grows with n². A
+        number draws batches of that many rows and steps with Adam, each row
+        predicted from its batch: time grows with n.
+    learning_rate : float, default=0.01
+        With ``batch_size``: first step of the entries of ``L``, in units of the
+        length of its rows; it falls to zero over the passes.
     max_memory : float, default=512
         Bound in MB on the working memory beyond a few copies of ``X``.
     warm_start : bool, default=False
         Start from the ``components_`` of the previous ``fit``.
     random_state : int, RandomState instance or None, default=None
-        For ``init="random"`` and a randomised PCA.
+        For ``init="random"``, a randomised PCA, and the batches.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -69,7 +76,8 @@ class MLKR(MahalanobisTransformer):
     components_ : ndarray of shape (n_components, n_features)
         The linear map ``L``, in the dtype of ``X``.
     objective_ : float
-        ``Σ_i (y_i - ŷ_i)²``, in the squared unit of ``y``.
+        ``Σ_i (y_i - ŷ_i)²``, in the squared unit of ``y``; with ``batch_size``,
+        as found within the batches of the last pass.
     n_iter_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -85,16 +93,7 @@ class MLKR(MahalanobisTransformer):
     True
     """
 
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "init": INIT_CONSTRAINTS,
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_memory": [Interval(Real, 0, None, closed="neither")],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = SOFT_NEIGHBOR_CONSTRAINTS
 
     def __init__(
         self,
@@ -103,6 +102,8 @@ class MLKR(MahalanobisTransformer):
         init="auto",
         max_iter=100,
         tol=1e-5,
+        batch_size=None,
+        learning_rate=0.01,
         max_memory=512,
         warm_start=False,
         random_state=None,
@@ -112,6 +113,8 @@ class MLKR(MahalanobisTransformer):
         self.init = init
         self.max_iter = max_iter
         self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.max_memory = max_memory
         self.warm_start = warm_start
         self.random_state = random_state
@@ -139,25 +142,18 @@ class MLKR(MahalanobisTransformer):
         """
         X, y = self._validate_fit(X, y)
         y = _check_targets(y)
-        init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
-        L = initial_components(init, X, None, self.n_components, self.random_state)
+        random_state = check_random_state(self.random_state)
         X = X - X.mean(axis=0)
-        scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
         spread = y.std()
         y = (y - y.mean()) / spread
-        objective = NearPairs(Values(y), mlkr_terms(y), max_memory=self.max_memory)
-        L, value, self.n_iter_, converged = minimize_components(
-            objective,
-            objective.exact,
+        L, scale = starting_components(self, X, None, random_state)
+        L, value, self.n_iter_ = learn_components(
+            self,
             X * X.dtype.type(scale),
             L,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            description="MLKR",
-            verbose=self.verbose,
+            lambda rows: (Values(y[rows]), mlkr_terms(y[rows])),
+            random_state,
         )
-        if not converged:
-            warn_not_converged("MLKR", self.max_iter)
         self.objective_ = value * float(spread) ** 2
         return self._set_components(L * L.dtype.type(scale))
 

@@ -1,17 +1,17 @@
 """NCA: the expected accuracy of a soft nearest-neighbour classifier, left one out."""
 
-from numbers import Integral, Real
-
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import check_random_state
 
 from metriclearn._validation import check_labels
-from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
-from metriclearn.mahalanobis._lbfgs import minimize_components
-from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_neighbors import SameClass, unit_scale
+from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._soft_fit import (
+    SOFT_NEIGHBOR_CONSTRAINTS,
+    learn_components,
+    starting_components,
+)
+from metriclearn.mahalanobis._soft_neighbors import SameClass
 
 
 def nca_terms(rows, p, log_normalizers):
@@ -48,19 +48,25 @@ class NCA(MahalanobisTransformer):
         Where the search starts: an array of shape (n_components, n_features),
         or ``"auto"`` for LDA where ``n_components`` is below the number of
         classes, else PCA where it is below ``n_features``, else the identity.
-    solver : {"lbfgs"}, default="lbfgs"
-        L-BFGS on all rows.
     max_iter : int, default=50
-        Most iterations.
+        Most iterations; with ``batch_size``, passes over the rows.
     tol : float, default=1e-5
         Relative decrease of the objective, or largest entry of its gradient,
-        at which the search ends.
+        at which the search ends. Not used with ``batch_size``.
+    batch_size : int, default=None
+        None searches with L-BFGS over all rows, in time that grows with n². A
+        number draws batches of that many rows and steps with Adam, each row
+        choosing among its batch: time grows with n. Batches should hold many
+        rows of each class; 1,000 to 4,000 rows are a good choice.
+    learning_rate : float, default=0.01
+        With ``batch_size``: first step of the entries of ``L``, in units of the
+        length of its rows; it falls to zero over the passes.
     max_memory : float, default=512
         Bound in MB on the working memory beyond a few copies of ``X``.
     warm_start : bool, default=False
         Start from the ``components_`` of the previous ``fit``.
     random_state : int, RandomState instance or None, default=None
-        For ``init="random"`` and a randomised PCA.
+        For ``init="random"``, a randomised PCA, and the batches.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -69,7 +75,8 @@ class NCA(MahalanobisTransformer):
     components_ : ndarray of shape (n_components, n_features)
         The linear map ``L``, in the dtype of ``X``.
     objective_ : float
-        ``Σ_i p_i``, between 0 and the number of rows.
+        ``Σ_i p_i``, between 0 and the number of rows; with ``batch_size``, as
+        found within the batches of the last pass.
     n_iter_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -86,26 +93,17 @@ class NCA(MahalanobisTransformer):
     True
     """
 
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "init": INIT_CONSTRAINTS,
-        "solver": [StrOptions({"lbfgs"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_memory": [Interval(Real, 0, None, closed="neither")],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = SOFT_NEIGHBOR_CONSTRAINTS
 
     def __init__(
         self,
         n_components=None,
         *,
         init="auto",
-        solver="lbfgs",
         max_iter=50,
         tol=1e-5,
+        batch_size=None,
+        learning_rate=0.01,
         max_memory=512,
         warm_start=False,
         random_state=None,
@@ -113,9 +111,10 @@ class NCA(MahalanobisTransformer):
     ):
         self.n_components = n_components
         self.init = init
-        self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.max_memory = max_memory
         self.warm_start = warm_start
         self.random_state = random_state
@@ -144,23 +143,16 @@ class NCA(MahalanobisTransformer):
         """
         X, y = self._validate_fit(X, y)
         _, codes = check_labels(y)
-        init = self.components_ if self.warm_start and hasattr(self, "components_") else self.init
-        L = initial_components(init, X, codes, self.n_components, self.random_state)
+        random_state = check_random_state(self.random_state)
         order = np.argsort(codes, kind="stable")
-        X = X[order] - X.mean(axis=0)
-        objective = NearPairs(SameClass(codes[order]), nca_terms, max_memory=self.max_memory)
-        scale = unit_scale(X @ L.T) if isinstance(init, str) else 1.0
-        L, value, self.n_iter_, converged = minimize_components(
-            objective,
-            objective.exact,
+        X, codes = X[order] - X.mean(axis=0), codes[order]
+        L, scale = starting_components(self, X, codes, random_state)
+        L, value, self.n_iter_ = learn_components(
+            self,
             X * X.dtype.type(scale),
             L,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            description="NCA",
-            verbose=self.verbose,
+            lambda rows: (SameClass(codes[rows]), nca_terms),
+            random_state,
         )
-        if not converged:
-            warn_not_converged("NCA", self.max_iter)
         self.objective_ = -value
         return self._set_components(L * L.dtype.type(scale))

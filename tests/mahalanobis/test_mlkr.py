@@ -92,6 +92,13 @@ def test_warm_start_goes_on(regression):
     assert learner.fit(X, y).objective_ <= first * (1 + 1e-4)
 
 
+def test_batches_learn_as_well(regression):
+    X, y = regression
+    start, _ = mlkr_objective(np.eye(4), X, y)
+    batches = MLKR(batch_size=30, max_iter=100, learning_rate=0.1, random_state=0).fit(X, y)
+    assert mlkr_objective(batches.components_, X, y)[0] < 0.5 * start
+
+
 def test_warns_where_iterations_run_out(regression):
     with pytest.warns(ConvergenceWarning, match="MLKR did not converge in max_iter=1"):
         MLKR(max_iter=1).fit(*regression)

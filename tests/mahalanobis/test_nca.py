@@ -123,6 +123,35 @@ def test_warm_start_goes_on(iris):
     assert nca.n_iter_ < NCA(2).fit(X, y).n_iter_
 
 
+def test_batches_learn_as_well(iris):
+    X, y = iris
+    nca = NCA(batch_size=50, max_iter=100, learning_rate=0.1, random_state=0).fit(X, y)
+    assert nca.n_iter_ == 100
+    value, _ = nca_objective(nca.components_, *sorted_by_class(X, y))
+    start, _ = nca_objective(np.eye(4), *sorted_by_class(X, y))
+    assert -value > -start + 5
+
+
+def sorted_by_class(X, y):
+    order = np.argsort(y, kind="stable")
+    return X[order] - X.mean(axis=0), y[order]
+
+
+def test_one_batch_of_all_rows_has_the_same_objective(iris):
+    X, y = iris
+    nca = NCA(batch_size=1000, max_iter=1, learning_rate=1e-12, random_state=0).fit(X, y)
+    value, _ = nca_objective(np.eye(4), *sorted_by_class(X, y))
+    assert nca.objective_ == pytest.approx(-value)
+
+
+def test_batches_repeat_with_the_seed(iris):
+    X, y = iris
+    batches = NCA(batch_size=50, max_iter=3, random_state=7)
+    first = batches.fit(X, y).components_
+    np.testing.assert_array_equal(first, batches.fit(X, y).components_)
+    assert np.any(first != batches.set_params(random_state=8).fit(X, y).components_)
+
+
 def test_warns_where_iterations_run_out(iris):
     with pytest.warns(ConvergenceWarning, match="NCA did not converge in max_iter=2"):
         NCA(max_iter=2).fit(*iris)
