@@ -1,13 +1,12 @@
 """Sphinx configuration; the API page is written from the rooms themselves."""
 
-from importlib import import_module
-from importlib.metadata import version
+from importlib import import_module, metadata
 from pathlib import Path
 
 project = "metriclearn"
 author = "The metriclearn developers"
 copyright = f"2026, {author}"
-release = version("metriclearn")
+release = metadata.version("metriclearn")
 
 extensions = [
     "myst_parser",
@@ -19,6 +18,7 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 html_theme = "furo"
 html_title = "metriclearn"
 autodoc_default_options = {"members": True, "inherited-members": "Module,BaseEstimator"}
@@ -31,6 +31,10 @@ ROOMS = {
     "metriclearn.deep": "Deep embedders",
     "metriclearn.deep.losses": "Losses",
     "metriclearn.deep.miners": "Miners",
+    "metriclearn.deep.samplers": "Samplers",
+    "metriclearn.deep.modules": "Modules",
+    "metriclearn.deep.augment": "Augmentation",
+    "metriclearn.deep.callbacks": "Callbacks",
     "metriclearn.constraints": "Constraints",
     "metriclearn.neighbors": "Neighbours and retrieval",
     "metriclearn.verification": "Verification",
@@ -42,14 +46,21 @@ ROOMS = {
 }
 
 
+def public_names(module):
+    """What a room offers: its ``__all__``, else what is defined in its one file."""
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, member in vars(module).items()
+        if not name.startswith("_") and getattr(member, "__module__", None) == module.__name__
+    ]
+    return [name for name in names if callable(getattr(module, name))]
+
+
 def write_api_page(app):
     """List every public name of every room, so that none can be forgotten."""
     lines = ["API", "===", ""]
     for room, title in ROOMS.items():
-        try:
-            names = [n for n in import_module(room).__all__ if callable(getattr(import_module(room), n))]
-        except ModuleNotFoundError:
-            continue
+        names = public_names(import_module(room))
         lines += [title, "-" * len(title), "", f".. currentmodule:: {room}", ""]
         lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
         lines += [f"   {name}" for name in sorted(names)] + [""]
@@ -59,6 +70,13 @@ def write_api_page(app):
         page.write_text(text)
 
 
+def skip_what_is_not_ours(app, what, name, obj, skip, options):
+    """Leave methods of scikit-learn, torch and skorch to their own pages."""
+    origin = getattr(obj, "__module__", None) or ""
+    return skip or origin.split(".")[0] in ("sklearn", "torch", "skorch")
+
+
 def setup(app):
-    """Write the API page before the sources are read."""
+    """Write the API page before the sources are read, and keep it to our own names."""
     app.connect("config-inited", lambda app, config: write_api_page(app))
+    app.connect("autodoc-skip-member", skip_what_is_not_ours)

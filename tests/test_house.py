@@ -2,11 +2,14 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from estimators import ALL
+from sklearn.base import clone
 
 import metriclearn
 
@@ -18,10 +21,8 @@ ROOMS = (
     "metriclearn.mahalanobis",
     "metriclearn.deep",
     "metriclearn.deep.losses",
-    "metriclearn.deep.miners",
     "metriclearn.metrics",
     "metriclearn.neighbors",
-    "metriclearn.model_selection",
     "metriclearn.datasets",
     "metriclearn.compare",
     "metriclearn.plots",
@@ -71,6 +72,17 @@ def test_public_names_exist_and_are_documented(room):
     for name in module.__all__:
         member = getattr(module, name)
         assert inspect.getdoc(member), f"{room}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
+def test_every_parameter_and_attribute_is_documented(estimator, small):
+    names = list(estimator.get_params(deep=False))
+    fitted = clone(estimator).fit(*small)
+    names += [name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")]
+    text = inspect.getdoc(type(estimator))
+    assert not [
+        name for name in names if not re.search(rf"^{name}\b.* : |, {name}\b.* : ", text, re.M)
+    ]
 
 
 def test_an_unknown_name_is_an_attribute_error():

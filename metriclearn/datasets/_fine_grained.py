@@ -59,14 +59,14 @@ def fetch_cub200(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (11788,)
-            Read by ``images.load(size=...)``.
-        target : ndarray of shape (11788,), dtype int64
-            Species, 0 to 199.
-        target_names : ndarray of shape (200,)
-        split : ndarray of shape (11788,)
-            "train" or "test".
-        DESCR : str
+        - images : ImagePaths of shape (11788,)
+          Read by ``images.load(size=...)``.
+        - target : ndarray of shape (11788,), dtype int64
+          Species, 0 to 199.
+        - target_names : ndarray of shape (200,)
+        - split : ndarray of shape (11788,)
+          "train" or "test".
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
@@ -140,14 +140,14 @@ def fetch_cars196(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (16185,)
-            Read by ``images.load(size=...)``.
-        target : ndarray of shape (16185,), dtype int64
-            Model, 0 to 195.
-        target_names : ndarray of shape (196,)
-        split : ndarray of shape (16185,)
-            "train" or "test".
-        DESCR : str
+        - images : ImagePaths of shape (16185,)
+          Read by ``images.load(size=...)``.
+        - target : ndarray of shape (16185,), dtype int64
+          Model, 0 to 195.
+        - target_names : ndarray of shape (196,)
+        - split : ndarray of shape (16185,)
+          "train" or "test".
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``

@@ -83,9 +83,9 @@ class ImagePaths:
 
         Returns
         -------
-        ndarray of shape (*shape, height, width, 3), dtype uint8
-            ``(*shape, 3, height, width)`` with ``channels_first``;
-            ``(*shape, height, width)`` in grey.
+        ndarray of shape (..., height, width, 3), dtype uint8
+            ``(..., 3, height, width)`` with ``channels_first``;
+            ``(..., height, width)`` in grey, ``...`` the shape of this array.
 
         Raises
         ------

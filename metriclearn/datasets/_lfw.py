@@ -69,19 +69,19 @@ def fetch_lfw_pairs(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (13233,)
-            Read by ``images.load(size=...)``.
-        target : ndarray of shape (13233,), dtype int64
-            Person, 0 to 5,748.
-        target_names : ndarray of shape (5749,)
-            As "George_W_Bush".
-        pairs : ndarray of shape (n_pairs, 2), dtype int64
-            Rows of ``images``.
-        same : ndarray of shape (n_pairs,), dtype bool
-            Whether both are of one person.
-        fold : ndarray of shape (n_pairs,), dtype int64
-            Fold of each pair, 0 to 9; 0 for "train" and "test".
-        DESCR : str
+        - images : ImagePaths of shape (13233,)
+          Read by ``images.load(size=...)``.
+        - target : ndarray of shape (13233,), dtype int64
+          Person, 0 to 5,748.
+        - target_names : ndarray of shape (5749,)
+          As "George_W_Bush".
+        - pairs : ndarray of shape (n_pairs, 2), dtype int64
+          Rows of ``images``.
+        - same : ndarray of shape (n_pairs,), dtype bool
+          Whether both are of one person.
+        - fold : ndarray of shape (n_pairs,), dtype int64
+          Fold of each pair, 0 to 9; 0 for "train" and "test".
+        - DESCR : str
     (images[pairs], same) : with ``return_X_y``
         ``images[pairs]`` is an ImagePaths of shape (n_pairs, 2).
 

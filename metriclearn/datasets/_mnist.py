@@ -83,14 +83,14 @@ def fetch_mnist(
     Returns
     -------
     data : Bunch
-        data : ndarray of shape (70000, 784), dtype uint8
-            Ink is 255.
-        target : ndarray of shape (70000,), dtype int64
-            The digit.
-        target_names : ndarray of shape (10,)
-        split : ndarray of shape (70000,)
-            "train" or "test".
-        DESCR : str
+        - data : ndarray of shape (70000, 784), dtype uint8
+          Ink is 255.
+        - target : ndarray of shape (70000,), dtype int64
+          The digit.
+        - target_names : ndarray of shape (10,)
+        - split : ndarray of shape (70000,)
+          "train" or "test".
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (data, target) : with ``return_X_y``
@@ -164,14 +164,14 @@ def fetch_fashion_mnist(
     Returns
     -------
     data : Bunch
-        data : ndarray of shape (70000, 784), dtype uint8
-        target : ndarray of shape (70000,), dtype int64
-            Class, 0 to 9.
-        target_names : ndarray of shape (10,)
-            "T-shirt/top", "Trouser", ...
-        split : ndarray of shape (70000,)
-            "train" or "test".
-        DESCR : str
+        - data : ndarray of shape (70000, 784), dtype uint8
+        - target : ndarray of shape (70000,), dtype int64
+          Class, 0 to 9.
+        - target_names : ndarray of shape (10,)
+          "T-shirt/top", "Trouser", ...
+        - split : ndarray of shape (70000,)
+          "train" or "test".
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (data, target) : with ``return_X_y``

@@ -51,19 +51,19 @@ def fetch_omniglot(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (32460,)
-            Read by ``images.load(size=28, mode="L")``, for instance.
-        target : ndarray of shape (32460,), dtype int64
-            Character, 0 to 1,622.
-        target_names : ndarray of shape (1623,)
-            As "Greek/character01".
-        split : ndarray of shape (32460,)
-            "background" or "evaluation".
-        alphabet : ndarray of shape (32460,)
-            As "Greek".
-        drawer : ndarray of shape (32460,), dtype int64
-            Which of an alphabet's drawers drew the image, 1 to 20.
-        DESCR : str
+        - images : ImagePaths of shape (32460,)
+          Read by ``images.load(size=28, mode="L")``, for instance.
+        - target : ndarray of shape (32460,), dtype int64
+          Character, 0 to 1,622.
+        - target_names : ndarray of shape (1623,)
+          As "Greek/character01".
+        - split : ndarray of shape (32460,)
+          "background" or "evaluation".
+        - alphabet : ndarray of shape (32460,)
+          As "Greek".
+        - drawer : ndarray of shape (32460,), dtype int64
+          Which of an alphabet's drawers drew the image, 1 to 20.
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``

@@ -59,17 +59,17 @@ def fetch_sop(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (120053,)
-            Read by ``images.load(size=...)``.
-        target : ndarray of shape (120053,), dtype int64
-            Product, 0 to 22,633.
-        target_names : ndarray of shape (22634,)
-            The authors' class numbers, as text.
-        split : ndarray of shape (120053,)
-            "train" or "test".
-        category : ndarray of shape (120053,)
-            One of 12 kinds of product: "bicycle", "cabinet", ...
-        DESCR : str
+        - images : ImagePaths of shape (120053,)
+          Read by ``images.load(size=...)``.
+        - target : ndarray of shape (120053,), dtype int64
+          Product, 0 to 22,633.
+        - target_names : ndarray of shape (22634,)
+          The authors' class numbers, as text.
+        - split : ndarray of shape (120053,)
+          "train" or "test".
+        - category : ndarray of shape (120053,)
+          One of 12 kinds of product: "bicycle", "cabinet", ...
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
@@ -146,17 +146,17 @@ def fetch_inshop(
     Returns
     -------
     data : Bunch
-        images : ImagePaths of shape (52712,)
-            Read by ``images.load(size=...)``.
-        target : ndarray of shape (52712,), dtype int64
-            Garment, 0 to 7,981.
-        target_names : ndarray of shape (7982,)
-            The authors' names, "id_00000001" and so on.
-        split : ndarray of shape (52712,)
-            "train", "query" or "gallery".
-        category : ndarray of shape (52712,)
-            Kind of garment, as "WOMEN/Dresses".
-        DESCR : str
+        - images : ImagePaths of shape (52712,)
+          Read by ``images.load(size=...)``.
+        - target : ndarray of shape (52712,), dtype int64
+          Garment, 0 to 7,981.
+        - target_names : ndarray of shape (7982,)
+          The authors' names, "id_00000001" and so on.
+        - split : ndarray of shape (52712,)
+          "train", "query" or "gallery".
+        - category : ndarray of shape (52712,)
+          Kind of garment, as "WOMEN/Dresses".
+        - DESCR : str
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
