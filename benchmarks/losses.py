@@ -182,7 +182,7 @@ def milliseconds(loss, x, labels, repeats):
     return 1e3 * statistics.median(times)
 
 
-def _measure(make, batch, n_classes, repeats, memory, queue):
+def _measure(make, batch, n_classes, repeats, memory, results):
     torch.set_num_threads(1)
     limit = int(memory * 2**30)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -195,23 +195,25 @@ def _measure(make, batch, n_classes, repeats, memory, queue):
         once = 1e3 * (time.process_time() - start)
         time_taken = once if once > 3e3 else milliseconds(loss, x, labels, repeats)
         peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        queue.put((time_taken, peak))
+        results.send((time_taken, peak))
     except (RuntimeError, MemoryError):
-        queue.put(None)
+        results.send(None)
 
 
 def in_a_process(make, arguments, patience):
     """Milliseconds and extra megabytes, or None where time or memory did not suffice."""
     context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    process = context.Process(target=_measure, args=(make, *arguments, queue))
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(make, *arguments, there))
     process.start()
-    process.join(patience)
-    if process.is_alive():
+    there.close()
+    try:
+        return here.recv() if here.poll(patience) else None
+    except EOFError:
+        return None
+    finally:
         process.kill()
         process.join()
-        return None
-    return queue.get() if not queue.empty() else None
 
 
 def cell(result, form="{:.1f}"):

@@ -67,45 +67,70 @@ class ProxyLoss(nn.Module):
         return products(unit_rows(embeddings), unit_rows(self.proxies))
 
 
-class _RowLogSumExp(Function):
+class _SoftmaxLosses(Function):
     @staticmethod
-    def forward(ctx, logits, labels, target, scale):
+    def forward(ctx, logits, labels, scale, with_margin, own_in_sum):
         at = labels[:, None]
-        terms = logits * scale
-        terms.scatter_(1, at, -FAR if target is None else (target * scale)[:, None])
+        own = logits.gather(1, at)
+        slope = None
+        if with_margin is not None:
+            with torch.enable_grad():  # the margin is on b entries only
+                before = own.detach().requires_grad_()
+                after = with_margin(before)
+                (slope,) = torch.autograd.grad(after.sum(), before)
+            own = after.detach()
+        of_rows = isinstance(scale, torch.Tensor)
+        factor = scale[:, None] if of_rows else scale
+        terms = logits * factor
+        own_term = own * factor
+        terms.scatter_(1, at, own_term if own_in_sum else torch.full_like(own_term, -FAR))
         top = terms.amax(1, keepdim=True).clamp_(min=-FAR / 2)
+        expected = terms.clone() if of_rows else None
         terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
         total = terms.sum(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).tiny)
-        ctx.scale = scale
-        ctx.save_for_backward(terms, total, at)
-        return total.log().add_(top).squeeze(1)
+        if of_rows:  # derivative in the scale: mean logit less own logit
+            expected = expected.mul_(terms).sum(1, keepdim=True).div_(total)
+            expected = ((expected - own_term) / factor).squeeze(1)
+        ctx.scale = None if of_rows else scale
+        ctx.own_in_sum = own_in_sum
+        ctx.save_for_backward(terms, total, at, slope, expected, scale if of_rows else None)
+        return (total.log().add_(top) - own_term).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        terms, total, at = ctx.saved_tensors
-        share = terms * (gradient[:, None] * ctx.scale / total)
-        target = share.gather(1, at).squeeze(1) if ctx.needs_input_grad[2] else None
-        return share.scatter_(1, at, 0), None, target, None
+        terms, total, at, slope, expected, row_scale = ctx.saved_tensors
+        scale = ctx.scale if row_scale is None else row_scale
+        factor = (gradient * scale)[:, None]
+        result = terms * (factor / total)
+        own = result.gather(1, at) - factor if ctx.own_in_sum else -factor
+        if slope is not None:
+            own = own * slope
+        result.scatter_(1, at, own)
+        return result, None, None if expected is None else gradient * expected, None, None
 
 
-def row_logsumexp(logits, labels, target=None, scale=1.0):
-    """``log Σ exp(scale z_j)`` of each row, the own class's logit replaced by ``target``.
+def softmax_losses(logits, labels, scale=1.0, with_margin=None, own_in_sum=True):
+    """``-log(exp(s t) / (exp(s t) + Σ_{j ≠ y} exp(s z_j)))`` of each row, with ``t`` from ``z_y``.
 
     Parameters
     ----------
     logits : tensor of shape (b, c)
+        z.
     labels : int64 tensor of shape (b,)
-    target : tensor of shape (b,), default=None
-        What stands for ``logits[i, labels[i]]``; None leaves the own class out (a row with no
-        other class then gives about -5e29, without gradient).
-    scale : float
+        y.
+    scale : float or tensor of shape (b,)
+        s, > 0.
+    with_margin : callable, default=None
+        Makes ``t`` of the own logits, a tensor of shape (b, 1); ``t = z_y`` by default.
+    own_in_sum : bool, default=True
+        False leaves ``exp(s t)`` out of the denominator.
 
     Returns
     -------
     tensor of shape (b,)
     """
-    return _RowLogSumExp.apply(logits, labels, target, scale)
+    return _SoftmaxLosses.apply(logits, labels, scale, with_margin, own_in_sum)
 
 
 class _ColumnLog1pSum(Function):

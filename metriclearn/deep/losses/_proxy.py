@@ -5,16 +5,17 @@ import math
 import torch
 from torch import nn
 
+from metriclearn.deep._centers import soft_assigned
 from metriclearn.deep._pairwise import (
-    dot_products,
+    FAR,
     full_precision,
-    masked_logsumexp,
+    lowest_exponent,
     mean_over,
     products,
     unit_rows,
+    with_gradient,
 )
-from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, row_logsumexp
-from metriclearn.deep._soft_assignment import soft_assigned
+from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
 
 
 class ProxyNCALoss(ProxyLoss):
@@ -53,14 +54,11 @@ class ProxyNCALoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
-        cosine = products(rows, proxies)
+        cosine = self._cosines(embeddings)
         if self.n_classes == 1:
             return cosine.sum() * 0
         # At length s, -d² is 2 s² cos - 2 s², whose constant cancels.
-        factor = 2 * self.scale**2
-        own = (rows * proxies[labels]).sum(1)
-        return (row_logsumexp(cosine, labels, None, factor) - factor * own).mean()
+        return softmax_losses(cosine, labels, 2 * self.scale**2, own_in_sum=False).mean()
 
 
 class ProxyNCAPlusPlusLoss(ProxyLoss):
@@ -98,11 +96,7 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
-        factor = 2 / self.temperature
-        own = (rows * proxies[labels]).sum(1)
-        everyone = row_logsumexp(products(rows, proxies), labels, own, factor)
-        return (everyone - factor * own).mean()
+        return softmax_losses(self._cosines(embeddings), labels, 2 / self.temperature).mean()
 
 
 class SoftTripleLoss(ProxyLoss):
@@ -169,9 +163,7 @@ class SoftTripleLoss(ProxyLoss):
         self._check(embeddings, labels)
         centers = unit_rows(self.proxies)
         s = soft_assigned(unit_rows(embeddings), centers, self.n_centers, self.gamma)
-        target = s.gather(1, labels[:, None]).squeeze(1) - self.margin
-        others = row_logsumexp(s, labels, target, self.scale)
-        value = (others - self.scale * target).mean()
+        value = softmax_losses(s, labels, self.scale, lambda own: own - self.margin).mean()
         if self.tau and self.n_centers > 1:
             value = value + self.tau * self._spread(centers)
         return value
@@ -272,7 +264,7 @@ class ProxyRepulsionLoss(ProxyLoss):
 
     Notes
     -----
-    Time O(b C d + C² d) ("batch": O(b C d + C² b)), memory O(C²) for b rows, C classes,
+    Time O(b C d + C² d) ("batch": O(b C d + C² b)), memory O(C (b + d)) for b rows, C classes,
     d dimensions.
     """
 
@@ -295,10 +287,8 @@ class ProxyRepulsionLoss(ProxyLoss):
             (rows * proxies[labels]).sum(1), labels, self.n_classes, self.margin, self.alpha
         )
         seen = proxies if self.variant == "proxies" else products(proxies, rows)
-        repulsion = dot_products(seen) + self.margin
-        others = 1 - torch.eye(self.n_classes, dtype=repulsion.dtype, device=repulsion.device)
-        push = masked_logsumexp(repulsion, others, self.alpha, plus_one=True)
-        return mean_over(pull, present) + push.mean()
+        push = repulsion(seen, self.margin, self.alpha)
+        return mean_over(pull, present) + push / self.n_classes
 
 
 def class_log_sums(own, labels, n_classes, margin, alpha):
@@ -316,3 +306,33 @@ def class_log_sums(own, labels, n_classes, margin, alpha):
     sums = zeros.index_add(0, labels, torch.exp(terms - top[labels]))
     present = zeros.index_fill(0, labels, 1)
     return ((torch.log(torch.exp(-top) + sums) + top) * present).sum(), present.sum()
+
+
+def repulsion(vectors, margin, alpha):
+    """``Σ_i log(1 + Σ_{j ≠ i} exp(α (v_iᵀ v_j + λ)))``, a block of rows at a time.
+
+    Parameters
+    ----------
+    vectors : tensor of shape (c, d)
+    margin, alpha : float
+        λ and α.
+
+    Returns
+    -------
+    scalar tensor
+    """
+    with torch.no_grad(), full_precision(vectors):
+        total = vectors.new_zeros(())
+        gradient = torch.zeros_like(vectors)
+        for start in range(0, len(vectors), 512):
+            block = vectors[start : start + 512]
+            terms = (block @ vectors.T).add_(margin).mul_(alpha)
+            terms[:, start : start + 512].fill_diagonal_(-FAR)
+            top = terms.amax(1, keepdim=True).clamp_(min=0)
+            terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
+            mass = terms.sum(1, keepdim=True).add_(torch.exp(-top))
+            total += (mass.log() + top).sum()
+            terms.mul_(alpha / mass)
+            gradient[start : start + 512].addmm_(terms, vectors)
+            gradient.addmm_(terms.T, block)
+    return with_gradient(vectors, total, gradient)

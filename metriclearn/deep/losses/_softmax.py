@@ -5,8 +5,9 @@ import math
 import torch
 from torch import nn
 
+from metriclearn.deep._centers import nearest_center
 from metriclearn.deep._pairwise import cosine_of_sum, products, unit_rows, widen
-from metriclearn.deep._proxy_base import ProxyLoss, row_logsumexp
+from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
 
 
 class SoftmaxLoss(ProxyLoss):
@@ -52,19 +53,17 @@ class SoftmaxLoss(ProxyLoss):
         self._check(embeddings, labels)
         x = widen(embeddings)
         logits = products(x, self.proxies) + self.bias.to(x.dtype)
-        target = (x * self.proxies[labels]).sum(1) + self.bias[labels]
-        return (row_logsumexp(logits, labels, target, self.scale) - self.scale * target).mean()
+        return softmax_losses(logits, labels, self.scale).mean()
 
 
 class CosineSoftmaxLoss(ProxyLoss):
     """Base of the softmax losses on cosines: a scale, and a margin on the own class.
 
-    A subclass says by ``_with_margin(cosine)`` what its own class's cosine becomes, and by
-    ``_scale()`` the scale.
+    A subclass says by ``_with_margin(cosine)`` what its own class's cosine becomes (None leaves
+    it), and by ``_scale()`` the scale.
     """
 
-    def _with_margin(self, cosine):
-        return cosine
+    _with_margin = None
 
     def _scale(self):
         return self.scale
@@ -72,12 +71,8 @@ class CosineSoftmaxLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)
-        # The margin touches b entries; they are computed by themselves.
-        target = self._with_margin((rows * proxies[labels]).sum(1))
-        scale = self._scale()
-        others = row_logsumexp(products(rows, proxies), labels, target, scale)
-        return (others - scale * target).mean()
+        cosine = self._cosines(embeddings)
+        return softmax_losses(cosine, labels, self._scale(), self._with_margin).mean()
 
 
 class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
@@ -237,11 +232,12 @@ class SubCenterArcFaceLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        cosine = self._cosines(embeddings)
-        cosine = cosine.view(len(cosine), self.n_centers, self.n_classes).amax(1)
-        target = add_angle(cosine.gather(1, labels[:, None]).squeeze(1), self.margin)
-        others = row_logsumexp(cosine, labels, target, self.scale)
-        return (others - self.scale * target).mean()
+        rows, centers = unit_rows(embeddings), unit_rows(self.proxies)
+        cosine = nearest_center(rows, centers, self.n_centers)
+        return softmax_losses(cosine, labels, self.scale, self._with_margin).mean()
+
+    def _with_margin(self, cosine):
+        return add_angle(cosine, self.margin)
 
     @torch.no_grad()
     def angles_to_dominant(self, embeddings, labels):
@@ -330,21 +326,19 @@ class SphereFaceLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        x, proxies = widen(embeddings), unit_rows(self.proxies)
-        rows = unit_rows(x)
-        cosine = (rows * proxies[labels]).sum(1)
         if self.training:
             self.step += 1
+        cosine = self._cosines(embeddings)
+        scale = self.scale
+        if scale is None:
+            square = widen(embeddings).square().sum(1)
+            scale = square.clamp(min=torch.finfo(square.dtype).tiny).sqrt()
+        return softmax_losses(cosine, labels, scale, self._with_margin).mean()
+
+    def _with_margin(self, cosine):
         blend = self.lambda_max / (1 + self.lambda_decay * self.step.to(cosine.dtype))
         blend = blend.clamp(min=self.lambda_min)
-        target = (blend * cosine + multiple_angle(cosine, int(self.margin))) / (1 + blend)
-        if self.scale is None:
-            target = target * torch.linalg.vector_norm(x, dim=1)
-            rows, scale = x, 1.0
-        else:
-            scale = self.scale
-        others = row_logsumexp(products(rows, proxies), labels, target, scale)
-        return (others - scale * target).mean()
+        return (blend * cosine + multiple_angle(cosine, int(self.margin))) / (1 + blend)
 
 
 def multiple_angle(cosine, m):
