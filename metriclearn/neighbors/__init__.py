@@ -4,6 +4,7 @@ from importlib import import_module
 
 _ROOMS = {
     "ExactSearch": "metriclearn.neighbors._exact",
+    "RetrievalIndex": "metriclearn.neighbors._retrieval_index",
     "FaissKNeighborsClassifier": "metriclearn.neighbors._estimators",
     "FaissKNeighborsRegressor": "metriclearn.neighbors._estimators",
     "FaissKNeighborsTransformer": "metriclearn.neighbors._estimators",

@@ -108,7 +108,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     classes_ : ndarray of shape (n_classes,), or list of them for several outputs
     n_samples_fit_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -218,7 +218,7 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     ----------
     n_samples_fit_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -281,7 +281,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
     ----------
     n_samples_fit_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -398,7 +398,7 @@ class FaissKNeighborsTransformer(
     ----------
     n_samples_fit_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

@@ -70,8 +70,8 @@ class ExactSearch:
 
     def _screen(self, dtype):
         if dtype not in self._screens:
-            base = self._frame.base(self._ranker.rows(self._order))
-            self._screens[dtype] = Screen(base, self._frame.inner_product, dtype)
+            base = map(self._frame.base, self._ranker.blocks(self._order))
+            self._screens[dtype] = Screen(base, *self.X.shape, self._frame.inner_product, dtype)
         return self._screens[dtype]
 
     def search(self, Q, k, *, exclude=None):

@@ -140,7 +140,11 @@ class FaissSearch:
         index = make_index(factory, X.shape[1], self._frame.inner_product)
         if search_params is not None:
             set_search_params(index, search_params)
-        base = self._frame.base(self._ranker.rows(slice(None))).astype(np.float32)
+        base = np.empty(X.shape, np.float32)
+        start = 0
+        for rows in self._ranker.blocks():
+            base[start : start + len(rows)] = self._frame.base(rows)
+            start += len(rows)
         try:
             index.train(base)
         except RuntimeError as error:

@@ -28,6 +28,14 @@ class Ranker:
         X = self.X[rows].astype(np.float64, copy=False)
         return X if self._norms is None else X / self._norms[rows][..., None]
 
+    def blocks(self, order=None):
+        """All rows in float64, in blocks of bounded memory, in an order if one is given."""
+        n, d = self.X.shape
+        step = max(1, _BLOCK_BYTES // (8 * d))
+        for start in range(0, n, step):
+            block = slice(start, start + step)
+            yield self.rows(block if order is None else order[block])
+
     def check_queries(self, Q):
         """Queries in float64, of length one under ``"cosine"``."""
         if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
@@ -100,11 +108,12 @@ class Frame:
 
     def __init__(self, ranker):
         self.inner_product = ranker.metric == "inner_product"
-        X = ranker.rows(slice(None))
-        self.centre = X.mean(axis=0)
-        X = X - self.centre
-        largest = np.sqrt(np.einsum("ij,ij->i", X, X).max())
-        self.scale = largest if largest > 0 else 1.0
+        self.centre = sum(rows.sum(axis=0) for rows in ranker.blocks()) / len(ranker.X)
+        largest = 0.0
+        for rows in ranker.blocks():
+            rows = rows - self.centre
+            largest = max(largest, float(np.einsum("ij,ij->i", rows, rows).max()))
+        self.scale = np.sqrt(largest) if largest > 0 else 1.0
 
     def base(self, rows):
         """Rows of the base in this frame."""

@@ -8,9 +8,11 @@ rows beyond k, is for exact arithmetic to rank.
 
 import numpy as np
 
-_TILE = 2**20
-_ROWS = 256
-_WIDTH = 4096
+# Scores at once, queries at once, and base rows at once at least: a tile that stays in
+# the cache of a processor, and is large enough for a fast matrix product.
+_TILE = 2**19
+_ROWS = 512
+_WIDTH = 1024
 # Products below the smallest normal float32 lose all relative precision.
 _UNDERFLOW = 1e-36
 
@@ -27,26 +29,33 @@ class Screen:
 
     Parameters
     ----------
-    base : ndarray of shape (n, d), float64
-        Centred and scaled rows.
+    base : iterable of ndarray of shape (m, d), float64
+        Centred and scaled rows, in blocks.
+    n, d : int
+        Rows in all and features.
     inner_product : bool
     dtype : float32 or float64
     """
 
-    def __init__(self, base, inner_product, dtype):
-        n, d = base.shape
+    def __init__(self, base, n, d, inner_product, dtype):
         gamma = (d + 16) * float(np.finfo(dtype).eps) / 2
-        squares = np.einsum("ij,ij->i", base, base)
-        self.slack = gamma * (0.5 if inner_product else 2) * squares + _UNDERFLOW
         self.query_factor = gamma * (0.5 if inner_product else 1)
+        self.slack = np.empty(n)
         self.table = np.empty((n, d + 1), dtype)
-        self.table[:, :d] = base
-        self.table[:, :d] *= -1 if inner_product else -2
-        self.table[:, d] = -self.slack if inner_product else squares - self.slack
+        start = 0
+        for rows in base:
+            block = slice(start, start + len(rows))
+            squares = np.einsum("ij,ij->i", rows, rows)
+            slack = gamma * (0.5 if inner_product else 2) * squares + _UNDERFLOW
+            self.slack[block] = slack
+            self.table[block, :d] = rows
+            self.table[block, :d] *= -1 if inner_product else -2
+            self.table[block, d] = -slack if inner_product else squares - slack
+            start = block.stop
 
     def block_rows(self, k):
         """Number of queries to screen at once, so that a tile stays in the cache."""
-        return int(np.clip(_TILE // self._width(1, k), 16, _ROWS))
+        return int(np.clip(_TILE // max(_WIDTH, 4 * k), 16, _ROWS))
 
     def _width(self, n_queries, k):
         return max(_WIDTH, 4 * k, _TILE // n_queries)
@@ -71,9 +80,8 @@ class Screen:
         limit, room = None, 0
         for start, scores in self._tiles(queries, self._width(len(queries), k)):
             if limit is None:
-                columns = np.argpartition(scores, k - 1, axis=1)[:, :k]
-                low = np.take_along_axis(scores, columns, axis=1)
-                limit = self._limit(low, columns, slack)
+                few = scores[:, : max(_WIDTH, 4 * k)]
+                limit = self._kth_limit(few, np.arange(few.shape[1]), slack, k)
             found.add(scores, start, limit)
             # Early limits are loose: tighten them before what they let in piles up.
             if found.count > room and start:
@@ -112,14 +120,14 @@ class Screen:
     def _query_slack(self, queries):
         return self.query_factor * np.einsum("ij,ij->i", queries, queries) + _UNDERFLOW
 
-    def _limit(self, low, columns, query_slack):
-        high = (low + 2 * self.slack[columns]).max(axis=1)
-        return _up(high + 2 * query_slack, self.table.dtype)
-
     def _kth_limit(self, low, columns, query_slack, k):
         nearest = np.argpartition(low, k - 1, axis=1)[:, :k]
-        low, columns = (np.take_along_axis(each, nearest, axis=1) for each in (low, columns))
-        return self._limit(low, columns, query_slack)
+        low = np.take_along_axis(low, nearest, axis=1)
+        columns = np.take_along_axis(
+            np.broadcast_to(columns, (len(low), columns.shape[-1])), nearest, axis=1
+        )
+        high = (low + 2 * self.slack[columns]).max(axis=1)
+        return _up(high + 2 * query_slack, self.table.dtype)
 
 
 def _up(values, dtype):
