@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._data import Rows
-from metriclearn.deep._net import EpochBatches, TrainingData
+from metriclearn.deep._data import LabelledData
 
 
 def make_data(args):
@@ -90,13 +89,11 @@ def main():
                 random_state=0,
             ).fit(X, y)
             net = embedder.net_
-            flat = X.reshape(len(X), -1)
             codes = np.searchsorted(embedder.classes_, y)
-            rows = Rows(flat, embedder.image_shape_, embedder._scale, "cpu")
-            data = TrainingData(rows, np.arange(len(X)), codes, None, codes)
-            batches = net.sampler_.epoch(codes, np.random.default_rng(0))
-            net.sampler_ = FixedBatches(batches)
-            assert len(list(EpochBatches(data, net.sampler_, None))) == len(batches)
+            rows = embedder._rows(X.reshape(len(X), -1))
+            data = LabelledData(rows, np.arange(len(X)), codes, codes, None)
+            batches = net.recipe_.sampler.epoch(codes, np.random.default_rng(0))
+            net.recipe_.sampler = FixedBatches(batches)
             compare(
                 f"epoch, {loss}, {'x'.join(map(str, width))}",
                 lambda: net.train(data, 1),  # noqa: B023
@@ -108,7 +105,7 @@ def main():
 
         def forward():
             with torch.inference_mode():
-                step = 1024
+                step = max(args.batch_size, 2**17 // X[0].size)
                 torch.cat(
                     [
                         net.module_(part.float() / 255 if args.images else part)  # noqa: B023
@@ -130,7 +127,7 @@ class FixedBatches:
     def __init__(self, batches):
         self.batches = batches
 
-    def epoch(self, codes, rng):
+    def epoch(self, codes, rng):  # noqa: D102
         return self.batches
 
 

@@ -85,17 +85,23 @@ def build_loss(loss, params, miner, miner_params, sizes):
     miner : str, type, callable or None
     params, miner_params : dict or None
     sizes : dict
-        ``n_classes``, ``embedding_dim`` and ``n_samples``.
+        ``n_classes`` (None without classes), ``embedding_dim`` and ``n_samples``.
 
     Returns
     -------
     nn.Module
     """
-    loss = build("loss", resolve("loss", loss, LOSSES), params, sizes)
+    known = {name: size for name, size in sizes.items() if size is not None}
+    loss = build("loss", resolve("loss", loss, LOSSES), params, known)
     sized = None not in (getattr(loss, "n_classes", None), getattr(loss, "embedding_dim", None))
     if hasattr(loss, "build") and not sized:
         takes = argument_names(loss.build)
-        loss.build(**{name: size for name, size in sizes.items() if name in takes})
+        try:
+            loss.build(**{name: size for name, size in sizes.items() if name in takes})
+        except TypeError:
+            if sizes["n_classes"] is not None:
+                raise
+            raise ValueError(f"{type(loss).__name__} as set up needs class labels") from None
     if isinstance(miner, str) and miner == "auto":
         miner = PAPER_MINERS.get(type(loss).__name__)
     if miner is None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from metriclearn import constraints
-from metriclearn.deep import _tuples
+from metriclearn.deep import _distributed, _tuples
 
 # Of an accelerator's free memory, the share that data may take to stay there.
 RESIDENT_SHARE = 0.25
@@ -72,7 +72,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     X : tensor of shape (b, ...)
-        Rows to embed.
+        Rows to embed: of several processes, this one's share.
     targets : tensor of shape (b,)
         What the loss is told of each row.
     extra : dict
@@ -121,7 +121,11 @@ class LabelledData:
         """Make a batch of the rows at these places."""
         at = torch.from_numpy(chosen).to(self.rows.device)
         extra = {"indices": at} if self.with_indices else {}
-        return Batch(self.rows.take(self.train[chosen]), self.targets[at], extra)
+        return Batch(self.rows.take(_own(self.train[chosen])), self.targets[at], extra)
+
+    def facts(self):
+        """Arrays that, with the rows, say what is trained on."""
+        return self.train, self.targets.cpu().numpy(), self.codes
 
 
 class JudgedData:
@@ -166,4 +170,15 @@ class JudgedData:
         else:
             selection = _tuples.Triplets(*places.T)
         targets = torch.arange(len(rows), device=self.rows.device)
-        return Batch(self.rows.take(rows), targets, {"selection": selection})
+        return Batch(self.rows.take(_own(rows)), targets, {"selection": selection})
+
+    def facts(self):
+        """Arrays that, with the rows, say what is trained on."""
+        judgements = self.judgements
+        facts = (judgements.indices, getattr(judgements, "similar", None), judgements.weights)
+        return [fact for fact in facts if fact is not None]
+
+
+def _own(rows):
+    """Rows of a batch that this process embeds: all, where it is the only one."""
+    return rows[_distributed.own_slice(len(rows))] if _distributed.is_active() else rows

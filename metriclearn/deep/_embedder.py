@@ -2,6 +2,7 @@
 
 import copy
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._progress import progress
 from metriclearn.constraints import Pairs, Triplets, check_constraints
+from metriclearn.deep import _distributed
 from metriclearn.deep._assembly import (
     OPTIMIZERS,
     build_augment,
@@ -24,12 +26,14 @@ from metriclearn.deep._assembly import (
     build_network,
     build_sampler,
 )
+from metriclearn.deep._checkpoint import Checkpoint, fingerprint
 from metriclearn.deep._components import resolve
 from metriclearn.deep._data import JudgedData, LabelledData, Rows
 from metriclearn.deep._images import check_image_shape, flatten_images, kept_dtypes
 from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._net import PRECISIONS, MetricNet, Recipe
+from metriclearn.deep._persistence import SavedMixin
 from metriclearn.deep._schedules import SCHEDULES
 from metriclearn.deep._seeding import check_device, seeded, spawn_seeds
 from metriclearn.deep._split import split_rows
@@ -40,6 +44,7 @@ from metriclearn.deep.losses import LOSSES
 class DeepEmbedder(
     LearnedMetricMixin,
     NestedParamsMixin,
+    SavedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -96,7 +101,8 @@ class DeepEmbedder(
         What Recall@1 is measured on after each epoch: rows of classes held out of training,
         rows held out of each class (searched among the training rows), or these row numbers. The
         weights of the best epoch are kept. "auto" is "class_disjoint" from 50 classes on, else
-        "stratified" where that holds out 50 rows, else None.
+        "stratified" where that holds out 500 rows, else None: of fewer rows the measure is so
+        rough that training to the end of the schedule does better.
     validation_fraction : float, default=0.1
         Share of classes or rows held out, in (0, 1).
     patience : int, "auto" or None, default="auto"
@@ -108,6 +114,10 @@ class DeepEmbedder(
         Changes a training batch (b, channels, height, width) on its device.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Of the network, by autocast; float16 scales gradients. Losses are taken in float32.
+    checkpoint : str or Path, default=None
+        Folder that holds the state of the run after each epoch. ``fit`` with the same arguments
+        takes it up where it stopped and ends with the same weights as without the stop (on the
+        CPU to the bit, with a seed).
     compile : bool, default=False
         Run the network through ``torch.compile``.
     callbacks : list, default=None
@@ -126,8 +136,8 @@ class DeepEmbedder(
     net_ : MetricNet
         The skorch net: ``net_.module_``, ``net_.criterion_``, ``net_.history``.
     classes_ : ndarray
-        Labels the loss was trained on, in the order of its proxies. Not set by ``constraints``
-        or continuous labels.
+        Labels the loss was trained on, in the order of its proxies; None after ``constraints`` or
+        continuous labels.
     history_ : list of dict
         For each epoch ``train_loss``, ``valid_recall_at_1``, ``dur`` (seconds),
         ``rows_per_second``.
@@ -137,7 +147,7 @@ class DeepEmbedder(
         Whose weights these are; the last where nothing validates.
     image_shape_ : tuple or None
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -176,6 +186,7 @@ class DeepEmbedder(
         "image_shape": [tuple, list, None],
         "augment": [str, callable, None],
         "precision": [StrOptions(set(PRECISIONS))],
+        "checkpoint": [str, PathLike, None],
         "compile": ["boolean"],
         "callbacks": [list, None],
         "device": [str, torch.device],
@@ -214,6 +225,7 @@ class DeepEmbedder(
         image_shape=None,
         augment=None,
         precision="float32",
+        checkpoint=None,
         compile=False,
         callbacks=None,
         device="auto",
@@ -247,6 +259,7 @@ class DeepEmbedder(
         self.image_shape = image_shape
         self.augment = augment
         self.precision = precision
+        self.checkpoint = checkpoint
         self.compile = compile
         self.callbacks = callbacks
         self.device = device
@@ -351,7 +364,7 @@ class DeepEmbedder(
             self._build_net(X, labels[np.unique(codes[train])], len(train), sampler, seeds)
         targets = self._targets(y[train], codes_among(self.classes_, y[train]))
         data = self._labelled(X, train, targets, codes, held)
-        return self._train(data, self._epochs(len(train)))
+        return self._train(data, self._epochs(len(train)), self.checkpoint)
 
     def _fit_amounts(self, X, y, first):
         """Train on labels that are amounts: there are no classes to balance or to hold out."""
@@ -363,7 +376,7 @@ class DeepEmbedder(
             self._build_net(X, None, len(X), sampler, spawn_seeds(self.random_state))
         codes = np.zeros(len(X), dtype=np.intp)
         data = self._labelled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
-        return self._train(data, self._epochs(len(X)))
+        return self._train(data, self._epochs(len(X)), self.checkpoint)
 
     def _fit_constraints(self, X, constraints, first):
         X, _ = self._validate_rows(X, "no_validation", first)
@@ -378,7 +391,7 @@ class DeepEmbedder(
         if first:
             self._build_net(X, None, len(X), None, spawn_seeds(self.random_state))
         data = JudgedData(self._rows(X), constraints, self.batch_size)
-        return self._train(data, self._epochs(len(constraints)))
+        return self._train(data, self._epochs(len(constraints)), self.checkpoint)
 
     def _refuse_validation(self, given):
         auto = isinstance(self.validation, str) and self.validation == "auto"
@@ -427,6 +440,11 @@ class DeepEmbedder(
 
     def _labelled(self, X, train, targets, codes, held):
         with_indices = getattr(self.net_.criterion_, "needs_indices", False)
+        if with_indices and len(train) != self._n_samples:
+            raise ValueError(
+                f"the loss learns something of each of the {self._n_samples} rows it was first "
+                f"trained on, now there are {len(train)}; fit again, or choose another scope"
+            )
         return LabelledData(self._rows(X), train, targets, codes, held, with_indices)
 
     def _build_sampler(self):
@@ -434,7 +452,7 @@ class DeepEmbedder(
 
     def _build_net(self, X, classes, n_samples, sampler, seeds):
         """Make network, loss and net, all from their own seed."""
-        device = check_device(self.device)
+        device = _distributed.start(check_device(self.device))
         rows = self._rows(X, "cpu")
         optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
         with seeded(device) as generators:
@@ -442,9 +460,11 @@ class DeepEmbedder(
             network = build_network(
                 self.module, self.module_params, self.n_components, self.head_params, rows
             )
-            sizes = {"embedding_dim": network.head.embedding_dim, "n_samples": n_samples}
-            if classes is not None:
-                sizes["n_classes"] = len(classes)
+            sizes = {
+                "n_classes": None if classes is None else len(classes),
+                "embedding_dim": network.head.embedding_dim,
+                "n_samples": n_samples,
+            }
             miner = None if sampler is None else self.miner
             criterion = build_loss(self.loss, self.loss_params, miner, self.miner_params, sizes)
             recipe = Recipe(
@@ -470,8 +490,8 @@ class DeepEmbedder(
             ).initialize()
             net.generators_ = generators()
         self.net_ = net
-        if classes is not None:
-            self.classes_ = classes
+        self._n_samples = n_samples
+        self.classes_ = classes
         self._n_features_out = network.head.embedding_dim
 
     def _rates(self):
@@ -486,16 +506,24 @@ class DeepEmbedder(
             return self.max_epochs
         return int(np.clip(2000 * self.batch_size / n_rows, 20, 100))
 
-    def _train(self, data, epochs):
+    def _train(self, data, epochs, checkpoint=None):
         net = self.net_
         patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
         best = BestWeights(patience=patience)
         own = [] if data.validation is None else [("best_weights", best)]
+        verbose = self.verbose if _distributed.is_first() else 0
         with (
             seeded(net.device, net.generators_) as generators,
-            progress(self.verbose, type(self).__name__, total=epochs) as advance,
+            progress(verbose, type(self).__name__, total=epochs) as advance,
         ):
-            if self.verbose:
+            if checkpoint is not None:
+                if self.random_state is None:
+                    raise ValueError(
+                        "checkpoint needs random_state, or the run could not be recognised"
+                    )
+                run = fingerprint({**self._settings(), "epochs": epochs}, data)
+                own.append(("checkpoint", Checkpoint(checkpoint, run, best)))
+            if verbose:
                 own.append(("progress_bar", ProgressBar(advance)))
             theirs = net.callbacks_
             net.callbacks_ = [*theirs, *own]
@@ -506,6 +534,11 @@ class DeepEmbedder(
                 net.generators_ = generators()
                 self._record(best)
         return self
+
+    def _settings(self):
+        """Arguments that what is trained depends on."""
+        free = {"checkpoint", "verbose", "device", "compile", "warm_start", "callbacks"}
+        return {k: v for k, v in self.get_params(deep=False).items() if k not in free}
 
     def _record(self, best):
         self.history_ = [

@@ -27,7 +27,7 @@ def codes_among(classes, y):
     unknown = classes[codes] != y
     if unknown.any():
         raise ValueError(
-            f"y has label {y[unknown].tolist()[0]!r}, which was not among the classes of the first fit; "
-            f"name all of them there: partial_fit(X, y, classes=...)"
+            f"y has label {y[unknown].tolist()[0]!r}, which was not among the classes of the first "
+            f"fit; name all of them there: partial_fit(X, y, classes=...)"
         )
     return codes

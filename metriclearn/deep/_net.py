@@ -9,6 +9,7 @@ import torch
 from skorch import NeuralNet
 from torch import nn
 
+from metriclearn.deep import _distributed
 from metriclearn.deep._split import recall_at_1
 from metriclearn.deep.callbacks import restore, snapshot
 
@@ -128,6 +129,12 @@ class MetricNet(NeuralNet):
                 part.requires_grad_(False)
             elif parameters:
                 groups.append({"params": parameters, "lr": rate, "initial_lr": rate, "part": name})
+        only_backbone = [group["part"] for group in groups] == ["backbone"]
+        if only_backbone and self.recipe_.warmup_epochs:
+            raise ValueError(
+                "nothing is left to train in warm-up: there is no head and no proxy; give "
+                "n_components, or warmup_epochs=0"
+            )
         if not groups:
             raise ValueError(
                 "nothing is left to train: every learning rate is 0 or every parameter frozen"
@@ -151,7 +158,7 @@ class MetricNet(NeuralNet):
         """Return the training batches, or, to validate, the data themselves."""
         return EpochBatches(dataset, self.recipe_.sampler, self.rng_) if training else dataset
 
-    def train(self, data, epochs, begin=0):
+    def train(self, data, epochs):
         """Train, with the callbacks told of begin and end, however it ends.
 
         Parameters
@@ -159,12 +166,15 @@ class MetricNet(NeuralNet):
         data : LabelledData or JudgedData
         epochs : int
             Most epochs of this run.
-        begin : int, default=0
-            Epochs of this run that are already done.
         """
+        self.epochs_done_ = 0
+        self.stop_training_ = False
+        if _distributed.is_active():
+            _distributed.agree(self.module_)
+            _distributed.agree(self.criterion_)
         self.notify("on_train_begin", X=data, y=None)
         try:
-            self.fit_loop(data, epochs=epochs, begin=begin)
+            self.fit_loop(data, epochs=epochs)
         finally:
             if self.history and "dur" not in self.history[-1]:
                 self.history.pop()
@@ -172,24 +182,22 @@ class MetricNet(NeuralNet):
             self._set_training(False)
         return self
 
-    def fit_loop(self, X, y=None, epochs=None, *, begin=0, **fit_params):
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for up to ``epochs`` epochs, fewer where a callback stops.
 
         A callback stops by ``net.stop_training_ = True``, or, as skorch's own
         do, by ``KeyboardInterrupt`` at the end of an epoch. The user's Ctrl-C
         comes at any other time and is not swallowed.
         """
-        self.stop_training_ = False
         train, valid = self.get_split_datasets(X)
         batches = self.get_iterator(train, training=True)
-        for epoch in range(begin, epochs):
-            self.done_ = epoch / epochs, (epoch + 1) / epochs
+        while self.epochs_done_ < epochs and not self.stop_training_:
+            self.done_ = self.epochs_done_ / epochs, (self.epochs_done_ + 1) / epochs
             self._one_epoch(train, valid, batches)
+            self.epochs_done_ += 1
             try:
                 self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
             except KeyboardInterrupt:
-                break
-            if self.stop_training_:
                 break
         return self
 
@@ -200,6 +208,9 @@ class MetricNet(NeuralNet):
         try:
             self._refresh(train)
             self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            if _distributed.is_active():
+                # Each process normalised its own slices; one's statistics have to serve all.
+                _distributed.agree(self.module_)
             self.history.record("rows_per_second", len(train) / (time.perf_counter() - started))
             if valid is not None:
                 self.history.record("valid_recall_at_1", self.validate(valid))
@@ -294,11 +305,13 @@ class MetricNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """Forward, backward and one step of the optimizer."""
-        X = batch.X if self.recipe_.augment is None else self.recipe_.augment(batch.X)
         self._zero_grad_optimizer()
-        embeddings = self._forward(X)
+        embeddings = self._embed_batch(batch)
         loss = self.criterion_(embeddings, batch.targets, **batch.extra)
         self.scaler_.scale(loss).backward()
+        if _distributed.is_active():
+            _distributed.sum_gradients(self.module_.parameters())
+            _distributed.average_gradients(self.criterion_.parameters())
         self.notify(
             "on_grad_computed",
             named_parameters=self.get_all_learnable_params(),
@@ -308,6 +321,18 @@ class MetricNet(NeuralNet):
         self.scaler_.step(self.optimizer_)
         self.scaler_.update()
         return {"loss": loss.detach(), "y_pred": embeddings}
+
+    def _embed_batch(self, batch):
+        """Embed the rows of a training batch, those that other processes embed included."""
+        if not _distributed.is_active():
+            return self._forward(self._augmented(batch.X))
+        step = 1_000_000 * len(self.history) + len(self.history[-1]["batches"])
+        with _distributed.own_randomness(step):
+            own = self._forward(self._augmented(batch.X))
+        return _distributed.gather(own, len(batch.targets))
+
+    def _augmented(self, X):
+        return X if self.recipe_.augment is None else self.recipe_.augment(X)
 
     def _forward(self, X):
         """Embed a batch, in the precision of the recipe, to float32."""

@@ -27,6 +27,9 @@ class BestWeights(Callback):
         Its number in the history, from 1.
     """
 
+    # What a checkpoint has to keep of it.
+    state = ("best_epoch_", "_best_score", "_weights")
+
     def __init__(self, monitor="valid_recall_at_1", patience=None):
         self.monitor = monitor
         self.patience = patience
@@ -55,15 +58,18 @@ class BestWeights(Callback):
 
 
 def snapshot(net):
-    """Copy the state of a net's module, criterion and optimizer."""
-    parts = (net.module_, net.criterion_, net.optimizer_)
-    return [copy.deepcopy(part.state_dict()) for part in parts]
+    """Copy the state of a net's module, criterion, optimizer and gradient scaler."""
+    return [copy.deepcopy(part.state_dict()) for part in _parts(net)]
 
 
 def restore(net, weights):
     """Put a :func:`snapshot` back."""
-    for part, state in zip((net.module_, net.criterion_, net.optimizer_), weights, strict=True):
+    for part, state in zip(_parts(net), weights, strict=True):
         part.load_state_dict(state)
+
+
+def _parts(net):
+    return net.module_, net.criterion_, net.optimizer_, net.scaler_
 
 
 class ProgressBar(Callback):

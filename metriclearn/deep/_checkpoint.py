@@ -1,0 +1,123 @@
+"""A run that is continued after a kill exactly where it stopped."""
+
+import hashlib
+import json
+import os
+import pickle
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+
+from metriclearn.deep import _distributed
+from metriclearn.deep.callbacks import restore, snapshot
+
+FILE = "checkpoint.pt"
+
+
+class Checkpoint(Callback):
+    """Write the whole state of a run after each epoch; take it up where one is found.
+
+    The file holds tensors and plain values only, and reading it runs no code.
+    It is replaced as a whole, so that a kill at any time leaves a valid one.
+    The user's own callbacks start anew.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made where it does not exist.
+    fingerprint : str
+        Of settings and data: a checkpoint of another run is refused.
+    best : BestWeights
+        Whose state is part of the run's.
+    """
+
+    def __init__(self, folder, fingerprint, best):
+        self.path = Path(folder) / FILE
+        self.fingerprint = fingerprint
+        self.best = best
+
+    def on_train_begin(self, net, **kwargs):
+        """Take up the run that the folder holds."""
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return
+        state = self._read(net.device)
+        if state["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"checkpoint={str(self.path.parent)!r} holds a run on other data or with other "
+                f"settings; give an empty folder"
+            )
+        net.epochs_done_ = state["epochs_done"]
+        net.stop_training_ = state["stop_training"]
+        restore(net, state["weights"])
+        net.history.extend(state["history"])
+        net.rng_.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["generators"][0].cpu())
+        if state["generators"][1] is not None:
+            torch.cuda.set_rng_state(state["generators"][1].cpu(), net.device)
+        vars(net.recipe_.sampler).update(state["sampler"])
+        vars(self.best).update(state["best"])
+
+    def on_epoch_end(self, net, **kwargs):
+        """Write the state."""
+        if not _distributed.is_first():
+            return
+        cuda = torch.device(net.device).type == "cuda"
+        sampler = net.recipe_.sampler
+        state = {
+            "fingerprint": self.fingerprint,
+            "epochs_done": net.epochs_done_,
+            "stop_training": net.stop_training_,
+            "weights": snapshot(net),
+            "history": [{**row, "batches": []} for row in net.history],
+            "rng": json.dumps(net.rng_.bit_generator.state),
+            "generators": (
+                torch.get_rng_state(),
+                torch.cuda.get_rng_state(net.device) if cuda else None,
+            ),
+            "sampler": {name: value for name, value in vars(sampler).items() if name.endswith("_")},
+            "best": {name: vars(self.best).get(name) for name in self.best.state},
+        }
+        scratch = self.path.with_suffix(".part")
+        torch.save(state, scratch)
+        os.replace(scratch, self.path)
+
+    def _read(self, device):
+        try:
+            return torch.load(self.path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"{str(self.path)!r} is not a whole checkpoint ({str(error).splitlines()[0]}); "
+                f"delete it to start again"
+            ) from None
+
+
+def fingerprint(params, data):
+    """Digest of the settings and of what is trained on.
+
+    Parameters
+    ----------
+    params : dict
+        Of the estimator; those that do not change the result left out.
+    data : LabelledData or JudgedData
+    """
+    named = [(name, _describe(value)) for name, value in sorted(params.items())]
+    digest = hashlib.sha256(repr(named).encode())
+    X = data.rows.X
+    spread = np.linspace(0, len(X) - 1, min(len(X), 1000)).astype(np.intp)
+    for array in (X[spread], *data.facts()):
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.shape}{array.dtype}{zlib.crc32(array)}".encode())
+    return digest.hexdigest()
+
+
+def _describe(value):
+    """What is the same in another process: not the address that the repr of a function has."""
+    if isinstance(value, dict):
+        return {key: _describe(entry) for key, entry in value.items()}
+    if isinstance(value, torch.nn.Module | str | bool | int | float | tuple | list | None):
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
