@@ -23,6 +23,7 @@ _ROOMS = {
     "SDML": "metriclearn.mahalanobis._sdml",
     "SCML": "metriclearn.mahalanobis._scml",
     "POLA": "metriclearn.mahalanobis._pola",
+    "KernelMetric": "metriclearn.mahalanobis._kernel",
     "MahalanobisLearner": "metriclearn.mahalanobis._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
     "PairClassifier": "metriclearn.verification",

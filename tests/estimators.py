@@ -19,6 +19,7 @@ from metriclearn import (
     SCML,
     SDML,
     Covariance,
+    KernelMetric,
     MahalanobisLearner,
 )
 from metriclearn.deep import DeepEmbedder
@@ -51,7 +52,8 @@ DEEP = [
     DeepEmbedder(random_state=0),
     DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),
 ]
-ALL = [*LINEAR, *DEEP]
+KERNEL = [KernelMetric(), KernelMetric(RCA(), "poly", n_landmarks=20, random_state=0)]
+ALL = [*LINEAR, *KERNEL, *DEEP]
 # Learners whose target, where they need one, is a class and not a number.
 OF_CLASSES = [learner for learner in ALL if not isinstance(learner, MLKR)]
 

@@ -1,0 +1,242 @@
+"""KernelMetric: any linear learner in the space of a kernel."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from metriclearn._linalg import fix_signs
+from metriclearn._metric import LearnedMetricMixin
+from metriclearn.mahalanobis._gmml import GMML
+
+# Directions of the kernel's space that hold less of the rows than this part of the widest.
+_RANK_TOL = 1e-10
+
+
+class KernelMetric(
+    LearnedMetricMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """A linear metric learner in the space of a kernel (Chatpatanasiri et al., 2010).
+
+    ::
+
+        φ(x) = Λ^-½ Uᵀ k(Z, x),   k(Z, Z) = U Λ Uᵀ
+        d(u, v) = ‖L (φ(u) - φ(v))‖,   L learned from φ(X)
+
+    With all rows as the landmarks ``Z`` the ``φ`` are coordinates of the rows
+    in the kernel's own space, so that a learner whose result lies in the span
+    of its rows, as that of every learner here does, is kernelised exactly.
+    With fewer landmarks it is the Nyström approximation: memory n × landmarks.
+
+    Parameters
+    ----------
+    learner : estimator, default=None
+        A linear learner of this package, cloned by ``fit``; ``GMML()`` by
+        default.
+    kernel : {"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"} or \
+            callable, default="rbf"
+        A name as in scikit-learn; a function ``kernel(A, B) -> ndarray of shape
+        (len(A), len(B))``; or ``"precomputed"``, where ``X`` is the matrix of
+        kernel values with the rows of ``fit``.
+    gamma : {"scale"} or float, default="scale"
+        Of ``"rbf"``, ``"poly"``, ``"sigmoid"`` and ``"laplacian"``; ``"scale"``
+        is ``1 / (n_features * X.var())``.
+    degree : float, default=3
+        Of ``"poly"``.
+    coef0 : float, default=1
+        Of ``"poly"`` and ``"sigmoid"``.
+    n_landmarks : int, default=None
+        Rows drawn for the Nyström approximation; all, and no approximation,
+        by default.
+    random_state : int, RandomState instance or None, default=None
+        For drawing landmarks.
+
+    Attributes
+    ----------
+    learner_ : estimator
+        Fitted on ``φ(X)``.
+    landmarks_ : ndarray of shape (n_landmarks, n_features)
+        ``Z``; for ``"precomputed"`` their row numbers.
+    projection_ : ndarray of shape (n_landmarks, rank)
+        ``U Λ^-½``.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_circles
+    >>> from metriclearn import RCA, KernelMetric
+    >>> X, y = make_circles(60, factor=0.3, noise=0.05, random_state=0)
+    >>> KernelMetric(RCA(1), kernel="poly", degree=2).fit(X, y).transform(X).shape
+    (60, 1)
+    """
+
+    _parameter_constraints: dict = {
+        "learner": [HasMethods(["fit", "transform"]), None],
+        "kernel": [
+            StrOptions({"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"}),
+            callable,
+        ],
+        "gamma": [StrOptions({"scale"}), Interval(Real, 0, None, closed="neither")],
+        "degree": [Interval(Real, 0, None, closed="neither")],
+        "coef0": [Interval(Real, None, None, closed="neither")],
+        "n_landmarks": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        learner=None,
+        kernel="rbf",
+        *,
+        gamma="scale",
+        degree=3,
+        coef0=1,
+        n_landmarks=None,
+        random_state=None,
+    ):
+        self.learner = learner
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.n_landmarks = n_landmarks
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, constraints=None):
+        """Learn the metric from labels or from judgements.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            For ``kernel="precomputed"`` of shape (n, n).
+        y : array-like of shape (n,), default=None
+            Target of the learner.
+        constraints : Pairs, Triplets, Quadruplets or Chunks, default=None
+            Instead of ``y``, for learners that take them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the kernel is not symmetric, not positive semidefinite, or of
+            the wrong shape.
+        """
+        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
+        learner = self._learner()
+        if constraints is None and get_tags(learner).target_tags.required:
+            X, y = validate_data(self, X, y, **checks)
+        else:
+            X = validate_data(self, X, **checks)
+        if self.kernel == "precomputed" and X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f'X must be square for kernel="precomputed", got {X.shape}; it holds the kernel '
+                f"of every row with every row"
+            )
+        self._gamma = self.gamma
+        if self.gamma == "scale":
+            spread = X.shape[1] * X.var(dtype=np.float64)
+            self._gamma = 1 / spread if spread > 0 else 1.0
+
+        rows = np.arange(len(X))
+        if self.n_landmarks is not None and self.n_landmarks < len(X):
+            drawn = check_random_state(self.random_state).permutation(len(X))
+            rows = np.sort(drawn[: self.n_landmarks])
+        self.landmarks_ = rows if self.kernel == "precomputed" else X[rows]
+        against_landmarks = self._kernel_to_landmarks(X)
+        self.projection_ = _whitening(against_landmarks[rows])
+        features = against_landmarks @ self.projection_
+        given = {"y": y} if constraints is None else {"constraints": constraints}
+        self.learner_ = clone(learner).fit(features, **given)
+        self._n_features_out = self.learner_.components_.shape[0]
+        return self
+
+    def transform(self, X):
+        """Map rows to the learned space, where Euclidean distance is the learned metric.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, n_features)
+            For ``kernel="precomputed"`` the kernel values with the rows of
+            ``fit``, of shape (m, n).
+
+        Returns
+        -------
+        ndarray of shape (m, n_components)
+            In the dtype of ``X`` (float32 or float64).
+        """
+        check_is_fitted(self)
+        return self._embed(self._check_rows(X))
+
+    def _learner(self):
+        return GMML() if self.learner is None else self.learner
+
+    def _check_rows(self, X):
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _embed(self, X):
+        features = self._kernel_to_landmarks(X) @ self.projection_
+        return (features @ self.learner_.components_.T).astype(X.dtype, copy=False)
+
+    def _kernel_to_landmarks(self, X):
+        if self.kernel == "precomputed":
+            K = X[:, self.landmarks_]
+        elif callable(self.kernel):
+            K = np.asarray(self.kernel(X, self.landmarks_))
+            expected = (len(X), len(self.landmarks_))
+            if K.shape != expected:
+                raise ValueError(
+                    f"kernel must return one value for each row of its first and its second "
+                    f"argument, shape {expected}, got {K.shape}"
+                )
+        else:
+            K = pairwise_kernels(
+                X,
+                self.landmarks_,
+                metric=self.kernel,
+                filter_params=True,
+                gamma=self._gamma,
+                degree=self.degree,
+                coef0=self.coef0,
+            )
+        return K.astype(np.float64, copy=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = get_tags(self._learner()).target_tags.required
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        return tags
+
+
+def _whitening(K):
+    """``U Λ^-½`` of the kernel of the landmarks with themselves, its null space left out."""
+    if not np.all(np.isfinite(K)):
+        raise ValueError("kernel has NaN or infinite values")
+    largest = np.abs(K).max()
+    # Rows in float32 are the same to 1e-7 only.
+    if not np.allclose(K, K.T, atol=1e-5 * largest):
+        raise ValueError("kernel is not symmetric: k(a, b) differs from k(b, a)")
+    values, vectors = linalg.eigh((K + K.T) / 2)
+    if values[0] < -1e-5 * max(values[-1], 0) or values[-1] <= 0:
+        raise ValueError(
+            f"kernel is not positive semidefinite on the rows of X (eigenvalues from "
+            f"{values[0]:.3g} to {values[-1]:.3g}); use another kernel or other parameters"
+        )
+    keep = values > _RANK_TOL * values[-1]
+    return fix_signs(vectors[:, keep].T).T / np.sqrt(values[keep])
