@@ -102,7 +102,7 @@ class LMNN(MahalanobisTransformer):
     n_iter_ : int
         Iterations of the last pass: of L-BFGS, or programmes solved.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     References
     ----------
@@ -309,7 +309,10 @@ def _centred(X):
     Neither an offset nor a scale of 1e±8 then costs digits.
     """
     rows = X.astype(np.float64)
-    rows -= rows.mean(axis=0)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    # What a constant feature leaves is rounding, not spread.
+    rows[:, rows.std(axis=0) <= 8 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
     unit = np.sqrt(np.mean(np.square(rows)))
     unit = unit if unit > 0 else 1.0
     return (rows / unit).astype(X.dtype), unit

@@ -51,6 +51,7 @@ class PullCoordinates:
         self._into, self._out_of = axes / scale[:, None], axes.T * scale
 
         pulls, vectors = linalg.eigh(self._into.T @ scatter @ self._into)
+        pulls = np.maximum(pulls, 0)
         ridge = _RIDGE * (pulls.mean() or variances.mean() / n)
         stretch = np.sqrt(pulls + ridge)
         self._into = self._into @ (vectors / stretch)

@@ -441,6 +441,18 @@ def test_what_cannot_be_learned_is_refused(learner, given, message, small):
         learner.fit(X, **given)
 
 
+@pytest.mark.parametrize("value", [0.1, -1e5, 0])
+def test_a_constant_feature_changes_nothing(value, small):
+    X, y = small
+    plain, more = LMNN().fit(X, y), LMNN().fit(np.c_[X, np.full(len(X), value)], y)
+    # To the precision of the solver: the unit of the rows differs, so does its path.
+    assert more.objective_ == pytest.approx(plain.objective_, rel=1e-4)
+    expected = plain.get_mahalanobis_matrix()
+    np.testing.assert_allclose(
+        more.get_mahalanobis_matrix()[:4, :4], expected, atol=1e-2 * np.abs(expected).max()
+    )
+
+
 def test_rows_all_the_same_are_refused():
     with pytest.raises(ValueError, match="X has one row only"):
         LMNN().fit(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])
