@@ -25,6 +25,12 @@ _ROOMS = {
     "verification_accuracy": "metriclearn.metrics._verification",
     "bootstrap_interval": "metriclearn.metrics._bootstrap",
     "bootstrap_over_identities": "metriclearn.metrics._bootstrap",
+    "cluster_scores": "metriclearn.metrics._clustering",
+    "pairwise_f1": "metriclearn.metrics._clustering",
+    "alignment": "metriclearn.metrics._embedding",
+    "uniformity": "metriclearn.metrics._embedding",
+    "effective_rank": "metriclearn.metrics._embedding",
+    "intra_inter_ratio": "metriclearn.metrics._embedding",
 }
 
 __all__ = [*_ROOMS]

@@ -159,8 +159,14 @@ class RetrievalIndex:
     def _vectors_file(self):
         if self.path is None:
             return None
+        file = os.path.join(self.path, "vectors.f32")
+        if os.path.exists(file):
+            raise ValueError(
+                f"path: {self.path} holds vectors of another index; open it with "
+                f"RetrievalIndex.load, or name another folder"
+            )
         os.makedirs(self.path, exist_ok=True)
-        return os.path.join(self.path, "vectors.f32")
+        return file
 
     def _new_ids(self, ids, n):
         if ids is None:
@@ -233,7 +239,7 @@ class RetrievalIndex:
         rows = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(0, int)
         unknown = np.ones(ids.size, bool) if not len(order) else self._ids[rows] != ids.ravel()
         if unknown.any():
-            raise ValueError(f"ids: {ids.ravel()[unknown][0]!r} is not in the index")
+            raise ValueError(f"ids: {ids.ravel()[unknown][0]} is not in the index")
         return rows.reshape(ids.shape)
 
     def payload(self, ids):
@@ -529,7 +535,8 @@ class RetrievalIndex:
         """
         saved = read_saved(os.fspath(path))
         index = cls(learner, index=saved["index"], metric=saved["metric"], path=path)
-        index._vectors = Vectors(saved["d"], index._vectors_file(), saved["n"])
+        file = os.path.join(index.path, "vectors.f32")
+        index._vectors = Vectors(saved["d"], file, saved["n"])
         index._ids, index._payload = saved["ids"], saved["payload"]
         index._alive = np.ones(saved["n"], dtype=bool)
         if saved["coarse"] is not None:

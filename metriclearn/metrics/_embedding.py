@@ -1,0 +1,176 @@
+"""The shape of an embedding: how spread, how aligned, how many directions it uses."""
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.utils import check_array, check_random_state, check_X_y
+
+from metriclearn._pairs import pairwise_sq_distances
+from metriclearn.neighbors._ranker import row_norms
+
+_BLOCK_ROWS = 1024
+
+
+def alignment(embeddings, labels, *, alpha=2.0):
+    """Mean distance of pairs of one class on the unit sphere (Wang & Isola, 2020).
+
+    ::
+
+        mean over pairs of one class of ‖u - v‖^α,   u, v of length 1
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, n_features)
+        Scaled to length 1.
+    labels : array-like of shape (n,)
+    alpha : float, default=2.0
+        More than 0.
+
+    Returns
+    -------
+    float
+        0 where each class is one point; smaller is better.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import alignment
+    >>> alignment([[1.0, 0.0], [0.0, 1.0], [0.0, -2.0]], [0, 0, 1])
+    2.0
+    """
+    if not alpha > 0:
+        raise ValueError(f"alpha must be more than 0, got {alpha!r}")
+    Z, codes, counts = _classes(embeddings, labels)
+    Z = Z / row_norms(Z, "embeddings")[:, None]
+    if counts.max() < 2:
+        raise ValueError("labels has no class with two rows; alignment is about pairs of a class")
+    total = 0.0
+    for code in np.flatnonzero(counts > 1):
+        rows = Z[codes == code]
+        if alpha == 2:
+            # Σ_{i<j} |u - v|² = n Σ|u|² - |Σu|², with no pair formed.
+            total += len(rows) ** 2 - float(np.sum(rows.sum(axis=0) ** 2))
+        else:
+            total += sum(block.sum() for block in _powers(rows, alpha)) / 2
+    return float(max(total, 0) / np.sum(counts * (counts - 1) / 2))
+
+
+def uniformity(embeddings, *, t=2.0):
+    """Measure how evenly embeddings cover the unit sphere (Wang & Isola, 2020).
+
+    ::
+
+        log mean over pairs of exp(-t ‖u - v‖²),   u, v of length 1
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, n_features)
+        At least 2 rows; scaled to length 1.
+    t : float, default=2.0
+        More than 0.
+
+    Returns
+    -------
+    float
+        0 where all is one point, falling as it spreads; smaller is better.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import uniformity
+    >>> uniformity([[1.0, 0.0], [0.0, 1.0]])
+    -4.0
+    """
+    if not t > 0:
+        raise ValueError(f"t must be more than 0, got {t!r}")
+    Z = check_array(embeddings, dtype=np.float64, ensure_min_samples=2, input_name="embeddings")
+    Z = Z / row_norms(Z, "embeddings")[:, None]
+    parts = []
+    for start in range(0, len(Z), _BLOCK_ROWS):
+        exponents = -t * pairwise_sq_distances(Z[start : start + _BLOCK_ROWS], Z)
+        np.fill_diagonal(exponents[:, start:], -np.inf)
+        parts.append(logsumexp(exponents))
+    return float(logsumexp(parts) - np.log(len(Z) * (len(Z) - 1)))
+
+
+def effective_rank(embeddings):
+    """Count the directions that embeddings use (Roy & Vetterli, 2007).
+
+    The exponential of the entropy of the singular values of the centred embeddings,
+    as shares of their sum.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, n_features)
+
+    Returns
+    -------
+    float
+        From 1, all on a line, to ``min(n - 1, n_features)``; 0 where all is one point.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import effective_rank
+    >>> round(effective_rank([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]), 6)
+    2.0
+    """
+    Z = check_array(embeddings, dtype=np.float64, input_name="embeddings")
+    values = np.linalg.svd(Z - Z.mean(axis=0), compute_uv=False)
+    values = values[values > values[0] * len(Z) * np.finfo(float).eps]
+    if not len(values):
+        return 0.0
+    shares = values / values.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
+    """Mean distance within classes over mean distance between them.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, n_features)
+    labels : array-like of shape (n,)
+        At least two classes, and one with two rows.
+    max_rows : int, default=5000
+        Of more rows, as many are drawn at random.
+    random_state : int, RandomState instance or None, default=0
+
+    Returns
+    -------
+    float
+        Smaller is better; 1 where distances know nothing of classes.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import intra_inter_ratio
+    >>> intra_inter_ratio([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
+    0.1
+    """
+    Z, codes, _ = _classes(embeddings, labels)
+    if len(Z) > max_rows:
+        chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)
+        Z, codes = Z[chosen], codes[chosen]
+    sums, pairs = np.zeros(2), np.zeros(2)
+    for start in range(0, len(Z), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        distances = np.sqrt(pairwise_sq_distances(Z[block], Z))
+        same = codes[block, None] == codes
+        np.fill_diagonal(distances[:, start:], 0)
+        sums += distances[same].sum(), distances[~same].sum()
+        pairs += same.sum() - len(same), (~same).sum()
+    if not np.all(pairs > 0):
+        raise ValueError(
+            "labels must have at least two classes and a class with two rows, among the rows used"
+        )
+    intra, inter = sums / pairs
+    return float(intra / inter) if inter > 0 else float("nan")
+
+
+def _classes(embeddings, labels):
+    Z, labels = check_X_y(embeddings, labels, dtype=np.float64, y_numeric=False)
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return Z, codes.reshape(-1), counts
+
+
+def _powers(rows, alpha):
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        squares = pairwise_sq_distances(rows[start : start + _BLOCK_ROWS], rows)
+        np.fill_diagonal(squares[:, start:], 0)
+        yield squares ** (alpha / 2)
