@@ -22,7 +22,7 @@ class Covariance(MahalanobisTransformer):
     components_ : ndarray of shape (n_features, n_features)
         Symmetric square root of ``M``.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

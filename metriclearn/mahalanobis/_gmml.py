@@ -59,7 +59,7 @@ class GMML(MahalanobisTransformer):
     objective_ : float
         The minimum reached, with the regularised ``S`` and ``D``.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----

@@ -128,7 +128,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         By how much at most ``objective_`` exceeds the minimum over all ``M ⪰ 0``.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

@@ -48,7 +48,7 @@ class LFDA(MahalanobisTransformer):
     ratios_ : ndarray of shape (n_components,)
         ``λ``, the local ratio of between- to within-class scatter.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----

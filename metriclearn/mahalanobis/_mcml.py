@@ -60,7 +60,7 @@ class MCML(MahalanobisTransformer):
         exceed those of ``p⁰``.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

@@ -82,7 +82,7 @@ class MMC(MahalanobisTransformer):
         objective over matrices ``A ⪰ 0`` of unit trace.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

@@ -61,7 +61,7 @@ class POLA(MahalanobisTransformer):
         Passes over pairs: of ``fit``, or calls of ``partial_fit``.
     n_pairs_seen_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----

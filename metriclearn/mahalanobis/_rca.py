@@ -46,7 +46,7 @@ class RCA(MahalanobisTransformer):
         These ratios; the rows of ``components_`` are scaled to a within-chunk
         variance of 1.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----

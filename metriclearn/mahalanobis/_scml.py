@@ -80,7 +80,7 @@ class SCML(MahalanobisTransformer):
         By how much at most ``objective_`` exceeds the minimum over the bases.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----

@@ -70,7 +70,7 @@ class SDML(MahalanobisTransformer):
         By how much at most ``objective_`` exceeds the minimum.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Notes
     -----
