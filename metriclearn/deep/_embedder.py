@@ -403,8 +403,11 @@ class DeepEmbedder(
         return bool(getattr(loss, "continuous_labels", False))
 
     def _targets(self, y, codes):
-        """What the loss is told of each row."""
-        return np.asarray(y, dtype=np.float32) if self._takes_amounts() else codes
+        """What the loss is told of each row: its class, or for a loss of amounts the label itself."""
+        if not self._takes_amounts():
+            return codes
+        # Such a loss may take whole numbers for names of classes.
+        return np.asarray(y, dtype=np.int64 if y.dtype.kind in "iub" else np.float32)
 
     def _validate_rows(self, X, y, reset, **checks):
         X, shape = flatten_images(X)
