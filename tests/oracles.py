@@ -245,12 +245,18 @@ def label_distance_triplet(loss, X, y):
 
 def log_ratio(loss, X, y):
     e = loss.epsilon
+    if all(isinstance(label, int) for label in y):
+        y = [[float(k == label) / 2**0.5 for k in set(y)] for label in y]
+    else:
+        y = [[label] for label in y]
+    r = {(i, j): math.dist(y[i], y[j]) ** 2 for i, j in pairs(y)}
+    floor = e * sum(r.values()) / len(r)
     terms = []
     for a, i in pairs(y):
         for j in range(len(y)):
             if j not in (a, i):
                 ratio = torch.log((sq(X[a], X[i]) + e) / (sq(X[a], X[j]) + e))
-                truth = math.log(((y[a] - y[i]) ** 2 + e) / ((y[a] - y[j]) ** 2 + e))
+                truth = math.log((r[a, i] + floor) / (r[a, j] + floor))
                 terms.append((ratio - truth) ** 2)
     return mean(terms)
 

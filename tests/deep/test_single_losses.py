@@ -3,7 +3,7 @@
 import pytest
 import torch
 from loss_batches import assert_equal, batch, fresh, value_and_gradients
-from oracles import DIM, LOSSES, N_CLASSES, margin
+from oracles import DIM, LOSSES, N_CLASSES, log_ratio, margin
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
@@ -39,6 +39,15 @@ def test_margin_loss_without_learning_keeps_its_boundary_as_a_buffer():
     loss = L.MarginLoss(learn_beta=False)
     assert not list(loss.parameters())
     assert loss.state_dict()["beta_global"] == torch.tensor(1.2)
+
+
+def test_log_ratio_takes_floats_as_amounts_in_any_unit():
+    embeddings, labels = batch()
+    amounts = torch.linspace(-1, 2, 10, dtype=torch.float64).square()
+    loss = L.LogRatioLoss()
+    assert_equal(loss(embeddings, amounts), log_ratio(loss, list(embeddings), amounts.tolist()))
+    assert_equal(loss(embeddings, amounts), loss(embeddings, 1000 * amounts))
+    assert loss(embeddings, labels) != loss(embeddings, labels.double())
 
 
 def test_continuous_labels_may_be_vectors():

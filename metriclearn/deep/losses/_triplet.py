@@ -291,10 +291,14 @@ class LogRatioLoss(nn.Module):
     Kim, Seo, Laptev, Cho and Kwak, "Deep Metric Learning Beyond Binary Supervision", 2019. They
     take one anchor with its nearest and some other rows; here every row is an anchor to all others.
 
+    Labels of a floating type are amounts. Labels of an integer type are names of classes, at
+    distance 0 or 1: give ages in whole years as floats.
+
     Parameters
     ----------
-    epsilon : float, default=1e-6
-        Added to both squared distances, > 0: rows may coincide and labels be equal.
+    epsilon : float, default=1e-3
+        > 0. Added to d², and times the mean of r² to r²: rows may coincide and labels be equal.
+        The authors' code adds 1e-6, which lets equal labels outweigh all others.
 
     Notes
     -----
@@ -305,7 +309,7 @@ class LogRatioLoss(nn.Module):
     accepts = ()
     continuous_labels = True
 
-    def __init__(self, epsilon=1e-6):
+    def __init__(self, epsilon=1e-3):
         super().__init__()
         self.epsilon = epsilon
 
@@ -315,7 +319,12 @@ class LogRatioLoss(nn.Module):
         n = len(d)
         off = 1 - torch.eye(n, dtype=d.dtype, device=d.device)
         truth = _label_sq_distances(labels).to(d.dtype)
-        u = ((d + self.epsilon).log() - (truth + self.epsilon).log()) * off
+        if not labels.is_floating_point():
+            truth = truth.clamp(max=1)
+        floor = self.epsilon * truth.sum() / max(n * (n - 1), 1)
+        # Where all labels are equal there are no ratios to follow: all distances equal, then.
+        truth = truth + floor.clamp(min=torch.finfo(d.dtype).tiny)
+        u = ((d + self.epsilon).log() - truth.log()) * off
         # Centred first, so that the difference of squares keeps its digits.
         u = (u - u.sum(1, keepdim=True) / max(n - 1, 1)) * off
         total = 2 * (n - 1) * u.square().sum()
