@@ -136,7 +136,9 @@ def _lmnn(setting):
     from metriclearn.mahalanobis._lmnn import LMNN
 
     n_neighbors = min(3, max(1, setting.smallest_class - 1))
-    return _linear(LMNN(n_neighbors=n_neighbors), setting, [{"mu": 0.5}, {"mu": 0.8}])
+    # The smooth hinge scores the same and small problems are soon solved to the end.
+    metric = LMNN(n_neighbors=n_neighbors, loss="squared_hinge")
+    return _linear(metric, setting, [{"n_passes": 2, "mu": 0.8}, {"n_passes": 1, "mu": 0.5}])
 
 
 def _mmc(setting):
@@ -202,7 +204,7 @@ _LEARNERS = (
     Learner("euclidean", "Euclidean", "baseline", _identity, cost=0.01),
     Learner("standardised", "Standardised Euclidean", "baseline", _standardised, cost=0.01),
     Learner("mahalanobis", "Mahalanobis", "linear", _mahalanobis, cost=0.02),
-    Learner("lmnn", "LMNN", "linear", _lmnn, max_rows=5000, cost=2),
+    Learner("lmnn", "LMNN", "linear", _lmnn, max_rows=5000, cost=0.5),
     Learner("mmc", "MMC", "linear", _mmc, cost=0.1),
     Learner("nca", "NCA", "linear", _nca, max_rows=3000, cost=1),
     _deep_learner("contrastive", "contrastive"),
