@@ -403,7 +403,7 @@ class DeepEmbedder(
         return bool(getattr(loss, "continuous_labels", False))
 
     def _targets(self, y, codes):
-        """What the loss is told of each row: its class, or for a loss of amounts the label itself."""
+        """What the loss is told of each row: its class, or where it takes amounts the label."""
         if not self._takes_amounts():
             return codes
         # Such a loss may take whole numbers for names of classes.
