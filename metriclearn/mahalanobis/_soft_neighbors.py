@@ -45,17 +45,21 @@ class SameClass:
         end = self._end[self.codes[stop - 1]]
         return end, self.codes[start:stop, None] == self.codes[start:end]
 
-    def add_moments(self, E, start, stop, moments):
-        """Add ``Σ_j E_ij t_i t_j``, for both rows of each pair of a block."""
+    def add_sums(self, E, start, stop, sums, moments):
+        """Add ``Σ_j E_ij`` and ``Σ_j E_ij t_i t_j``, for both rows of each pair of a block."""
+        sums[start:stop] += E.sum(axis=1)
+        sums[start:] += np.ones(stop - start, E.dtype) @ E
         end, same = self._same(start, stop)
         E_same = E[:, : end - start] * same
         moments[start:stop] += E_same.sum(axis=1)
         moments[start:end] += E_same.sum(axis=0)
 
-    def add_factor(self, H, alpha, start, stop):
-        """Add ``(α_i + α_j) t_i t_j`` to a block."""
+    def factor(self, alpha, beta, start, stop, out):
+        """``(α_i + α_j) t_i t_j + β_i + β_j`` of a block."""
+        H = np.add(beta[start:stop, None], beta[start:], out=out)
         end, same = self._same(start, stop)
         H[:, : end - start] += (alpha[start:stop, None] + alpha[start:end]) * same
+        return H
 
     def of_pairs(self, first, second):
         """``t_j`` for the first row of each pair, and for the second."""
@@ -78,17 +82,19 @@ class Values:
     def __init__(self, y):
         self.y = y
 
-    def add_moments(self, E, start, stop, moments):
-        """Add ``Σ_j E_ij t_j``, for both rows of each pair of a block."""
+    def add_sums(self, E, start, stop, sums, moments):
+        """Add ``Σ_j E_ij`` and ``Σ_j E_ij t_j``, for both rows of each pair of a block."""
         y = self.y.astype(E.dtype, copy=False)
+        sums[start:stop] += E.sum(axis=1)
         moments[start:stop] += E @ y[start:]
+        sums[start:] += np.ones(stop - start, E.dtype) @ E
         moments[start:] += y[start:stop] @ E
 
-    def add_factor(self, H, alpha, start, stop):
-        """Add ``α_i t_j + α_j t_i`` to a block."""
-        y = self.y.astype(H.dtype, copy=False)
-        H += alpha[start:stop, None] * y[start:]
-        H += y[start:stop, None] * alpha[start:]
+    def factor(self, alpha, beta, start, stop, out):
+        """``α_i t_j + α_j t_i + β_i + β_j`` of a block: a product of rank four."""
+        y, one = self.y.astype(alpha.dtype, copy=False), np.ones_like(alpha)
+        left = np.column_stack([part[start:stop] for part in (alpha, y, beta, one)])
+        return np.matmul(left, np.stack([part[start:] for part in (y, alpha, one, beta)]), out=out)
 
     def of_pairs(self, first, second):
         """``t_j`` for the first row of each pair, and for the second."""
@@ -102,11 +108,14 @@ class Values:
 class NoTargets:
     """No targets: the objective is one of the log normalisers alone."""
 
-    def add_moments(self, E, start, stop, moments):
-        """Add nothing."""
+    def add_sums(self, E, start, stop, sums, moments):
+        """Add ``Σ_j E_ij``, for both rows of each pair of a block."""
+        sums[start:stop] += E.sum(axis=1)
+        sums[start:] += np.ones(stop - start, E.dtype) @ E
 
-    def add_factor(self, H, alpha, start, stop):
-        """Add nothing."""
+    def factor(self, alpha, beta, start, stop, out):
+        """``β_i + β_j`` of a block."""
+        return np.add(beta[start:stop, None], beta[start:], out=out)
 
     def targets(self, rows):
         """Zero."""
@@ -150,9 +159,7 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see
 
     sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
     for start, stop, E in blocks:
-        sums[start:stop] += E.sum(axis=1)
-        sums[start:] += np.ones(stop - start, dtype) @ E
-        targets.add_moments(E, start, stop, moments)
+        targets.add_sums(E, start, stop, sums, moments)
 
     # Rows far from all others, or on top of some, in units of the common shift:
     # their sums are out of range, and they are taken by themselves.
@@ -175,8 +182,7 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see
         if see is not None:
             near = np.minimum(least[start:stop, None], least[start:], out=blocks.scratch(E.shape))
             see(slice(start, stop), start, near < E)
-        H = np.add(beta[start:stop, None], beta[start:], out=blocks.scratch(E.shape))
-        targets.add_factor(H, alpha, start, stop)
+        H = targets.factor(alpha, beta, start, stop, out=blocks.scratch(E.shape))
         H *= E
         HX1[start:stop] += H @ X1[start:]
         _add_product(H, X1[start:stop], HX1[start:])
@@ -291,8 +297,8 @@ class Exponentials:
         if self.shift > self._highest:
             np.minimum(E, self._highest, out=E)
         np.exp(E, out=E)
-        size = stop - start
-        E[:, :size] *= np.triu(np.ones((size, size), dtype=E.dtype), 1)
+        for row in range(stop - start):
+            E[row, : row + 1] = 0
         return E
 
 
@@ -303,7 +309,8 @@ class _Blocks:
         self._exponentials = exponentials
         n, itemsize = len(exponentials), exponentials.Z.itemsize
         budget = int(max_memory * 2**20 / itemsize)
-        wanted = max(_BLOCK_BYTES // itemsize // n, _MIN_BLOCK_ROWS)
+        # Few rows make small blocks all the same: half of a diagonal one is in vain.
+        wanted = max(min(_BLOCK_BYTES // itemsize // n, n // 8), _MIN_BLOCK_ROWS)
         # Four blocks at a time: two kept here, two temporary ones of the targets.
         self.step = int(np.clip(wanted, 1, max(1, min(n, budget // (4 * n)))))
         self._room = budget - 4 * self.step * n

@@ -1,0 +1,166 @@
+"""NCA and MLKR beside scikit-learn and metric-learn: seconds, memory, objective, accuracy.
+
+    python benchmarks/nca.py digits synthetic
+    python benchmarks/nca.py mlkr
+    python benchmarks/nca.py batches --data DIR
+    python benchmarks/nca.py growth
+
+Each fit runs in a fresh process on one thread; seconds are of its CPU, memory is
+what the process held at most during the fit beyond what it held before.
+Objectives are evaluated by code of this file, in float64, over all pairs. Rows
+are standardised; 30 % are held out, stratified, with seed 0.
+"""
+
+import argparse
+import os
+import resource
+import time
+import warnings
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from peers import learners
+from sklearn.datasets import load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+
+from metriclearn import MLKR, NCA
+
+OURS = {
+    "NCA": NCA,
+    "NCA, float32": NCA,
+    "NCA, batch_size=2048": lambda: NCA(batch_size=2048, random_state=0),
+    "MLKR": MLKR,
+}
+
+
+def classification(n):
+    return make_classification(
+        n,
+        n_features=50,
+        n_informative=20,
+        n_redundant=10,
+        n_classes=10,
+        n_clusters_per_class=2,
+        random_state=0,
+    )
+
+
+def regression(n):
+    """A sine of one direction in twenty features, with noise."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(n, 20)
+    return X, np.sin(X[:, :4].sum(axis=1)) + 0.1 * rng.randn(n)
+
+
+def soft_neighbor_sums(Z, y, classes):
+    """``Σ p_i`` for classes, ``Σ (y - ŷ)²`` for numbers, a row block at a time."""
+    total = 0.0
+    for start in range(0, len(Z), 256):
+        rows = np.arange(start, min(start + 256, len(Z)))
+        d2 = np.sum(Z[rows] ** 2, axis=1)[:, None] + np.sum(Z**2, axis=1) - 2 * Z[rows] @ Z.T
+        d2[np.arange(len(rows)), rows] = np.inf
+        P = np.exp(d2.min(axis=1)[:, None] - d2)
+        P /= P.sum(axis=1)[:, None]
+        if classes:
+            total += np.sum(P * (y[rows, None] == y))
+        else:
+            total += np.sum((y[rows] - P @ y) ** 2)
+    return total
+
+
+def split(X, y, classes):
+    stratify = y if classes else None
+    parts = train_test_split(X, y, test_size=0.3, random_state=0, stratify=stratify)
+    return standardised(*parts)
+
+
+def standardised(train, test, y_train, y_test):
+    scaler = StandardScaler().fit(train)
+    return scaler.transform(train), scaler.transform(test), y_train, y_test
+
+
+def fit(name, train, test, y_train, y_test, classes):
+    """CPU seconds, MB, objective and score of one learner; run in a process of its own."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    learner = (OURS[name] if name in OURS else learners()[name])()
+    rows = train.astype(np.float32) if "float32" in name else train
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    learner.fit(rows, y_train)
+    seconds = time.process_time() - start
+    megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    L = learner.components_.astype(np.float64)
+    knn = (KNeighborsClassifier if classes else KNeighborsRegressor)(3)
+    score = knn.fit(train @ L.T, y_train).score(test @ L.T, y_test)
+    return seconds, megabytes, soft_neighbor_sums(train @ L.T, y_train, classes), score
+
+
+def alone(*arguments):
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"  # read by the new process
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(fit, arguments)
+
+
+def table(title, data, names, classes=True, repeats=1):
+    score = "3-NN accuracy" if classes else "3-NN R²"
+    print(f"\n{title}\n")
+    print(
+        f"| learner | CPU s | to the first | MB | objective | {score} |\n|---|---|---|---|---|---|"
+    )
+    first = None
+    for name in names:
+        runs = [alone(name, *data, classes) for _ in range(repeats)]
+        seconds, megabytes, objective, accuracy = min(runs)
+        first = first or seconds
+        print(
+            f"| {name} | {seconds:.2f} | {seconds / first:.1f} | {megabytes:.0f} "
+            f"| {objective:.1f} | {accuracy:.4f} |",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("tables", nargs="+")
+    parser.add_argument("--data", type=Path, help="folder with letter.npz")
+    parser.add_argument("--repeats", type=int, default=1, help="the fastest run counts")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
+    ours, theirs = ["NCA", "NCA, float32"], ["scikit-learn NCA", "metric-learn NCA"]
+    if "digits" in arguments.tables:
+        data = split(*load_digits(return_X_y=True), classes=True)
+        table("digits, 1,257 x 64", data, ours + theirs, repeats=repeats)
+    if "synthetic" in arguments.tables:
+        for n, peers in ((2000, theirs), (5000, theirs), (10_000, theirs[:1])):
+            data = split(*classification(n), classes=True)
+            title = f"make_classification, {n:,} x 50 of which 70 % are fitted"
+            table(title, data, ours + peers, repeats=repeats)
+    if "mlkr" in arguments.tables:
+        for n in (1000, 2000, 5000):
+            peers = ["metric-learn MLKR"] if n <= 2000 else []
+            data = split(*regression(n), classes=False)
+            title = f"sine, {n:,} x 20 of which 70 % are fitted"
+            table(title, data, ["MLKR", *peers], classes=False, repeats=repeats)
+        X, y = load_digits(return_X_y=True)
+        data = split(X, y.astype(float), classes=False)
+        title = "digits as numbers, 1,257 x 64"
+        table(title, data, ["MLKR", "metric-learn MLKR"], classes=False, repeats=repeats)
+    if "growth" in arguments.tables:
+        for n in (5000, 10_000, 20_000, 40_000):
+            data = split(*classification(n), classes=True)
+            table(f"growth, {n:,} x 50", data, ["NCA, float32", "NCA, batch_size=2048"])
+    if "batches" in arguments.tables:
+        letter = np.load(arguments.data / "letter.npz")
+        X, y, test = letter["X"].astype(float), letter["y"], letter["split"] == 1
+        data = standardised(X[~test], X[test], y[~test], y[test])
+        names = ["NCA", "NCA, float32", "NCA, batch_size=2048"]
+        table("letter, 16,000 x 16", data, names, repeats=repeats)
+
+
+if __name__ == "__main__":
+    main()
