@@ -41,9 +41,8 @@ def embedder(loss, seed, epochs, verbose=0):
 
 def row(name, Z, y, wall, cpu):
     scores = [recall_at_k(Z, y, k=1), r_precision(Z, y), map_at_r(Z, y)]
-    print(
-        f"| {name} | {' | '.join(f'{100 * s:.1f}' for s in scores)} | {seconds:.0f} |", flush=True
-    )
+    scores = " | ".join(f"{100 * score:.1f}" for score in scores)
+    print(f"| {name} | {scores} | {wall:.0f} | {cpu:.0f} |", flush=True)
 
 
 def main():
