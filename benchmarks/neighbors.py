@@ -1,8 +1,8 @@
 """Exact and approximate search beside scikit-learn's brute force and faiss's own.
 
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py            # exact, 60,000 rows
-    OMP_NUM_THREADS=1 python benchmarks/neighbors.py --hnsw     # approximate, clustered
-    python benchmarks/neighbors.py --million                    # IVF-PQ, 1,000,000 x 128
+    OMP_NUM_THREADS=1 python benchmarks/neighbors.py --hnsw --rows 200000
+    python benchmarks/neighbors.py --million     # IVF-PQ of 1,000,000 x 128 in chunks
 
 Times are of the processor (user and system), least of the repeats, so that other
 work on the machine counts little.
@@ -11,94 +11,142 @@ work on the machine counts little.
 import argparse
 import gc
 import resource
+import tempfile
 import time
 
 import faiss
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from metriclearn.neighbors import FaissNearestNeighbors
+from metriclearn.neighbors import FaissNearestNeighbors, RetrievalIndex
 
 
-def clustered(n, d, n_clusters, seed=0):
+def clustered(n, d, n_clusters, noise_seed=0):
     """Rows around centres on the unit sphere, as embeddings of classes are."""
-    rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((n_clusters, d), dtype=np.float32)
+    centres = np.random.default_rng(0).standard_normal((n_clusters, d), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    rng = np.random.default_rng([1, noise_seed + 2])
     X = centres[rng.integers(n_clusters, size=n)]
     X += rng.standard_normal((n, d), dtype=np.float32) * (0.5 / np.sqrt(d))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     return X
 
 
-def milliseconds(search, n_queries, repeats):
+def milliseconds(search, calls, repeats):
     """Processor time for each query, least of the repeats."""
     best = np.inf
     for _ in range(repeats):
         start = time.process_time()
-        search()
+        for queries in calls:
+            search(queries)
         best = min(best, time.process_time() - start)
-    return 1e3 * best / n_queries
+    return 1e3 * best / sum(map(len, calls))
+
+
+def exact_searches(X):
+    """Five nearest by ours, by scikit-learn's brute force and by faiss's flat index."""
+    flat = faiss.IndexFlatL2(X.shape[1])
+    flat.add(X)
+    return (
+        FaissNearestNeighbors().fit(X).kneighbors,
+        NearestNeighbors(algorithm="brute").fit(X).kneighbors,
+        lambda queries: flat.search(queries, 5),
+    )
 
 
 def exact(n_rows, repeats):
     """Print the table of exact searches."""
-    print("| rows | queries a call | metriclearn ms | scikit-learn ms | faiss ms | to scikit-learn |")
+    print(
+        "| rows | queries a call | metriclearn ms | scikit-learn ms | faiss ms | to scikit-learn |"
+    )
     print("|---|---|---|---|---|---|")
     rng = np.random.default_rng(0)
     for d in (64, 784):
         X = rng.standard_normal((n_rows, d), dtype=np.float32)
         Q = rng.standard_normal((10_000, d), dtype=np.float32)
-        ours = FaissNearestNeighbors().fit(X)
-        theirs = NearestNeighbors(algorithm="brute").fit(X)
-        flat = faiss.IndexFlatL2(d)
-        flat.add(X)
+        searches = exact_searches(X)
         for n in (1, 100, 10_000):
             # A call of one query is short: many of them make one measurement.
-            calls = [slice(i, i + n) for i in range(0, max(n, 30 if n == 1 else n), n)]
-            n_queries = n * len(calls)
-            ms = [
-                milliseconds(lambda f=f, c=calls: [f(Q[each]) for each in c], n_queries, repeats)
-                for f in (ours.kneighbors, theirs.kneighbors, lambda q: flat.search(q, 5))
-            ]
+            calls = [Q[i : i + n] for i in range(0, max(n, 30), n)]
+            ms = [milliseconds(search, calls, repeats) for search in searches]
             row = " | ".join(f"{value:.3f}" for value in ms)
             print(f"| {n_rows} x {d} | {n} | {row} | {ms[1] / ms[0]:.1f}x |", flush=True)
-        del ours, theirs, flat
+        del searches
         gc.collect()
 
 
 def hnsw(n_rows, repeats):
     """Print HNSW beside faiss's flat index, both faiss's own kernels."""
-    d, n_queries = 64, 2000
+    d, n_queries = 64, 4000  # below 2,000, faiss flat is slower by itself
     X = clustered(n_rows + n_queries, d, 1000)
     X, Q = X[:-n_queries], X[-n_queries:]
     flat = faiss.IndexFlatL2(d)
     flat.add(X)
     exact = FaissNearestNeighbors(10).fit(X)
     expected = exact.kneighbors(Q, return_distance=False)
-    base = milliseconds(lambda: flat.search(Q, 10), n_queries, repeats)
-    exact_ms = milliseconds(lambda: exact.kneighbors(Q), n_queries, repeats)
+    base = milliseconds(lambda queries: flat.search(queries, 10), [Q], repeats)
+    exact_ms = milliseconds(exact.kneighbors, [Q], repeats)
     print("| index | recall@10 | ms a query | to faiss flat |")
     print("|---|---|---|---|")
     print(f"| faiss IndexFlatL2 | 1.000 | {base:.3f} | 1.0x |")
     print(f"| metriclearn flat | 1.000 | {exact_ms:.3f} | {base / exact_ms:.1f}x |", flush=True)
-    for index, effort in (("hnsw", None), ("hnsw", "efSearch=256"), ("ivf", None)):
+    for index, effort in (("hnsw", "efSearch=16"), ("hnsw", None), ("ivf", None)):
         model = FaissNearestNeighbors(10, index=index, search_params=effort).fit(X)
         found = model.kneighbors(Q, return_distance=False)
         recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, expected, strict=True)])
-        ms = milliseconds(lambda m=model: m.kneighbors(Q), n_queries, repeats)
+        ms = milliseconds(model.kneighbors, [Q], repeats)
         name = f"metriclearn {index} {effort or ''}"
         print(f"| {name} | {recall:.3f} | {ms:.3f} | {base / ms:.1f}x |", flush=True)
 
 
+def million(n_rows):
+    """Print what a compressed index of a million rows costs and finds."""
+    d, chunk, n_queries = 128, 50_000, 10_000
+    n_clusters = n_rows // 200
+    with tempfile.TemporaryDirectory() as folder:
+        index = RetrievalIndex(index="ivfpq", path=folder)
+        start = time.perf_counter()
+        for first in range(0, n_rows, chunk):
+            # The same centres, other rows, at each seed: nothing is kept but the chunk.
+            rows = min(chunk, n_rows - first)
+            index.add(clustered(rows, d, n_clusters, noise_seed=first))
+        added = time.perf_counter()
+        index.search(clustered(1, d, n_clusters, noise_seed=-1))
+        built = time.perf_counter()
+        reached = index.tune(0.95, k=10, n_queries=200)
+        tuned = time.perf_counter()
+        Q = clustered(n_queries, d, n_clusters, noise_seed=-2)
+        index.search(Q[:100])
+        before, before_cpu = time.perf_counter(), time.process_time()
+        index.search(Q)
+        took, took_cpu = time.perf_counter() - before, time.process_time() - before_cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    columns = {
+        "rows": f"{n_rows} x {d}",
+        "add s": f"{added - start:.0f}",
+        "build s": f"{built - added:.0f}",
+        "tune s": f"{tuned - built:.0f}",
+        "effort": index.search_params_,
+        "recall@10": f"{reached:.3f}",
+        "queries a second": f"{n_queries / took:.0f}",
+        "a processor second": f"{n_queries / took_cpu:.0f}",
+        "GiB": f"{peak:.2f}",
+    }
+    for row in (columns.keys(), ["---"] * len(columns), columns.values()):
+        print("| " + " | ".join(row) + " |")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--rows", type=int, default=None)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--hnsw", action="store_true", help="HNSW and IVF on clustered rows")
+    parser.add_argument("--million", action="store_true", help="IVF-PQ, vectors in a file")
     options = parser.parse_args()
-    if options.hnsw:
-        hnsw(options.rows, options.repeats)
+    if options.million:
+        million(options.rows or 1_000_000)
+    elif options.hnsw:
+        hnsw(options.rows or 60_000, options.repeats)
     else:
-        exact(options.rows, options.repeats)
+        exact(options.rows or 60_000, options.repeats)
     print(f"\nLargest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

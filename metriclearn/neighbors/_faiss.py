@@ -1,5 +1,6 @@
 """Approximate search by faiss's indexes, ranked anew by exact distances."""
 
+import re
 import threading
 import warnings
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def make_index(factory, d, inner_product):
     hnsw = faiss.downcast_index(index)
     if hasattr(hnsw, "hnsw"):
         hnsw.hnsw.efConstruction = 80
-        hnsw.hnsw.efSearch = 96
+        hnsw.hnsw.efSearch = 48
     return index
 
 
@@ -154,8 +155,10 @@ class FaissSearch:
             ) from None
         index.add(base)
         self._index = index
-        # Of compressed rows more must be fetched to hold the nearest.
-        self._fetch = (20, 100) if "PQ" in factory else (4, 16)
+        # Of compressed rows many must be fetched to hold the nearest; of others those that
+        # rounding to float32 may have put behind.
+        compressed = not re.fullmatch(r"HNSW\d+|(IVF\d+,)?Flat", factory)
+        self._fetch = (20, 100) if compressed else (1, 6)
 
     @property
     def X(self):

@@ -45,6 +45,37 @@ class Ranker:
         Q = Q.astype(np.float64, copy=False)
         return Q / row_norms(Q, "queries")[:, None] if self.metric == "cosine" else Q
 
+    def shorten(self, Q, candidates, m):
+        """Keep the ``m`` nearest of many candidates, by distances in the dtype of the base.
+
+        Parameters
+        ----------
+        Q : ndarray of shape (n_queries, d)
+            From ``check_queries``.
+        candidates : ndarray of int, shape (n_queries, many)
+            -1 for none.
+        m : int
+
+        Returns
+        -------
+        ndarray of int, shape (n_queries, m)
+            In no order.
+        """
+        if candidates.shape[1] <= m:
+            return candidates
+        kept = np.empty((len(Q), m), dtype=candidates.dtype)
+        Q = Q.astype(self.X.dtype, copy=False)
+        for row, (query, found) in enumerate(zip(Q, candidates, strict=True)):
+            rows = self.X[found]
+            if self.metric == "inner_product":
+                near = -(rows @ query)
+            else:
+                rows -= query
+                near = np.einsum("ij,ij->i", rows, rows)
+            near[found < 0] = np.inf
+            kept[row] = found[np.argpartition(near, m - 1)[:m]]
+        return kept
+
     def rank(self, Q, candidates, k, exclude=None):
         """Order candidates by distance, equal ones by row number.
 

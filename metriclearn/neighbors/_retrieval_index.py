@@ -21,7 +21,9 @@ from metriclearn.neighbors._vectors import Vectors
 
 _CHUNK = 65_536
 _LARGEST_EXACT = 200_000
-_TRAINING_ROWS = 262_144
+_TRAINING_ROWS = 160_000
+# Candidates that rounding to float32 may have put behind the k nearest.
+_MARGIN = 8
 # An index whose lists were sized for so many times fewer rows is built anew.
 _GROWTH = 4
 _EFFORTS = {"nprobe": 2, "efSearch": 16}
@@ -341,14 +343,13 @@ class RetrievalIndex:
         if self._exact is not None:
             distances, rows = self._exact.search(queries, k)
             return self._outward(distances), self._exact_rows[rows]
-        distances = np.empty((len(queries), k))
-        rows = np.empty((len(queries), k), dtype=np.intp)
         ranker = self._ranker(self._vectors.array())
         fetch = min(len(self._ids), max(k, rerank))
         framed = queries if self._inner_product() else queries - self._centre
         with matrix_products(load_faiss(), queries.shape[1]):
             _, found = self._coarse.search(framed.astype(np.float32), fetch)
         found[(found >= 0) & ~self._alive[found]] = -1
+        found = ranker.shorten(queries, found, k + _MARGIN)
         distances, rows = ranker.rank(queries, found, k)
         short = np.flatnonzero(np.isinf(distances[:, -1]))
         if len(short):
