@@ -147,6 +147,7 @@ def time_chart(result, measure):
         reach = f"M{px:.1f} {y(stretch(mean - std)):.1f}V{y(stretch(min(1, mean + std))):.1f}"
         parts.append(
             f'<g class="dot {row["family"]}"><title>{tip}</title><path class="spread" d="{reach}"/>'
+            f'<path class="lead" d="{_lead(px, py, lx, ly, anchor)}"/>'
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5"/>'
             f"{_text(lx, ly, row['name'], anchor, 'label')}</g>"
         )
@@ -170,13 +171,15 @@ def map_chart(drawn, class_names):
     points += (210 - points.min(axis=0) - points.max(axis=0)) / 2 - (5, 0)
     labels = np.asarray(drawn["labels"])
     present = np.unique(labels)
+    size = min(8.0, max(4.4, 76 / math.sqrt(len(points))))
     parts, names = [], []
     for label in present:
         own = points[labels == label]
         dots = "".join(f"M{px:.1f} {py:.1f}h0" for px, py in own)
         colour, name = _class_colour(label, len(class_names)), escape(class_names[label])
         parts.append(
-            f'<path class="dots" style="stroke:{colour}" d="{dots}"><title>{name}</title></path>'
+            f'<path class="dots" style="stroke:{colour};stroke-width:{size:.1f}" d="{dots}">'
+            f"<title>{name}</title></path>"
         )
         middle = own[np.argmin(np.sum((own - np.median(own, axis=0)) ** 2, axis=1))]
         # The name of a tight group would hide it: it goes above.
@@ -231,11 +234,11 @@ def matrix_chart(matrix, feature_names):
     if feature_names is None or side > 16 or side != len(feature_names):
         return f'<img class="heat" alt="learned matrix" src="{_png(values, signed=True)}">'
     largest = np.abs(values).max() or 1
-    cell, margin = 200 / side, 92
+    cell, margin = 200 / side, 98
     parts = []
     for i, row in enumerate(values):
         parts.append(
-            _text(margin - 6, (i + 0.5) * cell + 3.5, _short(feature_names[i], 16), "end", "tick")
+            _text(margin - 6, (i + 0.5) * cell + 3.5, _short(feature_names[i], 15), "end", "tick")
         )
         for j, value in enumerate(row):
             sign = "plus" if value > 0 else "minus"
@@ -317,34 +320,51 @@ def _apart(positions, gap, low, high):
 
 
 def _place_labels(points, names, obstacles, frame):
-    """A place for each point's name, on the side where it covers the least."""
+    """A place for each point's name, near it and covering as little as can be."""
+    # Names on names cannot be read, points under names cannot be seen; a line may be crossed.
+    taken = [((px - 7, py - 7, px + 7, py + 7), 5) for px, py in points]
+    taken += [(box, 0.2) for box in obstacles]
+    placed = {}
+    for i in sorted(range(len(points)), key=lambda i: points[i][1]):  # from the top down
+        width = LETTER * len(names[i])
+        costs = []
+        for place, distance in _places(*points[i]):
+            box = _text_box(*place, width)
+            cost = distance + sum(weight * _overlap(box, other) for other, weight in taken)
+            costs.append((cost + 10_000 * _leaves(box, frame), place, box))
+        _, place, box = min(costs, key=lambda entry: entry[0])
+        placed[i] = place
+        taken.append((box, 5))
+    return [placed[i] for i in range(len(points))]
+
+
+def _places(px, py):
+    """Where a point's name may go, and how far from the point that is."""
+    for distance in (0, 13, 26, 39, 52):
+        for side, anchor in ((9, "start"), (-9, "end")):
+            yield (px + side, py + 4 - distance, anchor), distance
+            yield (px + side, py + 4 + distance, anchor), distance
+        yield (px, py - 10 - distance, "middle"), distance + 6
+        yield (px, py + 18 + distance, "middle"), distance + 6
+
+
+def _text_box(x, y, anchor, width):
+    left = x - {"start": 0, "end": width, "middle": width / 2}[anchor]
+    return left, y - 11, left + width, y + 3
+
+
+def _leaves(box, frame):
     left, right, top, bottom = frame
-    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points] + obstacles
-    placed = []
-    for (px, py), name in zip(points, names, strict=True):
-        width = LETTER * len(name)
-        best = None
-        for distance in (0, 13, 26, 39):
-            for dx, dy, anchor in (
-                (9, 4, "start"),
-                (-9, 4, "end"),
-                (9, 4 - distance, "start"),
-                (9, 4 + distance, "start"),
-                (-9, 4 - distance, "end"),
-                (-9, 4 + distance, "end"),
-                (0, -10 - distance, "middle"),
-                (0, 18 + distance, "middle"),
-            ):
-                start = px + dx - {"start": 0, "end": width, "middle": width / 2}[anchor]
-                box = (start, py + dy - 11, start + width, py + dy + 3)
-                cost = sum(_overlap(box, other) for other in taken) + distance
-                if box[0] < left or box[2] > right or box[1] < top - 10 or box[3] > bottom:
-                    cost += 10_000
-                if best is None or cost < best[0]:
-                    best = (cost, (px + dx, py + dy, anchor), box)
-        placed.append(best[1])
-        taken.append(best[2])
-    return placed
+    return box[0] < left or box[2] > right or box[1] < top - 10 or box[3] > bottom
+
+
+def _lead(px, py, lx, ly, anchor):
+    """A line from a point to its name, where that had to go further away."""
+    if math.hypot(lx - px, ly - 4 - py) < 16:
+        return ""
+    end = lx + {"start": -2, "end": 2, "middle": 0}[anchor]
+    height = ly - 4 if anchor != "middle" else ly + (3 if ly < py else -11)
+    return f"M{px:.1f} {py:.1f}L{end:.1f} {height:.1f}"
 
 
 def _overlap(a, b):
