@@ -5,10 +5,9 @@
     min_{A ≻ 0}  tr(A) - log det A + ℓ(q),    q_p = v_pᵀ A v_p,   ℓ convex
 
 in coordinates where the prior is the identity. In the local coordinates
-``A = PPᵀ → P(I + E)Pᵀ`` the Hessian is ``E ↦ E + Σ ℓ'' ...`` with ``ℓ''`` taken
-per relative change, which makes it the identity plus a bounded term whatever
-the units; a few conjugate gradients solve it. The convex dual gives the gap
-for nothing::
+``A = PPᵀ → P(I + E)Pᵀ`` the Hessian is the identity plus ``ℓ''`` per relative
+change, whatever the units; a few conjugate gradients solve it. The convex dual
+gives the gap for nothing::
 
     primal - dual = tr(AB) - log det(AB) - r,   B = I + Σ_p ∂ℓ/∂q_p v_p v_pᵀ
 """
@@ -42,8 +41,8 @@ def minimize_logdet(loss, V, *, max_iter, tol, advance):
     ----------
     loss : object
         ``value_and_slope(q)`` returns ``ℓ(q)`` and ``∂ℓ/∂q`` of shape (m,);
-        ``curvature(q)`` returns a function ``dq -> ∂²ℓ/∂q² dq``. Infinite
-        values mark points out of its domain.
+        ``curvature(q)`` returns a function ``dq -> ∂²ℓ/∂q² dq``, zero for
+        pairs of slope zero.
     V : ndarray of shape (m, r)
         Differences, in coordinates where the prior is the identity.
     max_iter : int
@@ -65,14 +64,16 @@ def minimize_logdet(loss, V, *, max_iter, tol, advance):
         q = np.einsum("ij,ij->i", W, W)
         value, slope = loss.value_and_slope(q)
         # The gradient in local coordinates, plus the identity: PᵀBP.
-        B = P.T @ P + W.T @ (slope[:, None] * W)
+        active = np.flatnonzero(slope)
+        W_active = W[active]
+        B = P.T @ P + W_active.T @ (slope[active, None] * W_active)
         spectrum = linalg.eigvalsh(B)
         gap = _logdet_divergence(spectrum)
         converged = gap <= tol * (r + value)
         if converged or n_iter == max_iter:
             break
         gradient = B - np.eye(r)
-        step = _newton_direction(gradient, W, loss.curvature(q))
+        step = _newton_direction(gradient, W_active, active, loss.curvature(q), len(q))
         values, axes = linalg.eigh(step)
         length = _line_search(loss, P, W, q, step, values)
         if length == 0:  # no step is felt in floating point
@@ -110,15 +111,16 @@ def _best_multiple(loss, q, r):
     return np.exp((low + high) / 2)
 
 
-def _newton_direction(gradient, W, curvature):
-    """Solve ``E + Σ_p (ℓ'' dq)_p w_p w_pᵀ = -gradient``, ``dq_p = w_pᵀ E w_p``."""
+def _newton_direction(gradient, W, active, curvature, n_pairs):
+    """Solve ``E + Σ_p (ℓ'' dq)_p w_p w_pᵀ = -gradient``, ``dq_p = w_pᵀ E w_p``, over active p."""
+    dq = np.zeros(n_pairs)
     E, residual = np.zeros_like(gradient), -gradient
     direction, squared = residual, np.sum(residual * residual)
     # Looser far from the optimum: superlinear in the end at little cost before.
     target = squared * min(0.01, np.sqrt(squared) / len(gradient))
     for _ in range(_MAX_CG):
-        dq = np.einsum("ij,ij->i", W @ direction, W)
-        image = direction + W.T @ (curvature(dq)[:, None] * W)
+        dq[active] = np.einsum("ij,ij->i", W @ direction, W)
+        image = direction + W.T @ (curvature(dq)[active, None] * W)
         bend = np.sum(direction * image)
         length = squared / bend
         E = E + length * direction
