@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
+from scipy import linalg
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import cross_validate
 
 from metriclearn.metrics import recall_at_1_scorer
-from metriclearn.model_selection import ClassDisjointKFold, ClassDisjointShuffleSplit
+from metriclearn.model_selection import (
+    ClassDisjointKFold,
+    ClassDisjointShuffleSplit,
+    ClassShiftSplit,
+    OpenSetSplit,
+    frechet_distance,
+)
 
 SPLITTERS = [
     ClassDisjointKFold(3),
@@ -87,3 +94,105 @@ def test_works_in_cross_validation(splitter, rng):
 def test_too_few_classes_is_one_clear_error(splitter, y, message):
     with pytest.raises(ValueError, match=message):
         list(splitter.split(np.zeros((4 if y is None else len(y), 1)), y))
+
+
+# --- train, validation and test classes ---------------------------------------------------
+
+
+def letters(y, rows):
+    return "".join(sorted(set(y[rows])))
+
+
+def test_second_half_of_the_classes_is_the_test_part(rows):
+    X, y = rows
+    (parts,) = OpenSetSplit(validation_size=0.25).split(X, y)
+    assert [letters(y, part) for part in parts] == ["abc", "d", "efgh"]
+    (parts,) = OpenSetSplit(test_size=2, validation_size=2).split(X, y)
+    assert [letters(y, part) for part in parts] == ["abcd", "ef", "gh"]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(y)))
+
+
+def test_folds_of_the_other_classes_validate_in_turn(rows):
+    X, y = rows
+    splitter = OpenSetSplit(n_folds=4)
+    splits = list(splitter.split(X, y))
+    assert splitter.get_n_splits() == len(splits) == 4
+    assert [letters(y, validation) for _, validation, _ in splits] == list("abcd")
+    assert {letters(y, test) for _, _, test in splits} == {"efgh"}
+    assert letters(y, splits[1][0]) == "acd"
+
+
+def test_classes_dealt_at_random_are_repeatable(rows):
+    X, y = rows
+    first, again, other = (
+        [
+            letters(y, part)
+            for part in next(iter(OpenSetSplit(shuffle=True, random_state=s).split(X, y)))
+        ]
+        for s in (0, 0, 1)
+    )
+    assert first == again != other
+    assert sorted("".join(first)) == list("abcdefgh")
+    assert repr(OpenSetSplit(test_size=3)).startswith("OpenSetSplit(test_size=3, ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"test_size": 8}, "test_size=8 of 8 classes leaves a part without"),
+        ({"test_size": 1.5}, "test_size=1.5"),
+        ({"validation_size": 0}, "validation_size=0 of 4 classes"),
+        ({"test_size": 7}, "validation_size=0.1 of 1 classes"),
+        ({"n_folds": 5}, "n_folds=5 must be from 2 to 4"),
+    ],
+)
+def test_parts_without_a_class_are_refused(rows, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        list(OpenSetSplit(**arguments).split(*rows))
+
+
+# --- growing shift ------------------------------------------------------------------------
+
+
+def test_frechet_distance_of_gaussians(rng):
+    A, B = rng.randn(40, 4), 2 * rng.randn(50, 4) @ rng.randn(4, 4) + 1
+    S_a, S_b = np.cov(A.T, bias=True), np.cov(B.T, bias=True)
+    expected = np.sum((A.mean(axis=0) - B.mean(axis=0)) ** 2)
+    expected += np.trace(S_a + S_b - 2 * linalg.sqrtm(S_a @ S_b).real)
+    assert frechet_distance(A, B) == pytest.approx(expected)
+    assert frechet_distance(A, A[::-1]) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(A, A + 3) == pytest.approx(36)
+    assert frechet_distance(A[:2], B[:3]) > 0  # fewer rows than features
+    with pytest.raises(ValueError, match="A has 4 features and B has 3"):
+        frechet_distance(A, B[:, :3])
+
+
+@pytest.mark.parametrize("n_classes", [4, 7, 12, 13])
+def test_shift_rises_and_classes_stay_whole(rng, n_classes):
+    y = rng.permutation(np.repeat(np.arange(n_classes), 6))
+    X = rng.randn(n_classes, 3)[y] * [4, 1, 1] + 0.1 * rng.randn(len(y), 3)
+    splitter = ClassShiftSplit(4)
+    splits, shifts = list(splitter.split(X, y)), splitter.shifts(X, y)
+    assert len(splits) == splitter.get_n_splits() == 4
+    assert np.all(np.diff(shifts) >= 0)
+    assert shifts[-1] > 1.5 * shifts[0]
+    along = X[splits[-1][0], 0], X[splits[-1][1], 0]
+    assert along[0].max() < along[1].min() or along[1].max() < along[0].min()
+    for (train, test), shift in zip(splits, shifts, strict=True):
+        assert not set(y[train]) & set(y[test])
+        assert len(set(y[test])) == n_classes // 2
+        assert len(train) + len(test) == len(y)
+        assert frechet_distance(X[train], X[test]) == pytest.approx(shift)
+
+
+@pytest.mark.parametrize(
+    ("splitter", "y", "message"),
+    [
+        (ClassShiftSplit(1), [0, 1, 2, 3], "n_splits=1 must be at least 2"),
+        (ClassShiftSplit(), [0, 1, 2, 2], "y has 3 classes, at least 4"),
+        (ClassShiftSplit(), None, "y is missing: ClassShiftSplit"),
+    ],
+)
+def test_shift_needs_classes_to_exchange(splitter, y, message):
+    with pytest.raises(ValueError, match=message):
+        list(splitter.split(np.zeros((4, 2)), y))

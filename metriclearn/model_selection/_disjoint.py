@@ -1,4 +1,4 @@
-"""Splitters for the open set: classes of the test part are never seen in training."""
+"""Splits of rows by whole classes."""
 
 from abc import abstractmethod
 
@@ -6,6 +6,21 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, KFold, ShuffleSplit
 from sklearn.utils import indexable
 from sklearn.utils.multiclass import check_classification_targets
+
+
+def encode_classes(X, y, splitter):
+    """Return the number of each row's class in sorted order, and the number of classes."""
+    if y is None:
+        raise ValueError(f"y is missing: {splitter} splits by class labels")
+    X, y = indexable(X, y)
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    return codes.reshape(-1), len(classes)
+
+
+def rows_of(codes, classes):
+    """Rows of some classes, rising."""
+    return np.flatnonzero(np.isin(codes, classes))
 
 
 class _ClassDisjointSplitter(BaseCrossValidator):
@@ -36,24 +51,16 @@ class _ClassDisjointSplitter(BaseCrossValidator):
         ValueError
             If ``y`` is missing, continuous, or has too few classes.
         """
-        if y is None:
-            raise ValueError(f"y is missing: {type(self).__name__} splits by class labels")
-        X, y = indexable(X, y)
-        check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        codes = codes.reshape(-1)
+        codes, n_classes = encode_classes(X, y, type(self).__name__)
         try:
-            splits = list(self._class_splitter().split(classes))
+            splits = list(self._class_splitter().split(np.arange(n_classes)))
         except ValueError as error:
             raise ValueError(
-                f"{type(self).__name__} cannot split the {len(classes)} classes of y (they are "
-                f"its samples): {error}"
+                f"{type(self).__name__} cannot split the {n_classes} classes of y (they are its "
+                f"samples): {error}"
             ) from None
-        for train_classes, test_classes in splits:
-            yield (
-                np.flatnonzero(np.isin(codes, train_classes)),
-                np.flatnonzero(np.isin(codes, test_classes)),
-            )
+        for parts in splits:
+            yield tuple(rows_of(codes, classes) for classes in parts)
 
     def get_n_splits(self, X=None, y=None, groups=None):
         """Return the number of splits; the arguments are ignored."""

@@ -1,0 +1,117 @@
+"""Train, validation and test classes: the honest protocol of the open set."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from metriclearn.model_selection._disjoint import encode_classes, rows_of
+
+
+class OpenSetSplit:
+    """Split rows by class into train, validation and test.
+
+    Whatever is chosen (hyperparameters, the epoch to stop at) is chosen on the
+    validation classes; the test classes are looked at once. Tuning on test classes
+    is what made this field's tables wrong (Musgrave, Belongie & Lim, 2020).
+
+    Parameters
+    ----------
+    test_size : float or int, default=0.5
+        Fraction or number of classes in the test part. By default the second half of
+        the classes, in sorted order: the split of CUB-200, Cars196 and Stanford Online
+        Products in papers.
+    validation_size : float or int, default=0.1
+        Fraction of the other classes, or their number, in the validation part: the
+        last of them. Not used with ``n_folds``.
+    n_folds : int, default=None
+        So many splits, the test part the same in all, each with another fold of the
+        other classes as validation part: 10 for ten class folds.
+    shuffle : bool, default=False
+        Whether to deal the classes at random instead of in sorted order.
+    random_state : int, RandomState instance or None, default=None
+        Only with ``shuffle=True``.
+
+    Examples
+    --------
+    >>> from metriclearn.model_selection import OpenSetSplit
+    >>> X, y = [[0]] * 8, list("abcdabcd")
+    >>> for train, validation, test in OpenSetSplit(validation_size=1).split(X, y):
+    ...     print(train, validation, test)
+    [0 4] [1 5] [2 3 6 7]
+    """
+
+    def __init__(
+        self,
+        *,
+        test_size=0.5,
+        validation_size=0.1,
+        n_folds=None,
+        shuffle=False,
+        random_state=None,
+    ):
+        self.test_size = test_size
+        self.validation_size = validation_size
+        self.n_folds = n_folds
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def split(self, X, y):
+        """Generate row indices of the three parts.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+        y : array-like of shape (n,)
+            Class labels.
+
+        Yields
+        ------
+        train, validation, test : ndarray of int
+            Rising row numbers.
+
+        Raises
+        ------
+        ValueError
+            If a part would have no class.
+        """
+        codes, n_classes = encode_classes(X, y, type(self).__name__)
+        order = np.arange(n_classes)
+        if self.shuffle:
+            order = check_random_state(self.random_state).permutation(order)
+        n_test = _count("test_size", self.test_size, n_classes)
+        seen, test = order[: n_classes - n_test], order[n_classes - n_test :]
+        if self.n_folds is None:
+            folds = [seen[len(seen) - _count("validation_size", self.validation_size, len(seen)) :]]
+        elif 2 <= self.n_folds <= len(seen):
+            folds = np.array_split(seen, self.n_folds)
+        else:
+            raise ValueError(
+                f"n_folds={self.n_folds} must be from 2 to {len(seen)}, the classes that are not "
+                f"in the test part"
+            )
+        for validation in folds:
+            train = np.setdiff1d(seen, validation)
+            yield tuple(rows_of(codes, classes) for classes in (train, validation, test))
+
+    def get_n_splits(self, X=None, y=None):
+        """Return the number of splits; the arguments are ignored."""
+        return 1 if self.n_folds is None else self.n_folds
+
+    def __repr__(self):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def _count(name, size, n_classes):
+    """Turn a fraction of classes into their number, leaving both parts at least one."""
+    if isinstance(size, Integral):
+        count = int(size)
+    else:
+        count = max(1, round(size * n_classes)) if 0 < size < 1 else 0
+    if not 1 <= count < n_classes:
+        raise ValueError(
+            f"{name}={size!r} of {n_classes} classes leaves a part without a class; give a "
+            f"fraction between 0 and 1, or a number from 1 to {n_classes - 1}"
+        )
+    return count

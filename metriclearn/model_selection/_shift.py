@@ -1,0 +1,147 @@
+"""Splits from easy to hard: growing shift between train and test classes."""
+
+import numpy as np
+from scipy import linalg
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_array
+
+from metriclearn.model_selection._disjoint import encode_classes, rows_of
+
+
+def frechet_distance(A, B):
+    """Fréchet distance of two sets of rows, each taken for a Gaussian (Dowson & Landau, 1982).
+
+    ::
+
+        |μ_A - μ_B|² + tr(Σ_A + Σ_B - 2 (Σ_A Σ_B)^½)
+
+    Parameters
+    ----------
+    A : array-like of shape (n, n_features)
+    B : array-like of shape (m, n_features)
+
+    Returns
+    -------
+    float
+        Not below zero; the squared Wasserstein-2 distance of the Gaussians, as in the
+        Fréchet inception distance.
+
+    Examples
+    --------
+    >>> from metriclearn.model_selection import frechet_distance
+    >>> frechet_distance([[0.0], [2.0]], [[10.0], [14.0]])
+    122.0
+    """
+    A, B = (check_array(X, dtype=np.float64, input_name=name) for X, name in ((A, "A"), (B, "B")))
+    if A.shape[1] != B.shape[1]:
+        raise ValueError(f"A has {A.shape[1]} features and B has {B.shape[1]}")
+    mean_a, mean_b = A.mean(axis=0), B.mean(axis=0)
+    # With Σ = CᵀC the eigenvalues of Σ_A Σ_B are the squared singular values of C_A C_Bᵀ.
+    C_a, C_b = (linalg.qr((X - X.mean(axis=0)) / np.sqrt(len(X)), mode="r")[0] for X in (A, B))
+    width = A.shape[1]
+    C_a, C_b = C_a[:width], C_b[:width]
+    cross = linalg.svdvals(C_a @ C_b.T).sum()
+    distance = np.sum((mean_a - mean_b) ** 2) + np.sum(C_a**2) + np.sum(C_b**2) - 2 * cross
+    return max(float(distance), 0.0)
+
+
+class ClassShiftSplit(BaseCrossValidator):
+    """Splits of whole classes, train and test ever further apart.
+
+    Read as a curve over the shift, a score says how a learner generalises, where one
+    split gives only a number (Milbich et al., 2021). Classes are ranked along the
+    main direction of their means. The easiest split deals them alternately to train
+    and test; the hardest gives one end to train and the other to test; between them
+    pairs of classes are exchanged, a share more at each split.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        At least 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.model_selection import ClassShiftSplit
+    >>> X, y = np.arange(16.0)[:, None], np.repeat(range(8), 2)
+    >>> splitter = ClassShiftSplit(n_splits=3)
+    >>> [np.unique(y[test]).tolist() for _, test in splitter.split(X, y)]
+    [[1, 3, 5, 7], [3, 4, 5, 7], [4, 5, 6, 7]]
+    >>> splitter.shifts(X, y).round(1).tolist()
+    [4.0, 27.5, 64.0]
+    """
+
+    def __init__(self, n_splits=5):
+        self.n_splits = n_splits
+
+    def split(self, X, y=None, groups=None):
+        """Generate row indices of the train and test parts, the shift rising.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features in which the shift is measured; of images, say, those of a
+            pretrained network.
+        y : array-like of shape (n,)
+            Class labels.
+        groups : None
+            Ignored, for scikit-learn's interface.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Rising row numbers.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 4 classes.
+        """
+        for _, train, test in self._ranked(X, y):
+            yield train, test
+
+    def shifts(self, X, y):
+        """Fréchet distance between the parts of each split.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+
+        Returns
+        -------
+        ndarray of shape (n_splits,)
+            Rising.
+        """
+        return np.array([shift for shift, _, _ in self._ranked(X, y)])
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of splits; the arguments are ignored."""
+        return self.n_splits
+
+    def _ranked(self, X, y):
+        if self.n_splits < 2:
+            raise ValueError(f"n_splits={self.n_splits} must be at least 2, an easy and a hard one")
+        codes, n_classes = encode_classes(X, y, type(self).__name__)
+        if n_classes < 4:
+            raise ValueError(f"y has {n_classes} classes, at least 4 are needed to exchange some")
+        X = check_array(X, dtype=np.float64, input_name="X")
+        counts = np.bincount(codes)
+        means = np.array([np.bincount(codes, column) for column in X.T]).T / counts[:, None]
+        direction = linalg.svd(means - means.mean(axis=0), full_matrices=False)[2][0]
+        order = np.argsort(means @ direction, kind="stable")
+        if order[0] > order[-1]:  # the sign of a direction is arbitrary
+            order = order[::-1]
+        place = np.arange(n_classes)
+        in_test = place % 2 == 1
+        # Test classes outside the far end and train classes in it: equally many.
+        at_far_end = place >= n_classes - n_classes // 2
+        near, far = place[in_test & ~at_far_end], place[~in_test & at_far_end]
+        splits = []
+        for share in np.linspace(0, 1, self.n_splits):
+            n_exchanged = round(share * len(near))
+            test = in_test.copy()
+            test[near[:n_exchanged]], test[far[:n_exchanged]] = False, True
+            train, test = rows_of(codes, order[~test]), rows_of(codes, order[test])
+            splits.append((frechet_distance(X[train], X[test]), train, test))
+        return sorted(splits, key=lambda split: split[0])
