@@ -14,9 +14,7 @@ from metriclearn import LMNN, NCA
 from metriclearn.deep import DeepEmbedder
 
 X, y = load_wine(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(
-    X, y, test_size=0.3, stratify=y, random_state=0
-)
+X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
 
 pipeline = Pipeline(
     [("scale", StandardScaler()), ("metric", "passthrough"), ("knn", KNeighborsClassifier(3))]

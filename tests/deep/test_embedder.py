@@ -1,6 +1,7 @@
 """DeepEmbedder as an estimator: composition, repeatability, validation, bad input."""
 
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_set_output_and_feature_names():
         {"precision": "float16"},
         {"backbone_lr": 1e-4, "proxy_lr": 1e-2, "loss": "arcface"},
     ],
-    ids=str,
+    ids=lambda params: re.sub(r" at 0x\w+", "", str(params)),  # addresses differ by process
 )
 def test_parts_by_name_class_and_instance(params):
     X, y = make()
