@@ -3,10 +3,10 @@
 import builtins
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -434,12 +434,17 @@ def test_a_real_interrupt_of_two_processes(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "FORCE_COLOR": "1", "TTY_INTERACTIVE": "1", "COLUMNS": "160"},
     )
-    time.sleep(25)
+    shown = ""
+    while not re.search(r"\b[1-9]\d*/40\b", shown):  # something is finished
+        piece = process.stderr.read(200)
+        assert piece, shown
+        shown += piece
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in err
+    assert "Traceback" not in shown + err
     assert "fits are in this table" in out
     assert ComparisonResult.from_json(numbers).records
 

@@ -139,7 +139,7 @@ def time_chart(result, measure):
         for (px, _), (mean, std) in zip(points, spread, strict=True)
     ]
     names = [row["name"] for row in rows]
-    labels = _place_labels(points, names, reaches, (left, right, top, bottom))
+    labels = place_labels(points, names, reaches, (left, right, top, bottom))
     for row, (px, py), (lx, ly, anchor), (mean, std) in zip(
         rows, points, labels, spread, strict=True
     ):
@@ -319,7 +319,7 @@ def _apart(positions, gap, low, high):
     return moved
 
 
-def _place_labels(points, names, obstacles, frame):
+def place_labels(points, names, obstacles, frame):
     """A place for each point's name, near it and covering as little as can be."""
     # Names on names cannot be read, points under names cannot be seen; a line may be crossed.
     taken = [((px - 7, py - 7, px + 7, py + 7), 5) for px, py in points]

@@ -1,7 +1,9 @@
 """The result as one matplotlib figure."""
 
+import numpy as np
+
 from metriclearn._extras import require
-from metriclearn.compare._charts import recall_curves
+from metriclearn.compare._charts import NEAREST, SCORE_TICKS, place_labels, recall_curves
 from metriclearn.compare._result import HEADLINE, MEASURE_NAMES
 from metriclearn.plots._axes import without_frame
 from metriclearn.plots._recall import RecallCurveDisplay
@@ -72,18 +74,45 @@ def _draw_recall(ax, result, protocol):
 
 
 def _draw_times(ax, rows, measure):
-    for row in rows:
-        x, y = max(row["fit_seconds"], 1e-3), row[measure]
-        ax.plot(x, y, "o", color=FAMILY_COLOURS[row["family"]])
-        ax.annotate(
-            row["name"], (x, y), xytext=(5, 4), textcoords="offset points", fontsize="x-small"
-        )
+    points = [(max(row["fit_seconds"], 1e-3), row[measure]) for row in rows]
+    for row, point in zip(rows, points, strict=True):
+        ax.plot(*point, "o", color=FAMILY_COLOURS[row["family"]])
     ax.set_xscale("log")
-    ax.margins(x=0.2)
+    ax.set_yscale("function", functions=(_stretch, _unstretch))
+    ax.margins(x=0.3, y=0.15)
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in SCORE_TICKS if low <= tick <= high]
+    if len(ticks) >= 3:
+        ax.set_yticks(ticks)
     ax.yaxis.set_major_formatter(_percent)
     ax.set(xlabel="fit time in seconds", ylabel=MEASURE_NAMES[measure])
     ax.grid(alpha=0.3)
     without_frame(ax)
+    # Names are placed in points of a panel of about the size that it is drawn at.
+    width, height = 300, 240
+    to_axes = ax.transData + ax.transAxes.inverted()
+    places = [(x * width, (1 - y) * height) for x, y in to_axes.transform(points)]
+    names = [row["name"] for row in rows]
+    labels = place_labels(places, names, [], (0, width, 0, height))
+    for name, point, place, (x, y, anchor) in zip(names, points, places, labels, strict=True):
+        ax.annotate(
+            name,
+            point,
+            xytext=(x - place[0], place[1] - y),
+            textcoords="offset points",
+            ha={"start": "left", "end": "right", "middle": "center"}[anchor],
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 4},
+        )
+
+
+def _stretch(scores):
+    """Scores crowd below 100 %: even steps of ``log(1 - score)``, as in the report."""
+    return -np.log10(np.maximum(1 - scores, 0) + NEAREST)
+
+
+def _unstretch(heights):
+    return 1 + NEAREST - 10 ** -np.asarray(heights)
 
 
 def _percent(value, _):

@@ -1,5 +1,7 @@
 """Recall@k curves."""
 
+import numpy as np
+
 from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.plots._axes import axes_for, without_frame
 
@@ -105,7 +107,9 @@ class RecallCurveDisplay:
         ax.set_xticks(self.ks, labels=[str(k) for k in self.ks])
         ax.minorticks_off()
         ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
-        ax.set(xlabel="k", ylabel="Recall@k")
+        lowest = min(float(np.min(line.get_ydata())) for line in ax.lines)
+        room = max(0.01, 0.05 * (1 - lowest))
+        ax.set(xlabel="k", ylabel="Recall@k", ylim=(lowest - room, 1 + room))
         ax.grid(axis="y", alpha=0.3)
         without_frame(ax)
         if self.name:
