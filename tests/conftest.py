@@ -4,6 +4,9 @@ import os
 
 # Read by scipy at import: without it scikit-learn skips its array API check.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# The suite runs in parallel by processes; threads on top of them only wait for each other.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
 
 import numpy as np
 import pytest
