@@ -17,10 +17,8 @@ With --keep FILE finished cells are kept, and not run again.
 
 import argparse
 import json
-import os
+import multiprocessing
 import resource
-import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -88,7 +86,6 @@ def run_cell(args, learner, name):
     resource.setrlimit(resource.RLIMIT_CPU, (args.timeout, args.timeout + 5))
     X, y, split = load(name, args.data)
     make = all_learners()[learner]
-    make()  # imports are no part of the fit
     parts = []
     for train, test in splits(X, y, split, args.folds):
         scaler = StandardScaler().fit(X[train])
@@ -122,21 +119,24 @@ def run_cell(args, learner, name):
 
 
 def cell_in_a_process(args, learner, name):
-    command = [sys.executable, __file__, "--cell", learner, name, "--folds", str(args.folds)]
-    command += ["--budget", str(args.budget), "--memory", str(args.memory)]
-    command += ["--timeout", str(args.timeout)]
-    if args.data:
-        command += ["--data", args.data]
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **threads}, check=False
-    )
-    if result.returncode == -signal.SIGXCPU:
-        return {"error": f"> {args.timeout} s"}
-    if result.returncode:
-        last = result.stderr.strip().splitlines()[-1:] or [f"exit {result.returncode}"]
-        return {"error": last[0].split(":")[0].rpartition(".")[2]}
-    return json.loads(result.stdout.splitlines()[-1])
+    """One cell in a fork of this process, which has imported everything already."""
+    receive, send = multiprocessing.Pipe(duplex=False)
+
+    def work():
+        try:
+            send.send(run_cell(args, learner, name))
+        except Exception as error:  # a learner that fails is a result
+            send.send({"error": type(error).__name__})
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    send.close()
+    try:
+        result = receive.recv()
+    except EOFError:
+        result = {"error": f"> {args.timeout} s"}
+    process.join()
+    return result
 
 
 def show(cell):
@@ -169,17 +169,14 @@ def main():
     parser.add_argument("--timeout", type=int, default=300, help="CPU seconds of a cell")
     parser.add_argument("--memory", type=int, default=8, help="GB that a cell may address")
     parser.add_argument("--keep", type=Path, help="JSON file of finished cells")
-    parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.cell:
-        print(json.dumps(run_cell(args, *args.cell)))
-        return
-
     learners = args.learners or list(all_learners())
     unknown = set(learners) - set(all_learners())
     if unknown:
         parser.error(f"no learner {sorted(unknown)}; there are {list(all_learners())}")
     names = args.sets or [*BUNDLED, *(FROM_FILES if args.data else ())]
+    for learner in learners:
+        all_learners()[learner]()  # imports are no part of a fit
     runs = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
     for name in names:
         for learner in learners:
