@@ -17,7 +17,8 @@ from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare import _charts as charts
 from metriclearn.compare import _protocol as protocol
 from metriclearn.compare import _run as run
-from metriclearn.compare._lineup import LINE_UP, ImageScaler, Setting, resolve_learners
+from metriclearn.compare._images import ImageScaler, ImageShrinker, shrinker
+from metriclearn.compare._lineup import LINE_UP, Setting, resolve_learners
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Split, Task, fit_tuned, make_splits, run_task
 from metriclearn.compare._significance import corrected_resampled_t_test
@@ -211,6 +212,24 @@ def test_image_scaler_divides_all_pixels_by_one_number(rng):
     centred = X - X.mean(axis=0)
     np.testing.assert_allclose(Z, centred / np.sqrt(np.mean(centred**2)), rtol=1e-6)
     assert np.all(np.isfinite(ImageScaler().fit_transform(np.ones((3, 2)))))
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_image_shrinker_averages_blocks(rng, channels):
+    images = rng.rand(4, 7, 5, *channels)
+    shrink = ImageShrinker((7, 5, *channels), 2)
+    small = shrink.fit_transform(images.reshape(4, -1)).reshape(4, *shrink.shape)
+    assert shrink.shape == (3, 2, *channels)
+    np.testing.assert_allclose(small[1, 2, 0], images[1, 4:6, 0:2].mean(axis=(0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "shrunk"),
+    [((28, 28), None), ((64, 64), (32, 32)), ((33, 20, 3), (16, 10, 3)), ((100, 2), (50, 1))],
+)
+def test_only_large_images_are_shrunk(shape, shrunk):
+    shrink = shrinker(shape)
+    assert (shrink and shrink.shape) == shrunk
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from metriclearn.compare._images import ImageScaler, shrinker
 
 # A linear metric has d² numbers to learn. Beyond this many features, or with
 # fewer than two rows a feature, they are learned on principal components.
@@ -90,30 +92,6 @@ def _standardised(setting):
     return StandardScaler(), [{}]
 
 
-class ImageScaler(TransformerMixin, BaseEstimator):
-    """Subtract the mean image and divide by one number for all pixels.
-
-    ``StandardScaler`` would blow the noise of the corners up to the size of the
-    strokes in the middle.
-
-    Attributes
-    ----------
-    mean_ : ndarray of shape (n_features,)
-    scale_ : float
-        Root mean square of what is left after the mean image.
-    """
-
-    def fit(self, X, y=None):
-        """Measure the mean image and the scale."""
-        self.mean_ = X.mean(axis=0)
-        self.scale_ = float(np.sqrt(np.mean((X - self.mean_) ** 2))) or 1.0
-        return self
-
-    def transform(self, X):
-        """Scale images."""
-        return (X - self.mean_) / X.dtype.type(self.scale_)
-
-
 def _scaler(setting):
     return StandardScaler() if setting.image_shape is None else ImageScaler()
 
@@ -162,34 +140,35 @@ def _nca(setting):
 def _deep(setting, loss):
     from metriclearn.deep import DeepEmbedder
 
-    # Training stops after so many steps, without a validation part of its own:
+    # Training stops after so many updates, without a validation part of its own:
     # every loss gets as much, small data as much as large, and no row is spared.
     embedder = DeepEmbedder(loss=loss, validation=None)
+    steps = []
     if setting.image_shape is None:
         embedder.set_params(module="mlp", n_components=32)
-        steps = 400
+        n_updates = 400
     else:
+        shrink, shape = shrinker(setting.image_shape), setting.image_shape
+        if shrink is not None:
+            steps, shape = [("shrink", shrink)], shrink.shape
+        embedder.set_params(module="convnet", n_components=128, image_shape=shape)
         # Blocks that each halve the image, down to 2 to 4 pixels a side; what is
         # left of where things are in it is kept, small images are not shifted.
-        n_blocks = int(np.clip(np.log2(min(setting.image_shape[:2])) - 1, 1, 4))
+        channels = (32, 64) if min(shape[:2]) < 16 else (16, 32, 64)
         embedder.set_params(
-            module="convnet",
-            module_params={"channels": (32, 64, 128, 128)[:n_blocks]},
-            head_params={"pooling": "flatten"},
-            n_components=128,
-            image_shape=setting.image_shape,
+            module_params={"channels": channels}, head_params={"pooling": "flatten"}
         )
-        steps = 150
+        n_updates = 150
     # Long training serves known classes, a short and gentle one unseen ones.
     grid = [
-        {"metric__lr": 3e-3, "metric__max_epochs": _epochs(setting, steps)},
-        {"metric__lr": 1e-3, "metric__max_epochs": _epochs(setting, steps // 4)},
+        {"metric__lr": 3e-3, "metric__max_epochs": _epochs(setting, n_updates)},
+        {"metric__lr": 1e-3, "metric__max_epochs": _epochs(setting, n_updates // 4)},
     ]
-    return Pipeline([("metric", embedder)]), grid
+    return Pipeline([*steps, ("metric", embedder)]), grid
 
 
-def _epochs(setting, steps, batch_size=128):
-    return int(np.clip(np.ceil(steps * batch_size / setting.n_rows), 4, 100))
+def _epochs(setting, n_updates, batch_size=128):
+    return int(np.clip(np.ceil(n_updates * batch_size / setting.n_rows), 4, 100))
 
 
 def _given(setting, estimator):

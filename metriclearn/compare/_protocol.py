@@ -218,8 +218,11 @@ def fit_tuned(learner, X, y, *, protocol, seed=0, tune=True, image_shape=None):
     notes = []
     if n_fit < len(X):
         notes.append(f"learned from {n_fit} of {len(X)} training rows")
-    if "pca" in getattr(estimator, "named_steps", ()):
-        notes.append(f"on {estimator['pca'].n_components_} principal components")
+    steps = getattr(estimator, "named_steps", {})
+    if "pca" in steps:
+        notes.append(f"on {steps['pca'].n_components_} principal components")
+    if "shrink" in steps:
+        notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")
     return Fitted(estimator, grid[best], tuning, fitted - tuned, tuned - start, notes)
 
 

@@ -25,7 +25,7 @@ def show(result):
     """
     console_module = require("rich.console", "cli")
     # A pipe or a file has no width; 80 columns would break the table there.
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", NARROWEST))
+    width = None if sys.stdout.isatty() else max(NARROWEST, int(os.environ.get("COLUMNS", 0)))
     console = console_module.Console(width=width, highlight=False, soft_wrap=False)
     escape = require("rich.markup", "cli").escape
     console.print()

@@ -1,0 +1,75 @@
+"""What images need before a learner: one scale for all pixels, a size that can be afforded."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+# Longest side that a small ConvNet is trained on: a bound on time, on two cores.
+MAX_CONVNET_SIDE = 32
+
+
+class ImageScaler(TransformerMixin, BaseEstimator):
+    """Subtract the mean image and divide by one number for all pixels.
+
+    ``StandardScaler`` would blow the noise of the corners up to the size of the
+    strokes in the middle.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+    scale_ : float
+        Root mean square of what is left after the mean image.
+    """
+
+    def fit(self, X, y=None):
+        """Measure the mean image and the scale."""
+        self.mean_ = X.mean(axis=0)
+        self.scale_ = float(np.sqrt(np.mean((X - self.mean_) ** 2))) or 1.0
+        return self
+
+    def transform(self, X):
+        """Scale images."""
+        return (X - self.mean_) / X.dtype.type(self.scale_)
+
+
+class ImageShrinker(TransformerMixin, BaseEstimator):
+    """Average square blocks of pixels; what is left over at the far edges is cut off.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width) or (height, width, channels) of the flattened rows.
+    factor : int
+        Side of a block.
+    """
+
+    def __init__(self, image_shape, factor):
+        self.image_shape = image_shape
+        self.factor = factor
+
+    def fit(self, X, y=None):
+        """Do nothing."""
+        return self
+
+    def transform(self, X):
+        """Shrink flattened images."""
+        height, width, *channels = self.shape
+        cut = X.reshape(-1, *self.image_shape)[:, : height * self.factor, : width * self.factor]
+        blocks = cut.reshape(-1, height, self.factor, width, self.factor, *channels)
+        return blocks.mean(axis=(2, 4)).reshape(len(X), -1)
+
+    @property
+    def shape(self):
+        """Shape of a shrunk image."""
+        height, width, *channels = self.image_shape
+        return height // self.factor, width // self.factor, *channels
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def shrinker(image_shape):
+    """Return an ``ImageShrinker`` for images too large for the ConvNet, else None."""
+    factor = -(-max(image_shape[:2]) // MAX_CONVNET_SIDE)
+    # Blocks must fit into a narrow image.
+    factor = min(factor, *image_shape[:2])
+    return ImageShrinker(image_shape, factor) if factor > 1 else None
