@@ -283,13 +283,16 @@ class RetrievalIndex:
             return
         if self._coarse is not None:
             return
-        vectors, alive = self._vectors.array(), np.flatnonzero(self._alive)
-        n_training = min(len(alive), _TRAINING_ROWS)
-        chosen = np.sort(np.random.RandomState(0).choice(alive, n_training, replace=False))
-        sample = vectors[chosen]
-        self._centre = sample.mean(axis=0, dtype=np.float64)
-        factory = factory_string(self.index if self.index != "auto" else "ivfpq", *vectors.shape)
-        coarse = make_index(factory, vectors.shape[1], self._inner_product())
+        vectors, n_training = self._vectors, min(len(self), _TRAINING_ROWS)
+        chosen = np.zeros(vectors.n, dtype=bool)
+        alive = np.flatnonzero(self._alive)
+        chosen[np.random.RandomState(0).choice(alive, n_training, replace=False)] = True
+        sample = np.concatenate(
+            [rows[chosen[first : first + _CHUNK]] for first, rows in vectors.blocks(_CHUNK)]
+        )
+        self._centre = sample.mean(axis=0)
+        factory = factory_string(self._kind(), vectors.n, vectors.d)
+        coarse = make_index(factory, vectors.d, self._inner_product())
         try:
             coarse.train(self._framed(sample))
         except RuntimeError as error:
@@ -299,17 +302,16 @@ class RetrievalIndex:
             ) from None
         if getattr(self, "search_params_", None):
             set_search_params(coarse, self.search_params_)
-        self._coarse, self._built = coarse, len(vectors)
+        self._coarse, self._built = coarse, vectors.n
         self._file_rows(0)
 
     def _framed(self, vectors):
-        """Rows for the coarse index: centred, so that float32 loses nothing to an offset."""
-        return (vectors - self._centre).astype(np.float32)
+        """Rows for the coarse index: centred, so that no digits go to a common offset."""
+        return vectors - self._centre
 
     def _file_rows(self, start):
-        vectors = self._vectors.array()
-        for first in range(start, len(vectors), _CHUNK):
-            self._coarse.add(self._framed(vectors[first : first + _CHUNK]))
+        for _, rows in self._vectors.blocks(_CHUNK, start):
+            self._coarse.add(self._framed(rows))
 
     def search(self, X, k=10, *, rerank=1000):
         """Find the ``k`` nearest rows for each query.
@@ -368,11 +370,12 @@ class RetrievalIndex:
         ranker = self._ranker(vectors)
         best = np.empty((len(queries), 0), dtype=np.intp)
         distances = None
-        for start in range(0, len(vectors), _CHUNK):
-            rows = start + np.flatnonzero(self._alive[start : start + _CHUNK])
-            if not len(rows):
+        for start, block in self._vectors.blocks(_CHUNK):
+            kept = np.flatnonzero(self._alive[start : start + _CHUNK])
+            if not len(kept):
                 continue
-            search = ExactSearch(vectors[rows], ranker.metric)
+            rows = start + kept
+            search = ExactSearch(block[kept], ranker.metric)
             found = rows[search.search(queries, min(len(rows), k + 1))[1]]
             both = np.concatenate([best, found], axis=1)
             distances, best = ranker.rank(queries, both, min(both.shape[1], k + 1), exclude)
@@ -502,8 +505,8 @@ class RetrievalIndex:
         """Drop removed rows for good."""
         rows = np.flatnonzero(self._alive)
         kept = Vectors(self._vectors.d, None if self.path is None else self._vectors.file + ".new")
-        for start in range(0, len(rows), _CHUNK):
-            kept.append(self._vectors.array()[rows[start : start + _CHUNK]])
+        for start, block in self._vectors.blocks(_CHUNK):
+            kept.append(block[self._alive[start : start + _CHUNK]])
         if self.path is not None:
             os.replace(kept.file, self._vectors.file)
             kept = Vectors(kept.d, self._vectors.file, kept.n)

@@ -41,6 +41,17 @@ class Vectors:
                 rows.tofile(stream)
         self.n += len(rows)
 
+    def blocks(self, size, start=0):
+        """Yield ``(first, rows)`` from ``start`` on, read without being mapped."""
+        for first in range(start, self.n, size):
+            stop = min(first + size, self.n)
+            if self.file is None:
+                yield first, self._memory[first:stop]
+            else:
+                count, offset = (stop - first) * self.d, 4 * first * self.d
+                rows = np.fromfile(self.file, np.float32, count, offset=offset)
+                yield first, rows.reshape(-1, self.d)
+
     def array(self):
         """All rows, as an array that reads them where they are."""
         if self.file is None:
