@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from metriclearn.deep._components import argument_names, build, resolve
+from metriclearn.deep._libraries import find_backbone
 from metriclearn.deep.augment import AUGMENTS
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._wrappers import MinedLoss
@@ -47,7 +48,9 @@ def build_network(module, module_params, n_components, head_params, rows):
     -------
     EmbeddingNetwork
     """
-    component = resolve("module", module, MODULES)
+    component = find_backbone(module) if isinstance(module, str) else None
+    if component is None:
+        component = resolve("module", module, MODULES)
     offers = {"in_features": rows.X.shape[1]}
     if rows.image_shape is not None:
         offers["in_channels"] = rows.image_shape[2]

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import functools
 import inspect
 
 
@@ -24,7 +25,7 @@ def resolve(kind, spec, table):
         return spec
     if spec not in table:
         raise ValueError(
-            f"{kind}={spec!r} is not known{_nearest(spec, table)}; known are: "
+            f"{kind}={spec!r} is not known{nearest(spec, table)}; known are: "
             f"{', '.join(sorted(table))}"
         )
     return table[spec]
@@ -52,7 +53,7 @@ def build(kind, component, params, offers=None):
         If the class does not take a parameter, or an instance is given some.
     """
     params = {} if params is None else params
-    if not inspect.isclass(component):
+    if not _is_maker(component):
         if params:
             raise ValueError(
                 f"{kind}_params={params} cannot be set on a ready-made "
@@ -65,8 +66,8 @@ def build(kind, component, params, offers=None):
     for name in params:
         if name not in takes and "**" not in takes:
             raise ValueError(
-                f"{kind}_params has {name!r}, which {component.__name__} does not take"
-                f"{_nearest(name, settable)}; it takes: {', '.join(settable) or 'nothing'}"
+                f"{kind}_params has {name!r}, which {_name(component)} does not take"
+                f"{nearest(name, settable)}; it takes: {', '.join(settable) or 'nothing'}"
             )
     offered = {name: value for name, value in offers.items() if name in takes}
     return component(**{**offered, **params})
@@ -74,7 +75,7 @@ def build(kind, component, params, offers=None):
 
 def argument_names(component):
     """Names of the arguments of a class or function, "**" where it takes any."""
-    if not (inspect.isclass(component) or inspect.isroutine(component)):
+    if not _is_maker(component):
         return []
     parameters = inspect.signature(component).parameters.values()
     return [
@@ -84,6 +85,20 @@ def argument_names(component):
     ]
 
 
-def _nearest(name, names):
+def _name(component):
+    return getattr(component, "__name__", str(component))
+
+
+def _is_maker(component):
+    """Whether this makes a component when called, rather than being one."""
+    return (
+        inspect.isclass(component)
+        or inspect.isroutine(component)
+        or isinstance(component, functools.partial)
+    )
+
+
+def nearest(name, names):
+    """Say which of the names is meant, where one is near; else nothing."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

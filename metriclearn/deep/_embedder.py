@@ -61,8 +61,9 @@ class DeepEmbedder(
     Parameters
     ----------
     module : str, class or nn.Module, default="mlp"
-        The backbone: "mlp" and "linear" for feature vectors, "convnet" and the others of
-        `MODULES` for images. A class is called with those of ``in_features``, ``in_channels`` that
+        The backbone: "mlp" and "linear" for feature vectors, "convnet", "resnet18", "resnet34" and
+        "resnet50" for images, and where these are installed "timm/NAME" and "torchvision/NAME".
+        A class is called with those of ``in_features``, ``in_channels`` that
         it takes, and with ``module_params``; an instance is copied.
     loss : str, class or nn.Module, default="triplet"
         A name in `LOSSES`, or what is called as ``loss(embeddings, labels)``. Learned proxies are
@@ -71,7 +72,8 @@ class DeepEmbedder(
         A name in `MINERS`; "auto" is the one the loss was published with, None all tuples.
     sampler : str, class or object, default="class_balanced"
         Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
-        one row are welcome), "random"; see :mod:`metriclearn.deep.samplers`.
+        one row are welcome), "random", "hierarchical" and "hard_negatives", which embed the
+        training set to choose; see :mod:`metriclearn.deep.samplers`.
     n_components : int, "auto" or None, default="auto"
         Dimension of the embedding. "auto" is 64 for a backbone by name; for a class or an instance
         it is None: no linear layer, the network's output is the embedding.

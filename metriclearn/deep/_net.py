@@ -397,7 +397,7 @@ def _refreshes(asker):
     if isinstance(asker, nn.Module):
         # Losses made of losses have ``refresh`` only to pass it on.
         return any(hasattr(m, "refresh") and not hasattr(m, "_parts") for m in asker.modules())
-    return hasattr(asker, "refresh")
+    return hasattr(asker, "refresh") and asker.due
 
 
 def _out_of_memory(error):

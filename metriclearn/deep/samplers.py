@@ -9,6 +9,8 @@ class may have.
 
 import numpy as np
 
+from metriclearn.deep._mining_samplers import HardNegativeSampler, HierarchicalSampler
+
 
 class ClassBalancedSampler:
     """P classes × K rows in each batch, every class as often as every other.
@@ -173,4 +175,6 @@ SAMPLERS = {
     "class_balanced": ClassBalancedSampler,
     "unbalanced": UnbalancedSampler,
     "random": RandomSampler,
+    "hierarchical": HierarchicalSampler,
+    "hard_negatives": HardNegativeSampler,
 }

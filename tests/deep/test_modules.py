@@ -1,9 +1,14 @@
 """Backbones and heads: shapes, modes and what they promise."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from metriclearn.deep._libraries import find_backbone
 from metriclearn.deep.modules import (
     MLP,
     POOLINGS,
@@ -12,6 +17,9 @@ from metriclearn.deep.modules import (
     Head,
     Linear,
     Noise,
+    ResNet18,
+    ResNet34,
+    ResNet50,
     SmoothClip,
     Standardize,
 )
@@ -35,6 +43,9 @@ def _seed():
         (MLP(6, ()), (6,), (6,)),
         (MLP(6, batch_norm=False, standardize=False, noise=0), (6,), (256,)),
         (ConvNet(1, (4, 8)), (1, 8, 8), (8, 2, 2)),
+        (ResNet18(3, small_images=True), (3, 16, 16), (512, 2, 2)),
+        (ResNet34(1), (1, 32, 32), (512, 1, 1)),
+        (ResNet50(2), (2, 33, 40), (2048, 2, 2)),
         (ConvNet(3, 4, dropout=0.2, standardize=False), (3, 7, 9), (4, 4, 5)),
     ],
 )
@@ -117,3 +128,42 @@ def test_network_is_head_after_backbone():
 def test_unknown_choices_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("network", "millions"), [(ResNet18(3), 11.18), (ResNet34(3), 21.28), (ResNet50(3), 23.51)]
+)
+def test_resnets_have_the_papers_number_of_parameters(network, millions):
+    n = sum(parameter.numel() for parameter in network.parameters())
+    assert n / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def test_blocks_of_a_resnet_start_as_their_shortcuts():
+    stage = ResNet18(1, small_images=True).eval()[2]
+    X = torch.rand(2, 64, 5, 5)
+    torch.testing.assert_close(stage(X), X)
+
+
+def test_backbones_of_other_libraries_are_found_by_name(monkeypatch):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.classifier = nn.Linear(3, 1000)
+
+        def forward(self, X):
+            return self.classifier(X.mean(dim=(2, 3)))
+
+    models = types.SimpleNamespace(
+        list_models=lambda module: ["tiny_net"], get_model=lambda name, weights=None: Model()
+    )
+    monkeypatch.setitem(sys.modules, "torchvision", types.SimpleNamespace(models=models))
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert find_backbone("tiny_net") is None
+    backbone = find_backbone("torchvision/tiny_net")(in_channels=3)
+    assert backbone(torch.rand(2, 3, 4, 4)).shape == (2, 3)
+    with pytest.raises(ValueError, match="images of 3 channels, X has 1"):
+        find_backbone("torchvision/tiny_net")(in_channels=1)
+    with pytest.raises(ValueError, match=r"no model 'tin_net' \(did you mean 'tiny_net'\?\)"):
+        find_backbone("torchvision/tin_net")
+    with pytest.raises(ValueError, match="timm, which is not installed: pip install timm"):
+        find_backbone("timm/tiny_net")

@@ -2,19 +2,27 @@
 
 import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 
+from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.samplers import (
     SAMPLERS,
     ClassBalancedSampler,
+    HardNegativeSampler,
+    HierarchicalSampler,
     RandomSampler,
     UnbalancedSampler,
 )
+from metriclearn.metrics import recall_at_k
 
 UNEVEN = np.random.RandomState(0).permutation(
     np.repeat(np.arange(9), [1, 2, 3, 4, 5, 8, 13, 21, 34])
 )
 EVEN = np.random.RandomState(0).permutation(np.repeat(np.arange(25), 12))
-all_samplers = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+LOOKING = ("hierarchical", "hard_negatives")
+PLAIN = {name: sampler for name, sampler in SAMPLERS.items() if name not in LOOKING}
+all_samplers = pytest.mark.parametrize("sampler", PLAIN.values(), ids=PLAIN)
 all_codes = pytest.mark.parametrize("codes", [EVEN, UNEVEN], ids=["even", "uneven"])
 
 
@@ -95,8 +103,71 @@ def test_unbalanced_keeps_rows_of_a_class_together():
         (lambda: UnbalancedSampler(1), "batch_size=1 cannot hold one pair"),
         (lambda: UnbalancedSampler(8, 0), "samples_per_class=0 must be"),
         (lambda: RandomSampler(1), "batch_size=1 cannot hold one pair"),
+        (lambda: HierarchicalSampler(10), "batch_size=10 cannot hold samples_per_class=4"),
+        (lambda: HierarchicalSampler(64, 1), "samples_per_class=1 leaves no pair"),
+        (lambda: HierarchicalSampler(64, 4, 0), "n_nearest=0 must be at least 1"),
+        (lambda: HardNegativeSampler(3), "batch_size=3 must be at least 4"),
+        (lambda: HardNegativeSampler(8, every=0), "every=0 must be at least 1"),
     ],
 )
 def test_sizes_that_hold_no_pair_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.fixture
+def line():
+    """Rows of nine classes, whose means lie on a line in the order of their codes."""
+    rng = np.random.RandomState(0)
+    codes = rng.permutation(np.repeat(np.arange(9), 6))
+    return torch.from_numpy(codes[:, None] + 0.1 * rng.randn(54, 2)).float(), codes
+
+
+def test_hierarchical_sampler_takes_classes_with_their_nearest(line):
+    embeddings, codes = line
+    sampler = HierarchicalSampler(batch_size=24, samples_per_class=4, n_nearest=2)
+    sampler.refresh(embeddings, codes)
+    assert sorted(sampler.nearest_[4].tolist()) == [3, 5]
+    assert sorted(sampler.nearest_[0].tolist()) == [1, 2]
+    for batch in epoch(sampler, codes):
+        counts = np.bincount(codes[batch], minlength=9)
+        assert set(counts) <= {0, 4}
+        assert any(np.all(counts[[c, *sampler.nearest_[c].tolist()]] == 4) for c in range(9))
+
+
+def test_hard_negative_sampler_finds_the_nearest_rows_of_other_classes(line):
+    embeddings, codes = line
+    sampler = HardNegativeSampler(batch_size=16, n_candidates=3)
+    sampler.refresh(embeddings, codes)
+    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
+    distances[codes[:, None] == codes] = np.inf
+    expected = np.sort(np.argsort(distances, axis=1)[:, :3], axis=1)
+    np.testing.assert_array_equal(np.sort(sampler.candidates_, axis=1), expected)
+    for batch in epoch(sampler, codes):
+        assert len(np.unique(batch)) == len(batch) <= 16
+        counts = np.bincount(codes[batch])
+        assert counts[counts > 0].min() >= 2
+        assert np.isin(sampler.candidates_[batch], batch).any()
+
+
+def test_hard_negatives_are_found_anew_every_so_many_epochs(line):
+    embeddings, codes = line
+    sampler = HardNegativeSampler(batch_size=16, every=3)
+    due = []
+    for _ in range(6):
+        due.append(sampler.due)
+        if sampler.due:
+            sampler.refresh(embeddings, codes)
+        epoch(sampler, codes)
+    assert due == [True, False, False, True, False, False]
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_looking_samplers_train_and_repeat(name):
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(9), 8)
+    X = 2 * rng.randn(9, 5)[y] + rng.randn(72, 5)
+    embedder = DeepEmbedder(sampler=name, batch_size=32, max_epochs=3, random_state=0).fit(X, y)
+    Z = embedder.transform(X)
+    np.testing.assert_array_equal(clone(embedder).fit(X, y).transform(X), Z)
+    assert recall_at_k(Z, y) >= recall_at_k(X, y) - 0.1
