@@ -17,7 +17,7 @@ _BLOCK = 1 << 16
 def _blocks(rows, by_center):
     """Yield slices of the classes with the similarities of the rows, of shape (k, b, n)."""
     n_classes = by_center.shape[1]
-    width = min(n_classes, max(1, _BLOCK // max(1, len(rows))))
+    width = min(n_classes, max(128, _BLOCK // max(1, len(rows))))
     scratch = rows.new_empty(len(by_center) * len(rows) * width)
     for start in range(0, n_classes, width):
         block = slice(start, min(start + width, n_classes))

@@ -37,10 +37,13 @@ class _WindowMiner:
 
     def __call__(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        low, high, squared = self.window()
-        kind = "sq_distance" if squared else "distance"
+        return self.listed(self.window(), embeddings, labels, reference)
+
+    def listed(self, window, embeddings, labels, reference=None):
+        """Triplets of the batch that are in the window."""
+        kind = "sq_distance" if window.squared else "distance"
         d, positive, negative = _no_gradient(embeddings, labels, kind, reference)
-        return list_triplets(d, positive, negative, low, high)
+        return list_triplets(d, positive, negative, window.low, window.high)
 
 
 def list_triplets(d, positive, negative, low=-math.inf, high=math.inf):
@@ -58,6 +61,16 @@ class AllMiner(_WindowMiner):
     -----
     Called by itself it lists b k (b - k - 1) triplets for b rows with k positives each; a
     `TripletLoss` sums over them without the list.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import AllMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = AllMiner()
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 2], [0, 1, 3], [1, 0, 2]]
     """
 
     def __init__(self):
@@ -68,7 +81,18 @@ class AllMiner(_WindowMiner):
 
 
 class HardMiner(_WindowMiner):
-    """All hard triplets: the negative is nearer than the positive, ``d(a, n) < d(a, p)``."""
+    """All hard triplets: the negative is nearer than the positive, ``d(a, n) < d(a, p)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import HardMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = HardMiner()
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 2], [1, 0, 2], [1, 0, 3]]
+    """
 
     def __init__(self):
         self.squared = None
@@ -90,6 +114,16 @@ class SemiHardMiner(_WindowMiner):
         Greater than 0. None: that of the loss it is combined with, 0.2 by itself.
     squared : bool, default=None
         Whether the margin is one of squared distances. None: as the loss; True by itself.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import SemiHardMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = SemiHardMiner()
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    []
     """
 
     def __init__(self, margin=None, squared=None):
@@ -105,6 +139,16 @@ class BatchHardMiner:
 
     Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017. Anchors without a positive or
     a negative are left out. Time O(b² d) for b rows, at most b triplets.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import BatchHardMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = BatchHardMiner()
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 2], [1, 0, 3], [2, 3, 0]]
     """
 
     yields = "triplets"
@@ -114,7 +158,7 @@ class BatchHardMiner:
         d, positive, negative = _no_gradient(embeddings, labels, "sq_distance", reference)
         p = masked_max(d, positive).indices
         n = masked_min(d, negative).indices
-        a = (positive.any(1) & negative.any(1)).nonzero(as_tuple=True)[0]
+        a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
         return Triplets(a, p[a], n[a])
 
 
@@ -127,6 +171,16 @@ class RandomMiner:
         Triplets drawn for each anchor that has a positive and a negative, with replacement.
     generator : torch.Generator, default=None
         Source of randomness; torch's own by default.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import RandomMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = RandomMiner(generator=torch.Generator().manual_seed(0))
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 2], [1, 0, 2], [2, 3, 0]]
     """
 
     yields = "triplets"
@@ -138,7 +192,7 @@ class RandomMiner:
     def __call__(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         _, positive, negative = _no_gradient(embeddings, labels, "dot", reference)
-        a = (positive.any(1) & negative.any(1)).nonzero(as_tuple=True)[0]
+        a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
         if not len(a):
             return Triplets(a, a, a)
         drawn = [
@@ -158,6 +212,16 @@ class EasyPositiveMiner:
     ----------
     negative : {"semi_hard", "hard"}, default="semi_hard"
         The nearest negative that is farther than the positive, or the nearest of all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import EasyPositiveMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = EasyPositiveMiner()
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 3], [3, 2, 0]]
     """
 
     yields = "triplets"
@@ -174,7 +238,7 @@ class EasyPositiveMiner:
         if self.negative == "semi_hard":
             negative = negative * (d > near[:, None])
         n = masked_min(d, negative).indices
-        a = (positive.any(1) & negative.any(1)).nonzero(as_tuple=True)[0]
+        a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
         return Triplets(a, p[a], n[a])
 
 
@@ -202,6 +266,16 @@ class DistanceWeightedMiner:
         Farther negatives have no loss and are not drawn, in (cutoff, 2].
     generator : torch.Generator, default=None
         Source of randomness; torch's own by default.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import DistanceWeightedMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = DistanceWeightedMiner(generator=torch.Generator().manual_seed(0))
+    >>> anchor, positive, negative = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> torch.stack([anchor, positive, negative], 1)[:3].tolist()
+    [[0, 1, 2], [1, 0, 2], [2, 3, 1]]
     """
 
     yields = "triplets"
@@ -277,6 +351,16 @@ class MultiSimilarityMiner(_PairMiner):
     ----------
     epsilon : float, default=0.1
         ε, at least 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import MultiSimilarityMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = MultiSimilarityMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 2], [1, 3], [2, 0], [2, 1], [3, 1]]
     """
 
     def __init__(self, epsilon=0.1):
@@ -303,6 +387,16 @@ class PairMarginMiner(_PairMiner):
         Euclidean distance, at least 0.
     margin : float, default=0.8
         Euclidean distance, > 0, for the negatives.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import PairMarginMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = PairMarginMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 3], [2, 0], [3, 1]]
     """
 
     def __init__(self, positive_margin=0.2, margin=0.8):
@@ -325,6 +419,16 @@ class HDCMiner(_PairMiner):
     ----------
     fraction : float, default=0.5
         In (0, 1]; of p pairs the ⌈fraction · p⌉ hardest are kept.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import HDCMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = HDCMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 3], [2, 0], [3, 1]]
     """
 
     def __init__(self, fraction=0.5):

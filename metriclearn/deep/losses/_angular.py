@@ -42,6 +42,17 @@ class AngularLoss(nn.Module):
     -----
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each. Against a reference the
     positives are those of the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import AngularLoss
+    >>> loss = AngularLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.374
+    5.612
     """
 
     accepts = ()
@@ -105,6 +116,17 @@ class TupletMarginLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import TupletMarginLoss
+    >>> loss = TupletMarginLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    44.81
     """
 
     accepts = ("pairs", "triplets")
@@ -149,6 +171,17 @@ class QuadrupletLoss(nn.Module):
     -----
     Time O(b² (d + k + log b)), memory O(b²) for b rows with k positives each: the sum is linear in
     the distances given the active quadruplets, which are counted by sorting the positive pairs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import QuadrupletLoss
+    >>> loss = QuadrupletLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.6
+    2.467
     """
 
     accepts = ()

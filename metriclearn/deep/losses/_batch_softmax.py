@@ -40,6 +40,17 @@ class NPairLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. The one loss
     whose value depends on the order of the rows within a class.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import NPairLoss
+    >>> loss = NPairLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.411
+    0.739
     """
 
     accepts = ()
@@ -90,6 +101,17 @@ class NTXentLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴. Also named `InfoNCELoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import NTXentLoss
+    >>> loss = NTXentLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.064
+    8.064
     """
 
     accepts = ("pairs", "triplets")
@@ -127,6 +149,17 @@ class SupConLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SupConLoss
+    >>> loss = SupConLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.064
+    8.064
     """
 
     accepts = ("pairs", "triplets")
@@ -165,6 +198,17 @@ class SoftNearestNeighborLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SoftNearestNeighborLoss
+    >>> loss = SoftNearestNeighborLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.43
+    2.03
     """
 
     accepts = ("pairs", "triplets")

@@ -104,6 +104,17 @@ class SNRContrastiveLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions. A row of equal components has no signal
     and takes no part as an anchor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SNRContrastiveLoss
+    >>> loss = SNRContrastiveLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    4.215
+    18.4
     """
 
     accepts = ("pairs", "triplets")
@@ -170,6 +181,17 @@ class MarginLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import MarginLoss
+    >>> loss = MarginLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.506
+    0.574
     """
 
     accepts = ("pairs", "triplets")

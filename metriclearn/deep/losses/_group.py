@@ -40,6 +40,18 @@ class GroupLoss(ProxyLoss):
     Notes
     -----
     Time O(b C d + b² (d + C)), memory O(b C + b²) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import GroupLoss
+    >>> loss = GroupLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    4.08
     """
 
     def __init__(self, n_iter=3, n_anchors=1, temperature=1.0, n_classes=None, embedding_dim=None):

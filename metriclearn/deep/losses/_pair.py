@@ -39,6 +39,17 @@ class MultiSimilarityLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import MultiSimilarityLoss
+    >>> loss = MultiSimilarityLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.269
+    0.957
     """
 
     accepts = ("pairs", "triplets")
@@ -82,6 +93,17 @@ class CircleLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import CircleLoss
+    >>> loss = CircleLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    3.201
+    105.6
     """
 
     accepts = ("pairs", "triplets")
@@ -132,6 +154,17 @@ class LiftedStructureLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import LiftedStructureLoss
+    >>> loss = LiftedStructureLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    1.433
+    4.228
     """
 
     accepts = ("pairs", "triplets")
@@ -197,6 +230,17 @@ class RankedListLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import RankedListLoss
+    >>> loss = RankedListLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.076
+    0.586
     """
 
     accepts = ("pairs", "triplets")

@@ -44,6 +44,18 @@ class ProxyNCALoss(ProxyLoss):
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions. With a single class there is
     nothing to tell apart and the value is 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ProxyNCALoss
+    >>> loss = ProxyNCALoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    -17.068
+    -5.689
     """
 
     def __init__(self, scale=3.0, n_classes=None, embedding_dim=None):
@@ -86,6 +98,18 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
     Notes
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ProxyNCAPlusPlusLoss
+    >>> loss = ProxyNCAPlusPlusLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    5.689
     """
 
     def __init__(self, temperature=1 / 9, n_classes=None, embedding_dim=None):
@@ -135,6 +159,18 @@ class SoftTripleLoss(ProxyLoss):
     Notes
     -----
     Time O(b C K d + C K² d), memory O(b C K) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SoftTripleLoss
+    >>> loss = SoftTripleLoss(n_centers=1, n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    6.422
     """
 
     def __init__(
@@ -267,6 +303,18 @@ class ProxyRepulsionLoss(ProxyLoss):
     -----
     Time O(b C d + C² d) ("batch": O(b C d + C² b)), memory O(C (b + d)) for b rows, C classes,
     d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ProxyRepulsionLoss
+    >>> loss = ProxyRepulsionLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    8.002
+    11.0
     """
 
     def __init__(

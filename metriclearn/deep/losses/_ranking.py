@@ -26,6 +26,17 @@ class FastAPLoss(nn.Module):
     -----
     Embeddings are brought to length one. Time O(b² d), memory O(b² + b L) for b rows of d
     dimensions; codes that compare every entry with every bin need O(b² L).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import FastAPLoss
+    >>> loss = FastAPLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    0.583
     """
 
     accepts = ()
@@ -66,6 +77,17 @@ class HistogramLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import HistogramLoss
+    >>> loss = HistogramLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    0.75
     """
 
     accepts = ()
@@ -103,6 +125,17 @@ class SmoothAPLoss(nn.Module):
     Notes
     -----
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each; usual codes need b³.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SmoothAPLoss
+    >>> loss = SmoothAPLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    0.583
     """
 
     accepts = ()
@@ -150,6 +183,17 @@ class RecallAtKLoss(nn.Module):
     Notes
     -----
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import RecallAtKLoss
+    >>> loss = RecallAtKLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.163
+    0.324
     """
 
     accepts = ()

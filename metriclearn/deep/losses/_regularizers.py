@@ -43,6 +43,17 @@ class CenterLoss(nn.Module):
     -----
     Time and memory O(b d) for b rows of d dimensions. By itself it is least where all rows
     coincide.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import CenterLoss
+    >>> loss = CenterLoss(n_classes=2, embedding_dim=2)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.5
+    0.35
     """
 
     accepts = ()
@@ -97,6 +108,17 @@ class AlignmentLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import AlignmentLoss
+    >>> loss = AlignmentLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.4
+    2.0
     """
 
     accepts = ("pairs", "triplets")
@@ -132,6 +154,17 @@ class UniformityLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import UniformityLoss
+    >>> loss = UniformityLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    -1.662
+    -1.662
     """
 
     accepts = ()
@@ -165,6 +198,17 @@ class EmbeddingNormLoss(nn.Module):
     Notes
     -----
     Time and memory O(b d) for b rows of d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import EmbeddingNormLoss
+    >>> loss = EmbeddingNormLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    1.0
+    1.0
     """
 
     accepts = ()

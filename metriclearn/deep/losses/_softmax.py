@@ -35,6 +35,18 @@ class SoftmaxLoss(ProxyLoss):
     Notes
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SoftmaxLoss
+    >>> loss = SoftmaxLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.327
+    0.657
     """
 
     def __init__(self, scale=1.0, n_classes=None, embedding_dim=None):
@@ -99,6 +111,18 @@ class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
     Notes
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import NormalizedSoftmaxLoss
+    >>> loss = NormalizedSoftmaxLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    6.322
     """
 
     def __init__(self, temperature=0.05, n_classes=None, embedding_dim=None):
@@ -136,6 +160,18 @@ class CosFaceLoss(CosineSoftmaxLoss):
     Notes
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import CosFaceLoss
+    >>> loss = CosFaceLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    31.429
     """
 
     def __init__(self, margin=0.35, scale=64.0, n_classes=None, embedding_dim=None):
@@ -181,6 +217,18 @@ class ArcFaceLoss(CosineSoftmaxLoss):
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions; the margin itself touches b
     entries only.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ArcFaceLoss
+    >>> loss = ArcFaceLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    36.015
     """
 
     def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
@@ -220,6 +268,18 @@ class SubCenterArcFaceLoss(ProxyLoss):
     Notes
     -----
     Time O(b C K d), memory O(b C K) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SubCenterArcFaceLoss
+    >>> loss = SubCenterArcFaceLoss(n_centers=1, n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    36.015
     """
 
     def __init__(self, margin=0.5, scale=64.0, n_centers=3, n_classes=None, embedding_dim=None):
@@ -300,6 +360,18 @@ class SphereFaceLoss(ProxyLoss):
     Notes
     -----
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SphereFaceLoss
+    >>> loss = SphereFaceLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    9.531
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import compare, list_positives, mean_over, sq_distances
+from metriclearn.deep._pairwise import KINDS, compare, list_positives, mean_over, sq_distances
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection
 
@@ -69,10 +69,11 @@ class TripletLoss(nn.Module):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         kind = "sq_distance" if self.squared else "distance"
-        d, positive, negative = compare(embeddings, labels, kind, reference)
         if isinstance(selection, Triplets):
+            d = KINDS[kind](embeddings, None if reference is None else reference.embeddings)
             total, active, selected = self._listed(d, selection)
         else:
+            d, positive, negative = compare(embeddings, labels, kind, reference)
             if self.swap:  # distances from a reference's rows are not known
                 positive, reference = positive[:, : len(d)], None
             pairs = list_positives(positive, labels if reference is None else None)
@@ -134,6 +135,17 @@ class HierarchicalTripletLoss(nn.Module):
     Notes
     -----
     Time O(b² (d + k)), memory O(b² + n_classes²) for b rows with k positives each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import HierarchicalTripletLoss
+    >>> loss = HierarchicalTripletLoss(n_classes=2, embedding_dim=2)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    0.783
     """
 
     accepts = ()
@@ -254,6 +266,17 @@ class LabelDistanceTripletLoss(nn.Module):
     -----
     Labels may have shape (b,) or (b, q). Time O(b² (d + q + k)), memory O(b² q) for b rows with k
     positives each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import LabelDistanceTripletLoss
+    >>> loss = LabelDistanceTripletLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    1.567
     """
 
     accepts = ()
@@ -304,6 +327,17 @@ class LogRatioLoss(nn.Module):
     -----
     Labels may have shape (b,) or (b, q). With ``u = log d² - log r²`` the sum over (i, j) of
     ``(u_i - u_j)²`` is twice ``k Σ u² - (Σ u)²`` for the k other rows: time O(b² (d + q)).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import LogRatioLoss
+    >>> loss = LogRatioLoss()
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    22.91
+    46.423
     """
 
     accepts = ()

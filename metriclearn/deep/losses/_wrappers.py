@@ -101,18 +101,18 @@ class MinedLoss(_Composite):
 
     def forward(self, embeddings, labels, reference=None, indices=None):
         """Value of the loss on the miner's selection of ``embeddings`` (b, d), ``labels`` (b,)."""
-        selection = self._dense(embeddings, labels, reference)
-        if selection is None:
-            selection = self.miner(embeddings, labels, reference)
+        selection = self._select(embeddings, labels, reference)
         return _evaluate(self.loss, embeddings, labels, selection, reference, indices)
 
-    def _dense(self, embeddings, labels, reference):
-        if hasattr(self.miner, "window") and hasattr(self.loss, "takes_window"):
+    def _select(self, embeddings, labels, reference):
+        if hasattr(self.miner, "window"):
             window = self.miner.window(self.loss)
-            return window if self.loss.takes_window(window) else None
+            if hasattr(self.loss, "takes_window") and self.loss.takes_window(window):
+                return window
+            return self.miner.listed(window, embeddings, labels, reference)
         if hasattr(self.miner, "masks"):
             return self.miner.masks(embeddings, labels, reference)
-        return None
+        return self.miner(embeddings, labels, reference)
 
 
 class WeightedSum(_Composite):
@@ -185,6 +185,15 @@ class CrossBatchMemory(_Composite):
     ------
     ValueError
         For a loss that cannot compare with a memory.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss
+    >>> loss = CrossBatchMemory(NTXentLoss(), size=1024)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> bool(torch.isfinite(loss(x, torch.tensor([0, 0, 1, 1]))))
+    True
     """
 
     def __init__(self, loss, size=1024, warmup=0, embedding_dim=None):
@@ -279,6 +288,15 @@ class HighOrderLoss(_Composite):
     Attributes
     ----------
     projections : buffer or Parameter of shape (n_orders, dim, embedding_dim)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import HighOrderLoss, SupConLoss
+    >>> loss = HighOrderLoss(SupConLoss(), embedding_dim=2)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> bool(torch.isfinite(loss(x, torch.tensor([0, 0, 1, 1]))))
+    True
     """
 
     def __init__(self, loss, n_orders=5, dim=512, trainable=False, embedding_dim=None):
@@ -361,6 +379,15 @@ class ProxyRegularizer(_Composite):
     Notes
     -----
     Time O(P² d), memory O(P²) for P proxies ("separation"), else O(P d).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ArcFaceLoss, ProxyRegularizer
+    >>> loss = ProxyRegularizer(ArcFaceLoss(n_classes=2, embedding_dim=2), weight=0.5)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> bool(torch.isfinite(loss(x, torch.tensor([0, 0, 1, 1]))))
+    True
     """
 
     def __init__(self, loss, weight=1.0, kind="separation"):
