@@ -254,7 +254,8 @@ _MEASURES = (
 )
 
 
-def _parse(name):
+def parse_measure(name):
+    """Depth that a measure needs (None for R) and the function of a result that scores it."""
     for pattern, depth, score in _MEASURES:
         match = re.fullmatch(pattern, name)
         if match and depth == "R":
@@ -303,7 +304,7 @@ def retrieval_scores(
     >>> {name: round(value, 3) for name, value in scores.items()}
     {'recall_at_1': 0.96, 'map_at_r': 0.773}
     """
-    parsed = {name: _parse(name) for name in measures if name != "mrr"}
+    parsed = {name: parse_measure(name) for name in measures if name != "mrr"}
     deepest = max((k for k, _ in parsed.values() if k), default=None)
     queries = _Queries(embeddings, labels, gallery, gallery_labels, metric, relevance, deepest)
     values = {}

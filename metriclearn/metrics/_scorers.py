@@ -2,7 +2,7 @@
 
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 
-from metriclearn.metrics._retrieval import _parse, retrieval_scores
+from metriclearn.metrics._retrieval import parse_measure, retrieval_scores
 
 
 class RetrievalScorer:
@@ -74,7 +74,7 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
     {'n_components': 2}
     """
     if measure != "mrr":
-        _parse(measure)
+        parse_measure(measure)
     return RetrievalScorer(measure, metric)
 
 

@@ -106,6 +106,8 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,), or list of them for several outputs
+    outputs_2d_ : bool
+        Whether ``y`` had several outputs.
     n_samples_fit_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
