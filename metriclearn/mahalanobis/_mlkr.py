@@ -80,7 +80,7 @@ class MLKR(MahalanobisTransformer):
         as found within the batches of the last pass.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------

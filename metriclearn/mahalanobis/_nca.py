@@ -79,7 +79,7 @@ class NCA(MahalanobisTransformer):
         found within the batches of the last pass.
     n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     Examples
     --------
