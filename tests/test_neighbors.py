@@ -120,15 +120,21 @@ def test_exact_search_over_many_tiles(rng):
 def test_far_queries_and_a_base_of_one_place(rng):
     X = np.ones((50, 3))
     np.testing.assert_array_equal(ExactSearch(X).search(X[:2], 50)[1], [range(50)] * 2)
+    for row, expected in ((0, [1, 2]), (1, [0, 2]), (30, [0, 1])):
+        found = ExactSearch(X).search(X[:1] + 1, 2, exclude=np.array([row]))
+        np.testing.assert_array_equal(found[1], [expected])
+        np.testing.assert_array_equal(found[0], [[np.sqrt(3), np.sqrt(3)]])
+    assert len(ExactSearch(X).radius(X[:1], 0.0)[0][1]) == 50
     X = rng.randn(50, 3)
     far = 1e25 * np.ones((1, 3))
     assert ExactSearch(X.astype(np.float32)).search(far, 3)[0] == pytest.approx(np.sqrt(3) * 1e25)
 
 
 def test_exclude_is_by_row_not_by_rank():
-    X = np.zeros((4, 2))
+    X = np.zeros((5, 2))
+    X[4] = 1
     np.testing.assert_array_equal(
-        ExactSearch(X).search(X, 2, exclude=np.array([0, 1, 2, -1]))[1],
+        ExactSearch(X).search(X[:4], 2, exclude=np.array([0, 1, 2, -1]))[1],
         [[1, 2], [0, 2], [0, 1], [0, 1]],
     )
 

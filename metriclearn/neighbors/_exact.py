@@ -100,6 +100,10 @@ class ExactSearch:
         Q = self._ranker.check_queries(Q)
         self._ranker.check_k(k, exclude is not None)
         wanted = k + (exclude is not None)
+        if self._frame.one_place:
+            # All rows tie (an embedding that has collapsed): the first ones win.
+            candidates = np.tile(np.arange(wanted), (len(Q), 1))
+            return self._ranker.rank(Q, candidates, k, exclude)
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
         for block, candidates in self._blocks(Q, wanted, Screen.nearest, wanted):

@@ -144,7 +144,8 @@ class Frame:
         for rows in ranker.blocks():
             rows = rows - self.centre
             largest = max(largest, float(np.einsum("ij,ij->i", rows, rows).max()))
-        self.scale = np.sqrt(largest) if largest > 0 else 1.0
+        self.one_place = largest == 0
+        self.scale = 1.0 if self.one_place else np.sqrt(largest)
 
     def base(self, rows):
         """Rows of the base in this frame."""
