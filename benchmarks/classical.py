@@ -7,10 +7,16 @@
 Each cell is a process of its own: rows are standardised on the training part, the
 learner is fitted on its defaults (seed 0), and a 3-nearest-neighbour classifier
 judges on the standard split where the file has one, else on 10 stratified folds
-(seed 0), fewer where --budget CPU seconds are used up. A cell reads
+(seed 0). No fold begins after --budget CPU seconds of fitting, and a cell ends at
+--timeout CPU seconds: the folds finished by then count, and a cell without one reads
+"> 60 s". Two tables are printed, each method beside its peers:
 
-    accuracy in percent (± standard error over folds) / CPU seconds of one fit /
-    MB that fitting added to the peak of the process
+    accuracy in percent, ± standard error over folds
+    median CPU seconds of a fit / MB that the first fit added to the peak of the process
+
+and then the cells in which a learner's accuracy is below a peer's same method, or
+below Euclid's, by more than two standard errors: of the paired differences over the
+folds that both finished, or, on a standard split, of two independent proportions.
 
 With --keep FILE finished cells are kept, and not run again.
 """
@@ -47,6 +53,12 @@ FROM_FILES = (
     "balance_scale",
     "waveform",
 )
+ALONE = ("ITML", "LFDA", "LSML", "MLKR", "MMC", "RCA", "SCML", "SDML")
+PEERS = {
+    "LMNN": ("PyLMNN", "metric-learn LMNN"),
+    "NCA": ("scikit-learn NCA", "metric-learn NCA"),
+    **{name: (f"metric-learn {name}",) for name in ALONE},
+}
 META = ("MahalanobisLearner", "KernelMetric")  # compositions, not methods
 
 
@@ -62,7 +74,12 @@ def our_learners():
 
 
 def all_learners():
-    return {"Euclid": lambda: None, **our_learners(), **peers.learners()}
+    theirs = peers.learners()
+    ordered = {"Euclid": lambda: None}
+    for name, make in our_learners().items():
+        ordered[name] = make
+        ordered.update({peer: theirs[peer] for peer in PEERS.get(name, ())})
+    return ordered
 
 
 def load(name, data):
@@ -80,42 +97,35 @@ def splits(X, y, split, folds):
 
 
 def run_cell(args, learner, name):
-    """One cell, in this process."""
+    """The cell's state after each fold, in this process."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (args.memory * 2**30,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (args.timeout, args.timeout + 5))
     X, y, split = load(name, args.data)
-    make = all_learners()[learner]
-    parts = []
-    for train, test in splits(X, y, split, args.folds):
+    parts = list(splits(X, y, split, args.folds))
+    cell = {"scores": [], "seconds": [], "of_folds": len(parts), "n_test": len(parts[0][1])}
+    for train, test in parts:
         scaler = StandardScaler().fit(X[train])
-        parts.append((scaler.transform(X[train]), y[train], scaler.transform(X[test]), y[test]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    fitted, seconds = [], []
-    for X_train, y_train, _, _ in parts:
-        estimator, start = make(), time.process_time()
-        fitted.append(estimator if estimator is None else estimator.fit(X_train, y_train))
-        seconds.append(time.process_time() - start)
-        if sum(seconds) > args.budget:
-            break
-    added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    scores = []
-    for estimator, (X_train, y_train, X_test, y_test) in zip(fitted, parts, strict=False):
+        X_train, X_test = scaler.transform(X[train]), scaler.transform(X[test])
+        estimator = all_learners()[learner]()
+        before, start = peak_megabytes(), time.process_time()
+        if estimator is not None:
+            estimator.fit(X_train, y[train])
+        cell["seconds"].append(time.process_time() - start)
+        cell.setdefault("megabytes", peak_megabytes() - before)
         if estimator is not None:
             X_train, X_test = estimator.transform(X_train), estimator.transform(X_test)
         if np.iscomplexobj(X_train) or not np.all(np.isfinite(X_train)):
-            return {"error": "NaN or complex"}
-        knn = KNeighborsClassifier(3).fit(X_train, y_train)
-        scores.append(100 * knn.score(X_test, y_test))
-    error = np.std(scores, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else None
-    return {
-        "accuracy": np.mean(scores),
-        "error_of_mean": error,
-        "folds": len(scores),
-        "of_folds": len(parts),
-        "seconds": np.median(seconds),
-        "megabytes": added / 1024,
-    }
+            raise FloatingPointError("NaN or complex")
+        knn = KNeighborsClassifier(3).fit(X_train, y[train])
+        cell["scores"].append(100 * knn.score(X_test, y[test]))
+        yield cell
+        if sum(cell["seconds"]) > args.budget:
+            break
+
+
+def peak_megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def cell_in_a_process(args, learner, name):
@@ -124,39 +134,74 @@ def cell_in_a_process(args, learner, name):
 
     def work():
         try:
-            send.send(run_cell(args, learner, name))
+            for cell in run_cell(args, learner, name):
+                send.send(cell)
         except Exception as error:  # a learner that fails is a result
-            send.send({"error": type(error).__name__})
+            said = str(error) if isinstance(error, FloatingPointError) else type(error).__name__
+            send.send({"error": said})
 
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
     send.close()
+    result = {"error": f"> {args.timeout} s"}
     try:
-        result = receive.recv()
+        while True:
+            result = receive.recv()
     except EOFError:
-        result = {"error": f"> {args.timeout} s"}
-    process.join()
+        process.join()
     return result
 
 
-def show(cell):
-    if cell is None:
-        return ""
-    if "error" in cell and "accuracy" not in cell:
-        return cell["error"]
-    spread = f" ± {cell['error_of_mean']:.1f}" if cell["error_of_mean"] is not None else ""
-    seconds = cell["seconds"]
+def accuracy(cell):
+    if cell is None or "error" in cell:
+        return "" if cell is None else cell["error"]
+    scores = cell["scores"]
+    spread = ""
+    if len(scores) > 1:
+        spread = f" ± {np.std(scores, ddof=1) / np.sqrt(len(scores)):.1f}"
+    fewer = f" ({len(scores)} of {cell['of_folds']})" if len(scores) < cell["of_folds"] else ""
+    return f"{np.mean(scores):.1f}{spread}{fewer}"
+
+
+def cost(cell):
+    if cell is None or "error" in cell:
+        return "" if cell is None else cell["error"]
+    seconds = np.median(cell["seconds"])
     seconds = f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
-    fewer = f" ({cell['folds']} folds)" if cell["folds"] < cell["of_folds"] else ""
-    return f"{cell['accuracy']:.1f}{spread}{fewer} / {seconds} / {cell['megabytes']:.0f}"
+    return f"{seconds} / {cell['megabytes']:.0f}"
 
 
-def table(runs, learners, names):
+def table(runs, learners, names, show):
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for learner in learners:
         cells = [show(runs.get(f"{learner}|{name}")) for name in names]
         lines.append(f"| {learner} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def behind(ours, peer):
+    """How far below the peer's, and the standard error of that."""
+    common = min(len(ours["scores"]), len(peer["scores"]))
+    a, b = (np.array(cell["scores"][:common]) for cell in (ours, peer))
+    if ours["of_folds"] > 1:
+        error = np.std(b - a, ddof=1) / np.sqrt(common) if common > 1 else np.inf
+    else:
+        p = np.array([a[0], b[0]]) / 100
+        error = 100 * np.sqrt(np.sum(p * (1 - p)) / ours["n_test"])
+    return np.mean(b - a), error
+
+
+def worse_cells(runs, names):
+    pairs = [(name, peer) for name, beside in PEERS.items() for peer in beside]
+    pairs += [(name, "Euclid") for name in our_learners()]
+    for learner, peer in pairs:
+        for name in names:
+            cells = [runs.get(f"{method}|{name}", {}) for method in (learner, peer)]
+            if any("scores" not in cell for cell in cells):
+                continue
+            difference, error = behind(*cells)
+            if difference > 2 * error:
+                yield f"- {name}: {learner} is {difference:.1f} ± {error:.1f} below {peer}"
 
 
 def main():
@@ -165,8 +210,8 @@ def main():
     parser.add_argument("--learners", nargs="+", help="all by default")
     parser.add_argument("--sets", nargs="+", choices=[*BUNDLED, *FROM_FILES])
     parser.add_argument("--folds", type=int, default=10)
-    parser.add_argument("--budget", type=float, default=60, help="no fold begins after so many s")
-    parser.add_argument("--timeout", type=int, default=300, help="CPU seconds of a cell")
+    parser.add_argument("--budget", type=float, default=15, help="no fold begins after so many s")
+    parser.add_argument("--timeout", type=int, default=60, help="CPU seconds of a cell")
     parser.add_argument("--memory", type=int, default=8, help="GB that a cell may address")
     parser.add_argument("--keep", type=Path, help="JSON file of finished cells")
     args = parser.parse_args()
@@ -184,10 +229,12 @@ def main():
             if key in runs:
                 continue
             runs[key] = cell_in_a_process(args, learner, name)
-            print(f"{key}: {show(runs[key])}", file=sys.stderr, flush=True)
+            print(f"{key}: {accuracy(runs[key])} | {cost(runs[key])}", file=sys.stderr, flush=True)
             if args.keep:
                 args.keep.write_text(json.dumps(runs, indent=1))
-    print(table(runs, learners, names))
+    print(table(runs, learners, names, accuracy), end="\n\n")
+    print(table(runs, learners, names, cost), end="\n\n")
+    print("\n".join(worse_cells(runs, names)))
 
 
 if __name__ == "__main__":
