@@ -1,4 +1,4 @@
-"""The command line: ``metriclearn compare SOURCE``."""
+"""The command line: ``metriclearn compare SOURCE`` and ``metriclearn doctor``."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ import warnings
 
 from metriclearn import __version__
 
+EXIT_SLOW = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -30,7 +31,8 @@ def main(argv=None):
     Returns
     -------
     int
-        0; 2 for bad input, after one line on standard error; 130 after Ctrl-C.
+        0; 1 where ``doctor`` found what slows search; 2 for bad input, after one line on
+        standard error; 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     options = _parser().parse_args(argv)
@@ -85,6 +87,15 @@ def _parser():
         "--n-jobs", type=_n_jobs, default=-1, help="processes; -1, the default, for all cores"
     )
     compare.set_defaults(run=_compare)
+    doctor = commands.add_parser(
+        "doctor",
+        help="what slows nearest-neighbour search on this machine, and the remedy",
+        description=(
+            "Look for what slows nearest-neighbour search on this machine, and name the remedy. "
+            "The exit status is 0 where nothing does, 1 where something does."
+        ),
+    )
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -128,6 +139,17 @@ def _compare(options, command):
     show(result)
     _write(result, options)
     return EXIT_INTERRUPTED if result.interrupted else 0
+
+
+def _doctor(options, command):
+    from metriclearn.neighbors._doctor import diagnose, show
+
+    findings = diagnose()
+    try:
+        show(findings)
+    except ImportError as error:
+        raise _BadInputError(error) from None
+    return 0 if all(finding.ok for finding in findings) else EXIT_SLOW
 
 
 def _prepared(options):

@@ -11,8 +11,6 @@ from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
     FaissKNeighborsTransformer,
     FaissNearestNeighbors,
-    _doctor,
-    diagnose,
 )
 from metriclearn.neighbors._faiss import factory_string, matrix_products
 from metriclearn.neighbors._indexes import resolve_index
@@ -136,57 +134,3 @@ def test_a_missing_faiss_names_what_to_install(clustered, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"pip install 'metriclearn\[faiss\]'"):
         FaissNearestNeighbors(index="hnsw").fit(clustered[0])
-
-
-# --- diagnose ---------------------------------------------------------------------------
-
-
-def test_findings_that_are_not_well_have_a_remedy():
-    findings = diagnose()
-    assert [finding.name for finding in findings] == [
-        "matrix products",
-        "threads",
-        "faiss kernels",
-        "faiss threshold",
-    ]
-    for finding in findings:
-        assert finding.message
-        assert finding.ok or finding.remedy
-
-
-def _pool(where, kernels):
-    return {
-        "user_api": "blas",
-        "internal_api": "openblas",
-        "version": "0.3.15",
-        "filepath": f"/site-packages/{where}.libs/libopenblas.so",
-        "architecture": kernels,
-        "num_threads": 1,
-    }
-
-
-def test_old_kernels_of_faiss_are_named(monkeypatch):
-    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
-    pools = [_pool("faiss_cpu", "Prescott"), _pool("numpy", "SkylakeX")]
-    monkeypatch.setattr(_doctor, "threadpool_info", lambda: pools)
-    finding = _doctor._faiss_kernels()
-    assert not finding.ok
-    assert "Prescott" in finding.message
-    assert "OPENBLAS_CORETYPE before Python starts: SkylakeX" in finding.remedy
-    pools[1]["architecture"] = "Prescott"
-    assert "AVX-512" in _doctor._faiss_kernels().remedy
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    assert _doctor._faiss_kernels().remedy == "unset OPENBLAS_CORETYPE"
-    pools[0]["architecture"] = "Haswell"
-    assert _doctor._faiss_kernels().ok
-    monkeypatch.setattr(_doctor, "threadpool_info", list)
-    assert _doctor._faiss_kernels().ok
-
-
-def test_idle_processors_are_named(monkeypatch):
-    monkeypatch.setattr(_doctor.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-    monkeypatch.setattr(_doctor, "threadpool_info", lambda: [_pool("numpy", "Haswell")])
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert "unset OMP_NUM_THREADS" in _doctor._threads().remedy
-    monkeypatch.setattr(_doctor, "find_spec", lambda name: None)
-    assert diagnose()[-1].remedy == "pip install 'metriclearn[faiss]'"
