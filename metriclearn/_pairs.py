@@ -11,12 +11,9 @@ Every Mahalanobis objective is a function of squared distances
 import numpy as np
 from scipy import sparse
 
-_BLOCK_BYTES = 32 * 2**20
-
-
-def _blocks(n_pairs, n_features, itemsize):
-    step = max(1, _BLOCK_BYTES // max(1, n_features * itemsize))
-    return (slice(start, start + step) for start in range(0, n_pairs, step))
+# Two buffers of this size stay in a core's cache. Fresh arrays of all pairs would
+# cost ten times the arithmetic: the system hands out and clears their pages anew.
+_BLOCK_BYTES = 2**18
 
 
 def paired_sq_distances(Z, first, second):
@@ -33,10 +30,18 @@ def paired_sq_distances(Z, first, second):
     -------
     ndarray of shape (n_pairs,)
     """
-    d2 = np.empty(len(first), dtype=Z.dtype)
-    for block in _blocks(len(first), Z.shape[1], Z.itemsize):
-        difference = Z[first[block]] - Z[second[block]]
-        np.einsum("ij,ij->i", difference, difference, out=d2[block])
+    n_pairs, r = len(first), Z.shape[1]
+    step = min(n_pairs, max(1, _BLOCK_BYTES // max(1, r * Z.itemsize)))
+    d2 = np.empty(n_pairs, dtype=Z.dtype)
+    buffers = np.empty((2, step, r), dtype=Z.dtype)
+    for start in range(0, n_pairs, step or 1):
+        block = slice(start, min(start + step, n_pairs))
+        A, B = buffers[:, : block.stop - start]
+        # mode="raise" would write to a copy first; the indices are known to be valid.
+        np.take(Z, first[block], axis=0, out=A, mode="clip")
+        np.take(Z, second[block], axis=0, out=B, mode="clip")
+        A -= B
+        np.einsum("ij,ij->i", A, A, out=d2[block])
     return d2
 
 

@@ -49,9 +49,7 @@ def pairs_within(Z, radii, starts, most=np.inf):
     """Pairs of rows of two classes closer than the larger of their radii.
 
     One matrix product of ``[z, |z|², 1]`` and ``[-2z, 1, |z|²]`` gives a block
-    of squared distances. Rows of nearly equal radius share a block, so one
-    comparison with ``max(largest radius in the block, radius of the column)``
-    leaves few pairs to look at again.
+    of squared distances.
 
     Parameters
     ----------
@@ -65,50 +63,50 @@ def pairs_within(Z, radii, starts, most=np.inf):
 
     Yields
     ------
-    order : ndarray of shape (n,), dtype intp
-        Rows by class, then by radius.
     indptr : ndarray of shape (n + 1,), dtype int32 or int64
     columns : ndarray of shape (n_pairs,), dtype int32
-        Pairs of this part as rows of a compressed sparse matrix over ``Z[order]``;
-        the class of the column is the later one. At least one part comes, if empty.
+        Pairs of this part as rows of a compressed sparse matrix; the class of
+        the column is the later one. At least one part comes, if empty.
     d2 : ndarray of shape (n_pairs,)
         Their squared distances.
     """
     n, r = Z.shape
     classes = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
-    order = np.lexsort((radii, classes))
-    Z, radii = Z[order], radii[order]
     squared = np.einsum("ij,ij->i", Z, Z)
     left = np.column_stack([Z, squared, np.ones_like(squared)])
     right = np.empty((r + 2, n), dtype=Z.dtype)
     np.multiply(Z.T, -2, out=right[:r])
     right[r], right[r + 1] = 1, squared
 
+    blocks = list(_row_blocks(starts, n, Z.itemsize))
+    # Filled again and again: fresh memory would cost as much as the product.
+    largest = max(((stop - begin) * (n - first) for begin, stop, first in blocks), default=0)
+    product, near, near_column = (np.empty(largest, kind) for kind in (Z.dtype, bool, bool))
     n_found, rows, columns, distances = 0, [], [], []
-    for begin, stop, first in _row_blocks(starts, n, Z.itemsize):
+    for begin, stop, first in blocks:
         width = n - first
-        d2 = left[begin:stop] @ right[:, first:]
-        reach = np.maximum(radii[first:], radii[begin:stop].max())
-        flat = np.flatnonzero(d2 < reach)
-        if not len(flat):
-            continue
-        near = d2.ravel()[flat]
-        row = flat // width
-        column = flat - row * width + first
-        row += begin
-        keep = near < np.maximum(radii[row], radii[column])
+        d2, within, within_column = (
+            memory[: (stop - begin) * width].reshape(-1, width)
+            for memory in (product, near, near_column)
+        )
+        np.matmul(left[begin:stop], right[:, first:], out=d2)
+        np.less(d2, radii[begin:stop, None], out=within)
+        np.less(d2, radii[first:], out=within_column)
+        within |= within_column
         if classes[begin] != classes[stop - 1]:
-            keep &= classes[row] < classes[column]
-        rows.append(row[keep].astype(np.int32))
-        columns.append(column[keep].astype(np.int32))
-        distances.append(near[keep])
+            within &= classes[begin:stop, None] < classes[first:]
+        flat = np.flatnonzero(within)
+        row, column = np.divmod(flat.astype(np.int32), np.int32(width))
+        rows.append(row + np.int32(begin))
+        columns.append(column + np.int32(first))
+        distances.append(d2.ravel()[flat])
         n_found += len(rows[-1])
         if n_found >= most:
-            yield (order, *_compressed(n, rows, columns, distances))
+            yield _compressed(n, rows, columns, distances)
             n_found, rows, columns, distances = 0, [], [], []
     empty = np.empty(0, dtype=np.int32)
     rows, columns = [empty, *rows], [empty, *columns]
-    yield (order, *_compressed(n, rows, columns, [np.empty(0, dtype=Z.dtype), *distances]))
+    yield _compressed(n, rows, columns, [np.empty(0, dtype=Z.dtype), *distances])
 
 
 def _compressed(n, rows, columns, distances):

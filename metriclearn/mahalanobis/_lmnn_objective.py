@@ -63,18 +63,10 @@ class Push:
         self.conjugates += self.loss.conjugate_share * value
         return slopes
 
-    def add_graph(self, weights, columns, indptr, degree, order=None):
-        """Add weights of pairs to the product: a compressed sparse matrix.
-
-        ``degree`` holds its row sums plus its column sums, ``order`` the rows
-        that it is over (all, in their order, for None).
-        """
-        B = self._B
-        A = B if order is None else B[order]
-        n = len(A)
-        W = sparse.csr_array((weights.astype(B.dtype, copy=False), columns, indptr), shape=(n, n))
-        part = degree.astype(B.dtype)[:, None] * A - W @ A - W.T @ A
-        self.product[slice(None) if order is None else order] += part
+    def add_graph(self, graph, weights):
+        """Add weights of the pairs of a graph to the product, where it is wanted."""
+        if self._B is not None:
+            self.product += graph.laplacian_product(weights, self._B)
 
 
 def dual_of(slopes, conjugates, scale):
@@ -86,22 +78,22 @@ def dual_of(slopes, conjugates, scale):
     return scale * slopes - scale**2 * conjugates
 
 
-class NearPairs:
-    """Pairs of rows of two classes, as a compressed sparse matrix over reordered rows."""
+class PairGraph:
+    """Pairs of rows in compressed sparse form: ``i`` and ``columns[indptr[i]:indptr[i + 1]]``."""
 
-    def __init__(self, order, indptr, columns):
-        self.order, self.indptr, self.columns = order, indptr, columns
+    def __init__(self, indptr, columns):
+        self._indptr, self._columns = indptr, columns
         self._counts = np.diff(indptr)
         self._some = np.flatnonzero(self._counts)  # rows that have pairs
         self._column_bins = columns.astype(np.intp)
+        self._matrices = None
 
     def __len__(self):
-        return len(self.columns)
+        return len(self._columns)
 
     def sq_distances(self, Z):
         """Squared distances of the pairs, in the dtype of ``Z``."""
-        rows = np.repeat(np.arange(len(Z)), self._counts)
-        return paired_sq_distances(Z[self.order], rows, self.columns)
+        return paired_sq_distances(Z, self.of_rows(np.arange(len(Z))), self._columns)
 
     def of_rows(self, values):
         """For each pair, the value of its row."""
@@ -112,11 +104,23 @@ class NearPairs:
         return values[self._column_bins]
 
     def sums(self, of_row, of_column):
-        """For each reordered row: its own ``of_row`` and, where it is the column, ``of_column``."""
-        sums = np.bincount(self._column_bins, of_column, len(self.order))
+        """For each row: its own ``of_row`` and, where it is the column, ``of_column``."""
+        sums = np.bincount(self._column_bins, of_column, len(self._counts))
         if len(self._some):
-            sums[self._some] += np.add.reduceat(of_row, self.indptr[self._some])
+            sums[self._some] += np.add.reduceat(of_row, self._indptr[self._some])
         return sums
+
+    def laplacian_product(self, weights, B):
+        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
+        weights = weights.astype(B.dtype, copy=False)
+        if self._matrices is None:  # scipy's checks take longer than a product: once will do
+            parts, shape = (weights, self._columns, self._indptr), (len(B), len(B))
+            self._matrices = sparse.csr_array(parts, shape), sparse.csc_array(parts, shape)
+        product = self.sums(weights, weights).astype(B.dtype)[:, None] * B
+        for matrix in self._matrices:
+            matrix.data = weights
+            product -= matrix @ B
+        return product
 
 
 class LMNNObjective:
@@ -236,7 +240,8 @@ class LabelObjective(LMNNObjective):
         super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
         self._targets = np.where(self._present, targets, anchors)
-        self._anchors = np.repeat(anchors.ravel(), k)
+        indptr = np.arange(0, n * k + 1, k, dtype=np.int32)
+        self._target_graph = PairGraph(indptr, self._targets.ravel())
         self._starts = starts
         self._near = None
 
@@ -253,7 +258,7 @@ class LabelObjective(LMNNObjective):
         _, reach = self._radii(Z, loss)
         most = min(_MOST_PAIRS, int(_SPARSE_SHARE * len(Z) ** 2))
         parts = pairs_within(Z, (1 + _SLACK) * reach, self._starts, most)
-        near = NearPairs(*next(parts)[:3])
+        near = PairGraph(*next(parts)[:2])
         self._near = near if next(parts, None) is None else None
         return listed is not None and self.value(L, loss) > (1 + 1e-6) * listed
 
@@ -273,8 +278,9 @@ class LabelObjective(LMNNObjective):
         Z = self.X.astype(np.float64, copy=False) @ L.T
         radii, reach = self._radii(Z, Hinge(2 * slack))
         [(*near, d2)] = pairs_within(Z, reach, self._starts)
-        near = NearPairs(*near)
-        first, second = near.of_rows(near.order), near.of_columns(near.order)
+        near = PairGraph(*near)
+        rows = np.arange(len(Z))
+        first, second = near.of_rows(rows), near.of_columns(rows)
         anchors = np.concatenate([first, second])
         impostors = np.concatenate([second, first])
         d2 = np.tile(d2, 2)
@@ -295,33 +301,27 @@ class LabelObjective(LMNNObjective):
             slopes += self._add_pairs(push, radii, self._near, self._near.sq_distances(Z))
         else:
             for *near, d2 in pairs_within(Z, reach, self._starts, _MOST_PAIRS):
-                slopes += self._add_pairs(push, radii, NearPairs(*near), d2)
+                slopes += self._add_pairs(push, radii, PairGraph(*near), d2)
         push.slopes = float(slopes.sum())
-        if B is not None:
-            weights, targets = slopes.ravel(), self._targets.ravel()
-            degree = slopes.sum(axis=1) + np.bincount(targets, weights, n)
-            push.add_graph(weights, targets, np.arange(0, n * k + 1, k, dtype=np.int32), degree)
+        push.add_graph(self._target_graph, slopes.ravel())
         return push
 
     def _add_pairs(self, push, radii, near, d2):
         """Add both directions of some pairs; returns the slopes of each row's targets."""
         slopes = np.empty(radii.shape)
         weights = np.zeros_like(d2)
-        for j, radius in enumerate(radii[near.order].T):
+        for j, radius in enumerate(radii.T):
             of_row = push.add(near.of_rows(radius) - d2)
             of_column = push.add(near.of_columns(radius) - d2)
-            slopes[near.order, j] = near.sums(of_row, of_column)
+            slopes[:, j] = near.sums(of_row, of_column)
             weights -= of_row
             weights -= of_column
-        if push.product is not None:
-            degree = near.sums(weights, weights)
-            push.add_graph(weights, near.columns, near.indptr, degree, near.order)
+        push.add_graph(near, weights)
         return slopes
 
     def _radii(self, Z, loss):
         """Squared distances of targets plus the margin, and the squared reach of each row."""
-        radii = paired_sq_distances(Z, self._anchors, self._targets.ravel())
-        radii = radii.reshape(self._targets.shape) + 1
+        radii = self._target_graph.sq_distances(Z).reshape(self._targets.shape) + 1
         radii[~self._present] = -1e30  # never violated
         return radii, radii.max(axis=1) + loss.reach
 
@@ -344,19 +344,15 @@ class TripletObjective(LMNNObjective):
         super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         order = np.argsort(triplets[:, 0], kind="stable")
         self.triplets, self.weights = triplets[order], weights[order]
-        self._anchor, self._positive, self._negative = self.triplets.T
-        self._indptr = np.searchsorted(self._anchor, np.arange(len(X) + 1))
+        indptr = np.searchsorted(self.triplets[:, 0], np.arange(len(X) + 1))
+        self._near, self._far = (PairGraph(indptr, column) for column in self.triplets[:, 1:].T)
 
     def push(self, Z, loss, B=None):
         """Push term over the given triplets."""
-        h = 1 + paired_sq_distances(Z, self._anchor, self._positive)
-        h -= paired_sq_distances(Z, self._anchor, self._negative)
+        h = 1 + self._near.sq_distances(Z) - self._far.sq_distances(Z)
         push = Push(loss, B)
         slopes = push.add(h, self.weights.astype(Z.dtype))
         push.slopes = float(slopes.sum())
-        if B is not None:
-            n = len(Z)
-            for weights, column in ((slopes, self._positive), (-slopes, self._negative)):
-                degree = np.bincount(self._anchor, weights, n) + np.bincount(column, weights, n)
-                push.add_graph(weights, column, self._indptr, degree)
+        push.add_graph(self._near, slopes)
+        push.add_graph(self._far, -slopes)
         return push

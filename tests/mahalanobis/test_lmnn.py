@@ -207,9 +207,9 @@ def test_pairs_within_radii_are_those_of_a_dense_search(sizes, block_bytes, rng,
     starts = np.concatenate([[0], np.cumsum(sizes)])
     y = np.repeat(range(len(sizes)), sizes)
     Z, radii = rng.randn(len(y), 3), rng.rand(len(y)) * 2
-    [(order, indptr, columns, d2)] = pairs_within(Z, radii, starts)
-    rows = np.repeat(order, np.diff(indptr))
-    found = dict(zip(zip(rows, order[columns], strict=True), d2, strict=True))
+    [(indptr, columns, d2)] = pairs_within(Z, radii, starts)
+    rows = np.repeat(np.arange(len(y)), np.diff(indptr))
+    found = dict(zip(zip(rows, columns, strict=True), d2, strict=True))
     dense = np.sum((Z[:, None] - Z) ** 2, axis=2)
     wanted = (dense < np.maximum(radii[:, None], radii)) & (y[:, None] < y)
     assert set(found) == set(zip(*np.nonzero(wanted), strict=True))
@@ -404,7 +404,7 @@ def test_memory_grows_with_data_and_active_pairs_not_with_their_square(loss):
     X, y, starts = by_class(X, y)
     Z, targets = learner.transform(X), target_neighbors(X, starts, k)
     radii = 1 + np.max(np.sum((Z[:, None] - Z[targets]) ** 2, axis=2), axis=1)
-    active = sum(len(columns) for _, _, columns, _ in pairs_within(Z, radii, starts))
+    active = sum(len(columns) for _, columns, _ in pairs_within(Z, radii, starts))
     # Blocks of fixed size, and some tens of bytes for each number that must be held.
     bound = 10e6 + 80 * (n * (d + k) + active)
     assert peak < bound < n * n
