@@ -15,7 +15,6 @@ import numpy as np
 from scipy import linalg
 from scipy.optimize import Bounds, minimize
 
-from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pair_scatter, paired_sq_distances
 
 _SMOOTH_ITERATIONS = 30
@@ -36,9 +35,9 @@ class TripletMargins:
         self.first, self.second = np.divmod(distinct, n)
         self.near, self.far = np.split(position.reshape(-1), 2)
 
-    def margins(self, M):
-        """One margin for each triplet; a violation is what is above zero."""
-        Z = self.X @ components_from_matrix(M).T
+    def margins(self, L):
+        """One margin for each triplet under ``LᵀL``; a violation is what is above zero."""
+        Z = self.X @ L.T
         d2 = paired_sq_distances(Z, self.first, self.second)
         return 1 + d2[self.near] - d2[self.far]
 
@@ -82,12 +81,12 @@ def compose(margins, bases, beta, *, max_iter, tol, advance):
     objective, gap : float
     n_iter : int
     """
-    w = _smoothed(margins, bases, beta)
+    w, lower = _smoothed(margins, bases, beta, tol)
     objective, z = _objective(margins, bases, beta, w)
-    best, lower, n_iter = w, 0.0, 0
+    best, n_iter = w, 0
     rows = _largest(z, max(np.sum(z > 0), 3 * len(bases)))
     columns = _largest(-_reduced_costs(margins, bases, beta, z), max(50, 2 * np.sum(w > 0)))
-    while n_iter < max_iter:
+    while n_iter < max_iter and objective - lower > tol * objective:
         A = margins.matrix(bases[columns], np.flatnonzero(rows))
         part, multipliers, steps = _interior_point(
             A, margins.weights[rows], beta, tol=tol / 3, max_iter=max_iter - n_iter
@@ -101,12 +100,8 @@ def compose(margins, bases, beta, *, max_iter, tol, advance):
         alpha = np.zeros(len(z))
         alpha[rows] = multipliers
         slope = _slopes(margins.scatter(alpha), bases)
-        # Scaled down, the multipliers are feasible for the bases left out as well.
-        feasible = min(1.0, beta / max(-slope.min(), beta))
-        lower = max(lower, feasible * alpha.sum())
+        lower = max(lower, _dual_value(alpha, slope, beta))
         advance(f"gap {objective - lower:.1e}")
-        if objective - lower <= tol * objective:
-            break
         more_rows, more_columns = rows | (z > -0.2), columns | (slope < -beta)
         if np.array_equal(more_rows, rows) and np.array_equal(more_columns, columns):
             break  # nothing is missing: the interior point method has done what it can
@@ -121,9 +116,13 @@ def _largest(values, count):
     return chosen
 
 
-def _metric(bases, w):
+def _factor(bases, w):
+    """``L`` with ``LᵀL = Σ_k w_k b_k b_kᵀ`` and no more rows than it needs."""
     used = w > 0
-    return (bases[used].T * w[used]) @ bases[used]
+    L = bases[used] * np.sqrt(w[used])[:, None]
+    return (
+        L if len(L) <= L.shape[1] else linalg.qr(L, mode="r", check_finite=False)[0][: L.shape[1]]
+    )
 
 
 def _slopes(G, bases):
@@ -131,7 +130,7 @@ def _slopes(G, bases):
 
 
 def _objective(margins, bases, beta, w):
-    z = margins.margins(_metric(bases, w))
+    z = margins.margins(_factor(bases, w))
     return margins.weights @ np.maximum(z, 0) + beta * w.sum(), z
 
 
@@ -139,14 +138,36 @@ def _reduced_costs(margins, bases, beta, z):
     return beta + _slopes(margins.scatter(margins.weights * np.clip(z, 0, 1)), bases)
 
 
-def _smoothed(margins, bases, beta):
-    """A few L-BFGS steps with the hinge rounded off between 0 and 1."""
+def _dual_value(alpha, slope, beta):
+    """Of multipliers scaled down until they are feasible for all bases."""
+    return min(1.0, beta / max(-slope.min(), beta)) * alpha.sum()
+
+
+def _smoothed(margins, bases, beta, tol):
+    """A few L-BFGS steps with the hinge rounded off between 0 and 1.
+
+    Returns
+    -------
+    w : ndarray of shape (K,)
+        The last point.
+    lower : float
+        The best lower bound that the slopes on the way gave.
+    """
+    lower, upper = 0.0, np.inf
 
     def value_and_slope(w):
-        z = margins.margins(_metric(bases, w))
+        nonlocal lower, upper
+        z = margins.margins(_factor(bases, w))
         share = np.clip(z, 0, 1)
-        value = margins.weights @ (share * (z - share / 2)) + beta * w.sum()
-        return value, beta + _slopes(margins.scatter(margins.weights * share), bases)
+        alpha = margins.weights * share
+        slope = _slopes(margins.scatter(alpha), bases)
+        lower = max(lower, _dual_value(alpha, slope, beta))
+        upper = margins.weights @ np.maximum(z, 0) + beta * w.sum()
+        return alpha @ (z - share / 2) + beta * w.sum(), beta + slope
+
+    def stop_at_gap(w):
+        if upper - lower <= tol * upper:
+            raise StopIteration
 
     result = minimize(
         value_and_slope,
@@ -154,9 +175,10 @@ def _smoothed(margins, bases, beta):
         jac=True,
         method="L-BFGS-B",
         bounds=Bounds(0, np.inf),
+        callback=stop_at_gap,
         options={"maxiter": _SMOOTH_ITERATIONS, "maxcor": 20},
     )
-    return result.x
+    return result.x, lower
 
 
 def _interior_point(A, a, beta, *, tol, max_iter):

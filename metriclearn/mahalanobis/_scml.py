@@ -195,6 +195,7 @@ class SCML(MahalanobisTransformer):
             weights, self.objective_, self.duality_gap_, self.n_iter_ = compose(
                 margins, basis, self.beta, max_iter=self.max_iter, tol=self.tol, advance=advance
             )
+        self.n_iter_ = max(1, self.n_iter_)
         if self.duality_gap_ > self.tol * self.objective_:
             warn_not_converged("SCML", self.max_iter, "raise max_iter, tol or beta")
         self.bases_, self.weights_ = basis / units, weights

@@ -47,8 +47,20 @@ def test_programme_is_solved(problem, beta):
     expected = optimum(X, bases, triplets, weights, beta)
     assert objective == pytest.approx(expected, rel=1e-6)
     assert 0 <= gap <= 1e-7 * objective
-    M = (bases.T * w) @ bases
-    assert objective == pytest.approx(weights @ np.maximum(margins.margins(M), 0) + beta * w.sum())
+    L = bases * np.sqrt(w)[:, None]
+    assert objective == pytest.approx(weights @ np.maximum(margins.margins(L), 0) + beta * w.sum())
+
+
+@pytest.mark.parametrize("tol", [1.0, 0.3, 0.1])
+def test_a_loose_tolerance_is_certified_too(problem, tol):
+    X, bases, triplets, weights = problem
+    margins, beta = TripletMargins(X, triplets, weights), 1e-3
+    _, objective, gap, _ = compose(
+        margins, bases, beta, max_iter=500, tol=tol, advance=lambda status: None
+    )
+    excess = objective - optimum(X, bases, triplets, weights, beta)
+    assert -1e-9 <= excess <= gap + 1e-9
+    assert gap <= tol * objective
 
 
 @pytest.mark.parametrize("basis", ["lda", "differences"])
@@ -82,7 +94,7 @@ def test_margins_are_distances_written_out(problem):
         for a, p, n in zip(anchor, near, far, strict=True)
     ]
     margins = TripletMargins(X, triplets, weights)
-    np.testing.assert_allclose(margins.margins(M), expected)
+    np.testing.assert_allclose(margins.margins(bases), expected)
     expected = (anchor - near).T @ (weights[:, None] * (anchor - near))
     expected -= (anchor - far).T @ (weights[:, None] * (anchor - far))
     np.testing.assert_allclose(margins.scatter(weights), expected, atol=1e-12)
