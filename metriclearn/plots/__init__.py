@@ -7,10 +7,12 @@ from metriclearn.plots._distances import DistanceHistogramDisplay
 from metriclearn.plots._embedding import EmbeddingDisplay
 from metriclearn.plots._matrix import MatrixDisplay
 from metriclearn.plots._recall import RecallCurveDisplay
+from metriclearn.plots._training import TrainingDisplay
 
 __all__ = [
     "DistanceHistogramDisplay",
     "EmbeddingDisplay",
     "MatrixDisplay",
     "RecallCurveDisplay",
+    "TrainingDisplay",
 ]
