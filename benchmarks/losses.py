@@ -5,7 +5,7 @@
 Each row is one loss with both libraries in the same process, on the same normalised embeddings of
 128 dimensions with 4 rows of each class: CPU time of the two turn by turn, median of repeats, and
 the memory that one step adds. What takes more than ``--patience`` seconds or ``--memory``
-gigabytes, and what the other library does not have, is "-".
+gigabytes says so; what the other library does not have is "-".
 """
 
 import argparse
@@ -18,6 +18,7 @@ import torch
 from torch.nn.functional import normalize
 
 DIM = 128
+SLOW = 3000
 
 
 def embeddings_and_labels(batch, n_classes=None, dim=DIM):
@@ -178,25 +179,30 @@ def cpu_ms(loss, x, labels):
 
 
 def measure_times(makes, batch, n_classes, options, results):
-    """Send the median of the first alone, then of both, measured turn by turn."""
+    """Send what is known so far: medians of ours and theirs, or why there is none of theirs.
+
+    The two are measured turn by turn; a step of more than ``SLOW`` milliseconds only once.
+    """
     torch.set_num_threads(1)
     limit_memory(options.memory)
     x, labels = embeddings_and_labels(batch, n_classes)
     losses = [make() for make in makes]
-    step(losses[0], x, labels)
-    results.send([statistics.median(cpu_ms(losses[0], x, labels) for _ in range(3))])
-    if len(losses) == 1:
-        return
+    times = [[] for _ in losses]
     try:
-        times = [[], [cpu_ms(losses[1], x, labels)]]
-        budget = time.process_time() + 6
-        while len(times[0]) < options.repeats and (not times[0] or time.process_time() < budget):
+        for loss, own in zip(losses, times, strict=True):
+            first = cpu_ms(loss, x, labels)
+            own.append(first if first > SLOW else cpu_ms(loss, x, labels))
+            results.send([statistics.median(own) for own in times if own])
+        end = time.process_time() + options.seconds
+        while len(times[0]) < options.repeats and time.process_time() < end:
             for loss, own in zip(losses, times, strict=True):
-                if not own or own[0] < 3e3:
+                if own[0] < SLOW:
                     own.append(cpu_ms(loss, x, labels))
         results.send([statistics.median(own) for own in times])
-    except (RuntimeError, MemoryError):
-        return
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        results.send([statistics.median(times[0]), f"> {options.memory:g} GB"])
 
 
 def measure_peak(make, batch, n_classes, options, results):
@@ -209,8 +215,14 @@ def measure_peak(make, batch, n_classes, options, results):
     try:
         step(loss, x, labels)
         results.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-    except (RuntimeError, MemoryError):
-        return
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        results.send(f"> {1024 * options.memory:g}")
+
+
+def out_of_memory(error):
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def limit_memory(gigabytes):
@@ -219,42 +231,60 @@ def limit_memory(gigabytes):
 
 
 def in_a_process(measure, arguments, patience):
-    """Return the last that ``measure`` sends before it ends or ``patience`` seconds are over."""
+    """Return the last that ``measure`` sends before it ends, and whether it ended in time."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=measure, args=(*arguments, there))
     process.start()
     there.close()
-    last, end = None, time.monotonic() + patience
+    last, ended, end = None, False, time.monotonic() + patience
     try:
         while here.poll(max(0, end - time.monotonic())):
             last = here.recv()
     except EOFError:
-        pass
+        ended = True
     process.kill()
     process.join()
-    return last
+    return last, ended
 
 
-def cell(result, form="{:.1f}"):
-    return "-" if result is None else form.format(result)
+def cell(result, form):
+    return result if isinstance(result, str) else form.format(result)
+
+
+def row(makes, batch, n_classes, options):
+    """Cells of one loss."""
+    given = batch, n_classes, options
+    times, ended = in_a_process(measure_times, (makes, *given), options.patience)
+    late = "failed" if ended else f"> {options.patience:g} s"
+    times = [*(times or []), late, late][: len(makes)]
+    peaks = []
+    for make, taken in zip(makes, times, strict=True):
+        # What ran out of memory or time already does not run again.
+        peak = (
+            None
+            if isinstance(taken, str)
+            else in_a_process(measure_peak, (make, *given), options.patience)[0]
+        )
+        peaks.append(taken if peak is None else peak)
+    ratio = "-"
+    if len(makes) == 1:
+        times, peaks = [*times, "-"], [*peaks, "-"]
+    elif not any(isinstance(taken, str) for taken in times):
+        ratio = f"{times[1] / times[0]:.1f}"
+    cells = [cell(taken, "{:.1f}") for taken in times] + [ratio]
+    return cells + [cell(peak, "{:.0f}") for peak in peaks]
 
 
 def table(title, rows, batch, n_classes, options):
     print(f"\n### {title}\n")
     print("| Loss | ours ms | PML ms | PML / ours | ours MB | PML MB |")
-    print("| --- | --: | --: | --: | --: | --: |")
+    print("| --- | --: | --: | --: | --: | --: |", flush=True)
     for name, makes in rows.items():
         if options.only and not any(word in name for word in options.only):
             continue
         makes = [make for make in makes if make is not None]
-        given = (batch, n_classes, options)
-        times = in_a_process(measure_times, (makes, *given), options.patience) or []
-        peaks = [in_a_process(measure_peak, (make, *given), options.patience) for make in makes]
-        mine, theirs = [*times, None, None][:2]
-        cells = [cell(mine), cell(theirs), cell(theirs and theirs / mine)]
-        cells += [cell(peak, "{:.0f}") for peak in [*peaks, None][:2]]
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {' | '.join(row(makes, batch, n_classes, options))} |", flush=True)
 
 
 def main():
@@ -264,8 +294,9 @@ def main():
     parser.add_argument("--classes", nargs="+", type=int, default=[100, 10_000])
     parser.add_argument("--only", nargs="+", default=[], help="losses whose name has this")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=6, help="of repeats for one row")
     parser.add_argument("--patience", type=float, default=90, help="seconds for one cell")
-    parser.add_argument("--memory", type=float, default=12, help="gigabytes for one cell")
+    parser.add_argument("--memory", type=float, default=6, help="gigabytes for one cell")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for batch in options.sizes:
