@@ -86,6 +86,17 @@ def _parser():
     compare.add_argument(
         "--n-jobs", type=_n_jobs, default=-1, help="processes; -1, the default, for all cores"
     )
+    compare.add_argument(
+        "--tune",
+        choices=("none", "grid", "random", "halving"),
+        help="search the settings of each learner on validation data (default: a few settings "
+        "each; none: the first of them)",
+    )
+    compare.add_argument(
+        "--budget",
+        metavar="N",
+        help="with --tune: fits for each learner in each fold (20), or seconds as in 90s",
+    )
     compare.set_defaults(run=_compare)
     doctor = commands.add_parser(
         "doctor",
@@ -121,7 +132,7 @@ def _n_jobs(text):
 
 
 def _compare(options, command):
-    learners, source = _prepared(options)
+    learners, source, tuning = _prepared(options)
     from metriclearn.compare._run import compare_source
     from metriclearn.compare._terminal import show
 
@@ -131,6 +142,7 @@ def _compare(options, command):
             learners,
             source,
             n_folds=options.folds,
+            tuning=tuning,
             random_state=options.seed,
             n_jobs=options.n_jobs,
             verbose=1,
@@ -164,12 +176,14 @@ def _prepared(options):
         from metriclearn.compare._files import check_writable
         from metriclearn.compare._lineup import resolve_learners
         from metriclearn.compare._sources import load_source
+        from metriclearn.compare._tuning import make_tuning
 
         for argument, path in (("--report", options.report), ("--json", options.json)):
             if path is not None:
                 check_writable(path, argument)
+        tuning = make_tuning(False if options.tune == "none" else options.tune, options.budget)
         names = None if options.learners is None else options.learners.split(",")
-        return resolve_learners(names), load_source(options.source, options.target)
+        return resolve_learners(names), load_source(options.source, options.target), tuning
     except (ValueError, ImportError, OSError) as error:
         raise _BadInputError(" ".join(str(error).split())) from None
 

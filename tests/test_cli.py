@@ -74,6 +74,27 @@ def test_both_protocols_side_by_side(tmp_path, capsys):
         assert measure in printed
 
 
+def test_tuning_says_what_it_spends(tmp_path, capsys):
+    report = tmp_path / "r.html"
+    tune = ["--tune", "random", "--budget", "3", "--report", report]
+    assert (
+        cli.main(
+            [
+                *map(str, ["compare", "iris", "--folds", 2, "--n-jobs", 1]),
+                *map(str, tune),
+                "--learners",
+                "lmnn,mahalanobis",
+            ]
+        )
+        == 0
+    )
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Tuning: random search, at most 3 fits for each learner in each fold" in printed
+    assert "Tried" in printed
+    assert "random search, at most 3 fits" in report.read_text()
+    assert "n_neighbors=" in report.read_text()
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_tables(tmp_path, iris_frame, suffix):
     path = tmp_path / f"flowers.{suffix}"
@@ -325,6 +346,9 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--seed", "x"], "invalid _seed value: 'x'"),
         (["--folds", "1"], "1 is too few"),
         (["--n-jobs", "0"], "0 processes can do nothing"),
+        (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
+        (["--budget", "9"], "tune_budget='9' needs a search"),
+        (["--tune", "random", "--budget", "1h"], "tune_budget='1h' must be a number of fits"),
         (["--colour"], "unrecognized arguments: --colour"),
     ],
 )

@@ -5,7 +5,7 @@ A new learner in the line-up is one function and one row of ``LINE_UP``.
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from metriclearn.compare._images import ImageScaler, shrinker
+from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
 
 # A linear metric has d² numbers to learn. Beyond this many features, or with
 # fewer than two rows a feature, they are learned on principal components.
@@ -58,12 +59,15 @@ class Learner:
     family : {"baseline", "linear", "deep", "own"}
     make : callable
         ``make(setting) -> (estimator, grid)``: an unfitted transformer and the
-        list of parameter dicts that it is tuned over.
+        list of the few settings that it is tuned over by default.
     max_rows : int or None
         Most rows it is fitted on, where its cost grows with the square of them.
     cost : float
         Seconds of a fit on a thousand rows, roughly: it orders the tasks and
         starts the estimate of the time left.
+    space : dict
+        What a search tries: parameter to values, as in ``SEARCH_SPACES``; of a
+        learner of your own, the names of its ``set_params``.
     """
 
     key: str
@@ -72,6 +76,7 @@ class Learner:
     make: Callable
     max_rows: int | None = None
     cost: float = 0.1
+    space: dict = field(default_factory=dict)
 
 
 def needs_pca(setting):
@@ -191,10 +196,69 @@ _LEARNERS = (
     _deep_learner("proxy_anchor", "Proxy-Anchor"),
     _deep_learner("arcface", "ArcFace"),
 )
-LINE_UP = {learner.key: learner for learner in _LEARNERS}
+LINE_UP = {learner.key: replace(learner, space=SEARCH_SPACES[learner.key]) for learner in _LEARNERS}
 
 
-def resolve_learners(learners=None):
+def search_space(learner, setting, grid):
+    """Return what a search tries on these data: parameters of the whole estimator.
+
+    Parameters
+    ----------
+    learner : Learner
+    setting : Setting
+    grid : list of dict
+        The few settings that ``learner.make`` returned.
+
+    Returns
+    -------
+    dict
+        Empty where there is nothing to tune.
+    """
+    if learner.family == "own":
+        return dict(learner.space)
+    width = n_pca_components(setting) if needs_pca(setting) else setting.n_features
+    epochs = grid[0].get("metric__max_epochs")
+    space = concrete_space(learner.space, setting, width=width, epochs=epochs)
+    return {f"metric__{name}": values for name, values in space.items()}
+
+
+def at_dimension(estimator, grid, space, dimension):
+    """Give a learner another dimension: its own parameter for it, else PCA after it.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Unfitted.
+    grid : list of dict
+    space : dict
+    dimension : int
+
+    Returns
+    -------
+    estimator, grid, space
+        The dimension is no longer among what is tuned.
+    """
+    grid = [_without_dimension(params) for params in grid]
+    space = _without_dimension(space)
+    is_pipeline = isinstance(estimator, Pipeline)
+    metric = estimator[-1] if is_pipeline else estimator
+    if "n_components" in metric.get_params():
+        metric.set_params(n_components=dimension)
+        if is_pipeline and isinstance(before := estimator.get_params().get("pca"), PCA):
+            before.set_params(n_components=max(dimension, before.n_components))
+        return estimator, grid, space
+    reduce = ("reduce", PCA(dimension, svd_solver="full"))
+    if is_pipeline:
+        return Pipeline([*estimator.steps, reduce]), grid, space
+    *grid, space = ({f"metric__{k}": v for k, v in d.items()} for d in (*grid, space))
+    return Pipeline([("metric", estimator), reduce]), grid, space
+
+
+def _without_dimension(params):
+    return {k: v for k, v in params.items() if k.rpartition("__")[2] != "n_components"}
+
+
+def resolve_learners(learners=None, search_spaces=None):
     """Turn what the caller asked for into rows of the comparison.
 
     Parameters
@@ -203,6 +267,8 @@ def resolve_learners(learners=None):
         None for the whole line-up; a list of names of the line-up and of
         transformers (scikit-learn estimators with ``fit`` and ``transform``);
         or a dict of display name to either.
+    search_spaces : dict of str to dict, default=None
+        By name of the learner, in place of its own search space.
 
     Returns
     -------
@@ -220,8 +286,8 @@ def resolve_learners(learners=None):
     ['LMNN', 'Euclidean']
     """
     if learners is None:
-        return list(LINE_UP.values())
-    if isinstance(learners, str):
+        learners = list(LINE_UP)
+    elif isinstance(learners, str):
         learners = [learners]
     named = learners.items() if hasattr(learners, "items") else [(None, e) for e in learners]
     rows = [_resolve(name, entry) for name, entry in named]
@@ -234,7 +300,9 @@ def resolve_learners(learners=None):
             f"learners has {double!r} twice; give a dict of name to learner to compare two "
             f"settings of one class"
         )
-    return rows
+    spaces = search_spaces or {}
+    check_spaces(spaces, keys)
+    return [replace(row, space=spaces[row.key]) if row.key in spaces else row for row in rows]
 
 
 def _resolve(name, entry):
@@ -246,7 +314,7 @@ def _resolve(name, entry):
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown learner {entry!r}{hint} There are: {', '.join(LINE_UP)}")
         row = LINE_UP[key]
-        return row if name is None else Learner(name, name, row.family, row.make, row.max_rows)
+        return row if name is None else replace(row, key=name, name=name)
     if not (hasattr(entry, "fit") and hasattr(entry, "transform")) or isinstance(entry, type):
         raise ValueError(
             f"learners: {entry!r} is neither a name of the line-up ({', '.join(LINE_UP)}) nor an "

@@ -18,23 +18,19 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from metriclearn.compare._lineup import Learner, Setting
+from metriclearn.compare._fitting import fit_tuned
+from metriclearn.compare._lineup import Learner
+from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
-from metriclearn.metrics._retrieval import retrieval_scores
+from metriclearn.compare._tuning import Tuning
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
-N_NEIGHBORS = 3
-RECALL_KS = (1, 2, 4, 8, 16, 32)
-MEASURES = {"closed": ("accuracy",), "open": ("recall_at_1", "r_precision", "map_at_r")}
 # Two classes to fit on, two to tune on and two to test on.
 MIN_OPEN_CLASSES = 6
-VALIDATION_PART = 0.25
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Task:
     learner: Learner
     split: Split
     seed: int
-    tune: bool
+    tuning: Tuning
     pictures: bool
     image_shape: tuple | None = None
 
@@ -140,7 +136,7 @@ def _run(task, X, y):
         y_train,
         protocol=protocol,
         seed=task.seed,
-        tune=task.tune,
+        tuning=task.tuning,
         image_shape=task.image_shape,
     )
     with threadpool_limits(1):
@@ -150,164 +146,6 @@ def _run(task, X, y):
             record["map"] = draw_map(fitted.estimator, X[test], y[test], task.seed)
             record["matrix"] = learned_matrix(fitted.estimator, X_train)
     return record
-
-
-@dataclass
-class Fitted:
-    """A learner after ``fit_tuned``, and how it got there."""
-
-    estimator: object
-    params: dict
-    tuning: list
-    fit_seconds: float
-    tune_seconds: float
-    notes: list
-
-    def report(self):
-        """Everything but the estimator, as plain values."""
-        return {
-            "params": self.params,
-            "tuning": self.tuning,
-            "fit_seconds": self.fit_seconds,
-            "tune_seconds": self.tune_seconds,
-            "notes": self.notes,
-        }
-
-
-def fit_tuned(learner, X, y, *, protocol, seed=0, tune=True, image_shape=None):
-    """Choose a learner's settings on a part of the training rows, then fit it on all of them.
-
-    Parameters
-    ----------
-    learner : Learner
-    X : ndarray of shape (n, n_features)
-        The training rows; no others are ever seen.
-    y : ndarray of shape (n,)
-    protocol : {"closed", "open"}
-        The validation part is drawn and scored as the test part will be: by
-        rows for ``"closed"``, by classes for ``"open"``.
-    seed : int, default=0
-        Also given to every ``random_state`` of the learner that is None.
-    tune : bool, default=True
-        False takes the first setting.
-    image_shape : tuple, default=None
-
-    Returns
-    -------
-    Fitted
-    """
-    inner = _validation_split(y, protocol, seed)
-    smallest = np.unique(y if inner is None else y[inner[0]], return_counts=True)[1].min()
-    setting = Setting(len(X), X.shape[1], len(np.unique(y)), int(smallest), image_shape)
-    estimator, grid = learner.make(setting)
-    estimator = _seeded(estimator, seed)
-    # Here and not earlier: make() may be what loads torch and its threads.
-    with threadpool_limits(1):
-        start = time.perf_counter()
-        tuning = []
-        if tune and inner is not None and len(grid) > 1:
-            for params in grid:
-                trial = clone(estimator).set_params(**params)
-                score = _validate(trial, X, y, *inner, protocol, learner.max_rows, seed)
-                tuning.append({"params": params, "score": score})
-        best = max(range(len(tuning)), key=lambda i: tuning[i]["score"], default=0)
-        tuned = time.perf_counter()
-        estimator.set_params(**grid[best])
-        n_fit = _fit_capped(estimator, X, y, learner.max_rows, seed)
-        fitted = time.perf_counter()
-    notes = []
-    if n_fit < len(X):
-        notes.append(f"learned from {n_fit} of {len(X)} training rows")
-    steps = getattr(estimator, "named_steps", {})
-    if "pca" in steps:
-        notes.append(f"on {steps['pca'].n_components_} principal components")
-    if "shrink" in steps:
-        notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")
-    return Fitted(estimator, grid[best], tuning, fitted - tuned, tuned - start, notes)
-
-
-def _validate(trial, X, y, fit_rows, val_rows, protocol, max_rows, seed):
-    _fit_capped(trial, X[fit_rows], y[fit_rows], max_rows, seed)
-    scores = measure(
-        trial, X[fit_rows], y[fit_rows], X[val_rows], y[val_rows], protocol, curve=False
-    )
-    return scores["scores"][MEASURES[protocol][-1]]
-
-
-def _validation_split(y, protocol, seed):
-    """Rows to fit on and rows to judge a setting by; None where there are too few."""
-    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    if protocol == "open":
-        n_val = max(2, len(counts) // 3)
-        if len(counts) - n_val < 2:
-            return None
-        splitter = ClassDisjointShuffleSplit(1, test_size=n_val, random_state=seed)
-        return next(splitter.split(codes, codes))
-    rows = np.flatnonzero(counts[codes] >= 4)
-    n_val = int(VALIDATION_PART * len(rows))
-    if len(np.unique(codes[rows])) < 2 or n_val < np.sum(counts >= 4):
-        return None
-    splitter = StratifiedShuffleSplit(1, test_size=n_val, random_state=seed)
-    fit_rows, val_rows = next(splitter.split(rows, codes[rows]))
-    return rows[fit_rows], rows[val_rows]
-
-
-def _seeded(estimator, seed):
-    params = {
-        key: seed
-        for key, value in estimator.get_params(deep=True).items()
-        if (key == "random_state" or key.endswith("__random_state")) and value is None
-    }
-    return estimator.set_params(**params)
-
-
-def _fit_capped(estimator, X, y, max_rows, seed):
-    """Fit on at most ``max_rows`` rows, drawn evenly over the classes; return how many."""
-    if max_rows is not None and len(X) > max_rows:
-        splitter = StratifiedShuffleSplit(1, train_size=max_rows, random_state=seed)
-        rows, _ = next(splitter.split(X, y))
-        X, y = X[rows], y[rows]
-    estimator.fit(X, y)
-    return len(X)
-
-
-def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True):
-    """Score a fitted learner on rows that it has not seen.
-
-    Returns
-    -------
-    dict
-        ``scores``, ``dimension`` and, with ``curve``, ``recall_at`` (k -> score).
-    """
-    Z = _embed(estimator, X_test)
-    gallery = None if protocol == "open" else _embed(estimator, X_train)
-    n_gallery = len(Z) - 1 if gallery is None else len(gallery)
-    ks = [k for k in RECALL_KS if k <= n_gallery] if curve else []
-    curve_measures = [f"recall_at_{k}" for k in ks]
-    scores = {}
-    if protocol == "open":
-        scores = retrieval_scores(Z, y_test, {*MEASURES["open"], *curve_measures})
-    else:
-        search = KNeighborsClassifier(N_NEIGHBORS).fit(gallery, y_train)
-        scores["accuracy"] = float(search.score(Z, y_test))
-        if curve:
-            scores |= retrieval_scores(
-                Z, y_test, curve_measures, gallery=gallery, gallery_labels=y_train
-            )
-    result = {
-        "dimension": Z.shape[1],
-        "scores": {measure: scores[measure] for measure in MEASURES[protocol]},
-    }
-    if curve:
-        result["recall_at"] = {str(k): scores[f"recall_at_{k}"] for k in ks}
-    return result
-
-
-def _embed(estimator, X):
-    Z = np.asarray(estimator.transform(X))
-    if not np.all(np.isfinite(Z)):
-        raise ValueError("the embedding holds NaN or infinity")
-    return Z
 
 
 def _one_line(message):

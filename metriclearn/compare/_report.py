@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from metriclearn._extras import require
 from metriclearn.compare import _charts as charts
-from metriclearn.compare._protocol import MEASURES
+from metriclearn.compare._measure import MEASURES
 from metriclearn.compare._result import (
     HEADLINE,
     MEASURE_NAMES,

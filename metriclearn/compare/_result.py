@@ -12,12 +12,10 @@ import numpy as np
 from metriclearn import __version__
 from metriclearn._extras import require
 from metriclearn.compare._files import write_whole
-from metriclearn.compare._protocol import MEASURES
+from metriclearn.compare._measure import HEADLINE, MEASURES
 from metriclearn.compare._significance import corrected_resampled_t_test
 
-FORMAT = "metriclearn comparison 1"
-# The measure that settles a protocol's winner, and the words for each.
-HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
+FORMAT = "metriclearn comparison 2"
 MEASURE_NAMES = {
     "accuracy": "3-NN accuracy",
     "recall_at_1": "Recall@1",
@@ -78,6 +76,11 @@ class ComparisonResult:
         """The measures of these protocols, in the order of the table."""
         return [measure for protocol in self.protocols for measure in MEASURES[protocol]]
 
+    @property
+    def is_search(self):
+        """Whether settings were searched for, beyond the line-up's few."""
+        return self.run["tuning"]["method"] not in ("few", "off")
+
     def fold_scores(self, key, measure):
         """Scores of one learner, ``{fold: score}``, of the folds that it finished."""
         protocol = _protocol_of(measure)
@@ -93,7 +96,8 @@ class ComparisonResult:
         Returns
         -------
         list of dict
-            ``key, name, family, fit_seconds, dimension, folds, notes, error``,
+            ``key, name, family, fit_seconds, tune_seconds, n_tried, dimension, folds, notes,
+            error``,
             and for each measure its mean and, under ``<measure>_std``, its
             standard deviation over the folds; None where there is none.
         """
@@ -117,6 +121,7 @@ class ComparisonResult:
         timed = [r for r in done if r["protocol"] == "closed"] or done
         row["fit_seconds"] = float(np.mean([r["fit_seconds"] for r in timed])) if timed else None
         row["tune_seconds"] = float(np.mean([r["tune_seconds"] for r in timed])) if timed else None
+        row["n_tried"] = float(np.mean([len(r["tuning"]) for r in done])) if done else None
         row["dimension"] = max((r["dimension"] for r in done), default=None)
         row["folds"] = {p: sum(r["protocol"] == p for r in done) for p in self.protocols}
         row["notes"] = sorted({note for r in done for note in r["notes"]})
@@ -246,7 +251,7 @@ class ComparisonResult:
         columns = ["name", "family"]
         for measure in self.measures:
             columns += [measure, f"{measure}_std"]
-        columns += ["fit_seconds", "tune_seconds", "dimension", "error"]
+        columns += ["fit_seconds", "tune_seconds", "n_tried", "dimension", "error"]
         rows = self.rows()
         frame = pandas.DataFrame(
             [[row[column] for column in columns] for row in rows], columns=columns

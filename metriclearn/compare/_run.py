@@ -10,11 +10,13 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
+from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
 from metriclearn.compare._progress import NoProgress, RichProgress
 from metriclearn.compare._protocol import Task, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult, environment
 from metriclearn.compare._sources import as_source
+from metriclearn.compare._tuning import make_tuning
 
 
 def compare(
@@ -25,7 +27,9 @@ def compare(
     name="data",
     image_shape=None,
     n_folds=5,
-    tune=True,
+    tune=None,
+    tune_budget=None,
+    search_spaces=None,
     random_state=0,
     n_jobs=None,
     verbose=0,
@@ -43,8 +47,8 @@ def compare(
     learners : None, list or dict, default=None
         None for the default line-up; a list of its names and of transformers
         (estimators with ``fit`` and ``transform``), or a dict of display name
-        to either. Transformers of your own are used as they are, neither
-        scaled nor tuned.
+        to either. Transformers of your own are used as they are, not
+        scaled, and tuned only over a search space that you give.
     X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
         More than two axes are images: deep learners then use a ConvNet, linear
         ones see flattened pixels.
@@ -56,8 +60,20 @@ def compare(
         Shape of one image where the rows of ``X`` are flattened images.
     n_folds : int, default=5
         Folds of each protocol, at least 2.
-    tune : bool, default=True
-        False fits every learner with its first setting.
+    tune : {None, False, "grid", "random", "halving"}, default=None
+        None tries the two settings or so that the line-up has for a learner, False
+        takes the first of them. The others search ``SEARCH_SPACES`` with
+        scikit-learn's searches: every setting (a draw of them where they are
+        more than the budget), a draw, or successive halving over rows. Settings are
+        judged on a validation part of the training rows: other rows for the
+        closed set, other classes for the open set.
+    tune_budget : int or str, default=None
+        What a search may spend on each learner in each fold: a number of fits
+        (20 by default; of halving, fits on part of the rows count in part), or
+        seconds, as in ``"90s"``. The numbers then depend on the machine.
+    search_spaces : dict of str to dict, default=None
+        Learner to (parameter to list of values or scipy distribution), in place
+        of the learner's own search space.
     random_state : int, default=0
         Seed of all splits and learners.
     n_jobs : int, default=None
@@ -89,7 +105,7 @@ def compare(
     0  Mahalanobis      0.91
     1    Euclidean      0.67
     """
-    rows = resolve_learners(learners)
+    rows = resolve_learners(learners, search_spaces)
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(learners, X, y)")
     source = as_source(X, y, name=name, image_shape=image_shape)
@@ -97,7 +113,7 @@ def compare(
         rows,
         source,
         n_folds=n_folds,
-        tune=tune,
+        tuning=make_tuning(tune, tune_budget, search_spaces),
         random_state=random_state,
         n_jobs=n_jobs,
         verbose=verbose,
@@ -106,7 +122,15 @@ def compare(
 
 
 def compare_source(
-    rows, source, *, n_folds=5, tune=True, random_state=0, n_jobs=None, verbose=0, command=""
+    rows,
+    source,
+    *,
+    n_folds=5,
+    tuning=DEFAULT,
+    random_state=0,
+    n_jobs=None,
+    verbose=0,
+    command="",
 ):
     """``compare`` on what ``resolve_learners`` and ``load_source`` return."""
     if n_folds < 2:
@@ -114,7 +138,7 @@ def compare_source(
     class_names, codes = np.unique(source.y, return_inverse=True)
     splits, protocol_notes = make_splits(codes, n_folds, random_state)
     tasks = [
-        Task(learner, split, random_state, tune, split.fold == 0, source.image_shape)
+        Task(learner, split, random_state, tuning, split.fold == 0, source.image_shape)
         # Fold by fold, the slow learners of a fold first: an interrupt leaves
         # whole folds behind, and no long task is left for the end.
         for split in sorted(splits, key=lambda split: split.fold)
@@ -144,7 +168,7 @@ def compare_source(
             "command": command,
             "seed": random_state,
             "n_folds": n_folds,
-            "tuned": bool(tune),
+            "tuning": tuning.to_dict(),
             "n_tasks": len(tasks),
             "protocols": sorted({split.protocol for split in splits}),
             "protocol_notes": protocol_notes,

@@ -57,6 +57,9 @@ def _table(result, escape):
         table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=True)
     table.add_column("Fit s", justify="right", no_wrap=True)
     table.add_column("Dim", justify="right", no_wrap=True)
+    is_search = result.is_search
+    if is_search:
+        table.add_column("Tried", justify="right", no_wrap=True)
     best = best_of(result)
     for row in result.rows():
         scores = []
@@ -67,5 +70,8 @@ def _table(result, escape):
         if row["error"] and row[HEADLINE["closed"]] is None:
             scores[0] = "[red]failed[/]"
         dimension = "–" if row["dimension"] is None else str(row["dimension"])
-        table.add_row(escape(row["name"]), *scores, seconds_text(row["fit_seconds"]), dimension)
+        cells = [*scores, seconds_text(row["fit_seconds"]), dimension]
+        if is_search:
+            cells.append("–" if row["n_tried"] is None else f"{row['n_tried']:.0f}")
+        table.add_row(escape(row["name"]), *cells)
     return table

@@ -19,7 +19,25 @@ def protocol_lines(result):
         f"Closed set (new rows of known classes): {closed}",
         f"Open set (classes never seen in training): {notes['open']}",
     ]
-    return lines + result.data["notes"]
+    return [*lines, tuning_line(result), *result.data["notes"]]
+
+
+def tuning_line(result):
+    """Say how settings were chosen, and what each learner might spend on it."""
+    tuning = result.run["tuning"]
+    if tuning["method"] == "off":
+        return "Tuning: none, every learner has its first setting"
+    budget = "the few settings of the line-up"
+    if tuning["method"] != "few":
+        spent = f"{tuning['n_fits']} fits"
+        if tuning["seconds"] is not None:
+            spent = f"{tuning['seconds']:g} seconds"
+        search = {"grid": "grid", "random": "random search", "halving": "successive halving"}
+        budget = f"{search[tuning['method']]}, at most {spent} for each learner in each fold"
+    judged = "on validation rows of the training part"
+    if "open" in result.protocols:
+        judged += ", for the open set on validation classes"
+    return f"Tuning: {budget}, {judged}"
 
 
 def notes_of(result):

@@ -1,0 +1,51 @@
+"""What is measured of a fitted learner, in each protocol."""
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from metriclearn.metrics._retrieval import retrieval_scores
+
+N_NEIGHBORS = 3
+RECALL_KS = (1, 2, 4, 8, 16, 32)
+MEASURES = {"closed": ("accuracy",), "open": ("recall_at_1", "r_precision", "map_at_r")}
+# The measure that settles a protocol's winner, and that settings are chosen by.
+HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
+
+
+def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True):
+    """Score a fitted learner on rows that it has not seen.
+
+    Returns
+    -------
+    dict
+        ``scores``, ``dimension`` and, with ``curve``, ``recall_at`` (k -> score).
+    """
+    Z = _embed(estimator, X_test)
+    gallery = None if protocol == "open" else _embed(estimator, X_train)
+    n_gallery = len(Z) - 1 if gallery is None else len(gallery)
+    ks = [k for k in RECALL_KS if k <= n_gallery] if curve else []
+    curve_measures = [f"recall_at_{k}" for k in ks]
+    scores = {}
+    if protocol == "open":
+        scores = retrieval_scores(Z, y_test, {*MEASURES["open"], *curve_measures})
+    else:
+        search = KNeighborsClassifier(N_NEIGHBORS).fit(gallery, y_train)
+        scores["accuracy"] = float(search.score(Z, y_test))
+        if curve:
+            scores |= retrieval_scores(
+                Z, y_test, curve_measures, gallery=gallery, gallery_labels=y_train
+            )
+    result = {
+        "dimension": Z.shape[1],
+        "scores": {measure: scores[measure] for measure in MEASURES[protocol]},
+    }
+    if curve:
+        result["recall_at"] = {str(k): scores[f"recall_at_{k}"] for k in ks}
+    return result
+
+
+def _embed(estimator, X):
+    Z = np.asarray(estimator.transform(X))
+    if not np.all(np.isfinite(Z)):
+        raise ValueError("the embedding holds NaN or infinity")
+    return Z

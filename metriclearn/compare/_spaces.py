@@ -1,0 +1,117 @@
+"""What each learner of the line-up is searched over; a new learner is one more row.
+
+Names are the learner's own parameters. Three words stand for what depends on the data:
+``n_components`` as a share of the width (linear learners), ``n_neighbors`` no more than
+the smallest class allows, ``training`` as a share of the line-up's epochs.
+"""
+
+from collections.abc import Iterable
+
+SEARCH_SPACES = {
+    "euclidean": {},
+    "standardised": {},
+    "mahalanobis": {},
+    "lmnn": {
+        "mu": [0.2, 0.5, 0.8],
+        "n_passes": [1, 2],
+        "n_neighbors": [1, 3, 5],
+        "n_components": [None, 0.5],
+    },
+    "mmc": {"variant": ["full", "diagonal"], "ridge": [1e-3, 1e-2, 0.1, 1.0]},
+    "nca": {"n_components": [None, 0.5, 0.25, 0.125], "max_iter": [20, 50, 100]},
+    "contrastive": {
+        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
+        "training": [0.25, 0.5, 1.0],
+        "loss__margin": [0.5, 1.0],
+    },
+    "triplet": {
+        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
+        "training": [0.25, 0.5, 1.0],
+        "loss__margin": [0.1, 0.2, 0.4],
+    },
+    "proxy_anchor": {
+        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
+        "training": [0.25, 0.5, 1.0],
+        "loss__alpha": [16.0, 32.0],
+        "loss__margin": [0.1, 0.3],
+    },
+    "arcface": {
+        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
+        "training": [0.25, 0.5, 1.0],
+        "loss__margin": [0.2, 0.5],
+        "loss__scale": [16.0, 64.0],
+    },
+}
+
+
+def concrete_space(space, setting, *, width, epochs=None):
+    """Turn the words that depend on the data into values.
+
+    Parameters
+    ----------
+    space : dict of str to list or scipy distribution
+    setting : Setting
+    width : int
+        Features that the metric gets to see.
+    epochs : int, default=None
+        The line-up's longest training, of a deep learner.
+
+    Returns
+    -------
+    dict
+        Parameters of the learner's last step; each value once.
+
+    Examples
+    --------
+    >>> from metriclearn.compare._lineup import Setting
+    >>> setting = Setting(60, 8, 3, smallest_class=4)
+    >>> concrete_space({"n_components": [None, 0.5], "n_neighbors": [1, 5]}, setting, width=8)
+    {'n_components': [None, 4], 'n_neighbors': [1, 3]}
+    """
+    words = {
+        "n_components": lambda share: max(2, round(share * width)) if _is_share(share) else share,
+        "n_neighbors": lambda k: max(1, min(k, setting.smallest_class - 1)),
+        "training": lambda share: max(2, round(share * epochs)),
+    }
+    concrete = {}
+    for name, values in space.items():
+        if name in words and not hasattr(values, "rvs"):
+            values = list(dict.fromkeys(words[name](value) for value in values))
+        concrete["max_epochs" if name == "training" else name] = values
+    return concrete
+
+
+def _is_share(value):
+    return isinstance(value, float) and value < 1
+
+
+def check_spaces(spaces, keys):
+    """Refuse search spaces that name no learner or hold nothing to try.
+
+    Parameters
+    ----------
+    spaces : dict of str to dict
+        By the name of the learner.
+    keys : list of str
+        The learners compared.
+
+    Raises
+    ------
+    ValueError
+    """
+    for key, space in spaces.items():
+        if key not in keys:
+            raise ValueError(
+                f"search_spaces: {key!r} is not one of the learners compared ({', '.join(keys)})"
+            )
+        if not hasattr(space, "items"):
+            raise ValueError(
+                f"search_spaces[{key!r}] must be a dict of parameter name to values, got {space!r}"
+            )
+        for name, values in space.items():
+            a_list = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+            if not hasattr(values, "rvs") and not (a_list and len(values)):
+                raise ValueError(
+                    f"search_spaces[{key!r}][{name!r}] must be a list of values to try or a scipy "
+                    f"distribution, got {values!r}"
+                )
