@@ -112,7 +112,9 @@ class MinedLoss(_Composite):
             return self.miner.listed(window, embeddings, labels, reference)
         if hasattr(self.miner, "masks"):
             return self.miner.masks(embeddings, labels, reference)
-        return self.miner(embeddings, labels, reference)
+        # A miner of one's own need not know of references.
+        given = () if reference is None else (reference,)
+        return self.miner(embeddings, labels, *given)
 
 
 class WeightedSum(_Composite):
