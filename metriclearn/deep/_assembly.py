@@ -1,5 +1,7 @@
 """From the arguments of :class:`DeepEmbedder` to the parts of a net."""
 
+import inspect
+
 import numpy as np
 import torch
 
@@ -21,8 +23,9 @@ OPTIMIZERS = {
 # The miner of miner="auto": what the loss was published with.
 PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
-# Rows that the input's mean and deviation are measured on, at most.
+# Rows, and values in them, that the input's mean and deviation are measured on, at most.
 MEASURED_ROWS = 10_000
+MEASURED_VALUES = 2**25
 
 
 def build_sampler(sampler, params, batch_size, *, continuous=False):
@@ -59,8 +62,7 @@ def build_network(module, module_params, n_components, head_params, rows):
     backbone = build("module", component, module_params, offers)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
-    with torch.inference_mode():
-        features = backbone.eval()(rows.take(slice(0, 2)))
+    features = _first_features(backbone, rows)
     sizes = {"feature_shape": tuple(features.shape[1:]), "embedding_dim": n_components}
     network = EmbeddingNetwork(backbone, build("head", Head, head_params, sizes))
     if rows.channels_last:
@@ -69,11 +71,32 @@ def build_network(module, module_params, n_components, head_params, rows):
     return network
 
 
+def _first_features(backbone, rows):
+    """What a backbone makes of two rows; one that is not for such rows is refused."""
+    two = rows.take(slice(0, 2))
+    try:
+        with torch.inference_mode():
+            features = backbone.eval()(two)
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = ", ".join(map(str, two.shape[1:]))
+        raise ValueError(
+            f"module={type(backbone).__name__} does not take batches of shape (n, {shape}): {error}"
+        ) from error
+    if not isinstance(features, torch.Tensor) or features.ndim < 2 or len(features) != len(two):
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
+        raise ValueError(
+            f"module={type(backbone).__name__} must give one row of features for each row of a "
+            f"batch; for 2 rows it gave {shape}"
+        )
+    return features
+
+
 def measure(network, rows):
     """Set the network's input statistics from rows spread over the whole set."""
     layers = [part for part in network.modules() if isinstance(part, Standardize)]
     if layers:
-        spread = np.linspace(0, len(rows) - 1, min(len(rows), MEASURED_ROWS)).astype(np.intp)
+        most = max(2, min(len(rows), MEASURED_ROWS, MEASURED_VALUES // rows.X.shape[1]))
+        spread = np.linspace(0, len(rows) - 1, most).astype(np.intp)
         sample = rows.take(spread)
         for layer in layers:
             layer.measure(sample)
@@ -105,13 +128,32 @@ def build_loss(loss, params, miner, miner_params, sizes):
             if sizes["n_classes"] is not None:
                 raise
             raise ValueError(f"{type(loss).__name__} as set up needs class labels") from None
+    elif sized:
+        _check_sizes(loss, sizes)
     if isinstance(miner, str) and miner == "auto":
         miner = PAPER_MINERS.get(type(loss).__name__)
     if miner is None:
         if miner_params:
             raise ValueError(f"miner_params={miner_params} were given, but there is no miner")
         return loss
-    return MinedLoss(loss, build("miner", resolve("miner", miner, MINERS), miner_params))
+    miner = resolve("miner", miner, MINERS)
+    # A function is a miner as it stands, not a maker of one.
+    if not inspect.isfunction(miner) or miner_params:
+        miner = build("miner", miner, miner_params)
+    return MinedLoss(loss, miner)
+
+
+def _check_sizes(loss, sizes):
+    """Refuse a ready-made loss that was sized for other data."""
+    name, n_classes, dim = type(loss).__name__, sizes["n_classes"], sizes["embedding_dim"]
+    if n_classes is None:
+        raise ValueError(f"{name} as set up needs class labels")
+    if loss.n_classes < n_classes or loss.embedding_dim != dim:
+        raise ValueError(
+            f"{name} was made for n_classes={loss.n_classes} and embedding_dim="
+            f"{loss.embedding_dim}, but there are {n_classes} classes to train on and embeddings "
+            f"of {dim} dimensions; leave both out to have it sized"
+        )
 
 
 def build_augment(augment, rows):

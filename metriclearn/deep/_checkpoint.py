@@ -12,6 +12,7 @@ import torch
 from skorch.callbacks import Callback
 
 from metriclearn.deep import _distributed
+from metriclearn.deep._seeding import generator_states, set_generator_states
 from metriclearn.deep.callbacks import restore, snapshot
 
 FILE = "checkpoint.pt"
@@ -55,9 +56,7 @@ class Checkpoint(Callback):
         restore(net, state["weights"])
         net.history.extend(state["history"])
         net.rng_.bit_generator.state = json.loads(state["rng"])
-        torch.set_rng_state(state["generators"][0].cpu())
-        if state["generators"][1] is not None:
-            torch.cuda.set_rng_state(state["generators"][1].cpu(), net.device)
+        set_generator_states(net.device, state["generators"])
         vars(net.recipe_.sampler).update(state["sampler"])
         vars(self.best).update(state["best"])
 
@@ -65,7 +64,6 @@ class Checkpoint(Callback):
         """Write the state."""
         if not _distributed.is_first():
             return
-        cuda = torch.device(net.device).type == "cuda"
         sampler = net.recipe_.sampler
         state = {
             "fingerprint": self.fingerprint,
@@ -74,10 +72,7 @@ class Checkpoint(Callback):
             "weights": snapshot(net),
             "history": [{**row, "batches": []} for row in net.history],
             "rng": json.dumps(net.rng_.bit_generator.state),
-            "generators": (
-                torch.get_rng_state(),
-                torch.cuda.get_rng_state(net.device) if cuda else None,
-            ),
+            "generators": generator_states(net.device),
             "sampler": {name: value for name, value in vars(sampler).items() if name.endswith("_")},
             "best": {name: vars(self.best).get(name) for name in self.best.state},
         }

@@ -60,8 +60,26 @@ def build(kind, component, params, offers=None):
                 f"{type(component).__name__}; set them on it, or give {kind} as a name or class"
             )
         return copy.deepcopy(component)
-    takes = argument_names(component)
     offers = {} if offers is None else offers
+    check_params(kind, component, params, offers)
+    takes = argument_names(component)
+    offered = {name: value for name, value in offers.items() if name in takes}
+    return component(**{**offered, **params})
+
+
+def check_params(kind, component, params, offers=()):
+    """Refuse parameters that a class or function does not take.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the argument; its parameters are ``{kind}_params``.
+    component : type or callable
+    params : dict
+    offers : iterable of str
+        Names that are not the user's to give, and so are not proposed.
+    """
+    takes = argument_names(component)
     settable = [name for name in takes if name not in offers and name != "**"]
     for name in params:
         if name not in takes and "**" not in takes:
@@ -69,8 +87,6 @@ def build(kind, component, params, offers=None):
                 f"{kind}_params has {name!r}, which {_name(component)} does not take"
                 f"{nearest(name, settable)}; it takes: {', '.join(settable) or 'nothing'}"
             )
-    offered = {name: value for name, value in offers.items() if name in takes}
-    return component(**{**offered, **params})
 
 
 def argument_names(component):

@@ -10,6 +10,8 @@ from metriclearn.deep import _distributed, _tuples
 
 # Of an accelerator's free memory, the share that data may take to stay there.
 RESIDENT_SHARE = 0.25
+# What is mapped from a file is moved to an accelerator in blocks of about so many bytes.
+BLOCK_BYTES = 2**26
 
 
 class Rows:
@@ -40,7 +42,7 @@ class Rows:
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if X.nbytes < RESIDENT_SHARE * free:
-                self.resident = torch.from_numpy(_owned(X)).to(self.device)
+                self.resident = _moved(X, self.device)
 
     def __len__(self):
         return len(self.X)
@@ -59,6 +61,20 @@ class Rows:
                 batch = batch.contiguous()
         batch = batch.float()
         return batch if self.scale == 1 else batch * self.scale
+
+
+def _moved(X, device):
+    """``X`` on a device; what is mapped or read-only passes through memory block by block."""
+    if X.flags.writeable and X.flags.c_contiguous and not isinstance(X, np.memmap):
+        return torch.from_numpy(X).to(device)
+    step = max(1, BLOCK_BYTES // max(1, X[:1].nbytes))
+    first = torch.from_numpy(np.array(X[:step], order="C"))
+    moved = torch.empty(X.shape, dtype=first.dtype, device=device)
+    moved[:step] = first
+    for start in range(step, len(X), step):
+        block = np.array(X[start : start + step], order="C")
+        moved[start : start + step] = torch.from_numpy(block)
+    return moved
 
 
 def _owned(X):

@@ -27,7 +27,7 @@ from metriclearn.deep._assembly import (
     build_sampler,
 )
 from metriclearn.deep._checkpoint import Checkpoint, fingerprint
-from metriclearn.deep._components import resolve
+from metriclearn.deep._components import check_params, resolve
 from metriclearn.deep._data import JudgedData, LabelledData, Rows
 from metriclearn.deep._images import check_image_shape, flatten_images, kept_dtypes
 from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
@@ -35,7 +35,13 @@ from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._net import PRECISIONS, MetricNet, Recipe
 from metriclearn.deep._persistence import SavedMixin
 from metriclearn.deep._schedules import SCHEDULES
-from metriclearn.deep._seeding import check_device, seeded, spawn_seeds
+from metriclearn.deep._seeding import (
+    check_device,
+    generator_states,
+    seed_generators,
+    seeded,
+    spawn_seeds,
+)
 from metriclearn.deep._split import split_rows
 from metriclearn.deep.callbacks import BestWeights, ProgressBar
 from metriclearn.deep.losses import LOSSES
@@ -187,7 +193,7 @@ class DeepEmbedder(
         "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "image_shape": [tuple, list, None],
         "augment": [str, callable, None],
-        "precision": [StrOptions(set(PRECISIONS))],
+        "precision": [str],
         "checkpoint": [str, PathLike, None],
         "compile": ["boolean"],
         "callbacks": [list, None],
@@ -460,8 +466,10 @@ class DeepEmbedder(
         device = _distributed.start(check_device(self.device))
         rows = self._rows(X, "cpu")
         optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
-        with seeded(device) as generators:
-            torch.manual_seed(int(seeds[2].generate_state(1)[0]))
+        check_params("optimizer", optimizer, self.optimizer_params or {}, ("params", "lr"))
+        resolve("precision", self.precision, PRECISIONS)
+        with seeded(device):
+            seed_generators(device, int(seeds[2].generate_state(1)[0]))
             network = build_network(
                 self.module, self.module_params, self.n_components, self.head_params, rows
             )
@@ -493,7 +501,7 @@ class DeepEmbedder(
                 callbacks=copy.deepcopy(self.callbacks),
                 device=device,
             ).initialize()
-            net.generators_ = generators()
+            net.generators_ = generator_states(device)
         self.net_ = net
         self._n_samples = n_samples
         self.classes_ = classes
@@ -518,7 +526,7 @@ class DeepEmbedder(
         own = [] if data.validation is None else [("best_weights", best)]
         verbose = self.verbose if _distributed.is_first() else 0
         with (
-            seeded(net.device, net.generators_) as generators,
+            seeded(net.device, net.generators_),
             progress(verbose, type(self).__name__, total=epochs) as advance,
         ):
             if checkpoint is not None:
@@ -536,7 +544,7 @@ class DeepEmbedder(
                 net.train(data, epochs)
             finally:
                 net.callbacks_ = theirs
-                net.generators_ = generators()
+                net.generators_ = generator_states(net.device)
                 self._record(best)
         return self
 

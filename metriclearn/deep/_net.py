@@ -208,6 +208,7 @@ class MetricNet(NeuralNet):
         try:
             self._refresh(train)
             self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            self._check_weights()
             if _distributed.is_active():
                 # Each process normalised its own slices; one's statistics have to serve all.
                 _distributed.agree(self.module_)
@@ -302,6 +303,15 @@ class MetricNet(NeuralNet):
                     f"lower lr or proxy_lr, or look for extreme values in X. The weights of the "
                     f"last epoch are kept"
                 )
+
+    def _check_weights(self):
+        """Refuse what the last step of an epoch may have broken: no loss has seen it yet."""
+        parameters = [*self.module_.parameters(), *self.criterion_.parameters()]
+        if not torch.stack([torch.isfinite(p).all() for p in parameters]).all():
+            raise FloatingPointError(
+                f"the weights became infinite or NaN at the end of epoch {len(self.history)}; "
+                f"lower lr or proxy_lr. The weights of the last epoch are kept"
+            )
 
     def train_step(self, batch, **fit_params):
         """Forward, backward and one step of the optimizer."""
@@ -402,4 +412,6 @@ def _refreshes(asker):
 
 def _out_of_memory(error):
     kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+    # The CPU's and Apple's say it in words only.
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, kinds) or any(word in str(error) for word in words)

@@ -25,36 +25,64 @@ def check_device(device):
     try:
         torch.empty(1, device=torch.device(device))
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(
             f"device={str(device)!r} cannot be used here ({reason}); use 'auto' or 'cpu'"
         ) from None
     return str(device)
 
 
+def seed_generators(device, seed):
+    """Seed the generators of the CPU and of this device.
+
+    ``torch.manual_seed`` would seed those of every device, which :func:`seeded` does not put back.
+    """
+    torch.default_generator.manual_seed(seed)
+    kind = torch.device(device).type
+    if kind == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif kind == "mps":
+        torch.mps.manual_seed(seed)
+
+
+def generator_states(device):
+    """Present states of the generators of the CPU and, where that is another, of this device."""
+    kind = torch.device(device).type
+    of_device = None
+    if kind == "cuda":
+        of_device = torch.cuda.get_rng_state(device)
+    elif kind == "mps":
+        of_device = torch.mps.get_rng_state()
+    return torch.get_rng_state(), of_device
+
+
+def set_generator_states(device, states):
+    """Put :func:`generator_states` back; those of a device that is not this one are left out."""
+    of_cpu, of_device = states
+    torch.set_rng_state(of_cpu.cpu())
+    kind = torch.device(device).type
+    if of_device is not None and kind == "cuda":
+        torch.cuda.set_rng_state(of_device.cpu(), device)
+    elif of_device is not None and kind == "mps":
+        torch.mps.set_rng_state(of_device.cpu())
+
+
 @contextmanager
-def seeded(device, state=None):
-    """Run with torch's generators at ``state``; the caller's are put back.
+def seeded(device, states=None):
+    """Run with the generators at ``states``; the caller's are put back.
 
     Parameters
     ----------
     device : str
-    state : tuple, default=None
-        What the yielded function returned in an earlier run.
-
-    Yields
-    ------
-    callable
-        Returns the present state of the generators.
+    states : tuple, default=None
+        What :func:`generator_states` returned in an earlier run.
     """
-    cuda = torch.device(device).type == "cuda"
-
-    def generators():
-        return torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
-
-    with _one_training, torch.random.fork_rng(devices=[device] if cuda else []):
-        if state is not None:
-            torch.set_rng_state(state[0])
-            if cuda and state[1] is not None:
-                torch.cuda.set_rng_state(state[1], device)
-        yield generators
+    with _one_training:
+        before = generator_states(device)
+        try:
+            if states is not None:
+                set_generator_states(device, states)
+            yield
+        finally:
+            set_generator_states(device, before)

@@ -17,6 +17,7 @@ from torch import nn
 
 from metriclearn import LMNN, NCA
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep._tuples import as_pairs
 from metriclearn.deep.losses import (
     LOSSES,
     ContrastiveLoss,
@@ -25,7 +26,7 @@ from metriclearn.deep.losses import (
     ProxyAnchorLoss,
     TripletLoss,
 )
-from metriclearn.deep.miners import BatchHardMiner
+from metriclearn.deep.miners import AllMiner, BatchHardMiner
 from metriclearn.deep.modules import MLP
 from metriclearn.deep.samplers import UnbalancedSampler
 
@@ -68,6 +69,14 @@ class Plain(nn.Module):
 
 
 # Parameters
+
+
+def pairs_of_all(embeddings, labels):
+    """A miner that is a function."""
+    return as_pairs(AllMiner()(embeddings, labels))
+
+
+pairs_of_all.yields = "pairs"
 
 
 def test_params_of_the_parts_are_views():
@@ -149,6 +158,7 @@ def test_set_output_and_feature_names():
         {"schedule": lambda done: 1 - done / 2},
         {"precision": "bfloat16"},
         {"precision": "float16"},
+        {"loss": "multi_similarity", "miner": pairs_of_all},
         {"backbone_lr": 1e-4, "proxy_lr": 1e-2, "loss": "arcface"},
     ],
     ids=lambda params: re.sub(r" at 0x\w+", "", str(params)),  # addresses differ by process
@@ -206,6 +216,24 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ({"loss": "arcface", "miner": "semi_hard"}, "ArcFaceLoss does not work with SemiHard"),
         ({"loss": "contrastive", "miner_params": {"margin": 1}}, "but there is no miner"),
         ({"batch_size": 3}, "batch_size=3 cannot hold 2 classes"),
+        ({"precision": "bf16"}, "precision='bf16' is not known (did you mean 'bfloat16'?)"),
+        (
+            {"optimizer_params": {"weight_decy": 1}},
+            "optimizer_params has 'weight_decy', which Adam does not take (did you mean 'weight_",
+        ),
+        (
+            {"loss": ProxyAnchorLoss(n_classes=3, embedding_dim=64)},
+            "made for n_classes=3 and embedding_dim=64, but there are 6 classes",
+        ),
+        (
+            {"loss": ProxyAnchorLoss(n_classes=6, embedding_dim=9)},
+            "embedding_dim=9, but there are 6 classes to train on and embeddings of 64",
+        ),
+        ({"module": nn.Linear(4, 3)}, "Linear does not take batches of shape (n, 5): mat1 and"),
+        ({"module": nn.Flatten(0)}, "one row of features for each row of a batch; for 2 rows"),
+        ({"miner": lambda embeddings, labels: None}, "does not work with function, which yields"),
+        ({"sampler": "random", "batch_size": 1}, "batch_size=1 cannot hold one pair"),
+        ({"module": "timm/resnet18"}, "module='timm/resnet18' needs timm, which is not installed"),
         ({"module": "convnet"}, "module='convnet' takes images, X has rows of 5 features"),
         ({"augment": "affine"}, "takes images, X has rows of 5 features"),
         ({"image_shape": (2, 2)}, "image_shape=(2, 2, 1) has 4 values, but X has 5 features"),
@@ -234,6 +262,23 @@ def test_class_of_one_row_names_the_remedy():
     assert quick(sampler="unbalanced").fit(X, y).transform(X).shape == (120, 64)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts
+def test_compiled_network_is_the_network(monkeypatch):
+    compiled = []
+    of_torch = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda m: compiled.append(m) or of_torch(m, backend="eager")
+    )
+    X, y = make()
+    plain = quick().fit(X, y)
+    embedder = clone(plain).set_params(compile=True).fit(X, y)
+    assert compiled == [embedder.net_.module_]
+    assert_same_weights(plain, embedder)
+    copy = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_array_equal(copy.transform(X), plain.transform(X))
+    assert_same_weights(plain.partial_fit(X, y), copy.partial_fit(X, y))
+
+
 # Repeatability
 
 
@@ -252,6 +297,13 @@ def test_global_generators_are_left_alone():
     embedder.partial_fit(X, y).transform(X)
     torch.testing.assert_close(torch.get_rng_state(), before[0], rtol=0, atol=0)
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_generators_of_other_devices_are_left_alone(monkeypatch):
+    # torch.manual_seed seeds every device's, and only what the embedder runs on is put back.
+    for name in ("manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda seed: pytest.fail("seeded CUDA"))
+    quick(device="cpu").fit(*make())
 
 
 def test_threads_do_not_disturb_each_other():

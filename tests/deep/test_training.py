@@ -1,7 +1,12 @@
 """How DeepEmbedder trains: frozen parts, judgements, failures, checkpoints, saved files."""
 
 import json
+import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +16,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
 from metriclearn.constraints import Chunks, Pairs, Triplets, triplets_from_labels
-from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import DeepEmbedder, _assembly, _data
 from metriclearn.deep.losses import TripletLoss
 from metriclearn.metrics import recall_at_k
 
@@ -243,6 +248,29 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights():
     assert np.isfinite(embedder.transform(X)).all()
 
 
+class Overflow(Callback):
+    """Make the gradient of the last batch of an epoch infinite."""
+
+    def __init__(self, epoch, n_batches):
+        self.epoch = epoch
+        self.n_batches = n_batches
+
+    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+        row = net.history[-1]
+        if row["epoch"] == self.epoch and len(row["batches"]) == self.n_batches:
+            net.criterion_.proxies.grad.fill_(np.inf)
+
+
+def test_weights_that_the_last_batch_breaks_are_not_kept():
+    X, y = make()
+    good = quick(loss="proxy_anchor", schedule="constant", max_epochs=2).fit(X, y)
+    n_batches = round(len(X) / 30)  # 6 classes × 5 rows
+    embedder = clone(good).set_params(callbacks=[Overflow(3, n_batches)], max_epochs=3)
+    with pytest.raises(FloatingPointError, match="became infinite or NaN at the end of epoch 3"):
+        embedder.fit(X, y)
+    assert_same_weights(embedder, good)
+
+
 class Greedy(TripletLoss):
     """Asks for more memory than there is, in its third epoch."""
 
@@ -312,6 +340,43 @@ def test_killed_run_ends_with_the_same_weights(tmp_path, params):
     assert_same_weights(whole.partial_fit(X, y), embedder.partial_fit(X, y))
 
 
+# Kills itself, without any warning, in the middle of an epoch; as at any time, a checkpoint may
+# then be half-written beside the whole one.
+KILLED = """
+import os, pickle, signal, sys
+from skorch.callbacks import Callback
+from metriclearn.deep import DeepEmbedder
+
+class Kill(Callback):
+    def on_batch_begin(self, net, **kwargs):
+        row = net.history[-1]
+        if row["epoch"] == 3 and len(row["batches"]) == 2:
+            open(os.path.join(params["checkpoint"], "checkpoint.part"), "wb").write(b"cut")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+params, X, y = pickle.load(open(sys.argv[1], "rb"))
+DeepEmbedder(**params, callbacks=[Kill()]).fit(X, y)
+"""
+
+
+@pytest.mark.slow
+def test_process_killed_outright_is_taken_up_where_it_stopped(tmp_path):
+    X, y = make(n_classes=12, apart=0.8)
+    whole = quick(loss="proxy_anchor", validation="class_disjoint", max_epochs=5).fit(X, y)
+    embedder = clone(whole).set_params(checkpoint=str(tmp_path / "run"))
+    given = {k: v for k, v in embedder.get_params(deep=False).items() if k != "callbacks"}
+    (tmp_path / "job").write_bytes(pickle.dumps((given, X, y)))
+    process = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "job"], timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    embedder.set_params(callbacks=[Record()]).fit(X, y)
+    assert_same_weights(whole, embedder)
+    assert len(recorded(embedder).rates_) == 3  # of 5 epochs, two were the other process's
+    for own, other in zip(embedder.history_, whole.history_, strict=True):
+        assert own["train_loss"] == other["train_loss"]
+        assert own["valid_recall_at_1"] == other["valid_recall_at_1"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
+
+
 def test_checkpoint_of_another_run_is_refused(tmp_path):
     X, y = make()
     embedder = quick(checkpoint=str(tmp_path)).fit(X, y)
@@ -330,6 +395,43 @@ def test_damaged_checkpoint_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match="not a whole checkpoint"):
         clone(embedder).fit(X, y)
+
+
+# Memory
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_mapped_rows_are_never_copied_whole(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(_assembly, "MEASURED_VALUES", 2**18)
+    n, width = 3000, 1500
+    mapped = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", dtype, (n, width))
+    mapped[:] = np.random.RandomState(0).randint(256, size=(n, width), dtype=np.uint8)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    embedder = quick("linear", "contrastive", validation="class_disjoint", max_epochs=2)
+    embedder.set_params(sampler="hierarchical", checkpoint=tmp_path)  # embeds all rows each epoch
+    y = np.arange(n) % 60
+    tracemalloc.start()
+    try:
+        embedder.fit(mapped, y).transform(mapped)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < mapped.nbytes / 2
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.eye(7), np.eye(7)[:, ::2], np.asfortranarray(np.eye(7)[:5]), np.eye(7, dtype=np.uint8)],
+    ids=["plain", "strided", "columns", "bytes"],
+)
+def test_rows_moved_block_by_block_are_the_rows(monkeypatch, X):
+    monkeypatch.setattr(_data, "BLOCK_BYTES", 100)
+    for given in (X, np.array(X)):
+        given.flags.writeable = given is not X
+        moved = _data._moved(given, "cpu")
+        assert moved.is_contiguous()
+        np.testing.assert_array_equal(moved.numpy(), X)
+        assert moved.numpy().dtype == X.dtype
 
 
 # Saved files
