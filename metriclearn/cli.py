@@ -97,6 +97,11 @@ def _parser():
         metavar="N",
         help="with --tune: fits for each learner in each fold (20), or seconds as in 90s",
     )
+    compare.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="keep every finished fit in this folder, and go on from what it holds",
+    )
     compare.set_defaults(run=_compare)
     doctor = commands.add_parser(
         "doctor",
@@ -145,6 +150,7 @@ def _compare(options, command):
             tuning=tuning,
             random_state=options.seed,
             n_jobs=options.n_jobs,
+            resume=options.resume,
             verbose=1,
             command=command,
         )
@@ -173,6 +179,7 @@ def _prepared(options):
         if options.report:
             require("jinja2", "cli")
             require("PIL", "cli")
+        from metriclearn.compare._cells import open_folder
         from metriclearn.compare._files import check_writable
         from metriclearn.compare._lineup import resolve_learners
         from metriclearn.compare._sources import load_source
@@ -181,6 +188,8 @@ def _prepared(options):
         for argument, path in (("--report", options.report), ("--json", options.json)):
             if path is not None:
                 check_writable(path, argument)
+        if options.resume is not None:
+            open_folder(options.resume)
         tuning = make_tuning(False if options.tune == "none" else options.tune, options.budget)
         names = None if options.learners is None else options.learners.split(",")
         return resolve_learners(names), load_source(options.source, options.target), tuning

@@ -346,6 +346,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--seed", "x"], "invalid _seed value: 'x'"),
         (["--folds", "1"], "1 is too few"),
         (["--n-jobs", "0"], "0 processes can do nothing"),
+        (["--resume", "{}/no/fits"], "there is no folder"),
         (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
         (["--budget", "9"], "tune_budget='9' needs a search"),
         (["--tune", "random", "--budget", "1h"], "tune_budget='1h' must be a number of fits"),
@@ -435,6 +436,13 @@ def test_an_interrupt_writes_what_is_finished(tmp_path, capsys, monkeypatch):
     assert "interrupted: 3 of 4 fits" in capsys.readouterr().out
     assert ComparisonResult.from_json(numbers).interrupted == "interrupted"
     assert "Stopped early" in report.read_text()
+
+
+def test_what_is_finished_is_kept_for_the_next_run(tmp_path, capsys):
+    assert compare("iris", "--resume", tmp_path / "fits") == 0
+    assert "kept from" not in capsys.readouterr().out
+    assert compare("iris", "--resume", tmp_path / "fits") == 0
+    assert "4 of 4 fits were kept from an earlier run" in capsys.readouterr().out
 
 
 def test_an_interrupt_before_anything_writes_nothing(tmp_path, capsys, monkeypatch):

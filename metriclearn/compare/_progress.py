@@ -4,6 +4,7 @@ import time
 from threading import Lock
 
 from metriclearn._extras import require
+from metriclearn.compare._protocol import cell_of
 
 
 class NoProgress:
@@ -71,9 +72,11 @@ class RichProgress:
     tasks : list of Task
     n_jobs : int
         How many run at a time.
+    n_before : int, default=0
+        How many were finished before.
     """
 
-    def __init__(self, tasks, n_jobs):
+    def __init__(self, tasks, n_jobs, n_before=0):
         bars = require("rich.progress", "cli")
         text = require("rich.text", "cli")
         console = require("rich.console", "cli").Console(stderr=True)
@@ -98,7 +101,9 @@ class RichProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=len(tasks), now="starting")
+        self._task = self._bar.add_task(
+            "", total=n_before + len(tasks), completed=n_before, now="starting"
+        )
         self._estimate = None
 
     def __enter__(self):
@@ -111,13 +116,13 @@ class RichProgress:
     def started(self, task):
         """Show a task as running."""
         with self._lock:
-            self._running.append((task.learner.key, task.split.protocol, task.split.fold))
+            self._running.append(task.cell)
             self._show()
 
     def finished(self, record):
         """Advance the bar and update the time left."""
         with self._lock:
-            self._running.remove((record["learner"], record["protocol"], record["fold"]))
+            self._running.remove(cell_of(record))
             self._left.finished(record)
             self._estimate = (self._left.seconds(), time.monotonic())
             self._show(advance=1)

@@ -54,6 +54,11 @@ class Task:
     pictures: bool
     image_shape: tuple | None = None
 
+    @property
+    def cell(self):
+        """What tells the task, and its record, from the others of a comparison."""
+        return self.learner.key, self.split.protocol, self.split.fold
+
 
 def make_splits(y, n_folds, seed):
     """Split the rows for both protocols.
@@ -93,6 +98,11 @@ def make_splits(y, n_folds, seed):
     disjoint = ClassDisjointShuffleSplit(n_folds, test_size=n_test, random_state=seed)
     splits += [Split("open", i, *rows) for i, rows in enumerate(disjoint.split(y, y))]
     return splits, notes
+
+
+def cell_of(record):
+    """Return the ``cell`` of the task that a record is of."""
+    return record["learner"], record["protocol"], record["fold"]
 
 
 def run_task(task, X, y):

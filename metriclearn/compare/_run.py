@@ -10,10 +10,11 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
+from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
 from metriclearn.compare._progress import NoProgress, RichProgress
-from metriclearn.compare._protocol import Task, make_splits, run_task
+from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult, environment
 from metriclearn.compare._sources import as_source
 from metriclearn.compare._tuning import make_tuning
@@ -32,6 +33,7 @@ def compare(
     search_spaces=None,
     random_state=0,
     n_jobs=None,
+    resume=None,
     verbose=0,
     command=None,
 ):
@@ -78,6 +80,10 @@ def compare(
         Seed of all splits and learners.
     n_jobs : int, default=None
         Processes; None means 1, -1 all cores. The numbers do not depend on it.
+    resume : str or path, default=None
+        A folder in which every finished fit is kept. A comparison that was killed
+        goes on from there; fits of other data, learners or settings are not
+        taken for its own.
     verbose : int, default=0
         1 shows a progress bar.
     command : str, default=None
@@ -116,6 +122,7 @@ def compare(
         tuning=make_tuning(tune, tune_budget, search_spaces),
         random_state=random_state,
         n_jobs=n_jobs,
+        resume=resume,
         verbose=verbose,
         command=command or f"metriclearn.compare.compare(..., random_state={random_state})",
     )
@@ -129,6 +136,7 @@ def compare_source(
     tuning=DEFAULT,
     random_state=0,
     n_jobs=None,
+    resume=None,
     verbose=0,
     command="",
 ):
@@ -145,9 +153,15 @@ def compare_source(
         for learner in sorted(rows, key=lambda learner: -learner.cost)
     ]
     start = time.time()
-    bar = RichProgress(tasks, effective_n_jobs(n_jobs)) if verbose else NoProgress()
+    store = NoStore() if resume is None else CellStore(resume, rows, source.X, codes)
+    kept = {i: record for i, task in enumerate(tasks) if (record := store.load(task))}
+    left = [task for i, task in enumerate(tasks) if i not in kept]
+    bar = NoProgress()
+    if verbose:
+        bar = RichProgress(left, effective_n_jobs(n_jobs), n_before=len(kept))
     with bar:
-        records, interrupted = _run_all(tasks, source.X, codes, n_jobs, bar)
+        records, interrupted = _run_all(left, source.X, codes, n_jobs, bar, store)
+    records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
     result = ComparisonResult(
@@ -162,7 +176,7 @@ def compare_source(
             "class_names": [str(label) for label in class_names],
             "feature_names": source.feature_names,
             "image_shape": source.image_shape and list(source.image_shape),
-            "notes": list(source.notes),
+            "notes": [*source.notes, *([store.failure] if store.failure else [])],
         },
         run={
             "command": command,
@@ -170,6 +184,7 @@ def compare_source(
             "n_folds": n_folds,
             "tuning": tuning.to_dict(),
             "n_tasks": len(tasks),
+            "n_resumed": len(kept),
             "protocols": sorted({split.protocol for split in splits}),
             "protocol_notes": protocol_notes,
             "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start)),
@@ -188,7 +203,7 @@ def compare_source(
     return result
 
 
-def _run_all(tasks, X, codes, n_jobs, bar):
+def _run_all(tasks, X, codes, n_jobs, bar, store):
     """Run the tasks; return the finished records and what stopped the rest, if anything."""
     parent = os.getpid()
 
@@ -198,6 +213,7 @@ def _run_all(tasks, X, codes, n_jobs, bar):
             yield delayed(_run_in_worker)(task, X, codes, parent)
 
     records = []
+    by_cell = {task.cell: task for task in tasks}
     # One thread a process: the learners are small, and two of them that share
     # the cores with more threads than cores are slower than one after the other.
     with parallel_config("loky", inner_max_num_threads=1):
@@ -207,6 +223,7 @@ def _run_all(tasks, X, codes, n_jobs, bar):
         finished = pool(started())
         try:
             for record in finished:
+                store.save(by_cell[cell_of(record)], record)
                 records.append(record)
                 bar.finished(record)
         except KeyboardInterrupt:

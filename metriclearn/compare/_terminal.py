@@ -40,6 +40,9 @@ def show(result):
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
     for sentence in result.sentences():
         console.print(escape(sentence))
+    if result.run["n_resumed"]:
+        n_resumed, total = result.run["n_resumed"], result.run["n_tasks"]
+        console.print(f"{n_resumed} of {total} fits were kept from an earlier run", style="dim")
     if result.interrupted:
         done, total = len(result.records), result.run["n_tasks"]
         console.print(

@@ -1,0 +1,125 @@
+"""Finished fits kept on disk, so that a comparison that was killed goes on from them.
+
+One file for each learner and split, named by a hash of all that its numbers depend on:
+rows, labels, split, learner, settings, seed and versions. Something that changed has
+another name, so nothing is mixed up; a file that is not whole counts as not there.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import joblib
+
+from metriclearn.compare._files import check_writable, write_whole
+from metriclearn.compare._result import environment
+
+FORMAT = "metriclearn cell 1"
+
+
+class CellStore:
+    """A folder of finished fits.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made where it does not exist; its parent must.
+    learners : list of Learner
+    X, y : ndarray
+        The rows compared on, and their labels.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be written there, or a learner cannot be recognised.
+    """
+
+    def __init__(self, folder, learners, X, y):
+        self.folder = Path(folder)
+        self._learners = {learner.key: _identity(learner) for learner in learners}
+        self._data = joblib.hash((X, y, environment()["versions"]))
+        open_folder(self.folder)
+        self.failure = None
+
+    def path(self, task):
+        """Return where the fit of a task is kept."""
+        split = task.split
+        about = (
+            (self._data, self._learners[task.learner.key]),
+            (split.protocol, split.fold, split.train, split.test),
+            (task.seed, task.tuning, task.pictures, task.image_shape),
+        )
+        return self.folder / f"{joblib.hash(about)}.json"
+
+    def load(self, task):
+        """Return the record of a task; None where there is none that is whole."""
+        try:
+            cell = json.loads(self.path(task).read_text(encoding="utf-8"))
+            whole = cell["format"] == FORMAT and cell["sha256"] == _checksum(cell["record"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return cell["record"] if whole else None
+
+    def save(self, task, record):
+        """Keep a finished fit. A failure is not kept: it may be mended by then."""
+        if record["error"] is not None or self.failure is not None:
+            return
+        cell = {"format": FORMAT, "sha256": _checksum(record), "record": record}
+        try:
+            write_whole(self.path(task), json.dumps(cell))
+        except OSError as error:  # a full disk must not cost what is finished
+            self.failure = f"Not every fit could be kept in {self.folder} ({error.strerror})."
+
+
+class NoStore:
+    """Keeps nothing."""
+
+    failure = None
+
+    def load(self, task):
+        """Return None."""
+
+    def save(self, task, record):
+        """Do nothing."""
+
+
+def open_folder(folder):
+    """Make a folder if it is new; find out before any work whether it can be written.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Raises
+    ------
+    ValueError
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise ValueError(f"resume {folder}: there is no folder {folder.parent}") from None
+    except OSError:
+        raise ValueError(f"resume {folder}: is not a folder that can be made") from None
+    check_writable(folder / "cell.json", "resume")
+
+
+def _identity(learner):
+    """All that tells a learner from another, without the state of random generators."""
+    # Learners of the line-up are what this version makes of their name.
+    own = learner.make if learner.family == "own" else None
+    space = {
+        name: (values.dist.name, values.args, values.kwds) if hasattr(values, "dist") else values
+        for name, values in learner.space.items()
+    }
+    try:
+        return joblib.hash((learner.key, learner.family, learner.max_rows, own, space))
+    except Exception as error:
+        raise ValueError(
+            f"resume: learner {learner.key!r} cannot be pickled, so that its finished fits could "
+            f"not be told from another's ({' '.join(str(error).split())})"
+        ) from None
+
+
+def _checksum(record):
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
