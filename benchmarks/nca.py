@@ -1,6 +1,7 @@
 """NCA and MLKR beside scikit-learn and metric-learn: seconds, memory, objective, accuracy.
 
     python benchmarks/nca.py digits synthetic
+    python benchmarks/nca.py synthetic --rows 10000 --peers "scikit-learn NCA"
     python benchmarks/nca.py mlkr
     python benchmarks/nca.py batches --data DIR
     python benchmarks/nca.py growth
@@ -35,6 +36,7 @@ OURS = {
     "NCA, batch_size=2048": lambda: NCA(batch_size=2048, random_state=0),
     "MLKR": MLKR,
 }
+THEIRS = ["scikit-learn NCA", "metric-learn NCA"]
 
 
 def classification(n):
@@ -129,17 +131,19 @@ def main():
     parser.add_argument("tables", nargs="+")
     parser.add_argument("--data", type=Path, help="folder with letter.npz")
     parser.add_argument("--repeats", type=int, default=1, help="the fastest run counts")
+    parser.add_argument("--rows", type=int, nargs="*", default=[2000, 5000, 10_000])
+    parser.add_argument("--peers", nargs="*", choices=THEIRS, default=THEIRS)
     arguments = parser.parse_args()
     repeats = arguments.repeats
-    ours, theirs = ["NCA", "NCA, float32"], ["scikit-learn NCA", "metric-learn NCA"]
+    ours, theirs = ["NCA", "NCA, float32"], arguments.peers
     if "digits" in arguments.tables:
         data = split(*load_digits(return_X_y=True), classes=True)
         table("digits, 1,257 x 64", data, ours + theirs, repeats=repeats)
     if "synthetic" in arguments.tables:
-        for n, peers in ((2000, theirs), (5000, theirs), (10_000, theirs[:1])):
+        for n in arguments.rows:
             data = split(*classification(n), classes=True)
             title = f"make_classification, {n:,} x 50 of which 70 % are fitted"
-            table(title, data, ours + peers, repeats=repeats)
+            table(title, data, ours + theirs, repeats=repeats)
     if "mlkr" in arguments.tables:
         for n in (1000, 2000, 5000):
             peers = ["metric-learn MLKR"] if n <= 2000 else []

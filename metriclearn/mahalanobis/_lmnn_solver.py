@@ -8,7 +8,7 @@ from scipy import optimize
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
 
 _WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
-_ROUNDING = 1e-4  # share of the objective that the rounding may be worth at the end
+_ROUNDING = 1e-6  # share of the objective that the rounding may be worth at the end
 _GAP = 1e-4  # duality gap that small problems are polished to
 _POLISH_TOL = 1e-10  # and the tolerance that it takes
 _FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
@@ -36,9 +36,9 @@ class Solution:
 def minimise(objective, L, loss, *, tol, max_iter, polish, advance):
     """Minimise an LMNN objective over ``L`` by L-BFGS.
 
-    The hinge is rounded by a parabola, narrowed until the rounding is worth
-    less than 1e-4 of the objective. Small problems at full dimension are then
-    polished, in float64, until the duality gap is 1e-4.
+    The hinge is rounded by a parabola, narrowed until the rounding is worth less
+    than 1e-6 of the objective. For small problems at full dimension 1e-4 will do:
+    they are polished, in float64, until the duality gap is 1e-4.
 
     Parameters
     ----------
@@ -75,12 +75,14 @@ def minimise(objective, L, loss, *, tol, max_iter, polish, advance):
         rounding = 0.0 if stage is final else value - objective.value(L, final)
         return value - rounding, rounding, converged
 
+    polish = polish and L.shape[0] == L.shape[1] and objective.small
     while True:
         value, rounding, converged = run(stages[0], tol)
-        if not converged or rounding <= _ROUNDING * value or len(stages) == 1:
+        allowed = (_GAP if polish else _ROUNDING) * value
+        if not converged or rounding <= allowed or len(stages) == 1:
             break
         stages = stages[1:]
-    if polish and L.shape[0] == L.shape[1] and objective.small:
+    if polish:
         objective.precise = True
         for stage in stages:
             if value - bound <= _GAP * value or descent.n_iter >= max_iter:
