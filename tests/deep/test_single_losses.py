@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
 from metriclearn.deep._pairwise import distances
+from metriclearn.deep.losses._proxy import repulsion
 
 # Single losses ----------------------------------------------------------------------------------
 
@@ -131,6 +132,21 @@ def test_soft_triple_merges_centres():
         loss(x, labels).backward()
         optimizer.step()
     assert spread() < before / 10
+
+
+@pytest.mark.parametrize("alpha", [16.0, 80.0], ids=["as it is", "shifted"])
+def test_repulsion_in_blocks_is_the_dense_sum(alpha):
+    generator = torch.Generator().manual_seed(0)
+    proxies = normalize(torch.randn(1100, 8, generator=generator, dtype=torch.float64))
+
+    def dense(v):
+        others = 1 - torch.eye(len(v), dtype=v.dtype)
+        return torch.log1p((torch.exp(alpha * (v @ v.T + 0.5)) * others).sum(1)).sum()
+
+    value, gradient = value_and_gradients(lambda v: repulsion(v, 0.5, alpha), proxies)
+    truth, expected = value_and_gradients(dense, proxies)
+    assert_equal(value, truth)
+    assert_equal(gradient[0], expected[0])
 
 
 # What is wrong elsewhere and has to be right here -------------------------------------------------

@@ -17,6 +17,9 @@ from metriclearn.deep._pairwise import (
 )
 from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
 
+#: Exponents below which a sum of exponentials is in the range of float32 as it is.
+_NO_SHIFT = 60.0
+
 
 class ProxyNCALoss(ProxyLoss):
     """Proxy-NCA, as its paper has it: the own proxy is not in the denominator.
@@ -358,7 +361,7 @@ def class_log_sums(own, labels, n_classes, margin, alpha):
 
 
 def repulsion(vectors, margin, alpha):
-    """``Σ_i log(1 + Σ_{j ≠ i} exp(α (v_iᵀ v_j + λ)))``, a block of rows at a time.
+    """``Σ_i log(1 + Σ_{j ≠ i} exp(α (v_iᵀ v_j + λ)))``, a block at a time.
 
     Parameters
     ----------
@@ -371,17 +374,56 @@ def repulsion(vectors, margin, alpha):
     scalar tensor
     """
     with torch.no_grad(), full_precision(vectors):
-        total = vectors.new_zeros(())
-        gradient = torch.zeros_like(vectors)
-        for start in range(0, len(vectors), 512):
-            block = vectors[start : start + 512]
-            terms = (block @ vectors.T).add_(margin).mul_(alpha)
-            terms[:, start : start + 512].fill_diagonal_(-FAR)
-            top = terms.amax(1, keepdim=True).clamp_(min=0)
-            terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
-            mass = terms.sum(1, keepdim=True).add_(torch.exp(-top))
-            total += (mass.log() + top).sum()
-            terms.mul_(alpha / mass)
-            gradient[start : start + 512].addmm_(terms, vectors)
-            gradient.addmm_(terms.T, block)
+        largest = alpha * (vectors.square().sum(1).max() + margin)
+        sums = _symmetric_sums if largest < _NO_SHIFT else _shifted_sums
+        total, gradient = sums(vectors, margin, alpha)
     return with_gradient(vectors, total, gradient)
+
+
+def _symmetric_sums(vectors, margin, alpha):
+    """Value and gradient of `repulsion`, each product formed for the upper half only.
+
+    Twice, since the sums of all rows are in the gradient of each: two thirds of the products of
+    `_shifted_sums`. Needs exponents that no shift is needed for.
+    """
+    size = 512 if vectors.device.type == "cpu" else 8192  # in cache, or few launches
+    blocks = [slice(start, start + size) for start in range(0, len(vectors), size)]
+    upper = [(i, j) for i in blocks for j in blocks if i.start <= j.start]
+    shift = vectors.new_full((1, 1), alpha * margin)
+
+    def terms(i, j):
+        block = torch.addmm(shift, vectors[i], vectors[j].T, alpha=alpha).exp_()
+        return block.fill_diagonal_(0) if i == j else block
+
+    mass = vectors.new_ones(len(vectors))
+    for i, j in upper:
+        block = terms(i, j)
+        mass[i] += block.sum(1)
+        if i != j:
+            mass[j] += block.sum(0)
+    weights = alpha / mass
+    gradient = torch.zeros_like(vectors)
+    for i, j in upper:
+        block = terms(i, j).mul_(weights[i][:, None] + weights[j])
+        gradient[i].addmm_(block, vectors[j])
+        if i != j:
+            gradient[j].addmm_(block.T, vectors[i])
+    return mass.log().sum(), gradient
+
+
+def _shifted_sums(vectors, margin, alpha):
+    """Value and gradient of `repulsion`, whatever the size of the exponents."""
+    total = vectors.new_zeros(())
+    gradient = torch.zeros_like(vectors)
+    for start in range(0, len(vectors), 512):
+        block = vectors[start : start + 512]
+        terms = (block @ vectors.T).add_(margin).mul_(alpha)
+        terms[:, start : start + 512].fill_diagonal_(-FAR)
+        top = terms.amax(1, keepdim=True).clamp_(min=0)
+        terms.sub_(top).clamp_(min=lowest_exponent(terms.dtype)).exp_()
+        mass = terms.sum(1, keepdim=True).add_(torch.exp(-top))
+        total += (mass.log() + top).sum()
+        terms.mul_(alpha / mass)
+        gradient[start : start + 512].addmm_(terms, vectors)
+        gradient.addmm_(terms.T, block)
+    return total, gradient
