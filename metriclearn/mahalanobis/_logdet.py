@@ -15,12 +15,14 @@ gives the gap for nothing::
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, optimize
 
 _MAX_CG = 60
 # No eigenvalue of A loses more of itself in one step. Near the edge of the cone
 # A is ill-conditioned, and its axes turn by tiny angles only from then on.
 _SHRINK = 0.4
+# A step whose best length is a smaller part than this is not felt in floating point.
+_SHORTEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _logdet_divergence(spectrum):
 
 
 def _best_multiple(loss, q, r):
-    """Multiple ``c`` of the prior that minimises the objective, by bisection of its slope."""
+    """Multiple ``c`` of the prior that minimises the objective, roughly: a root of its slope."""
 
     def slope(log_c):
         c = np.exp(log_c)
@@ -105,10 +107,7 @@ def _best_multiple(loss, q, r):
         low *= 2
     while slope(high) < 0:
         high *= 2
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return np.exp((low + high) / 2)
+    return np.exp(optimize.brentq(slope, low, high, xtol=1e-3))
 
 
 def _newton_direction(gradient, W, active, curvature, n_pairs):
@@ -133,7 +132,7 @@ def _newton_direction(gradient, W, active, curvature, n_pairs):
 
 
 def _line_search(loss, P, W, q, step, values):
-    """Minimise along the step, by bisection of the slope: no matrix is touched.
+    """Minimise along the step, by a root of the slope: no matrix is touched.
 
     Full Newton steps may cross many kinks of ``ℓ'`` and gain next to nothing;
     the exact minimum costs a few evaluations of ``ℓ`` only.
@@ -151,8 +150,6 @@ def _line_search(loss, P, W, q, step, values):
         if high == edge or high > 1e3:
             return high
         high = min(2 * high, edge)
-    low = 0.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return low
+    if slope(_SHORTEST * high) >= 0:
+        return 0.0
+    return optimize.brentq(slope, _SHORTEST * high, high, rtol=1e-3)

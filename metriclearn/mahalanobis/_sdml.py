@@ -234,7 +234,8 @@ def graphical_lasso(P, sparsity, *, max_iter, tol, advance):
     d, rho = len(P), 1.0
     penalty = sparsity * (1 - np.eye(d))
     best = linalg.inv(P) if sparsity == 0 else np.diag(1 / np.diag(P))
-    objective, lower = _lasso_objective(best, P, sparsity), _dual_value(best, P, penalty)
+    objective = _lasso_objective(best, P, sparsity)
+    lower = _dual_value(linalg.inv(best), P, penalty)
     Z, U = best, np.zeros_like(P)
     n_iter, gap = 0, np.inf
     while n_iter < max_iter and gap > tol * d:
@@ -250,7 +251,7 @@ def graphical_lasso(P, sparsity, *, max_iter, tol, advance):
         value = _lasso_objective(Z, P, sparsity)
         if value < objective:
             best, objective = Z, value
-        lower = max(lower, _dual_value(smooth, P, penalty))
+        lower = max(lower, _dual_value((vectors / values) @ vectors.T, P, penalty))
         gap = max(0.0, objective - lower)
         advance(f"gap {gap:.1e}")
         apart, moved = linalg.norm(smooth - Z), rho * linalg.norm(Z - previous)
@@ -260,16 +261,18 @@ def graphical_lasso(P, sparsity, *, max_iter, tol, advance):
 
 
 def _lasso_objective(M, P, sparsity):
-    try:
-        log_det = 2 * np.sum(np.log(np.diag(linalg.cholesky(M))))
-    except linalg.LinAlgError:
-        return np.inf
     off_diagonal = np.abs(M).sum() - np.abs(np.diag(M)).sum()
-    return np.sum(M * P) - log_det + sparsity * off_diagonal
+    return np.sum(M * P) - _log_det(M) + sparsity * off_diagonal
 
 
-def _dual_value(M, P, penalty):
+def _dual_value(inverse, P, penalty):
     """Lower bound ``log det W + d`` at the feasible ``W`` nearest to ``M⁻¹``."""
-    W = P + np.clip(linalg.inv(M) - P, -penalty, penalty)
-    sign, log_det = np.linalg.slogdet(W)
-    return log_det + len(P) if sign > 0 and linalg.eigvalsh(W)[0] > 0 else -np.inf
+    return _log_det(P + np.clip(inverse - P, -penalty, penalty)) + len(P)
+
+
+def _log_det(M):
+    """Minus infinity for a matrix that is not positive definite."""
+    try:
+        return 2 * np.sum(np.log(np.diag(linalg.cholesky(M, check_finite=False))))
+    except linalg.LinAlgError:
+        return -np.inf
