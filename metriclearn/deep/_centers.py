@@ -74,8 +74,13 @@ class _NearestCenter(Function):
         nearest = torch.empty_like(result)
         with full_precision(rows):
             for block, s in _blocks(rows, by_center):
-                best, at = s.max(0)
-                result[:, block], nearest[:, block] = best, at.to(s.dtype)
+                # max(0) with its indices takes many times as long.
+                best, at = s[0], torch.zeros_like(s[0])
+                nearer = torch.empty_like(best)
+                for k, other in enumerate(s[1:], 1):
+                    torch.maximum(at, torch.gt(other, best, out=nearer).mul_(k), out=at)
+                    torch.maximum(best, other, out=best)
+                result[:, block], nearest[:, block] = best, at
         ctx.save_for_backward(rows, by_center, nearest)
         return result
 

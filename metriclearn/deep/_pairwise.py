@@ -209,6 +209,53 @@ def distances(x, reference=None):
     return _Distances.apply(x, _others(x, reference), False)
 
 
+class _ListedDistances(Function):
+    @staticmethod
+    def forward(ctx, x, others, rows, columns, squared):
+        y = x if others is None else torch.cat([x, others])
+        away = x.index_select(0, rows).sub_(y.index_select(0, columns))
+        d = away.square().sum(1) if squared else torch.linalg.vector_norm(away, dim=1)
+        ctx.squared, ctx.n = squared, len(x)
+        ctx.save_for_backward(away, rows, columns, None if squared else d)
+        return d
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        away, rows, columns, d = ctx.saved_tensors
+        weights = 2 * gradient if ctx.squared else torch.where(d > 0, gradient / d, 0)
+        away = away * weights[:, None]
+        result = away.new_zeros(ctx.n, away.shape[1]).index_add_(0, rows, away)
+        own = columns < ctx.n
+        if own.all():
+            result.index_add_(0, columns, away, alpha=-1)
+        else:
+            result.index_add_(0, columns[own], away[own], alpha=-1)
+        return result, None, None, None, None
+
+
+def listed_distances(x, reference, rows, columns, squared):
+    """Distances of listed pairs, each by itself where the list is short.
+
+    Parameters
+    ----------
+    x : tensor of shape (b, d)
+    reference : tensor of shape (r, d) or None
+    rows, columns : int64 tensors of shape (p,)
+        Rows of ``x`` and of ``[x; reference]``.
+    squared : bool
+
+    Returns
+    -------
+    tensor of shape (p,)
+    """
+    n = len(x) + (0 if reference is None else len(reference))
+    if 32 * len(rows) > len(x) * n:
+        return (sq_distances if squared else distances)(x, reference)[rows, columns]
+    x = widen(x)
+    return _ListedDistances.apply(x, _others(x, reference), rows, columns, squared)
+
+
 #: What a loss or miner may compare rows by.
 KINDS = {
     "cosine": cosines,
@@ -262,6 +309,28 @@ def list_positives(positive, labels=None):
     columns = order[start[rows] + offset]
     others = rows != columns
     return rows[others], columns[others]
+
+
+def ranks_in_class(labels):
+    """Rows sorted by class, and the place of each in its class.
+
+    Returns
+    -------
+    order : int64 tensor of shape (b,)
+        Rows of one class are neighbours, in the order of the batch.
+    rank : int64 tensor of shape (b,)
+        Of ``order``'s rows: 0 for the first of a class.
+    last : bool tensor of shape (b,)
+        Whether one of ``order``'s rows is the last of its class.
+    """
+    order = torch.argsort(labels, stable=True)
+    ordered = labels[order]
+    last = torch.ones_like(labels, dtype=torch.bool)
+    torch.ne(ordered[1:], ordered[:-1], out=last[:-1])
+    place = torch.arange(len(labels), device=labels.device)
+    first = torch.zeros_like(place)
+    first[1:] = place[1:] * last[:-1]
+    return order, place - first.cummax(0).values, last
 
 
 def masks(labels, reference_labels=None, dtype=torch.float32):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy
 
 from metriclearn.deep._pairwise import FAR, lowest_exponent, products, unit_rows
 
@@ -65,6 +66,12 @@ class ProxyLoss(nn.Module):
 
     def _cosines(self, embeddings):
         return products(unit_rows(embeddings), unit_rows(self.proxies))
+
+    def _plain_softmax(self, embeddings, labels, scale):
+        """Cross-entropy of the cosines times a scale."""
+        # The rows are fewer numbers to scale than the cosines.
+        logits = products(unit_rows(embeddings) * scale, unit_rows(self.proxies))
+        return cross_entropy(logits, labels)
 
 
 class _SoftmaxLosses(Function):

@@ -7,6 +7,7 @@ index of a pair, and the positive and negative of a triplet, may point behind th
 
 import math
 
+import numpy as np
 import torch
 
 from metriclearn.deep._pairwise import FAR, compare, masked_max, masked_min
@@ -439,15 +440,25 @@ class HDCMiner(_PairMiner):
     def masks(self, embeddings, labels, reference=None):
         """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = _no_gradient(embeddings, labels, "sq_distance", reference)
-        return PairMasks(self._hardest(d, positive), self._hardest(-d, negative))
+        return PairMasks(self._least(-d, positive), self._least(d, negative))
 
-    def _hardest(self, difficulty, mask):
-        listed = mask.flatten().nonzero(as_tuple=True)[0]
-        n_kept = math.ceil(self.fraction * len(listed))
-        best = difficulty.flatten()[listed].topk(n_kept).indices
-        kept = torch.zeros_like(mask).flatten()
-        kept[listed[best]] = 1
-        return kept.view_as(mask)
+    def _least(self, x, mask):
+        """Mask of the least values of ``x`` among those in ``mask``, the first of equal ones."""
+        n_kept = math.ceil(self.fraction * int(mask.count_nonzero()))
+        if not n_kept:
+            return mask
+        x = (1 - mask).mul_(FAR).add_(x)
+        bound = _kth_least(x.flatten(), n_kept)
+        kept = torch.lt(x, bound, out=mask).flatten()
+        equal = (x.flatten() == bound).nonzero(as_tuple=True)[0]
+        kept[equal[: n_kept - int(kept.count_nonzero())]] = 1
+        return kept.view_as(x)
+
+
+def _kth_least(x, k):
+    if x.device.type == "cpu":  # several times faster than torch there
+        return float(np.partition(x.numpy(), k - 1)[k - 1])
+    return x.kthvalue(k).values
 
 
 #: Short name to class, as ``DeepEmbedder(miner=...)`` takes it.

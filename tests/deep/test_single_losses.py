@@ -7,7 +7,7 @@ from oracles import DIM, LOSSES, N_CLASSES, log_ratio, margin
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
-from metriclearn.deep._pairwise import distances
+from metriclearn.deep._pairwise import distances, listed_distances, sq_distances
 from metriclearn.deep.losses._proxy import repulsion
 
 # Single losses ----------------------------------------------------------------------------------
@@ -176,6 +176,28 @@ def test_large_labels_do_not_collide(case):
         return
     embeddings, labels = batch()
     assert_equal(fresh(case)(embeddings, labels + 2**24), fresh(case)(embeddings, labels))
+
+
+@pytest.mark.parametrize("squared", [True, False])
+@pytest.mark.parametrize("n_others", [None, 7])
+def test_few_listed_distances_are_those_of_the_matrix(squared, n_others):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(30, 4, dtype=torch.float64, generator=generator)
+    others = None if n_others is None else torch.randn(n_others, 4, generator=generator).double()
+    x[1] = x[0]
+    rows = torch.tensor([0, 3, 3, 29, 8])
+    columns = torch.tensor([1, 3, 4, 2, 29 + (n_others or 0)])
+    whole = sq_distances if squared else distances
+
+    def weighted(d):
+        return (d * torch.arange(1, 6)).sum()
+
+    ours = value_and_gradients(
+        lambda x: weighted(listed_distances(x, others, rows, columns, squared)), x
+    )
+    truth = value_and_gradients(lambda x: weighted(whole(x, others)[rows, columns]), x)
+    assert_equal(ours[0], truth[0])
+    assert_equal(ours[1][0], truth[1][0])
 
 
 def test_equal_rows_are_at_distance_zero_and_near_ones_are_not():

@@ -12,6 +12,7 @@ from metriclearn.deep._pairwise import (
     masked_logsumexp,
     mean_over,
     products,
+    ranks_in_class,
     two_logsumexps,
     widen,
 )
@@ -61,21 +62,17 @@ class NPairLoss(nn.Module):
 
     def forward(self, embeddings, labels):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        order = torch.argsort(labels, stable=True)
-        _, counts = torch.unique_consecutive(labels[order], return_counts=True)
-        first = (counts.cumsum(0) - counts).repeat_interleave(counts)
-        rank = torch.arange(len(labels), device=labels.device) - first
-        paired = (rank % 2 == 0) & (rank + 1 < counts.repeat_interleave(counts))
-        at = paired.nonzero(as_tuple=True)[0]
+        order, rank, last = ranks_in_class(labels)
+        at = ((rank % 2 == 0) & ~last).nonzero(as_tuple=True)[0]
         if not len(at):
             return attached_zero(embeddings)
-        x = widen(embeddings)
-        anchors, others, rounds = x[order[at]], x[order[at + 1]], rank[at]
-        apart = rounds[:, None] != rounds[None, :]
-        logits = products(anchors, others) - apart.to(x.dtype) * FAR
+        used = widen(embeddings).index_select(0, order[torch.cat([at, at + 1])])
+        anchors, others = used.chunk(2)
+        rounds = rank[at]
+        apart = rounds[:, None] != rounds
+        logits = products(anchors, others) - apart.to(used.dtype) * FAR
         value = cross_entropy(logits, torch.arange(len(at), device=labels.device))
-        squares = anchors.square().sum(1).mean() + others.square().sum(1).mean()
-        return value + self.l2_weight * squares / 2
+        return value + self.l2_weight * used.square().sum() / len(used)
 
 
 class NTXentLoss(nn.Module):

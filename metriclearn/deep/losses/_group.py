@@ -2,7 +2,14 @@
 
 import torch
 
-from metriclearn.deep._pairwise import dot_products, mean_over, products, unit_rows, widen
+from metriclearn.deep._pairwise import (
+    dot_products,
+    mean_over,
+    products,
+    ranks_in_class,
+    unit_rows,
+    widen,
+)
 from metriclearn.deep._proxy_base import ProxyLoss
 
 
@@ -83,11 +90,7 @@ class GroupLoss(ProxyLoss):
         return mean_over(losses.sum(), free.sum())
 
     def _anchors(self, labels):
-        order = torch.argsort(labels, stable=True)
-        _, counts = torch.unique_consecutive(labels[order], return_counts=True)
-        first = (counts.cumsum(0) - counts).repeat_interleave(counts)
-        rank = torch.arange(len(labels), device=labels.device) - first
-        last = (counts - 1).repeat_interleave(counts)
-        anchors = torch.empty_like(labels, dtype=torch.bool)
-        anchors[order] = (rank < self.n_anchors) & (rank < last)
+        order, rank, last = ranks_in_class(labels)
+        anchors = torch.empty_like(last)
+        anchors[order] = (rank < self.n_anchors) & ~last
         return anchors

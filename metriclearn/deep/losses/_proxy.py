@@ -123,7 +123,8 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
-        return softmax_losses(self._cosines(embeddings), labels, 2 / self.temperature).mean()
+        # At length one, -d² is 2 cos - 2, whose constant cancels.
+        return self._plain_softmax(embeddings, labels, 2 / self.temperature)
 
 
 class SoftTripleLoss(ProxyLoss):

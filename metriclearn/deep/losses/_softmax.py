@@ -83,6 +83,8 @@ class CosineSoftmaxLoss(ProxyLoss):
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
+        if self._with_margin is None:
+            return self._plain_softmax(embeddings, labels, self._scale())
         cosine = self._cosines(embeddings)
         return softmax_losses(cosine, labels, self._scale(), self._with_margin).mean()
 

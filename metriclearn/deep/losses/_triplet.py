@@ -7,7 +7,13 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import KINDS, compare, list_positives, mean_over, sq_distances
+from metriclearn.deep._pairwise import (
+    compare,
+    list_positives,
+    listed_distances,
+    mean_over,
+    sq_distances,
+)
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection
 
@@ -70,8 +76,7 @@ class TripletLoss(nn.Module):
         check_selection(self, selection)
         kind = "sq_distance" if self.squared else "distance"
         if isinstance(selection, Triplets):
-            d = KINDS[kind](embeddings, None if reference is None else reference.embeddings)
-            total, active, selected = self._listed(d, selection)
+            total, active, selected = self._listed(embeddings, reference, selection)
         else:
             d, positive, negative = compare(embeddings, labels, kind, reference)
             if self.swap:  # distances from a reference's rows are not known
@@ -87,16 +92,19 @@ class TripletLoss(nn.Module):
     def _count(self, active, selected):
         return active if self.reduction == "mean_nonzero" and not self.soft else selected
 
-    def _listed(self, d, triplets):
+    def _listed(self, embeddings, reference, triplets):
         a, p, n = triplets
-        push = d[a, n]
-        if self.swap:
-            if (p >= len(d)).any():
-                raise ValueError("swap=True needs positives from the batch, not from a reference")
-            push = torch.minimum(push, d[p, n])
-        violation = d[a, p] - push + self.margin
+        if self.swap and (p >= len(embeddings)).any():
+            raise ValueError("swap=True needs positives from the batch, not from a reference")
+        rows, columns = ([a, a, p], [p, n, n]) if self.swap else ([a, a], [p, n])
+        others = None if reference is None else reference.embeddings
+        d = listed_distances(embeddings, others, torch.cat(rows), torch.cat(columns), self.squared)
+        pull, push, *swapped = d.view(len(rows), len(a))
+        if swapped:
+            push = torch.minimum(push, *swapped)
+        violation = pull - push + self.margin
         terms = softplus(violation) if self.soft else violation.relu()
-        return terms.sum(), (violation > 0).sum(), torch.tensor(len(a), device=d.device)
+        return terms.sum(), (violation > 0).sum(), len(a)
 
     def takes_window(self, window):
         """Whether a miner's window is on the distance of this loss, so that it need not list."""
