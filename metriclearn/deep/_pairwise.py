@@ -17,11 +17,13 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from metriclearn.deep._tuples import PairMasks, as_pairs
+from metriclearn.deep._tuples import PairMasks, PairRule, as_pairs
 
 #: Added where a comparison is left out of a minimum or a log-sum-exp. Finite, so that
 #: nothing becomes inf - inf; far beyond any distance or similarity.
 FAR = 1e30
+#: Side of the squares that a large matrix is worked on by: what stays in a core's cache.
+_TILE = 256
 
 
 def widen(embeddings):
@@ -67,10 +69,17 @@ def _gradient_of_gram(gradient, x, others):
     """Gradient of ``⟨gradient, x [x; others]ᵀ⟩`` in ``x``; nothing flows to ``others``."""
     n = len(x)
     square = gradient[:, :n]
-    if n <= 1024:  # one product of the symmetrised gradient; a large transpose costs more
+    if n < 2 * _TILE or x.device.type != "cpu":
         result = (square + square.T) @ x
-    else:
-        result = (square @ x).addmm_(square.T, x)
+    else:  # by tiles, as a large transpose leaves the cache
+        result = torch.zeros_like(x)
+        tiles = [slice(start, start + _TILE) for start in range(0, n, _TILE)]
+        for number, i in enumerate(tiles):
+            for j in tiles[number:]:
+                tile = square[i, j] + square[j, i].T
+                result[i].addmm_(tile, x[j])
+                if i != j:
+                    result[j].addmm_(tile.T, x[i])
     if others is not None:
         result.addmm_(gradient[:, n:], others)
     return result
@@ -360,7 +369,7 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     kind : {"cosine", "dot", "distance", "sq_distance"}
     reference : Reference, default=None
         Further columns, through which no gradient flows.
-    selection : Pairs, PairMasks or Triplets, default=None
+    selection : Pairs, PairMasks, PairRule or Triplets, default=None
         Only these pairs enter the masks, each once; all pairs by default.
 
     Returns
@@ -371,6 +380,9 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     values = KINDS[kind](embeddings, rows)
     if selection is None:
         return Comparisons(values, *masks(labels, classes, values.dtype))
+    if isinstance(selection, PairRule):
+        given = masks(labels, classes, values.dtype)
+        return Comparisons(values, *selection.choose(values.detach(), *given))
     if isinstance(selection, PairMasks):
         return Comparisons(values, *(mask.to(values.dtype) for mask in selection))
     pairs = as_pairs(selection)

@@ -1,5 +1,6 @@
 """What miners yield and losses accept: index tensors into a batch, and one check of the fit."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,16 @@ class PairMasks(NamedTuple):
 
     positive: torch.Tensor
     negative: torch.Tensor
+
+
+class PairRule(NamedTuple):
+    """Which pairs to select, by the comparisons that the loss makes anyway.
+
+    ``choose(values, positive, negative)`` gets the loss's comparisons and the masks of all pairs,
+    which it may write to, and returns `PairMasks`.
+    """
+
+    choose: Callable
 
 
 class Triplets(NamedTuple):
@@ -56,7 +67,13 @@ class Reference(NamedTuple):
     labels: torch.Tensor
 
 
-_KIND = {Pairs: "pairs", PairMasks: "pairs", Triplets: "triplets", Window: "triplets"}
+_KIND = {
+    Pairs: "pairs",
+    PairMasks: "pairs",
+    PairRule: "pairs",
+    Triplets: "triplets",
+    Window: "triplets",
+}
 
 
 def check_composition(loss, miner):

@@ -327,7 +327,10 @@ class DistanceWeightedMiner:
 
 
 class _PairMiner:
-    """Miners of pairs: ``masks`` says which, without listing them."""
+    """Miners of pairs: ``choose`` says which, without listing them.
+
+    ``kinds`` are the comparisons, any of `KINDS`, that it can choose by.
+    """
 
     yields = "pairs"
 
@@ -335,6 +338,10 @@ class _PairMiner:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         masks = self.masks(embeddings, labels, reference)
         return Pairs(masks.positive.nonzero(), masks.negative.nonzero())
+
+    def masks(self, embeddings, labels, reference=None):
+        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        return self.choose(*_no_gradient(embeddings, labels, self.kinds[0], reference))
 
 
 class MultiSimilarityMiner(_PairMiner):
@@ -367,16 +374,18 @@ class MultiSimilarityMiner(_PairMiner):
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
 
-    def masks(self, embeddings, labels, reference=None):
-        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = _no_gradient(embeddings, labels, "cosine", reference)
-        hardest_positive = masked_min(s, positive).values[:, None]
-        hardest_negative = masked_max(s, negative).values[:, None]
+    kinds = ("cosine",)
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
         # Without pairs of the other kind the bound is beyond reach.
-        kept = torch.lt(s - self.epsilon, hardest_negative, out=torch.empty_like(s))
-        positive.mul_(kept)
-        kept = torch.gt(s + self.epsilon, hardest_positive, out=kept)
-        return PairMasks(positive, negative.mul_(kept))
+        scratch = torch.sub(1, positive).mul_(FAR).add_(values)
+        from_negative = scratch.amin(1, keepdim=True) - self.epsilon
+        torch.sub(negative, 1, out=scratch).mul_(FAR).add_(values)
+        from_positive = scratch.amax(1, keepdim=True) + self.epsilon
+        positive.mul_(torch.lt(values, from_positive, out=scratch))
+        negative.mul_(torch.gt(values, from_negative, out=scratch))
+        return PairMasks(positive, negative)
 
 
 class PairMarginMiner(_PairMiner):
@@ -404,10 +413,14 @@ class PairMarginMiner(_PairMiner):
         self.positive_margin = positive_margin
         self.margin = margin
 
-    def masks(self, embeddings, labels, reference=None):
-        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        d, positive, negative = _no_gradient(embeddings, labels, "distance", reference)
-        return PairMasks(positive * (d > self.positive_margin), negative * (d < self.margin))
+    kinds = ("distance",)
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
+        kept = torch.gt(values, self.positive_margin, out=torch.empty_like(values))
+        positive.mul_(kept)
+        negative.mul_(torch.lt(values, self.margin, out=kept))
+        return PairMasks(positive, negative)
 
 
 class HDCMiner(_PairMiner):
@@ -437,10 +450,11 @@ class HDCMiner(_PairMiner):
             raise ValueError(f"fraction must be in (0, 1], got {fraction}")
         self.fraction = fraction
 
-    def masks(self, embeddings, labels, reference=None):
-        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        d, positive, negative = _no_gradient(embeddings, labels, "sq_distance", reference)
-        return PairMasks(self._least(-d, positive), self._least(d, negative))
+    kinds = ("sq_distance", "distance")
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
+        return PairMasks(self._least(-values, positive), self._least(values, negative))
 
     def _least(self, x, mask):
         """Mask of the least values of ``x`` among those in ``mask``, the first of equal ones."""

@@ -200,6 +200,22 @@ def test_few_listed_distances_are_those_of_the_matrix(squared, n_others):
     assert_equal(ours[1][0], truth[1][0])
 
 
+def test_gradient_of_large_batches_is_that_of_small_ones():
+    # Beyond 512 rows it is put together by tiles.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(600, 3, dtype=torch.float64, generator=generator)
+    others = torch.randn(5, 3, dtype=torch.float64, generator=generator)
+    weights = torch.randn(600, 605, dtype=torch.float64, generator=generator)
+
+    def plain(x):
+        return (torch.cat([x, others])[None] - x[:, None]).square().sum(2)
+
+    ours = value_and_gradients(lambda x: (sq_distances(x, others) * weights).sum(), x)
+    truth = value_and_gradients(lambda x: (plain(x) * weights).sum(), x)
+    assert_equal(ours[0], truth[0])
+    assert_equal(ours[1][0], truth[1][0])
+
+
 def test_equal_rows_are_at_distance_zero_and_near_ones_are_not():
     generator = torch.Generator().manual_seed(0)
     x = normalize(torch.randn(40, 64, generator=generator))

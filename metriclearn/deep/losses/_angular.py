@@ -130,6 +130,7 @@ class TupletMarginLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "cosine"
 
     def __init__(self, margin=5.73, scale=64.0):
         super().__init__()
@@ -139,7 +140,7 @@ class TupletMarginLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         others = masked_logsumexp(s, negative, self.scale)
         a, p = list_positives(positive, labels if selection is reference is None else None)
         own = cosine_of_sum(s[a, p], -math.radians(self.margin))

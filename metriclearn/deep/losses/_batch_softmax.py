@@ -112,6 +112,7 @@ class NTXentLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "cosine"
 
     def __init__(self, temperature=0.1):
         super().__init__()
@@ -120,7 +121,7 @@ class NTXentLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         others = masked_logsumexp(s, negative, 1 / self.temperature)
         a, p = list_positives(positive, labels if selection is reference is None else None)
         return mean_over(softplus(others[a] - s[a, p] / self.temperature).sum(), len(a))
@@ -160,6 +161,7 @@ class SupConLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "cosine"
 
     def __init__(self, temperature=0.1):
         super().__init__()
@@ -168,7 +170,7 @@ class SupConLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         everyone = masked_logsumexp(s, positive + negative, 1 / self.temperature)
         counts = positive.sum(1)
         own = (s * positive).sum(1) / (counts.clamp(min=1) * self.temperature)
@@ -209,6 +211,7 @@ class SoftNearestNeighborLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "sq_distance"
 
     def __init__(self, temperature=1.0):
         super().__init__()
@@ -217,7 +220,7 @@ class SoftNearestNeighborLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        d, positive, negative = compare(embeddings, labels, "sq_distance", reference, selection)
+        d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         own, rest = two_logsumexps(d, positive, negative, (-1 / self.temperature,) * 2)
         anchors = positive.amax(1)
         return mean_over((softplus(rest - own) * anchors).sum(), anchors.sum())

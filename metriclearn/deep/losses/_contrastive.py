@@ -54,14 +54,17 @@ class ContrastiveLoss(nn.Module):
         self.margin = margin
         self.form = form
 
+    @property
+    def kind(self):
+        """What pairs are compared by."""
+        kinds = {"hadsell": "distance", "squared_hinge": "sq_distance", "cosine": "cosine"}
+        return kinds[self.form]
+
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
-        kind = {"hadsell": "distance", "squared_hinge": "sq_distance", "cosine": "cosine"}
-        values, positive, negative = compare(
-            embeddings, labels, kind[self.form], reference, selection
-        )
+        values, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         count = positive.sum() + negative.sum()
         if self.form == "hadsell":
             with torch.no_grad():  # the derivative: d of a similar pair, -(m - d)₊ of others
@@ -195,6 +198,7 @@ class MarginLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "distance"
 
     def __init__(
         self,
@@ -266,7 +270,7 @@ class MarginLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None, indices=None):
         """Value on ``embeddings`` (b, d), ``labels`` (b,), ``indices`` (b,) of training rows."""
         check_selection(self, selection)
-        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         beta = self._boundaries(labels, indices).to(d.dtype)
         sign = positive - negative
         terms = ((d - beta[:, None]) * sign + self.margin).relu() * sign.abs()

@@ -53,6 +53,7 @@ class MultiSimilarityLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "cosine"
 
     def __init__(self, alpha=2.0, beta=50.0, threshold=0.5):
         super().__init__()
@@ -63,7 +64,7 @@ class MultiSimilarityLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         scales = (-self.alpha, self.beta)
         pull, push = two_logsumexps(s - self.threshold, positive, negative, scales, plus_one=True)
         return (pull / self.alpha + push / self.beta).mean()
@@ -107,6 +108,7 @@ class CircleLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "cosine"
 
     def __init__(self, margin=0.4, scale=80.0):
         super().__init__()
@@ -116,7 +118,7 @@ class CircleLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, "cosine", reference, selection)
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         m = self.margin
         with torch.no_grad():  # -[1 + m - s]₊ for positives, [s + m]₊ for negatives
             weights = (1 + m - s).clamp_(min=0).mul_(positive).neg_()
@@ -168,6 +170,7 @@ class LiftedStructureLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "distance"
 
     def __init__(self, margin=1.0, form="smooth"):
         super().__init__()
@@ -179,7 +182,7 @@ class LiftedStructureLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         if self.form == "generalized":
             pull, push = two_logsumexps(d, positive, negative, (1.0, -1.0))
             both = positive.amax(1) * negative.amax(1)
@@ -244,6 +247,7 @@ class RankedListLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    kind = "distance"
 
     def __init__(
         self, margin=0.4, alpha=1.2, temperature=10.0, positive_temperature=0.0, balance=0.5
@@ -258,7 +262,7 @@ class RankedListLoss(nn.Module):
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
-        d, positive, negative = compare(embeddings, labels, "distance", reference, selection)
+        d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         pull = self._weighted(
             (d - (self.alpha - self.margin)).relu(), positive, self.positive_temperature
         )

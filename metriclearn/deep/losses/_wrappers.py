@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from metriclearn.deep._pairwise import dot_products, masked_max, products, unit_rows, widen
-from metriclearn.deep._tuples import Reference, check_composition
+from metriclearn.deep._tuples import PairRule, Reference, check_composition
 
 
 class _Composite(nn.Module):
@@ -77,7 +77,8 @@ class MinedLoss(_Composite):
     Notes
     -----
     Where a miner can say what it selects without listing it (a window on the loss's own distance,
-    masks of pairs) nothing is listed.
+    masks of pairs) nothing is listed; where it looks at the comparisons that the loss makes, they
+    are made once.
 
     Examples
     --------
@@ -110,7 +111,9 @@ class MinedLoss(_Composite):
             if hasattr(self.loss, "takes_window") and self.loss.takes_window(window):
                 return window
             return self.miner.listed(window, embeddings, labels, reference)
-        if hasattr(self.miner, "masks"):
+        if hasattr(self.miner, "choose"):
+            if getattr(self.loss, "kind", None) in self.miner.kinds:
+                return PairRule(self.miner.choose)
             return self.miner.masks(embeddings, labels, reference)
         # A miner of one's own need not know of references.
         given = () if reference is None else (reference,)
