@@ -98,6 +98,21 @@ def _parser():
         help="with --tune: fits for each learner in each fold (20), or seconds as in 90s",
     )
     compare.add_argument(
+        "--rows", type=_counts, metavar="N,N,..", help="learning curves over so many training rows"
+    )
+    compare.add_argument(
+        "--dimensions",
+        type=_counts,
+        metavar="D,D,..",
+        help="curves over the dimension of the learned space, as in 64,128,512",
+    )
+    compare.add_argument(
+        "--shift",
+        type=int,
+        metavar="N",
+        help="a curve over N splits of growing distance between train and test classes",
+    )
+    compare.add_argument(
         "--resume",
         metavar="DIR",
         help="keep every finished fit in this folder, and go on from what it holds",
@@ -136,24 +151,37 @@ def _n_jobs(text):
     return value
 
 
+def _counts(text):
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers, as in 100,300"
+        ) from None
+
+
 def _compare(options, command):
-    learners, source, tuning = _prepared(options)
+    learners, source, tuning, curves = _prepared(options)
     from metriclearn.compare._run import compare_source
     from metriclearn.compare._terminal import show
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the result says the same in its own words
-        result = compare_source(
-            learners,
-            source,
-            n_folds=options.folds,
-            tuning=tuning,
-            random_state=options.seed,
-            n_jobs=options.n_jobs,
-            resume=options.resume,
-            verbose=1,
-            command=command,
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the result says the same in its own words
+            result = compare_source(
+                learners,
+                source,
+                n_folds=options.folds,
+                tuning=tuning,
+                curves=curves,
+                random_state=options.seed,
+                n_jobs=options.n_jobs,
+                resume=options.resume,
+                verbose=1,
+                command=command,
+            )
+    except ValueError as error:  # of the data and what is asked of them, before any work
+        raise _BadInputError(" ".join(str(error).split())) from None
     show(result)
     _write(result, options)
     return EXIT_INTERRUPTED if result.interrupted else 0
@@ -180,6 +208,7 @@ def _prepared(options):
             require("jinja2", "cli")
             require("PIL", "cli")
         from metriclearn.compare._cells import open_folder
+        from metriclearn.compare._curves import make_curves
         from metriclearn.compare._files import check_writable
         from metriclearn.compare._lineup import resolve_learners
         from metriclearn.compare._sources import load_source
@@ -192,7 +221,9 @@ def _prepared(options):
             open_folder(options.resume)
         tuning = make_tuning(False if options.tune == "none" else options.tune, options.budget)
         names = None if options.learners is None else options.learners.split(",")
-        return resolve_learners(names), load_source(options.source, options.target), tuning
+        curves = make_curves(options.rows, options.dimensions, options.shift)
+        source = load_source(options.source, options.target)
+        return resolve_learners(names), source, tuning, curves
     except (ValueError, ImportError, OSError) as error:
         raise _BadInputError(" ".join(str(error).split())) from None
 

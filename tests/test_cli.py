@@ -74,6 +74,14 @@ def test_both_protocols_side_by_side(tmp_path, capsys):
         assert measure in printed
 
 
+def test_curves_are_printed(tmp_path, capsys):
+    assert compare("iris", "--rows", "20,70", "--dimensions", "1,3") == 0
+    printed = capsys.readouterr().out
+    assert "3-NN accuracy % by training rows" in printed
+    assert re.search(r"Learner +20 +70 *\n", printed)
+    assert re.search(r"Learner +1 +3 *\n", printed)
+
+
 def test_tuning_says_what_it_spends(tmp_path, capsys):
     report = tmp_path / "r.html"
     tune = ["--tune", "random", "--budget", "3", "--report", report]
@@ -347,6 +355,10 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--folds", "1"], "1 is too few"),
         (["--n-jobs", "0"], "0 processes can do nothing"),
         (["--resume", "{}/no/fits"], "there is no folder"),
+        (["--rows", "100,x"], "'100,x' is not a list of whole numbers, as in 100,300"),
+        (["--rows", "1"], "rows: 1 training rows are too few for 3 classes"),
+        (["--dimensions", "0"], "dimensions must be a list of whole numbers"),
+        (["--shift", "4"], "shift: 3 classes are too few"),
         (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
         (["--budget", "9"], "tune_budget='9' needs a search"),
         (["--tune", "random", "--budget", "1h"], "tune_budget='1h' must be a number of fits"),

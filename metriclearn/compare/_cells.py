@@ -47,7 +47,7 @@ class CellStore:
         about = (
             (self._data, self._learners[task.learner.key]),
             (split.protocol, split.fold, split.train, split.test),
-            (task.seed, task.tuning, task.pictures, task.image_shape),
+            (task.seed, task.tuning, task.pictures, task.image_shape, task.axis, task.place),
         )
         return self.folder / f"{joblib.hash(about)}.json"
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn.compare._result import MEASURE_NAMES
+from metriclearn.compare._words import AXIS_NAMES, place_text
 
 WIDTH, HEIGHT = 420, 300
 # Scores crowd below 100 %. This much away from 100 % is the end of the scale.
@@ -53,34 +54,80 @@ def recall_chart(result, protocol):
         An ``<svg>``; empty where there is nothing to draw.
     """
     curves = recall_curves(result, protocol)
-    if not curves:
-        return ""
     ks = sorted({k for _, curve in curves for k in curve})
-    values = [value for _, curve in curves for value in curve.values()]
+    ticks = {math.log2(k): str(k) for k in ks}
+    curves = [
+        (learner, {math.log2(k): value for k, value in curve.items()}) for learner, curve in curves
+    ]
+    return _lines_chart(curves, ticks, "k", f"Recall at k, {protocol} set")
+
+
+def curve_chart(axis, places, curves):
+    """Scores along an axis of every learner, named at its left end.
+
+    Parameters
+    ----------
+    axis : {"rows", "dimensions", "shift"}
+    places : list of float
+    curves : list of dict
+        As of ``ComparisonResult.curve``.
+
+    Returns
+    -------
+    str
+        An ``<svg>``; empty where there is nothing to draw.
+    """
+    # Distances are read as they are, numbers by their ratios.
+    where = float if axis == "shift" else math.log2
+    ticks = {where(place): place_text(axis, place) for place in places}
+    lines = [
+        (curve, {where(point["place"]): point["mean"] for point in curve["points"]})
+        for curve in curves
+    ]
+    return _lines_chart(lines, ticks, AXIS_NAMES[axis], f"Score by {AXIS_NAMES[axis]}")
+
+
+def _lines_chart(lines, ticks, axis_label, alt):
+    """One line a learner over shared places.
+
+    Parameters
+    ----------
+    lines : list of (learner, dict of place to score)
+    ticks : dict of place to label
+    axis_label, alt : str
+    """
+    if not lines:
+        return ""
+    values = [value for _, line in lines for value in line.values()]
     left, right, top, bottom = 170, WIDTH - 44, 12, HEIGHT - 34
-    x = _Scale(0, math.log2(ks[-1]) or 1, left, right)
+    x = _Scale(min(ticks), max(ticks), left, right)
     y = _Scale(stretch(min(values)), stretch(max(values)), bottom, top)
     parts = [_score_grid(y, min(values), max(values), left, right, at_right=True)]
-    for k in ks:
-        parts.append(_text(x(math.log2(k)), bottom + 17, k, "middle", "tick"))
-    parts.append(_text((left + right) / 2, HEIGHT - 3, "k", "middle", "tick"))
+    reach = -math.inf
+    for place, label in sorted(ticks.items()):
+        width = LETTER * len(label)
+        if x(place) - width / 2 > reach:
+            parts.append(_text(x(place), bottom + 17, label, "middle", "tick"))
+            reach = x(place) + width / 2 + 4
+    parts.append(_text((left + right) / 2, HEIGHT - 3, axis_label, "middle", "tick"))
 
-    curves.sort(key=lambda item: -item[1][ks[0]])
-    ends = [y(stretch(curve[ks[0]])) for _, curve in curves]
-    for (learner, curve), end, label in zip(
-        curves, ends, _apart(ends, 13, top, bottom), strict=True
-    ):
-        path = "M" + "L".join(
-            f"{x(math.log2(k)):.1f} {y(stretch(v)):.1f}" for k, v in curve.items()
-        )
-        tip = escape(f"{learner['name']}: " + ", ".join(f"R@{k} {v:.1%}" for k, v in curve.items()))
+    lines = [(learner, sorted(line.items())) for learner, line in lines]
+    lines.sort(key=lambda item: -item[1][0][1])
+    ends = [y(stretch(points[0][1])) for _, points in lines]
+    labels = _apart(ends, min(13, (bottom - top) / len(ends)), top, bottom)
+    for (learner, points), end, label in zip(lines, ends, labels, strict=True):
+        path = "M" + "L".join(f"{x(p):.1f} {y(stretch(v)):.1f}" for p, v in points)
+        if len(points) == 1:
+            path += "h0"
+        told = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
         parts.append(
-            f'<g class="line {learner["family"]}"><title>{tip}</title>'
-            f'<path class="lead" d="M{left - 20} {label:.1f}L{left - 2} {end:.1f}"/>'
+            f'<g class="line {learner["family"]}">'
+            f"<title>{escape(learner['name'] + ': ' + told)}</title>"
+            f'<path class="lead" d="M{left - 20} {label:.1f}L{x(points[0][0]) - 2:.1f} {end:.1f}"/>'
             f'<path class="hit" d="{path}"/><path class="curve" d="{path}"/>'
             f"{_text(left - 24, label + 4, learner['name'], 'end', 'label')}</g>"
         )
-    return _svg(WIDTH, HEIGHT, parts, f"Recall at k, {protocol} set")
+    return _svg(WIDTH, HEIGHT, parts, alt)
 
 
 def recall_curves(result, protocol):

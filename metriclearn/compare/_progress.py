@@ -42,13 +42,13 @@ class TimeLeft:
         self.costs = {task.learner.key: task.learner.cost for task in tasks}
         self.left = {}
         for task in tasks:
-            key = (task.learner.key, task.split.protocol)
+            key = (task.learner.key, task.split.protocol, task.axis)
             self.left[key] = self.left.get(key, 0) + 1
         self.seen = {}
 
     def finished(self, record):
         """Count one task as done."""
-        key = (record["learner"], record["protocol"])
+        key = (record["learner"], record["protocol"], record["axis"])
         self.left[key] -= 1
         self.seen.setdefault(key, []).append(record["task_seconds"])
 
@@ -129,7 +129,8 @@ class RichProgress:
 
     def _show(self, advance=0):
         now = ", ".join(
-            f"{self._names[key]} ({protocol} {fold + 1})" for key, protocol, fold in self._running
+            f"{self._names[key]} ({protocol} {fold + 1}{f', {place} {axis}' if axis else ''})"
+            for key, protocol, fold, axis, place in self._running
         )
         self._bar.update(self._task, advance=advance, now=now)
 

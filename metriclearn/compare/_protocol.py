@@ -30,6 +30,7 @@ from metriclearn.compare._tuning import Tuning
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 # Two classes to fit on, two to tune on and two to test on.
+MIN_TRAIN_CLASSES = 4
 MIN_OPEN_CLASSES = 6
 
 
@@ -45,7 +46,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One learner on one split; ``pictures`` asks for its map and matrix as well."""
+    """One learner on one split; ``pictures`` asks for its map and matrix as well.
+
+    As a point of a curve it has an ``axis`` and a ``place`` on it: ``"rows"`` and
+    their number, ``"dimensions"`` and their number, ``"shift"`` and the number of the split.
+    """
 
     learner: Learner
     split: Split
@@ -53,11 +58,13 @@ class Task:
     tuning: Tuning
     pictures: bool
     image_shape: tuple | None = None
+    axis: str | None = None
+    place: int | None = None
 
     @property
     def cell(self):
         """What tells the task, and its record, from the others of a comparison."""
-        return self.learner.key, self.split.protocol, self.split.fold
+        return self.learner.key, self.split.protocol, self.split.fold, self.axis, self.place
 
 
 def make_splits(y, n_folds, seed):
@@ -102,7 +109,7 @@ def make_splits(y, n_folds, seed):
 
 def cell_of(record):
     """Return the ``cell`` of the task that a record is of."""
-    return record["learner"], record["protocol"], record["fold"]
+    return tuple(record[part] for part in ("learner", "protocol", "fold", "axis", "place"))
 
 
 def run_task(task, X, y):
@@ -118,6 +125,8 @@ def run_task(task, X, y):
         "learner": task.learner.key,
         "protocol": task.split.protocol,
         "fold": task.split.fold,
+        "axis": task.axis,
+        "place": task.place,
         "n_train": len(task.split.train),
         "n_test": len(task.split.test),
         "notes": [],
@@ -148,6 +157,7 @@ def _run(task, X, y):
         seed=task.seed,
         tuning=task.tuning,
         image_shape=task.image_shape,
+        dimension=task.place if task.axis == "dimensions" else None,
     )
     with threadpool_limits(1):
         scores = measure(fitted.estimator, X_train, y_train, X[test], y[test], protocol)

@@ -16,12 +16,30 @@ from metriclearn.compare._result import (
 )
 from metriclearn.compare._words import (
     best_of,
+    curve_tables,
     headline,
     notes_of,
     protocol_lines,
 )
 
 TITLES = {"closed": "Known classes", "open": "Unseen classes"}
+CURVE_WORDS = {
+    "rows": (
+        "Score by training rows",
+        "Each learner once more on so many rows of each training part, drawn evenly over the "
+        "classes; a longer draw holds the shorter one.",
+    ),
+    "dimensions": (
+        "Score by dimension",
+        "The learned space has so many dimensions; learners that cannot choose it are followed "
+        "by PCA. A linear metric has no more than the rows have features.",
+    ),
+    "shift": (
+        "Score by shift",
+        "Splits of the classes from easy to hard: the test classes are ever further from the "
+        "training classes. A line that falls less generalises better.",
+    ),
+}
 
 
 def render(result):
@@ -62,9 +80,18 @@ def render(result):
         recall={protocol: charts.recall_chart(result, protocol) for protocol in shown},
         times={protocol: charts.time_chart(result, HEADLINE[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
+        curves=_curves(result),
         matrices=_matrices(result),
         tuned=_tuned(result),
     )
+
+
+def _curves(result):
+    """Charts by axis: a list of (axis, heading, words, [(protocol, svg)])."""
+    drawn = {}
+    for axis, protocol, places, curves in curve_tables(result, HEADLINE):
+        drawn.setdefault(axis, []).append((protocol, charts.curve_chart(axis, places, curves)))
+    return [(axis, *CURVE_WORDS[axis], cards) for axis, cards in drawn.items()]
 
 
 def _has_scores(result, protocol):

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class ComparisonResult:
         Command, seed, versions, protocol and time.
     interrupted : str or None
         What stopped the comparison early.
+    curve_records : list of dict
+        The like of ``records`` for the points of curves: with ``axis`` and ``place``.
     """
 
     learners: list
@@ -65,6 +67,7 @@ class ComparisonResult:
     data: dict
     run: dict
     interrupted: str | None = None
+    curve_records: list = field(default_factory=list)
 
     @property
     def protocols(self):
@@ -89,6 +92,63 @@ class ComparisonResult:
             for record in self.records
             if record["learner"] == key and record["protocol"] == protocol and not record["error"]
         }
+
+    def curve(self, axis, measure):
+        """Scores of every learner along an axis.
+
+        Parameters
+        ----------
+        axis : {"rows", "dimensions", "shift"}
+        measure : {"accuracy", "recall_at_1", "r_precision", "map_at_r"}
+
+        Returns
+        -------
+        list of dict
+            ``key, name, family`` of each learner that has any, best first at the
+            last place; ``points``: a list of ``place`` (rows, dimensions, Fréchet
+            distance), ``mean``, ``std`` (None of a single fold) and ``n_folds``.
+        """
+        if axis not in self.run["axes"]:
+            raise ValueError(
+                f"axis={axis!r} was not compared over; there are: "
+                f"{', '.join(self.run['axes']) or 'none'}"
+            )
+        protocol = _protocol_of(measure)
+        scores = {}
+        for record in self.curve_records:
+            if (record["axis"], record["protocol"]) == (axis, protocol) and not record["error"]:
+                place = record["place"]
+                if axis == "shift":
+                    place = self.run["axes"]["shift"][place]
+                own = scores.setdefault(record["learner"], {})
+                own.setdefault(place, []).append(record["scores"][measure])
+        curves = []
+        for learner in self.learners:
+            points = [
+                {
+                    "place": place,
+                    "mean": float(np.mean(folds)),
+                    "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
+                    "n_folds": len(folds),
+                }
+                for place, folds in sorted(scores.get(learner["key"], {}).items())
+            ]
+            if points:
+                curves.append({**learner, "points": points})
+        return sorted(curves, key=lambda curve: -curve["points"][-1]["mean"])
+
+    def curve_notes(self):
+        """Say which points of the curves are missing, and why: one line a learner and axis."""
+        failed = {}
+        for record in self.curve_records:
+            if record["error"]:
+                key = (record["learner"], record["axis"])
+                failed.setdefault(key, []).append(record["error"])
+        names = {learner["key"]: learner["name"] for learner in self.learners}
+        return [
+            f"{names[key]}, curve over {axis}: {len(errors)} fits failed: {errors[0]}"
+            for (key, axis), errors in sorted(failed.items())
+        ]
 
     def rows(self):
         """Rows of the table, best first: by accuracy, then by MAP@R; failures last.
@@ -223,19 +283,30 @@ class ComparisonResult:
                 lines.append(_question_in_words(question, protocol))
         return lines
 
-    def to_frame(self, *, per_fold=False):
+    def to_frame(self, *, per_fold=False, curve=None):
         """Return the table as a pandas DataFrame, best learner first.
 
         Parameters
         ----------
         per_fold : bool, default=False
             One row for each learner, protocol and fold instead.
+        curve : {"rows", "dimensions", "shift"}, default=None
+            One row for each learner, measure and place of this curve instead.
 
         Returns
         -------
         pandas.DataFrame
         """
         pandas = require("pandas", "cli")
+        if curve is not None:
+            return pandas.DataFrame(
+                [
+                    {"learner": drawn["name"], "measure": measure, **point}
+                    for measure in self.measures
+                    for drawn in self.curve(curve, measure)
+                    for point in drawn["points"]
+                ]
+            )
         names = {learner["key"]: learner["name"] for learner in self.learners}
         if per_fold:
             kept = ("protocol", "fold", "fit_seconds", "tune_seconds", "dimension", "error")
@@ -299,6 +370,10 @@ class ComparisonResult:
             "verdicts": verdicts,
             "deep_or_linear": questions,
             "sentences": self.sentences(),
+            "curves": {
+                axis: {measure: self.curve(axis, measure) for measure in self.measures}
+                for axis in self.run["axes"]
+            },
         }
 
     @classmethod
@@ -324,7 +399,7 @@ class ComparisonResult:
             raise ValueError(f"{path}: not a JSON file ({error})") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"{path}: not a comparison that this version wrote ({FORMAT!r})")
-        fields = ("learners", "records", "data", "run", "interrupted")
+        fields = ("learners", "records", "data", "run", "interrupted", "curve_records")
         return cls(**{field: document[field] for field in fields})
 
 

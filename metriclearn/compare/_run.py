@@ -11,6 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn.compare._cells import CellStore, NoStore
+from metriclearn.compare._curves import Curves, curve_tasks, make_curves
 from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
 from metriclearn.compare._progress import NoProgress, RichProgress
@@ -18,6 +19,8 @@ from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult, environment
 from metriclearn.compare._sources import as_source
 from metriclearn.compare._tuning import make_tuning
+
+NO_CURVES = Curves()
 
 
 def compare(
@@ -31,6 +34,9 @@ def compare(
     tune=None,
     tune_budget=None,
     search_spaces=None,
+    rows=None,
+    dimensions=None,
+    shift=None,
     random_state=0,
     n_jobs=None,
     resume=None,
@@ -76,6 +82,16 @@ def compare(
     search_spaces : dict of str to dict, default=None
         Learner to (parameter to list of values or scipy distribution), in place
         of the learner's own search space.
+    rows : list of int, default=None
+        Learning curves: every learner once more on so many rows of each training
+        part, which are the gallery of the closed set as well.
+    dimensions : list of int, default=None
+        Curves over the dimension of the learned space, e.g. ``[64, 128, 512]``; learners
+        that cannot choose it are followed by PCA. Linear ones have no more than
+        the rows have features.
+    shift : int, default=None
+        A curve over so many class-disjoint splits of growing Fréchet distance
+        between train and test classes, from easy to hard (seven classes or more).
     random_state : int, default=0
         Seed of all splits and learners.
     n_jobs : int, default=None
@@ -111,15 +127,16 @@ def compare(
     0  Mahalanobis      0.91
     1    Euclidean      0.67
     """
-    rows = resolve_learners(learners, search_spaces)
+    learners = resolve_learners(learners, search_spaces)
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(learners, X, y)")
     source = as_source(X, y, name=name, image_shape=image_shape)
     return compare_source(
-        rows,
+        learners,
         source,
         n_folds=n_folds,
         tuning=make_tuning(tune, tune_budget, search_spaces),
+        curves=make_curves(rows, dimensions, shift),
         random_state=random_state,
         n_jobs=n_jobs,
         resume=resume,
@@ -129,11 +146,12 @@ def compare(
 
 
 def compare_source(
-    rows,
+    learners,
     source,
     *,
     n_folds=5,
     tuning=DEFAULT,
+    curves=NO_CURVES,
     random_state=0,
     n_jobs=None,
     resume=None,
@@ -150,10 +168,12 @@ def compare_source(
         # Fold by fold, the slow learners of a fold first: an interrupt leaves
         # whole folds behind, and no long task is left for the end.
         for split in sorted(splits, key=lambda split: split.fold)
-        for learner in sorted(rows, key=lambda learner: -learner.cost)
+        for learner in sorted(learners, key=lambda learner: -learner.cost)
     ]
+    more_tasks, axes = curve_tasks(curves, tasks, source.X, codes)
+    tasks += more_tasks
     start = time.time()
-    store = NoStore() if resume is None else CellStore(resume, rows, source.X, codes)
+    store = NoStore() if resume is None else CellStore(resume, learners, source.X, codes)
     kept = {i: record for i, task in enumerate(tasks) if (record := store.load(task))}
     left = [task for i, task in enumerate(tasks) if i not in kept]
     bar = NoProgress()
@@ -164,9 +184,11 @@ def compare_source(
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
+    records.sort(key=lambda r: (r["protocol"], r["fold"], r["learner"], r["place"] or 0))
     result = ComparisonResult(
-        learners=[{"key": r.key, "name": r.name, "family": r.family} for r in rows],
-        records=sorted(records, key=lambda r: (r["protocol"], r["fold"], r["learner"])),
+        learners=[{"key": r.key, "name": r.name, "family": r.family} for r in learners],
+        records=[record for record in records if record["axis"] is None],
+        curve_records=[record for record in records if record["axis"] is not None],
         data={
             "name": source.name,
             "kind": source.kind,
@@ -186,6 +208,7 @@ def compare_source(
             "n_tasks": len(tasks),
             "n_resumed": len(kept),
             "protocols": sorted({split.protocol for split in splits}),
+            "axes": axes,
             "protocol_notes": protocol_notes,
             "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start)),
             "seconds": time.time() - start,

@@ -6,9 +6,12 @@ import sys
 from metriclearn._extras import require
 from metriclearn.compare._result import HEADLINE, MEASURE_NAMES, seconds_text
 from metriclearn.compare._words import (
+    AXIS_NAMES,
     best_of,
+    curve_tables,
     headline,
     notes_of,
+    place_text,
     protocol_lines,
     score_text,
 )
@@ -33,11 +36,16 @@ def show(result):
     for line in protocol_lines(result):
         console.print(escape(line), style="dim")
     console.print(_table(result, escape))
+    for axis, protocol, places, curves in curve_tables(result, HEADLINE):
+        console.print(f"{MEASURE_NAMES[HEADLINE[protocol]]} % by {AXIS_NAMES[axis]}", style="bold")
+        console.print(_curve_table(axis, places, curves, escape))
     for row in result.rows():
         if row["error"]:
             console.print(f"[bold red]{escape(row['name'])}[/]: {escape(row['error'])}")
     for note, names in notes_of(result).items():
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
+    for line in result.curve_notes():
+        console.print(escape(line), style="red")
     for sentence in result.sentences():
         console.print(escape(sentence))
     if result.run["n_resumed"]:
@@ -51,11 +59,26 @@ def show(result):
         )
 
 
-def _table(result, escape):
+def _empty_table():
     table_module = require("rich.table", "cli")
     box = require("rich.box", "cli")
     table = table_module.Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("Learner", no_wrap=True)
+    return table
+
+
+def _curve_table(axis, places, curves, escape):
+    table = _empty_table()
+    for place in places:
+        table.add_column(place_text(axis, place), justify="right", no_wrap=True)
+    for curve in curves:
+        means = {point["place"]: f"{100 * point['mean']:.1f}" for point in curve["points"]}
+        table.add_row(escape(curve["name"]), *(means.get(place, "–") for place in places))
+    return table
+
+
+def _table(result, escape):
+    table = _empty_table()
     for measure in result.measures:
         table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=True)
     table.add_column("Fit s", justify="right", no_wrap=True)

@@ -1,5 +1,11 @@
 """Words and numbers that the terminal and the report share."""
 
+AXIS_NAMES = {
+    "rows": "training rows",
+    "dimensions": "dimensions",
+    "shift": "Fréchet distance from train to test classes",
+}
+
 
 def headline(result):
     """Say in one line what was compared on."""
@@ -62,3 +68,20 @@ def best_of(result):
     rows = result.rows()
     scores = {m: [row[m] for row in rows if row[m] is not None] for m in result.measures}
     return {measure: max(values, default=None) for measure, values in scores.items()}
+
+
+def curve_tables(result, headlines):
+    """Curves as tables: a list of (axis, protocol, places, curves), each with a score at all."""
+    tables = []
+    for axis in result.run["axes"]:
+        for protocol in result.protocols:
+            curves = result.curve(axis, headlines[protocol])
+            places = sorted({point["place"] for curve in curves for point in curve["points"]})
+            if places:
+                tables.append((axis, protocol, places, curves))
+    return tables
+
+
+def place_text(axis, place):
+    """A place on an axis, e.g. ``300`` rows or a distance of ``12.3``."""
+    return f"{place:.3g}" if axis == "shift" else f"{place}"
