@@ -222,8 +222,7 @@ class MetricNet(NeuralNet):
             if not _out_of_memory(error):
                 raise
             restore(self, last_good)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            _empty_cache()
             raise MemoryError(
                 f"out of memory in epoch {len(self.history)}; lower batch_size (now "
                 f"{self.batch_size}), or use precision='bfloat16'. The weights of the last epoch "
@@ -370,7 +369,8 @@ class MetricNet(NeuralNet):
             Row numbers; all rows by default.
         batch_size : int, default=None
             Rows at a time; by default the net's own ``batch_size``, or more
-            where rows are so short that the calls would cost more than the work.
+            where rows are so short that the calls would cost more than the work. Halved as
+            often as memory runs out.
 
         Returns
         -------
@@ -381,6 +381,17 @@ class MetricNet(NeuralNet):
             self.module_.eval()
         n = len(rows) if indices is None else len(indices)
         step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.X.shape[1])
+        while True:
+            try:
+                return self._embed_by(step, rows, indices, n)
+            except (RuntimeError, MemoryError) as error:
+                if step == 1 or not _out_of_memory(error):
+                    raise
+            # Behind the handler, whose traceback would hold the batch that did not fit.
+            step = min(step, n) // 2 or 1
+            _empty_cache()
+
+    def _embed_by(self, step, rows, indices, n):
         with torch.inference_mode():
             parts = [
                 self._forward(rows.take(part if indices is None else indices[part]))
@@ -408,6 +419,12 @@ def _refreshes(asker):
         # Losses made of losses have ``refresh`` only to pass it on.
         return any(hasattr(m, "refresh") and not hasattr(m, "_parts") for m in asker.modules())
     return hasattr(asker, "refresh") and asker.due
+
+
+def _empty_cache():
+    """Give back what torch holds of an accelerator's memory without using it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _out_of_memory(error):

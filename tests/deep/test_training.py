@@ -290,6 +290,31 @@ def test_out_of_memory_says_what_to_lower_and_keeps_the_model():
     assert np.isfinite(embedder.transform(X)).all()
 
 
+class Narrow(nn.Linear):
+    """Takes a few rows at a time, or there is no memory."""
+
+    most = 50
+
+    def forward(self, X):
+        if len(X) > self.most:
+            torch.empty(2**50)
+        return super().forward(X)
+
+
+@pytest.mark.parametrize("most", [50, 1])
+def test_embedding_takes_fewer_rows_at_a_time_where_memory_runs_out(most):
+    X, y = make()
+    embedder = quick(Narrow(5, 3)).fit(X, y)
+    backbone = embedder.net_.module_.backbone
+    backbone.most = 200
+    expected = embedder.transform(X)
+    backbone.most = most
+    np.testing.assert_allclose(embedder.transform(X), expected, rtol=1e-5, atol=1e-6)
+    backbone.most = 0
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        embedder.transform(X)
+
+
 class Kill(Callback):
     """Ctrl-C in the middle of an epoch."""
 
