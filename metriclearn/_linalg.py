@@ -39,9 +39,35 @@ def components_from_matrix(M, n_components=None):
         The factor ``L``, with deterministic signs.
     """
     values, vectors = linalg.eigh((M + M.T) / 2)
-    order = np.argsort(values)[::-1][:n_components]
-    components = np.sqrt(np.maximum(values[order], 0))[:, None] * vectors[:, order].T
-    return fix_signs(components)
+    values, axes = values[::-1], settle_ties(values[::-1], vectors.T[::-1])
+    return fix_signs(np.sqrt(np.maximum(values, 0))[:, None] * axes)[:n_components]
+
+
+def settle_ties(values, rows, tol=1e-7):
+    """Choose a basis where equal eigenvalues leave a choice, whatever the rounding.
+
+    Parameters
+    ----------
+    values : ndarray of shape (r,)
+        In order.
+    rows : ndarray of shape (r, d)
+        Rows of equal values may be turned into each other.
+    tol : float, default=1e-7
+        Values within this part of the largest of each other are equal.
+
+    Returns
+    -------
+    ndarray of shape (r, d)
+        Rows of equal values turned so that ``Σ_j (1 + j) u_j v_j = 0`` for each two.
+    """
+    edges = np.flatnonzero(np.abs(np.diff(values)) > tol * np.abs(values).max(initial=0)) + 1
+    settled = []
+    for group in np.split(rows, edges):
+        if len(group) > 1:
+            ramp = (group * np.arange(1.0, 1 + group.shape[1])) @ group.T
+            group = linalg.eigh((ramp + ramp.T) / 2)[1].T @ group
+        settled.append(group)
+    return np.concatenate(settled)
 
 
 def fix_signs(components):

@@ -29,9 +29,9 @@ class LearnedMetricMixin:
         """
         check_is_fitted(self)
         A, B = self._check_rows(A), self._check_rows(B)
-        if len(A) != len(B):
+        if A.shape[0] != B.shape[0]:
             raise ValueError(
-                f"A and B must have as many rows as each other, got {len(A)} and {len(B)}"
+                f"A and B must have as many rows as each other, got {A.shape[0]} and {B.shape[0]}"
             )
         return np.linalg.norm(self._embed(A) - self._embed(B), axis=1)
 

@@ -6,9 +6,10 @@ what to do, before any work.
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
 
 
-def check_labels(y, *, min_rows=2, argument="y"):
+def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
     """Encode class labels, refusing what no metric can be learned from.
 
     Parameters
@@ -19,6 +20,8 @@ def check_labels(y, *, min_rows=2, argument="y"):
         Fewest rows a class may have.
     argument : str, default="y"
         Name used in the error.
+    sample_weight : ndarray of shape (n,), default=None
+        A row of weight two counts as two rows of its class.
 
     Returns
     -------
@@ -39,8 +42,11 @@ def check_labels(y, *, min_rows=2, argument="y"):
             f"{argument} has one class only ({classes.tolist()[0]!r}): a metric is learned from "
             f"rows of at least 2 classes"
         )
+    codes = codes.reshape(-1)
+    if sample_weight is not None:
+        counts = np.maximum(counts, np.bincount(codes, sample_weight).astype(np.intp))
     check_class_counts(classes, counts, min_rows, argument=argument)
-    return classes, codes.reshape(-1)
+    return classes, codes
 
 
 def check_class_counts(classes, counts, min_rows, *, argument="y"):
@@ -54,6 +60,31 @@ def check_class_counts(classes, counts, min_rows, *, argument="y"):
             f"{argument}: class {classes.tolist()[smallest]!r} has {counts[smallest]} {rows}"
             f"{others}, at least {min_rows} are needed; drop the class or add rows to it"
         )
+
+
+def weighted_rows(sample_weight, X, *aligned):
+    """Rows that count: those of weight zero are left out.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,) or None
+        Not negative, one above zero at least.
+    X : array of shape (n, d)
+    *aligned : array of shape (n,) or None
+        More arrays with an entry for each row.
+
+    Returns
+    -------
+    sample_weight, X, *aligned
+        All of the rows that count; the weights None where they were, else float64.
+    """
+    if sample_weight is None:
+        return sample_weight, X, *aligned
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every row; give some row a weight above zero")
+    counts = weights > 0
+    return weights[counts], X[counts], *(a if a is None else a[counts] for a in aligned)
 
 
 def check_n_neighbors(n_neighbors, classes, counts):

@@ -48,6 +48,10 @@ LINEAR = [
     SCML(random_state=0),
     SDML(random_state=0),
 ]
+# Those that take weights of rows, each of which is a number of repetitions.
+WEIGHTED = [Covariance(), GMML(), LFDA(), LFDA(2, n_neighbors=3), RCA(), RCA(2, shrinkage=0.1)]
+# Those that learn from sparse rows without a dense copy.
+SPARSE = [Covariance(), GMML(), GMML(n_pairs=50, random_state=0), RCA(), RCA(2, shrinkage=0.1)]
 DEEP = [
     DeepEmbedder(random_state=0),
     DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),

@@ -1,12 +1,17 @@
 """Laws that hold for every estimator in the table."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
-from estimators import ALL, LINEAR, OF_CLASSES
+from estimators import ALL, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
+from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -27,6 +32,8 @@ EXTRA_CHECKS = [
 all_estimators = pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
 class_estimators = pytest.mark.parametrize("estimator", OF_CLASSES, ids=lambda e: type(e).__name__)
 linear_estimators = pytest.mark.parametrize("estimator", LINEAR, ids=lambda e: type(e).__name__)
+weighted_estimators = pytest.mark.parametrize("estimator", WEIGHTED, ids=repr)
+sparse_estimators = pytest.mark.parametrize("estimator", SPARSE, ids=repr)
 
 
 @parametrize_with_checks(ALL)
@@ -186,3 +193,94 @@ def test_awkward_features_never_give_nan(estimator, small, spoil):
     Z = clone(estimator).fit(X, y).transform(X)
     assert np.all(np.isfinite(Z))
     assert np.ptp(Z) > 0
+
+
+def assert_same_metric(learner, expected):
+    M, other = learner.get_mahalanobis_matrix(), expected.get_mahalanobis_matrix()
+    np.testing.assert_allclose(M, other, rtol=1e-6, atol=1e-8 * np.abs(other).max())
+
+
+@weighted_estimators
+def test_weights_of_one_change_nothing(estimator, small):
+    X, y = small
+    weighted = clone(estimator).fit(X, y, sample_weight=np.ones(len(X)))
+    assert_same_metric(weighted, clone(estimator).fit(X, y))
+
+
+@weighted_estimators
+def test_a_weight_is_a_number_of_repetitions(estimator, small):
+    X, y = small
+    weights = np.random.RandomState(0).randint(0, 3, len(X))
+    weighted = clone(estimator).fit(X, y, sample_weight=weights)
+    repeated = clone(estimator).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert_same_metric(weighted, repeated)
+    plain = clone(estimator).fit(X, y).get_mahalanobis_matrix()
+    assert not np.allclose(weighted.get_mahalanobis_matrix(), plain, rtol=1e-3)
+
+
+@weighted_estimators
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(44), "sample_weight"),
+        (np.r_[-1.0, np.ones(44)], "[Nn]egative"),
+        (np.r_[np.nan, np.ones(44)], "NaN"),
+        (np.zeros(45), "zero"),
+    ],
+    ids=["length", "negative", "nan", "all zero"],
+)
+def test_bad_weights_are_one_clear_error(estimator, small, weights, message):
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(*small, sample_weight=weights)
+
+
+@weighted_estimators
+def test_weights_are_routed_through_pipelines_and_searches(estimator, small):
+    X, y = small
+    weights = np.random.RandomState(0).randint(1, 4, len(X)).astype(float)
+    with config_context(enable_metadata_routing=True):
+        learner = clone(estimator).set_fit_request(sample_weight=True)
+        neighbors = KNeighborsClassifier().set_score_request(sample_weight=True)
+        pipeline = Pipeline([("learner", learner), ("knn", neighbors)])
+        search = GridSearchCV(pipeline, {"knn__n_neighbors": [1, 3]}, cv=3)
+        search.fit(X, y, sample_weight=weights)
+    direct = clone(estimator).fit(X, y, sample_weight=weights)
+    assert_same_metric(search.best_estimator_["learner"], direct)
+
+
+@sparse_estimators
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.coo_matrix])
+def test_sparse_rows_are_the_same_rows(estimator, container, small):
+    X, y = small
+    X = np.where(np.abs(X) < 0.5, 0, X)
+    learner = clone(estimator).fit(container(X), y)
+    assert_same_metric(learner, clone(estimator).fit(X, y))
+
+
+@sparse_estimators
+def test_sparse_rows_are_never_made_dense(estimator):
+    rng = np.random.RandomState(0)
+    X = sparse.random_array((50_000, 100), density=0.001, rng=rng, format="csr")
+    y = rng.randint(3, size=50_000)
+    tracemalloc.start()
+    clone(estimator).fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * 8 * X.shape[0] * X.shape[1]
+
+
+@linear_estimators
+def test_sparse_rows_are_embedded(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    rows = np.where(np.abs(X) < 0.5, 0, X)
+    S = sparse.csr_array(rows)
+    np.testing.assert_allclose(learner.transform(S), learner.transform(rows))
+    np.testing.assert_allclose(
+        learner.pairwise_distances(S, S[:5]),
+        learner.pairwise_distances(rows, rows[:5]),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        learner.paired_distances(S[:9], S[9:18]), learner.paired_distances(rows[:9], rows[9:18])
+    )

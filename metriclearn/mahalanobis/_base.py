@@ -22,6 +22,7 @@ class MahalanobisTransformer(
     """
 
     _constraint_kinds = ()
+    _fits_sparse = False
 
     def _validate_fit(self, X, y=None, constraints=None):
         """Check the arguments of ``fit``; ``X`` comes back as a float array.
@@ -29,7 +30,11 @@ class MahalanobisTransformer(
         Exactly one of ``y`` and ``constraints`` must be given, and the
         constraints must be of a kind in ``_constraint_kinds``.
         """
-        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
+        checks = {
+            "dtype": [np.float64, np.float32],
+            "ensure_min_samples": 2,
+            "accept_sparse": "csr" if self._fits_sparse else False,
+        }
         if constraints is None:
             if not self.__sklearn_tags__().target_tags.required:
                 return validate_data(self, X, **checks), None
@@ -37,7 +42,7 @@ class MahalanobisTransformer(
         if y is not None:
             raise ValueError("y and constraints were both given; give one of them")
         X = validate_data(self, X, **checks)
-        check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
+        check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
         return X, None
 
     def _set_components(self, components):
@@ -46,7 +51,9 @@ class MahalanobisTransformer(
         return self
 
     def _check_rows(self, X):
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_data(
+            self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False
+        )
 
     def _embed(self, X):
         return X @ self.components_.T.astype(X.dtype, copy=False)
@@ -56,7 +63,7 @@ class MahalanobisTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like or sparse of shape (n, n_features)
 
         Returns
         -------
@@ -93,6 +100,7 @@ class MahalanobisTransformer(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.sparse = self._fits_sparse
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -3,7 +3,9 @@
 from sklearn.base import _fit_context
 
 from metriclearn._linalg import inverse_sqrt_psd
+from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._discriminant import centred_scatter
 
 
 class Covariance(MahalanobisTransformer):
@@ -11,7 +13,7 @@ class Covariance(MahalanobisTransformer):
 
     ::
 
-        M = Σ⁺,   Σ = 1/n Σᵢ (xᵢ - x̄)(xᵢ - x̄)ᵀ
+        M = Σ⁺,   Σ = 1/Σw Σᵢ wᵢ (xᵢ - x̄)(xᵢ - x̄)ᵀ
 
     Decorrelates the features and gives each direction unit variance; labels
     are not used. Directions in which the data do not vary get no weight
@@ -34,16 +36,19 @@ class Covariance(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {}
+    _fits_sparse = True
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Compute the inverse covariance.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like or sparse of shape (n, n_features)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n,), default=None
+            ``w ≥ 0``; a row of weight two counts as two rows.
 
         Returns
         -------
@@ -52,11 +57,14 @@ class Covariance(MahalanobisTransformer):
         Raises
         ------
         ValueError
-            If ``X`` holds NaN or infinity, or fewer than 2 rows.
+            If ``X`` holds NaN or infinity, or fewer than 2 rows; if a weight is below zero, or
+            all are zero.
         """
         X, _ = self._validate_fit(X)
-        centred = X - X.mean(axis=0)
-        return self._set_components(inverse_sqrt_psd(centred.T @ centred / len(X)))
+        weights, X = weighted_rows(sample_weight, X)
+        scatter = centred_scatter(X, weights)
+        components = inverse_sqrt_psd(scatter / (X.shape[0] if weights is None else weights.sum()))
+        return self._set_components(components.astype(X.dtype, copy=False))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

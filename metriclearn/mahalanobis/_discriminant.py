@@ -1,9 +1,9 @@
 """Directions in which groups are tight and the data as a whole are wide."""
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 
-from metriclearn._linalg import fix_signs
+from metriclearn._linalg import fix_signs, settle_ties
 
 # Directions with a smaller part of the total scatter than this do not vary.
 _FLAT = 1e-10
@@ -18,11 +18,46 @@ def feature_scales(scatter):
     return np.where(scales > 0, scales, 1.0)
 
 
-def centred_scatter(X):
-    """Scatter ``Σ (x - x̄)(x - x̄)ᵀ``, exactly zero for constant features."""
-    centred = X - X.mean(axis=0)
+def centred_scatter(X, weights=None):
+    """Scatter ``Σ w (x - x̄)(x - x̄)ᵀ``, exactly zero for constant features.
+
+    Sparse rows are centred implicitly, which costs digits where a feature's mean is
+    far larger than its spread, and no memory beyond the result.
+    """
+    return within_scatter(X, np.zeros(X.shape[0], dtype=np.intp), weights)
+
+
+def within_scatter(X, codes, weights=None):
+    """Sum over groups of their scatters ``Σ w (x - m)(x - m)ᵀ`` around weighted means.
+
+    Parameters
+    ----------
+    X : ndarray or sparse of shape (n, d)
+    codes : ndarray of int, shape (n,)
+        Group of each row, from 0 on, none empty.
+    weights : ndarray of shape (n,), default=None
+        Above zero; one by default.
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        Exactly zero for constant features.
+    """
+    weights = np.ones(len(codes), X.dtype) if weights is None else weights.astype(X.dtype)
+    groups = sparse.csr_array((weights, (codes, np.arange(len(codes)))))
+    totals = np.bincount(codes, weights)[:, None].astype(X.dtype)
+    if sparse.issparse(X):
+        X = sparse.csr_array(X)
+        sums = groups @ X
+        gram = (X.T @ (sparse.diags_array(weights) @ X)).toarray()
+        scatter = gram - (sums.T @ (sparse.diags_array(1 / totals.ravel()) @ sums)).toarray()
+        flat = X.max(axis=0).toarray() == X.min(axis=0).toarray()
+        scatter[flat.ravel()] = 0
+        scatter[:, flat.ravel()] = 0
+        return (scatter + scatter.T) / 2
+    centred = X - (groups @ X / totals)[codes]
     centred[:, np.ptp(X, axis=0) == 0] = 0
-    return centred.T @ centred
+    return centred.T @ (weights[:, None] * centred)
 
 
 def discriminant_directions(within, total, n_components):
@@ -57,7 +92,7 @@ def discriminant_directions(within, total, n_components):
 
     kept = min(n_components, len(shares))
     rows, ratios = np.zeros((n_components, len(total))), np.zeros(n_components)
-    directions = (whiten @ vectors[:, :kept]).T
+    directions = settle_ties(shares, (whiten @ vectors).T)[:kept]
     rows[:kept] = fix_signs(directions / np.sqrt(shares[:kept, None]) / scales)
     ratios[:kept] = 1 / shares[:kept]
     return rows, ratios

@@ -3,16 +3,16 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import components_from_matrix
-from metriclearn._pairs import pair_scatter
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._pairs import laplacian, pair_scatter
+from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centred_scatter
+from metriclearn.mahalanobis._discriminant import centred_scatter, within_scatter
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
 
 # Smallest ridge, in mean eigenvalues: it decides where the data say nothing.
@@ -64,7 +64,8 @@ class GMML(MahalanobisTransformer):
     Notes
     -----
     The paper sums over the pairs where we take means, which scales ``M`` only,
-    and adds λ M0 as it is. With ``regularization=0`` a ridge of 1e-9 mean
+    and adds λ M0 as it is. From labels each row also makes a similar pair with
+    itself, of distance zero, which scales ``M`` too. With ``regularization=0`` a ridge of 1e-9 mean
     eigenvalues remains, so that singular scatters have a finite answer.
 
     Examples
@@ -85,6 +86,7 @@ class GMML(MahalanobisTransformer):
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Pairs,)
+    _fits_sparse = True
 
     def __init__(
         self,
@@ -104,16 +106,20 @@ class GMML(MahalanobisTransformer):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(self, X, y=None, constraints=None, sample_weight=None):
         """Learn the metric from labels or from pairs.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like or sparse of shape (n, n_features)
         y : array-like of shape (n,), default=None
             Class labels.
         constraints : Pairs, default=None
             Instead of ``y``.
+        sample_weight : array-like of shape (n,), default=None
+            ``w ≥ 0``, with ``y``: a pair of rows weighs the product of theirs, so
+            that a row of weight two counts as two rows. Pairs have weights of
+            their own.
 
         Returns
         -------
@@ -122,22 +128,33 @@ class GMML(MahalanobisTransformer):
         Raises
         ------
         ValueError
-            If similar or dissimilar pairs are missing, or the prior is singular.
+            If similar or dissimilar pairs are missing, the prior is singular, or
+            sample_weight is given with constraints.
         """
         X, y = self._validate_fit(X, y, constraints)
+        if constraints is not None and sample_weight is not None:
+            raise ValueError(
+                "sample_weight goes with y; with constraints give each pair its weight, "
+                "Pairs(indices, similar, weights)"
+            )
+        weights, X, y = weighted_rows(sample_weight, X, y)
         n_components = check_n_components(self.n_components, X.shape[1])
         rows = X.astype(np.float64, copy=False)
         factor = prior_factor(self.prior, rows, self.random_state)
         if constraints is None:
-            _, codes = check_labels(y)
+            _, codes = check_labels(y, sample_weight=weights)
             if self.n_pairs is None:
-                similar, dissimilar = _class_scatters(rows, codes)
+                similar, dissimilar = _class_scatters(rows, codes, weights)
             else:
                 constraints = pairs_from_labels(
                     codes, n_pairs=self.n_pairs, random_state=self.random_state
                 )
+                if weights is not None:
+                    of_pairs = weights[constraints.indices].prod(axis=1)
+                    constraints = Pairs(constraints.indices, constraints.similar, of_pairs)
         if constraints is not None:
-            similar, dissimilar = _mean_scatters(rows, constraints)
+            centred = rows if sparse.issparse(rows) else rows - rows.mean(axis=0)
+            similar, dissimilar = _mean_scatters(centred, constraints)
 
         similar, dissimilar = _regularize(similar, dissimilar, factor, self.regularization)
         M, self.objective_ = _geometric_mean(similar, dissimilar, self.t)
@@ -145,14 +162,15 @@ class GMML(MahalanobisTransformer):
         return self._set_components(components.astype(X.dtype, copy=False))
 
 
-def _class_scatters(X, codes):
+def _class_scatters(X, codes, weights):
     """Mean scatters of all pairs of one class, and of all pairs of two."""
-    counts = np.bincount(codes)
-    # Σ_{i<j} (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of m rows is m times their centred scatter.
-    similar = sum(count * centred_scatter(X[codes == k]) for k, count in enumerate(counts))
-    dissimilar = len(X) * centred_scatter(X) - similar
-    n_similar = np.sum(counts * (counts - 1) / 2)
-    return similar / n_similar, dissimilar / (len(X) * (len(X) - 1) / 2 - n_similar)
+    weights = np.ones(len(codes)) if weights is None else weights
+    sizes = np.bincount(codes, weights)
+    # Σ_{i<j} wᵢwⱼ(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of rows of weight m is m times their centred scatter.
+    similar = within_scatter(X, codes, weights * sizes[codes])
+    dissimilar = sizes.sum() * centred_scatter(X, weights) - similar
+    n_similar = np.sum(sizes**2) / 2
+    return similar / n_similar, dissimilar / (sizes.sum() ** 2 / 2 - n_similar)
 
 
 def _mean_scatters(X, pairs):
@@ -164,7 +182,11 @@ def _mean_scatters(X, pairs):
     for chosen in (pairs.similar, ~pairs.similar):
         first, second = pairs.indices[chosen].T
         total = max(weights[chosen].sum(), np.finfo(float).tiny)
-        scatters.append(pair_scatter(X - X.mean(axis=0), weights[chosen] / total, first, second))
+        shares = weights[chosen] / total
+        if sparse.issparse(X):
+            scatters.append((X.T @ laplacian(shares, first, second, X.shape[0]) @ X).toarray())
+        else:
+            scatters.append(pair_scatter(X, shares, first, second))
     return scatters
 
 

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._discriminant import centred_scatter, discriminant_directions, shrink
 
@@ -86,7 +86,7 @@ class LFDA(MahalanobisTransformer):
         self.shrinkage = shrinkage
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn the metric from labels.
 
         Parameters
@@ -94,6 +94,9 @@ class LFDA(MahalanobisTransformer):
         X : array-like of shape (n, n_features)
         y : array-like of shape (n,)
             Class labels.
+        sample_weight : array-like of shape (n,), default=None
+            ``w ≥ 0``; a row of weight two counts as two rows, in the sums, in
+            ``n`` and ``n_c``, and among the neighbours.
 
         Returns
         -------
@@ -102,13 +105,16 @@ class LFDA(MahalanobisTransformer):
         Raises
         ------
         ValueError
-            If there is one class only, or a class has one row.
+            If there is one class only, or a class has one row; rows of weight zero
+            do not count.
         """
         X, y = self._validate_fit(X, y)
-        _, codes = check_labels(y)
+        weights, X, y = weighted_rows(sample_weight, X, y)
+        _, codes = check_labels(y, sample_weight=weights)
         n_components = check_n_components(self.n_components, X.shape[1])
 
-        within, between = local_scatters(X.astype(np.float64, copy=False), codes, self.n_neighbors)
+        rows = X.astype(np.float64, copy=False)
+        within, between = local_scatters(rows, codes, self.n_neighbors, weights)
         within = shrink(within, self.shrinkage)
         components, ratios = discriminant_directions(within, within + between, n_components)
         self.ratios_ = np.maximum(ratios - 1, 0)
@@ -121,7 +127,7 @@ class LFDA(MahalanobisTransformer):
         return self._set_components(components.astype(X.dtype, copy=False))
 
 
-def local_scatters(X, codes, n_neighbors):
+def local_scatters(X, codes, n_neighbors, weights=None):
     """Local within- and between-class scatter of Sugiyama (2007).
 
     Parameters
@@ -130,31 +136,35 @@ def local_scatters(X, codes, n_neighbors):
     codes : ndarray of int, shape (n,)
         Class numbers, 0 to ``n_classes - 1``.
     n_neighbors : int
+    weights : ndarray of shape (n,), default=None
+        Above zero; one by default.
 
     Returns
     -------
     within, between : ndarray of shape (d, d)
     """
-    n, within, between = len(X), 0.0, centred_scatter(X)
+    weights = np.ones(len(X)) if weights is None else weights
+    within, between = 0.0, centred_scatter(X, weights)
     for k in range(codes.max() + 1):
-        rows = X[codes == k]
-        share = len(rows) / n
-        local = _local_scatter(rows, n_neighbors) / len(rows)
+        rows, w = X[codes == k], weights[codes == k]
+        share = w.sum() / weights.sum()
+        local = _local_scatter(rows, n_neighbors, w) / w.sum()
         within = within + local
         # ½Σ A(1/n - 1/n_c)… of the class, beside the ½Σ 1/n… that the total scatter holds.
-        between -= share * centred_scatter(rows) + (1 - share) * local
+        between -= share * centred_scatter(rows, w) + (1 - share) * local
     return within, between
 
 
-def _local_scatter(X, n_neighbors):
-    """``½ Σ_ij A_ij (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ`` of the rows of one class, in blocks of rows."""
-    X = X - X.mean(axis=0)
-    k = min(n_neighbors, len(X) - 1)
+def _local_scatter(X, n_neighbors, weights):
+    """``½ Σ_ij wᵢwⱼA_ij (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ`` of the rows of one class, in blocks of rows."""
+    X = X - np.average(X, axis=0, weights=weights)
     step = max(1, _BLOCK_BYTES // (8 * len(X)))
     blocks = [slice(start, start + step) for start in range(0, len(X), step)]
     scale = np.empty(len(X))
     for block in blocks:
-        scale[block] = np.sqrt(np.partition(_distances_to_all(X, block), k, axis=1)[:, k])
+        scale[block] = np.sqrt(
+            _neighbor_distances(_distances_to_all(X, block), n_neighbors, weights)
+        )
     scatter = 0.0
     for block in blocks:
         affinity = _distances_to_all(X, block)
@@ -163,9 +173,25 @@ def _local_scatter(X, n_neighbors):
         np.divide(affinity, width, out=affinity, where=width > 0)
         affinity[(width == 0) & (affinity > 0)] = np.inf
         np.exp(-affinity, out=affinity)
+        affinity *= weights
+        affinity *= weights[block, None]
         degree = affinity.sum(axis=1)
         scatter = scatter + X[block].T @ (degree[:, None] * X[block] - affinity @ X)
     return (scatter + scatter.T) / 2
+
+
+def _neighbor_distances(d2, n_neighbors, weights):
+    """How far rows of a weight of ``n_neighbors`` are, beside the row itself; or the farthest."""
+    if np.all(weights == 1):
+        k = min(n_neighbors, len(weights) - 1)
+        return np.partition(d2, k, axis=1)[:, k]
+    order = np.argsort(d2, axis=1)
+    passed = np.cumsum(weights[order], axis=1)
+    # A sum of weights may fall short of its target by rounding.
+    target = (1 - 1e-9) * np.minimum(n_neighbors + 1, passed[:, -1:])
+    last = np.argmax(passed >= target, axis=1)
+    rows = np.arange(len(d2))
+    return d2[rows, order[rows, last]]
 
 
 def _distances_to_all(X, block):

@@ -6,10 +6,15 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.constraints import Chunks, chunks_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centred_scatter, discriminant_directions, shrink
+from metriclearn.mahalanobis._discriminant import (
+    centred_scatter,
+    discriminant_directions,
+    shrink,
+    within_scatter,
+)
 
 
 class RCA(MahalanobisTransformer):
@@ -17,7 +22,7 @@ class RCA(MahalanobisTransformer):
 
     ::
 
-        M = C⁻¹,   C = 1/p Σ_chunks Σ_{i ∈ chunk} (xᵢ - m_chunk)(xᵢ - m_chunk)ᵀ
+        M = C⁻¹,   C = 1/p Σ_chunks Σ_{i ∈ chunk} wᵢ (xᵢ - m_chunk)(xᵢ - m_chunk)ᵀ,   p = Σ wᵢ
 
     Whitens what varies inside chunks, groups of rows known to be of one class:
     variation there is irrelevant. With ``n_components`` the data are first
@@ -74,6 +79,7 @@ class RCA(MahalanobisTransformer):
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Chunks,)
+    _fits_sparse = True
 
     def __init__(
         self, n_components=None, *, n_chunks=None, chunk_size=2, shrinkage=0.0, random_state=None
@@ -85,16 +91,18 @@ class RCA(MahalanobisTransformer):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(self, X, y=None, constraints=None, sample_weight=None):
         """Learn the metric from labels or from chunks.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like or sparse of shape (n, n_features)
         y : array-like of shape (n,), default=None
             Class labels.
         constraints : Chunks, default=None
             Instead of ``y``.
+        sample_weight : array-like of shape (n,), default=None
+            ``w ≥ 0``; a row of weight two counts as two rows.
 
         Returns
         -------
@@ -103,39 +111,45 @@ class RCA(MahalanobisTransformer):
         Raises
         ------
         ValueError
-            If no chunk has two rows, or a class has one only.
+            If no chunk has two rows, or a class has one only; rows of weight zero
+            do not count.
         """
         X, y = self._validate_fit(X, y, constraints)
         n_components = check_n_components(self.n_components, X.shape[1])
-        if constraints is None:
-            check_labels(y)
-            constraints = chunks_from_labels(
+        chunks = None if constraints is None else constraints.labels
+        weights, X, y, chunks = weighted_rows(sample_weight, X, y, chunks)
+        if chunks is None:
+            check_labels(y, sample_weight=weights)
+            chunks = chunks_from_labels(
                 y,
                 n_chunks=self.n_chunks,
                 chunk_size=self.chunk_size,
                 random_state=self.random_state,
-            )
+            ).labels
         rows = X.astype(np.float64, copy=False)
-        within = shrink(_within_chunk_covariance(rows, constraints.labels), self.shrinkage)
+        within = shrink(_within_chunk_covariance(rows, chunks, weights), self.shrinkage)
         # Adding `within` leaves the directions as they are and makes it the smaller of the two.
-        total = centred_scatter(rows) / len(rows) + within
+        total = centred_scatter(rows, weights) / _size(rows, weights) + within
         components, ratios = discriminant_directions(within, total, n_components)
         self.ratios_ = np.maximum(ratios - 1, 0)
         return self._set_components(components.astype(X.dtype, copy=False))
 
 
-def _within_chunk_covariance(X, labels):
+def _size(X, weights):
+    return X.shape[0] if weights is None else weights.sum()
+
+
+def _within_chunk_covariance(X, labels, weights):
     inside = labels >= 0
     chunks, codes, counts = np.unique(labels[inside], return_inverse=True, return_counts=True)
     codes = codes.reshape(-1)
-    if counts.max() < 2:
+    if weights is not None:
+        weights = weights[inside]
+        counts = np.maximum(counts, np.bincount(codes, weights))
+    if counts.max(initial=0) < 2:
         raise ValueError(
             f"constraints: each of the {len(chunks)} chunks has one row; at least one chunk "
             f"needs two"
         )
     X = X[inside]
-    means = np.zeros((len(chunks), X.shape[1]))
-    np.add.at(means, codes, X)
-    centred = X - (means / counts[:, None])[codes]
-    centred[:, np.ptp(X, axis=0) == 0] = 0
-    return centred.T @ centred / len(X)
+    return within_scatter(X, codes, weights) / _size(X, weights)
