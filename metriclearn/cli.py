@@ -5,12 +5,14 @@ import os
 import shlex
 import sys
 import warnings
+from contextlib import contextmanager
 
 from metriclearn import __version__
 
 EXIT_SLOW = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+CONNECT_SECONDS = 10
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,8 +85,9 @@ def _parser():
     compare.add_argument("--json", metavar="FILE", help="write every number as JSON")
     compare.add_argument("--seed", type=_seed, default=0, help="of all splits and learners (0)")
     compare.add_argument("--folds", type=_folds, default=5, help="splits of each protocol (5)")
+    compare.add_argument("--n-jobs", type=_n_jobs, help="processes; -1, the default, for all cores")
     compare.add_argument(
-        "--n-jobs", type=_n_jobs, default=-1, help="processes; -1, the default, for all cores"
+        "--dask", metavar="ADDRESS", help="run on the Dask cluster whose scheduler is there instead"
     )
     compare.add_argument(
         "--tune",
@@ -166,7 +169,7 @@ def _compare(options, command):
     from metriclearn.compare._terminal import show
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _workers(options) as workers:
             warnings.simplefilter("ignore")  # the result says the same in its own words
             result = compare_source(
                 learners,
@@ -175,7 +178,7 @@ def _compare(options, command):
                 tuning=tuning,
                 curves=curves,
                 random_state=options.seed,
-                n_jobs=options.n_jobs,
+                workers=workers,
                 resume=options.resume,
                 verbose=1,
                 command=command,
@@ -226,6 +229,27 @@ def _prepared(options):
         return resolve_learners(names), source, tuning, curves
     except (ValueError, ImportError, OSError) as error:
         raise _BadInputError(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def _workers(options):
+    """Yield where the fits are run; let go of a cluster in the end."""
+    from metriclearn._extras import require
+    from metriclearn.compare._run import make_workers
+
+    if options.dask is None:
+        yield make_workers(-1 if options.n_jobs is None else options.n_jobs)
+        return
+    try:
+        client = require("distributed", "dask").Client(options.dask, timeout=CONNECT_SECONDS)
+    except ImportError as error:
+        raise _BadInputError(str(error)) from None
+    except (OSError, ValueError) as error:
+        raise _BadInputError(
+            f"--dask {options.dask}: no scheduler answers there ({' '.join(str(error).split())})"
+        ) from None
+    with client:
+        yield make_workers(options.n_jobs, client)
 
 
 def _write(result, options):

@@ -1,14 +1,9 @@
 """compare(): every learner on every split, in parallel, with nothing lost on the way."""
 
-import multiprocessing
-import os
-import signal
 import time
 import warnings
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._curves import Curves, curve_tasks, make_curves
@@ -19,8 +14,10 @@ from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult, environment
 from metriclearn.compare._sources import as_source
 from metriclearn.compare._tuning import make_tuning
+from metriclearn.compare._workers import DaskWorkers, Processes, WorkersLostError
 
 NO_CURVES = Curves()
+ONE_PROCESS = Processes()
 
 
 def compare(
@@ -39,6 +36,7 @@ def compare(
     shift=None,
     random_state=0,
     n_jobs=None,
+    client=None,
     resume=None,
     verbose=0,
     command=None,
@@ -96,6 +94,9 @@ def compare(
         Seed of all splits and learners.
     n_jobs : int, default=None
         Processes; None means 1, -1 all cores. The numbers do not depend on it.
+    client : dask.distributed.Client, default=None
+        Run the fits on this Dask cluster instead; the numbers are the same. Give its
+        workers one thread each: a process runs one fit at a time.
     resume : str or path, default=None
         A folder in which every finished fit is kept. A comparison that was killed
         goes on from there; fits of other data, learners or settings are not
@@ -138,7 +139,7 @@ def compare(
         tuning=make_tuning(tune, tune_budget, search_spaces),
         curves=make_curves(rows, dimensions, shift),
         random_state=random_state,
-        n_jobs=n_jobs,
+        workers=make_workers(n_jobs, client),
         resume=resume,
         verbose=verbose,
         command=command or f"metriclearn.compare.compare(..., random_state={random_state})",
@@ -153,7 +154,7 @@ def compare_source(
     tuning=DEFAULT,
     curves=NO_CURVES,
     random_state=0,
-    n_jobs=None,
+    workers=ONE_PROCESS,
     resume=None,
     verbose=0,
     command="",
@@ -178,9 +179,9 @@ def compare_source(
     left = [task for i, task in enumerate(tasks) if i not in kept]
     bar = NoProgress()
     if verbose:
-        bar = RichProgress(left, effective_n_jobs(n_jobs), n_before=len(kept))
+        bar = RichProgress(left, len(workers), n_before=len(kept))
     with bar:
-        records, interrupted = _run_all(left, source.X, codes, n_jobs, bar, store)
+        records, interrupted = _run_all(left, source.X, codes, workers, bar, store)
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
@@ -212,7 +213,7 @@ def compare_source(
             "protocol_notes": protocol_notes,
             "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start)),
             "seconds": time.time() - start,
-            "n_jobs": effective_n_jobs(n_jobs),
+            "n_jobs": len(workers),
             **environment(),
         },
         interrupted=interrupted,
@@ -226,47 +227,40 @@ def compare_source(
     return result
 
 
-def _run_all(tasks, X, codes, n_jobs, bar, store):
+def make_workers(n_jobs=None, client=None):
+    """Choose where the fits are run.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+    client : dask.distributed.Client, default=None
+
+    Raises
+    ------
+    ValueError
+        If both are given, or the client cannot be used.
+    """
+    if client is None:
+        return Processes(n_jobs)
+    if n_jobs is not None:
+        raise ValueError(f"n_jobs={n_jobs} and client are two answers to one question; give one")
+    return DaskWorkers(client)
+
+
+def _run_all(tasks, X, codes, workers, bar, store):
     """Run the tasks; return the finished records and what stopped the rest, if anything."""
-    parent = os.getpid()
-
-    def started():
-        for task in tasks:
-            bar.started(task)
-            yield delayed(_run_in_worker)(task, X, codes, parent)
-
     records = []
     by_cell = {task.cell: task for task in tasks}
-    # One thread a process: the learners are small, and two of them that share
-    # the cores with more threads than cores are slower than one after the other.
-    with parallel_config("loky", inner_max_num_threads=1):
-        pool = Parallel(
-            n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
-        )
-        finished = pool(started())
-        try:
-            for record in finished:
-                store.save(by_cell[cell_of(record)], record)
-                records.append(record)
-                bar.finished(record)
-        except KeyboardInterrupt:
-            _quietly_close(finished)
-            return records, "interrupted"
-        except BrokenProcessPool as error:
-            reason = " ".join(str(error).split()).partition(". ")[0]
-            return records, f"a worker process died, perhaps for want of memory ({reason})"
+    finished = workers.run(run_task, tasks, X, codes, bar)
+    try:
+        for record in finished:
+            store.save(by_cell[cell_of(record)], record)
+            records.append(record)
+            bar.finished(record)
+    except KeyboardInterrupt:
+        return records, "interrupted"
+    except WorkersLostError as error:
+        return records, f"a worker process died, perhaps for want of memory ({error})"
+    finally:
+        finished.close()
     return records, None
-
-
-def _quietly_close(generator):
-    """Stop the workers; joblib warns of what it leaves undone, which is what was asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        generator.close()
-
-
-def _run_in_worker(task, X, codes, parent):
-    if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
-        # Ctrl-C reaches every process of the terminal; the parent decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return run_task(task, X, codes)

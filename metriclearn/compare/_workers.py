@@ -1,0 +1,135 @@
+"""Where the fits are run: processes of this machine, or the workers of a Dask cluster."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+
+from metriclearn._extras import require
+
+# Fits handed to a Dask worker ahead, so that it never waits for the next.
+AHEAD = 2
+_one_at_a_time = threading.Lock()
+
+
+class WorkersLostError(Exception):
+    """The workers died; what they had finished is not lost."""
+
+
+class Processes:
+    """Processes of this machine.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As joblib takes it.
+    """
+
+    def __init__(self, n_jobs=None):
+        self.n_jobs = n_jobs
+
+    def __len__(self):
+        return effective_n_jobs(self.n_jobs)
+
+    def run(self, run_task, tasks, X, codes, bar):
+        """Yield the records of the tasks as they are finished."""
+        parent = os.getpid()
+
+        def started():
+            for task in tasks:
+                bar.started(task)
+                yield delayed(_run_in_process)(run_task, task, X, codes, parent)
+
+        # One thread a process: the learners are small, and two of them that share
+        # the cores with more threads than cores are slower than one after the other.
+        with parallel_config("loky", inner_max_num_threads=1):
+            pool = Parallel(
+                self.n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+            )
+            finished = pool(started())
+            try:
+                yield from finished
+            except BrokenProcessPool as error:
+                raise WorkersLostError(_first_sentence(error)) from None
+            finally:
+                # joblib warns of what it leaves undone, which is what was asked for.
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    finished.close()
+
+
+class DaskWorkers:
+    """Workers of a Dask cluster; the rows are sent to each of them once.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+    """
+
+    def __init__(self, client):
+        self._distributed = require("distributed", "dask")
+        if not isinstance(client, self._distributed.Client) or client.asynchronous:
+            raise ValueError(
+                f"client must be a dask.distributed.Client that is not asynchronous, got {client!r}"
+            )
+        self.client = client
+        if not len(self):
+            raise ValueError("client: its cluster has no worker yet; see Client.wait_for_workers")
+
+    def __len__(self):
+        return len(self.client.nthreads())
+
+    def run(self, run_task, tasks, X, codes, bar):
+        """Yield the records of the tasks as they are finished."""
+        X, codes = self.client.scatter([X, codes], broadcast=True, hash=False)
+        waiting = iter(tasks)
+        running = {}
+
+        def start(count):
+            futures = []
+            for task in islice(waiting, count):
+                bar.started(task)
+                future = self.client.submit(_run_on_cluster, run_task, task, X, codes, pure=False)
+                futures.append(future)
+            running.update((future.key, future) for future in futures)
+            return futures
+
+        finished = self._distributed.as_completed(start(AHEAD * len(self)))
+        lost = (
+            self._distributed.KilledWorker,
+            self._distributed.comm.CommClosedError,
+            CancelledError,
+        )
+        try:
+            for future in finished:
+                record = future.result()
+                del running[future.key]
+                finished.update(start(1))
+                yield record
+        except lost as error:
+            raise WorkersLostError(_first_sentence(error)) from None
+        finally:
+            self.client.cancel(list(running.values()))
+
+
+def _run_in_process(run_task, task, X, codes, parent):
+    if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
+        # Ctrl-C reaches every process of the terminal; the parent decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return run_task(task, X, codes)
+
+
+def _run_on_cluster(run_task, task, X, codes):
+    # Threads of a worker share torch's seed and the number of threads.
+    with _one_at_a_time:
+        return run_task(task, X, codes)
+
+
+def _first_sentence(error):
+    return " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
