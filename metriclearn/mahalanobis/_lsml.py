@@ -61,9 +61,9 @@ class LSML(MahalanobisTransformer):
 
     Notes
     -----
-    metric-learn minimises the same function by gradient steps from a list of
-    ten sizes; where it comes to rest the two agree. Its eigenvalues are kept
-    above 1e-8, ours above 0.
+    metric-learn has the same loss, but its gradient leaves out the weights: with
+    one quadruplet the two agree, with more it comes to rest above the minimum.
+    Its eigenvalues are kept above 1e-8, ours above 0.
 
     Examples
     --------
