@@ -60,6 +60,15 @@ def unit_rows(x):
     return _UnitRows.apply(widen(x))
 
 
+def row_blocks(x):
+    """Slices of rows that stay in the cache from one operation to the next.
+
+    All rows in one where they are few, and on an accelerator.
+    """
+    size = 2**18 // max(1, x.shape[1]) if x.device.type == "cpu" else len(x)
+    return [slice(start, start + size) for start in range(0, len(x), max(1, size))]
+
+
 def full_precision(x):
     """Context without automatic mixed precision on the device of ``x``."""
     return torch.autocast(x.device.type, enabled=False)
@@ -127,17 +136,20 @@ class _Distances(Function):
         x = x - centre
         if others is not None:
             others = others - centre
-        with full_precision(x):
-            y = x if others is None else torch.cat([x, others])
-            x_sq = x.square().sum(1, keepdim=True)
-            y_sq = x_sq if others is None else y.square().sum(1, keepdim=True)
-            d = torch.addmm(y_sq.T, x, y.T, alpha=-2).add_(x_sq)
+        y = x if others is None else torch.cat([x, others])
+        x_sq = x.square().sum(1, keepdim=True)
+        y_sq = x_sq if others is None else y.square().sum(1, keepdim=True)
         # What is left of equal rows after rounding is noise: distance 0, gradient 0.
         noise = x_sq * (16 * torch.finfo(x.dtype).eps)
-        apart = torch.gt(d, noise, out=torch.empty_like(d))
-        d.mul_(apart)
-        if not squared:
-            d.sqrt_()
+        d = x.new_empty(len(x), len(y))
+        for rows in row_blocks(d):
+            block = d[rows]
+            with full_precision(x):
+                torch.addmm(y_sq.T, x[rows], y.T, alpha=-2, out=block)
+            block.add_(x_sq[rows])
+            block.mul_(torch.gt(block, noise[rows], out=torch.empty_like(block)))
+            if not squared:
+                block.sqrt_()
         d[:, : len(x)].fill_diagonal_(0)
         ctx.squared = squared
         ctx.save_for_backward(x, others, *(() if squared else (d,)))
@@ -400,16 +412,20 @@ def lowest_exponent(dtype):
 class _MaskedLogSumExp(Function):
     @staticmethod
     def forward(ctx, x, mask, scale, plus_one):
-        terms = mask.sub(1).mul_(FAR).add_(x, alpha=scale)
-        top = terms.amax(1, keepdim=True).clamp_(min=0 if plus_one else -FAR / 2)
-        terms.sub_(top).clamp_(min=lowest_exponent(x.dtype)).exp_().mul_(mask)
-        total = terms.sum(1, keepdim=True)
+        all_terms = torch.empty_like(x)
+        tops, totals = x.new_empty(len(x), 1), x.new_empty(len(x), 1)
+        for rows in row_blocks(x):
+            terms, top = all_terms[rows], tops[rows]
+            torch.sub(mask[rows], 1, out=terms).mul_(FAR).add_(x[rows], alpha=scale)
+            torch.amax(terms, 1, keepdim=True, out=top).clamp_(min=0 if plus_one else -FAR / 2)
+            terms.sub_(top).clamp_(min=lowest_exponent(x.dtype)).exp_().mul_(mask[rows])
+            torch.sum(terms, 1, keepdim=True, out=totals[rows])
         if plus_one:
-            total += torch.exp(-top)
-        total.clamp_(min=torch.finfo(x.dtype).tiny)
+            totals += torch.exp(-tops)
+        totals.clamp_(min=torch.finfo(x.dtype).tiny)
         ctx.scale = scale
-        ctx.save_for_backward(terms, total)
-        return total.log().add_(top).squeeze(1)
+        ctx.save_for_backward(all_terms, totals)
+        return totals.log().add_(tops).squeeze(1)
 
     @staticmethod
     @once_differentiable
@@ -440,25 +456,26 @@ class _TwoLogSumExps(Function):
     @staticmethod
     def forward(ctx, x, positive, negative, scales, plus_one):
         # One array holds the terms of both sums: an entry is in one of them at most.
-        terms = (positive * scales[0]).add_(negative, alpha=scales[1]).mul_(x)
-        scratch = torch.empty_like(terms)
-        tops = []
-        for mask in (positive, negative):
-            torch.sub(mask, 1, out=scratch).mul_(FAR).add_(terms)
-            tops.append(scratch.amax(1, keepdim=True).clamp_(min=0 if plus_one else -FAR / 2))
-        torch.mul(positive, tops[0], out=scratch).addcmul_(negative, tops[1])
-        terms.sub_(scratch).clamp_(min=lowest_exponent(x.dtype)).exp_()
-        totals = []
-        for mask, top in zip((positive, negative), tops, strict=True):
-            total = torch.mul(terms, mask, out=scratch).sum(1, keepdim=True)
-            if plus_one:
-                total += torch.exp(-top)
-            totals.append(total.clamp_(min=torch.finfo(x.dtype).tiny))
+        all_terms = torch.empty_like(x)
+        tops, totals = x.new_empty(2, len(x), 1), x.new_empty(2, len(x), 1)
+        for rows in row_blocks(x):
+            terms, both = all_terms[rows], (positive[rows], negative[rows])
+            torch.mul(both[0], scales[0], out=terms).add_(both[1], alpha=scales[1]).mul_(x[rows])
+            scratch = torch.empty_like(terms)
+            for mask, top in zip(both, tops[:, rows], strict=True):
+                torch.sub(mask, 1, out=scratch).mul_(FAR).add_(terms)
+                torch.amax(scratch, 1, keepdim=True, out=top)
+                top.clamp_(min=0 if plus_one else -FAR / 2)
+            torch.mul(both[0], tops[0, rows], out=scratch).addcmul_(both[1], tops[1, rows])
+            terms.sub_(scratch).clamp_(min=lowest_exponent(x.dtype)).exp_()
+            for mask, total in zip(both, totals[:, rows], strict=True):
+                torch.sum(torch.mul(terms, mask, out=scratch), 1, keepdim=True, out=total)
+        if plus_one:
+            totals += torch.exp(-tops)
+        totals.clamp_(min=torch.finfo(x.dtype).tiny)
         ctx.scales = scales
-        ctx.save_for_backward(terms, positive, negative, *totals)
-        return tuple(
-            total.log().add_(top).squeeze(1) for total, top in zip(totals, tops, strict=True)
-        )
+        ctx.save_for_backward(all_terms, positive, negative, *totals)
+        return tuple(totals.log().add_(tops).squeeze(2))
 
     @staticmethod
     @once_differentiable
@@ -468,7 +485,10 @@ class _TwoLogSumExps(Function):
             gradient[:, None] * scale / total
             for gradient, scale, total in zip(gradients, ctx.scales, totals, strict=True)
         )
-        result = (positive * pull).addcmul_(negative, push).mul_(terms)
+        result = torch.empty_like(terms)
+        for rows in row_blocks(terms):
+            block = torch.mul(positive[rows], pull[rows], out=result[rows])
+            block.addcmul_(negative[rows], push[rows]).mul_(terms[rows])
         return result, None, None, None, None
 
 

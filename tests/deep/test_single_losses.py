@@ -7,7 +7,14 @@ from oracles import DIM, LOSSES, N_CLASSES, log_ratio, margin
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
-from metriclearn.deep._pairwise import distances, listed_distances, sq_distances
+from metriclearn.deep._pairwise import (
+    distances,
+    listed_distances,
+    masked_logsumexp,
+    masks,
+    sq_distances,
+    two_logsumexps,
+)
 from metriclearn.deep.losses._proxy import repulsion
 
 # Single losses ----------------------------------------------------------------------------------
@@ -214,6 +221,38 @@ def test_gradient_of_large_batches_is_that_of_small_ones():
     truth = value_and_gradients(lambda x: (plain(x) * weights).sum(), x)
     assert_equal(ours[0], truth[0])
     assert_equal(ours[1][0], truth[1][0])
+
+
+@pytest.mark.parametrize("plus_one", [True, False])
+def test_log_sums_of_large_batches_are_those_of_all_rows_at_once(plus_one):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(600, 600, dtype=torch.float64, generator=generator)
+    labels = torch.randint(0, 5, (600,), generator=generator)
+    positive, negative = masks(labels, dtype=x.dtype)
+    ways = torch.randn(2, 600, dtype=torch.float64, generator=generator)
+
+    def plain(x, mask, scale):
+        terms = (scale * x).masked_fill(mask == 0, -torch.inf)
+        if plus_one:
+            terms = torch.cat([terms, terms.new_zeros(600, 1)], 1)
+        return terms.logsumexp(1)
+
+    def weighted(pull, push):
+        return (ways[0] * pull + ways[1] * push).sum()
+
+    truth = value_and_gradients(
+        lambda x: weighted(plain(x, positive, -2.0), plain(x, negative, 3.0)), x
+    )
+    for ours in (
+        lambda x: two_logsumexps(x, positive, negative, (-2.0, 3.0), plus_one),
+        lambda x: (
+            masked_logsumexp(x, positive, -2.0, plus_one),
+            masked_logsumexp(x, negative, 3.0, plus_one),
+        ),
+    ):
+        value, gradient = value_and_gradients(lambda x, f=ours: weighted(*f(x)), x)
+        assert_equal(value, truth[0])
+        assert_equal(gradient[0], truth[1][0])
 
 
 def test_equal_rows_are_at_distance_zero_and_near_ones_are_not():
