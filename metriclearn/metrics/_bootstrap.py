@@ -68,8 +68,8 @@ def bootstrap_over_identities(
     Parameters
     ----------
     measure : callable
-        ``measure(same, distances, sample_weight=...) -> float``, such as
-        :func:`~metriclearn.metrics.equal_error_rate`.
+        ``measure(same, distances, sample_weight=...)``, a float or an array of them, such
+        as :func:`~metriclearn.metrics.equal_error_rate`.
     same, distances : array-like of shape (n,)
         As of the measure.
     identities : array-like of shape (n, 2)
@@ -80,7 +80,7 @@ def bootstrap_over_identities(
 
     Returns
     -------
-    low, high : float
+    low, high : float, or ndarray where the measure is one
 
     Examples
     --------
@@ -110,7 +110,7 @@ def bootstrap_over_identities(
             same, multiplicity[first], multiplicity[first] * multiplicity[second]
         ).astype(float)
         if not (weights[same].sum() > 0 and weights[~same].sum() > 0):
-            return np.nan
+            return None
         return measure(same, distances, sample_weight=weights)
 
     return _percentiles(resampled, len(names), confidence, n_resamples, random_state)
@@ -124,6 +124,9 @@ def _percentiles(statistic, n_units, confidence, n_resamples, random_state):
         statistic(np.bincount(random_state.randint(n_units, size=n_units), minlength=n_units))
         for _ in range(n_resamples)
     ]
+    draws = [draw for draw in draws if draw is not None]
+    if not draws:
+        raise ValueError("no draw of identities has pairs of both kinds; there are too few of them")
     tail = 100 * (1 - confidence) / 2
-    low, high = np.nanpercentile(draws, [tail, 100 - tail])
-    return float(low), float(high)
+    low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
+    return (low, high) if np.ndim(low) else (float(low), float(high))

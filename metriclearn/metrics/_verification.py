@@ -30,6 +30,10 @@ class Curve:
     n_same: float
     n_different: float
 
+    def tar_at(self, far):
+        """Largest true accept rate at a false accept rate of at most ``far``, a number or array."""
+        return self.tar[np.searchsorted(self.far, far, side="right") - 1]
+
 
 def verification_curve(same, distances, *, sample_weight=None):
     """Accept rates at every threshold on the distance (the ROC curve).
@@ -147,7 +151,7 @@ def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
     """
     _check_rate(far, "far")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
-    return float(curve.tar[curve.far <= far].max())
+    return float(curve.tar_at(far))
 
 
 def _check_rate(value, name):

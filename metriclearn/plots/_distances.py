@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._inputs import check_labelled, embed
 from metriclearn.plots._layout import class_colour
 
 
@@ -31,7 +32,7 @@ class DistanceHistogramDisplay:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from metriclearn.plots import DistanceHistogramDisplay
-    >>> display = DistanceHistogramDisplay.from_embeddings(*load_iris(return_X_y=True))
+    >>> display = DistanceHistogramDisplay.from_predictions(*load_iris(return_X_y=True))
     >>> bool(display.same.mean() < display.different.mean())
     True
     """
@@ -65,8 +66,8 @@ class DistanceHistogramDisplay:
         -------
         DistanceHistogramDisplay
         """
-        return cls.from_embeddings(
-            estimator.transform(X),
+        return cls.from_predictions(
+            embed(estimator, X),
             y,
             threshold=threshold,
             n_pairs=n_pairs,
@@ -76,7 +77,7 @@ class DistanceHistogramDisplay:
         )
 
     @classmethod
-    def from_embeddings(
+    def from_predictions(
         cls,
         embeddings,
         labels,
@@ -103,7 +104,7 @@ class DistanceHistogramDisplay:
         -------
         DistanceHistogramDisplay
         """
-        Z = np.asarray(embeddings, dtype=np.float64)
+        Z, labels = check_labelled(embeddings, labels)
         _, codes = np.unique(labels, return_inverse=True)
         rng = check_random_state(random_state)
         same, different = _same_pairs(codes, n_pairs, rng), _different_pairs(codes, n_pairs, rng)

@@ -3,15 +3,16 @@
 import numpy as np
 
 from metriclearn.plots._axes import axes_for
-from metriclearn.plots._layout import class_colour, lay_out
+from metriclearn.plots._inputs import check_labelled, embed
+from metriclearn.plots._layout import class_colour, class_marker, lay_out
 
 MOST_NAMED_CLASSES = 20
 
 
 class EmbeddingDisplay:
-    """Map of embeddings in two dimensions, one colour a class.
+    """Map of embeddings in two dimensions, one colour and shape a class.
 
-    Make it with ``from_estimator`` or ``from_embeddings``.
+    Make it with ``from_estimator`` or ``from_predictions``.
 
     Parameters
     ----------
@@ -27,7 +28,8 @@ class EmbeddingDisplay:
     points_ : list of matplotlib.collections.PathCollection
         One for each class.
     names_ : list of matplotlib.text.Text
-        Class names at the middle of their classes, while there are no more than 20.
+        Class names at the middle of their classes; those that would cover another are
+        not visible, and up to 20 classes are then in a legend too.
 
     Examples
     --------
@@ -54,7 +56,7 @@ class EmbeddingDisplay:
         estimator : fitted transformer
         X : array-like of shape (n, n_features)
         y : array-like of shape (n,)
-        method : {"tsne", "pca"}, default="tsne"
+        method : {"tsne", "pca", "umap"}, default="tsne"
         random_state : int, RandomState instance or None, default=0
         name : str, default=None
             The class of the estimator by default.
@@ -64,8 +66,8 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
         """
-        return cls.from_embeddings(
-            estimator.transform(X),
+        return cls.from_predictions(
+            embed(estimator, X),
             y,
             method=method,
             random_state=random_state,
@@ -74,7 +76,7 @@ class EmbeddingDisplay:
         )
 
     @classmethod
-    def from_embeddings(
+    def from_predictions(
         cls, embeddings, labels, *, method="tsne", random_state=0, name=None, ax=None
     ):
         """Draw the map of embeddings.
@@ -83,7 +85,7 @@ class EmbeddingDisplay:
         ----------
         embeddings : array-like of shape (n, n_components)
         labels : array-like of shape (n,)
-        method : {"tsne", "pca"}, default="tsne"
+        method : {"tsne", "pca", "umap"}, default="tsne"
         random_state : int, RandomState instance or None, default=0
         name : str, default=None
         ax : matplotlib.axes.Axes, default=None
@@ -92,8 +94,8 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
         """
-        points = lay_out(embeddings, method, random_state)
-        return cls(points, np.asarray(labels), name=name).plot(ax=ax)
+        embeddings, labels = check_labelled(embeddings, labels)
+        return cls(lay_out(embeddings, method, random_state), labels, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw the map.
@@ -109,15 +111,23 @@ class EmbeddingDisplay:
         """
         ax = axes_for(ax, figsize=(5, 5))
         classes = np.unique(self.labels)
+        few = len(classes) <= MOST_NAMED_CLASSES
         self.points_, self.names_ = [], []
         for position, label in enumerate(classes):
             own = self.points[self.labels == label]
             colour = class_colour(position, len(classes))
             self.points_.append(
-                ax.scatter(*own.T, s=14, color=[colour], alpha=0.8, linewidths=0, label=label)
+                ax.scatter(
+                    *own.T,
+                    s=14,
+                    color=[colour],
+                    marker=class_marker(position),
+                    alpha=0.8,
+                    linewidths=0,
+                    label=str(label),
+                )
             )
-            if len(classes) <= MOST_NAMED_CLASSES:
-                self.names_.append(_named(ax, own, label, colour))
+            self.names_.append(_named(ax, own, label, colour, beside=not few))
         ax.set_aspect("equal", adjustable="datalim")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -125,25 +135,42 @@ class EmbeddingDisplay:
             side.set_alpha(0.3)
         if self.name:
             ax.set_title(self.name)
+        if not _keep_apart(self.names_, ax.figure) and few:
+            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
+            _keep_apart(self.names_, ax.figure)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _named(ax, own, label, colour):
-    """Write a class's name at its middle row, dark on a light patch of its own colour."""
+def _keep_apart(names, figure):
+    """Hide names that would cover one before them; return whether all can be seen."""
+    for name in names:
+        name.set_visible(True)
+    figure.draw_without_rendering()
+    taken = []
+    for name in names:
+        extent = name.get_bbox_patch().get_window_extent()
+        if any(extent.overlaps(other) for other in taken):
+            name.set_visible(False)
+        else:
+            taken.append(extent)
+    return len(taken) == len(names)
+
+
+def _named(ax, own, label, colour, beside):
+    """Write a class's name at its middle row, or above it, dark on a light patch."""
     distances = np.sum((own - np.median(own, axis=0)) ** 2, axis=1)
-    return ax.text(
-        *own[np.argmin(distances)],
+    patch = {"boxstyle": "round,pad=0.15", "facecolor": (1, 1, 1, 0.75)}
+    patch |= {"edgecolor": "none"} if beside else {"edgecolor": colour, "linewidth": 0.8}
+    return ax.annotate(
         str(label),
+        own[np.argmin(distances)],
+        xytext=(0, 7 if beside else 0),
+        textcoords="offset points",
         ha="center",
         va="center",
-        fontsize="small",
-        fontweight="bold",
+        fontsize="xx-small" if beside else "small",
+        fontweight="normal" if beside else "bold",
         color="black",
-        bbox={
-            "boxstyle": "round,pad=0.15",
-            "facecolor": (1, 1, 1, 0.75),
-            "edgecolor": colour,
-            "linewidth": 0.8,
-        },
+        bbox=patch,
     )

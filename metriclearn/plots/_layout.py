@@ -4,6 +4,12 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from metriclearn._extras import require
+
+METHODS = ("tsne", "pca", "umap")
+# Shapes tell classes apart where colours do not, to colour-blind eyes among others.
+_MARKERS = "osD^vP*X"
+
 
 def lay_out(embeddings, method="tsne", random_state=None):
     """Lay rows out in two dimensions.
@@ -11,9 +17,10 @@ def lay_out(embeddings, method="tsne", random_state=None):
     Parameters
     ----------
     embeddings : array-like of shape (n, n_components)
-    method : {"tsne", "pca"}, default="tsne"
+    method : {"tsne", "pca", "umap"}, default="tsne"
         t-SNE keeps neighbours together and distorts what is far apart; PCA
-        keeps the two directions of largest variance as they are.
+        keeps the two directions of largest variance as they are; UMAP is like t-SNE
+        and faster on many rows, where umap-learn is installed.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -24,6 +31,8 @@ def lay_out(embeddings, method="tsne", random_state=None):
     ------
     ValueError
         For an unknown method.
+    ImportError
+        For ``"umap"`` where umap-learn is not installed.
 
     Examples
     --------
@@ -31,8 +40,9 @@ def lay_out(embeddings, method="tsne", random_state=None):
     >>> lay_out([[0.0, 0.0, 0.0], [0.0, 3.0, 0.0]], method="pca").shape
     (2, 2)
     """
-    if method not in ("tsne", "pca"):
-        raise ValueError(f"method={method!r} is unknown; take 'tsne' or 'pca'")
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown; take one of {METHODS}")
+    umap = require("umap", "umap") if method == "umap" else None
     Z = np.asarray(embeddings, dtype=np.float64)
     Z = Z - Z.mean(axis=0)
     n_rows, width = Z.shape
@@ -43,6 +53,10 @@ def lay_out(embeddings, method="tsne", random_state=None):
     if method == "pca" or n_rows <= 5:  # t-SNE has nothing to say of a handful of rows
         flat = PCA(min(2, n_rows), svd_solver="full").fit_transform(Z)
         return np.column_stack([flat, np.zeros((n_rows, 2 - flat.shape[1]))])
+    if umap is not None:
+        neighbors = min(15, n_rows - 1)
+        layout = umap.UMAP(n_neighbors=neighbors, random_state=random_state, n_jobs=1)
+        return np.asarray(layout.fit_transform(Z), dtype=np.float64)
     tsne = TSNE(
         perplexity=min(30.0, (n_rows - 1) / 3), init="pca", max_iter=500, random_state=random_state
     )
@@ -73,6 +87,18 @@ def class_colour(position, n_classes):
         return tuple(round(int(code[i : i + 2], 16) / 255, 3) for i in (0, 2, 4))
     hue, lightness = 137.5 * position % 360, 0.42 + 0.12 * (position % 3)
     return tuple(_from_hsl(hue, 0.6, lightness, offset) for offset in (0, 8, 4))
+
+
+def class_marker(position):
+    """A shape for the rows of a class: neighbours in order have different ones.
+
+    Examples
+    --------
+    >>> from metriclearn.plots._layout import class_marker
+    >>> class_marker(0), class_marker(1), class_marker(8)
+    ('o', 's', 'o')
+    """
+    return _MARKERS[position % len(_MARKERS)]
 
 
 # Of middling lightness: readable on white and on black.

@@ -3,6 +3,7 @@
 import numpy as np
 
 from metriclearn.plots._axes import axes_for
+from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
 
 MOST_NAMED_FEATURES = 40
 
@@ -57,15 +58,9 @@ class MatrixDisplay:
         -------
         MatrixDisplay
         """
-        if not hasattr(estimator, "get_mahalanobis_matrix"):
-            raise ValueError(
-                f"{type(estimator).__name__} has no matrix: only linear learners have "
-                f"get_mahalanobis_matrix()"
-            )
-        if feature_names is None:
-            feature_names = getattr(estimator, "feature_names_in_", None)
+        matrix = mahalanobis_matrix(estimator)
+        feature_names = feature_names_of(estimator, feature_names)
         name = name or type(estimator).__name__
-        matrix = estimator.get_mahalanobis_matrix()
         return cls(matrix, feature_names=feature_names, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None, colorbar=True):

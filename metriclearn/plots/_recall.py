@@ -4,6 +4,7 @@ import numpy as np
 
 from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._inputs import embed
 
 DEFAULT_KS = (1, 2, 4, 8, 16, 32)
 
@@ -11,7 +12,7 @@ DEFAULT_KS = (1, 2, 4, 8, 16, 32)
 class RecallCurveDisplay:
     """Recall@k: how often a row of the same class is among the k nearest.
 
-    Make it with ``from_estimator`` or ``from_embeddings``; give the ``ax_`` of
+    Make it with ``from_estimator`` or ``from_predictions``; give the ``ax_`` of
     one to the next to compare learners.
 
     Parameters
@@ -32,7 +33,7 @@ class RecallCurveDisplay:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from metriclearn.plots import RecallCurveDisplay
-    >>> display = RecallCurveDisplay.from_embeddings(*load_iris(return_X_y=True))
+    >>> display = RecallCurveDisplay.from_predictions(*load_iris(return_X_y=True))
     >>> [round(recall, 2) for recall in display.recall[:3]]
     [0.96, 0.96, 0.99]
     """
@@ -63,10 +64,10 @@ class RecallCurveDisplay:
         RecallCurveDisplay
         """
         name = name or type(estimator).__name__
-        return cls.from_embeddings(estimator.transform(X), y, ks=ks, name=name, ax=ax)
+        return cls.from_predictions(embed(estimator, X), y, ks=ks, name=name, ax=ax)
 
     @classmethod
-    def from_embeddings(cls, embeddings, labels, *, ks=DEFAULT_KS, name=None, ax=None):
+    def from_predictions(cls, embeddings, labels, *, ks=DEFAULT_KS, name=None, ax=None):
         """Draw the curve of embeddings.
 
         Parameters
@@ -106,9 +107,9 @@ class RecallCurveDisplay:
         ax.set_xscale("log", base=2)
         ax.set_xticks(self.ks, labels=[str(k) for k in self.ks])
         ax.minorticks_off()
-        ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%" if value <= 1 else "")
         lowest = min(float(np.min(line.get_ydata())) for line in ax.lines)
-        room = max(0.01, 0.05 * (1 - lowest))
+        room = 0.05 * (1 - lowest) or 0.01
         ax.set(xlabel="k", ylabel="Recall@k", ylim=(lowest - room, 1 + room))
         ax.grid(axis="y", alpha=0.3)
         without_frame(ax)

@@ -1,0 +1,159 @@
+"""The ellipse of a metric in two dimensions."""
+
+import numpy as np
+
+from metriclearn.plots._axes import axes_for
+from metriclearn.plots._inputs import check_labelled, feature_names_of, mahalanobis_matrix
+from metriclearn.plots._layout import class_colour, class_marker
+
+_ANGLES = np.linspace(0, 2 * np.pi, 181)
+# Times the spread of the data: an axis that the metric does not see ends there.
+_LONGEST_AXIS = 10
+_MOST_NAMED_CLASSES = 10
+
+
+class MetricEllipseDisplay:
+    """Ellipses of equal learned distance around class means, for two features.
+
+    ::
+
+        {x : (x - c)ᵀ M (x - c) = r²}
+
+    Long where the metric sees little, short where it sees much.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (2, 2)
+    points : ndarray of shape (n, 2)
+        Drawn behind.
+    labels : ndarray of shape (n,)
+    radius : float, default=None
+        Learned distance from the mean; by default the median of the points from the
+        means of their classes.
+    feature_names : sequence of str of length 2, default=None
+        Of the axes.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    ellipses_ : list of matplotlib.lines.Line2D
+        One for each class.
+    points_ : list of matplotlib.collections.PathCollection
+        One for each class.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import Covariance
+    >>> from metriclearn.plots import MetricEllipseDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = MetricEllipseDisplay.from_estimator(Covariance().fit(X[:, :2]), X[:, :2], y)
+    >>> len(display.ellipses_)
+    3
+    """
+
+    def __init__(self, matrix, points, labels, *, radius=None, feature_names=None, name=None):
+        self.matrix = matrix
+        self.points = points
+        self.labels = labels
+        self.radius = radius
+        self.feature_names = feature_names
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, radius=None, feature_names=None, name=None, ax=None
+    ):
+        """Draw the ellipses of a linear learner that was fitted on two features.
+
+        Parameters
+        ----------
+        estimator : object with ``get_mahalanobis_matrix()``
+        X : array-like of shape (n, 2)
+        y : array-like of shape (n,), default=None
+            None draws one ellipse, around the mean.
+        radius : float, default=None
+        feature_names : sequence of str, default=None
+            ``feature_names_in_`` of the learner by default, where it has them.
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        MetricEllipseDisplay
+        """
+        matrix = mahalanobis_matrix(estimator)
+        if len(matrix) != 2:
+            raise ValueError(
+                f"an ellipse needs a metric of two features, this one has {len(matrix)}; fit it on "
+                f"two, or draw it as MatrixDisplay"
+            )
+        points, labels = check_labelled(X, np.zeros(len(X), int) if y is None else y)
+        return cls(
+            matrix,
+            points,
+            labels,
+            radius=radius,
+            feature_names=feature_names_of(estimator, feature_names),
+            name=name or type(estimator).__name__,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the points and the ellipses.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+
+        Returns
+        -------
+        MetricEllipseDisplay
+        """
+        ax = axes_for(ax, figsize=(5, 4.6))
+        classes = np.unique(self.labels)
+        groups = [self.points[self.labels == label] for label in classes]
+        outline = self._outline(groups)
+        self.ellipses_, self.points_ = [], []
+        for position, own in enumerate(groups):
+            colour = class_colour(position, len(classes))
+            marker = class_marker(position)
+            self.points_.append(
+                ax.scatter(*own.T, s=12, color=[colour], marker=marker, alpha=0.6, linewidths=0)
+            )
+            centre = own.mean(axis=0)[:, None]
+            # A dark rim behind keeps the line apart from points of its own colour.
+            ax.plot(*(centre + outline), color="0.15", linewidth=3)
+            (line,) = ax.plot(*(centre + outline), color=colour, linewidth=1.8)
+            self.ellipses_.append(line)
+        middle, spread = self.points.mean(axis=0), np.ptp(self.points, axis=0)
+        margin = 0.75 * max(spread.max(), 1e-12)
+        ax.set_aspect("equal")
+        ax.set(
+            xlim=(middle[0] - margin, middle[0] + margin),
+            ylim=(middle[1] - margin, middle[1] + margin),
+        )
+        if self.feature_names is not None:
+            ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
+        if 1 < len(classes) <= _MOST_NAMED_CLASSES:
+            ax.legend(self.points_, classes, frameon=False, fontsize="small")
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _outline(self, groups):
+        """The ellipse around the origin, shape (2, n_angles)."""
+        values, vectors = np.linalg.eigh(self.matrix)
+        centred = np.concatenate([own - own.mean(axis=0) for own in groups])
+        radius = self.radius
+        if radius is None:
+            squares = np.einsum("ij,jk,ik->i", centred, self.matrix, centred)
+            radius = float(np.sqrt(max(np.median(squares), 0))) or 1.0
+        longest = _LONGEST_AXIS * (np.abs(centred).max() or 1.0)
+        axes = radius / np.sqrt(np.maximum(values, (radius / longest) ** 2))
+        return (vectors * axes) @ np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])

@@ -1,0 +1,287 @@
+"""Queries and what they find, side by side."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from metriclearn._extras import require
+from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.plots._axes import axes_for
+from metriclearn.plots._inputs import check_labelled, embed
+
+# Blue, unbroken: the same class. Orange, dashed: another.
+RIGHT = {"edgecolor": "#2767c4", "linestyle": "-"}
+WRONG = {"edgecolor": "#d05a16", "linestyle": "--"}
+_MOST_FEATURES = 6
+_LONGEST = 14
+# Of a cell of side 1: to the next cell, to the next row, and behind the query.
+_STEP, _ROW, _BEHIND_QUERY = 1.14, 1.42, 0.3
+
+
+class NeighborsGalleryDisplay:
+    """Gallery of queries, each with its nearest rows; right ones in an unbroken frame.
+
+    Images are shown as images, rows of a table as the values of their first six
+    features. Below each stands its class, and its distance from the query.
+
+    Parameters
+    ----------
+    queries : ndarray of int, shape (n_queries,)
+        Row numbers.
+    indices : ndarray of int, shape (n_queries, n_neighbors)
+        Rows that each query found, nearest first.
+    distances : ndarray of shape (n_queries, n_neighbors)
+    labels : ndarray of shape (n,)
+        Class of every row.
+    shown : ndarray of shape (n, n_features), (n, height, width) or (n, height, width, 3)
+        What is drawn of every row.
+    feature_names : sequence of str, default=None
+        Written beside the values of a table.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    right : ndarray of bool, shape (n_queries, n_neighbors)
+        Whether what was found is of the query's class.
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    cells_ : list of matplotlib.image.AxesImage or matplotlib.text.Text
+        Queries and what they found, row by row.
+    frames_ : list of matplotlib.patches.Rectangle
+        One for each cell.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import Covariance
+    >>> from metriclearn.plots import NeighborsGalleryDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> display = NeighborsGalleryDisplay.from_estimator(
+    ...     Covariance().fit(X), X, y, queries=[0, 100], n_neighbors=3)
+    >>> display.right
+    array([[ True,  True,  True], [ True,  True, False]])
+    """
+
+    def __init__(
+        self, queries, indices, distances, labels, shown, *, feature_names=None, name=None
+    ):
+        self.queries = queries
+        self.indices = indices
+        self.distances = distances
+        self.labels = labels
+        self.shown = shown
+        self.feature_names = feature_names
+        self.name = name
+        self.right = labels[indices] == labels[queries][:, None]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        queries=4,
+        n_neighbors=6,
+        shown=None,
+        metric="euclidean",
+        random_state=0,
+        name=None,
+        ax=None,
+    ):
+        """Embed rows with a fitted learner and show what queries find among them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        X : array-like of shape (n, ...)
+        y : array-like of shape (n,)
+        queries : int or array-like of int, default=4
+            Row numbers, or how many to draw at random.
+        n_neighbors : int, default=6
+            Each query is left out of what it finds.
+        shown : array-like of shape (n, ...), default=None
+            Images or table rows to draw; ``X`` by default.
+        metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        random_state : int, RandomState instance or None, default=0
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        NeighborsGalleryDisplay
+        """
+        return cls.from_predictions(
+            embed(estimator, X),
+            y,
+            X if shown is None else shown,
+            queries=queries,
+            n_neighbors=n_neighbors,
+            metric=metric,
+            random_state=random_state,
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        embeddings,
+        labels,
+        shown,
+        *,
+        queries=4,
+        n_neighbors=6,
+        metric="euclidean",
+        random_state=0,
+        name=None,
+        ax=None,
+    ):
+        """Show what queries find among embeddings.
+
+        Parameters
+        ----------
+        embeddings : array-like of shape (n, n_components)
+        labels : array-like of shape (n,)
+        shown : array-like of shape (n, ...)
+            Images, (n, height, width) or with 1 or 3 channels first or last, or rows of
+            a table; a DataFrame brings the names of its columns.
+        queries, n_neighbors, metric, random_state, name, ax
+            As of ``from_estimator``.
+
+        Returns
+        -------
+        NeighborsGalleryDisplay
+        """
+        embeddings, labels = check_labelled(embeddings, labels)
+        feature_names = getattr(shown, "columns", None)
+        shown = _drawable(shown, len(embeddings))
+        queries = _query_rows(queries, len(embeddings), random_state)
+        search = ExactSearch(embeddings, metric)
+        distances, indices = search.search(embeddings[queries], n_neighbors, exclude=queries)
+        display = cls(
+            queries, indices, distances, labels, shown, feature_names=feature_names, name=name
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the gallery.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+
+        Returns
+        -------
+        NeighborsGalleryDisplay
+        """
+        n_queries, n_neighbors = self.indices.shape
+        width = _STEP * (n_neighbors + 1) + _BEHIND_QUERY
+        named = self.shown.ndim == 2 and self.feature_names is not None
+        margin = 1.1 if named else 0.0
+        ax = axes_for(ax, figsize=(1.1 * (width + margin) + 0.3, 1.1 * _ROW * n_queries + 0.9))
+        ax.axis("off")
+        self.cells_, self.frames_ = [], []
+        for i, query in enumerate(self.queries):
+            top = _ROW * i
+            self._draw_cell(ax, query, 0, top, {"edgecolor": "0.6", "linestyle": "-"}, 1)
+            _write(ax, 0.5, top + 1.06, _short(self.labels[query]))
+            if named:
+                names = "\n".join(_short(name) for name in self.feature_names[:_MOST_FEATURES])
+                _write(ax, -0.06, top + 0.5, names, ha="right", va="center")
+            for j, row in enumerate(self.indices[i]):
+                left = _STEP * (j + 1) + _BEHIND_QUERY
+                style = RIGHT if self.right[i, j] else WRONG
+                self._draw_cell(ax, row, left, top, style, 2.2)
+                text = f"{_short(self.labels[row])}\n{self.distances[i, j]:.3g}"
+                _write(ax, left + 0.5, top + 1.06, text)
+        _write(ax, 0.5, -0.08, "query", va="bottom", fontweight="bold")
+        for j in range(n_neighbors):
+            _write(ax, _STEP * (j + 1) + _BEHIND_QUERY + 0.5, -0.08, str(j + 1), va="bottom")
+        # Last: an image sets the limits to its own extent.
+        ax.set(xlim=(-margin - 0.08, width), ylim=(_ROW * n_queries - 0.1, -0.3), aspect="equal")
+        _legend(ax)
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_cell(self, ax, row, left, top, style, linewidth):
+        if self.shown.ndim == 2:
+            values = "\n".join(f"{value:.4g}" for value in self.shown[row, :_MOST_FEATURES])
+            cell = _write(ax, left + 0.5, top + 0.5, values, va="center")
+        else:
+            grey = {"cmap": "gray", "vmin": self.shown.min(), "vmax": self.shown.max()}
+            cell = ax.imshow(
+                self.shown[row],
+                extent=(left, left + 1, top + 1, top),
+                interpolation="nearest",
+                **(grey if self.shown.ndim == 3 else {}),
+            )
+        rectangle = require("matplotlib.patches", "plots").Rectangle
+        frame = rectangle((left, top), 1, 1, fill=False, linewidth=linewidth, zorder=3, **style)
+        self.cells_.append(cell)
+        self.frames_.append(ax.add_patch(frame))
+
+
+def _drawable(shown, n):
+    """Images of shape (n, height, width) or (n, height, width, 3), or a table of numbers."""
+    shown = np.asarray(shown)
+    if shown.ndim not in (2, 3, 4) or len(shown) != n or shown.dtype.kind not in "biuf":
+        raise ValueError(
+            f"shown must hold numbers, {n} table rows or images, got {shown.dtype} of shape "
+            f"{shown.shape}"
+        )
+    if shown.ndim == 4 and shown.shape[1] in (1, 3) and shown.shape[3] not in (1, 3):
+        shown = np.moveaxis(shown, 1, 3)
+    if shown.ndim == 4 and shown.shape[3] == 1:
+        shown = shown[..., 0]
+    if shown.ndim == 4 and shown.shape[3] != 3:
+        raise ValueError(f"shown: images must have 1 or 3 channels, got shape {shown.shape}")
+    if shown.ndim == 4 and shown.dtype != np.uint8:
+        low, high = float(shown.min()), float(shown.max())
+        shown = (shown - low) / ((high - low) or 1.0)
+    return shown
+
+
+def _query_rows(queries, n, random_state):
+    if isinstance(queries, Integral):
+        if not 1 <= queries <= n:
+            raise ValueError(f"queries={queries} must be from 1 to {n}, the rows there are")
+        return check_random_state(random_state).choice(n, queries, replace=False)
+    queries = np.asarray(queries)
+    if queries.ndim != 1 or not len(queries) or queries.dtype.kind not in "iu":
+        raise ValueError(f"queries must be a number or a list of row numbers, got {queries!r}")
+    if queries.min() < 0 or queries.max() >= n:
+        raise ValueError(f"queries must be rows from 0 to {n - 1}, got {queries.tolist()}")
+    return queries
+
+
+def _write(ax, x, y, text, **options):
+    return ax.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": "x-small", **options})
+
+
+def _short(label):
+    label = str(label)
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+
+
+def _legend(ax):
+    line = require("matplotlib.lines", "plots").Line2D
+    handles = [
+        line([], [], color=style["edgecolor"], linestyle=style["linestyle"], linewidth=2.2)
+        for style in (RIGHT, WRONG)
+    ]
+    ax.legend(
+        handles,
+        ["the query's class", "another class"],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+    )

@@ -1,0 +1,129 @@
+"""How much each feature counts in a linear metric."""
+
+import numpy as np
+from sklearn.utils import check_array
+
+from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
+from metriclearn.plots._layout import class_colour
+
+
+class FeatureImportanceDisplay:
+    """Learned distance that a step in one feature makes, as bars.
+
+    ::
+
+        importance of feature j = s_j √M_jj
+
+    ``s_j`` the feature's standard deviation where rows are given, else 1: a feature in
+    small units has a large ``M_jj`` without counting for more.
+
+    Parameters
+    ----------
+    importances : ndarray of shape (n_features,)
+    feature_names : sequence of str
+    per_deviation : bool
+        Whether a step is a standard deviation, or one unit.
+    max_features : int, default=20
+        The most important are drawn.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    bars_ : matplotlib.container.BarContainer
+        From the most important down.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import Covariance
+    >>> from metriclearn.plots import FeatureImportanceDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> display = FeatureImportanceDisplay.from_estimator(Covariance().fit(X), X)
+    >>> display.ax_.get_yticklabels()[0].get_text()
+    'petal length (cm)'
+    """
+
+    def __init__(self, importances, feature_names, *, per_deviation, max_features=20, name=None):
+        self.importances = importances
+        self.feature_names = feature_names
+        self.per_deviation = per_deviation
+        self.max_features = max_features
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X=None, *, feature_names=None, max_features=20, name=None, ax=None
+    ):
+        """Draw the importances of a fitted linear learner.
+
+        Parameters
+        ----------
+        estimator : object with ``get_mahalanobis_matrix()``
+        X : array-like of shape (n, n_features), default=None
+            Rows whose standard deviations are the steps; one unit of each feature by
+            default.
+        feature_names : sequence of str, default=None
+            ``feature_names_in_`` of the learner by default, else x0, x1, ...
+        max_features : int, default=20
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        FeatureImportanceDisplay
+        """
+        matrix = mahalanobis_matrix(estimator)
+        if max_features < 1:
+            raise ValueError(f"max_features must be at least 1, got {max_features}")
+        names = feature_names_of(estimator, feature_names)
+        if names is None:
+            names = [f"x{j}" for j in range(len(matrix))]
+        importances = np.sqrt(np.maximum(np.diag(matrix), 0))
+        if X is not None:
+            X = check_array(X, dtype=np.float64, input_name="X")
+            if X.shape[1] != len(matrix):
+                raise ValueError(f"X has {X.shape[1]} features, the metric has {len(matrix)}")
+            importances = importances * X.std(axis=0)
+        return cls(
+            importances,
+            names,
+            per_deviation=X is not None,
+            max_features=max_features,
+            name=name or type(estimator).__name__,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+
+        Returns
+        -------
+        FeatureImportanceDisplay
+        """
+        order = np.argsort(-self.importances, kind="stable")[: self.max_features]
+        ax = axes_for(ax, figsize=(5.5, 1.1 + 0.24 * len(order)))
+        heights = np.arange(len(order))
+        self.bars_ = ax.barh(heights, self.importances[order], color=class_colour(0, 1))
+        ax.set_yticks(heights, labels=[str(self.feature_names[j]) for j in order], fontsize="small")
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(len(order) - 0.4, -0.6)
+        step = "standard deviation" if self.per_deviation else "unit"
+        ax.set_xlabel(f"learned distance of one {step}")
+        if len(order) < len(self.importances):
+            ax.set_ylabel(f"{len(order)} of {len(self.importances)} features", fontsize="small")
+        ax.grid(axis="x", alpha=0.3)
+        ax.set_axisbelow(True)
+        without_frame(ax)
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,171 @@
+"""All similarities, rows in the order of their classes."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from metriclearn._pairs import pairwise_sq_distances
+from metriclearn.neighbors._ranker import row_norms
+from metriclearn.plots._axes import axes_for
+from metriclearn.plots._inputs import check_labelled, embed
+
+MOST_NAMED_CLASSES = 20
+
+
+class SimilarityMatrixDisplay:
+    """Similarities of all rows, ordered by class: good metrics show blocks on the diagonal.
+
+    Parameters
+    ----------
+    similarities : ndarray of shape (n, n)
+        Rows of a class next to each other; larger is more alike.
+    labels : ndarray of shape (n,)
+        Sorted.
+    metric : {"euclidean", "cosine"}
+        What the similarities are: minus the learned distance, or the cosine.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    image_ : matplotlib.image.AxesImage
+    boundaries_ : list of matplotlib.lines.Line2D
+        Between classes, while there are no more than 20.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.plots import SimilarityMatrixDisplay
+    >>> display = SimilarityMatrixDisplay.from_predictions(*load_iris(return_X_y=True))
+    >>> display.similarities.shape
+    (150, 150)
+    """
+
+    def __init__(self, similarities, labels, *, metric="euclidean", name=None):
+        self.similarities = similarities
+        self.labels = labels
+        self.metric = metric
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        metric="euclidean",
+        max_rows=1000,
+        random_state=0,
+        name=None,
+        ax=None,
+    ):
+        """Embed rows with a fitted learner and draw their similarities.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        X : array-like of shape (n, ...)
+        y : array-like of shape (n,)
+        metric, max_rows, random_state
+            As of ``from_predictions``.
+        name : str, default=None
+            The class of the estimator by default.
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        SimilarityMatrixDisplay
+        """
+        return cls.from_predictions(
+            embed(estimator, X),
+            y,
+            metric=metric,
+            max_rows=max_rows,
+            random_state=random_state,
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        embeddings,
+        labels,
+        *,
+        metric="euclidean",
+        max_rows=1000,
+        random_state=0,
+        name=None,
+        ax=None,
+    ):
+        """Draw the similarities of embeddings.
+
+        Parameters
+        ----------
+        embeddings : array-like of shape (n, n_components)
+        labels : array-like of shape (n,)
+        metric : {"euclidean", "cosine"}, default="euclidean"
+        max_rows : int, default=1000
+            Of more rows, as many are drawn at random.
+        random_state : int, RandomState instance or None, default=0
+        name : str, default=None
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        SimilarityMatrixDisplay
+        """
+        if metric not in ("euclidean", "cosine"):
+            raise ValueError(f"metric must be 'euclidean' or 'cosine', got {metric!r}")
+        Z, labels = check_labelled(embeddings, labels)
+        if len(Z) > max_rows:
+            chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)
+            Z, labels = Z[chosen], labels[chosen]
+        order = np.argsort(labels, kind="stable")
+        Z, labels = Z[order], labels[order]
+        if metric == "cosine":
+            Z = Z / row_norms(Z, "embeddings")[:, None]
+            similarities = Z @ Z.T
+        else:
+            similarities = -np.sqrt(pairwise_sq_distances(Z, Z))
+        return cls(similarities, labels, metric=metric, name=name).plot(ax=ax)
+
+    def plot(self, *, ax=None, colorbar=True):
+        """Draw the matrix.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            New ones by default.
+        colorbar : bool, default=True
+
+        Returns
+        -------
+        SimilarityMatrixDisplay
+        """
+        ax = axes_for(ax, figsize=(5.8, 4.8))
+        self.image_ = ax.imshow(self.similarities, cmap="cividis", interpolation="nearest")
+        classes, starts, counts = np.unique(self.labels, return_index=True, return_counts=True)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        self.boundaries_ = []
+        if len(classes) <= MOST_NAMED_CLASSES:
+            for start in starts[1:]:
+                for line in (ax.axhline, ax.axvline):
+                    self.boundaries_.append(line(start - 0.5, color="white", linewidth=0.8))
+            middles = starts + (counts - 1) / 2
+            ax.set_yticks(middles, labels=[str(label) for label in classes], fontsize="x-small")
+            ax.tick_params(axis="y", length=0)
+        if colorbar:
+            bar = ax.figure.colorbar(self.image_, ax=ax, shrink=0.85)
+            if self.metric == "cosine":
+                bar.set_label("cosine")
+            else:
+                bar.set_label("learned distance")
+                bar.ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        if self.name:
+            ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
