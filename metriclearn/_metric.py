@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from metriclearn._arrays import device, namespace, on_host, squared_norms
 from metriclearn._pairs import pairwise_sq_distances
 
 
@@ -33,7 +34,8 @@ class LearnedMetricMixin:
             raise ValueError(
                 f"A and B must have as many rows as each other, got {A.shape[0]} and {B.shape[0]}"
             )
-        return np.linalg.norm(self._embed(A) - self._embed(B), axis=1)
+        difference = self._embed(A) - self._embed(B)
+        return namespace(difference).sqrt(squared_norms(difference))
 
     def pairwise_distances(self, X, Y=None):
         """Learned distance between every row of ``X`` and every row of ``Y``.
@@ -52,6 +54,12 @@ class LearnedMetricMixin:
         A = self._embed(self._check_rows(X))
         B = A if Y is None else self._embed(self._check_rows(Y))
         distances = pairwise_sq_distances(A, B)
+        if not on_host(distances):
+            xp = namespace(distances)
+            distances = xp.sqrt(distances)
+            if Y is None:
+                distances *= 1 - xp.eye(len(A), dtype=distances.dtype, device=device(distances))
+            return distances
         np.sqrt(distances, out=distances)
         if Y is None:
             np.fill_diagonal(distances, 0)

@@ -11,9 +11,12 @@ Every Mahalanobis objective is a function of squared distances
 import numpy as np
 from scipy import sparse
 
+from metriclearn._arrays import moved_to, namespace, on_host, rows_of, squared_norms, to_numpy
+
 # Two buffers of this size stay in a core's cache. Fresh arrays of all pairs would
 # cost ten times the arithmetic: the system hands out and clears their pages anew.
 _BLOCK_BYTES = 2**18
+_TENSOR_BLOCK = 2**24  # numbers at a time, where memory is not the host's
 
 
 def paired_sq_distances(Z, first, second):
@@ -21,7 +24,7 @@ def paired_sq_distances(Z, first, second):
 
     Parameters
     ----------
-    Z : ndarray of shape (n, r)
+    Z : ndarray or tensor of shape (n, r)
         Points, already in the space where the distance is Euclidean.
     first, second : ndarray of shape (n_pairs,)
         Row indices into ``Z``.
@@ -29,7 +32,15 @@ def paired_sq_distances(Z, first, second):
     Returns
     -------
     ndarray of shape (n_pairs,)
+        On the host, also for tensors.
     """
+    if not on_host(Z):
+        return np.concatenate(
+            [
+                to_numpy(squared_norms(rows_of(Z, first[block]) - rows_of(Z, second[block])))
+                for block in _tensor_blocks(len(first), Z.shape[1])
+            ]
+        )
     n_pairs, r = len(first), Z.shape[1]
     step = min(n_pairs, max(1, _BLOCK_BYTES // max(1, r * Z.itemsize)))
     d2 = np.empty(n_pairs, dtype=Z.dtype)
@@ -43,6 +54,34 @@ def paired_sq_distances(Z, first, second):
         A -= B
         np.einsum("ij,ij->i", A, A, out=d2[block])
     return d2
+
+
+def _tensor_blocks(n_pairs, n_features):
+    step = max(1, _TENSOR_BLOCK // max(1, n_features))
+    return [slice(start, start + step) for start in range(0, max(n_pairs, 1), step)]
+
+
+def pair_moment(A, B, weights, first, second):
+    """``Σ w (a_i - a_j)(b_i - b_j)ᵀ`` of listed pairs of rows of two tensors.
+
+    Parameters
+    ----------
+    A : tensor of shape (n, r)
+    B : tensor of shape (n, d)
+        In the dtype of ``A``.
+    weights, first, second : ndarray of shape (n_pairs,)
+
+    Returns
+    -------
+    ndarray of shape (r, d)
+        On the host.
+    """
+    total = namespace(A).zeros_like(A[:1, :].T @ B[:1, :])
+    for block in _tensor_blocks(len(first), max(A.shape[1], B.shape[1])):
+        i, j, w = first[block], second[block], moved_to(A, weights[block])
+        of_A = w[:, None] * (rows_of(A, i) - rows_of(A, j))
+        total = total + of_A.T @ (rows_of(B, i) - rows_of(B, j))
+    return to_numpy(total)
 
 
 def laplacian(weights, first, second, n):
@@ -73,7 +112,7 @@ def pair_scatter(X, weights, first, second):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray or tensor of shape (n, d)
     weights : ndarray of shape (n_pairs,)
     first, second : ndarray of shape (n_pairs,)
 
@@ -81,9 +120,12 @@ def pair_scatter(X, weights, first, second):
     -------
     ndarray of shape (d, d)
         Symmetric; the gradient with respect to ``M`` of an objective whose
-        derivatives by squared distance are ``weights``.
+        derivatives by squared distance are ``weights``. On the host.
     """
-    scatter = X.T @ (laplacian(weights, first, second, len(X)) @ X)
+    if on_host(X):
+        scatter = X.T @ (laplacian(weights, first, second, len(X)) @ X)
+    else:
+        scatter = pair_moment(X, X, weights, first, second)
     return (scatter + scatter.T) / 2
 
 
@@ -112,18 +154,19 @@ def pairwise_sq_distances(A, B):
 
     Parameters
     ----------
-    A : ndarray of shape (n, r)
-    B : ndarray of shape (m, r)
+    A : ndarray or tensor of shape (n, r)
+    B : ndarray or tensor of shape (m, r)
 
     Returns
     -------
-    ndarray of shape (n, m)
+    ndarray or tensor of shape (n, m)
         Not below zero.
     """
-    centre = B.mean(axis=0)
+    xp = namespace(B)
+    centre = xp.mean(B, axis=0)
     A, B = A - centre, B - centre
     d2 = A @ B.T
     d2 *= -2
-    d2 += np.einsum("ij,ij->i", A, A)[:, None]
-    d2 += np.einsum("ij,ij->i", B, B)
-    return np.maximum(d2, 0, out=d2)
+    d2 += squared_norms(A)[:, None]
+    d2 += squared_norms(B)
+    return np.maximum(d2, 0, out=d2) if on_host(d2) else xp.clip(d2, min=0)

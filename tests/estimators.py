@@ -49,7 +49,19 @@ LINEAR = [
     SDML(random_state=0),
 ]
 # Those that take weights of rows, each of which is a number of repetitions.
-WEIGHTED = [Covariance(), GMML(), LFDA(), LFDA(2, n_neighbors=3), RCA(), RCA(2, shrinkage=0.1)]
+WEIGHTED = [
+    Covariance(),
+    GMML(),
+    LFDA(),
+    LFDA(2, n_neighbors=3),
+    LMNN(),
+    LMNN(2, loss="squared_hinge", init="pca"),
+    MLKR(),
+    NCA(),
+    NCA(2),
+    RCA(),
+    RCA(2, shrinkage=0.1),
+]
 # Those that learn from sparse rows without a dense copy.
 SPARSE = [Covariance(), GMML(), GMML(n_pairs=50, random_state=0), RCA(), RCA(2, shrinkage=0.1)]
 DEEP = [

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from metriclearn._arrays import float_dtypes, moved_to, namespace, on_host, to_numpy
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn.constraints import check_constraints
 
@@ -31,32 +32,52 @@ class MahalanobisTransformer(
         constraints must be of a kind in ``_constraint_kinds``.
         """
         checks = {
-            "dtype": [np.float64, np.float32],
+            "dtype": float_dtypes(X),
             "ensure_min_samples": 2,
             "accept_sparse": "csr" if self._fits_sparse else False,
         }
         if constraints is None:
             if not self.__sklearn_tags__().target_tags.required:
-                return validate_data(self, X, **checks), None
-            return validate_data(self, X, y, **checks)
+                X, y = validate_data(self, X, **checks), None
+            else:
+                X, y = validate_data(self, X, y, **checks)
+            self._refuse_tensors(X)
+            return X, None if y is None else to_numpy(y)
         if y is not None:
             raise ValueError("y and constraints were both given; give one of them")
         X = validate_data(self, X, **checks)
+        self._refuse_tensors(X)
         check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
         return X, None
 
-    def _set_components(self, components):
-        self.components_ = np.ascontiguousarray(components)
-        self._n_features_out = self.components_.shape[0]
+    def _refuse_tensors(self, X):
+        if not on_host(X) and not self.__sklearn_tags__().array_api_support:
+            raise ValueError(
+                f"X: {type(self).__name__} computes with numpy alone, got a {type(X).__name__}; "
+                f"give it a numpy array"
+            )
+
+    def _set_components(self, components, like=None):
+        """Keep the result; ``like``: rows whose library, device and dtype it shall have."""
+        components = np.ascontiguousarray(components)
+        self.components_ = components if like is None else moved_to(like, components)
+        self._n_features_out = components.shape[0]
         return self
 
     def _check_rows(self, X):
-        return validate_data(
-            self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False
-        )
+        X = validate_data(self, X, dtype=float_dtypes(X), accept_sparse="csr", reset=False)
+        if on_host(X) != on_host(self.components_):
+            raise ValueError(
+                f"X is a {type(X).__name__}, but {type(self).__name__} was fitted to a "
+                f"{type(self.components_).__name__}; give it the same kind, and a tensor within "
+                f"sklearn.config_context(array_api_dispatch=True)"
+            )
+        return X
 
     def _embed(self, X):
-        return X @ self.components_.T.astype(X.dtype, copy=False)
+        if on_host(X):
+            return X @ self.components_.T.astype(X.dtype, copy=False)
+        return X @ namespace(X).astype(self.components_, X.dtype, copy=False).T
 
     def transform(self, X):
         """Map rows to the learned space, where Euclidean distance is the learned metric.
@@ -95,7 +116,7 @@ class MahalanobisTransformer(
             Searching ``transform(X)`` gives the same neighbours much faster.
         """
         check_is_fitted(self)
-        return LinearDistance(self.components_)
+        return LinearDistance(to_numpy(self.components_))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -3,10 +3,12 @@
 from numbers import Integral
 
 import numpy as np
+from scipy import linalg
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 
+from metriclearn._arrays import is_double, to_numpy
 from metriclearn._linalg import fix_signs, generalized_eigh
 from metriclearn._validation import check_n_components
 
@@ -14,7 +16,7 @@ INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
 INIT_CONSTRAINTS = [StrOptions(set(INIT_OPTIONS)), "array-like"]
 
 
-def initial_components(init, X, y_codes, n_components, random_state):
+def initial_components(init, X, y_codes, n_components, random_state, weights=None):
     """First guess of ``components_``.
 
     Parameters
@@ -29,18 +31,20 @@ def initial_components(init, X, y_codes, n_components, random_state):
         - ``"identity"``: the first rows of the identity matrix.
         - ``"random"``: normal entries that keep squared distances in expectation.
         - an array: used as it is.
-    X : ndarray of shape (n, n_features)
+    X : ndarray or tensor of shape (n, n_features)
     y_codes : ndarray of shape (n,) or None
         Class numbers; None where the target is not a class.
     n_components : int or None
         Rows of the result; ``n_features`` (or the rows of an array ``init``) for None.
     random_state : int, RandomState instance or None
         Used by ``"random"``, and by ``"pca"`` where its solver is randomised.
+    weights : ndarray of shape (n,), default=None
+        Of the rows, above zero.
 
     Returns
     -------
     ndarray of shape (n_components, n_features)
-        In the dtype of ``X``; a copy, never the caller's array.
+        On the host, in the dtype of ``X``; a copy, never the caller's array.
 
     Raises
     ------
@@ -49,8 +53,9 @@ def initial_components(init, X, y_codes, n_components, random_state):
         ``init``; if an array holds NaN or infinity, or has a wrong shape.
     """
     n_features = X.shape[1]
+    dtype = np.float64 if is_double(X) else np.float32
     if not isinstance(init, str):
-        return _given_components(init, n_features, n_components, X.dtype)
+        return _given_components(init, n_features, n_components, dtype)
     r = check_n_components(n_components, n_features)
     n_classes = 0 if y_codes is None else int(y_codes.max()) + 1
     if init == "auto":
@@ -59,7 +64,7 @@ def initial_components(init, X, y_codes, n_components, random_state):
         else:
             init = "pca" if r < n_features else "identity"
     if init == "pca":
-        L = _principal_axes(X, r, random_state)
+        L = _principal_axes(X, r, random_state, weights)
     elif init == "lda":
         if y_codes is None:
             raise ValueError('init="lda" needs class labels; choose "auto", "pca" or "identity"')
@@ -68,16 +73,16 @@ def initial_components(init, X, y_codes, n_components, random_state):
                 f'init="lda" has at most {n_classes - 1} components for {n_classes} classes, got '
                 f'n_components={r}; lower n_components or choose init="auto"'
             )
-        L = _discriminant_axes(X, y_codes, r)
+        L = _discriminant_axes(X, y_codes, r, weights)
     elif init == "identity":
         L = np.eye(r, n_features)
     else:
         L = check_random_state(random_state).standard_normal((r, n_features)) / np.sqrt(r)
-    return L.astype(X.dtype, copy=False)
+    return L.astype(dtype, copy=False)
 
 
 def _given_components(init, n_features, n_components, dtype):
-    L = np.array(init, dtype=dtype)
+    L = np.array(to_numpy(init), dtype=dtype)
     if L.ndim != 2 or L.shape[1] != n_features or not 1 <= len(L) <= n_features:
         raise ValueError(
             f"init: an array must be of shape (n_components, n_features) with n_features="
@@ -93,25 +98,32 @@ def _given_components(init, n_features, n_components, dtype):
     return L
 
 
-def _principal_axes(X, r, random_state):
+def _principal_axes(X, r, random_state, weights):
     L = np.zeros((r, X.shape[1]))
     rank = min(r, len(X))
-    L[:rank] = PCA(rank, random_state=random_state).fit(X).components_
+    if weights is None:
+        L[:rank] = to_numpy(PCA(rank, random_state=random_state).fit(X).components_)
+    else:
+        X = to_numpy(X).astype(np.float64)
+        centred = np.sqrt(weights)[:, None] * (X - np.average(X, axis=0, weights=weights))
+        L[:rank] = fix_signs(linalg.svd(centred, full_matrices=False)[2][:rank])
     return L
 
 
-def _discriminant_axes(X, y_codes, r):
+def _discriminant_axes(X, y_codes, r, weights):
     """Leading directions of between-class over within-class variance, in units of the latter."""
-    X = X.astype(np.float64) - X.mean(axis=0)
-    scale = X.std(axis=0)
+    X = to_numpy(X).astype(np.float64)
+    weights = np.ones(len(X)) if weights is None else weights
+    X -= np.average(X, axis=0, weights=weights)
+    scale = np.sqrt(np.average(X**2, axis=0, weights=weights))
     X /= np.where(scale > 0, scale, 1)
-    counts = np.bincount(y_codes)
-    means = np.zeros((len(counts), X.shape[1]))
-    np.add.at(means, y_codes, X)
-    means /= counts[:, None]
+    totals = np.bincount(y_codes, weights)
+    means = np.zeros((len(totals), X.shape[1]))
+    np.add.at(means, y_codes, weights[:, None] * X)
+    means /= totals[:, None]
     centred = X - means[y_codes]
-    within = centred.T @ centred / len(X)
-    between = (means * counts[:, None]).T @ means / len(X)
+    within = centred.T @ (weights[:, None] * centred) / weights.sum()
+    between = (means * totals[:, None]).T @ means / weights.sum()
     # Singular within-class scatter (constant or collinear features, more
     # features than rows) must not blow directions up.
     _, vectors = generalized_eigh(between, within, relative_ridge=1e-6)

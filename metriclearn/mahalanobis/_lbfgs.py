@@ -3,6 +3,14 @@
 import numpy as np
 from scipy.optimize import minimize
 
+from metriclearn._arrays import (
+    is_double,
+    moved_to,
+    namespace,
+    squared_norms,
+    to_numpy,
+    with_dtype,
+)
 from metriclearn._progress import progress
 
 _MANY_ROWS = 1000
@@ -27,7 +35,7 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
     exact_objective : callable
         The same without approximation: asked where a search ends. If the two
         disagree there by more than ``tol`` the search goes on.
-    X : ndarray of shape (n, n_features), float32 or float64
+    X : ndarray or tensor of shape (n, n_features), float32 or float64
     L : ndarray of shape (n_components, n_features)
         Where to start.
     max_iter : int
@@ -42,25 +50,26 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
     Returns
     -------
     L : ndarray of shape (n_components, n_features)
-        In the dtype of ``X``.
+        On the host, float64.
     value : float
     n_iter : int
     converged : bool
     """
     shape = L.shape
-    single, double = X.astype(np.float32, copy=False), X.astype(np.float64, copy=False)
+    single, double = with_dtype(X, "float32"), with_dtype(X, "float64")
+    largest = namespace(X).max
 
     def embed(L, in_double):
         if not in_double:
-            Z = single @ L.T.astype(np.float32)
-            if np.einsum("ij,ij->i", Z, Z).max() < _LARGEST_SINGLE_SQ_NORM:
+            Z = single @ moved_to(single, L.T)
+            if largest(squared_norms(Z)) < _LARGEST_SINGLE_SQ_NORM:
                 return single, Z
-        return double, double @ L.T
+        return double, double @ moved_to(double, L.T)
 
     def value_and_gradient(flat, in_double):
         rows, Z = embed(flat.reshape(shape), in_double)
         value, gradient = objective(Z)
-        return value, (gradient.T @ rows).ravel().astype(np.float64, copy=False)
+        return value, to_numpy(gradient.T @ rows).ravel().astype(np.float64, copy=False)
 
     def search(flat, in_double, max_iter, tol):
         return minimize(
@@ -74,7 +83,7 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
         )
 
     flat, n_iter, converged = L.ravel().astype(np.float64), 0, False
-    in_double = X.dtype == np.float64 and len(X) < _MANY_ROWS
+    in_double = is_double(X) and len(X) < _MANY_ROWS
     with progress(verbose, description, max_iter) as advance:
         while n_iter < max_iter:
             reachable_tol = tol if in_double else max(tol, _SINGLE_TOL)
@@ -88,7 +97,7 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
                 converged = result.success
                 break
             in_double = True
-    return flat.reshape(shape).astype(X.dtype), float(value), n_iter, converged
+    return flat.reshape(shape), float(value), n_iter, converged
 
 
 def minimize_to_certificate(

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from metriclearn._arrays import float_dtypes, row_products, rows_of, to_numpy, with_dtype
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._progress import progress
 from metriclearn._validation import check_labels, check_n_components
@@ -229,7 +230,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         A, self.n_iter_, converged = self._solve(objective, n_components, random_state)
         if not converged:
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
-        return self._finish(A, objective, n_components, X.dtype)
+        return self._finish(A, objective, n_components, X)
 
     def _can_partial_fit(self):
         if self.solver != "minibatch":
@@ -258,11 +259,11 @@ class MahalanobisLearner(MahalanobisTransformer):
         self
         """
         first_call = not hasattr(self, "n_iter_")
-        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2, "reset": first_call}
+        checks = {"dtype": float_dtypes(X), "ensure_min_samples": 2, "reset": first_call}
         random_state = check_random_state(self.random_state)
         if constraints is None:
             X, y = validate_data(self, X, y, **checks)
-            _, codes = check_labels(y)
+            _, codes = check_labels(to_numpy(y))
             constraints = _DRAW[self.judgements](codes, self.n_judgements, random_state)
         elif y is not None:
             raise ValueError("y and constraints were both given; give one of them")
@@ -276,7 +277,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         objective = self._objective(X, constraints, random_state)
         self._state.learn(objective, self.batch_size, random_state)
         self.n_iter_ += 1
-        return self._finish(self._state.mean, objective, n_components, X.dtype)
+        return self._finish(self._state.mean, objective, n_components, X)
 
     def _check_terms(self, n_features):
         n_components = check_n_components(self.n_components, n_features)
@@ -300,22 +301,23 @@ class MahalanobisLearner(MahalanobisTransformer):
 
     def _objective(self, X, constraints, random_state):
         """Everything in units of the mean squared distance of the pairs."""
-        rows = X.astype(np.float64, copy=False)
+        rows = with_dtype(X, "float64")
         first, second = _pairs_of(constraints)
-        V = rows[first] - rows[second]
+        V = rows_of(rows, first) - rows_of(rows, second)
+        d2 = to_numpy(row_products(V, V))
         if self._unit is None:
-            self._unit = np.sqrt(np.mean(np.sum(V**2, axis=1))) or 1.0
+            self._unit = float(np.sqrt(np.mean(d2))) or 1.0
         V = V / self._unit
         n = len(constraints)
         if isinstance(constraints, Pairs):
             if self._bounds is None:
-                self._bounds = self.bounds or percentiles(np.sum(V**2, axis=1) * self._unit**2)
+                self._bounds = self.bounds or percentiles(d2)
             bounds = np.asarray(self._bounds) / self._unit**2
             sign = np.where(constraints.similar, 1.0, -1.0)
             excess = PairExcess(sign, np.where(constraints.similar, *bounds))
-            near = V[constraints.similar]
+            near = rows_of(V, np.flatnonzero(constraints.similar))
         else:
-            excess, near = MarginExcess(self.margin), V[:n]
+            excess, near = MarginExcess(self.margin), V[:n, :]
         weights = np.ones(n) if constraints.weights is None else constraints.weights
         weights = self.C * weights / max(weights.sum(), np.finfo(float).tiny)
         regularizer = self._regularizer(rows, near, random_state)
@@ -332,9 +334,9 @@ class MahalanobisLearner(MahalanobisTransformer):
         if self.regularizer == "trace":
             return Linear(np.eye(d))
         if self.regularizer == "scatter":
-            scatter = near.T @ near / max(1, len(near))
+            scatter = to_numpy(near.T @ near) / max(1, len(near))
             return Linear(shaped(scatter + ridge_of(scatter, 1e-3) * np.eye(d)))
-        inverse = prior_inverse(self.prior, rows, random_state) / self._unit**2
+        inverse = prior_inverse(self.prior, to_numpy(rows), random_state) / self._unit**2
         if linalg.eigvalsh(inverse)[0] <= 1e-12 * np.abs(inverse).max():
             raise ValueError("prior is singular, LogDet needs a positive definite one")
         return LogDet(shaped(inverse))
@@ -353,11 +355,16 @@ class MahalanobisLearner(MahalanobisTransformer):
             )
             return A, n_iter, converged
 
-    def _finish(self, A, objective, n_components, dtype):
+    def _finish(self, A, objective, n_components, X):
         value, _, gap = objective.by_matrix(A)
         self.objective_, self.duality_gap_ = float(value), float(max(0.0, gap))
         components = components_from_matrix(A, n_components) / self._unit
-        return self._set_components(components.astype(dtype, copy=False))
+        return self._set_components(components, like=X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
 
 
 def _pairs_of(constraints):

@@ -8,12 +8,28 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from metriclearn._arrays import (
+    is_double,
+    mean_row,
+    moved_to,
+    namespace,
+    rows_of,
+    squared_norms,
+    to_numpy,
+    with_dtype,
+    with_dtype_of,
+)
 from metriclearn._pairs import pair_scatter
 from metriclearn._progress import progress
-from metriclearn._validation import check_labels, check_n_components, check_n_neighbors
+from metriclearn._validation import (
+    check_labels,
+    check_n_components,
+    check_n_neighbors,
+    weighted_rows,
+)
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._impostors import target_neighbors
+from metriclearn.mahalanobis._impostors import target_neighbors, weighted_targets
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn_objective import LabelObjective, TripletObjective
@@ -22,6 +38,7 @@ from metriclearn.mahalanobis._lmnn_solver import minimise
 
 _SOLVERS = {"lbfgs": minimise, "sdp": solve_sdp}
 _MOST_PASSES = 5  # that n_passes="auto" tries
+_MANY_ROWS = 1000  # from which on the search is in float32, as far as that goes
 _HELD_OUT = 0.2  # share of each class that it validates on
 # Mean squared distance of target pairs, in margins, at the start. Much smaller,
 # and every row starts as an impostor of every other.
@@ -76,11 +93,13 @@ class LMNN(MahalanobisTransformer):
         with ``constraints``.
     max_iter : int, default=500
         Most L-BFGS iterations of a pass.
+    warm_start : bool, default=False
+        Start from the ``components_`` of the previous ``fit``.
     tol : float, default=1e-5
         The iteration that lowers the objective by less than this share is the
         last. Small problems (1,000 rows or 20,000 triplets, 100 features, full
         dimension) go on within ``max_iter`` until ``duality_gap_`` is 1e-4.
-        Below 1e-7 all work is done in float64.
+        Below 1e-7, and below 1,000 rows of float64, all work is done in float64.
     random_state : int, RandomState instance or None, default=None
         For ``init="random"`` and for the rows that ``n_passes="auto"`` holds out.
     verbose : int, default=0
@@ -131,6 +150,7 @@ class LMNN(MahalanobisTransformer):
         "n_passes": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -148,6 +168,7 @@ class LMNN(MahalanobisTransformer):
         n_passes=1,
         max_iter=500,
         tol=1e-5,
+        warm_start=False,
         random_state=None,
         verbose=0,
     ):
@@ -160,11 +181,12 @@ class LMNN(MahalanobisTransformer):
         self.n_passes = n_passes
         self.max_iter = max_iter
         self.tol = tol
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, constraints=None):
+    def fit(self, X, y=None, *, constraints=None, sample_weight=None):
         """Learn the metric from class labels or from triplets.
 
         Parameters
@@ -176,6 +198,11 @@ class LMNN(MahalanobisTransformer):
             Judgements instead of labels: the objective is
             ``Σ w (mu d²(a, p) + (1 - mu) [1 + d²(a, p) - d²(a, n)]_+)`` over
             triplets (anchor, positive, negative) of weight ``w``.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, not negative; all one by default. A row of weight 2
+            counts as two equal rows: twice an anchor, twice an impostor, and each a
+            target neighbour of the other. One of weight 0 counts as none. Only with
+            ``y``: triplets have weights of their own.
 
         Returns
         -------
@@ -190,6 +217,10 @@ class LMNN(MahalanobisTransformer):
             are no ``Triplets``, or ``solver="sdp"`` cannot bear the problem.
         """
         X, y = self._validate_fit(X, y, constraints)
+        if constraints is not None and sample_weight is not None:
+            raise ValueError(
+                "sample_weight and constraints were both given; give Triplets weights of their own"
+            )
         n_components = self.n_components
         if n_components is not None:
             check_n_components(n_components, X.shape[1])
@@ -200,22 +231,32 @@ class LMNN(MahalanobisTransformer):
                 f"n_passes={self.n_passes!r} finds target neighbours anew, which Triplets fix; "
                 f"leave it 1 or fit from labels"
             )
-        codes = None
+        codes = weights = None
         if constraints is None:
-            classes, codes = check_labels(y)
-            check_n_neighbors(self.n_neighbors, classes, np.bincount(codes))
+            weights, rows, y = weighted_rows(sample_weight, np.arange(len(y)), y)
+            classes, codes = check_labels(y, sample_weight=weights)
+            counts = np.bincount(codes)
+            if weights is not None:
+                X = rows_of(X, rows)
+                counts = np.maximum(counts, np.bincount(codes, weights).astype(int))
+            check_n_neighbors(self.n_neighbors, classes, counts)
         random_state = check_random_state(self.random_state)
-        init = initial_components(self.init, X, codes, n_components, random_state)
+        warm = self.warm_start and hasattr(self, "components_")
+        init = self.components_ if warm else self.init
+        given_scale = not isinstance(init, str)
+        init = initial_components(init, X, codes, n_components, random_state, weights)
 
         with progress(self.verbose, "LMNN") as advance:
+            start = {"init": init, "given_scale": given_scale, "advance": advance}
             if constraints is not None:
                 self.n_passes_ = 1
-                L, solution = self._fit_triplets(X, constraints, init, advance)
+                L, solution = self._fit_triplets(X, constraints, **start)
             else:
                 self.n_passes_ = self.n_passes
                 if self.n_passes == "auto":
-                    self.n_passes_ = self._choose_passes(X, codes, init, random_state, advance)
-                *_, (L, solution) = self._passes(X, codes, init, self.n_passes_, True, advance)
+                    self.n_passes_ = self._choose_passes(X, codes, weights, random_state, **start)
+                passes = self._passes(X, codes, weights, self.n_passes_, polish=True, **start)
+                *_, (L, solution) = passes
         self.objective_ = solution.objective
         self.duality_gap_ = solution.duality_gap
         self.n_iter_ = solution.n_iter
@@ -223,49 +264,49 @@ class LMNN(MahalanobisTransformer):
             sdp = "clarabel ended far from the optimum; use solver='lbfgs'"
             remedy = {"remedy": sdp} if self.solver == "sdp" else {}
             warn_not_converged("LMNN", self.max_iter, **remedy)
-        return self._set_components(L.astype(X.dtype))
+        return self._set_components(L, like=X)
 
-    def _passes(self, X, codes, init, n_passes, polish, advance):
+    def _passes(self, X, codes, weights, n_passes, *, init, given_scale, polish, advance):
         """Learn from labels; yields ``L`` and its ``Solution`` after each pass."""
         order = np.argsort(codes, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(codes))])
-        rows, unit = _centred(X[order])
-        anchors = np.repeat(np.arange(len(rows)), self.n_neighbors)
+        weights = None if weights is None else weights[order]
+        rows, unit = _centred(rows_of(X, order), weights)
         L, space = init * unit, rows
         for number in range(n_passes):
-            targets = target_neighbors(space, starts, self.n_neighbors)
-            present = targets.ravel() >= 0
-            pairs = anchors[present], targets.ravel()[present]
-            scatter = pair_scatter(rows.astype(np.float64), np.ones(len(pairs[0])), *pairs)
-            if number == 0:
-                L = self._scaled(L, rows, scatter, len(pairs[0]))
-            given = {"starts": starts, "targets": targets}
+            targets, shares = target_neighbors(space, starts, self.n_neighbors), None
+            if weights is not None:
+                targets, shares = weighted_targets(space, targets, weights, self.n_neighbors)
+            anchors, columns = np.nonzero(targets >= 0)
+            pulls = np.ones(len(anchors))
+            if weights is not None:
+                pulls = weights[anchors] * shares[anchors, columns]
+            pairs = anchors, targets[anchors, columns]
+            scatter = pair_scatter(with_dtype(rows, "float64"), pulls, *pairs)
+            if number == 0 and not given_scale:
+                L = _scaled(L, rows, scatter, pulls.sum())
+            given = {"starts": starts, "targets": targets, "shares": shares, "weights": weights}
             L, solution = self._solve(LabelObjective, given, L, rows, scatter, polish, advance)
             yield L / unit, solution
-            space = rows @ L.T.astype(rows.dtype)
+            space = rows @ moved_to(rows, L.T)
 
-    def _fit_triplets(self, X, constraints, init, advance):
+    def _fit_triplets(self, X, constraints, *, init, given_scale, advance):
         rows, unit = _centred(X)
         triplets, weights = constraints.indices, constraints.weights
         weights = np.ones(len(triplets)) if weights is None else weights
-        scatter = pair_scatter(rows.astype(np.float64), weights, *triplets[:, :2].T)
-        L = self._scaled(init * unit, rows, scatter, weights.sum())
+        scatter = pair_scatter(with_dtype(rows, "float64"), weights, *triplets[:, :2].T)
+        L = init * unit
+        if not given_scale:
+            L = _scaled(L, rows, scatter, weights.sum())
         given = {"triplets": triplets, "weights": weights}
         L, solution = self._solve(TripletObjective, given, L, rows, scatter, True, advance)
         return L / unit, solution
 
-    def _scaled(self, L, rows, scatter, n_pairs):
-        """Bring a first guess that is not the user's own to the scale of the margin."""
-        if not isinstance(self.init, str):
-            return L
-        distance = np.sum((L @ scatter) * L) / max(n_pairs, 1)
-        if distance <= 0:  # all targets are duplicates
-            distance = 2 * np.mean(np.sum(np.square(rows @ L.T), axis=1))
-        return L * np.sqrt(_TARGET_DISTANCE / distance) if distance > 0 else L
-
     def _solve(self, kind, given, L, rows, scatter, polish, advance):
-        coordinates = PullCoordinates(rows, scatter)
-        precise = self.tol < 1e-7 or kind is TripletObjective
+        of_rows = given["weights"] if kind is LabelObjective else None
+        coordinates = PullCoordinates(rows, scatter, of_rows)
+        few = is_double(rows) and len(rows) < _MANY_ROWS
+        precise = few or self.tol < 1e-7 or kind is TripletObjective
         objective = kind(coordinates.rows, self.mu, coordinates.scatter, precise=precise, **given)
         solution = _SOLVERS[self.solver](
             objective,
@@ -278,9 +319,9 @@ class LMNN(MahalanobisTransformer):
         )
         return coordinates.leave(solution.components), solution
 
-    def _choose_passes(self, X, codes, init, random_state, advance):
+    def _choose_passes(self, X, codes, weights, random_state, **start):
         """Fewest passes within one standard error of the best accuracy on held-out rows."""
-        held_out = np.zeros(len(X), dtype=bool)
+        held_out = np.zeros(len(codes), dtype=bool)
         for code, count in enumerate(np.bincount(codes)):
             n_held = min(int(_HELD_OUT * count), count - self.n_neighbors - 1)
             if n_held > 0:
@@ -288,31 +329,46 @@ class LMNN(MahalanobisTransformer):
                 held_out[random_state.choice(rows, n_held, replace=False)] = True
         if not held_out.any():
             return 1
-        X_train, y_train, X_test, y_test = (
-            X[~held_out],
-            codes[~held_out],
-            X[held_out],
-            codes[held_out],
-        )
+        train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        X_train, X_test = rows_of(X, train), to_numpy(rows_of(X, test))
+        of_train, of_test = (None if weights is None else weights[rows] for rows in (train, test))
         accuracies = []
-        for L, _ in self._passes(X_train, y_train, init, _MOST_PASSES, False, advance):
-            neighbors = KNeighborsClassifier(self.n_neighbors).fit(X_train @ L.T, y_train)
-            accuracies.append(neighbors.score(X_test @ L.T, y_test))
+        passes = self._passes(X_train, codes[train], of_train, _MOST_PASSES, polish=False, **start)
+        for L, _ in passes:
+            neighbors = KNeighborsClassifier(self.n_neighbors)
+            neighbors.fit(to_numpy(X_train) @ L.T, codes[train])
+            accuracies.append(neighbors.score(X_test @ L.T, codes[test], sample_weight=of_test))
         best = max(accuracies)
-        error = np.sqrt(best * (1 - best) / len(y_test))
+        error = np.sqrt(best * (1 - best) / len(test))
         return 1 + int(np.argmax(np.array(accuracies) >= best - error))
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
 
-def _centred(X):
+
+def _scaled(L, rows, scatter, n_pairs):
+    """Bring a first guess that is not the user's own to the scale of the margin."""
+    distance = np.sum((L @ scatter) * L) / max(n_pairs, 1e-300)
+    if distance <= 0:  # all targets are duplicates
+        distance = 2 * float(namespace(rows).mean(squared_norms(rows @ moved_to(rows, L.T))))
+    return L * np.sqrt(_TARGET_DISTANCE / distance) if distance > 0 else L
+
+
+def _centred(X, weights=None):
     """Rows about their mean in units of their spread, and that unit.
 
     Neither an offset nor a scale of 1e±8 then costs digits.
     """
-    rows = X.astype(np.float64)
-    mean = rows.mean(axis=0)
-    rows -= mean
+    rows = with_dtype(X, "float64")
+    mean = mean_row(rows, weights)
+    rows = rows - mean
+    variances = to_numpy(mean_row(rows * rows, weights))
     # What a constant feature leaves is rounding, not spread.
-    rows[:, rows.std(axis=0) <= 8 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
-    unit = np.sqrt(np.mean(np.square(rows)))
+    eps = np.finfo(np.float64 if is_double(X) else np.float32).eps
+    varies = np.sqrt(variances) > 8 * eps * np.abs(to_numpy(mean))
+    rows *= moved_to(rows, varies)
+    unit = np.sqrt(np.mean(variances * varies))
     unit = unit if unit > 0 else 1.0
-    return (rows / unit).astype(X.dtype), unit
+    return with_dtype_of(X, rows / unit), unit

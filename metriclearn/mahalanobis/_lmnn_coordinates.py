@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import linalg
 
+from metriclearn._arrays import mean_row, moved_to, to_numpy, with_dtype, with_dtype_of
+
 _RIDGE = 1e-2  # share of the mean pull below which a direction is not stretched further
 _NULL = 1e-12  # share of the largest variance below which rows do not vary
 
@@ -18,14 +20,15 @@ class PullCoordinates:
 
     Parameters
     ----------
-    rows : ndarray of shape (n, d)
+    rows : ndarray or tensor of shape (n, d)
         Centred.
     scatter : ndarray of shape (d, d)
         Scatter of the target pairs of these rows.
+    weights : ndarray of shape (n,), default=None
 
     Attributes
     ----------
-    rows : ndarray of shape (n, p)
+    rows : ndarray or tensor of shape (n, p)
     scatter : ndarray of shape (p, p)
         Both in the new coordinates.
 
@@ -35,16 +38,20 @@ class PullCoordinates:
         If all rows are the same.
     """
 
-    def __init__(self, rows, scatter):
+    def __init__(self, rows, scatter, weights=None):
         n, d = rows.shape
-        scale = rows.std(axis=0, dtype=np.float64)
+        double = with_dtype(rows, "float64")
+        scale = np.sqrt(to_numpy(mean_row((double - mean_row(double, weights)) ** 2, weights)))
         scale[scale == 0] = 1
-        standardised = rows / scale
-        if d > n:
-            _, singular, axes = linalg.svd(standardised, full_matrices=False)
+        standardised = double / moved_to(double, scale)
+        if weights is not None:
+            standardised = moved_to(double, np.sqrt(weights))[:, None] * standardised
+            n = weights.sum()
+        if d > len(rows):
+            _, singular, axes = linalg.svd(to_numpy(standardised), full_matrices=False)
             variances, axes = singular**2, axes.T
         else:
-            variances, axes = linalg.eigh(standardised.T @ standardised)
+            variances, axes = linalg.eigh(to_numpy(standardised.T @ standardised))
         axes = axes[:, variances >= max(_NULL * variances.max(), np.finfo(float).tiny)]
         if not axes.size:
             raise ValueError("X has one row only, many times: no metric can be learned from it")
@@ -56,7 +63,7 @@ class PullCoordinates:
         stretch = np.sqrt(pulls + ridge)
         self._into = self._into @ (vectors / stretch)
         self._out_of = (vectors * stretch).T @ self._out_of
-        self.rows = (rows @ self._into).astype(rows.dtype)
+        self.rows = with_dtype_of(rows, double @ moved_to(double, self._into))
         self.scatter = np.diag(pulls / stretch**2)
 
     def enter(self, L):

@@ -10,7 +10,15 @@
 import numpy as np
 from scipy import linalg, sparse
 
-from metriclearn._pairs import paired_sq_distances
+from metriclearn._arrays import (
+    is_double,
+    moved_to,
+    namespace,
+    on_host,
+    squared_norms,
+    with_dtype,
+)
+from metriclearn._pairs import pair_moment, paired_sq_distances
 from metriclearn.mahalanobis._hinge import Hinge
 from metriclearn.mahalanobis._impostors import pairs_within
 
@@ -32,8 +40,8 @@ class Push:
     Parameters
     ----------
     loss : Hinge or SquaredHinge
-    B : ndarray of shape (n, m), default=None
-        What ``product`` is wanted of.
+    B, X : ndarray or tensor of shape (n, m) and (n, d), default=None
+        What ``moment`` is wanted of; in one dtype.
 
     Attributes
     ----------
@@ -43,15 +51,12 @@ class Push:
         ``Σ slope``, times the margin 1.
     conjugates : float
         ``Σ conjugate(slope)``.
-    product : ndarray of shape (n, m)
-        ``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` with ``w = ∂value/∂d²_ij``: the Laplacian
-        of the weights times ``B``, in the dtype of ``B``.
     """
 
-    def __init__(self, loss, B=None):
-        self.loss, self._B = loss, B
+    def __init__(self, loss, B=None, X=None):
+        self.loss, self._B, self._X = loss, B, X
         self.value = self.slopes = self.conjugates = 0.0
-        self.product = None if B is None else np.zeros_like(B)
+        self._product = 0.0
 
     def add(self, h, weights=None):
         """Add the losses of violations ``h`` (overwritten); return their slopes."""
@@ -64,9 +69,17 @@ class Push:
         return slopes
 
     def add_graph(self, graph, weights):
-        """Add weights of the pairs of a graph to the product, where it is wanted."""
-        if self._B is not None:
-            self.product += graph.laplacian_product(weights, self._B)
+        """Add weights ``∂value/∂d²`` of the pairs of a graph, where the moment is wanted."""
+        if self._B is None:
+            return
+        if on_host(self._B):
+            self._product += graph.laplacian_product(weights, self._B)
+        else:
+            self._product += graph.moment(weights, self._B, self._X)
+
+    def moment(self):
+        """``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over all pairs: ndarray of shape (m, d)."""
+        return self._product.T @ self._X if on_host(self._B) else self._product
 
 
 def dual_of(slopes, conjugates, scale):
@@ -110,6 +123,11 @@ class PairGraph:
             sums[self._some] += np.add.reduceat(of_row, self._indptr[self._some])
         return sums
 
+    def moment(self, weights, B, X):
+        """``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over the pairs, for tensors."""
+        rows = self.of_rows(np.arange(len(self._counts)))
+        return pair_moment(B, X, weights, rows, self._columns)
+
     def laplacian_product(self, weights, B):
         """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
         weights = weights.astype(B.dtype, copy=False)
@@ -150,10 +168,10 @@ class LMNNObjective:
         self.small = small and X.shape[1] <= _SMALL_FEATURES
         self.scale = (1 - mu) * n_targets or 1.0
         self.pull_scatter = mu * pull_scatter
-        self._X32 = X.astype(np.float32, copy=False)
+        self._X32 = with_dtype(X, "float32")
 
-    def push(self, Z, loss, B=None):
-        """Push term of the embedded rows ``Z``: a ``Push``, with its product with ``B``."""
+    def push(self, Z, loss, B=None, X=None):
+        """Push term of the embedded rows ``Z``: a ``Push``, with the moment of ``B`` and ``X``."""
         raise NotImplementedError
 
     lists_impostors = False  # whether evaluations trust a list that ``refresh`` made
@@ -169,17 +187,17 @@ class LMNNObjective:
     def value_and_gradient(self, L, loss):
         """Value and ``∂value/∂L``."""
         Z = self._embed(L)
-        push = self.push(Z, loss, Z)
+        X = with_dtype(self.X, "float64") if is_double(Z) else self._X32
+        push = self.push(Z, loss, Z, X)
         pull, LP = self._pull(L)
-        X = self.X if Z.dtype == self.X.dtype else self._X32
-        gradient = 2 * (LP + (1 - self.mu) * (push.product.T @ X))
+        gradient = 2 * (LP + (1 - self.mu) * push.moment())
         return pull + (1 - self.mu) * push.value, gradient
 
     def certificate(self, L, loss):
         """Value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
-        X = self.X.astype(np.float64, copy=False)
-        push = self.push(self._embed(L), loss, X)
-        bound = self.dual_value(push.slopes, push.conjugates, X.T @ push.product, loss)
+        X = with_dtype(self.X, "float64")
+        push = self.push(self._embed(L), loss, X, X)
+        bound = self.dual_value(push.slopes, push.conjugates, push.moment(), loss)
         return self._pull(L)[0] + (1 - self.mu) * push.value, bound
 
     def dual_value(self, slopes, conjugates, scatter, loss):
@@ -195,10 +213,14 @@ class LMNNObjective:
 
     def _embed(self, L):
         if not self.precise:
-            Z = self._X32 @ L.T.astype(np.float32)
-            if np.einsum("ij,ij->i", Z, Z).max() < _FLOAT32_REACH:
+            Z = self._X32 @ moved_to(self._X32, L.T)
+            if namespace(Z).max(squared_norms(Z)) < _FLOAT32_REACH:
                 return Z
-        return self.X.astype(np.float64, copy=False) @ L.T
+        return self._in_double(L)
+
+    def _in_double(self, L):
+        X = with_dtype(self.X, "float64")
+        return X @ moved_to(X, L.T)
 
     def _pull(self, L):
         LP = L @ self.pull_scatter
@@ -230,12 +252,22 @@ class LabelObjective(LMNNObjective):
         Where each class begins, and ``n``.
     targets : ndarray of shape (n, k)
         Target neighbours of each row; -1 for none.
+    shares : ndarray of shape (n, k), default=None
+        How often each is a target: zero where there is none, one else.
+    weights : ndarray of shape (n,), default=None
+        Of the rows; all one by default.
     """
 
-    def __init__(self, X, mu, pull_scatter, *, starts, targets, precise=False):
+    def __init__(
+        self, X, mu, pull_scatter, *, starts, targets, shares=None, weights=None, precise=False
+    ):
         n, k = targets.shape
         self._present = targets >= 0
+        self._weights = weights
+        self._anchor_weights = None if weights is None else weights[:, None] * shares
         n_targets = np.count_nonzero(self._present)
+        if weights is not None:
+            n_targets = self._anchor_weights.sum()
         sizes = {"n_targets": n_targets, "small": n <= _SMALL_ROWS}
         super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
@@ -275,7 +307,7 @@ class LabelObjective(LMNNObjective):
         ndarray of shape (n_triplets, 3), dtype int32
             Rows (anchor, target, impostor), sorted.
         """
-        Z = self.X.astype(np.float64, copy=False) @ L.T
+        Z = self._in_double(L)
         radii, reach = self._radii(Z, Hinge(2 * slack))
         [(*near, d2)] = pairs_within(Z, reach, self._starts)
         near = PairGraph(*near)
@@ -291,12 +323,20 @@ class LabelObjective(LMNNObjective):
             found.append(np.column_stack([anchors[keep], targets, impostors[keep]]))
         return np.unique(np.concatenate(found), axis=0)
 
-    def push(self, Z, loss, B=None):
+    def weights_of(self, triplets):
+        """Weight of the loss of each triplet (anchor, target, impostor)."""
+        if self._weights is None:
+            return np.ones(len(triplets))
+        anchors, targets, impostors = triplets.T
+        chosen = self._targets[anchors] == targets[:, None]
+        shares = np.sum(chosen * self._anchor_weights[anchors], axis=1)
+        return shares * self._weights[impostors]
+
+    def push(self, Z, loss, B=None, X=None):
         """Push term over all impostors (of the list, where there is one)."""
-        n, k = self._targets.shape
         radii, reach = self._radii(Z, loss)
-        push = Push(loss, B)
-        slopes = np.zeros((n, k))
+        push = Push(loss, B, X)
+        slopes = np.zeros(radii.shape)
         if self._near is not None:
             slopes += self._add_pairs(push, radii, self._near, self._near.sq_distances(Z))
         else:
@@ -310,9 +350,14 @@ class LabelObjective(LMNNObjective):
         """Add both directions of some pairs; returns the slopes of each row's targets."""
         slopes = np.empty(radii.shape)
         weights = np.zeros_like(d2)
+        of_row_anchors = of_column_anchors = None
         for j, radius in enumerate(radii.T):
-            of_row = push.add(near.of_rows(radius) - d2)
-            of_column = push.add(near.of_columns(radius) - d2)
+            if self._weights is not None:
+                anchors, impostors = self._anchor_weights[:, j], self._weights
+                of_row_anchors = near.of_rows(anchors) * near.of_columns(impostors)
+                of_column_anchors = near.of_columns(anchors) * near.of_rows(impostors)
+            of_row = push.add(near.of_rows(radius) - d2, of_row_anchors)
+            of_column = push.add(near.of_columns(radius) - d2, of_column_anchors)
             slopes[:, j] = near.sums(of_row, of_column)
             weights -= of_row
             weights -= of_column
@@ -347,11 +392,11 @@ class TripletObjective(LMNNObjective):
         indptr = np.searchsorted(self.triplets[:, 0], np.arange(len(X) + 1))
         self._near, self._far = (PairGraph(indptr, column) for column in self.triplets[:, 1:].T)
 
-    def push(self, Z, loss, B=None):
+    def push(self, Z, loss, B=None, X=None):
         """Push term over the given triplets."""
         h = 1 + self._near.sq_distances(Z) - self._far.sq_distances(Z)
-        push = Push(loss, B)
-        slopes = push.add(h, self.weights.astype(Z.dtype))
+        push = Push(loss, B, X)
+        slopes = push.add(h, self.weights.astype(h.dtype))
         push.slopes = float(slopes.sum())
         push.add_graph(self._near, slopes)
         push.add_graph(self._far, -slopes)

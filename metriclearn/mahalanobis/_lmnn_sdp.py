@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from metriclearn._arrays import to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
@@ -51,7 +52,7 @@ def solve_sdp(objective, L, loss, *, tol, max_iter, polish, advance):
         rounds = 0
         while True:
             rounds += 1
-            M, bound = _solve(objective, triplets, np.ones(len(triplets)), loss)
+            M, bound = _solve(objective, triplets, objective.weights_of(triplets), loss)
             seen = len(triplets)
             violated = objective.triplets_near(components_from_matrix(M), slack=0.0)
             triplets = np.unique(np.concatenate([triplets, violated]), axis=0)
@@ -72,7 +73,7 @@ def _solve(objective, triplets, weights, loss):
             f'{len(triplets)}; give fewer rows or use solver="lbfgs"'
         )
     cp = require("cvxpy", "sdp")
-    X, mu = objective.X.astype(np.float64), objective.mu
+    X, mu = to_numpy(objective.X).astype(np.float64), objective.mu
     d = X.shape[1]
     anchor, positive, negative = X[triplets.T]
     target, impostor = anchor - positive, anchor - negative

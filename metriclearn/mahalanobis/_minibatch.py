@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metriclearn._arrays import moved_to, rows_of, to_numpy
 from metriclearn._progress import progress
 
 _MOMENTUM, _SQUARED_MOMENTUM, _EPSILON = 0.9, 0.99, 1e-8
@@ -19,7 +20,7 @@ def minimize_in_batches(
     objective : callable
         ``objective(Z, rows) -> (value, gradient)``: of the rows of one batch,
         the embedded ``X[rows]``, among themselves.
-    X : ndarray of shape (n, n_features)
+    X : ndarray or tensor of shape (n, n_features)
     L : ndarray of shape (n_components, n_features)
         Where to start.
     batch_size : int
@@ -50,10 +51,10 @@ def minimize_in_batches(
             value = 0.0
             for rows in np.array_split(random_state.permutation(n), n_batches):
                 rows.sort()
-                batch = X[rows]
-                part, gradient = objective(batch @ L.T, rows)
+                batch = rows_of(X, rows)
+                part, gradient = objective(batch @ moved_to(X, L.T), rows)
                 value += part
-                gradient = gradient.T @ batch / len(rows)
+                gradient = to_numpy(gradient.T @ batch) / len(rows)
                 step += 1
                 mean += (1 - _MOMENTUM) * (gradient - mean)
                 square += (1 - _SQUARED_MOMENTUM) * (gradient**2 - square)

@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
+from metriclearn._arrays import mean_row, moved_to, on_host, rows_of, with_dtype_of
+from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._soft_fit import (
     SOFT_NEIGHBOR_CONSTRAINTS,
@@ -20,7 +22,7 @@ def mlkr_terms(y):
     """
 
     def row_terms(rows, predicted, log_normalizers):
-        residual = y[rows].astype(predicted.dtype, copy=False) - predicted
+        residual = with_dtype_of(predicted, y[rows]) - predicted
         return residual**2, 2 * residual, -2 * residual * predicted
 
     return row_terms
@@ -121,7 +123,7 @@ class MLKR(MahalanobisTransformer):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn the components from rows with a number each.
 
         Parameters
@@ -129,6 +131,10 @@ class MLKR(MahalanobisTransformer):
         X : array-like of shape (n, n_features)
         y : array-like of shape (n,)
             The number to predict.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, not negative; all one by default. A row of weight 2
+            counts as two equal rows, each a neighbour of the other; one of weight 0 as
+            none.
 
         Returns
         -------
@@ -141,21 +147,32 @@ class MLKR(MahalanobisTransformer):
             one value; or ``n_components`` or ``init`` does not fit the features.
         """
         X, y = self._validate_fit(X, y)
+        weights, rows, y = weighted_rows(sample_weight, np.arange(len(y)), y)
         y = _check_targets(y)
         random_state = check_random_state(self.random_state)
-        X = X - X.mean(axis=0)
-        spread = y.std()
-        y = (y - y.mean()) / spread
-        L, scale = starting_components(self, X, None, random_state)
+        X = rows_of(X, rows)
+        X -= mean_row(X)
+        y = y - np.average(y, weights=weights)
+        spread = np.sqrt(np.average(y**2, weights=weights))
+        y /= spread
+        # Numbers that are compared with predictions are to be where those are.
+        y_there = y if on_host(X) else moved_to(X, y)
+        L, scale = starting_components(self, X, None, weights, random_state)
         L, value, self.n_iter_ = learn_components(
             self,
-            X * X.dtype.type(scale),
+            X * scale,
             L,
-            lambda rows: (Values(y[rows]), mlkr_terms(y[rows])),
+            lambda rows: (Values(y[rows]), mlkr_terms(rows_of(y_there, rows))),
+            weights,
             random_state,
         )
         self.objective_ = value * float(spread) ** 2
-        return self._set_components(L * L.dtype.type(scale))
+        return self._set_components(L * scale, like=X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
 
 
 def _check_targets(y):

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from metriclearn._validation import check_labels
+from metriclearn._arrays import mean_row, namespace, rows_of
+from metriclearn._validation import check_labels, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._soft_fit import (
     SOFT_NEIGHBOR_CONSTRAINTS,
@@ -20,7 +21,7 @@ def nca_terms(rows, p, log_normalizers):
     ``p_i`` is the probability that the soft neighbour of row ``i`` is of its
     class; ``∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)``.
     """
-    return -p, np.ones_like(p), -p
+    return -p, namespace(p).ones_like(p), -p
 
 
 class NCA(MahalanobisTransformer):
@@ -121,7 +122,7 @@ class NCA(MahalanobisTransformer):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn the components from labelled rows.
 
         Parameters
@@ -130,6 +131,10 @@ class NCA(MahalanobisTransformer):
             float32 is computed in float32, all else in float64.
         y : array-like of shape (n,)
             Class labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, not negative; all one by default. A row of weight 2
+            counts as two equal rows, each a neighbour of the other; one of weight 0 as
+            none.
 
         Returns
         -------
@@ -142,17 +147,26 @@ class NCA(MahalanobisTransformer):
             row; or ``n_components`` or ``init`` does not fit the features.
         """
         X, y = self._validate_fit(X, y)
-        _, codes = check_labels(y)
+        weights, rows, y = weighted_rows(sample_weight, np.arange(len(y)), y)
+        _, codes = check_labels(y, sample_weight=weights)
         random_state = check_random_state(self.random_state)
         order = np.argsort(codes, kind="stable")
-        X, codes = X[order] - X.mean(axis=0), codes[order]
-        L, scale = starting_components(self, X, codes, random_state)
+        X, codes = rows_of(X, rows[order]), codes[order]
+        X -= mean_row(X)
+        weights = None if weights is None else weights[order]
+        L, scale = starting_components(self, X, codes, weights, random_state)
         L, value, self.n_iter_ = learn_components(
             self,
-            X * X.dtype.type(scale),
+            X * scale,
             L,
             lambda rows: (SameClass(codes[rows]), nca_terms),
+            weights,
             random_state,
         )
         self.objective_ = -value
-        return self._set_components(L * L.dtype.type(scale))
+        return self._set_components(L * scale, like=X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags

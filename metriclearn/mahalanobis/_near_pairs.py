@@ -36,12 +36,14 @@ class NearPairs:
     ----------
     targets : SameClass or Values
     row_terms : callable
+    weights : ndarray of shape (n,), default=None
     max_memory : float, default=512
         As for :func:`soft_neighbor_gradient`.
     """
 
-    def __init__(self, targets, row_terms, *, max_memory=512):
+    def __init__(self, targets, row_terms, *, weights=None, max_memory=512):
         self._targets, self._row_terms, self._max_memory = targets, row_terms, max_memory
+        self._weights = weights
         self._pairs, self._uses, self._looks = None, 0, 0
 
     def __call__(self, Z):
@@ -57,7 +59,11 @@ class NearPairs:
         """The same over all pairs; the next ones use a new list."""
         if len(Z) < _MIN_ROWS:
             return soft_neighbor_gradient(
-                Z, self._targets, self._row_terms, max_memory=self._max_memory
+                Z,
+                self._targets,
+                self._row_terms,
+                weights=self._weights,
+                max_memory=self._max_memory,
             )
         n = len(Z)
         found = []
@@ -75,6 +81,7 @@ class NearPairs:
             Z,
             self._targets,
             self._row_terms,
+            weights=self._weights,
             max_memory=self._max_memory / 2,
             see=list_pairs,
             margin=_margin,
@@ -89,18 +96,21 @@ class NearPairs:
     def _from_list(self, Z):
         """Value and gradient from the listed pairs; None where they do not suffice."""
         n, (first, second) = len(Z), self._pairs
-        exponentials = Exponentials(Z)
+        exponentials = Exponentials(Z, self._weights)
         scores = exponentials.of_pairs(first, second)
-        largest = np.full(n, -np.inf, dtype=Z.dtype)
+        own = exponentials.own_scores()
+        largest = own.copy()
         np.maximum.at(largest, first, scores)
         np.maximum.at(largest, second, scores)
         P_first, P_second = (
             np.exp(np.maximum(scores - largest[of], exponentials.lowest)) for of in (first, second)
         )
-        sums = self._sum(P_first, P_second, n)
+        P_own = np.exp(own - largest)
+        sums = self._sum(P_first, P_second, n) + P_own
+        P_own /= sums
         P_first /= sums[first]
         P_second /= sums[second]
-        log_normalizers = np.log(sums) + largest - exponentials.shift
+        log_normalizers = exponentials.log_normalizers(slice(None), np.log(sums) + largest)
 
         self._looks += 1
         step = min(n // _SAMPLE, _SAMPLE)
@@ -111,7 +121,9 @@ class NearPairs:
 
         t_first, t_second = self._targets.of_pairs(first, second)
         moments = self._sum(P_first * t_first, P_second * t_second, n)
-        values, alpha, beta = self._row_terms(np.arange(n), moments, log_normalizers)
+        moments += P_own * self._targets.own()
+        terms = self._row_terms(np.arange(n), moments, log_normalizers)
+        values, alpha, beta = exponentials.weighted(slice(None), terms)
         P_first *= alpha[first] * t_first + beta[first]
         P_second *= alpha[second] * t_second + beta[second]
         weights, starts = P_first + P_second, np.searchsorted(first, np.arange(n + 1))

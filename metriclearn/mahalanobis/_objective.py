@@ -11,6 +11,7 @@ import numpy as np
 from scipy import linalg
 from scipy.special import expit
 
+from metriclearn._arrays import moved_to, row_products, rows_of, to_numpy
 from metriclearn._linalg import project_psd
 
 
@@ -206,8 +207,9 @@ class Objective:
 
     Parameters
     ----------
-    V : ndarray of shape (m, d)
-        Differences of the pairs.
+    V : ndarray or tensor of shape (m, d)
+        Differences of the pairs. Products with them are computed where they are;
+        what has one number for each pair, or for two features, is on the host.
     weights : ndarray of shape (n_judgements,)
         Of the judgements, ``C`` included.
     excess : PairExcess or MarginExcess
@@ -229,8 +231,8 @@ class Objective:
     def loss_and_gradient(self, d2):
         """Loss at given squared distances of the pairs, and its gradient by ``A``."""
         values, slope = self.shape.value_and_slope(self.excess.of(d2))
-        by_pairs = self.excess.slope_of_pairs(self.weights * slope)
-        G = self.V.T @ (by_pairs[:, None] * self.V)
+        by_pairs = moved_to(self.V, self.excess.slope_of_pairs(self.weights * slope))
+        G = to_numpy(self.V.T @ (by_pairs[:, None] * self.V))
         return self.weights @ values, np.diag(np.diag(G)) if self.diagonal else (G + G.T) / 2
 
     def part(self, rows):
@@ -238,7 +240,7 @@ class Objective:
         n = len(self.weights)
         pairs = rows if len(self.V) == n else np.concatenate([rows, rows + n])
         return Objective(
-            self.V[pairs],
+            rows_of(self.V, pairs),
             self.weights[rows] * (n / len(rows)),
             self.excess.part(rows),
             self.shape,
@@ -248,13 +250,13 @@ class Objective:
 
     def by_matrix(self, A):
         """Value, gradient by ``A``, and duality gap."""
-        d2 = np.einsum("ij,ij->i", self.V @ A, self.V)
-        return self._sum(A, *self.loss_and_gradient(d2))
+        d2 = row_products(self.V @ moved_to(self.V, A), self.V)
+        return self._sum(A, *self.loss_and_gradient(to_numpy(d2)))
 
     def by_factor(self, L):
         """Value, gradient by ``L`` where ``A = LᵀL``, and duality gap."""
-        Z = self.V @ L.T
-        d2 = np.einsum("ij,ij->i", Z, Z)
+        Z = self.V @ moved_to(self.V, L.T)
+        d2 = to_numpy(row_products(Z, Z))
         value, gradient, gap = self._sum(L.T @ L, *self.loss_and_gradient(d2))
         return value, 2 * L @ gradient, gap
 
@@ -265,7 +267,8 @@ class Objective:
 
     def express(self, cvxpy, A):
         """The same in cvxpy."""
-        d2 = cvxpy.sum(cvxpy.multiply(self.V @ A, self.V), axis=1)
+        V = to_numpy(self.V)
+        d2 = cvxpy.sum(cvxpy.multiply(V @ A, V), axis=1)
         losses = self.shape.express(cvxpy, self.excess.express(cvxpy, d2))
         return self.regularizer.express(cvxpy, A) + self.weights @ losses
 

@@ -2,14 +2,17 @@
 
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.utils._param_validation import Interval
 
+from metriclearn._arrays import moved_to, on_host
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lbfgs import minimize_components
 from metriclearn.mahalanobis._minibatch import minimize_in_batches
 from metriclearn.mahalanobis._near_pairs import NearPairs
 from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient, unit_scale
+from metriclearn.mahalanobis._soft_tensors import tensor_soft_neighbor_gradient
 
 SOFT_NEIGHBOR_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -25,7 +28,7 @@ SOFT_NEIGHBOR_CONSTRAINTS = {
 }
 
 
-def starting_components(learner, X, codes, random_state):
+def starting_components(learner, X, codes, weights, random_state):
     """Where ``learner`` starts, and the factor that its start and ``X`` call for.
 
     Returns
@@ -37,37 +40,50 @@ def starting_components(learner, X, codes, random_state):
     """
     warm = learner.warm_start and hasattr(learner, "components_")
     init = learner.components_ if warm else learner.init
-    L = initial_components(init, X, codes, learner.n_components, random_state)
-    return L, unit_scale(X @ L.T) if isinstance(init, str) else 1.0
+    L = initial_components(init, X, codes, learner.n_components, random_state, weights)
+    return L, float(unit_scale(X @ moved_to(X, L.T))) if isinstance(init, str) else 1.0
 
 
-def learn_components(learner, X, L, problem_of, random_state):
+def learn_components(learner, X, L, problem_of, weights, random_state):
     """Minimise an objective of soft neighbours as the parameters of ``learner`` say.
 
     Parameters
     ----------
     learner : NCA or MLKR
-    X : ndarray of shape (n, n_features)
+    X : ndarray or tensor of shape (n, n_features)
     L : ndarray of shape (n_components, n_features)
         Where to start.
     problem_of : callable
         ``problem_of(rows) -> (targets, row_terms)``: the objective of some rows
         among themselves.
+    weights : ndarray of shape (n,) or None
+        Of the rows, above zero.
     random_state : RandomState instance
         Draws the batches.
 
     Returns
     -------
     L : ndarray of shape (n_components, n_features)
+        On the host.
     value : float
     n_iter : int
     """
-    name = type(learner).__name__
+    name, n = type(learner).__name__, X.shape[0]
+    given = {"max_memory": learner.max_memory}
     if learner.batch_size is None:
-        objective = NearPairs(*problem_of(slice(None)), max_memory=learner.max_memory)
+        if on_host(X):
+            objective = NearPairs(*problem_of(np.arange(n)), weights=weights, **given)
+            exact = objective.exact
+        else:
+            problem = problem_of(np.arange(n))
+
+            def objective(Z):
+                return tensor_soft_neighbor_gradient(Z, *problem, weights=weights, **given)
+
+            exact = objective
         L, value, n_iter, converged = minimize_components(
             objective,
-            objective.exact,
+            exact,
             X,
             L,
             max_iter=learner.max_iter,
@@ -80,7 +96,9 @@ def learn_components(learner, X, L, problem_of, random_state):
         return L, value, n_iter
 
     def batch_objective(Z, rows):
-        return soft_neighbor_gradient(Z, *problem_of(rows), max_memory=learner.max_memory)
+        of_batch = soft_neighbor_gradient if on_host(Z) else tensor_soft_neighbor_gradient
+        of_rows = None if weights is None else weights[rows]
+        return of_batch(Z, *problem_of(rows), weights=of_rows, **given)
 
     L, value = minimize_in_batches(
         batch_objective,

@@ -4,7 +4,9 @@ Each row chooses another at random, the nearer the likelier::
 
     p_ij = exp(-‖z_i - z_j‖²) / Σ_{k≠i} exp(-‖z_i - z_k‖²),   p_ii = 0
 
-and carries a target ``t``: its class, or a number. The three objectives are sums
+and carries a target ``t``: its class, or a number. A row of weight ``w`` is as ``w``
+equal rows: ``p_ij`` has ``w_j`` as a factor, and where ``w_i`` is above 1 row ``i`` has
+neighbours at its own place, of the weight ``w_i - 1``. The three objectives are sums
 over rows of a function of the row's moment ``m_i = Σ_j p_ij t_j`` and of its log
 normaliser, so their derivatives by squared distance have one form::
 
@@ -19,6 +21,9 @@ again beyond it. Nothing else grows faster than n.
 
 import numpy as np
 from scipy.linalg import blas
+
+from metriclearn._arrays import moved_to, namespace, rows_of, to_numpy, with_dtype
+from metriclearn._pairs import pairwise_sq_distances
 
 # About the size of a core's cache, measured from 16 to 512 rows.
 _BLOCK_BYTES = 4 * 2**20
@@ -39,6 +44,10 @@ class SameClass:
     def __init__(self, codes):
         self.codes = codes
         self._end = np.searchsorted(codes, np.arange(codes[-1] + 1), side="right")
+
+    def own(self):
+        """``t_i t_i``."""
+        return 1
 
     def _same(self, start, stop):
         """Columns from ``start`` of the classes of rows ``start`` to ``stop``; the mask there."""
@@ -70,6 +79,11 @@ class SameClass:
         """``t_i t_j`` of ``rows`` with all."""
         return self.codes[rows, None] == self.codes
 
+    def beside(self, Z):
+        """``targets`` as a function, over codes in the library and on the device of ``Z``."""
+        codes = moved_to(Z, self.codes, namespace(Z).int64)
+        return lambda rows: codes[rows][:, None] == codes
+
 
 class Values:
     """Targets are numbers.
@@ -81,6 +95,10 @@ class Values:
 
     def __init__(self, y):
         self.y = y
+
+    def own(self):
+        """``t_i`` as row ``i`` itself sees it."""
+        return self.y
 
     def add_sums(self, E, start, stop, sums, moments):
         """Add ``Σ_j E_ij`` and ``Σ_j E_ij t_j``, for both rows of each pair of a block."""
@@ -104,9 +122,18 @@ class Values:
         """``t_j`` of all, the same for each of ``rows``."""
         return self.y
 
+    def beside(self, Z):
+        """``targets`` as a function, over numbers in the library and on the device of ``Z``."""
+        y = moved_to(Z, self.y)
+        return lambda rows: y
+
 
 class NoTargets:
     """No targets: the objective is one of the log normalisers alone."""
+
+    def own(self):
+        """Zero."""
+        return 0
 
     def add_sums(self, E, start, stop, sums, moments):
         """Add ``Σ_j E_ij``, for both rows of each pair of a block."""
@@ -122,7 +149,15 @@ class NoTargets:
         return 0
 
 
-def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see=None, margin=None):
+def own_log_weights(weights):
+    """Log weight of a row's neighbours at its own place: of ``w - 1``, if that is above zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(weights - 1, 0))
+
+
+def soft_neighbor_gradient(
+    Z, targets, row_terms, *, weights=None, X=None, max_memory=512, see=None, margin=None
+):
     """Value and gradient of an objective of the soft-neighbour probabilities.
 
     Parameters
@@ -134,6 +169,8 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see
         ``row_terms(rows, moments, log_normalizers) -> (values, alpha, beta)``,
         arrays with one entry for each of ``rows``: its part of the objective,
         and the derivatives of that part as above.
+    weights : ndarray of shape (n,), default=None
+        Of the rows, above zero; one by default.
     X : ndarray of shape (n, d), default=None
         Rows that the derivatives are summed over; ``Z`` by default.
     max_memory : float, default=512
@@ -154,19 +191,24 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see
         with respect to ``Z``, for ``X`` left None. In the dtype of ``Z``.
     """
     n, dtype = len(Z), Z.dtype
-    exponentials = Exponentials(Z)
+    exponentials = Exponentials(Z, weights)
     blocks = _Blocks(exponentials, max_memory)
 
     sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
     for start, stop, E in blocks:
         targets.add_sums(E, start, stop, sums, moments)
+    own = exponentials.own()
+    sums += own
+    moments += own * targets.own()
 
     # Rows far from all others, or on top of some, in units of the common shift:
     # their sums are out of range, and they are taken by themselves.
     inside = exponentials.in_range(sums)
     rows, strays = np.flatnonzero(inside), np.flatnonzero(~inside)
-    log_normalizers = np.log(sums[rows]) - exponentials.shift
-    values, *terms = row_terms(rows, moments[rows] / sums[rows], log_normalizers)
+    log_normalizers = exponentials.log_normalizers(rows, np.log(sums[rows]))
+    values, *terms = exponentials.weighted(
+        rows, row_terms(rows, moments[rows] / sums[rows], log_normalizers)
+    )
     value = float(np.sum(values, dtype=np.float64))
     alpha, beta = np.zeros(n, dtype), np.zeros(n, dtype)
     alpha[rows], beta[rows] = (term / sums[rows] for term in terms)
@@ -194,7 +236,9 @@ def soft_neighbor_gradient(Z, targets, row_terms, *, X=None, max_memory=512, see
             least = exponentials.above_floor(-margin(log_normalizers))
             see(rows, 0, least[:, None] < P)
         t = targets.targets(rows)
-        values, alpha, beta = row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
+        values, alpha, beta = exponentials.weighted(
+            rows, row_terms(rows, np.sum(P * t, axis=1), log_normalizers)
+        )
         value += float(np.sum(values, dtype=np.float64))
         P *= alpha[:, None] * t + beta[:, None]
         HX1[rows] += P @ X1
@@ -207,26 +251,29 @@ def unit_scale(Z):
 
     Where all distances are tiny every neighbour is as likely as any other, and
     where they are huge only one is likely at all: gradients vanish, and a search
-    ends where it began. This is the factor that makes the median squared distance
+    ends where it began. This is the factor that makes the typical squared distance
     of a nearest neighbour one, if that is beyond 1e±4, else 1.
     """
-    Z = Z.astype(np.float64)
-    Z -= Z.mean(axis=0)
-    size = np.abs(Z).max()
-    if size == 0:
-        return 1.0
-    nearest = Exponentials(Z / size).shift * size**2
-    return 1.0 if nearest == 0 or 1e-4 <= nearest <= 1e4 else nearest**-0.5
+    Z = with_dtype(Z, "float64")
+    sample = np.arange(0, len(Z), -(-len(Z) // _SAMPLE_ROWS))
+    d2 = to_numpy(pairwise_sq_distances(rows_of(Z, sample), Z))
+    # Rows at one place, as itself, are no neighbours: what is between them is rounding.
+    d2[d2 <= 1e-13 * d2.max()] = np.inf
+    nearest = d2.min(axis=1)
+    nearest = nearest[np.isfinite(nearest)]
+    typical = np.percentile(nearest, 75) if len(nearest) else 1.0
+    return 1.0 if 1e-4 <= typical <= 1e4 else float(typical**-0.5)
 
 
 class Exponentials:
     """``exp(shift - d²)`` of blocks of pairs: one product of two augmented matrices.
 
     ``shift - d² = 2 z_i z_j - |z_j|² + (shift - |z_i|²)``. The shift, about the
-    distance of a nearest neighbour, brings the sums of most rows near one.
+    distance of a nearest neighbour, brings the sums of most rows near one. Weights
+    add their logarithms, ``log w_i + log w_j``: what is symmetric stays so.
     """
 
-    def __init__(self, Z):
+    def __init__(self, Z, weights=None):
         n, r = Z.shape
         # exp(lowest) is nothing beside any sum in range, and no denormal number:
         # those make the matrix products ten times slower.
@@ -239,6 +286,13 @@ class Exponentials:
         np.multiply(Z, 2, out=self._left[:, :r])
         right[:, :r] = Z
         right[:, r] = self._left[:, r + 1] = -np.einsum("ij,ij->i", Z, Z)
+        self._weights = self._log_weights = None
+        if weights is not None:
+            self._weights = weights.astype(Z.dtype, copy=False)
+            self._log_weights = np.log(weights).astype(Z.dtype)
+            self._own = self._log_weights + own_log_weights(weights).astype(Z.dtype)
+            right[:, r] += self._log_weights
+            self._left[:, r + 1] += self._log_weights
         self._rows, self._right = right, np.ascontiguousarray(right.T)
         sample = np.arange(0, n, -(-n // _SAMPLE_ROWS))
         self.shift = 0.0
@@ -247,6 +301,29 @@ class Exponentials:
 
     def __len__(self):
         return len(self._left)
+
+    def own_scores(self):
+        """``shift - d²`` of each row with what else is at its place: -inf, if nothing is."""
+        if self._weights is None:
+            return np.full(len(self), -np.inf, dtype=self.Z.dtype)
+        return self._own + self._left.dtype.type(self.shift)
+
+    def own(self):
+        """Exponentials of these."""
+        # Clipped beyond the range of the sums, so that none of them is infinite.
+        return np.exp(np.minimum(self.own_scores(), self._highest))
+
+    def log_normalizers(self, rows, log_sums):
+        """``log Σ_j w_j exp(-d²_ij)`` of rows, from the logarithm of their sums."""
+        if self._weights is None:
+            return log_sums - self.shift
+        return log_sums - self.shift - self._log_weights[rows]
+
+    def weighted(self, rows, terms):
+        """Parts of the objective, and their derivatives, times the weights of their rows."""
+        if self._weights is None:
+            return terms
+        return [self._weights[rows] * term for term in terms]
 
     def scores(self, rows, first=0, out=None):
         """``shift - d²`` of ``rows`` with the columns from ``first`` on."""
@@ -265,15 +342,16 @@ class Exponentials:
         """Probabilities of single rows, and their log normalisers: any distances at all."""
         P = self.scores(rows)
         own = np.arange(len(rows)), rows
-        P[own] = -np.inf
+        P[own] = self.own_scores()[rows]
+        nobody = np.isneginf(P[own])
         largest = P.max(axis=1)
         P -= largest[:, None]
         np.maximum(P, self.lowest, out=P)
         np.exp(P, out=P)
-        P[own] = 0
+        P[own] *= ~nobody
         sums = P.sum(axis=1)
         P /= sums[:, None]
-        return P, np.log(sums) + largest - self.shift
+        return P, self.log_normalizers(rows, np.log(sums) + largest)
 
     def above_floor(self, exponents):
         """Exponentials, all above those that stand for zero."""

@@ -1,0 +1,85 @@
+"""Arrays of other libraries (torch, CuPy), by scikit-learn's array API dispatch.
+
+Within ``sklearn.config_context(array_api_dispatch=True)`` rows may be tensors, on
+any device. Products with all rows are then computed by the tensors' own library,
+where they are; what is small (components, matrices of the features, numbers of
+listed pairs) is numpy's, on the host. Outside that context all rows become numpy's.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils._array_api import _convert_to_numpy, device, get_namespace
+
+
+def namespace(X):
+    """The array API functions for ``X``; those of numpy for a numpy array."""
+    return get_namespace(X)[0]
+
+
+def float_dtypes(X):
+    """Float64 and float32 as the library of ``X`` names them."""
+    xp = namespace(X)
+    return [xp.float64, xp.float32]
+
+
+def on_host(X):
+    """Whether ``X`` is an array of numpy or of scipy."""
+    return isinstance(X, np.ndarray) or sparse.issparse(X)
+
+
+def to_numpy(array):
+    """A numpy array of the same values; ``array`` itself where it is one."""
+    return array if on_host(array) else _convert_to_numpy(array, namespace(array))
+
+
+def moved_to(X, array, dtype=None):
+    """``array`` in the library and on the device of ``X``; of its dtype, if no other is given."""
+    dtype = X.dtype if dtype is None else dtype
+    if on_host(X):
+        return np.asarray(array, dtype=dtype)
+    return namespace(X).asarray(array, dtype=dtype, device=device(X))
+
+
+def with_dtype(X, name):
+    """``X`` as ``"float32"`` or ``"float64"``; itself where it is of that dtype."""
+    if on_host(X):
+        return X.astype(name, copy=False)
+    xp = namespace(X)
+    return xp.astype(X, getattr(xp, name), copy=False)
+
+
+def with_dtype_of(Z, X):
+    """``X``, of the same library, in the dtype of ``Z``."""
+    return namespace(Z).astype(X, Z.dtype, copy=False)
+
+
+def is_double(X):
+    """Whether ``X`` is of dtype float64."""
+    return X.dtype == namespace(X).float64
+
+
+def rows_of(X, indices):
+    """``X[indices]`` for a numpy array of row numbers."""
+    if on_host(X):
+        return X[indices]
+    xp = namespace(X)
+    return xp.take(X, moved_to(X, indices, xp.int64), axis=0)
+
+
+def mean_row(X, weights=None):
+    """Mean of the rows, of given weights."""
+    if weights is None:
+        return namespace(X).mean(X, axis=0)
+    return moved_to(X, weights / weights.sum()) @ X
+
+
+def row_products(A, B):
+    """Scalar product of each row of ``A`` with the same row of ``B``."""
+    if on_host(A):
+        return np.einsum("ij,ij->i", A, B)
+    return namespace(A).sum(A * B, axis=1)
+
+
+def squared_norms(X):
+    """Squared length of each row."""
+    return row_products(X, X)
