@@ -6,7 +6,8 @@
 Trains a ConvNet on the images with ``dev_split == 0`` of DIR/omniglot_background.npz, for a fixed
 number of epochs, and searches each image with ``dev_split == 1`` among all others of that split:
 316 characters of alphabets never seen. pytorch-metric-learning's losses run in a plain torch loop
-with the same network, first weights, batches, augmentation, optimizer and rates.
+with the same network, first weights, batches, augmentation, optimizer and rates; their proxies
+start as they start them (``pml``) or where ours do (``pml_same_start``).
 
 Each finished fit is one line of JSON in FILE; what it holds already is not run again, so that a run
 can be killed and continued. The tables are made from FILE (``--report`` makes nothing else).
@@ -26,6 +27,7 @@ from scipy.stats import rankdata
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep._assembly import build_loss, build_network
 from metriclearn.deep._data import Rows
+from metriclearn.deep._proxy_base import ProxyLoss
 from metriclearn.deep._schedules import cosine
 from metriclearn.deep._seeding import spawn_seeds
 from metriclearn.deep.augment import RandomAffine
@@ -63,7 +65,7 @@ def fit(X, y, loss, seed, options):
     return [row["train_loss"] for row in embedder.history_], embedder.transform
 
 
-def fit_plainly(X, y, loss, seed, options):
+def fit_plainly(X, y, loss, seed, options, same_start=False):
     """Their loss in a plain loop; as ``fit``, or None and the seconds it would have taken."""
     X = X.reshape(len(X), -1)
     codes = np.unique(y, return_inverse=True)[1]
@@ -74,9 +76,11 @@ def fit_plainly(X, y, loss, seed, options):
     network = build_network("convnet", {"channels": options.channels}, N_COMPONENTS, None, rows)
     sizes = {"n_classes": int(codes.max()) + 1, "embedding_dim": N_COMPONENTS, "n_samples": len(X)}
     # Ours draws its proxies here: after it the augmentation draws the same numbers.
-    build_loss(loss, None, None, None, sizes)
+    ours = build_loss(loss, None, None, None, sizes)
     with torch.random.fork_rng():
         criterion, miner = pml_losses(sizes["n_classes"], N_COMPONENTS)[loss][0]()
+    if same_start:
+        copy_proxies(ours, criterion)
     groups = [
         {"params": list(network.parameters()), "lr": LR},
         {"params": list(criterion.parameters()), "lr": 10 * LR},
@@ -116,6 +120,14 @@ def fit_plainly(X, y, loss, seed, options):
     return history, embed
 
 
+def copy_proxies(ours, theirs):
+    """Theirs are columns, or rows; the centres of a class are next to each other."""
+    by_class = ours.proxies.data.view(-1, ours.n_classes, N_COMPONENTS).transpose(0, 1)
+    by_class = by_class.reshape(-1, N_COMPONENTS)
+    (weight,) = theirs.parameters()
+    weight.data.copy_(by_class if weight.shape == by_class.shape else by_class.T)
+
+
 def scores(Z, y):
     return {"recall_at_1": recall_at_k(Z, y, k=1), "r_precision": r_precision(Z, y)} | {
         "map_at_r": map_at_r(Z, y)
@@ -129,9 +141,11 @@ def run(library, loss, seed, data, options):
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         with torch.random.fork_rng():
-            history, embed = (fit if library == "metriclearn" else fit_plainly)(
-                X, y, loss, seed, options
-            )
+            if library == "metriclearn":
+                history, embed = fit(X, y, loss, seed, options)
+            else:
+                same_start = library == "pml_same_start"
+                history, embed = fit_plainly(X, y, loss, seed, options, same_start)
     except FloatingPointError as error:
         return job | {"error": str(error)}
     if history is None:
@@ -160,7 +174,10 @@ def jobs(options, data):
     for seed in range(options.seeds):
         for library in options.library:
             for name in names:
-                if library == "metriclearn" or name in known:
+                has_proxies = issubclass(LOSSES[name], ProxyLoss)
+                if library == "metriclearn" or (
+                    name in known and (library == "pml" or has_proxies)
+                ):
                     yield library, name, seed
 
 
@@ -187,20 +204,15 @@ def report(results):
     def values(library, loss, name):
         return [result[name] for result in done.get((library, loss), [])]
 
-    names = {loss for _, loss in done}
     best_first = sorted(
-        names,
-        key=lambda loss: (
-            -max(
-                statistics.mean(values(library, loss, "recall_at_1") or [0])
-                for library in ("metriclearn", "pml")
-            )
-        ),
+        {loss for _, loss in done},
+        key=lambda loss: -statistics.mean(values("metriclearn", loss, "recall_at_1") or [0]),
     )
     stopped = {r["loss"]: r["projected_cpu"] for r in results if "projected_cpu" in r}
     rows = []
     for place, loss in enumerate(best_first, 1):
-        row = [str(place), loss, str(len(values("metriclearn", loss, "cpu")))]
+        seeds = [len(values(library, loss, "cpu")) for library in ("metriclearn", "pml")]
+        row = [str(place), loss, ", ".join(map(str, seeds))]
         for library in ("metriclearn", "pml"):
             for name in MEASURES:
                 found = values(library, loss, name)
@@ -235,26 +247,40 @@ def report(results):
     header = ("loss", "formula", "Recall@1, ours - PML", "first epoch's loss apart by")
     print_table([*header, "PML's CPU s / ours"], paired)
 
+    three = ("metriclearn", "pml_same_start", "pml")
+    rows = [
+        [loss, *(mean_and_deviation(values(library, loss, "recall_at_1")) for library in three)]
+        for loss in best_first
+        if all((library, loss) in done for library in three)
+    ]
+    if rows:
+        print_table(["Recall@1", "ours", "PML, proxies start as ours", "PML"], rows)
+
     tournament(done)
 
 
 def tournament(done):
-    """Print mean and deviation of each loss's rank over measures and seeds (ours, all seeds)."""
-    ours = {loss: found for (library, loss), found in done.items() if library == "metriclearn"}
-    most = max(map(len, ours.values()), default=0)
-    ours = {loss: found for loss, found in ours.items() if len(found) == most}
-    if len(ours) < 2:
+    """Print mean and deviation of each of our losses' ranks over measures and seeds.
+
+    Seeds that some loss has not yet run are left out.
+    """
+    by_seed = {
+        loss: {result["seed"]: result for result in found}
+        for (library, loss), found in done.items()
+        if library == "metriclearn"
+    }
+    seeds = set.intersection(*map(set, by_seed.values())) if by_seed else ()
+    if not seeds:
         return
-    by_seed = {loss: sorted(found, key=lambda r: r["seed"]) for loss, found in ours.items()}
+    losses = list(by_seed)
     ranks = np.array(
         [
-            rankdata([-by_seed[loss][at][name] for loss in by_seed])
-            for at in range(most)
+            rankdata([-by_seed[loss][seed][name] for loss in losses])
+            for seed in seeds
             for name in MEASURES
         ]
     )
     order = np.argsort(ranks.mean(axis=0), kind="stable")
-    losses = list(by_seed)
 
     def summary(column):
         return column.mean(), column.std(), column.min(), column.max()
