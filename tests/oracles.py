@@ -89,6 +89,10 @@ def triplets(y):
 
 def contrastive(loss, X, y):
     m = loss.margin
+    if loss.form == "absolute":
+        pull = [dist(X[i], X[j]) for i, j in positive_pairs(y)]
+        push = [hinge(m - dist(X[i], X[j])) for i, j in pairs(y) if y[i] != y[j]]
+        return mean_of_active(pull) + mean_of_active(push)
 
     def term(i, j):
         if loss.form == "hadsell":
@@ -681,6 +685,7 @@ LOSSES = [
     Case("contrastive", L.ContrastiveLoss(margin=1.5), contrastive),
     Case("contrastive-hinge", L.ContrastiveLoss(margin=1.5, form="squared_hinge"), contrastive),
     Case("contrastive-cosine", L.ContrastiveLoss(margin=0.1, form="cosine"), contrastive),
+    Case("contrastive-absolute", L.ContrastiveLoss(margin=1.5, form="absolute"), contrastive),
     Case("snr-contrastive", L.SNRContrastiveLoss(margin=1.5), snr_contrastive),
     Case("margin", L.MarginLoss(nu=0.1).double(), margin),
     Case("margin-class", built(L.MarginLoss(nu=0.1, scope="class")), margin),

@@ -37,6 +37,7 @@ PAIRS = {
         L.TripletLoss(0.2, squared=False, soft=True),
         losses.TripletMarginLoss(0.2, smooth_loss=True, reducer=reducers.MeanReducer()),
     ),
+    "contrastive-absolute": (L.ContrastiveLoss(form="absolute"), losses.ContrastiveLoss()),
     "lifted": (L.LiftedStructureLoss(), losses.LiftedStructureLoss()),
     "multi-similarity": (L.MultiSimilarityLoss(), losses.MultiSimilarityLoss()),
     "ntxent": (L.NTXentLoss(0.07), losses.NTXentLoss(0.07)),

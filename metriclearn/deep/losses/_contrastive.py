@@ -6,11 +6,11 @@ from torch import nn
 from metriclearn.deep._pairwise import compare, mean_over, widen, with_gradient
 from metriclearn.deep._tuples import Reference, check_selection
 
-_CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5}
+_CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5, "absolute": 1.0}
 
 
 class ContrastiveLoss(nn.Module):
-    """Contrastive loss, in its three published forms.
+    """Contrastive loss, in its three published forms and in that of many libraries.
 
     With ``d`` the Euclidean distance of a pair, ``s`` its cosine, ``m`` the margin::
 
@@ -18,22 +18,26 @@ class ContrastiveLoss(nn.Module):
         "squared_hinge"  similar: d²       dissimilar: max(0, m² - d²)
         "cosine"         similar: 1 - s    dissimilar: max(0, s - m)
 
-    and the mean over all pairs of the batch (or the pairs a miner selects).
+        "absolute"       similar: d        dissimilar: max(0, m - d)
+
+    and the mean over all pairs of the batch (or the pairs a miner selects); for "absolute" the mean
+    over similar pairs plus the mean over dissimilar ones, in both only those whose term is not
+    zero.
 
     Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", 2006,
-    is the default. Libraries often leave out the squares and average similar and dissimilar
-    pairs apart; this class does not.
+    is the default. "absolute" is what libraries often call contrastive: it weighs the few
+    similar pairs of a batch as much as the many dissimilar ones.
 
     Parameters
     ----------
     margin : float, default=None
         Distance from which dissimilar pairs are left alone, > 0; for "cosine" the similarity
         up to which they are, in [-1, 1). None: 1 (distances) or 0.5 (cosine).
-    form : {"hadsell", "squared_hinge", "cosine"}, default="hadsell"
+    form : {"hadsell", "squared_hinge", "cosine", "absolute"}, default="hadsell"
 
     Notes
     -----
-    Time O(b² d), memory O(b²) for b rows of d dimensions. The first two forms use the
+    Time O(b² d), memory O(b²) for b rows of d dimensions. All forms but "cosine" use the
     embeddings as they come; with rows of length one distances lie in [0, 2].
 
     Examples
@@ -57,14 +61,19 @@ class ContrastiveLoss(nn.Module):
     @property
     def kind(self):
         """What pairs are compared by."""
-        kinds = {"hadsell": "distance", "squared_hinge": "sq_distance", "cosine": "cosine"}
-        return kinds[self.form]
+        kinds = {"squared_hinge": "sq_distance", "cosine": "cosine"}
+        return kinds.get(self.form, "distance")
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
         values, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
+        if self.form == "absolute":
+            pull, push = positive * values, negative * (margin - values).relu()
+            return sum(
+                mean_over(terms.sum(), (terms > 0).count_nonzero()) for terms in (pull, push)
+            )
         count = positive.sum() + negative.sum()
         if self.form == "hadsell":
             with torch.no_grad():  # the derivative: d of a similar pair, -(m - d)₊ of others
