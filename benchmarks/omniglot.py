@@ -36,6 +36,8 @@ from metriclearn.deep.samplers import ClassBalancedSampler
 from metriclearn.metrics import map_at_r, r_precision, recall_at_k
 
 N_COMPONENTS, BATCH_SIZE, LR = 128, 256, 1e-3
+# Run by "all" besides every loss with its defaults.
+VARIANTS = ["contrastive:form=absolute"]
 MEASURES = {"recall_at_1": "Recall@1", "r_precision": "R-precision", "map_at_r": "MAP@R"}
 # In the plain loop, steps that are timed before it is known whether the run is affordable.
 TRIAL_STEPS = 3
@@ -47,11 +49,19 @@ def load(folder):
     return X[~unseen], y[~unseen], X[unseen], y[unseen]
 
 
+def name_and_params(loss):
+    """``"contrastive:form=absolute"`` is a loss with an argument."""
+    name, _, params = loss.partition(":")
+    return name, dict(param.split("=") for param in params.split(",") if param)
+
+
 def fit(X, y, loss, seed, options):
     """Our embedder; its epochs' mean losses and what embeds."""
+    name, params = name_and_params(loss)
     embedder = DeepEmbedder(
         "convnet",
-        loss,
+        name,
+        loss_params=params,
         module_params={"channels": options.channels},
         n_components=N_COMPONENTS,
         batch_size=BATCH_SIZE,
@@ -76,7 +86,8 @@ def fit_plainly(X, y, loss, seed, options, same_start=False):
     network = build_network("convnet", {"channels": options.channels}, N_COMPONENTS, None, rows)
     sizes = {"n_classes": int(codes.max()) + 1, "embedding_dim": N_COMPONENTS, "n_samples": len(X)}
     # Ours draws its proxies here: after it the augmentation draws the same numbers.
-    ours = build_loss(loss, None, None, None, sizes)
+    name, params = name_and_params(loss)
+    ours = build_loss(name, params, None, None, sizes)
     with torch.random.fork_rng():
         criterion, miner = pml_losses(sizes["n_classes"], N_COMPONENTS)[loss][0]()
     if same_start:
@@ -169,12 +180,12 @@ def jobs(options, data):
     names = options.losses
     if names == ["all"]:
         # "infonce" is another name of one that is there.
-        names = [name for name in LOSSES if name != "infonce"]
+        names = [name for name in LOSSES if name != "infonce"] + VARIANTS
     known = pml_losses(2, 2)
     for seed in range(options.seeds):
         for library in options.library:
             for name in names:
-                has_proxies = issubclass(LOSSES[name], ProxyLoss)
+                has_proxies = issubclass(LOSSES[name_and_params(name)[0]], ProxyLoss)
                 if library == "metriclearn" or (
                     name in known and (library == "pml" or has_proxies)
                 ):

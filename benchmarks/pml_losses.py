@@ -25,6 +25,7 @@ def pml_losses(n_classes, dim):
 
     return {
         "contrastive": (lambda: (losses.ContrastiveLoss(), None), "near"),
+        "contrastive:form=absolute": (lambda: (losses.ContrastiveLoss(), None), "same"),
         "snr_contrastive": (
             lambda: (
                 losses.SignalToNoiseRatioContrastiveLoss(pos_margin=0.01, neg_margin=0.2),
