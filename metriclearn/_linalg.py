@@ -53,14 +53,15 @@ def settle_ties(values, rows, tol=1e-7):
     rows : ndarray of shape (r, d)
         Rows of equal values may be turned into each other.
     tol : float, default=1e-7
-        Values within this part of the largest of each other are equal.
+        Neighbouring values that differ by less than this part of themselves are equal.
 
     Returns
     -------
     ndarray of shape (r, d)
         Rows of equal values turned so that ``Σ_j (1 + j) u_j v_j = 0`` for each two.
     """
-    edges = np.flatnonzero(np.abs(np.diff(values)) > tol * np.abs(values).max(initial=0)) + 1
+    sizes = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+    edges = np.flatnonzero(np.abs(np.diff(values)) > tol * sizes) + 1
     settled = []
     for group in np.split(rows, edges):
         if len(group) > 1:
