@@ -23,6 +23,8 @@ _ROOMS = {
     "tar_at_far": "metriclearn.metrics._verification",
     "best_threshold": "metriclearn.metrics._verification",
     "verification_accuracy": "metriclearn.metrics._verification",
+    "VerificationPairs": "metriclearn.metrics._protocol",
+    "verification_pairs": "metriclearn.metrics._protocol",
     "bootstrap_interval": "metriclearn.metrics._bootstrap",
     "bootstrap_over_identities": "metriclearn.metrics._bootstrap",
     "cluster_scores": "metriclearn.metrics._clustering",
