@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pyarrow.parquet
@@ -38,6 +39,40 @@ def test_search_is_exact_after_reranking(gallery, metric, index, on_disk, tmp_pa
     expected = FaissNearestNeighbors(7, metric=metric).fit(X).kneighbors(Q)
     np.testing.assert_array_equal(ids, expected[1])
     np.testing.assert_allclose(distances, expected[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+def test_queries_in_blocks_find_the_same(gallery, monkeypatch, on_disk, tmp_path):
+    X, Q = gallery
+    searched = filled(X, index="ivf", path=tmp_path / "i" if on_disk else None)
+    expected = searched.search(Q, 7)
+    monkeypatch.setattr(_retrieval_index, "_CANDIDATES", 1)
+    for got, whole in zip(searched.search(Q, 7), expected, strict=True):
+        np.testing.assert_array_equal(got, whole)
+
+
+def _resident(file):
+    """Memory of a mapped file that counts as this process's, in kB."""
+    with open("/proc/self/smaps") as maps:
+        own = False
+        total = 0
+        for line in maps:
+            if "-" in line.split(maxsplit=1)[0]:
+                own = line.rstrip().endswith(str(file))
+            elif own and line.startswith("Rss:"):
+                total += int(line.split()[1])
+    return total
+
+
+if sys.platform == "linux":
+
+    def test_what_was_read_from_the_file_is_given_back(gallery, tmp_path):
+        X, Q = gallery
+        searched = filled(X, index="ivf", path=tmp_path)
+        assert searched._vectors.array().sum() != 0
+        assert _resident(tmp_path / "vectors.f32") > 0
+        searched.search(Q, 7)
+        assert _resident(tmp_path / "vectors.f32") == 0
 
 
 def test_new_classes_are_found_without_training(iris):

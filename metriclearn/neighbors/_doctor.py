@@ -20,6 +20,13 @@ _OLD_KERNELS = {
     "penryn",
     "dunnington",
     "nehalem",
+    "atom",
+    "nano",
+    "athlon",
+    "opteron",
+    "opteron_sse3",
+    "barcelona",
+    "bobcat",
     "generic",
     "armv8",
 }

@@ -22,6 +22,8 @@ from metriclearn.neighbors._vectors import Vectors
 _CHUNK = 65_536
 _LARGEST_EXACT = 200_000
 _TRAINING_ROWS = 160_000
+# Candidates at once, of all queries together.
+_CANDIDATES = 2**20
 # Candidates that rounding to float32 may have put behind the k nearest.
 _MARGIN = 8
 # An index whose lists were sized for so many times fewer rows is built anew.
@@ -347,16 +349,27 @@ class RetrievalIndex:
             return self._outward(distances), self._exact_rows[rows]
         ranker = self._ranker(self._vectors.array())
         fetch = min(len(self._ids), max(k, rerank))
-        framed = queries if self._inner_product() else queries - self._centre
-        with matrix_products(load_faiss(), queries.shape[1]):
-            _, found = self._coarse.search(framed.astype(np.float32), fetch)
-        found[(found >= 0) & ~self._alive[found]] = -1
-        found = ranker.shorten(queries, found, k + _MARGIN)
-        distances, rows = ranker.rank(queries, found, k)
+        distances = np.empty((len(queries), k))
+        rows = np.empty((len(queries), k), dtype=np.intp)
+        step = max(16, _CANDIDATES // fetch)
+        for start in range(0, len(queries), step):
+            block = slice(start, start + step)
+            found = self._candidates(queries[block], fetch)
+            found = ranker.shorten(queries[block], found, k + _MARGIN)
+            distances[block], rows[block] = ranker.rank(queries[block], found, k)
+            self._vectors.release()
         short = np.flatnonzero(np.isinf(distances[:, -1]))
         if len(short):
             distances[short], rows[short] = self._by_brute_force(queries[short], k)
         return self._outward(distances), rows
+
+    def _candidates(self, queries, fetch):
+        """Rows that the coarse index takes for near, -1 for none and for removed ones."""
+        framed = queries if self._inner_product() else queries - self._centre
+        with matrix_products(load_faiss(), queries.shape[1]):
+            _, found = self._coarse.search(framed.astype(np.float32), fetch)
+        found[(found >= 0) & ~self._alive[found]] = -1
+        return found
 
     def _ranker(self, vectors):
         return Ranker(vectors, "inner_product" if self._inner_product() else "euclidean")

@@ -1,5 +1,6 @@
 """Rows of float32 vectors that grow, in memory or in a file that is mapped."""
 
+import mmap
 import os
 
 import numpy as np
@@ -61,3 +62,9 @@ class Vectors:
         if self._mapped is None or len(self._mapped) != self.n:
             self._mapped = np.memmap(self.file, np.float32, "r", shape=(self.n, self.d))
         return self._mapped
+
+    def release(self):
+        """Give the memory of what was read from the file back, where the system can be told."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            # The pages stay in the system's cache: to read them again costs little.
+            self._mapped._mmap.madvise(mmap.MADV_DONTNEED)
