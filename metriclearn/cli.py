@@ -69,10 +69,12 @@ def _parser():
         ),
     )
     compare.add_argument(
-        "source",
+        "sources",
         metavar="SOURCE",
+        nargs="+",
         help="digits, wine, iris, breast_cancer or olivetti; a .csv or .parquet file; an .npz "
-        "file with X and y; or a folder with one sub-folder of images per class",
+        "file with X and y; or a folder with one sub-folder of images per class; "
+        "several are ranked over",
     )
     compare.add_argument("--target", metavar="COL", help="label column of a .csv or .parquet file")
     compare.add_argument(
@@ -164,28 +166,36 @@ def _counts(text):
 
 
 def _compare(options, command):
-    learners, source, tuning, curves = _prepared(options)
+    learners, sources, tuning, curves = _prepared(options)
+    from metriclearn.compare._many import compare_sources
     from metriclearn.compare._run import compare_source
-    from metriclearn.compare._terminal import show
+    from metriclearn.compare._terminal import show, show_ranks
 
     try:
         with warnings.catch_warnings(), _workers(options) as workers:
             warnings.simplefilter("ignore")  # the result says the same in its own words
-            result = compare_source(
-                learners,
-                source,
-                n_folds=options.folds,
-                tuning=tuning,
-                curves=curves,
-                random_state=options.seed,
-                workers=workers,
-                resume=options.resume,
-                verbose=1,
-                command=command,
-            )
+
+            def compare_one(source):
+                return compare_source(
+                    learners,
+                    source,
+                    n_folds=options.folds,
+                    tuning=tuning,
+                    curves=curves,
+                    random_state=options.seed,
+                    workers=workers,
+                    resume=options.resume,
+                    verbose=1,
+                    command=command,
+                )
+
+            if len(sources) == 1:
+                result = compare_one(sources[0])
+            else:
+                result = compare_sources(compare_one, sources)
     except ValueError as error:  # of the data and what is asked of them, before any work
         raise _BadInputError(" ".join(str(error).split())) from None
-    show(result)
+    (show if len(sources) == 1 else show_ranks)(result)
     _write(result, options)
     return EXIT_INTERRUPTED if result.interrupted else 0
 
@@ -225,10 +235,16 @@ def _prepared(options):
         tuning = make_tuning(False if options.tune == "none" else options.tune, options.budget)
         names = None if options.learners is None else options.learners.split(",")
         curves = make_curves(options.rows, options.dimensions, options.shift)
-        source = load_source(options.source, options.target)
-        return resolve_learners(names), source, tuning, curves
+        sources = [load_source(source, _target(options, source)) for source in options.sources]
+        return resolve_learners(names), sources, tuning, curves
     except (ValueError, ImportError, OSError) as error:
         raise _BadInputError(" ".join(str(error).split())) from None
+
+
+def _target(options, source):
+    """The label column, which among several sources is of the tables alone."""
+    is_table = source.lower().endswith((".csv", ".parquet"))
+    return options.target if is_table or len(options.sources) == 1 else None
 
 
 @contextmanager

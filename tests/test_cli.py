@@ -75,6 +75,18 @@ def test_both_protocols_side_by_side(tmp_path, capsys):
         assert measure in printed
 
 
+def test_several_sources_are_ranked(tmp_path, iris_frame, capsys):
+    iris_frame.to_csv(tmp_path / "flowers.csv", index=False)
+    report, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    sources = ["wine", tmp_path / "flowers.csv", "iris", "--target", "species"]
+    assert compare(*sources, "--report", report, "--json", numbers) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"Learner +Mean rank +wine +flowers +iris *\n", printed)
+    assert "has the best mean rank" in printed
+    assert "3 data sets: which distance?" in report.read_text()
+    assert "critical_difference" in numbers.read_text()
+
+
 def test_curves_are_printed(tmp_path, capsys):
     assert compare("iris", "--rows", "20,70", "--dimensions", "1,3") == 0
     printed = capsys.readouterr().out
@@ -376,6 +388,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--folds", "1"], "1 is too few"),
         (["--n-jobs", "0"], "0 processes can do nothing"),
         (["--resume", "{}/no/fits"], "there is no folder"),
+        (["iris"], "datasets has 'iris' twice"),
         (["--rows", "100,x"], "'100,x' is not a list of whole numbers, as in 100,300"),
         (["--rows", "1"], "rows: 1 training rows are too few for 3 classes"),
         (["--dimensions", "0"], "dimensions must be a list of whole numbers"),

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from metriclearn._extras import require
 from metriclearn.compare import _charts as charts
+from metriclearn.compare._many import ranking_text
 from metriclearn.compare._measure import MEASURES
 from metriclearn.compare._result import (
     HEADLINE,
@@ -53,17 +54,10 @@ def render(result):
     -------
     str
     """
-    jinja2 = require("jinja2", "cli")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    words = (listed, noise_text, points_text, question_text, seconds_text)
-    environment.filters |= {word.__name__: word for word in words}
-    template = environment.from_string(
-        files("metriclearn.compare").joinpath("_report.html.j2").read_text(encoding="utf-8")
-    )
+    template = _template("_report.html.j2")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
     return template.render(
+        style=_text_of("_report.css"),
         result=result,
         title=headline(result),
         rows=result.rows(),
@@ -84,6 +78,61 @@ def render(result):
         matrices=_matrices(result),
         tuned=_tuned(result),
     )
+
+
+def render_ranks(result):
+    """Render ranks over several data sets as one self-contained HTML page.
+
+    Parameters
+    ----------
+    result : RankedComparison
+
+    Returns
+    -------
+    str
+    """
+    rankings = []
+    for protocol in result.protocols:
+        ranking = result.ranks(HEADLINE[protocol])
+        if ranking is not None:
+            columns = zip(*(learner["scores"] for learner in ranking["learners"]), strict=True)
+            ranking["best"] = [
+                max((score for score in column if score is not None), default=None)
+                for column in columns
+            ]
+            rankings.append((protocol, ranking, charts.ranks_chart(ranking)))
+    return _template("_ranks.html.j2").render(
+        style=_text_of("_report.css"),
+        result=result,
+        names=[comparison.data["name"] for comparison in result.comparisons],
+        rankings=rankings,
+        run=result.comparisons[0].run,
+        titles=TITLES,
+        measure_names=MEASURE_NAMES,
+    )
+
+
+def _template(name):
+    jinja2 = require("jinja2", "cli")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    words = (
+        headline,
+        listed,
+        noise_text,
+        points_text,
+        protocol_lines,
+        question_text,
+        ranking_text,
+        seconds_text,
+    )
+    environment.filters |= {word.__name__: word for word in words}
+    return environment.from_string(_text_of(name))
+
+
+def _text_of(name):
+    return files("metriclearn.compare").joinpath(name).read_text(encoding="utf-8")
 
 
 def _curves(result):

@@ -9,10 +9,11 @@ from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._curves import Curves, curve_tasks, make_curves
 from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
+from metriclearn.compare._many import compare_sources
 from metriclearn.compare._progress import NoProgress, RichProgress
 from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult, environment
-from metriclearn.compare._sources import as_source
+from metriclearn.compare._sources import as_source, load_source
 from metriclearn.compare._tuning import make_tuning
 from metriclearn.compare._workers import DaskWorkers, Processes, WorkersLostError
 
@@ -25,6 +26,7 @@ def compare(
     X=None,
     y=None,
     *,
+    datasets=None,
     name="data",
     image_shape=None,
     n_folds=5,
@@ -60,6 +62,10 @@ def compare(
         ones see flattened pixels.
     y : array-like of shape (n,)
         Class labels, at least 3 rows of each.
+    datasets : dict or list, default=None
+        Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
+        list of what the command takes (built-in names, ``.npz`` files, folders of
+        images). Learners are then ranked over them.
     name : str, default="data"
         What the report calls the data.
     image_shape : tuple, default=None
@@ -112,6 +118,8 @@ def compare(
         With ``to_frame()``, ``plot()``, ``to_html(path)`` and ``to_json(path)``.
         A learner that failed is a row that says why. After an interrupt it
         holds what was finished, and ``interrupted`` says so.
+        With ``datasets`` a ``RankedComparison``: mean ranks, Friedman test, critical
+        difference, and one ``ComparisonResult`` for each data set in ``comparisons``.
 
     Raises
     ------
@@ -129,21 +137,49 @@ def compare(
     1    Euclidean      0.67
     """
     learners = resolve_learners(learners, search_spaces)
+    tuning = make_tuning(tune, tune_budget, search_spaces)
+    curves = make_curves(rows, dimensions, shift)
+    workers = make_workers(n_jobs, client)
+
+    def compare_one(source):
+        return compare_source(
+            learners,
+            source,
+            n_folds=n_folds,
+            tuning=tuning,
+            curves=curves,
+            random_state=random_state,
+            workers=workers,
+            resume=resume,
+            verbose=verbose,
+            command=command or f"metriclearn.compare.compare(..., random_state={random_state})",
+        )
+
+    if datasets is not None:
+        if X is not None or y is not None:
+            raise ValueError("datasets and X, y are two answers to one question; give one")
+        return compare_sources(compare_one, _sources_of(datasets))
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(learners, X, y)")
-    source = as_source(X, y, name=name, image_shape=image_shape)
-    return compare_source(
-        learners,
-        source,
-        n_folds=n_folds,
-        tuning=make_tuning(tune, tune_budget, search_spaces),
-        curves=make_curves(rows, dimensions, shift),
-        random_state=random_state,
-        workers=make_workers(n_jobs, client),
-        resume=resume,
-        verbose=verbose,
-        command=command or f"metriclearn.compare.compare(..., random_state={random_state})",
-    )
+    return compare_one(as_source(X, y, name=name, image_shape=image_shape))
+
+
+def _sources_of(datasets):
+    if hasattr(datasets, "items"):
+        sources = [_source_of(name, pair) for name, pair in datasets.items()]
+    elif isinstance(datasets, str) or not hasattr(datasets, "__iter__"):
+        raise ValueError(f"datasets must be a dict of name to (X, y) or a list, got {datasets!r}")
+    else:
+        sources = [load_source(dataset) for dataset in datasets]
+    if len(sources) < 2:
+        raise ValueError(f"datasets has {len(sources)}; ranks need at least 2")
+    return sources
+
+
+def _source_of(name, pair):
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ValueError(f"datasets[{name!r}] must be a pair (X, y)")
+    return as_source(*pair, name=str(name), target_name=f"datasets[{name!r}]: y")
 
 
 def compare_source(

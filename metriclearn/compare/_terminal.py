@@ -26,11 +26,7 @@ def show(result):
     ----------
     result : ComparisonResult
     """
-    console_module = require("rich.console", "cli")
-    # A pipe or a file has no width; 80 columns would break the table there.
-    width = None if sys.stdout.isatty() else max(NARROWEST, int(os.environ.get("COLUMNS", 0)))
-    console = console_module.Console(width=width, highlight=False, soft_wrap=False)
-    escape = require("rich.markup", "cli").escape
+    console, escape = _console()
     console.print()
     console.print(escape(headline(result)), style="bold")
     for line in protocol_lines(result):
@@ -57,6 +53,44 @@ def show(result):
             escape(f"{result.interrupted}: {done} of {total} fits are in this table"),
             style="bold yellow",
         )
+
+
+def show_ranks(result):
+    """Print the table of every data set, and the mean ranks over them.
+
+    Parameters
+    ----------
+    result : RankedComparison
+    """
+    for comparison in result.comparisons:
+        show(comparison)
+    console, escape = _console()
+    for protocol in result.protocols:
+        ranking = result.ranks(HEADLINE[protocol])
+        if ranking is not None:
+            console.print(f"Mean ranks by {MEASURE_NAMES[HEADLINE[protocol]]} %", style="bold")
+            console.print(_ranks_table(ranking, escape))
+    for sentence in result.sentences():
+        console.print(escape(sentence))
+
+
+def _ranks_table(ranking, escape):
+    table = _empty_table()
+    for column in ("Mean rank", *ranking["datasets"]):
+        table.add_column(escape(column), justify="right", no_wrap=True)
+    for learner in ranking["learners"]:
+        scores = ["–" if score is None else f"{100 * score:.1f}" for score in learner["scores"]]
+        table.add_row(escape(learner["name"]), f"{learner['mean_rank']:.2f}", *scores)
+    return table
+
+
+def _console():
+    """Return a console on standard output, and what makes text safe for it."""
+    console_module = require("rich.console", "cli")
+    # A pipe or a file has no width; 80 columns would break the table there.
+    width = None if sys.stdout.isatty() else max(NARROWEST, int(os.environ.get("COLUMNS", 0)))
+    console = console_module.Console(width=width, highlight=False, soft_wrap=False)
+    return console, require("rich.markup", "cli").escape
 
 
 def _empty_table():
