@@ -136,6 +136,22 @@ def test_classes_dealt_at_random_are_repeatable(rows):
     assert repr(OpenSetSplit(test_size=3)).startswith("OpenSetSplit(test_size=3, ")
 
 
+def test_presets_are_the_fixed_tenth_and_ten_folds(rng):
+    y = rng.permutation(np.repeat(np.arange(40), 3))
+    X = np.zeros((120, 1))
+    (fixed,) = OpenSetSplit.preset("fixed").split(X, y)
+    classes = [sorted(set(y[part])) for part in fixed]
+    assert classes == [list(range(18)), [18, 19], list(range(20, 40))]
+    folds = list(OpenSetSplit.preset("ten_folds").split(X, y))
+    assert len(folds) == OpenSetSplit.preset("ten_folds").get_n_splits() == 10
+    validated = np.concatenate([np.unique(y[validation]) for _, validation, _ in folds])
+    np.testing.assert_array_equal(validated, np.arange(20))
+    assert all(set(y[test]) == set(range(20, 40)) for _, _, test in folds)
+    assert all(not set(y[a]) & set(y[b]) for a, b, _ in folds)
+    with pytest.raises(ValueError, match="preset='halves' is unknown; there are: fixed, ten_folds"):
+        OpenSetSplit.preset("halves")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

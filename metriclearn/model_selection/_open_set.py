@@ -8,6 +8,13 @@ from sklearn.utils import check_random_state
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 
+# What papers do: the second half of the classes is the test part.
+PRESETS = {
+    "fixed": {"test_size": 0.5, "validation_size": 0.1},
+    "ten_folds": {"test_size": 0.5, "n_folds": 10},
+}
+
+
 class OpenSetSplit:
     """Split rows by class into train, validation and test.
 
@@ -55,6 +62,36 @@ class OpenSetSplit:
         self.n_folds = n_folds
         self.shuffle = shuffle
         self.random_state = random_state
+
+    @classmethod
+    def preset(cls, name):
+        """Make a split by name.
+
+        All have the second half of the classes, in sorted order, as test part: the split of
+        CUB-200, Cars196 and Stanford Online Products in papers.
+
+        Parameters
+        ----------
+        name : {"fixed", "ten_folds"}
+            How the first half is parted: ``"fixed"`` is 90% of its classes to train on and
+            the last 10% to validate on; ``"ten_folds"`` ten splits, each with another
+            tenth of the classes as validation part.
+
+        Returns
+        -------
+        OpenSetSplit
+
+        Examples
+        --------
+        >>> from metriclearn.model_selection import OpenSetSplit
+        >>> X, y = [[0]] * 40, list(range(40))
+        >>> train, validation, test = next(OpenSetSplit.preset("fixed").split(X, y))
+        >>> len(train), len(validation), len(test)
+        (18, 2, 20)
+        """
+        if name not in PRESETS:
+            raise ValueError(f"preset={name!r} is unknown; there are: {', '.join(PRESETS)}")
+        return cls(**PRESETS[name])
 
     def split(self, X, y):
         """Generate row indices of the three parts.
