@@ -75,7 +75,9 @@ class DeepEmbedder(
         A name in `LOSSES`, or what is called as ``loss(embeddings, labels)``. Learned proxies are
         sized by the training classes.
     miner : str, class, callable or None, default="auto"
-        A name in `MINERS`; "auto" is the one the loss was published with, None all tuples.
+        A name in `MINERS`; "auto" is the one the loss was published with, None all tuples. A
+        function ``f(embeddings, labels)`` says by its attribute ``yields`` whether it gives
+        "pairs" or "triplets".
     sampler : str, class or object, default="class_balanced"
         Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
         one row are welcome), "random", "hierarchical" and "hard_negatives", which embed the
