@@ -58,7 +58,7 @@ class LearnedMetricMixin:
             xp = namespace(distances)
             distances = xp.sqrt(distances)
             if Y is None:
-                distances *= 1 - xp.eye(len(A), dtype=distances.dtype, device=device(distances))
+                distances *= 1 - xp.eye(A.shape[0], dtype=distances.dtype, device=device(distances))
             return distances
         np.sqrt(distances, out=distances)
         if Y is None:

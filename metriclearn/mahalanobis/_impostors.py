@@ -40,20 +40,20 @@ def target_neighbors(X, starts, n_neighbors):
     ndarray of shape (n, n_neighbors), dtype int32
         Row numbers in no particular order; -1 where a class has no more rows.
     """
-    targets = np.full((len(X), n_neighbors), -1, dtype=np.int32)
+    targets = np.full((X.shape[0], n_neighbors), -1, dtype=np.int32)
     for start, stop in itertools.pairwise(starts):
         rows = X[start:stop, :] - mean_row(X[start:stop, :])
         squared = squared_norms(rows)
         k = min(n_neighbors, int(stop - start) - 1)
         bytes_at_a_time = 4 * _BLOCK_BYTES if on_host(X) else _TENSOR_BLOCK_BYTES
-        step = max(1, bytes_at_a_time // (8 * len(rows)))
-        for begin in range(0, len(rows) if k else 0, step):
-            block = rows[begin : begin + step, :]
+        step = max(1, bytes_at_a_time // (8 * rows.shape[0]))
+        for begin in range(0, rows.shape[0] if k else 0, step):
+            block = rows[begin : min(begin + step, rows.shape[0]), :]
             d2 = block @ rows.T
             d2 *= -2
             d2 += squared
             nearest = _smallest(d2, k, begin)
-            targets[start + begin : start + begin + len(block), :k] = start + nearest
+            targets[start + begin : start + begin + block.shape[0], :k] = start + nearest
     return targets
 
 
@@ -64,7 +64,7 @@ def _smallest(d2, k, begin):
         return np.argpartition(d2, k - 1, axis=1)[:, :k]
     xp = namespace(d2)
     columns = xp.arange(d2.shape[1], device=device(d2))
-    own = columns[begin : begin + len(d2)][:, None] == columns
+    own = columns[begin : begin + d2.shape[0]][:, None] == columns
     return to_numpy(xp.argsort(xp.where(own, xp.inf, d2), axis=1)[:, :k])
 
 
@@ -126,7 +126,7 @@ def pairs_within(Z, radii, starts, most=np.inf):
     d2 : ndarray of shape (n_pairs,)
         Their squared distances.
     """
-    n, itemsize = len(Z), radii.itemsize
+    n, itemsize = Z.shape[0], radii.itemsize
     classes = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
     block_bytes = _BLOCK_BYTES if on_host(Z) else _TENSOR_BLOCK_BYTES
     blocks = list(_row_blocks(starts, n, block_bytes // itemsize))

@@ -100,7 +100,7 @@ def _given_components(init, n_features, n_components, dtype):
 
 def _principal_axes(X, r, random_state, weights):
     L = np.zeros((r, X.shape[1]))
-    rank = min(r, len(X))
+    rank = min(r, X.shape[0])
     if weights is None:
         L[:rank] = to_numpy(PCA(rank, random_state=random_state).fit(X).components_)
     else:

@@ -83,7 +83,7 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
         )
 
     flat, n_iter, converged = L.ravel().astype(np.float64), 0, False
-    in_double = is_double(X) and len(X) < _MANY_ROWS
+    in_double = is_double(X) and X.shape[0] < _MANY_ROWS
     with progress(verbose, description, max_iter) as advance:
         while n_iter < max_iter:
             reachable_tol = tol if in_double else max(tol, _SINGLE_TOL)

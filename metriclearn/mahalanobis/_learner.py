@@ -269,7 +269,7 @@ class MahalanobisLearner(MahalanobisTransformer):
             raise ValueError("y and constraints were both given; give one of them")
         else:
             X = validate_data(self, X, **checks)
-            check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
+            check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
         n_components = self._check_terms(X.shape[1])
         if first_call:
             self._unit = self._bounds = None
@@ -334,7 +334,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         if self.regularizer == "trace":
             return Linear(np.eye(d))
         if self.regularizer == "scatter":
-            scatter = to_numpy(near.T @ near) / max(1, len(near))
+            scatter = to_numpy(near.T @ near) / max(1, near.shape[0])
             return Linear(shaped(scatter + ridge_of(scatter, 1e-3) * np.eye(d)))
         inverse = prior_inverse(self.prior, to_numpy(rows), random_state) / self._unit**2
         if linalg.eigvalsh(inverse)[0] <= 1e-12 * np.abs(inverse).max():

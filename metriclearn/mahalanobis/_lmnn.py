@@ -305,7 +305,7 @@ class LMNN(MahalanobisTransformer):
     def _solve(self, kind, given, L, rows, scatter, polish, advance):
         of_rows = given["weights"] if kind is LabelObjective else None
         coordinates = PullCoordinates(rows, scatter, of_rows)
-        few = is_double(rows) and len(rows) < _MANY_ROWS
+        few = is_double(rows) and rows.shape[0] < _MANY_ROWS
         precise = few or self.tol < 1e-7 or kind is TripletObjective
         objective = kind(coordinates.rows, self.mu, coordinates.scatter, precise=precise, **given)
         solution = _SOLVERS[self.solver](
@@ -369,6 +369,6 @@ def _centred(X, weights=None):
     eps = np.finfo(np.float64 if is_double(X) else np.float32).eps
     varies = np.sqrt(variances) > 8 * eps * np.abs(to_numpy(mean))
     rows *= moved_to(rows, varies)
-    unit = np.sqrt(np.mean(variances * varies))
+    unit = float(np.sqrt(np.mean(variances * varies)))
     unit = unit if unit > 0 else 1.0
     return with_dtype_of(X, rows / unit), unit

@@ -47,7 +47,7 @@ class PullCoordinates:
         if weights is not None:
             standardised = moved_to(double, np.sqrt(weights))[:, None] * standardised
             n = weights.sum()
-        if d > len(rows):
+        if d > rows.shape[0]:
             _, singular, axes = linalg.svd(to_numpy(standardised), full_matrices=False)
             variances, axes = singular**2, axes.T
         else:

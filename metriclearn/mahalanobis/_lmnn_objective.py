@@ -106,7 +106,7 @@ class PairGraph:
 
     def sq_distances(self, Z):
         """Squared distances of the pairs, in the dtype of ``Z``."""
-        return paired_sq_distances(Z, self.of_rows(np.arange(len(Z))), self._columns)
+        return paired_sq_distances(Z, self.of_rows(np.arange(Z.shape[0])), self._columns)
 
     def of_rows(self, values):
         """For each pair, the value of its row."""
@@ -288,7 +288,7 @@ class LabelObjective(LMNNObjective):
         listed = None if self._near is None else self.value(L, loss)
         Z = self._embed(L)
         _, reach = self._radii(Z, loss)
-        most = min(_MOST_PAIRS, int(_SPARSE_SHARE * len(Z) ** 2))
+        most = min(_MOST_PAIRS, int(_SPARSE_SHARE * Z.shape[0] ** 2))
         parts = pairs_within(Z, (1 + _SLACK) * reach, self._starts, most)
         near = PairGraph(*next(parts)[:2])
         self._near = near if next(parts, None) is None else None
@@ -311,7 +311,7 @@ class LabelObjective(LMNNObjective):
         radii, reach = self._radii(Z, Hinge(2 * slack))
         [(*near, d2)] = pairs_within(Z, reach, self._starts)
         near = PairGraph(*near)
-        rows = np.arange(len(Z))
+        rows = np.arange(Z.shape[0])
         first, second = near.of_rows(rows), near.of_columns(rows)
         anchors = np.concatenate([first, second])
         impostors = np.concatenate([second, first])
@@ -389,7 +389,7 @@ class TripletObjective(LMNNObjective):
         super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
         order = np.argsort(triplets[:, 0], kind="stable")
         self.triplets, self.weights = triplets[order], weights[order]
-        indptr = np.searchsorted(self.triplets[:, 0], np.arange(len(X) + 1))
+        indptr = np.searchsorted(self.triplets[:, 0], np.arange(X.shape[0] + 1))
         self._near, self._far = (PairGraph(indptr, column) for column in self.triplets[:, 1:].T)
 
     def push(self, Z, loss, B=None, X=None):

@@ -41,7 +41,7 @@ def minimize_in_batches(
     value : float
         Sum of the objective over the batches of the last pass.
     """
-    n = len(X)
+    n = X.shape[0]
     n_batches = max(1, n // batch_size)
     n_steps, step = n_epochs * n_batches, 0
     first_step = learning_rate * np.linalg.norm(L) / np.sqrt(len(L))

@@ -238,7 +238,7 @@ class Objective:
     def part(self, rows):
         """An estimate of the whole from some of its judgements."""
         n = len(self.weights)
-        pairs = rows if len(self.V) == n else np.concatenate([rows, rows + n])
+        pairs = rows if self.V.shape[0] == n else np.concatenate([rows, rows + n])
         return Objective(
             rows_of(self.V, pairs),
             self.weights[rows] * (n / len(rows)),

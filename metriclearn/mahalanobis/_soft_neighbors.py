@@ -190,7 +190,7 @@ def soft_neighbor_gradient(
         ``2 Σ_j (w_ij + w_ji) (x_i - x_j)``, ``w`` the derivatives: the gradient
         with respect to ``Z``, for ``X`` left None. In the dtype of ``Z``.
     """
-    n, dtype = len(Z), Z.dtype
+    n, dtype = Z.shape[0], Z.dtype
     exponentials = Exponentials(Z, weights)
     blocks = _Blocks(exponentials, max_memory)
 
@@ -255,7 +255,7 @@ def unit_scale(Z):
     of a nearest neighbour one, if that is beyond 1e±4, else 1.
     """
     Z = with_dtype(Z, "float64")
-    sample = np.arange(0, len(Z), -(-len(Z) // _SAMPLE_ROWS))
+    sample = np.arange(0, Z.shape[0], -(-Z.shape[0] // _SAMPLE_ROWS))
     d2 = to_numpy(pairwise_sq_distances(rows_of(Z, sample), Z))
     # Rows at one place, as itself, are no neighbours: what is between them is rounding.
     d2[d2 <= 1e-13 * d2.max()] = np.inf

@@ -50,7 +50,7 @@ def solve_lbfgs(objective, n_components, *, max_iter, tol, verbose):
     converged : bool
         By the duality gap; of low rank, where there is none, by the decrease.
     """
-    scatter = to_numpy(objective.V.T @ objective.V) / len(objective.V)
+    scatter = to_numpy(objective.V.T @ objective.V) / objective.V.shape[0]
     d = len(scatter)
     start = np.eye(d) if n_components == d else linalg.eigh(scatter)[1].T[::-1][:n_components]
     start = start * _best_scale(objective, start)
