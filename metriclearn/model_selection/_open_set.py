@@ -7,7 +7,6 @@ from sklearn.utils import check_random_state
 
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
-
 # What papers do: the second half of the classes is the test part.
 PRESETS = {
     "fixed": {"test_size": 0.5, "validation_size": 0.1},
@@ -84,10 +83,10 @@ class OpenSetSplit:
         Examples
         --------
         >>> from metriclearn.model_selection import OpenSetSplit
-        >>> X, y = [[0]] * 40, list(range(40))
-        >>> train, validation, test = next(OpenSetSplit.preset("fixed").split(X, y))
-        >>> len(train), len(validation), len(test)
-        (18, 2, 20)
+        >>> X, y = [[0]] * 80, 2 * list(range(40))
+        >>> (parts,) = OpenSetSplit.preset("fixed").split(X, y)
+        >>> [len(part) for part in parts]
+        [36, 4, 40]
         """
         if name not in PRESETS:
             raise ValueError(f"preset={name!r} is unknown; there are: {', '.join(PRESETS)}")
