@@ -1,5 +1,6 @@
 """A gallery that grows, shrinks, and comes back from disk; exact where it says so."""
 
+import hashlib
 import json
 import os
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pyarrow.parquet
 import pytest
+from sklearn.decomposition import PCA
 
 from metriclearn import Covariance
 from metriclearn.neighbors import FaissNearestNeighbors, RetrievalIndex, _retrieval_index
@@ -259,6 +261,10 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
         (lambda i, X: i.search(X, 601), "k=601 must be from 1 to 600"),
         (lambda i, X: i.search(X, 0), "k=0 must be from 1"),
         (lambda i, X: i.search(X, 2.5), "k=2.5 must be from 1"),
+        (lambda i, X: i.search(X, 5, rerank=0), "rerank=0 must be a whole number"),
+        (lambda i, X: i.search(X, 5, rerank=9.5), "rerank=9.5 must be a whole number"),
+        (lambda i, X: i.add(np.r_[X[:1], 0 * X[:1]]), "X: row 1 is all zeros"),
+        (lambda i, X: i.search(np.r_[X[:1], 0 * X[:1]]), "X: row 1 is all zeros"),
         (lambda i, X: i.search(X[:, :4], 2), "X has 4 dimensions .* another learner"),
         (lambda i, X: i.add(X[:, :4]), "X has 4 dimensions .* the index holds vectors of 6"),
         (lambda i, X: i.add(X * np.nan), "X contains NaN"),
@@ -275,15 +281,94 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
         (lambda i, X: i.measure_recall(600), "k=600 must be from 1 to 599"),
     ],
 )
-def test_bad_calls_leave_the_index_as_it_was(gallery, call, message):
+@pytest.mark.parametrize("index", ["flat", "ivf"])
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+def test_bad_calls_leave_the_index_as_it_was(gallery, call, message, index, on_disk, tmp_path):
     X, Q = gallery
-    searched = filled(X)
+    folder = tmp_path / "i" if on_disk else None
+    searched = filled(X, index=index, metric="cosine", path=folder)
     before = searched.search(Q, 3)
     with pytest.raises(ValueError, match=message):
         call(searched, X)
-    assert len(searched) == 600
+    assert len(searched) == len(searched.ids) == 600
+    if on_disk:
+        assert (folder / "vectors.f32").stat().st_size == X.nbytes
     for got, expected in zip(searched.search(Q, 3), before, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_a_learner_of_another_width_is_refused(gallery, tmp_path):
+    X, Q = gallery
+    filled(X, index="ivf").save(tmp_path)
+    index = RetrievalIndex.load(tmp_path, PCA(3).fit(X))
+    for call in (index.add, index.search):
+        with pytest.raises(ValueError, match="X has 3 dimensions after embedding, but the index"):
+            call(Q)
+    assert len(index) == 600
+    index.learner = None
+    assert index.search(X[:5], 1)[1].ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+class Runs:
+    """What no index may do when it is opened."""
+
+    def __reduce__(self):
+        return (os.mkdir, (self.folder,))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        ("ids.npy", "ids.npy is not a plain array"),
+        ("coarse.npy", "coarse.npy is not a plain array"),
+    ],
+)
+def test_nothing_is_unpickled_though_checksums_agree(gallery, tmp_path, array, message):
+    folder = tmp_path / "index"
+    filled(gallery[0], index="ivf").save(folder)
+    code = Runs()
+    code.folder = str(tmp_path / "was run")
+    np.save(folder / array, np.array([code], dtype=object), allow_pickle=True)
+    saved = json.loads((folder / "index.json").read_text())
+    sums = {**saved["sha256"], array: hashlib.sha256((folder / array).read_bytes()).hexdigest()}
+    _edit(folder, sha256=sums)
+    with pytest.raises(ValueError, match=message):
+        RetrievalIndex.load(folder)
+    assert not (tmp_path / "was run").exists()
+
+
+@pytest.mark.parametrize("key", ["n", "d", "sha256", "columns", "metric", "index", "built"])
+def test_descriptions_that_lack_something_are_refused(gallery, tmp_path, key):
+    filled(gallery[0], index="ivf").save(tmp_path)
+    saved = json.loads((tmp_path / "index.json").read_text())
+    del saved[key]
+    (tmp_path / "index.json").write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match="is not a saved retrieval index"):
+        RetrievalIndex.load(tmp_path)
+
+
+def test_files_of_different_indexes_are_refused(gallery, tmp_path):
+    X, Q = gallery
+    filled(X, index="ivf").save(tmp_path / "a")
+    filled(np.r_[X, Q], index="ivf").save(tmp_path / "b")
+    one, other = (json.loads((tmp_path / f / "index.json").read_text()) for f in "ab")
+    for name in ("ids.npy", "coarse.npy"):
+        (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
+        _edit(tmp_path / "a", sha256={**one["sha256"], name: other["sha256"][name]})
+        with pytest.raises(ValueError, match="has files of different indexes"):
+            RetrievalIndex.load(tmp_path / "a")
+        filled(X, index="ivf").save(tmp_path / "a")
+
+
+def test_codes_that_are_not_faiss_are_refused(gallery, tmp_path):
+    filled(gallery[0], index="ivf").save(tmp_path)
+    np.save(tmp_path / "coarse.npy", np.zeros(50, np.uint8))
+    saved = json.loads((tmp_path / "index.json").read_text())
+    name = "coarse.npy"
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    _edit(tmp_path, sha256={**saved["sha256"], name: digest})
+    with pytest.raises(ValueError, match="is not a saved retrieval index"):
+        RetrievalIndex.load(tmp_path)
 
 
 def test_vectors_of_another_index_are_not_overwritten(gallery, tmp_path):

@@ -334,6 +334,8 @@ class RetrievalIndex:
         ids : ndarray of shape (n_queries, k)
         """
         self._check_k(k)
+        if not isinstance(rerank, Integral) or rerank < 1:
+            raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
         queries = self._embed(X).astype(np.float64)
         distances, rows = self._nearest(queries, k, rerank)
         return distances, self._ids[rows]

@@ -13,6 +13,7 @@ from metriclearn.neighbors._faiss import load_faiss
 
 _FORMAT = "metriclearn retrieval index"
 _VERSION = 1
+_KEYS = {"version", "n", "d", "index", "metric", "columns", "built", "search_params", "sha256"}
 _ROW_GROUP = 65_536
 
 
@@ -83,7 +84,7 @@ def read_saved(folder):
     folder = Path(folder)
     try:
         saved = json.loads((folder / "index.json").read_text())
-        known = saved["format"] == _FORMAT
+        known = saved["format"] == _FORMAT and set(saved) >= _KEYS
     except (OSError, ValueError, KeyError, TypeError):
         known = False
     if not known:
@@ -93,6 +94,19 @@ def read_saved(folder):
             f"path: {folder} was saved in version {saved['version']} of the format, this one "
             f"reads {_VERSION}"
         )
+    try:
+        return _read_checked(folder, saved)
+    except (KeyError, TypeError, AttributeError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"path: {folder} is not a saved retrieval index: {_first_line(error)}"
+        ) from None
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_checked(folder, saved):
     for name, checksum in saved["sha256"].items():
         if not (folder / name).is_file() or _checksum(folder / name) != checksum:
             raise ValueError(f"path: {folder / name} is missing, cut short or changed; save anew")
@@ -102,13 +116,24 @@ def read_saved(folder):
         raise ValueError(f"path: {vectors} is missing or cut short, {size} bytes are due")
 
     def read(name):
-        return np.load(folder / name, allow_pickle=False)
+        try:
+            return np.load(folder / name, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(
+                f"path: {folder / name} is not a plain array: {_first_line(error)}"
+            ) from None
 
     coarse = centre = None
     if "coarse.npy" in saved["sha256"]:
         coarse, centre = load_faiss().deserialize_index(read("coarse.npy")), read("centre.npy")
     payload = {column: read(f"payload_{i}.npy") for i, column in enumerate(saved["columns"])}
-    return {**saved, "ids": read("ids.npy"), "payload": payload, "coarse": coarse, "centre": centre}
+    ids = read("ids.npy")
+    lengths = {len(ids), *map(len, payload.values())}
+    if lengths != {saved["n"]} or (
+        coarse is not None and (coarse.ntotal, centre.shape) != (saved["n"], (saved["d"],))
+    ):
+        raise ValueError(f"path: {folder} has files of different indexes; save anew")
+    return {**saved, "ids": ids, "payload": payload, "coarse": coarse, "centre": centre}
 
 
 def _checksum(file):
