@@ -130,6 +130,27 @@ def test_relevance_as_a_matrix_or_a_tolerance_generalises_labels(ragged):
     assert retrieval_scores(X, angles, MEASURES, relevance=1e-9) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("self_search", [True, False])
+@pytest.mark.parametrize("kind", ["distance", "matrix"])
+@pytest.mark.filterwarnings("ignore:.* queries have no right answer")
+def test_other_relevance_is_equal_to_a_loop(rng, self_search, kind):
+    X, targets = rng.randn(40, 4), rng.rand(40, 2)
+    Q, wanted = (X, targets) if self_search else (rng.randn(15, 4), rng.rand(15, 2))
+    if kind == "distance":
+        right = cdist(wanted, targets) <= 0.3
+        arguments = {"labels": wanted, "relevance": 0.3}
+        gallery = {"gallery": X, "gallery_labels": targets}
+    else:
+        right = rng.rand(len(Q), 40) < 0.2
+        arguments, gallery = {"relevance": right}, {"gallery": X}
+    got = retrieval_scores(
+        Q, measures=MEASURES, average=False, **arguments, **({} if self_search else gallery)
+    )
+    expected = loop_oracle(cdist(Q, X), right, self_search)
+    for name in MEASURES:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-12, err_msg=name)
+
+
 def test_graded_gains_agree_with_scikit_learn(rng):
     Q, X = rng.randn(6, 3), rng.randn(20, 3)
     gains = rng.randint(4, size=(6, 20)).astype(float)
