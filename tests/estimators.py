@@ -56,6 +56,7 @@ WEIGHTED = [
     LFDA(2, n_neighbors=3),
     LMNN(),
     LMNN(2, loss="squared_hinge", init="pca"),
+    MCML(),
     MLKR(),
     NCA(),
     NCA(2),

@@ -115,6 +115,8 @@ class MahalanobisLearner(MahalanobisTransformer):
     tol : float, default=1e-5
         Duality gap, relative to the objective, at which a search ends; of
         ``solver="minibatch"`` the relative decrease over ten passes.
+    warm_start : bool, default=False
+        Start from the metric of the previous ``fit``; not with ``solver="sdp"``.
     random_state : int, RandomState instance or None, default=None
         For drawing and ordering judgements, and a random prior.
     verbose : int, default=0
@@ -156,6 +158,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -178,6 +181,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         batch_size=256,
         max_iter=2000,
         tol=1e-5,
+        warm_start=False,
         random_state=None,
         verbose=0,
     ):
@@ -195,6 +199,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -227,7 +232,8 @@ class MahalanobisLearner(MahalanobisTransformer):
             constraints = _DRAW[self.judgements](codes, self.n_judgements, random_state)
         self._unit = self._bounds = None
         objective = self._objective(X, constraints, random_state)
-        A, self.n_iter_, converged = self._solve(objective, n_components, random_state)
+        start = self._previous_metric(X.shape[1])
+        A, self.n_iter_, converged = self._solve(objective, n_components, random_state, start)
         if not converged:
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
         return self._finish(A, objective, n_components, X)
@@ -341,8 +347,22 @@ class MahalanobisLearner(MahalanobisTransformer):
             raise ValueError("prior is singular, LogDet needs a positive definite one")
         return LogDet(shaped(inverse))
 
-    def _solve(self, objective, n_components, random_state):
-        limits = {"max_iter": self.max_iter, "tol": self.tol}
+    def _previous_metric(self, n_features):
+        """Where a warm start begins, in the units of this fit; None for a cold one."""
+        if not (self.warm_start and hasattr(self, "components_")):
+            return None
+        L = to_numpy(self.components_).astype(np.float64) * self._unit
+        if L.shape[1] != n_features:
+            raise ValueError(
+                f"warm_start=True: the previous fit had {L.shape[1]} features, X has {n_features}; "
+                f"set it False"
+            )
+        # Of full rank: a search over factors never leaves a singular metric.
+        A = L.T @ L + ridge_of(L.T @ L, 1e-3) * np.eye(n_features)
+        return np.diag(np.diag(A)) if self.diagonal else A
+
+    def _solve(self, objective, n_components, random_state, start):
+        limits = {"max_iter": self.max_iter, "tol": self.tol, "start": start}
         if self.solver == "sdp":
             return solve_sdp(objective), 1, True
         if self.solver == "lbfgs":

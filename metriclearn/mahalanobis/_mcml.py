@@ -8,7 +8,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import fix_signs
-from metriclearn._validation import check_labels
+from metriclearn._validation import check_labels, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 from metriclearn.mahalanobis._soft_neighbors import NoTargets, soft_neighbor_gradient
@@ -86,7 +86,7 @@ class MCML(MahalanobisTransformer):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn the metric from labelled rows.
 
         Parameters
@@ -94,6 +94,9 @@ class MCML(MahalanobisTransformer):
         X : array-like of shape (n, n_features)
         y : array-like of shape (n,)
             Class labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, not negative; all one by default. A row of weight 2
+            counts as two equal rows, one of weight 0 as none.
 
         Returns
         -------
@@ -106,9 +109,10 @@ class MCML(MahalanobisTransformer):
             one row.
         """
         X, y = self._validate_fit(X, y)
-        _, codes = check_labels(y)
-        basis = _whitening(X.astype(np.float64))
-        problem = CollapseProblem((X - X.mean(axis=0)) @ basis, codes, self.max_memory)
+        weights, X, y = weighted_rows(sample_weight, X, y)
+        _, codes = check_labels(y, sample_weight=weights)
+        basis = _whitening(X.astype(np.float64), weights)
+        problem = CollapseProblem((X - X.mean(axis=0)) @ basis, codes, self.max_memory, weights)
         d = basis.shape[1]
         L, self.n_iter_ = minimize_to_certificate(
             problem.loss,
@@ -150,39 +154,50 @@ class CollapseProblem:
     codes : ndarray of shape (n,)
         Class numbers.
     max_memory : float, default=512
+    weights : ndarray of shape (n,), default=None
+        Of the rows, above zero: the factors of their divergences, and of what they
+        are chosen with.
     """
 
-    def __init__(self, X, codes, max_memory=512):
-        self.X, self.max_memory = X, max_memory
+    def __init__(self, X, codes, max_memory=512, weights=None):
+        self.X, self.weights, self.max_memory = X, weights, max_memory
         self._last = None, None, None
-        counts = np.bincount(codes)
-        self._constant = counts @ np.log(np.maximum(counts - 1, 1))
-        self.objective_at_zero = len(X) * np.log(len(X) - 1) - self._constant
-        of_class = [X[codes == c] - X[codes == c].mean(axis=0) for c in range(len(counts))]
-        self.target = sum(2 * len(R) / (len(R) - 1) * R.T @ R for R in of_class)
-        self._slack, self._slack_entropy = self._inner_point(of_class)
+        w = np.ones(len(X)) if weights is None else weights
+        # Of each row, the weight of all others, and of those of its class.
+        others = w.sum() - np.minimum(w, 1)
+        of_its_class = np.bincount(codes, w)[codes] - np.minimum(w, 1)
+        self._constant = w @ np.log(of_its_class)
+        self.objective_at_zero = w @ np.log(others) - self._constant
+        classes = [np.flatnonzero(codes == c) for c in range(codes.max() + 1)]
+        self.target = sum(_spread(X[c], w[c], w[c] / of_its_class[c]) for c in classes)
+        self._slack, self._slack_entropy = self._inner_point(classes)
 
-    def _log_normalizers(self, X, L):
-        """``Σ log Σ exp(-d²)`` and its derivative by ``M``."""
+    def _log_normalizers(self, X, L, weights):
+        """``Σ w log Σ w exp(-d²)`` and its derivative by ``M``."""
+        if len(X) == 1:  # of weight above 1: equal rows at one place
+            return float(weights @ np.log(weights - 1)), np.zeros((X.shape[1],) * 2)
         value, gradient = soft_neighbor_gradient(
             X @ L.T,
             NoTargets(),
             lambda rows, moments, log_z: (log_z, np.zeros_like(log_z), -np.ones_like(log_z)),
+            weights=weights,
             X=X,
             max_memory=self.max_memory,
         )
         slope = X.T @ gradient / 2
         return value, (slope + slope.T) / 2
 
-    def _inner_point(self, of_class):
+    def _inner_point(self, classes):
         """Slack and entropy of the soft neighbours within classes, in units of ``S⁰``."""
         d = self.X.shape[1]
-        values, vectors = linalg.eigh(self.target / len(self.X))
+        n = len(self.X) if self.weights is None else self.weights.sum()
+        values, vectors = linalg.eigh(self.target / n)
         scale = np.sqrt(d) * np.maximum(values, 1e-10 * values[-1])
         L = vectors.T / np.sqrt(scale)[:, None]
         slack, entropy = self.target.copy(), 0.0
-        for R in of_class:
-            value, slope = self._log_normalizers(R, L)
+        for rows in classes:
+            weights = None if self.weights is None else self.weights[rows]
+            value, slope = self._log_normalizers(self.X[rows], L, weights)
             slack += slope
             entropy += value - np.sum(slope * (L.T @ L))
         return slack, entropy
@@ -191,7 +206,7 @@ class CollapseProblem:
         """``Σ KL(p⁰ ‖ p)`` and its derivative by ``M``, at ``M = LᵀL``."""
         # The certificate asks again where the search has just been.
         if not np.array_equal(L, self._last[0]):
-            value, slope = self._log_normalizers(self.X, L)
+            value, slope = self._log_normalizers(self.X, L, self.weights)
             value += np.sum((L @ self.target) * L) - self._constant
             self._last = L.copy(), value, slope + self.target
         return self._last[1:]
@@ -217,11 +232,18 @@ class CollapseProblem:
         return float(value), float((value - max(bound, 0)) / scale)
 
 
-def _whitening(X):
+def _spread(X, weights, by_others):
+    """``Σ_ij a_i w_j (x_i - x_j)(x_i - x_j)ᵀ`` for weights ``w`` and ``a``, these ``by_others``."""
+    X = X - np.average(X, axis=0, weights=weights)  # then the terms with Σ w x are zero
+    return X.T @ ((by_others * weights.sum() + weights * by_others.sum())[:, None] * X)
+
+
+def _whitening(X, weights):
     """Directions in which the data vary, each with unit variance, as columns."""
-    X = X - X.mean(axis=0)
-    scale = X.std(axis=0)
+    X = X - np.average(X, axis=0, weights=weights)
+    scale = np.sqrt(np.average(X**2, axis=0, weights=weights))
     X /= np.where(scale > 0, scale, 1)
-    values, vectors = linalg.eigh(X.T @ X / len(X))
+    w = np.full(len(X), 1 / len(X)) if weights is None else weights / weights.sum()
+    values, vectors = linalg.eigh(X.T @ (w[:, None] * X))
     keep = values > 1e-10 * values[-1]
     return vectors[:, keep] / np.sqrt(values[keep]) / np.where(scale > 0, scale, 1)[:, None]

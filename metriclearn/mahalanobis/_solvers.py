@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from metriclearn._arrays import to_numpy
 from metriclearn._extras import require
-from metriclearn._linalg import project_psd
+from metriclearn._linalg import components_from_matrix, project_psd
 from metriclearn._progress import progress
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 
@@ -40,8 +40,10 @@ def check_composition(loss, smooth, regularizer, barrier, solver, n_components, 
         )
 
 
-def solve_lbfgs(objective, n_components, *, max_iter, tol, verbose):
+def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
     """L-BFGS on ``L``, ``A = LᵀL``: of low rank where ``n_components`` says so.
+
+    ``start``, here and below: the ``A`` to start from, of shape (d, d).
 
     Returns
     -------
@@ -52,8 +54,11 @@ def solve_lbfgs(objective, n_components, *, max_iter, tol, verbose):
     """
     scatter = to_numpy(objective.V.T @ objective.V) / objective.V.shape[0]
     d = len(scatter)
-    start = np.eye(d) if n_components == d else linalg.eigh(scatter)[1].T[::-1][:n_components]
-    start = start * _best_scale(objective, start)
+    if start is not None:
+        start = components_from_matrix(start, n_components)
+    else:
+        start = np.eye(d) if n_components == d else linalg.eigh(scatter)[1].T[::-1][:n_components]
+        start = start * _best_scale(objective, start)
     if n_components < d:
         with progress(verbose, "MahalanobisLearner", max_iter) as advance:
             result = minimize(
@@ -94,7 +99,7 @@ def _best_scale(objective, L):
     return scales[np.argmin([objective.by_factor(s * L)[0] for s in scales])]
 
 
-def solve_proximal(objective, *, max_iter, tol, advance):
+def solve_proximal(objective, *, start=None, max_iter, tol, advance):
     """Accelerated projected gradient on ``A ⪰ 0``, with backtracking and restarts.
 
     Returns
@@ -104,7 +109,9 @@ def solve_proximal(objective, *, max_iter, tol, advance):
     converged : bool
     """
     d = objective.V.shape[1]
-    A = momentum = np.eye(d) * _best_scale(objective, np.eye(d)) ** 2
+    if start is None:
+        start = np.eye(d) * _best_scale(objective, np.eye(d)) ** 2
+    A = momentum = start
     t, curvature = 1.0, 1.0
     best, least = A, np.inf
     n_iter = 0
@@ -163,8 +170,8 @@ def solve_sdp(objective):
 class MinibatchState:
     """Projected stochastic subgradient steps of AdaGrad's length, and a mean over them."""
 
-    def __init__(self, d):
-        self.A = np.eye(d)
+    def __init__(self, d, start=None):
+        self.A = np.eye(d) if start is None else start
         self.mean = self.A
         self.squared = 0.0
         self.n_steps = 0
@@ -184,7 +191,7 @@ class MinibatchState:
             self.mean = self.mean + (self.A - self.mean) * min(1.0, 3 / (self.n_steps + 2))
 
 
-def solve_minibatch(objective, batch_size, random_state, *, max_iter, tol, advance):
+def solve_minibatch(objective, batch_size, random_state, *, start=None, max_iter, tol, advance):
     """Passes over the judgements until ten in a row do not improve the best value by ``tol``.
 
     Returns
@@ -195,7 +202,7 @@ def solve_minibatch(objective, batch_size, random_state, *, max_iter, tol, advan
     state : MinibatchState
         To go on from.
     """
-    state = MinibatchState(objective.V.shape[1])
+    state = MinibatchState(objective.V.shape[1], start)
     best, least, last_gain = state.mean, np.inf, 0
     for n_iter in range(1, max_iter + 1):
         state.learn(objective, batch_size, random_state)

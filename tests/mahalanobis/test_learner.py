@@ -204,3 +204,21 @@ def test_every_kind_of_judgement_is_taken(small):
         learner = MahalanobisLearner().fit(X, constraints=constraints)
         near, far = learner.paired_distances(X[[0, 0]], X[[1, 20]])
         assert near < far
+
+
+@pytest.mark.parametrize("terms", [{}, {"regularizer": "trace"}, {"diagonal": True}], ids=str)
+@pytest.mark.parametrize("solver", ["lbfgs", "proximal"])
+def test_a_warm_start_takes_fewer_iterations_to_the_same_metric(small, solver, terms):
+    X, y = small
+    learner = MahalanobisLearner(solver=solver, warm_start=True, random_state=0, **terms)
+    first = learner.fit(X, y).objective_, learner.n_iter_
+    learner.fit(X, y)
+    assert learner.n_iter_ < first[1]
+    assert learner.objective_ == pytest.approx(first[0], rel=2e-5)
+
+
+def test_a_warm_start_needs_the_features_of_before(small):
+    X, y = small
+    learner = MahalanobisLearner(warm_start=True, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="previous fit had 4 features, X has 3"):
+        learner.fit(X[:, :3], y)
