@@ -69,7 +69,8 @@ class MahalanobisTransformer(
         if on_host(X) != on_host(self.components_):
             raise ValueError(
                 f"X is a {type(X).__name__}, but {type(self).__name__} was fitted to a "
-                f"{type(self.components_).__name__}; give it the same kind, and a tensor within "
+                f"{type(self.components_).__name__}: {type(self).__name__}.transform() and all "
+                f"that measures distances must use the same namespace as fit, and tensors "
                 f"sklearn.config_context(array_api_dispatch=True)"
             )
         return X
