@@ -28,7 +28,7 @@ from metriclearn.deep._assembly import (
 )
 from metriclearn.deep._checkpoint import Checkpoint, fingerprint
 from metriclearn.deep._components import check_params, resolve
-from metriclearn.deep._data import JudgedData, LabelledData, Rows
+from metriclearn.deep._data import JudgedData, LabelledData, Rows, check_finite
 from metriclearn.deep._images import check_image_shape, flatten_images, kept_dtypes
 from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
 from metriclearn.deep._nested_params import NestedParamsMixin
@@ -433,7 +433,8 @@ class DeepEmbedder(
 
     def _check_rows(self, X):
         X, shape = flatten_images(X)
-        X = validate_data(self, X, reset=False, dtype=kept_dtypes(X))
+        X = validate_data(self, X, reset=False, dtype=kept_dtypes(X), ensure_all_finite=False)
+        check_finite(X, type(self).__name__)
         self._check_image_shape(shape)
         return X
 

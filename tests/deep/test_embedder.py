@@ -499,6 +499,18 @@ def test_memory_mapped_and_read_only_rows(tmp_path):
     np.testing.assert_array_equal(quick().fit(X, y).transform(X), expected)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_and_huge_ones_are_not(bad):
+    X, y = make()
+    embedder = quick().fit(X, y)
+    for rows in (X.astype(np.float32), np.asfortranarray(X, dtype=np.float32)):
+        rows[3, 1] = 1e30
+        assert np.isfinite(embedder.transform(rows)).all()
+        rows[3, 1] = bad
+        with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+            embedder.transform(rows)
+
+
 # Quality
 
 
