@@ -210,6 +210,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Or a tensor, with array API dispatch.
         y : array-like of shape (n,), default=None
             Class labels.
         constraints : Pairs, Triplets or Quadruplets, default=None

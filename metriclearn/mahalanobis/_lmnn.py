@@ -192,6 +192,7 @@ class LMNN(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Or a tensor, with array API dispatch.
         y : array-like of shape (n,), default=None
             Class labels, at least two rows of each class.
         constraints : Triplets, default=None

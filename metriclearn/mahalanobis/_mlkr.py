@@ -129,6 +129,7 @@ class MLKR(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Or a tensor, with array API dispatch.
         y : array-like of shape (n,)
             The number to predict.
         sample_weight : array-like of shape (n,), default=None

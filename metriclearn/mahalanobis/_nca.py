@@ -128,7 +128,8 @@ class NCA(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            float32 is computed in float32, all else in float64.
+            float32 or float64; or a tensor, with array API dispatch. Many rows are
+            searched in float32, whatever their dtype.
         y : array-like of shape (n,)
             Class labels.
         sample_weight : array-like of shape (n,), default=None
