@@ -23,7 +23,7 @@ from metriclearn.mahalanobis._discriminant import (
 )
 
 # Rows of each class around a region's centre, for local discriminants at several scales.
-_REGION_ROWS = (10, 20, 50)
+_REGION_ROWS = (10, 20, 50, 200)
 
 
 class SCML(MahalanobisTransformer):
