@@ -5,6 +5,7 @@
     python benchmarks/nca.py mlkr
     python benchmarks/nca.py batches --data DIR
     python benchmarks/nca.py growth
+    python benchmarks/nca.py device --device cuda --rows 10000
 
 Each fit runs in a fresh process on one thread; seconds are of its CPU, memory is
 what the process held at most during the fit beyond what it held before.
@@ -17,24 +18,32 @@ import os
 import resource
 import time
 import warnings
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from peers import learners
+from sklearn import config_context
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn import MLKR, NCA
+from metriclearn import LMNN, MLKR, NCA, MahalanobisLearner
 
 OURS = {
     "NCA": NCA,
     "NCA, float32": NCA,
     "NCA, batch_size=2048": lambda: NCA(batch_size=2048, random_state=0),
     "MLKR": MLKR,
+}
+ON_DEVICES = {
+    "NCA": NCA,
+    "MLKR": MLKR,
+    "LMNN": LMNN,
+    "MahalanobisLearner": partial(MahalanobisLearner, random_state=0),
 }
 THEIRS = ["scikit-learn NCA", "metric-learn NCA"]
 
@@ -101,11 +110,44 @@ def fit(name, train, test, y_train, y_test, classes):
     return seconds, megabytes, soft_neighbor_sums(train @ L.T, y_train, classes), score
 
 
-def alone(*arguments):
+def fit_on_device(make, X, y, device):
+    """Wall seconds and objective of the second fit of two, to tensors on ``device``, if any."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    with config_context(array_api_dispatch=device is not None):
+        if device is not None:
+            import torch
+
+            X = torch.asarray(X, device=device)
+        for _ in range(2):
+            learner, start = make(), time.perf_counter()
+            learner.fit(X, y)
+            seconds = time.perf_counter() - start
+    return seconds, learner.objective_
+
+
+def devices(n, device):
+    """The same fits to numpy arrays and to tensors, in both precisions."""
+    X, _, y, _ = split(*classification(n), classes=True)
+    print(f"\nmake_classification, {n:,} x 50 of which 70 % are fitted; wall seconds\n")
+    print(f"| learner | dtype | numpy s | {device} s | numpy / {device} | objectives |")
+    print("|---|---|---|---|---|---|")
+    for name, make in ON_DEVICES.items():
+        for dtype in (np.float64, np.float32):
+            runs = [alone(make, X.astype(dtype), y, on, run=fit_on_device) for on in (None, device)]
+            (here, value), (there, other) = runs
+            print(
+                f"| {name} | {np.dtype(dtype)} | {here:.2f} | {there:.2f} "
+                f"| {here / there:.2f} | {value:.6g}, {other:.6g} |",
+                flush=True,
+            )
+
+
+def alone(*arguments, run=fit):
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"  # read by the new process
+    os.environ["SCIPY_ARRAY_API"] = "1"
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(fit, arguments)
+        return pool.apply(run, arguments)
 
 
 def table(title, data, names, classes=True, repeats=1):
@@ -129,6 +171,7 @@ def table(title, data, names, classes=True, repeats=1):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("tables", nargs="+")
+    parser.add_argument("--device", default="cpu", help="of torch, for the table 'device'")
     parser.add_argument("--data", type=Path, help="folder with letter.npz")
     parser.add_argument("--repeats", type=int, default=1, help="the fastest run counts")
     parser.add_argument("--rows", type=int, nargs="*", default=[2000, 5000, 10_000])
@@ -136,6 +179,9 @@ def main():
     arguments = parser.parse_args()
     repeats = arguments.repeats
     ours, theirs = ["NCA", "NCA, float32"], arguments.peers
+    if "device" in arguments.tables:
+        for n in arguments.rows:
+            devices(n, arguments.device)
     if "digits" in arguments.tables:
         data = split(*load_digits(return_X_y=True), classes=True)
         table("digits, 1,257 x 64", data, ours + theirs, repeats=repeats)
