@@ -432,6 +432,11 @@ def test_progress(small, capsys):
         (LMNN(), {"y": True, "constraints": Triplets([[0, 1, 2]])}, "both given"),
         (LMNN(init="lda"), {"constraints": Triplets([[0, 1, 2]])}, "needs class labels"),
         (LMNN(init=np.eye(3)), {"y": True}, "init: an array must be of shape"),
+        (
+            LMNN(),
+            {"constraints": Triplets([[0, 1, 20]]), "sample_weight": np.ones(45)},
+            "give Triplets weights of their own",
+        ),
     ],
 )
 def test_what_cannot_be_learned_is_refused(learner, given, message, small):
@@ -439,6 +444,48 @@ def test_what_cannot_be_learned_is_refused(learner, given, message, small):
     given = given | ({"y": y} if "y" in given else {})
     with pytest.raises(ValueError, match=message):
         learner.fit(X, **given)
+
+
+@losses
+def test_weighted_objective_is_a_sum_over_rows(loss, small, rng):
+    X, y = small
+    weights = rng.uniform(0.2, 3, len(X))
+    model = LMNN(loss=loss).fit(X, y, sample_weight=weights)
+    Z = model.transform(X)
+    pull = push = 0.0
+    for i in range(len(X)):
+        same = np.flatnonzero((y == y[i]) & (np.arange(len(X)) != i))
+        nearest = same[np.argsort(np.sum((X[same] - X[i]) ** 2, axis=1))[:3]]
+        left = 3.0
+        for j, share in [(i, max(weights[i] - 1, 0)), *zip(nearest, weights[nearest], strict=True)]:
+            share = min(share, left)
+            left -= share
+            d2 = np.sum((Z[i] - Z[j]) ** 2)
+            pull += weights[i] * share * d2
+            for l in np.flatnonzero(y != y[i]):
+                h = max(0, 1 + d2 - np.sum((Z[i] - Z[l]) ** 2))
+                push += weights[i] * share * weights[l] * (h if loss == "hinge" else h**2)
+    assert model.objective_ == pytest.approx((pull + push) / 2, rel=1e-6)
+
+
+@losses
+def test_weighted_solvers_agree(loss, small, rng):
+    X, y = small
+    weights = rng.randint(0, 3, len(X))
+    first_order = LMNN(loss=loss).fit(X, y, sample_weight=weights)
+    sdp = LMNN(loss=loss, solver="sdp").fit(X, y, sample_weight=weights)
+    assert first_order.objective_ == pytest.approx(sdp.objective_, rel=2e-4)
+    assert abs(sdp.duality_gap_) <= 1e-5
+    assert 0 <= first_order.duality_gap_ <= 2e-4
+
+
+def test_warm_start_goes_on(small):
+    X, y = small
+    learner = LMNN(warm_start=True).fit(X, y)
+    first = learner.objective_, learner.n_iter_
+    learner.fit(X, y)
+    assert learner.n_iter_ < first[1]
+    assert learner.objective_ == pytest.approx(first[0], rel=2e-4)
 
 
 @pytest.mark.parametrize("value", [0.1, -1e5, 0])
