@@ -1,5 +1,6 @@
 """What ``fit`` of NCA and MLKR share: from a start to the components, by either solver."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -69,18 +70,17 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
     n_iter : int
     """
     name, n = type(learner).__name__, X.shape[0]
-    given = {"max_memory": learner.max_memory}
+    max_memory = learner.max_memory
     if learner.batch_size is None:
+        targets, row_terms = problem_of(np.arange(n))
+        given = {"weights": weights, "max_memory": max_memory}
         if on_host(X):
-            objective = NearPairs(*problem_of(np.arange(n)), weights=weights, **given)
+            objective = NearPairs(targets, row_terms, **given)
             exact = objective.exact
         else:
-            problem = problem_of(np.arange(n))
-
-            def objective(Z):
-                return tensor_soft_neighbor_gradient(Z, *problem, weights=weights, **given)
-
-            exact = objective
+            objective = exact = partial(
+                tensor_soft_neighbor_gradient, targets=targets, row_terms=row_terms, **given
+            )
         L, value, n_iter, converged = minimize_components(
             objective,
             exact,
@@ -98,7 +98,7 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
     def batch_objective(Z, rows):
         of_batch = soft_neighbor_gradient if on_host(Z) else tensor_soft_neighbor_gradient
         of_rows = None if weights is None else weights[rows]
-        return of_batch(Z, *problem_of(rows), weights=of_rows, **given)
+        return of_batch(Z, *problem_of(rows), weights=of_rows, max_memory=max_memory)
 
     L, value = minimize_in_batches(
         batch_objective,
