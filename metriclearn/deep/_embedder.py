@@ -43,7 +43,7 @@ from metriclearn.deep._seeding import (
     spawn_seeds,
 )
 from metriclearn.deep._split import split_rows
-from metriclearn.deep.callbacks import BestWeights, ProgressBar
+from metriclearn.deep.callbacks import BestWeights, ProgressBar, check_callbacks
 from metriclearn.deep.losses import LOSSES
 
 
@@ -471,6 +471,7 @@ class DeepEmbedder(
         optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
         check_params("optimizer", optimizer, self.optimizer_params or {}, ("params", "lr"))
         resolve("precision", self.precision, PRECISIONS)
+        check_callbacks(self.callbacks)
         with seeded(device):
             seed_generators(device, int(seeds[2].generate_state(1)[0]))
             network = build_network(

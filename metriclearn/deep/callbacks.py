@@ -1,8 +1,26 @@
 """skorch callbacks of our own; any of skorch's may be given to the embedder as well."""
 
 import copy
+import inspect
 
 from skorch.callbacks import Callback
+
+
+def check_callbacks(callbacks):
+    """Refuse what skorch cannot take for a callback.
+
+    Parameters
+    ----------
+    callbacks : list or None
+        Callbacks, classes of them, or pairs (name, callback).
+    """
+    for given in callbacks or []:
+        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        kind = callback if inspect.isclass(callback) else type(callback)
+        if not issubclass(kind, Callback):
+            raise ValueError(
+                f"callbacks has {given!r}, which is not a skorch.callbacks.Callback; derive from it"
+            )
 
 
 class BestWeights(Callback):

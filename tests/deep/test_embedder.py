@@ -232,6 +232,7 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ({"module": nn.Linear(4, 3)}, "Linear does not take batches of shape (n, 5): mat1 and"),
         ({"module": nn.Flatten(0)}, "one row of features for each row of a batch; for 2 rows"),
         ({"miner": lambda embeddings, labels: None}, "does not work with function, which yields"),
+        ({"callbacks": [("mine", 3)]}, "callbacks has ('mine', 3), which is not a skorch"),
         ({"sampler": "random", "batch_size": 1}, "batch_size=1 cannot hold one pair"),
         ({"module": "timm/resnet18"}, "module='timm/resnet18' needs timm, which is not installed"),
         ({"module": "convnet"}, "module='convnet' takes images, X has rows of 5 features"),
