@@ -293,10 +293,11 @@ class RetrievalIndex:
             [rows[chosen[first : first + _CHUNK]] for first, rows in vectors.blocks(_CHUNK)]
         )
         self._centre = sample.mean(axis=0)
+        sample -= self._centre  # in place: the sample is what building takes most memory for
         factory = factory_string(self._kind(), vectors.n, vectors.d)
         coarse = make_index(factory, vectors.d, self._inner_product())
         try:
-            coarse.train(self._framed(sample))
+            coarse.train(sample)
         except RuntimeError as error:
             reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
             raise ValueError(
