@@ -73,8 +73,10 @@ if sys.platform == "linux":
         searched = filled(X, index="ivf", path=tmp_path)
         assert searched._vectors.array().sum() != 0
         assert _resident(tmp_path / "vectors.f32") > 0
-        searched.search(Q, 7)
-        assert _resident(tmp_path / "vectors.f32") == 0
+        for read in (searched.search, searched._by_brute_force):
+            assert searched._vectors.array().sum() != 0
+            read(Q, 7)
+            assert _resident(tmp_path / "vectors.f32") == 0
 
 
 def test_new_classes_are_found_without_training(iris):

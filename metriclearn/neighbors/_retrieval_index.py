@@ -395,6 +395,7 @@ class RetrievalIndex:
             found = rows[search.search(queries, min(len(rows), k + 1))[1]]
             both = np.concatenate([best, found], axis=1)
             distances, best = ranker.rank(queries, both, min(both.shape[1], k + 1), exclude)
+            self._vectors.release()
         return distances[:, :k], best[:, :k]
 
     # --- how good the coarse search is ---
