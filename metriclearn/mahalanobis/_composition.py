@@ -19,6 +19,8 @@ from metriclearn._pairs import pair_scatter, paired_sq_distances
 
 _SMOOTH_ITERATIONS = 30
 _BLOCK_ROWS = 2048
+# Weights below the first of these parts of the largest that the gap allows are dropped.
+_PRUNED = (0.1, 0.03, 0.01, 1e-3)
 
 
 class TripletMargins:
@@ -106,6 +108,12 @@ def compose(margins, bases, beta, *, max_iter, tol, advance):
         if np.array_equal(more_rows, rows) and np.array_equal(more_columns, columns):
             break  # nothing is missing: the interior point method has done what it can
         rows, columns = more_rows, more_columns
+    for share in _PRUNED:
+        w = np.where(best > share * best.max(), best, 0)
+        value, _ = _objective(margins, bases, beta, w)
+        if value - lower <= tol * value:
+            best, objective = w, value
+            break
     return best, float(objective), float(max(0.0, objective - lower)), n_iter
 
 

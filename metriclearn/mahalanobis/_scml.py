@@ -24,6 +24,8 @@ from metriclearn.mahalanobis._discriminant import (
 
 # Rows of each class around a region's centre, for local discriminants at several scales.
 _REGION_ROWS = (10, 20, 50, 200)
+# Share of the diagonal in the scatter of so few rows.
+_REGION_SHRINKAGE = 0.01
 
 
 class SCML(MahalanobisTransformer):
@@ -252,7 +254,9 @@ def _local_discriminants(X, codes, n_basis, random_state):
             near = [X[rows[:size]] for rows in ranked]
             within = sum(centred_scatter(rows) for rows in near)
             total = centred_scatter(np.concatenate(near))
-            directions, _ = discriminant_directions(shrink(within, 0.1), total, n_directions)
+            directions, _ = discriminant_directions(
+                shrink(within, _REGION_SHRINKAGE), total, n_directions
+            )
             found.append(_unit_rows(directions))
     found = np.concatenate(found)
     return found[:n_basis] if len(found) else np.eye(X.shape[1])
