@@ -253,16 +253,18 @@ class Objective:
         d2 = row_products(self.V @ moved_to(self.V, A), self.V)
         return self._sum(A, *self.loss_and_gradient(to_numpy(d2)))
 
-    def by_factor(self, L):
-        """Value, gradient by ``L`` where ``A = LᵀL``, and duality gap."""
+    def by_factor(self, L, certified=True):
+        """Value, gradient by ``L`` where ``A = LᵀL``, and duality gap, if that is wanted."""
         Z = self.V @ moved_to(self.V, L.T)
         d2 = to_numpy(row_products(Z, Z))
-        value, gradient, gap = self._sum(L.T @ L, *self.loss_and_gradient(d2))
+        value, gradient, gap = self._sum(L.T @ L, *self.loss_and_gradient(d2), certified)
         return value, 2 * L @ gradient, gap
 
-    def _sum(self, A, loss, G):
+    def _sum(self, A, loss, G, certified=True):
         value, gradient = self.regularizer.value_and_gradient(A)
-        gap = self.regularizer.gap(A, G, loss) if np.isfinite(value) else np.inf
+        gap = np.inf
+        if certified and np.isfinite(value):
+            gap = self.regularizer.gap(A, G, loss)
         return value + loss, gradient + G, gap
 
     def express(self, cvxpy, A):

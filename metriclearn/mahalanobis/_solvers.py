@@ -62,7 +62,9 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
     if n_components < d:
         with progress(verbose, "MahalanobisLearner", max_iter) as advance:
             result = minimize(
-                lambda flat: _flat(*objective.by_factor(flat.reshape(start.shape))[:2]),
+                lambda flat: _flat(
+                    *objective.by_factor(flat.reshape(start.shape), certified=False)[:2]
+                ),
                 start.ravel(),
                 jac=True,
                 method="L-BFGS-B",
@@ -77,7 +79,7 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
         return gap / max(abs(value), np.finfo(float).tiny)
 
     L, n_iter = minimize_to_certificate(
-        lambda L: objective.by_factor(L)[:2],
+        lambda L: objective.by_factor(L, certified=False)[:2],
         start,
         relative_gap,
         interval=5,
@@ -96,7 +98,7 @@ def _flat(value, gradient):
 def _best_scale(objective, L):
     """Of some multiples of the start the one with the lowest value."""
     scales = np.geomspace(1e-3, 1e3, 25)
-    return scales[np.argmin([objective.by_factor(s * L)[0] for s in scales])]
+    return scales[np.argmin([objective.by_factor(s * L, certified=False)[0] for s in scales])]
 
 
 def solve_proximal(objective, *, start=None, max_iter, tol, advance):
