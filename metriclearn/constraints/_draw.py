@@ -50,6 +50,13 @@ def pairs_from_labels(y, *, n_pairs=None, random_state=None):
     Pairs
         Distinct pairs of distinct rows.
 
+    Notes
+    -----
+    Learners that draw their constraints take no ``sample_weight``: a row repeated would
+    change the draw. Where rows have weights ``w``, draw first and give each pair the
+    product of its rows' weights:
+    ``Pairs(drawn.indices, drawn.similar, w[drawn.indices].prod(axis=1))``.
+
     Examples
     --------
     >>> from metriclearn.constraints import pairs_from_labels
