@@ -245,7 +245,7 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ({"validation": [3, 120]}, "validation names row 120, but X has 120 rows"),
         ({"validation": [0.5]}, "validation must be"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
 def test_what_does_not_fit_is_one_clear_error(params, message):
     embedder = quick(**params)
