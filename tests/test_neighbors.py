@@ -117,6 +117,35 @@ def test_exact_search_over_many_tiles(rng):
         np.testing.assert_allclose(distances, np.sort(D, axis=1)[:, :k], rtol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
+@pytest.mark.parametrize("spoil", AWKWARD.values(), ids=AWKWARD.keys())
+def test_search_all_is_exact(rng, metric, spoil):
+    X = spoil(rng.randn(150, 7)).astype(np.float32)
+    D = all_distances(X, X, metric)
+    np.fill_diagonal(D, np.inf)
+    for k in (1, 10, len(X) - 1):
+        distances, indices = ExactSearch(X, metric).search_all(k)
+        expected = np.argsort(D, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(indices, expected)
+        np.testing.assert_array_equal(distances, np.take_along_axis(D, expected, axis=1))
+
+
+@pytest.mark.parametrize("n_tied", [0, 700])
+@pytest.mark.parametrize("n", [2047, 2048, 4100, 5200])
+@pytest.mark.parametrize("k", [1, 3, 300])
+def test_search_all_over_square_tiles(rng, monkeypatch, n, k, n_tied):
+    """One, two, four and five tiles a side; as each row searched for by itself."""
+    X = rng.randn(n, 3) * [1, 1, 1e-3]
+    X[:n_tied] = X[0]
+    search = ExactSearch(X)
+    expected = search.search(X, k, exclude=np.arange(n))
+    if not n_tied:
+        # Only rows with too many ties are searched for one block at a time.
+        monkeypatch.setattr(search, "search", None)
+    for ours, theirs in zip(search.search_all(k), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_far_queries_and_a_base_of_one_place(rng):
     X = np.ones((50, 3))
     np.testing.assert_array_equal(ExactSearch(X).search(X[:2], 50)[1], [range(50)] * 2)

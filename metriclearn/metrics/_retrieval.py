@@ -149,15 +149,28 @@ class _Queries:
                 stacklevel=4,
             )
 
-    def chunks(self, k):
+    def results(self, k):
+        """Yield what all queries find, chunk by chunk."""
+        n = len(self.embeddings)
+        at_once = self.self_search and n * k <= _CHUNK_ENTRIES
+        found = self.search.search_all(k) if at_once else None
         step = int(np.clip(_CHUNK_ENTRIES // k, 16, 4096))
-        everyone = np.arange(len(self.embeddings))
-        return np.split(everyone, range(step, len(everyone), step))
+        for start in range(0, n, step):
+            chunk = slice(start, start + step)
+            queries = np.arange(*chunk.indices(n))
+            if at_once:
+                yield self._result(queries, k, *(part[chunk] for part in found))
+            else:
+                yield self.find(queries, k)
 
     def find(self, queries, k):
+        """What some of the queries find."""
         distances, indices = self.search.search(
             self.embeddings[queries], k, exclude=queries if self.self_search else None
         )
+        return self._result(queries, k, distances, indices)
+
+    def _result(self, queries, k, distances, indices):
         return RetrievalResult(
             indices,
             distances,
@@ -234,7 +247,7 @@ def retrieve(
     """
     queries = _Queries(embeddings, labels, gallery, gallery_labels, metric, relevance, k)
     k = queries.max_relevant() if k is None else k
-    parts = [queries.find(chunk, k) for chunk in queries.chunks(k)]
+    parts = list(queries.results(k))
     return RetrievalResult(
         *(
             np.concatenate([getattr(part, field) for part in parts])
@@ -311,8 +324,7 @@ def retrieval_scores(
     if parsed:
         depth = max(k or queries.max_relevant() for k, _ in parsed.values())
         parts = {name: [] for name in parsed}
-        for chunk in queries.chunks(depth):
-            result = queries.find(chunk, depth)
+        for result in queries.results(depth):
             for name, (_, score) in parsed.items():
                 parts[name].append(score(result))
         values = {name: np.concatenate(part) for name, part in parts.items()}

@@ -73,11 +73,10 @@ class FaissNeighborsBase(BaseEstimator):
                 f"n_neighbors = {n_neighbors}, n_samples_fit = {self.n_samples_fit_}, "
                 f"n_samples = {n_queries}"
             )
-        distances, indices = self._search.search(
-            self._search.X if own else X,
-            n_neighbors,
-            exclude=np.arange(n_queries) if own else None,
-        )
+        if own:
+            distances, indices = self._search.search_all(n_neighbors)
+        else:
+            distances, indices = self._search.search(X, n_neighbors)
         return (distances, indices) if return_distance else indices
 
     def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):

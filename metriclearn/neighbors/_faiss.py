@@ -201,6 +201,10 @@ class FaissSearch:
             distances[short], indices[short] = found
         return distances, indices
 
+    def search_all(self, k):
+        """Find ``k`` near other rows for each row; see :meth:`ExactSearch.search_all`."""
+        return self.search(self.X, k, exclude=np.arange(len(self.X)))
+
     def radius(self, Q, radius):
         """Find all rows within a distance, exactly; see :meth:`ExactSearch.radius`."""
         return self._exact_search().radius(Q, radius)

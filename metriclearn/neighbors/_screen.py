@@ -6,13 +6,19 @@ among the k nearest when k others are at most `high` away. What is left, a few
 rows beyond k, is for exact arithmetic to rank.
 """
 
+from itertools import pairwise
+
 import numpy as np
+
+from metriclearn.neighbors._ragged import Ragged
 
 # Scores at once, queries at once, and base rows at once at least: a tile that stays in
 # the cache of a processor, and is large enough for a fast matrix product.
 _TILE = 2**19
 _ROWS = 512
 _WIDTH = 1024
+# Where rows are queries and base at once, tiles are square.
+_SQUARE = 1024
 # Products below the smallest normal float32 lose all relative precision.
 _UNDERFLOW = 1e-36
 
@@ -26,6 +32,10 @@ class Screen:
     most ``γ Σ|terms|`` with ``γ ≈ d u``, in any order of summation (Higham, 2002), and
     ``2|q||b| ≤ |q|² + |b|²`` splits the bound into a part of the base row, which is
     folded into the table, and a part of the query.
+
+    A row of the table is ``(-2b, |b|² - slack, 1)``; against ``(q, 1, 0)`` it gives the
+    score, and against ``(b', 1, |b'|² - slack')``, where another base row is the query,
+    a score that is the same both ways.
 
     Parameters
     ----------
@@ -41,7 +51,7 @@ class Screen:
         gamma = (d + 16) * float(np.finfo(dtype).eps) / 2
         self.query_factor = gamma * (0.5 if inner_product else 1)
         self.slack = np.empty(n)
-        self.table = np.empty((n, d + 1), dtype)
+        self.table = np.ones((n, d + 2), dtype)
         start = 0
         for rows in base:
             block = slice(start, start + len(rows))
@@ -76,25 +86,64 @@ class Screen:
             Rows of the base, -1 for none.
         """
         slack = self._query_slack(queries)
-        found = _Found(len(queries))
+        found = Ragged(len(queries))
         limit, room = None, 0
         for start, scores in self._tiles(queries, self._width(len(queries), k)):
             if limit is None:
                 few = scores[:, : max(_WIDTH, 4 * k)]
                 limit = self._kth_limit(few, np.arange(few.shape[1]), slack, k)
-            found.add(scores, start, limit)
+            query, column, score = _entries(scores, scores <= limit[:, None])
+            found.add(query, column + start, score)
             # Early limits are loose: tighten them before what they let in piles up.
             if found.count > room and start:
-                low, columns = found.padded()
-                limit = self._kth_limit(low, columns, slack, k)
+                limit = self._kth_limit(*found.padded(), slack, k)
                 found.keep(limit)
                 room = 2 * found.count + 64 * k * len(queries)
-        low, columns = found.padded()
-        limit = self._kth_limit(low, columns, slack, k)
-        columns[low > limit[:, None]] = -1
-        widest = int((columns >= 0).sum(axis=1).max())
-        order = np.argsort(columns < 0, axis=1, kind="stable")[:, :widest]
-        return np.take_along_axis(columns, order, axis=1)
+        return self._still_near(found, slack, k)
+
+    def nearest_of_all(self, k):
+        """Base rows that can be among the ``k`` nearest of each base row, itself among them.
+
+        Every pair's product is formed once and serves both its rows. Euclidean only.
+
+        Parameters
+        ----------
+        k : int
+            At most the number of base rows.
+
+        Yields
+        ------
+        block : slice
+            Base rows that are the queries.
+        candidates : ndarray of shape (block.stop - block.start, m), m >= k, dtype intp
+            As of :meth:`nearest`.
+        """
+        n_blocks = max(1, len(self.table) // max(_SQUARE, 4 * k))
+        edges = np.linspace(0, len(self.table), n_blocks + 1).astype(np.intp)
+        blocks = [slice(*pair) for pair in pairwise(edges)]
+        found = [Ragged(block.stop - block.start) for block in blocks]
+        slack = [self.slack[block] for block in blocks]
+        limit = [None] * n_blocks
+        room = [4 * k * len(part) for part in slack]
+        for i, j in _each_pair_once(n_blocks):
+            scores = self._as_queries(blocks[i]) @ self.table[blocks[j]].T
+            if i == j:
+                everyone = np.arange(blocks[i].start, blocks[i].stop)
+                limit[i] = self._kth_limit(scores, everyone, slack[i], k)
+            near = scores <= limit[i][:, None]
+            near |= scores <= limit[j]
+            row, column, score = _entries(scores, near)
+            sides = [(i, row, column + blocks[j].start), (j, column, row + blocks[i].start)]
+            for b, query, base_row in sides if i != j else sides[:1]:
+                near = score <= limit[b][query]
+                found[b].add(query[near], base_row[near], score[near])
+                # Limits tighten before what they let in piles up.
+                if found[b].count > room[b]:
+                    limit[b] = self._kth_limit(*found[b].padded(), slack[b], k)
+                    found[b].keep(limit[b])
+                    room[b] = found[b].count + 3 * k * len(slack[b])
+        for b, block in enumerate(blocks):
+            yield block, self._still_near(found[b], slack[b], k)
 
     def within(self, queries, squared_radius):
         """Base rows that can be within a radius of each query (Euclidean only).
@@ -106,16 +155,24 @@ class Screen:
         """
         squares = np.einsum("ij,ij->i", queries, queries)
         limit = _up(squared_radius - squares + self._query_slack(queries), self.table.dtype)
-        found = _Found(len(queries))
+        found = Ragged(len(queries))
         for start, scores in self._tiles(queries, self._width(len(queries), 1)):
-            found.add(scores, start, limit)
+            query, column, score = _entries(scores, scores <= limit[:, None])
+            found.add(query, column + start, score)
         return found.padded()[1]
 
     def _tiles(self, queries, width):
         table = np.ones((len(queries), self.table.shape[1]), self.table.dtype)
-        table[:, :-1] = queries
+        table[:, :-2] = queries
+        table[:, -1] = 0
         for start in range(0, len(self.table), width):
             yield start, table @ self.table[start : start + width].T
+
+    def _as_queries(self, block):
+        queries = -0.5 * self.table[block]
+        queries[:, -2] = 1
+        queries[:, -1] = self.table[block, -2]
+        return queries
 
     def _query_slack(self, queries):
         return self.query_factor * np.einsum("ij,ij->i", queries, queries) + _UNDERFLOW
@@ -129,45 +186,29 @@ class Screen:
         high = (low + 2 * self.slack[columns]).max(axis=1)
         return _up(high + 2 * query_slack, self.table.dtype)
 
+    def _still_near(self, found, query_slack, k):
+        low, columns = found.padded()
+        limit = self._kth_limit(low, columns, query_slack, k)
+        columns[low > limit[:, None]] = -1
+        widest = int((columns >= 0).sum(axis=1).max())
+        order = np.argsort(columns < 0, axis=1, kind="stable")[:, :widest]
+        return np.take_along_axis(columns, order, axis=1)
+
+
+def _each_pair_once(n):
+    """Pairs ``i <= j``, or ``j`` past the end and round: equally many early ones for each."""
+    for offset in range(n // 2 + 1):
+        for i in range(n // 2 if 2 * offset == n else n):
+            yield i, (i + offset) % n
+
+
+def _entries(scores, mask):
+    """Row, column and score where the mask is true."""
+    flat = np.flatnonzero(mask.reshape(-1))
+    row, column = np.divmod(flat, scores.shape[1])
+    return row, column, scores.reshape(-1)[flat]
+
 
 def _up(values, dtype):
     """Round to ``dtype``, never down."""
     return np.nextafter(values.astype(dtype), dtype.type(np.inf))
-
-
-class _Found:
-    """Ragged list of (query, base row, score), growing tile by tile."""
-
-    def __init__(self, n_queries):
-        self.n_queries = n_queries
-        self.count = 0
-        self._parts = []
-
-    def add(self, scores, start, limit):
-        flat = np.flatnonzero((scores <= limit[:, None]).reshape(-1))
-        row, column = np.divmod(flat, scores.shape[1])
-        # 16 bits make the stable sort by row a radix sort.
-        self._parts.append((row.astype(np.uint16), column + start, scores.reshape(-1)[flat]))
-        self.count += len(flat)
-
-    def _merged(self):
-        row, column, score = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        order = np.argsort(row, kind="stable")
-        return row[order], column[order], score[order]
-
-    def keep(self, limit):
-        row, column, score = self._merged()
-        kept = score <= limit[row]
-        self._parts = [(row[kept], column[kept], score[kept])]
-        self.count = int(kept.sum())
-
-    def padded(self):
-        """Scores and base rows as matrices, a row for each query, padded with inf and -1."""
-        row, column, score = self._merged()
-        counts = np.bincount(row, minlength=self.n_queries)
-        place = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
-        scores = np.full((self.n_queries, counts.max(initial=0)), np.inf, score.dtype)
-        columns = np.full(scores.shape, -1, dtype=np.intp)
-        scores[row, place] = score
-        columns[row, place] = column
-        return scores, columns
