@@ -20,7 +20,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import ComparisonResult, compare
-from metriclearn.compare import _charts as charts
 from metriclearn.compare import _protocol as protocol
 from metriclearn.compare import _run as run
 from metriclearn.compare._curves import shift_splits
@@ -36,6 +35,8 @@ from metriclearn.compare._lineup import (
 from metriclearn.compare._many import ranking_text
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Split, Task, make_splits, run_task
+from metriclearn.compare._report._labels import apart
+from metriclearn.compare._report._svg import stretch
 from metriclearn.compare._significance import corrected_resampled_t_test
 from metriclearn.compare._sources import as_source, load_source
 from metriclearn.compare._tuning import Tuning, make_tuning, plan_halving, stratified_order
@@ -1165,14 +1166,14 @@ def test_plot_draws_each_protocol(compared):
 
 def test_stretched_scale_rises_and_spreads_the_top():
     scores = np.linspace(0, 1, 101)
-    places = [charts.stretch(score) for score in scores]
+    places = [stretch(score) for score in scores]
     assert np.all(np.diff(places) > 0)
     assert np.all(np.diff(places, 2) > 0)
 
 
 @pytest.mark.parametrize("positions", [[50, 50, 50, 50], [0, 1, 2, 80], [97, 98, 99, 100], [5]])
 def test_labels_are_kept_apart(positions):
-    moved = charts._apart(positions, 10, 0, 100)
+    moved = apart(positions, 10, 0, 100)
     assert np.all(np.diff(moved) >= 10 - 1e-9)
     assert max(moved) <= 100
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import joblib
 
+from metriclearn.compare._environment import environment
 from metriclearn.compare._files import check_writable, write_whole
-from metriclearn.compare._result import environment
 
 FORMAT = "metriclearn cell 1"
 

@@ -8,11 +8,8 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn.compare._files import write_whole
 from metriclearn.compare._measure import HEADLINE
-from metriclearn.compare._result import (
-    MEASURE_NAMES,
-    SIGNIFICANT,
-    listed,
-)
+from metriclearn.compare._significance import SIGNIFICANT
+from metriclearn.compare._words import ranking_text
 from metriclearn.metrics._ranks import (
     critical_difference,
     friedman_test,
@@ -158,7 +155,7 @@ class RankedComparison:
         ----------
         path : str or path
         """
-        from metriclearn.compare._report import render_ranks
+        from metriclearn.compare._report._page import render_ranks
 
         write_whole(path, render_ranks(self))
 
@@ -206,25 +203,3 @@ def compare_sources(compare_one, sources):
         if comparisons[-1].interrupted:
             break
     return RankedComparison(comparisons)
-
-
-def ranking_text(ranking):
-    """Say who has the best mean rank, and from whom it cannot be told apart."""
-    first, *others = ranking["learners"]
-    name = MEASURE_NAMES[ranking["measure"]]
-    text = (
-        f"{first['name']} has the best mean rank, {first['mean_rank']:.2f} of {len(others) + 1} "
-        f"by {name} on {len(ranking['datasets'])} data sets"
-    )
-    friedman = ranking["friedman"]
-    if friedman is not None and friedman["p_value"] >= SIGNIFICANT:
-        return f"{text}; the Friedman test finds no difference (p = {friedman['p_value']:.2g})."
-    if friedman is not None:
-        p = friedman["p_value"]
-        text += f" (Friedman test p {'< 0.001' if p < 0.001 else f'= {p:.2g}'})"
-    text += f". The critical difference is {ranking['critical_difference']:.2f}"
-    reach = first["mean_rank"] + ranking["critical_difference"]
-    tied = [other["name"] for other in others if other["mean_rank"] < reach]
-    if not tied:
-        return f"{text}: every other learner is worse."
-    return f"{text}: not told apart from it: {listed(tied)}."

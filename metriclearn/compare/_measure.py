@@ -10,6 +10,12 @@ RECALL_KS = (1, 2, 4, 8, 16, 32)
 MEASURES = {"closed": ("accuracy",), "open": ("recall_at_1", "r_precision", "map_at_r")}
 # The measure that settles a protocol's winner, and that settings are chosen by.
 HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
+MEASURE_NAMES = {
+    "accuracy": "3-NN accuracy",
+    "recall_at_1": "Recall@1",
+    "r_precision": "R-precision",
+    "map_at_r": "MAP@R",
+}
 
 
 def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True):
@@ -42,6 +48,15 @@ def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True
     if curve:
         result["recall_at"] = {str(k): scores[f"recall_at_{k}"] for k in ks}
     return result
+
+
+def protocol_of(measure):
+    """Return the protocol that a measure belongs to; a ``ValueError`` if it is unknown."""
+    for protocol, measures in MEASURES.items():
+        if measure in measures:
+            return protocol
+    known = ", ".join(MEASURE_NAMES)
+    raise ValueError(f"measure={measure!r} is unknown; there are {known}")
 
 
 def _embed(estimator, X):

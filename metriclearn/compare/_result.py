@@ -1,44 +1,18 @@
 """What a comparison found: every number, the ranking, and how sure it is."""
 
 import json
-import os
-import platform
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from metriclearn import __version__
 from metriclearn._extras import require
 from metriclearn.compare._files import write_whole
-from metriclearn.compare._measure import HEADLINE, MEASURES
-from metriclearn.compare._significance import corrected_resampled_t_test
+from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
+from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
+from metriclearn.compare._words import question_text, verdict_text
 
 FORMAT = "metriclearn comparison 2"
-MEASURE_NAMES = {
-    "accuracy": "3-NN accuracy",
-    "recall_at_1": "Recall@1",
-    "r_precision": "R-precision",
-    "map_at_r": "MAP@R",
-}
-SIGNIFICANT = 0.05
-
-
-def environment():
-    """Versions and machine, as a result was made on."""
-    packages = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
-    versions = {"metriclearn": __version__, "python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "versions": versions,
-        "platform": platform.platform(terse=True),
-        "n_cores": os.cpu_count(),
-    }
 
 
 @dataclass
@@ -86,7 +60,7 @@ class ComparisonResult:
 
     def fold_scores(self, key, measure):
         """Scores of one learner, ``{fold: score}``, of the folds that it finished."""
-        protocol = _protocol_of(measure)
+        protocol = protocol_of(measure)
         return {
             record["fold"]: record["scores"][measure]
             for record in self.records
@@ -113,7 +87,7 @@ class ComparisonResult:
                 f"axis={axis!r} was not compared over; there are: "
                 f"{', '.join(self.run['axes']) or 'none'}"
             )
-        protocol = _protocol_of(measure)
+        protocol = protocol_of(measure)
         scores = {}
         for record in self.curve_records:
             if (record["axis"], record["protocol"]) == (axis, protocol) and not record["error"]:
@@ -265,7 +239,7 @@ class ComparisonResult:
         mine, theirs = self.fold_scores(key, measure), self.fold_scores(other, measure)
         folds = sorted(set(mine) & set(theirs))
         differences = np.array([mine[fold] - theirs[fold] for fold in folds])
-        protocol = _protocol_of(measure)
+        protocol = protocol_of(measure)
         ratios = [r["n_test"] / r["n_train"] for r in self.records if r["protocol"] == protocol]
         lead = float(differences.mean()) if len(differences) else 0.0
         return lead, float(corrected_resampled_t_test(differences, float(np.mean(ratios))))
@@ -276,11 +250,12 @@ class ComparisonResult:
         for protocol in self.protocols:
             verdict = self.verdict(HEADLINE[protocol])
             if verdict is not None:
-                lines.append(f"{protocol.capitalize()} set: {_verdict_in_words(verdict)}")
+                lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict)}")
         for protocol in self.protocols:
             question = self.deep_or_linear(HEADLINE[protocol])
             if question is not None:
-                lines.append(_question_in_words(question, protocol))
+                where = "known classes" if protocol == "closed" else "unseen classes"
+                lines.append(f"Deep or linear, on {where}: {question_text(question)}")
         return lines
 
     def to_frame(self, *, per_fold=False, curve=None):
@@ -336,7 +311,7 @@ class ComparisonResult:
         -------
         matplotlib.figure.Figure
         """
-        from metriclearn.compare._figure import draw
+        from metriclearn.compare._report._figure import draw
 
         return draw(self)
 
@@ -347,7 +322,7 @@ class ComparisonResult:
         ----------
         path : str or path
         """
-        from metriclearn.compare._report import render
+        from metriclearn.compare._report._page import render
 
         write_whole(path, render(self))
 
@@ -401,65 +376,3 @@ class ComparisonResult:
             raise ValueError(f"{path}: not a comparison that this version wrote ({FORMAT!r})")
         fields = ("learners", "records", "data", "run", "interrupted", "curve_records")
         return cls(**{field: document[field] for field in fields})
-
-
-def _protocol_of(measure):
-    for protocol, measures in MEASURES.items():
-        if measure in measures:
-            return protocol
-    known = ", ".join(MEASURE_NAMES)
-    raise ValueError(f"measure={measure!r} is unknown; there are {known}")
-
-
-def _verdict_in_words(verdict):
-    name = MEASURE_NAMES[verdict["measure"]]
-    text = f"{verdict['winner']} is first, {name} {verdict['score']:.1%}"
-    if not verdict["against"]:
-        return text + "."
-    nearest = verdict["against"][0]
-    text += f", {points_text(nearest['lead'])} ahead of {nearest['name']}: {noise_text(nearest)}."
-    if not verdict["tied"]:
-        return text + " Its lead over every other learner is beyond the noise of the folds."
-    return text + f" Not told apart from it by these folds: {listed(verdict['tied'])}."
-
-
-def _question_in_words(question, protocol):
-    where = "known classes" if protocol == "closed" else "unseen classes"
-    return f"Deep or linear, on {where}: {question_text(question)}"
-
-
-def question_text(question):
-    """Say how the best deep learner stands to the best that is not."""
-    better = "ahead of" if question["lead"] >= 0 else "behind"
-    deep, linear = (seconds_text(question["fit_seconds"][kind]) for kind in ("deep", "linear"))
-    return (
-        f"{question['deep']} is {points_text(abs(question['lead']))} {better} "
-        f"{question['linear']} in {MEASURE_NAMES[question['measure']]}, {noise_text(question)}. "
-        f"A fit takes {deep} s against {linear} s."
-    )
-
-
-def noise_text(test):
-    """Say what a test found."""
-    p = test["p_value"]
-    p_text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    return f"{'beyond' if test['beyond_noise'] else 'within'} the noise of the folds ({p_text})"
-
-
-def points_text(difference):
-    """A difference of scores in percentage points."""
-    return f"{100 * difference:.1f} points"
-
-
-def seconds_text(seconds):
-    """Seconds with as many digits as mean something."""
-    if seconds is None:
-        return "–"
-    if seconds < 0.01:
-        return "< 0.01"
-    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
-
-
-def listed(names):
-    """Names as a person would list them."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -7,12 +7,13 @@ import numpy as np
 
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._curves import Curves, curve_tasks, make_curves
+from metriclearn.compare._environment import environment
 from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
 from metriclearn.compare._many import compare_sources
 from metriclearn.compare._progress import NoProgress, RichProgress
 from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
-from metriclearn.compare._result import ComparisonResult, environment
+from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._sources import as_source, load_source
 from metriclearn.compare._tuning import make_tuning
 from metriclearn.compare._workers import DaskWorkers, Processes, WorkersLostError

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.stats import t as student_t
 
+SIGNIFICANT = 0.05  # a p-value below this is called a difference
+
 
 def corrected_resampled_t_test(differences, test_train_ratio):
     """Paired two-sided t-test over folds that share training rows (Nadeau & Bengio, 2003).

@@ -4,7 +4,7 @@ import os
 import sys
 
 from metriclearn._extras import require
-from metriclearn.compare._result import HEADLINE, MEASURE_NAMES, seconds_text
+from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
     best_of,
@@ -14,6 +14,7 @@ from metriclearn.compare._words import (
     place_text,
     protocol_lines,
     score_text,
+    seconds_text,
 )
 
 NARROWEST = 100

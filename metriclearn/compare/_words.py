@@ -1,5 +1,8 @@
 """Words and numbers that the terminal and the report share."""
 
+from metriclearn.compare._measure import MEASURE_NAMES
+from metriclearn.compare._significance import SIGNIFICANT
+
 AXIS_NAMES = {
     "rows": "training rows",
     "dimensions": "dimensions",
@@ -85,3 +88,75 @@ def curve_tables(result, headlines):
 def place_text(axis, place):
     """A place on an axis, e.g. ``300`` rows or a distance of ``12.3``."""
     return f"{place:.3g}" if axis == "shift" else f"{place}"
+
+
+def verdict_text(verdict):
+    """Say who wins a measure, and from whom it cannot be told apart."""
+    name = MEASURE_NAMES[verdict["measure"]]
+    text = f"{verdict['winner']} is first, {name} {verdict['score']:.1%}"
+    if not verdict["against"]:
+        return text + "."
+    nearest = verdict["against"][0]
+    text += f", {points_text(nearest['lead'])} ahead of {nearest['name']}: {noise_text(nearest)}."
+    if not verdict["tied"]:
+        return text + " Its lead over every other learner is beyond the noise of the folds."
+    return text + f" Not told apart from it by these folds: {listed(verdict['tied'])}."
+
+
+def question_text(question):
+    """Say how the best deep learner stands to the best that is not."""
+    better = "ahead of" if question["lead"] >= 0 else "behind"
+    deep, linear = (seconds_text(question["fit_seconds"][kind]) for kind in ("deep", "linear"))
+    return (
+        f"{question['deep']} is {points_text(abs(question['lead']))} {better} "
+        f"{question['linear']} in {MEASURE_NAMES[question['measure']]}, {noise_text(question)}. "
+        f"A fit takes {deep} s against {linear} s."
+    )
+
+
+def noise_text(test):
+    """Say what a test found."""
+    p = test["p_value"]
+    p_text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{'beyond' if test['beyond_noise'] else 'within'} the noise of the folds ({p_text})"
+
+
+def points_text(difference):
+    """A difference of scores in percentage points."""
+    return f"{100 * difference:.1f} points"
+
+
+def seconds_text(seconds):
+    """Seconds with as many digits as mean something."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.01:
+        return "< 0.01"
+    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def listed(names):
+    """Names as a person would list them."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def ranking_text(ranking):
+    """Say who has the best mean rank, and from whom it cannot be told apart."""
+    first, *others = ranking["learners"]
+    name = MEASURE_NAMES[ranking["measure"]]
+    text = (
+        f"{first['name']} has the best mean rank, {first['mean_rank']:.2f} of {len(others) + 1} "
+        f"by {name} on {len(ranking['datasets'])} data sets"
+    )
+    friedman = ranking["friedman"]
+    if friedman is not None and friedman["p_value"] >= SIGNIFICANT:
+        return f"{text}; the Friedman test finds no difference (p = {friedman['p_value']:.2g})."
+    if friedman is not None:
+        p = friedman["p_value"]
+        text += f" (Friedman test p {'< 0.001' if p < 0.001 else f'= {p:.2g}'})"
+    text += f". The critical difference is {ranking['critical_difference']:.2f}"
+    reach = first["mean_rank"] + ranking["critical_difference"]
+    tied = [other["name"] for other in others if other["mean_rank"] < reach]
+    if not tied:
+        return f"{text}: every other learner is worse."
+    return f"{text}: not told apart from it: {listed(tied)}."

@@ -3,8 +3,10 @@
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._charts import NEAREST, SCORE_TICKS, place_labels, recall_curves
-from metriclearn.compare._result import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._report._labels import place_labels
+from metriclearn.compare._report._lines import recall_curves
+from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS
 from metriclearn.plots._axes import without_frame
 from metriclearn.plots._recall import RecallCurveDisplay
 

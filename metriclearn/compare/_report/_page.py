@@ -3,24 +3,24 @@
 from importlib.resources import files
 
 from metriclearn._extras import require
-from metriclearn.compare import _charts as charts
-from metriclearn.compare._many import ranking_text
-from metriclearn.compare._measure import MEASURES
-from metriclearn.compare._result import (
-    HEADLINE,
-    MEASURE_NAMES,
-    listed,
-    noise_text,
-    points_text,
-    question_text,
-    seconds_text,
-)
+from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES, MEASURES
+from metriclearn.compare._report._lines import curve_chart, recall_chart
+from metriclearn.compare._report._maps import map_chart
+from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
+from metriclearn.compare._report._ranks import ranks_chart
+from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._words import (
     best_of,
     curve_tables,
     headline,
+    listed,
+    noise_text,
     notes_of,
+    points_text,
     protocol_lines,
+    question_text,
+    ranking_text,
+    seconds_text,
 )
 
 TITLES = {"closed": "Known classes", "open": "Unseen classes"}
@@ -54,10 +54,10 @@ def render(result):
     -------
     str
     """
-    template = _template("_report.html.j2")
+    template = _template("page.html.j2")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
     return template.render(
-        style=_text_of("_report.css"),
+        style=_text_of("style.css"),
         result=result,
         title=headline(result),
         rows=result.rows(),
@@ -71,8 +71,8 @@ def render(result):
         questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
         protocol_lines=protocol_lines(result),
         notes=notes_of(result),
-        recall={protocol: charts.recall_chart(result, protocol) for protocol in shown},
-        times={protocol: charts.time_chart(result, HEADLINE[protocol]) for protocol in shown},
+        recall={protocol: recall_chart(result, protocol) for protocol in shown},
+        times={protocol: time_chart(result, HEADLINE[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
         curves=_curves(result),
         matrices=_matrices(result),
@@ -100,9 +100,9 @@ def render_ranks(result):
                 max((score for score in column if score is not None), default=None)
                 for column in columns
             ]
-            rankings.append((protocol, ranking, charts.ranks_chart(ranking)))
-    return _template("_ranks.html.j2").render(
-        style=_text_of("_report.css"),
+            rankings.append((protocol, ranking, ranks_chart(ranking)))
+    return _template("ranks.html.j2").render(
+        style=_text_of("style.css"),
         result=result,
         names=[comparison.data["name"] for comparison in result.comparisons],
         rankings=rankings,
@@ -132,14 +132,14 @@ def _template(name):
 
 
 def _text_of(name):
-    return files("metriclearn.compare").joinpath(name).read_text(encoding="utf-8")
+    return files("metriclearn.compare._report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _curves(result):
     """Charts by axis: a list of (axis, heading, words, [(protocol, svg)])."""
     drawn = {}
     for axis, protocol, places, curves in curve_tables(result, HEADLINE):
-        drawn.setdefault(axis, []).append((protocol, charts.curve_chart(axis, places, curves)))
+        drawn.setdefault(axis, []).append((protocol, curve_chart(axis, places, curves)))
     return [(axis, *CURVE_WORDS[axis], cards) for axis, cards in drawn.items()]
 
 
@@ -160,7 +160,7 @@ def _maps(result, protocol):
     for row in result.rows():
         record = _pictured(result, row["key"], protocol)
         if record is not None:
-            svg = charts.map_chart(record["map"], result.data["class_names"])
+            svg = map_chart(record["map"], result.data["class_names"])
             score = record["scores"][HEADLINE[protocol]]
             shown.append({"name": row["name"], "score": score, "svg": svg})
     return shown
@@ -177,11 +177,11 @@ def _matrices(result):
         shown.append(
             {
                 "name": row["name"],
-                "svg": charts.matrix_chart(matrix, names),
+                "svg": matrix_chart(matrix, names),
                 "size": matrix["n_features"],
                 "space": matrix["space"],
-                "weights": charts.weights_image(matrix, shape) if shape else None,
-                "heaviest": charts.heaviest_features(matrix, names) if names else None,
+                "weights": weights_image(matrix, shape) if shape else None,
+                "heaviest": heaviest_features(matrix, names) if names else None,
             }
         )
     return shown

@@ -1,0 +1,59 @@
+"""Flat maps of held-out embeddings."""
+
+import math
+from html import escape
+
+import numpy as np
+
+from metriclearn.compare._report._labels import spread_names
+from metriclearn.compare._report._svg import svg, text_at
+
+N_CLASS_COLOURS = 10
+
+
+def map_chart(drawn, class_names):
+    """Draw a flat map of held-out embeddings: one colour a class, its name in its middle.
+
+    Parameters
+    ----------
+    drawn : dict
+        ``points`` in the unit square and their ``labels``.
+    class_names : list of str
+
+    Returns
+    -------
+    str
+    """
+    points = 18 + 174 * np.asarray(drawn["points"], dtype=float)
+    points += (210 - points.min(axis=0) - points.max(axis=0)) / 2 - (5, 0)
+    labels = np.asarray(drawn["labels"])
+    present = np.unique(labels)
+    size = min(8.0, max(4.4, 76 / math.sqrt(len(points))))
+    parts, names = [], []
+    for label in present:
+        own = points[labels == label]
+        dots = "".join(f"M{px:.1f} {py:.1f}h0" for px, py in own)
+        colour, name = _class_colour(label, len(class_names)), escape(class_names[label])
+        parts.append(
+            f'<path class="dots" style="stroke:{colour};stroke-width:{size:.1f}" d="{dots}">'
+            f"<title>{name}</title></path>"
+        )
+        middle = own[np.argmin(np.sum((own - np.median(own, axis=0)) ** 2, axis=1))]
+        # The name of a tight group would hide it: it goes above.
+        reach = np.quantile(np.abs(own - middle).max(axis=1), 0.9)
+        names.append((middle - (0, reach + 8 if reach < 10 else 0), class_names[label]))
+    if len(present) <= 20 and max(len(name) for _, name in names) <= 16:
+        heights = spread_names(names)
+        parts += [
+            text_at(middle[0], height + 4, name, "middle", "name")
+            for (middle, name), height in zip(names, heights, strict=True)
+        ]
+    return svg(200, 206, parts, "map of held-out embeddings", "map")
+
+
+def _class_colour(label, n_classes):
+    """A named colour of the page while they last, then hues around the wheel."""
+    if n_classes <= N_CLASS_COLOURS:
+        return f"var(--c{label})"
+    # Steps of the golden angle: classes that are neighbours in order are far apart in hue.
+    return f"hsl({137.5 * label % 360:.0f} 60% {44 + 12 * (label % 3)}%)"

@@ -1,0 +1,74 @@
+"""Learned matrices as heat maps, and the weights of pixels and features."""
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.compare._report._labels import shortened
+from metriclearn.compare._report._svg import svg, text_at
+
+
+def matrix_chart(matrix, feature_names):
+    """Draw a learned matrix as a heat map: named squares while they are few, else an image.
+
+    Parameters
+    ----------
+    matrix : dict
+        As of ``learned_matrix``.
+    feature_names : list of str or None
+
+    Returns
+    -------
+    str
+    """
+    values = np.asarray(matrix["values"], dtype=float)
+    side = len(values)
+    if feature_names is None or side > 16 or side != len(feature_names):
+        return f'<img class="heat" alt="learned matrix" src="{_png(values, signed=True)}">'
+    largest = np.abs(values).max() or 1
+    cell, margin = 200 / side, 98
+    parts = []
+    for i, row in enumerate(values):
+        name = shortened(feature_names[i], 15)
+        parts.append(text_at(margin - 6, (i + 0.5) * cell + 3.5, name, "end", "tick"))
+        for j, value in enumerate(row):
+            sign = "plus" if value > 0 else "minus"
+            tip = escape(f"{feature_names[i]} × {feature_names[j]}: {value:.3g}")
+            parts.append(
+                f'<rect class="{sign}" x="{margin + j * cell:.2f}" y="{i * cell:.2f}" '
+                f'width="{cell:.2f}" height="{cell:.2f}" '
+                f'fill-opacity="{abs(value) / largest:.2f}"><title>{tip}</title></rect>'
+            )
+    parts.append(f'<rect class="frame" x="{margin}" y="0" width="200" height="200"/>')
+    return svg(margin + 201, 200.5, parts, "learned matrix", "matrix")
+
+
+def weights_image(matrix, image_shape):
+    """Weight of each pixel, as an image of the data's own shape."""
+    weights = np.asarray(matrix["weights"], dtype=float).reshape(image_shape)
+    if weights.ndim == 3:
+        weights = weights.sum(axis=2)
+    return f'<img class="heat" alt="weight of each pixel" src="{_png(weights, signed=False)}">'
+
+
+def heaviest_features(matrix, feature_names, n=3):
+    """Names of the features that weigh most, in units of their standard deviation."""
+    order = np.argsort(matrix["weights"])[::-1][:n]
+    return [feature_names[i] for i in order]
+
+
+def _png(values, *, signed):
+    """A data URI: colour by sign, opacity by size, so that zero is the page itself."""
+    image_module = require("PIL.Image", "cli")
+    # A few dominant entries would leave all the others blank.
+    largest = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1
+    opacity = np.clip(np.abs(values) / largest, 0, 1)
+    pixels = np.empty((*values.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = np.where((values < 0)[..., None] & signed, (59, 125, 216), (232, 116, 59))
+    pixels[..., 3] = (255 * opacity).round()
+    buffer = io.BytesIO()
+    image_module.fromarray(pixels, "RGBA").save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
