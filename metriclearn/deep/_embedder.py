@@ -322,6 +322,7 @@ class DeepEmbedder(
         ----------
         X : array-like of shape (n, n_features) or images
         y : array-like of shape (n,)
+            Class labels; for a loss of continuous labels amounts, (n,) or (n, q).
         classes : array-like, default=None
             Every label that will ever come; read at the first call only. By default those of the
             first ``y``.
@@ -331,7 +332,9 @@ class DeepEmbedder(
         self
         """
         first = not hasattr(self, "net_")
-        X, y = self._validate_rows(X, y, reset=first)
+        X, y, amounts = self._validate_labelled(X, y, first)
+        if amounts:
+            return self._train(self._amounts(X, y, first), 1, scheduled=False)
         sampler = self._build_sampler()
         labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
         if first:
@@ -339,7 +342,7 @@ class DeepEmbedder(
             self._build_net(X, labels, len(X), sampler, spawn_seeds(self.random_state))
         targets = self._targets(y, codes_among(self.classes_, y))
         data = self._labelled(X, np.arange(len(X)), targets, codes, None)
-        return self._train(data, 1)
+        return self._train(data, 1, scheduled=False)
 
     def transform(self, X):
         """Embed rows.
@@ -357,10 +360,11 @@ class DeepEmbedder(
         return self._embed(self._check_rows(X))
 
     def _fit_labels(self, X, y, first):
-        continuous = self._takes_amounts()
-        X, y = self._validate_rows(X, y, first, y_numeric=continuous, multi_output=continuous)
-        if continuous and is_continuous(y):
-            return self._fit_amounts(X, y, first)
+        X, y, amounts = self._validate_labelled(X, y, first)
+        if amounts:
+            self._refuse_validation("y is continuous")
+            data = self._amounts(X, y, first)
+            return self._train(data, self._epochs(len(X)), self.checkpoint)
         sampler = self._build_sampler()
         labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
         validation = self.validation
@@ -376,17 +380,15 @@ class DeepEmbedder(
         data = self._labelled(X, train, targets, codes, held)
         return self._train(data, self._epochs(len(train)), self.checkpoint)
 
-    def _fit_amounts(self, X, y, first):
-        """Train on labels that are amounts: there are no classes to balance or to hold out."""
-        self._refuse_validation("y is continuous")
+    def _amounts(self, X, y, first):
+        """Labels that are amounts: there are no classes to balance or to hold out."""
         if first:
             sampler = build_sampler(
                 self.sampler, self.sampler_params, self.batch_size, continuous=True
             )
             self._build_net(X, None, len(X), sampler, spawn_seeds(self.random_state))
         codes = np.zeros(len(X), dtype=np.intp)
-        data = self._labelled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
-        return self._train(data, self._epochs(len(X)), self.checkpoint)
+        return self._labelled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
 
     def _fit_constraints(self, X, constraints, first):
         X, _ = self._validate_rows(X, "no_validation", first)
@@ -418,6 +420,12 @@ class DeepEmbedder(
             return codes
         # Such a loss may take whole numbers for names of classes.
         return np.asarray(y, dtype=np.int64 if y.dtype.kind in "iub" else np.float32)
+
+    def _validate_labelled(self, X, y, reset):
+        """Rows, labels, and whether the loss takes these labels for amounts."""
+        takes = self._takes_amounts()
+        X, y = self._validate_rows(X, y, reset, y_numeric=takes, multi_output=takes)
+        return X, y, takes and is_continuous(y)
 
     def _validate_rows(self, X, y, reset, **checks):
         X, shape = flatten_images(X)
@@ -523,7 +531,7 @@ class DeepEmbedder(
             return self.max_epochs
         return int(np.clip(2000 * self.batch_size / n_rows, 20, 100))
 
-    def _train(self, data, epochs, checkpoint=None):
+    def _train(self, data, epochs, checkpoint=None, scheduled=True):
         net = self.net_
         patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
         best = BestWeights(patience=patience)
@@ -545,7 +553,7 @@ class DeepEmbedder(
             theirs = net.callbacks_
             net.callbacks_ = [*theirs, *own]
             try:
-                net.train(data, epochs)
+                net.train(data, epochs, scheduled)
             finally:
                 net.callbacks_ = theirs
                 net.generators_ = generator_states(net.device)

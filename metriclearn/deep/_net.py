@@ -158,7 +158,7 @@ class MetricNet(NeuralNet):
         """Return the training batches, or, to validate, the data themselves."""
         return EpochBatches(dataset, self.recipe_.sampler, self.rng_) if training else dataset
 
-    def train(self, data, epochs):
+    def train(self, data, epochs, scheduled=True):
         """Train, with the callbacks told of begin and end, however it ends.
 
         Parameters
@@ -166,7 +166,10 @@ class MetricNet(NeuralNet):
         data : LabelledData or JudgedData
         epochs : int
             Most epochs of this run.
+        scheduled : bool, default=True
+            Move the rates by the schedule over these epochs; else they stay as at its beginning.
         """
+        self.scheduled_ = scheduled
         self.epochs_done_ = 0
         self.stop_training_ = False
         if _distributed.is_active():
@@ -192,7 +195,8 @@ class MetricNet(NeuralNet):
         train, valid = self.get_split_datasets(X)
         batches = self.get_iterator(train, training=True)
         while self.epochs_done_ < epochs and not self.stop_training_:
-            self.done_ = self.epochs_done_ / epochs, (self.epochs_done_ + 1) / epochs
+            done = self.epochs_done_ / epochs, (self.epochs_done_ + 1) / epochs
+            self.done_ = done if self.scheduled_ else (0.0, 0.0)
             self._one_epoch(train, valid, batches)
             self.epochs_done_ += 1
             try:

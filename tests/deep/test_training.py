@@ -80,6 +80,15 @@ def test_each_part_has_its_rate_and_the_schedule_moves_all():
         assert 0 < last[part] < 0.25 * rate
 
 
+def test_partial_fit_leaves_the_rates_where_the_schedule_begins():
+    X, y = make()
+    embedder = quick(schedule="cosine", lr=1e-2, callbacks=[Record()])
+    for _ in range(2):
+        embedder.partial_fit(X, y)
+        assert recorded(embedder).rates_ == [{"head": 1e-2, "backbone": 1e-2}]
+    assert_same_weights(embedder, clone(embedder).set_params(schedule="constant", max_epochs=2).fit(X, y))
+
+
 def test_backbone_rate_of_zero_freezes_it():
     embedder = quick(backbone_lr=0, callbacks=[Record()]).fit(*make())
     history = recorded(embedder).backbone_
@@ -215,8 +224,13 @@ def test_labels_and_judgements_together_are_refused():
 def test_continuous_labels(loss, width):
     X, _ = make()
     y = X[:, :width] + 0.1
-    embedder = quick(loss=loss).fit(X, y[:, 0] if width == 1 else y)
+    labels = y[:, 0] if width == 1 else y
+    embedder = quick(loss=loss, schedule="constant").fit(X, labels)
     assert np.isfinite(embedder.transform(X)).all()
+    pieces = clone(embedder)
+    for _ in range(embedder.n_iter_):
+        pieces.partial_fit(X, labels)
+    assert_same_weights(embedder, pieces)
     with pytest.raises(ValueError, match="needs classes, but y is continuous"):
         quick(loss=loss, validation="stratified").fit(X, y)
 
