@@ -224,8 +224,8 @@ def _prepared(options):
         from metriclearn.compare._curves import make_curves
         from metriclearn.compare._files import check_writable
         from metriclearn.compare._lineup import resolve_learners
-        from metriclearn.compare._sources import load_source
-        from metriclearn.compare._tuning import make_tuning
+        from metriclearn.compare._sources._load import load_source
+        from metriclearn.compare._tuning._budget import make_tuning
 
         for argument, path in (("--report", options.report), ("--json", options.json)):
             if path is not None:

@@ -19,7 +19,7 @@ from metriclearn import __version__, cli
 from metriclearn.compare import ComparisonResult
 from metriclearn.compare import _run as run
 from metriclearn.compare._protocol import run_task
-from metriclearn.compare._sources import load_source
+from metriclearn.compare._sources._load import load_source
 
 CHEAP = ["--learners", "euclidean,mahalanobis", "--n-jobs", "1", "--folds", "2"]
 

@@ -37,9 +37,12 @@ from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Split, Task, make_splits, run_task
 from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._svg import stretch
+from metriclearn.compare._rows import stratified_order
 from metriclearn.compare._significance import corrected_resampled_t_test
-from metriclearn.compare._sources import as_source, load_source
-from metriclearn.compare._tuning import Tuning, make_tuning, plan_halving, stratified_order
+from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._tuning._budget import Tuning, make_tuning
+from metriclearn.compare._tuning._halving import plan_halving
 from metriclearn.compare._words import tuning_line
 from metriclearn.deep import DeepEmbedder
 from metriclearn.mahalanobis._nca import NCA

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare._protocol import MIN_TRAIN_CLASSES, Split
-from metriclearn.compare._tuning import stratified_order
+from metriclearn.compare._rows import stratified_order
 from metriclearn.model_selection import ClassShiftSplit
 
 # The shift is measured in at most so many principal components.

@@ -9,7 +9,9 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
 from metriclearn.compare._lineup import Setting, at_dimension, search_space
-from metriclearn.compare._tuning import Tuning, choose, fit_capped, plain
+from metriclearn.compare._rows import fit_capped
+from metriclearn.compare._tuning._budget import Tuning
+from metriclearn.compare._tuning._search import choose, plain
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 VALIDATION_PART = 0.25

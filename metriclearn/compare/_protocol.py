@@ -26,7 +26,7 @@ from metriclearn.compare._fitting import fit_tuned
 from metriclearn.compare._lineup import Learner
 from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
-from metriclearn.compare._tuning import Tuning
+from metriclearn.compare._tuning._budget import Tuning
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 # Two classes to fit on, two to tune on and two to test on.

@@ -14,8 +14,9 @@ from metriclearn.compare._many import compare_sources
 from metriclearn.compare._progress import NoProgress, RichProgress
 from metriclearn.compare._protocol import Task, cell_of, make_splits, run_task
 from metriclearn.compare._result import ComparisonResult
-from metriclearn.compare._sources import as_source, load_source
-from metriclearn.compare._tuning import make_tuning
+from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._tuning._budget import make_tuning
 from metriclearn.compare._workers import DaskWorkers, Processes, WorkersLostError
 
 NO_CURVES = Curves()

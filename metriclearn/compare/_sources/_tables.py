@@ -1,0 +1,45 @@
+"""Tables: ``.csv`` and ``.parquet``."""
+
+import difflib
+
+from metriclearn._extras import require
+from metriclearn.compare._sources._rows import as_source, one_line
+
+
+def read_table(path, suffix, target):
+    pandas = require("pandas", "cli")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty")
+    try:
+        if suffix == ".csv":
+            frame = pandas.read_csv(path)
+        else:
+            require("pyarrow", "cli")
+            frame = pandas.read_parquet(path)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as {suffix[1:]}: {one_line(error)}") from None
+    columns = [str(column) for column in frame.columns]
+    frame.columns = columns
+    if target not in columns:
+        raise ValueError(_no_such_column(path, target, columns))
+    if len(frame) == 0:
+        raise ValueError(f"{path}: the file has a header and no rows")
+    if len(columns) == 1:
+        raise ValueError(f"{path}: {target!r} is the only column; features are needed beside it")
+    return as_source(
+        frame.drop(columns=target),
+        frame[target].to_numpy(),
+        name=path.stem,
+        target_name=f"target column {target!r}",
+    )
+
+
+def _no_such_column(path, target, columns):
+    shown = ", ".join(columns[:30]) + (f", … ({len(columns)} in all)" if len(columns) > 30 else "")
+    if target is None:
+        return f"{path}: say which column holds the labels with --target; there are: {shown}"
+    near = difflib.get_close_matches(target, columns, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{path}: no column {target!r}{hint} There are: {shown}"

@@ -1,0 +1,118 @@
+"""The searches: each makes a scikit-learn search of a learner, a space and a budget.
+
+A strategy is ``strategy(judged, space, tuning, validation, y, seed)``: ``judged`` is a learner
+that scores itself, ``space`` holds parameters to values, ``validation`` the rows to fit on and
+those to score on, ``y`` the labels of all. It returns a search that is not fitted yet.
+"""
+
+import time
+
+import numpy as np
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    ParameterGrid,
+    ParameterSampler,
+    RandomizedSearchCV,
+)
+
+from metriclearn.compare._tuning._halving import FACTOR, plan_halving
+
+# Fewest rows of a class, on average, that a round of halving starts with.
+HALVING_ROWS_PER_CLASS = 8
+# Of a search that only time ends.
+ENDLESS = 100_000
+
+
+def few(judged, settings, tuning, validation, y, seed):
+    """Each of the few settings of the line-up."""
+    grid = [{name: [value] for name, value in setting.items()} for setting in settings]
+    return GridSearchCV(judged, grid, cv=[validation], refit=False, error_score="raise")
+
+
+def grid(judged, space, tuning, validation, y, seed):
+    """Every setting; of more than the budget has, so many of them and none twice."""
+    if tuning.seconds is None and n_settings_of(space) <= tuning.n_fits:
+        return GridSearchCV(judged, space, cv=[validation], refit=False)
+    return random(judged, space, tuning, validation, y, seed)
+
+
+def random(judged, space, tuning, validation, y, seed):
+    """Settings drawn at random: so many, or for so long."""
+    given = {"cv": [validation], "random_state": seed, "refit": False}
+    if tuning.seconds is not None:
+        return TimedSearchCV(judged, space, seconds=tuning.seconds, **given)
+    return RandomizedSearchCV(judged, space, n_iter=tuning.n_fits, **given)
+
+
+def halving(judged, space, tuning, validation, y, seed):
+    """Many settings on few rows, the best third of them on three times as many, and so on."""
+    n_rows = len(validation[0])
+    fewest = min(n_rows, HALVING_ROWS_PER_CLASS * len(np.unique(y)))
+    n_candidates, least = plan_halving(tuning.n_fits, n_rows, fewest, n_settings_of(space))
+    return HalvingRandomSearchCV(
+        judged,
+        space,
+        n_candidates=n_candidates,
+        factor=FACTOR,
+        resource="n_rows",
+        min_resources=least,
+        max_resources=n_rows,
+        cv=[validation],
+        random_state=seed,
+        refit=False,
+    )
+
+
+STRATEGIES = {"few": few, "grid": grid, "random": random, "halving": halving}
+
+
+class TimedSearchCV(RandomizedSearchCV):
+    """A random search that ends after so many seconds; at least one setting is tried.
+
+    Parameters
+    ----------
+    estimator, param_distributions, cv, random_state, refit, error_score
+        As of ``RandomizedSearchCV``.
+    seconds : float
+    """
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        seconds,
+        cv=None,
+        random_state=None,
+        refit=False,
+        error_score=np.nan,
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=ENDLESS,
+            cv=cv,
+            random_state=random_state,
+            refit=refit,
+            error_score=error_score,
+        )
+        self.seconds = seconds
+
+    def _run_search(self, evaluate_candidates):
+        end = time.perf_counter() + self.seconds
+        sampler = ParameterSampler(
+            self.param_distributions, self.n_iter, random_state=self.random_state
+        )
+        for params in sampler:
+            evaluate_candidates([params])
+            if time.perf_counter() >= end:
+                break
+
+
+def n_settings_of(space):
+    """How many settings a space has; None where it has no end."""
+    if any(hasattr(values, "rvs") for values in space.values()):
+        return None
+    return len(ParameterGrid(space))
