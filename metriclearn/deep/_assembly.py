@@ -143,6 +143,12 @@ def build_loss(loss, params, miner, miner_params, sizes):
     return MinedLoss(loss, miner)
 
 
+def settle_length(head, head_params, loss):
+    """Embeddings have length one, unless the user or the loss wants them of any length."""
+    if "normalize" not in (head_params or {}):
+        head.normalize = not getattr(loss, "any_length", False)
+
+
 def _check_sizes(loss, sizes):
     """Refuse a ready-made loss that was sized for other data."""
     name, n_classes, dim = type(loss).__name__, sizes["n_classes"], sizes["embedding_dim"]

@@ -25,6 +25,7 @@ from metriclearn.deep._assembly import (
     build_loss,
     build_network,
     build_sampler,
+    settle_length,
 )
 from metriclearn.deep._checkpoint import Checkpoint, fingerprint
 from metriclearn.deep._components import check_params, resolve
@@ -75,8 +76,9 @@ class DeepEmbedder(
         A name in `LOSSES`, or what is called as ``loss(embeddings, labels)``. Learned proxies are
         sized by the training classes.
     miner : str, class, callable or None, default="auto"
-        A name in `MINERS`; "auto" is the one the loss was published with, None all tuples. A
-        function ``f(embeddings, labels)`` says by its attribute ``yields`` whether it gives
+        A name in `MINERS`; "auto" is "semi_hard" for the triplet loss, as published, and none for
+        all others (the margin loss was published with "distance_weighted", multi-similarity with
+        the miner of its name); None all tuples. A function ``f(embeddings, labels)`` says by its attribute ``yields`` whether it gives
         "pairs" or "triplets".
     sampler : str, class or object, default="class_balanced"
         Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
@@ -354,7 +356,8 @@ class DeepEmbedder(
         Returns
         -------
         ndarray of shape (n, n_components), dtype float32
-            Rows of length one, unless ``head__normalize=False``.
+            Rows of length one, unless the loss was published for embeddings of any length
+            (contrastive, lifted structure, N-pair) or ``head__normalize`` says otherwise.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
@@ -492,6 +495,7 @@ class DeepEmbedder(
             }
             miner = None if sampler is None else self.miner
             criterion = build_loss(self.loss, self.loss_params, miner, self.miner_params, sizes)
+            settle_length(network.head, self.head_params, criterion)
             recipe = Recipe(
                 sampler,
                 self._rates(),

@@ -136,7 +136,8 @@ class Head(nn.Module):
         Normalise each embedding to mean zero and variance one before its
         length; no learned scale.
     normalize : bool, default=True
-        Scale each embedding to unit length.
+        Scale each embedding to unit length. In `DeepEmbedder` the default is False for losses
+        that were published for embeddings of any length.
     """
 
     def __init__(

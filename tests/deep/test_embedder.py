@@ -23,8 +23,10 @@ from metriclearn.deep.losses import (
     ContrastiveLoss,
     CrossBatchMemory,
     MarginLoss,
+    MinedLoss,
     ProxyAnchorLoss,
     TripletLoss,
+    WeightedSum,
 )
 from metriclearn.deep.miners import AllMiner, BatchHardMiner
 from metriclearn.deep.modules import MLP
@@ -171,6 +173,26 @@ def test_parts_by_name_class_and_instance(params):
     assert np.isfinite(Z).all()
     assert np.ptp(Z) > 0.01
     assert len(embedder.history_) == embedder.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "of_length_one"),
+    [
+        ({"loss": "triplet"}, True),
+        ({"loss": "n_pair"}, False),
+        ({"loss": "lifted_structure"}, False),
+        ({"loss": "contrastive"}, False),
+        ({"loss": "contrastive", "loss_params": {"form": "cosine"}}, True),
+        ({"loss": "lifted_structure", "head_params": {"normalize": True}}, True),
+        ({"loss": "triplet", "head_params": {"normalize": False}}, False),
+        ({"loss": MinedLoss(ContrastiveLoss(), AllMiner())}, False),
+        ({"loss": WeightedSum([ContrastiveLoss(), TripletLoss()])}, True),
+    ],
+)
+def test_embeddings_have_length_one_unless_the_loss_was_published_otherwise(params, of_length_one):
+    X, y = make()
+    lengths = np.linalg.norm(quick(**params).fit(X, y).transform(X), axis=1)
+    assert np.allclose(lengths, 1, atol=1e-5) == of_length_one
 
 
 def test_instances_are_not_trained_in_place():

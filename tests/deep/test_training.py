@@ -86,7 +86,9 @@ def test_partial_fit_leaves_the_rates_where_the_schedule_begins():
     for _ in range(2):
         embedder.partial_fit(X, y)
         assert recorded(embedder).rates_ == [{"head": 1e-2, "backbone": 1e-2}]
-    assert_same_weights(embedder, clone(embedder).set_params(schedule="constant", max_epochs=2).fit(X, y))
+    assert_same_weights(
+        embedder, clone(embedder).set_params(schedule="constant", max_epochs=2).fit(X, y)
+    )
 
 
 def test_backbone_rate_of_zero_freezes_it():

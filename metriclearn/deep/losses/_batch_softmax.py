@@ -39,8 +39,9 @@ class NPairLoss(nn.Module):
 
     Notes
     -----
-    Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. The one loss
-    whose value depends on the order of the rows within a class.
+    Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. Its value
+    depends on the order of the rows within a class. `DeepEmbedder` does not normalise embeddings
+    for it.
 
     Examples
     --------
@@ -55,6 +56,7 @@ class NPairLoss(nn.Module):
     """
 
     accepts = ()
+    any_length = True
 
     def __init__(self, l2_weight=0.002):
         super().__init__()

@@ -38,7 +38,8 @@ class ContrastiveLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions. All forms but "cosine" use the
-    embeddings as they come; with rows of length one distances lie in [0, 2].
+    embeddings as they come; with rows of length one distances lie in [0, 2]. "hadsell" was
+    published for embeddings of any length, and `DeepEmbedder` does not normalise them for it.
 
     Examples
     --------
@@ -57,6 +58,11 @@ class ContrastiveLoss(nn.Module):
             raise ValueError(f"form must be one of {sorted(_CONTRASTIVE_MARGIN)}, got {form!r}")
         self.margin = margin
         self.form = form
+
+    @property
+    def any_length(self):
+        """Whether the form was published for embeddings of any length."""
+        return self.form == "hadsell"
 
     @property
     def kind(self):

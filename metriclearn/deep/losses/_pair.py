@@ -155,7 +155,9 @@ class LiftedStructureLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
-    with every negative need b⁴.
+    with every negative need b⁴. Meant for embeddings of any length, and `DeepEmbedder` does not
+    normalise them for it: between rows of length one, at most 2 apart, the sums over all
+    negatives outweigh every difference of distances.
 
     Examples
     --------
@@ -171,6 +173,7 @@ class LiftedStructureLoss(nn.Module):
 
     accepts = ("pairs", "triplets")
     kind = "distance"
+    any_length = True
 
     def __init__(self, margin=1.0, form="smooth"):
         super().__init__()

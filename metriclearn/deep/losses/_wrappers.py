@@ -28,6 +28,11 @@ class _Composite(nn.Module):
         """Whether a part works on continuous labels."""
         return any(getattr(part, "continuous_labels", False) for part in self._parts())
 
+    @property
+    def any_length(self):
+        """Whether all parts are meant for embeddings of any length."""
+        return all(getattr(part, "any_length", False) for part in self._parts())
+
     def build(self, n_classes, embedding_dim, n_samples=None):
         """Create what the parts learn, and return self."""
         for part in self._parts():
