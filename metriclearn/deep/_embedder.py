@@ -78,8 +78,8 @@ class DeepEmbedder(
     miner : str, class, callable or None, default="auto"
         A name in `MINERS`; "auto" is "semi_hard" for the triplet loss, as published, and none for
         all others (the margin loss was published with "distance_weighted", multi-similarity with
-        the miner of its name); None all tuples. A function ``f(embeddings, labels)`` says by its attribute ``yields`` whether it gives
-        "pairs" or "triplets".
+        the miner of its name); None is all tuples. A function ``f(embeddings, labels)`` says by
+        its attribute ``yields`` whether it gives "pairs" or "triplets".
     sampler : str, class or object, default="class_balanced"
         Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
         one row are welcome), "random", "hierarchical" and "hard_negatives", which embed the

@@ -7,6 +7,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
 from metriclearn.deep._pairwise import FAR, lowest_exponent, products, unit_rows
+from metriclearn.deep._ranges import check_ranges
 
 
 class ProxyLoss(nn.Module):
@@ -17,6 +18,7 @@ class ProxyLoss(nn.Module):
     """
 
     accepts = ()
+    _parameter_constraints: dict = {}
 
     def __init__(self, n_classes=None, embedding_dim=None):
         super().__init__()
@@ -37,6 +39,8 @@ class ProxyLoss(nn.Module):
         return self
 
     def _build_if_sized(self):
+        """Called at the end of a constructor: check the arguments, make the proxies if possible."""
+        check_ranges(self)
         if self.n_classes is not None and self.embedding_dim is not None:
             self.build(self.n_classes, self.embedding_dim)
 

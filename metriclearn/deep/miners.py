@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from metriclearn.deep._pairwise import FAR, compare, masked_max, masked_min
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, at_least, between, check_ranges, one_of
 from metriclearn.deep._tuples import PairMasks, Pairs, Triplets, Window
 
 
@@ -127,9 +128,15 @@ class SemiHardMiner(_WindowMiner):
     []
     """
 
+    _parameter_constraints: dict = {
+        "margin": [POSITIVE, None],
+        "squared": ["boolean", None],
+    }
+
     def __init__(self, margin=None, squared=None):
         self.margin = margin
         self.squared = squared
+        check_ranges(self)
 
     def _bounds(self, margin):
         return 0.0, margin
@@ -186,9 +193,12 @@ class RandomMiner:
 
     yields = "triplets"
 
+    _parameter_constraints: dict = {"n_triplets": [at_least(1)]}
+
     def __init__(self, n_triplets=1, generator=None):
         self.n_triplets = n_triplets
         self.generator = generator
+        check_ranges(self)
 
     def __call__(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -227,10 +237,11 @@ class EasyPositiveMiner:
 
     yields = "triplets"
 
+    _parameter_constraints: dict = {"negative": [one_of("semi_hard", "hard")]}
+
     def __init__(self, negative="semi_hard"):
-        if negative not in ("semi_hard", "hard"):
-            raise ValueError(f"negative must be 'semi_hard' or 'hard', got {negative!r}")
         self.negative = negative
+        check_ranges(self)
 
     def __call__(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -281,10 +292,21 @@ class DistanceWeightedMiner:
 
     yields = "triplets"
 
+    _parameter_constraints: dict = {
+        "cutoff": [between(0, 2, "neither")],
+        "nonzero_loss_cutoff": [between(0, 2, "right")],
+    }
+
     def __init__(self, cutoff=0.5, nonzero_loss_cutoff=1.4, generator=None):
         self.cutoff = cutoff
         self.nonzero_loss_cutoff = nonzero_loss_cutoff
         self.generator = generator
+        check_ranges(self)
+        if nonzero_loss_cutoff <= cutoff:
+            raise ValueError(
+                f"nonzero_loss_cutoff must be greater than cutoff={cutoff}, "
+                f"got {nonzero_loss_cutoff}"
+            )
 
     def __call__(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -371,8 +393,11 @@ class MultiSimilarityMiner(_PairMiner):
     [[0, 2], [1, 2], [1, 3], [2, 0], [2, 1], [3, 1]]
     """
 
+    _parameter_constraints: dict = {"epsilon": [NOT_NEGATIVE]}
+
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
+        check_ranges(self)
 
     kinds = ("cosine",)
 
@@ -409,9 +434,15 @@ class PairMarginMiner(_PairMiner):
     [[0, 2], [1, 3], [2, 0], [3, 1]]
     """
 
+    _parameter_constraints: dict = {
+        "positive_margin": [NOT_NEGATIVE],
+        "margin": [POSITIVE],
+    }
+
     def __init__(self, positive_margin=0.2, margin=0.8):
         self.positive_margin = positive_margin
         self.margin = margin
+        check_ranges(self)
 
     kinds = ("distance",)
 
@@ -445,10 +476,11 @@ class HDCMiner(_PairMiner):
     [[0, 2], [1, 3], [2, 0], [3, 1]]
     """
 
+    _parameter_constraints: dict = {"fraction": [between(0, 1, "right")]}
+
     def __init__(self, fraction=0.5):
-        if not 0 < fraction <= 1:
-            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
         self.fraction = fraction
+        check_ranges(self)
 
     kinds = ("sq_distance", "distance")
 

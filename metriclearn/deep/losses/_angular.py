@@ -17,6 +17,7 @@ from metriclearn.deep._pairwise import (
     with_gradient,
 )
 from metriclearn.deep._quadruplet_sums import quadruplet_sum
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
 from metriclearn.deep._triplet_sums import pack_positives, triplet_sum
 from metriclearn.deep._tuples import check_selection
 
@@ -57,9 +58,12 @@ class AngularLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"alpha": [between(0, 90, "neither")]}
+
     def __init__(self, alpha=45.0):
         super().__init__()
         self.alpha = alpha
+        check_ranges(self)
 
     def forward(self, embeddings, labels, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -132,10 +136,16 @@ class TupletMarginLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "cosine"
 
+    _parameter_constraints: dict = {
+        "margin": [between(0, 180, "left")],
+        "scale": [POSITIVE],
+    }
+
     def __init__(self, margin=5.73, scale=64.0):
         super().__init__()
         self.margin = margin
         self.scale = scale
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -187,10 +197,16 @@ class QuadrupletLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {
+        "margin": [NOT_NEGATIVE],
+        "second_margin": [NOT_NEGATIVE],
+    }
+
     def __init__(self, margin=1.0, second_margin=0.5):
         super().__init__()
         self.margin = margin
         self.second_margin = second_margin
+        check_ranges(self)
 
     def forward(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""

@@ -16,6 +16,7 @@ from metriclearn.deep._pairwise import (
     two_logsumexps,
     widen,
 )
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
 from metriclearn.deep._tuples import check_selection
 
 
@@ -58,9 +59,12 @@ class NPairLoss(nn.Module):
     accepts = ()
     any_length = True
 
+    _parameter_constraints: dict = {"l2_weight": [NOT_NEGATIVE]}
+
     def __init__(self, l2_weight=0.002):
         super().__init__()
         self.l2_weight = l2_weight
+        check_ranges(self)
 
     def forward(self, embeddings, labels):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -116,9 +120,12 @@ class NTXentLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "cosine"
 
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
+
     def __init__(self, temperature=0.1):
         super().__init__()
         self.temperature = temperature
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -165,9 +172,12 @@ class SupConLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "cosine"
 
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
+
     def __init__(self, temperature=0.1):
         super().__init__()
         self.temperature = temperature
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -215,9 +225,12 @@ class SoftNearestNeighborLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "sq_distance"
 
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
+
     def __init__(self, temperature=1.0):
         super().__init__()
         self.temperature = temperature
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""

@@ -1,9 +1,12 @@
 """Losses on single pairs: contrastive, signal-to-noise contrastive, margin."""
 
+from numbers import Real
+
 import torch
 from torch import nn
 
 from metriclearn.deep._pairwise import compare, mean_over, widen, with_gradient
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
 from metriclearn.deep._tuples import Reference, check_selection
 
 _CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5, "absolute": 1.0}
@@ -52,12 +55,19 @@ class ContrastiveLoss(nn.Module):
 
     accepts = ("pairs", "triplets")
 
+    _parameter_constraints: dict = {
+        "margin": [Real, None],
+        "form": [one_of(*_CONTRASTIVE_MARGIN)],
+    }
+
     def __init__(self, margin=None, form="hadsell"):
         super().__init__()
-        if form not in _CONTRASTIVE_MARGIN:
-            raise ValueError(f"form must be one of {sorted(_CONTRASTIVE_MARGIN)}, got {form!r}")
         self.margin = margin
         self.form = form
+        check_ranges(self)
+        low, high = (-1, 1) if form == "cosine" else (0, torch.inf)
+        if margin is not None and not low <= margin < high:
+            raise ValueError(f"margin must be in [{low}, {high}) for form={form!r}, got {margin}")
 
     @property
     def any_length(self):
@@ -137,11 +147,18 @@ class SNRContrastiveLoss(nn.Module):
 
     accepts = ("pairs", "triplets")
 
+    _parameter_constraints: dict = {
+        "margin": [POSITIVE],
+        "positive_margin": [NOT_NEGATIVE],
+        "zero_mean_weight": [NOT_NEGATIVE],
+    }
+
     def __init__(self, margin=0.2, positive_margin=0.01, zero_mean_weight=0.005):
         super().__init__()
         self.margin = margin
         self.positive_margin = positive_margin
         self.zero_mean_weight = zero_mean_weight
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -182,7 +199,7 @@ class MarginLoss(nn.Module):
     beta : float, default=1.2
         Initial boundary, in (0, 2) for rows of length one.
     nu : float, default=0
-        Weight of the penalty on large boundaries.
+        ν, at least 0: weight of the penalty on large boundaries.
     scope : {"global", "class", "sample"}, default="global"
         "class" adds a term of each class, "sample" one of each training row too; then ``forward``
         needs ``indices``.
@@ -215,6 +232,14 @@ class MarginLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "distance"
 
+    _parameter_constraints: dict = {
+        "margin": [NOT_NEGATIVE],
+        "beta": [POSITIVE],
+        "nu": [NOT_NEGATIVE],
+        "scope": [one_of("global", "class", "sample")],
+        "learn_beta": ["boolean"],
+    }
+
     def __init__(
         self,
         margin=0.2,
@@ -227,8 +252,6 @@ class MarginLoss(nn.Module):
         n_samples=None,
     ):
         super().__init__()
-        if scope not in ("global", "class", "sample"):
-            raise ValueError(f"scope must be 'global', 'class' or 'sample', got {scope!r}")
         self.margin = margin
         self.beta = beta
         self.nu = nu
@@ -237,6 +260,7 @@ class MarginLoss(nn.Module):
         self.n_classes = n_classes
         self.embedding_dim = embedding_dim
         self.n_samples = n_samples
+        check_ranges(self)
         self._set("beta_global", torch.tensor(float(beta)))
         self._set("beta_class", None)
         self._set("beta_sample", None)

@@ -11,6 +11,7 @@ from metriclearn.deep._pairwise import (
     widen,
 )
 from metriclearn.deep._proxy_base import ProxyLoss
+from metriclearn.deep._ranges import POSITIVE, at_least
 
 
 class GroupLoss(ProxyLoss):
@@ -60,6 +61,12 @@ class GroupLoss(ProxyLoss):
     0.0
     4.08
     """
+
+    _parameter_constraints: dict = {
+        "n_iter": [at_least(0)],
+        "n_anchors": [at_least(0)],
+        "temperature": [POSITIVE],
+    }
 
     def __init__(self, n_iter=3, n_anchors=1, temperature=1.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)

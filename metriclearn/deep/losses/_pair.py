@@ -13,6 +13,14 @@ from metriclearn.deep._pairwise import (
     mean_over,
     two_logsumexps,
 )
+from metriclearn.deep._ranges import (
+    COSINE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    check_ranges,
+    one_of,
+)
 from metriclearn.deep._tuples import check_selection
 
 
@@ -55,11 +63,18 @@ class MultiSimilarityLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "cosine"
 
+    _parameter_constraints: dict = {
+        "alpha": [POSITIVE],
+        "beta": [POSITIVE],
+        "threshold": [COSINE],
+    }
+
     def __init__(self, alpha=2.0, beta=50.0, threshold=0.5):
         super().__init__()
         self.alpha = alpha
         self.beta = beta
         self.threshold = threshold
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -110,10 +125,16 @@ class CircleLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "cosine"
 
+    _parameter_constraints: dict = {
+        "margin": [SHARE],
+        "scale": [POSITIVE],
+    }
+
     def __init__(self, margin=0.4, scale=80.0):
         super().__init__()
         self.margin = margin
         self.scale = scale
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -175,12 +196,16 @@ class LiftedStructureLoss(nn.Module):
     kind = "distance"
     any_length = True
 
+    _parameter_constraints: dict = {
+        "margin": [POSITIVE],
+        "form": [one_of("smooth", "original", "generalized")],
+    }
+
     def __init__(self, margin=1.0, form="smooth"):
         super().__init__()
-        if form not in ("smooth", "original", "generalized"):
-            raise ValueError(f"form must be 'smooth', 'original' or 'generalized', got {form!r}")
         self.margin = margin
         self.form = form
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -252,6 +277,14 @@ class RankedListLoss(nn.Module):
     accepts = ("pairs", "triplets")
     kind = "distance"
 
+    _parameter_constraints: dict = {
+        "margin": [POSITIVE],
+        "alpha": [POSITIVE],
+        "temperature": [NOT_NEGATIVE],
+        "positive_temperature": [NOT_NEGATIVE],
+        "balance": [SHARE],
+    }
+
     def __init__(
         self, margin=0.4, alpha=1.2, temperature=10.0, positive_temperature=0.0, balance=0.5
     ):
@@ -261,6 +294,9 @@ class RankedListLoss(nn.Module):
         self.temperature = temperature
         self.positive_temperature = positive_temperature
         self.balance = balance
+        check_ranges(self)
+        if margin >= alpha:
+            raise ValueError(f"margin must be less than alpha={alpha}, got {margin}")
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""

@@ -16,6 +16,7 @@ from metriclearn.deep._pairwise import (
     with_gradient,
 )
 from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
+from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, one_of
 
 #: Exponents below which a sum of exponentials is in the range of float32 as it is.
 _NO_SHIFT = 60.0
@@ -60,6 +61,8 @@ class ProxyNCALoss(ProxyLoss):
     -17.068
     -5.689
     """
+
+    _parameter_constraints: dict = {"scale": [POSITIVE]}
 
     def __init__(self, scale=3.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
@@ -114,6 +117,8 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
     0.0
     5.689
     """
+
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
     def __init__(self, temperature=1 / 9, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
@@ -176,6 +181,14 @@ class SoftTripleLoss(ProxyLoss):
     0.0
     6.422
     """
+
+    _parameter_constraints: dict = {
+        "margin": [NOT_NEGATIVE],
+        "scale": [POSITIVE],
+        "gamma": [POSITIVE],
+        "tau": [NOT_NEGATIVE],
+        "n_centers": [at_least(1)],
+    }
 
     def __init__(
         self,
@@ -257,6 +270,11 @@ class ProxyAnchorLoss(ProxyLoss):
     True
     """
 
+    _parameter_constraints: dict = {
+        "margin": [BELOW_ONE],
+        "alpha": [POSITIVE],
+    }
+
     def __init__(self, margin=0.1, alpha=32.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
@@ -321,12 +339,16 @@ class ProxyRepulsionLoss(ProxyLoss):
     11.0
     """
 
+    _parameter_constraints: dict = {
+        "margin": [BELOW_ONE],
+        "alpha": [POSITIVE],
+        "variant": [one_of("proxies", "batch")],
+    }
+
     def __init__(
         self, margin=0.5, alpha=16.0, variant="proxies", n_classes=None, embedding_dim=None
     ):
         super().__init__(n_classes, embedding_dim)
-        if variant not in ("proxies", "batch"):
-            raise ValueError(f"variant must be 'proxies' or 'batch', got {variant!r}")
         self.margin = margin
         self.alpha = alpha
         self.variant = variant

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from metriclearn.deep._pairwise import compare, list_positives, mean_over
+from metriclearn.deep._ranges import POSITIVE, at_least, check_ranges
 from metriclearn.deep._rank_sums import rank_sum, soft_histograms
 
 
@@ -41,9 +42,12 @@ class FastAPLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"n_bins": [at_least(1)]}
+
     def __init__(self, n_bins=10):
         super().__init__()
         self.n_bins = n_bins
+        check_ranges(self)
 
     def forward(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -92,9 +96,12 @@ class HistogramLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"n_bins": [at_least(1)]}
+
     def __init__(self, n_bins=100):
         super().__init__()
         self.n_bins = n_bins
+        check_ranges(self)
 
     def forward(self, embeddings, labels, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -140,9 +147,12 @@ class SmoothAPLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
+
     def __init__(self, temperature=0.01):
         super().__init__()
         self.temperature = temperature
+        check_ranges(self)
 
     def forward(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -198,11 +208,20 @@ class RecallAtKLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {
+        "ks": ["array-like"],
+        "rank_temperature": [POSITIVE],
+        "temperature": [POSITIVE],
+    }
+
     def __init__(self, ks=(1, 2, 4, 8, 16), rank_temperature=0.01, temperature=1.0):
         super().__init__()
         self.ks = ks
         self.rank_temperature = rank_temperature
         self.temperature = temperature
+        check_ranges(self)
+        if not len(ks) or min(ks) < 1:
+            raise ValueError(f"ks must hold at least one k, each of them at least 1, got {ks}")
 
     def forward(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""

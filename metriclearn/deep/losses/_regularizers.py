@@ -13,6 +13,7 @@ from metriclearn.deep._pairwise import (
     sq_distances,
     widen,
 )
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 
 
 class CenterLoss(nn.Module):
@@ -58,11 +59,14 @@ class CenterLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"alpha": [SHARE]}
+
     def __init__(self, alpha=0.5, n_classes=None, embedding_dim=None):
         super().__init__()
         self.alpha = alpha
         self.n_classes = n_classes
         self.embedding_dim = embedding_dim
+        check_ranges(self)
         self.register_buffer("centers", None)
         if n_classes is not None and embedding_dim is not None:
             self.build(n_classes, embedding_dim)
@@ -123,9 +127,12 @@ class AlignmentLoss(nn.Module):
 
     accepts = ("pairs", "triplets")
 
+    _parameter_constraints: dict = {"alpha": [POSITIVE]}
+
     def __init__(self, alpha=2.0):
         super().__init__()
         self.alpha = alpha
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -169,9 +176,12 @@ class UniformityLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"t": [POSITIVE]}
+
     def __init__(self, t=2.0):
         super().__init__()
         self.t = t
+        check_ranges(self)
 
     def forward(self, embeddings, labels):
         """Value on ``embeddings`` (b, d); ``labels`` (b,) are not used."""
@@ -213,9 +223,12 @@ class EmbeddingNormLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {"radius": [NOT_NEGATIVE]}
+
     def __init__(self, radius=0.0):
         super().__init__()
         self.radius = radius
+        check_ranges(self)
 
     def forward(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d); ``labels`` (b,) are not used."""

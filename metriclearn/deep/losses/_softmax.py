@@ -8,6 +8,7 @@ from torch import nn
 from metriclearn.deep._centers import nearest_center
 from metriclearn.deep._pairwise import cosine_of_sum, products, unit_rows, widen
 from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
+from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
 
 
 class SoftmaxLoss(ProxyLoss):
@@ -48,6 +49,8 @@ class SoftmaxLoss(ProxyLoss):
     0.327
     0.657
     """
+
+    _parameter_constraints: dict = {"scale": [POSITIVE]}
 
     def __init__(self, scale=1.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
@@ -127,6 +130,8 @@ class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
     6.322
     """
 
+    _parameter_constraints: dict = {"temperature": [POSITIVE]}
+
     def __init__(self, temperature=0.05, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
         self.temperature = temperature
@@ -175,6 +180,11 @@ class CosFaceLoss(CosineSoftmaxLoss):
     0.0
     31.429
     """
+
+    _parameter_constraints: dict = {
+        "margin": [BELOW_ONE],
+        "scale": [POSITIVE],
+    }
 
     def __init__(self, margin=0.35, scale=64.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
@@ -233,6 +243,11 @@ class ArcFaceLoss(CosineSoftmaxLoss):
     36.015
     """
 
+    _parameter_constraints: dict = {
+        "margin": [RIGHT_ANGLE],
+        "scale": [POSITIVE],
+    }
+
     def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
@@ -283,6 +298,12 @@ class SubCenterArcFaceLoss(ProxyLoss):
     0.0
     36.015
     """
+
+    _parameter_constraints: dict = {
+        "margin": [RIGHT_ANGLE],
+        "scale": [POSITIVE],
+        "n_centers": [at_least(1)],
+    }
 
     def __init__(self, margin=0.5, scale=64.0, n_centers=3, n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
@@ -376,6 +397,14 @@ class SphereFaceLoss(ProxyLoss):
     9.531
     """
 
+    _parameter_constraints: dict = {
+        "margin": [at_least(1)],
+        "scale": [POSITIVE, None],
+        "lambda_max": [NOT_NEGATIVE],
+        "lambda_min": [NOT_NEGATIVE],
+        "lambda_decay": [NOT_NEGATIVE],
+    }
+
     def __init__(
         self,
         margin=4,
@@ -387,8 +416,6 @@ class SphereFaceLoss(ProxyLoss):
         embedding_dim=None,
     ):
         super().__init__(n_classes, embedding_dim)
-        if margin != int(margin) or margin < 1:
-            raise ValueError(f"margin must be an integer of at least 1, got {margin}")
         self.margin = margin
         self.scale = scale
         self.lambda_max = lambda_max

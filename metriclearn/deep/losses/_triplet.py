@@ -14,6 +14,7 @@ from metriclearn.deep._pairwise import (
     mean_over,
     sq_distances,
 )
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection
 
@@ -61,15 +62,22 @@ class TripletLoss(nn.Module):
 
     accepts = ("triplets",)
 
+    _parameter_constraints: dict = {
+        "margin": [NOT_NEGATIVE],
+        "squared": ["boolean"],
+        "soft": ["boolean"],
+        "swap": ["boolean"],
+        "reduction": [one_of("mean_nonzero", "mean")],
+    }
+
     def __init__(self, margin=0.2, squared=True, soft=False, swap=False, reduction="mean_nonzero"):
         super().__init__()
-        if reduction not in ("mean_nonzero", "mean"):
-            raise ValueError(f"reduction must be 'mean_nonzero' or 'mean', got {reduction!r}")
         self.margin = margin
         self.squared = squared
         self.soft = soft
         self.swap = swap
         self.reduction = reduction
+        check_ranges(self)
 
     def forward(self, embeddings, labels, selection=None, reference=None):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
@@ -158,12 +166,18 @@ class HierarchicalTripletLoss(nn.Module):
 
     accepts = ()
 
+    _parameter_constraints: dict = {
+        "margin": [NOT_NEGATIVE],
+        "levels": [at_least(1)],
+    }
+
     def __init__(self, margin=0.1, levels=16, n_classes=None, embedding_dim=None):
         super().__init__()
         self.margin = margin
         self.levels = levels
         self.n_classes = n_classes
         self.embedding_dim = embedding_dim
+        check_ranges(self)
         self.register_buffer("class_margins", None)
         if n_classes is not None:
             self.build(n_classes, embedding_dim)
@@ -263,8 +277,8 @@ class LabelDistanceTripletLoss(nn.Module):
     Parameters
     ----------
     near, far : float, default=0.5
-        Distances of labels, ``0 <= near <= far``, in the units of the labels. The default makes
-        integer labels classes.
+        Distances of labels, at least 0 and ``near <= far``, in the units of the labels. The
+        default makes integer labels classes.
     margin : float, default=0.1
         m, at least 0.
     squared : bool, default=True
@@ -290,14 +304,22 @@ class LabelDistanceTripletLoss(nn.Module):
     accepts = ()
     continuous_labels = True
 
+    _parameter_constraints: dict = {
+        "near": [NOT_NEGATIVE],
+        "far": [NOT_NEGATIVE],
+        "margin": [NOT_NEGATIVE],
+        "squared": ["boolean"],
+    }
+
     def __init__(self, near=0.5, far=0.5, margin=0.1, squared=True):
         super().__init__()
-        if not 0 <= near <= far:
-            raise ValueError(f"near and far must satisfy 0 <= near <= far, got {near} and {far}")
         self.near = near
         self.far = far
         self.margin = margin
         self.squared = squared
+        check_ranges(self)
+        if near > far:
+            raise ValueError(f"near must be at most far={far}, got {near}")
 
     def forward(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
@@ -351,9 +373,12 @@ class LogRatioLoss(nn.Module):
     accepts = ()
     continuous_labels = True
 
+    _parameter_constraints: dict = {"epsilon": [POSITIVE]}
+
     def __init__(self, epsilon=1e-3):
         super().__init__()
         self.epsilon = epsilon
+        check_ranges(self)
 
     def forward(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from metriclearn.deep._pairwise import dot_products, masked_max, products, unit_rows, widen
+from metriclearn.deep._ranges import NOT_NEGATIVE, at_least, check_ranges, one_of
 from metriclearn.deep._tuples import PairRule, Reference, check_composition
 
 
@@ -65,7 +66,7 @@ def _takes_reference(loss):
 
 
 class MinedLoss(_Composite):
-    """A loss on what a miner selects.
+    """A loss on what a miner selects: ``loss(x, y, selection=miner(x, y))``.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ class MinedLoss(_Composite):
     -----
     Where a miner can say what it selects without listing it (a window on the loss's own distance,
     masks of pairs) nothing is listed; where it looks at the comparisons that the loss makes, they
-    are made once.
+    are made once. Time O(b² d), memory O(b²) for b rows of d dimensions; where a miner lists
+    triplets, memory O(b² + t) for t of them.
 
     Examples
     --------
@@ -126,13 +128,17 @@ class MinedLoss(_Composite):
 
 
 class WeightedSum(_Composite):
-    """Weighted sum of losses on the same batch.
+    """Weighted sum of losses on the same batch, ``Σ_k w_k loss_k(x, y)``.
 
     Parameters
     ----------
     losses : sequence of Modules
     weights : sequence of float, default=None
         One for each loss; all 1 by default.
+
+    Notes
+    -----
+    Time O(sum of the losses' own); each makes its own comparisons.
 
     Examples
     --------
@@ -163,6 +169,10 @@ class WeightedSum(_Composite):
 
 class CrossBatchMemory(_Composite):
     """Cross-batch memory (XBM): compare each batch with itself and with the rows before it.
+
+    ::
+
+        loss(batch against [batch; memory]),   then   memory ← last rows of [memory; batch]
 
     The loss is taken between the rows of the batch and ``[batch; memory]``; no gradient flows to
     the memory, a queue of the last rows seen in training. Behind the value, the batch enters the
@@ -196,6 +206,11 @@ class CrossBatchMemory(_Composite):
     ValueError
         For a loss that cannot compare with a memory.
 
+    Notes
+    -----
+    Time O(b (b + M) d), memory O(b (b + M) + M d) for b rows and M rows of memory in d
+    dimensions.
+
     Examples
     --------
     >>> import torch
@@ -206,6 +221,11 @@ class CrossBatchMemory(_Composite):
     True
     """
 
+    _parameter_constraints: dict = {
+        "size": [at_least(1)],
+        "warmup": [at_least(0)],
+    }
+
     def __init__(self, loss, size=1024, warmup=0, embedding_dim=None):
         super().__init__()
         if not _takes_reference(loss):
@@ -213,12 +233,11 @@ class CrossBatchMemory(_Composite):
                 f"loss must be a pair or triplet loss whose forward takes a reference, "
                 f"got {type(loss).__name__}"
             )
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
         self.loss = loss
         self.size = size
         self.warmup = warmup
         self.embedding_dim = embedding_dim
+        check_ranges(self)
         self.register_buffer("memory", None)
         self.register_buffer("memory_labels", torch.full((size,), -1))
         for name in ("position", "filled", "step"):
@@ -289,7 +308,7 @@ class HighOrderLoss(_Composite):
     n_orders : int, default=5
         K, at least 2.
     dim : int, default=512
-        Rows of each W.
+        Rows of each W, at least 1.
     trainable : bool, default=False
         Whether the W are learned; the paper has both.
     embedding_dim : int, default=None
@@ -298,6 +317,11 @@ class HighOrderLoss(_Composite):
     Attributes
     ----------
     projections : buffer or Parameter of shape (n_orders, dim, embedding_dim)
+
+    Notes
+    -----
+    Time O(K (b d D + c)), memory O(K (D d + b D) + c) for b rows of d dimensions, D rows of each
+    W, and c the cost of the loss on b rows of D dimensions.
 
     Examples
     --------
@@ -309,15 +333,20 @@ class HighOrderLoss(_Composite):
     True
     """
 
+    _parameter_constraints: dict = {
+        "n_orders": [at_least(2)],
+        "dim": [at_least(1)],
+        "trainable": ["boolean"],
+    }
+
     def __init__(self, loss, n_orders=5, dim=512, trainable=False, embedding_dim=None):
         super().__init__()
-        if n_orders < 2:
-            raise ValueError(f"n_orders must be at least 2, got {n_orders}")
         self.loss = loss
         self.n_orders = n_orders
         self.dim = dim
         self.trainable = trainable
         self.embedding_dim = embedding_dim
+        check_ranges(self)
         self.high_order = nn.ModuleList(copy.deepcopy(loss) for _ in range(n_orders - 1))
         self._set(None)
         if embedding_dim is not None:
@@ -384,6 +413,7 @@ class ProxyRegularizer(_Composite):
     loss : Module
         One that has ``proxies``.
     weight : float, default=1
+        At least 0.
     kind : {"separation", "norm", "zero_mean"}, default="separation"
 
     Notes
@@ -400,15 +430,19 @@ class ProxyRegularizer(_Composite):
     True
     """
 
+    _parameter_constraints: dict = {
+        "weight": [NOT_NEGATIVE],
+        "kind": [one_of("separation", "norm", "zero_mean")],
+    }
+
     def __init__(self, loss, weight=1.0, kind="separation"):
         super().__init__()
         if not hasattr(loss, "proxies"):
             raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
-        if kind not in ("separation", "norm", "zero_mean"):
-            raise ValueError(f"kind must be 'separation', 'norm' or 'zero_mean', got {kind!r}")
         self.loss = loss
         self.weight = weight
         self.kind = kind
+        check_ranges(self)
 
     def _parts(self):
         return [self.loss]
