@@ -32,7 +32,8 @@ from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_conve
 from metriclearn.mahalanobis._impostors import target_neighbors, weighted_targets
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn_objective import LabelObjective, TripletObjective
+from metriclearn.mahalanobis._lmnn_labels import LabelObjective
+from metriclearn.mahalanobis._lmnn_objective import TripletObjective
 from metriclearn.mahalanobis._lmnn_sdp import check_sdp_components, solve_sdp
 from metriclearn.mahalanobis._lmnn_solver import minimise
 

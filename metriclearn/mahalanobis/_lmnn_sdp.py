@@ -8,7 +8,7 @@ from metriclearn._arrays import to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
-from metriclearn.mahalanobis._lmnn_objective import LabelObjective
+from metriclearn.mahalanobis._lmnn_labels import LabelObjective
 from metriclearn.mahalanobis._lmnn_solver import Solution, minimise
 
 _MAX_FEATURES = 20

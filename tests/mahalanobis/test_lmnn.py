@@ -16,9 +16,12 @@ from metriclearn import LMNN
 from metriclearn.constraints import Pairs, Triplets
 from metriclearn.mahalanobis import _impostors
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._impostor_list import ImpostorList
 from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
 from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn_objective import LabelObjective, TripletObjective
+from metriclearn.mahalanobis._lmnn_labels import LabelObjective
+from metriclearn.mahalanobis._lmnn_objective import TripletObjective
+from metriclearn.mahalanobis._pair_graph import PairGraph
 
 losses = pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 
@@ -157,7 +160,7 @@ def test_objective_from_weighted_triplets_is_a_sum_over_them(loss, small, rng):
 @pytest.mark.parametrize("loss", [Hinge(0.5), SquaredHinge()], ids=["rounded", "squared"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_gradient_from_labels_is_the_derivative(loss, listed, small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_objective._SPARSE_SHARE", float(listed))
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", float(listed))
     X, _, starts = by_class(*small)
     targets = target_neighbors(X, starts, 3)
     P = np.cov(X.T)
@@ -188,7 +191,7 @@ def test_gradient_from_triplets_is_the_derivative(loss, small, rng):
 
 
 def test_a_list_that_missed_impostors_says_so(small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_objective._SPARSE_SHARE", 1.0)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
     X, _, starts = by_class(*small)
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
     listed = LabelObjective(X, 0.5, np.eye(4), **given)
@@ -198,6 +201,48 @@ def test_a_list_that_missed_impostors_says_so(small, rng, monkeypatch):
     assert listed.value(far, Hinge()) < fresh.value(far, Hinge())
     assert listed.refresh(far, Hinge())
     assert listed.value(far, Hinge()) == pytest.approx(fresh.value(far, Hinge()), rel=1e-6)
+
+
+def test_a_list_suffices_only_where_no_pair_is_missed(rng):
+    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
+    radii = 0.5 + rng.rand(150)
+
+    def pairs_at(L):
+        [(indptr, columns, _)] = pairs_within(X @ L.T, radii, starts)
+        return set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
+
+    [(indptr, columns, _)] = pairs_within(X, 1.3 * radii, starts)
+    found = ImpostorList(np.eye(4), 1.3 * radii, np.sum(X**2, axis=1).max(), 1e9)
+    found.add(PairGraph(indptr, columns))
+    listed = set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
+    proven = []
+    for _ in range(200):
+        L = np.linalg.qr(rng.randn(4, 4))[0] * rng.uniform(0.85, 1.2, 4)
+        proven.append(found.suffices(L, radii))
+        assert pairs_at(L) <= listed or not proven[-1]
+        # A turn and the lengths of four axes: the proof is exact.
+        assert proven[-1] == (np.linalg.svd(L)[1][-1] ** 2 > 1 / 1.3)
+    assert 20 < sum(proven) < 180
+
+
+def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypatch):
+    searches = []
+
+    def counted(*given):
+        searches.append(given)
+        return pairs_within(*given)
+
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels.pairs_within", counted)
+    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
+    given = {"starts": starts, "targets": target_neighbors(X, starts, 3), "precise": True}
+    objective, L = LabelObjective(X, 0.5, np.eye(4), **given), np.eye(4)
+    for growth in rng.uniform(0.9, 1.1, (41, 4)):
+        L = L * growth
+        fresh = LabelObjective(X, 0.5, np.eye(4), **given).value(L, SquaredHinge())
+        assert objective.value(L, SquaredHinge()) == pytest.approx(fresh, rel=1e-12)
+        assert not objective.lists_impostors
+    assert 41 + 1 < len(searches) < 41 + 40
 
 
 @pytest.mark.parametrize("sizes", [(30, 20, 25), (2,) * 40, (3, 60, 2, 2, 40, 5)])
@@ -222,7 +267,7 @@ def test_parts_of_the_search_are_the_whole(rng, monkeypatch):
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
     loss = Hinge(0.1)
     whole = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_objective._MOST_PAIRS", 20)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._MOST_PAIRS", 20)
     monkeypatch.setattr(_impostors, "_BLOCK_BYTES", 2**8)
     parts = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
     assert len(list(pairs_within(X, np.ones(150), starts, most=20))) > 3

@@ -1,0 +1,77 @@
+"""Weighted pairs of rows, as many as an objective lists."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from metriclearn._pairs import pair_moment, paired_sq_distances
+
+
+class PairGraph:
+    """Pairs of rows in compressed sparse form: ``i`` and ``columns[indptr[i]:indptr[i + 1]]``."""
+
+    def __init__(self, indptr, columns):
+        self._indptr, self._columns = indptr, columns
+        self._counts = np.diff(indptr)
+        self._some = np.flatnonzero(self._counts)  # rows that have pairs
+        self._matrices = None
+
+    @cached_property
+    def _bins(self):
+        # What bincount and indexing would make of the columns each time; as large as two
+        # of them, so that graphs that are only kept do without.
+        return self._columns.astype(np.intp)
+
+    def __len__(self):
+        return len(self._columns)
+
+    def sq_distances(self, Z):
+        """Squared distances of the pairs, in the dtype of ``Z``."""
+        return paired_sq_distances(Z, self.of_rows(np.arange(Z.shape[0])), self._columns)
+
+    def closer(self, d2, radii):
+        """The pairs whose squared distance is below the larger radius of their rows.
+
+        Returns
+        -------
+        graph : PairGraph
+        d2 : ndarray of shape (n_pairs,)
+            Their squared distances.
+        """
+        limits = np.maximum(self.of_rows(radii), radii[self._columns])
+        kept = np.flatnonzero(d2 < limits)
+        indptr = np.searchsorted(kept, self._indptr).astype(self._indptr.dtype)
+        return PairGraph(indptr, self._columns[kept]), d2[kept]
+
+    def of_rows(self, values):
+        """For each pair, the value of its row."""
+        return np.repeat(values, self._counts)
+
+    def of_columns(self, values):
+        """For each pair, the value of its column."""
+        return values[self._bins]
+
+    def sums(self, of_row, of_column):
+        """For each row: its own ``of_row`` and, where it is the column, ``of_column``."""
+        sums = np.bincount(self._bins, of_column, len(self._counts))
+        if len(self._some):
+            sums[self._some] += np.add.reduceat(of_row, self._indptr[self._some])
+        return sums
+
+    def moment(self, weights, B, X):
+        """``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over the pairs, for tensors."""
+        rows = self.of_rows(np.arange(len(self._counts)))
+        return pair_moment(B, X, weights, rows, self._columns)
+
+    def laplacian_product(self, weights, B):
+        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
+        weights = weights.astype(B.dtype, copy=False)
+        if self._matrices is None:  # scipy's checks take longer than a product: once will do
+            parts, shape = (weights, self._columns, self._indptr), (len(B), len(B))
+            self._matrices = sparse.csr_array(parts, shape), sparse.csc_array(parts, shape)
+        product = self.sums(weights, weights).astype(B.dtype)[:, None] * B
+        for matrix in self._matrices:
+            matrix.data = weights
+            product -= matrix @ B
+        return product
