@@ -357,7 +357,8 @@ class DeepEmbedder(
         -------
         ndarray of shape (n, n_components), dtype float32
             Rows of length one, unless the loss was published for embeddings of any length
-            (contrastive, lifted structure, N-pair) or ``head__normalize`` says otherwise.
+            (contrastive, lifted structure, N-pair, soft nearest neighbour) or ``head__normalize``
+            says otherwise.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))

@@ -181,6 +181,7 @@ def test_parts_by_name_class_and_instance(params):
         ({"loss": "triplet"}, True),
         ({"loss": "n_pair"}, False),
         ({"loss": "lifted_structure"}, False),
+        ({"loss": "soft_nearest_neighbor"}, False),
         ({"loss": "contrastive"}, False),
         ({"loss": "contrastive", "loss_params": {"form": "cosine"}}, True),
         ({"loss": "lifted_structure", "head_params": {"normalize": True}}, True),
@@ -300,6 +301,33 @@ def test_compiled_network_is_the_network(monkeypatch):
     copy = pickle.loads(pickle.dumps(embedder))
     np.testing.assert_array_equal(copy.transform(X), plain.transform(X))
     assert_same_weights(plain.partial_fit(X, y), copy.partial_fit(X, y))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts
+def test_compiled_code_trains_the_same_network(tmp_path, monkeypatch):
+    """torch's own compiler, which writes and builds C++, from training to a saved file."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    X, y = make()
+    settings = {"hidden_units": 8, "noise": 0}
+    plain = quick(module_params=settings, validation="stratified", warmup_epochs=1).fit(X, y)
+    embedder = clone(plain).set_params(compile=True).fit(X, y)
+    assert list((tmp_path / "cache").rglob("*.cpp"))
+    Z = embedder.transform(X)
+    np.testing.assert_allclose(Z, plain.transform(X), atol=1e-4)
+    for own, other in zip(embedder.history_, plain.history_, strict=True):
+        assert own["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+        assert own["valid_recall_at_1"] == other["valid_recall_at_1"]
+    copy = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_allclose(copy.transform(X), Z, atol=1e-6)
+    np.testing.assert_allclose(
+        copy.partial_fit(X, y).transform(X), plain.partial_fit(X, y).transform(X), atol=1e-4
+    )
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    assert loaded.compile
+    np.testing.assert_allclose(loaded.transform(X), Z, atol=1e-6)
+    np.testing.assert_allclose(loaded.transform(X[:1]), Z[:1], atol=1e-6)
 
 
 # Repeatability

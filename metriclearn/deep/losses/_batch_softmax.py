@@ -208,7 +208,8 @@ class SoftNearestNeighborLoss(nn.Module):
 
     Notes
     -----
-    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    Time O(b² d), memory O(b²) for b rows of d dimensions. `DeepEmbedder` does not normalise
+    embeddings for it: between rows of length one T would have to be far smaller.
 
     Examples
     --------
@@ -224,6 +225,7 @@ class SoftNearestNeighborLoss(nn.Module):
 
     accepts = ("pairs", "triplets")
     kind = "sq_distance"
+    any_length = True
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
