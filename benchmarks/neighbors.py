@@ -1,6 +1,7 @@
 """Exact and approximate search beside scikit-learn's brute force and faiss's own.
 
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py            # exact, 60,000 rows
+    OMP_NUM_THREADS=1 python benchmarks/neighbors.py --data DIR --rows 9000   # images
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py --hnsw --rows 200000
     python benchmarks/neighbors.py --million     # IVF-PQ of 1,000,000 x 128 in chunks
 
@@ -13,6 +14,7 @@ import gc
 import resource
 import tempfile
 import time
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -54,18 +56,30 @@ def exact_searches(X):
     )
 
 
-def exact(n_rows, repeats):
+def gaussian(n, d):
+    """Rows without any structure, the hardest there are."""
+    return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
+
+
+def images(folder, n):
+    """Handwritten digits, 784 pixels each."""
+    with np.load(Path(folder) / "mnist_t10k.npz") as file:
+        X = file["X"].reshape(len(file["X"]), -1).astype(np.float32)
+    return X[np.random.default_rng(0).permutation(len(X))[:n]]
+
+
+def exact(n_rows, n_queries, folder, repeats):
     """Print the table of exact searches."""
     print(
         "| rows | queries a call | metriclearn ms | scikit-learn ms | faiss ms | to scikit-learn |"
     )
     print("|---|---|---|---|---|---|")
-    rng = np.random.default_rng(0)
-    for d in (64, 784):
-        X = rng.standard_normal((n_rows, d), dtype=np.float32)
-        Q = rng.standard_normal((10_000, d), dtype=np.float32)
+    for d in (64, 784) if folder is None else (784,):
+        n = n_rows + n_queries
+        X = gaussian(n, d) if folder is None else images(folder, n)
+        X, Q = X[:n_rows], X[n_rows:]
         searches = exact_searches(X)
-        for n in (1, 100, 10_000):
+        for n in (1, 100, n_queries):
             # A call of one query is short: many of them make one measurement.
             calls = [Q[i : i + n] for i in range(0, max(n, 30), n)]
             ms = [milliseconds(search, calls, repeats) for search in searches]
@@ -139,6 +153,7 @@ def million(n_rows):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--data", help="folder with mnist_t10k.npz, searched instead of noise")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--hnsw", action="store_true", help="HNSW and IVF on clustered rows")
     parser.add_argument("--million", action="store_true", help="IVF-PQ, vectors in a file")
@@ -148,5 +163,6 @@ if __name__ == "__main__":
     elif options.hnsw:
         hnsw(options.rows or 60_000, options.repeats)
     else:
-        exact(options.rows or 60_000, options.repeats)
+        n_queries = 10_000 if options.data is None else 1_000
+        exact(options.rows or 60_000, n_queries, options.data, options.repeats)
     print(f"\nLargest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

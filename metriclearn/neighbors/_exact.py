@@ -1,13 +1,18 @@
 """Exact nearest neighbours by brute force: fast to find, exact to rank."""
 
+from functools import partial
+
 import numpy as np
 
 from metriclearn.neighbors._ranker import Frame, Ranker
+from metriclearn.neighbors._reduced import ReducedScreen
 from metriclearn.neighbors._screen import Screen
 
 # Beyond this, relative to the base, a query's rounding error hides all differences of
 # the base, and squares of it leave the range of float32.
 _FAR = 1e12
+# Queries so many that a reduced screen, which takes time to make, can pay.
+_MANY = 512
 # Answers in all up to which the candidates of every row are kept at once.
 _AT_ONCE = 2**22
 
@@ -52,6 +57,9 @@ class ExactSearch:
         self._order = np.random.RandomState(0).permutation(len(X))
         self._screens = {}
         self._screen(np.float32)
+        # A reduced screen, None until enough was asked to pay for it, False if it does not.
+        self._reduced = None
+        self._n_asked = 0
 
     @property
     def X(self):
@@ -69,6 +77,20 @@ class ExactSearch:
 
     def __setstate__(self, state):
         self.__init__(state["X"], state["metric"])
+
+    def _base(self, rows):
+        """Rows of the base, centred and scaled, in the order of the screens."""
+        return self._frame.base(self._ranker.rows(self._order[rows]))
+
+    def _reduced_screen(self, n_queries, k):
+        """The reduced screen, where enough is asked for it to pay, and it does; or None."""
+        self._n_asked += n_queries
+        n, d = self.X.shape
+        enough = min(self._n_asked, n / 4) >= max(_MANY, d)
+        if self._reduced is None and enough and not self._frame.inner_product:
+            whole = self._screen(np.float32)
+            self._reduced = ReducedScreen.where_it_pays(self._base, whole, k) or False
+        return self._reduced if self._reduced and self._reduced.pays(k) else None
 
     def _screen(self, dtype):
         if dtype not in self._screens:
@@ -108,7 +130,7 @@ class ExactSearch:
             return self._ranker.rank(Q, candidates, k, exclude)
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
-        for block, candidates in self._blocks(Q, wanted, Screen.nearest, wanted):
+        for block, candidates in self._blocks(Q, wanted, partial(self._nearest, k=wanted)):
             skip = None if exclude is None else exclude[block]
             distances[block], indices[block] = self._ranker.rank(Q[block], candidates, k, skip)
         return distances, indices
@@ -145,7 +167,7 @@ class ExactSearch:
         indices = np.empty((n, k), dtype=np.intp)
         for block, candidates in self._screen(np.float32).nearest_of_all(k + 1):
             rows = self._order[block]
-            if _too_many(candidates, k + 1):
+            if candidates is None:
                 found = self.search(self.X[rows], k, exclude=rows)
             else:
                 candidates = np.where(candidates >= 0, self._order[candidates], -1)
@@ -174,7 +196,7 @@ class ExactSearch:
         # The exact distance is rounded too: a few units so that the edge is not lost.
         squared *= 1 + 1e-12
         found = []
-        for block, candidates in self._blocks(Q, 1, Screen.within, squared):
+        for block, candidates in self._blocks(Q, 1, partial(self._within, squared_radius=squared)):
             distances, indices = self._ranker.rank(Q[block], candidates, candidates.shape[1])
             counts = (distances <= radius).sum(axis=1)
             found += [
@@ -183,20 +205,26 @@ class ExactSearch:
             ]
         return found
 
-    def _blocks(self, Q, k, ask, argument):
+    def _blocks(self, Q, k, ask):
         """Yield slices of queries with their candidates, as base rows, -1 for none."""
-        coarse = self._screen(np.float32)
-        step = coarse.block_rows(k)
+        step = self._screen(np.float32).block_rows(k)
         for start in range(0, len(Q), step):
             block = slice(start, min(start + step, len(Q)))
             queries = self._frame.queries(Q[block])
-            candidates = None
-            if np.abs(queries).max(initial=0) < _FAR:
-                candidates = ask(coarse, queries, argument)
-            if candidates is None or _too_many(candidates, k):
-                candidates = ask(self._screen(np.float64), queries, argument)
+            candidates = next(found for found in ask(queries) if found is not None)
             yield block, np.where(candidates >= 0, self._order[candidates], -1)
 
+    def _nearest(self, queries, k):
+        """Yield candidates of each screen, or None where it gave up."""
+        if np.abs(queries).max(initial=0) < _FAR:
+            if reduced := self._reduced_screen(len(queries), k):
+                yield reduced.nearest(queries, k)
+                # Unlike the sample that spoke for it: not asked again.
+                self._reduced = False
+            yield self._screen(np.float32).nearest(queries, k)
+        yield self._screen(np.float64).nearest(queries, k)
 
-def _too_many(candidates, k):
-    return (candidates >= 0).sum() > len(candidates) * (4 * k + 64)
+    def _within(self, queries, squared_radius):
+        if np.abs(queries).max(initial=0) < _FAR:
+            yield self._screen(np.float32).within(queries, squared_radius)
+        yield self._screen(np.float64).within(queries, squared_radius)

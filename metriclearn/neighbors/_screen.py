@@ -6,7 +6,9 @@ among the k nearest when k others are at most `high` away. What is left, a few
 rows beyond k, is for exact arithmetic to rank.
 """
 
+from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +21,17 @@ _ROWS = 512
 _WIDTH = 1024
 # Where rows are queries and base at once, tiles are square.
 _SQUARE = 1024
+# Numbers of the table copied at once, where single rows of it are wanted.
+_GATHER = 2**20
 # Products below the smallest normal float32 lose all relative precision.
 _UNDERFLOW = 1e-36
+
+
+class Prepared(NamedTuple):
+    """Queries as they are multiplied with the table, and their part of the rounding error."""
+
+    table: np.ndarray
+    slack: np.ndarray
 
 
 class Screen:
@@ -70,7 +81,7 @@ class Screen:
     def _width(self, n_queries, k):
         return max(_WIDTH, 4 * k, _TILE // n_queries)
 
-    def nearest(self, queries, k):
+    def nearest(self, queries, k, upper=None, most=None):
         """Base rows that can be among the ``k`` nearest of each query.
 
         Parameters
@@ -79,27 +90,37 @@ class Screen:
             At most ``block_rows(k)`` rows, centred and scaled like the base.
         k : int
             At most the number of base rows.
+        upper : callable, default=None
+            ``upper(low, rows)`` gives upper bounds of the scores of base rows, both
+            of shape (n, k), from lower bounds; by default those of rounding.
+        most : float, default=None
+            Rows a query may have on average; more are given up. By default a few more
+            than ``k`` in float32, any number in float64.
 
         Returns
         -------
-        ndarray of shape (n, m), m >= k, dtype intp
-            Rows of the base, -1 for none.
+        ndarray of shape (n, m), m >= k, dtype intp, or None
+            Rows of the base, -1 for none. None where given up.
         """
-        slack = self._query_slack(queries)
-        found = Ragged(len(queries))
+        queries = self.prepare(queries)
+        upper = upper or partial(self._rounded_up, queries)
+        most = most or self._most(k)
+        found = Ragged(len(queries.table))
         limit, room = None, 0
-        for start, scores in self._tiles(queries, self._width(len(queries), k)):
+        for start, scores in self._tiles(queries, self._width(len(queries.table), k)):
             if limit is None:
                 few = scores[:, : max(_WIDTH, 4 * k)]
-                limit = self._kth_limit(few, np.arange(few.shape[1]), slack, k)
+                limit = self._limit(few, np.arange(few.shape[1]), k, upper)
             query, column, score = _entries(scores, scores <= limit[:, None])
             found.add(query, column + start, score)
             # Early limits are loose: tighten them before what they let in piles up.
             if found.count > room and start:
-                limit = self._kth_limit(*found.padded(), slack, k)
+                limit = self._limit(*found.padded(), k, upper)
                 found.keep(limit)
-                room = 2 * found.count + 64 * k * len(queries)
-        return self._still_near(found, slack, k)
+                if found.count > most * found.n_queries:
+                    return None
+                room = 2 * found.count + 64 * k * found.n_queries
+        return self._still_near(found, k, upper, most)
 
     def nearest_of_all(self, k):
         """Base rows that can be among the ``k`` nearest of each base row, itself among them.
@@ -111,25 +132,24 @@ class Screen:
         k : int
             At most the number of base rows.
 
-        Yields
-        ------
-        block : slice
-            Base rows that are the queries.
-        candidates : ndarray of shape (block.stop - block.start, m), m >= k, dtype intp
-            As of :meth:`nearest`.
+        Returns
+        -------
+        list of (slice, ndarray of shape (n_block, m) or None)
+            Base rows that are the queries, and what :meth:`nearest` gives for them.
         """
         n_blocks = max(1, len(self.table) // max(_SQUARE, 4 * k))
         edges = np.linspace(0, len(self.table), n_blocks + 1).astype(np.intp)
         blocks = [slice(*pair) for pair in pairwise(edges)]
+        upper = [partial(self._rounded_up, self.prepare_own(block)) for block in blocks]
         found = [Ragged(block.stop - block.start) for block in blocks]
-        slack = [self.slack[block] for block in blocks]
+        most = self._most(k)
         limit = [None] * n_blocks
-        room = [4 * k * len(part) for part in slack]
+        room = [4 * k * part.n_queries for part in found]
         for i, j in _each_pair_once(n_blocks):
-            scores = self._as_queries(blocks[i]) @ self.table[blocks[j]].T
+            scores = self.prepare_own(blocks[i]).table @ self.table[blocks[j]].T
             if i == j:
                 everyone = np.arange(blocks[i].start, blocks[i].stop)
-                limit[i] = self._kth_limit(scores, everyone, slack[i], k)
+                limit[i] = self._limit(scores, everyone, k, upper[i])
             near = scores <= limit[i][:, None]
             near |= scores <= limit[j]
             row, column, score = _entries(scores, near)
@@ -139,60 +159,117 @@ class Screen:
                 found[b].add(query[near], base_row[near], score[near])
                 # Limits tighten before what they let in piles up.
                 if found[b].count > room[b]:
-                    limit[b] = self._kth_limit(*found[b].padded(), slack[b], k)
+                    limit[b] = self._limit(*found[b].padded(), k, upper[b])
                     found[b].keep(limit[b])
-                    room[b] = found[b].count + 3 * k * len(slack[b])
-        for b, block in enumerate(blocks):
-            yield block, self._still_near(found[b], slack[b], k)
+                    if found[b].count > most * found[b].n_queries:
+                        # Given up: nothing more is let in, and what is there is dropped.
+                        limit[b] = np.full_like(limit[b], -np.inf)
+                        found[b].keep(limit[b])
+                    room[b] = found[b].count + 3 * k * found[b].n_queries
+        return [
+            (block, self._still_near(found[b], k, upper[b], most) if found[b].count else None)
+            for b, block in enumerate(blocks)
+        ]
+
+    def nearest_among(self, queries, candidates, k):
+        """What is left of candidates by these scores; see :meth:`nearest`.
+
+        Parameters
+        ----------
+        queries : Prepared
+        candidates : ndarray of int, shape (n_queries, m)
+            At least ``k`` for each query; -1 for none.
+        """
+        query, place = np.nonzero(candidates >= 0)
+        rows = candidates[query, place]
+        found = Ragged(len(candidates))
+        found.add(query, rows, self._scores(queries, query, rows))
+        return self._still_near(found, k, partial(self._rounded_up, queries), self._most(k))
 
     def within(self, queries, squared_radius):
         """Base rows that can be within a radius of each query (Euclidean only).
 
         Returns
         -------
-        ndarray of shape (n, m), dtype intp
-            Rows of the base, -1 for none; ``m`` may be 0.
+        ndarray of shape (n, m), dtype intp, or None
+            Rows of the base, -1 for none; ``m`` may be 0. None as of :meth:`nearest`.
         """
         squares = np.einsum("ij,ij->i", queries, queries)
-        limit = _up(squared_radius - squares + self._query_slack(queries), self.table.dtype)
-        found = Ragged(len(queries))
-        for start, scores in self._tiles(queries, self._width(len(queries), 1)):
+        queries = self.prepare(queries)
+        limit = _up(squared_radius - squares + queries.slack, self.table.dtype)
+        found = Ragged(len(squares))
+        for start, scores in self._tiles(queries, self._width(len(squares), 1)):
             query, column, score = _entries(scores, scores <= limit[:, None])
             found.add(query, column + start, score)
-        return found.padded()[1]
+        return None if found.count > self._most(1) * len(squares) else found.padded()[1]
 
-    def _tiles(self, queries, width):
+    def prepare(self, queries):
+        """Bring queries to the form that is multiplied with the table."""
         table = np.ones((len(queries), self.table.shape[1]), self.table.dtype)
         table[:, :-2] = queries
         table[:, -1] = 0
+        squares = np.einsum("ij,ij->i", queries, queries)
+        return Prepared(table, self.query_factor * squares + _UNDERFLOW)
+
+    def prepare_own(self, block):
+        """Base rows as queries; their scores are squared distances (Euclidean only)."""
+        table = -0.5 * self.table[block]
+        table[:, -2] = 1
+        table[:, -1] = self.table[block, -2]
+        return Prepared(table, self.slack[block])
+
+    def upper(self, queries, rows):
+        """Upper bounds of scores, for each query of its own rows of the base.
+
+        Parameters
+        ----------
+        queries : Prepared
+        rows : ndarray of int, shape (n_queries, k)
+
+        Returns
+        -------
+        ndarray of shape (n_queries, k)
+        """
+        query = np.repeat(np.arange(len(rows)), rows.shape[1])
+        low = self._scores(queries, query, rows.reshape(-1)).reshape(rows.shape)
+        return self._rounded_up(queries, low, rows)
+
+    def _scores(self, queries, query, rows):
+        """Scores of pairs, one by one."""
+        scores = np.empty(len(rows), self.table.dtype)
+        step = max(1, _GATHER // self.table.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            scores[part] = np.einsum("ij,ij->i", self.table[rows[part]], queries.table[query[part]])
+        return scores
+
+    def _most(self, k):
+        return np.inf if self.table.dtype == np.float64 else 4 * k + 64
+
+    def _rounded_up(self, queries, low, rows):
+        return low + 2 * self.slack[rows] + 2 * queries.slack[:, None]
+
+    def _tiles(self, queries, width):
         for start in range(0, len(self.table), width):
-            yield start, table @ self.table[start : start + width].T
+            yield start, queries.table @ self.table[start : start + width].T
 
-    def _as_queries(self, block):
-        queries = -0.5 * self.table[block]
-        queries[:, -2] = 1
-        queries[:, -1] = self.table[block, -2]
-        return queries
-
-    def _query_slack(self, queries):
-        return self.query_factor * np.einsum("ij,ij->i", queries, queries) + _UNDERFLOW
-
-    def _kth_limit(self, low, columns, query_slack, k):
+    def _limit(self, low, rows, k, upper):
+        """What at least ``k`` rows are below, for each query."""
         nearest = np.argpartition(low, k - 1, axis=1)[:, :k]
         low = np.take_along_axis(low, nearest, axis=1)
-        columns = np.take_along_axis(
-            np.broadcast_to(columns, (len(low), columns.shape[-1])), nearest, axis=1
-        )
-        high = (low + 2 * self.slack[columns]).max(axis=1)
-        return _up(high + 2 * query_slack, self.table.dtype)
+        rows = np.broadcast_to(rows, (len(low), rows.shape[-1]))
+        rows = np.take_along_axis(rows, nearest, axis=1)
+        return _up(upper(low, rows).max(axis=1), self.table.dtype)
 
-    def _still_near(self, found, query_slack, k):
-        low, columns = found.padded()
-        limit = self._kth_limit(low, columns, query_slack, k)
-        columns[low > limit[:, None]] = -1
-        widest = int((columns >= 0).sum(axis=1).max())
-        order = np.argsort(columns < 0, axis=1, kind="stable")[:, :widest]
-        return np.take_along_axis(columns, order, axis=1)
+    def _still_near(self, found, k, upper, most):
+        low, rows = found.padded()
+        limit = self._limit(low, rows, k, upper)
+        rows[low > limit[:, None]] = -1
+        counts = (rows >= 0).sum(axis=1)
+        if counts.mean() > most:
+            return None
+        order = np.argsort(rows < 0, axis=1, kind="stable")[:, : counts.max()]
+        return np.take_along_axis(rows, order, axis=1)
 
 
 def _each_pair_once(n):
