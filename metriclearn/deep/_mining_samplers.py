@@ -7,8 +7,7 @@ The net calls ``refresh(embeddings, codes)`` before an epoch in which the sample
 import numpy as np
 import torch
 
-# Distances held at a time in a search for neighbours.
-DISTANCES_AT_A_TIME = 2**24
+from metriclearn.deep._hard_negatives import nearest_of_other_classes
 
 
 class HierarchicalSampler:
@@ -90,8 +89,8 @@ class HardNegativeSampler:
     """Rows with the nearest rows of other classes in the whole training set.
 
     Every ``every`` epochs the training set is embedded and the ``n_candidates`` nearest rows of
-    other classes are found for each row, exactly. A batch is made of anchors: each with another
-    row of its class, one of its candidates, and another row of the candidate's class.
+    other classes are found for each row. A batch is made of anchors: each with another row of its
+    class, one of its candidates, and another row of the candidate's class.
 
     Parameters
     ----------
@@ -101,18 +100,22 @@ class HardNegativeSampler:
         At least 1.
     every : int, default=1
         Epochs between searches, at least 1.
+    index : str, default="auto"
+        "exact" forms all distances; "ivf", "hnsw" or another index string of faiss finds most
+        candidates in a fraction of the time, the more of them the more structure the embedding
+        has. "auto" is "ivf" for more than 50,000 rows on a CPU, where faiss is installed.
 
     Attributes
     ----------
     candidates_ : tensor of shape (n, n_candidates)
-        Row numbers.
+        Row numbers, nearest first.
     epochs_ : int
         Epochs drawn.
     """
 
     min_rows = 2
 
-    def __init__(self, batch_size=128, n_candidates=10, every=1):
+    def __init__(self, batch_size=128, n_candidates=10, every=1, index="auto"):
         for name, value, least in (
             ("batch_size", batch_size, 4),
             ("n_candidates", n_candidates, 1),
@@ -123,6 +126,7 @@ class HardNegativeSampler:
         self.batch_size = batch_size
         self.n_candidates = n_candidates
         self.every = every
+        self.index = index
         self.epochs_ = 0
 
     @property
@@ -132,15 +136,8 @@ class HardNegativeSampler:
 
     def refresh(self, embeddings, codes):
         """Find the candidates of each row; see :meth:`HierarchicalSampler.refresh`."""
-        codes = torch.from_numpy(codes).to(embeddings.device)
-        k = min(self.n_candidates, int(len(codes) - torch.bincount(codes).max()))
-        sq_norms = embeddings.square().sum(dim=1)
-        found = []
-        for part in torch.arange(len(codes)).split(max(1, DISTANCES_AT_A_TIME // len(codes))):
-            distances = sq_norms - 2 * embeddings[part] @ embeddings.T
-            distances.masked_fill_(codes[part][:, None] == codes, torch.inf)
-            found.append(distances.topk(k, largest=False).indices.cpu())
-        self.candidates_ = torch.cat(found)
+        found = nearest_of_other_classes(embeddings, codes, self.n_candidates, self.index)
+        self.candidates_ = torch.from_numpy(found)
 
     def epoch(self, codes, rng):
         """Draw the batches of one epoch; see :meth:`ClassBalancedSampler.epoch`."""

@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import DeepEmbedder, _hard_negatives
+from metriclearn.deep._hard_negatives import nearest_of_other_classes
 from metriclearn.deep.samplers import (
     SAMPLERS,
     ClassBalancedSampler,
@@ -160,6 +161,49 @@ def test_hard_negatives_are_found_anew_every_so_many_epochs(line):
             sampler.refresh(embeddings, codes)
         epoch(sampler, codes)
     assert due == [True, False, False, True, False, False]
+
+
+def clustered(n_classes=40, n_rows=12, dim=8):
+    rng = np.random.RandomState(0)
+    codes = rng.permutation(np.repeat(np.arange(n_classes), n_rows))
+    rows = rng.randn(n_classes, dim)[codes] + 0.3 * rng.randn(len(codes), dim)
+    return torch.from_numpy(rows).float(), codes
+
+
+@pytest.mark.parametrize("index", ["ivf", "hnsw", "IVF8,Flat"])
+def test_hard_negatives_by_faiss_are_nearly_all_the_nearest(index):
+    embeddings, codes = clustered()
+    exact = nearest_of_other_classes(embeddings, codes, 5, "exact")
+    found = nearest_of_other_classes(embeddings, codes, 5, index)
+    assert found.shape == exact.shape
+    assert (codes[found] != codes[:, None]).all()
+    hits = (found[:, :, None] == exact[:, None]).any(axis=2)
+    assert hits.mean() > 0.95
+    np.testing.assert_array_equal(found, nearest_of_other_classes(embeddings, codes, 5, index))
+
+
+def test_rows_deep_in_their_class_get_their_hard_negatives_exactly(monkeypatch):
+    embeddings, codes = clustered(n_classes=3, n_rows=60)
+    exact = nearest_of_other_classes(embeddings, codes, 5, "exact")
+    monkeypatch.setattr(_hard_negatives, "MOST_IN_VAIN", 3)
+    found = nearest_of_other_classes(embeddings, codes, 5, "IVF1,Flat")
+    np.testing.assert_array_equal(found, exact)
+
+
+def test_large_sets_are_searched_by_faiss(monkeypatch):
+    monkeypatch.setattr(_hard_negatives, "LARGEST_EXACT", 100)
+    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "ivf"
+    assert _hard_negatives.resolve_index("auto", 100, torch.device("cpu")) == "exact"
+    # There all distances are formed faster than faiss is asked.
+    assert _hard_negatives.resolve_index("auto", 101, torch.device("cuda")) == "exact"
+    monkeypatch.setattr(_hard_negatives, "find_spec", lambda name: None)
+    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "exact"
+
+
+def test_index_that_there_is_not_is_refused(line):
+    embeddings, codes = line
+    with pytest.raises(ValueError, match="index='kdtree' is not one of"):
+        HardNegativeSampler(batch_size=16, index="kdtree").refresh(embeddings, codes)
 
 
 @pytest.mark.parametrize("name", LOOKING)
