@@ -289,7 +289,8 @@ class DeepEmbedder(
             Rows, or images. Where these are bytes (uint8) they are divided by 255, and so is
             whatever is embedded later. A memory-mapped array is read batch by batch.
         y : array-like of shape (n,), default=None
-            Class labels; for a loss of continuous labels amounts, (n,) or (n, q).
+            Class labels; for a loss of continuous labels amounts, (n,) or (n, q): whole numbers
+            are amounts where they are of a floating type.
         constraints : Pairs or Triplets, default=None
             Judgements instead of labels, for losses of pairs or triplets.
 
@@ -356,9 +357,9 @@ class DeepEmbedder(
         Returns
         -------
         ndarray of shape (n, n_components), dtype float32
-            Rows of length one, unless the loss was published for embeddings of any length
-            (contrastive, lifted structure, N-pair, soft nearest neighbour) or ``head__normalize``
-            says otherwise.
+            Rows of length one, unless the loss is meant for embeddings of any length (contrastive,
+            lifted structure, N-pair, soft nearest neighbour, log-ratio) or ``head__normalize`` says
+            otherwise.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))

@@ -17,8 +17,13 @@ def encode_classes(y, min_rows, sampler):
 
 
 def is_continuous(y):
-    """Whether labels are amounts rather than classes."""
-    return type_of_target(y) not in ("binary", "multiclass")
+    """Whether labels are amounts rather than classes: floats, whole ones too, or several of a row.
+
+    Parameters
+    ----------
+    y : ndarray
+    """
+    return y.dtype.kind == "f" or type_of_target(y) not in ("binary", "multiclass")
 
 
 def codes_among(classes, y):

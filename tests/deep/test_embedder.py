@@ -182,6 +182,7 @@ def test_parts_by_name_class_and_instance(params):
         ({"loss": "n_pair"}, False),
         ({"loss": "lifted_structure"}, False),
         ({"loss": "soft_nearest_neighbor"}, False),
+        ({"loss": "log_ratio"}, False),
         ({"loss": "contrastive"}, False),
         ({"loss": "contrastive", "loss_params": {"form": "cosine"}}, True),
         ({"loss": "lifted_structure", "head_params": {"normalize": True}}, True),

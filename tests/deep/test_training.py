@@ -237,6 +237,15 @@ def test_continuous_labels(loss, width):
         quick(loss=loss, validation="stratified").fit(X, y)
 
 
+def test_whole_amounts_are_amounts_where_they_are_floats():
+    X, _ = make()
+    ages = np.arange(120) // 2 + 20.0
+    embedder = quick(loss="log_ratio").fit(X, ages)
+    assert embedder.classes_ is None
+    assert embedder.partial_fit(X[:3], ages[:3]).n_iter_ == 5
+    assert quick(loss="log_ratio").fit(X, ages.astype(int)).classes_.shape == (60,)
+
+
 # Failures
 
 

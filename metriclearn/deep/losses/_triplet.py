@@ -357,6 +357,8 @@ class LogRatioLoss(nn.Module):
     -----
     Labels may have shape (b,) or (b, q). With ``u = log d² - log r²`` the sum over (i, j) of
     ``(u_i - u_j)²`` is twice ``k Σ u² - (Σ u)²`` for the k other rows: time O(b² (d + q)).
+    `DeepEmbedder` does not normalise embeddings for it: on the sphere, where no distance exceeds 2,
+    there is no room for large ratios.
 
     Examples
     --------
@@ -372,6 +374,7 @@ class LogRatioLoss(nn.Module):
 
     accepts = ()
     continuous_labels = True
+    any_length = True
 
     _parameter_constraints: dict = {"epsilon": [POSITIVE]}
 
