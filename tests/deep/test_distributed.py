@@ -1,16 +1,20 @@
-"""Two gloo processes end with the weights of one."""
+"""Two gloo processes end with the weights of one, however they were started."""
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from metriclearn.constraints import triplets_from_labels
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss
 
 # What both runs execute; the processes of one group differ in RANK only.
 SCRIPT = """
@@ -20,18 +24,14 @@ import torch
 from metriclearn.deep import DeepEmbedder
 
 torch.set_num_threads(1)
-if int(__import__("os").environ.get("WORLD_SIZE", 1)) > 1:
-    from datetime import timedelta
-    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=60))
-params, X, y = pickle.load(open(sys.argv[1], "rb"))
-embedder = DeepEmbedder(**params).fit(X, y)
+params, X, y, constraints = pickle.load(open(sys.argv[1], "rb"))
+embedder = DeepEmbedder(**params).fit(X, y, constraints=constraints)
 net = embedder.net_
 state = {**net.module_.state_dict(), **net.criterion_.state_dict(prefix="criterion.")}
 state = {name: value.numpy() for name, value in state.items()}
 embedder = pickle.loads(pickle.dumps(embedder))
-pickle.dump((state, embedder.history_, embedder.transform(X)), open(sys.argv[2], "wb"))
-if torch.distributed.is_initialized():
-    torch.distributed.destroy_process_group()
+rank = __import__("os").environ.get("RANK", "0")
+pickle.dump((state, embedder.history_, embedder.transform(X)), open(sys.argv[2] + rank, "wb"))
 """
 
 # No layer that looks at the whole batch or draws at random.
@@ -44,33 +44,28 @@ def free_port():
         return server.getsockname()[1]
 
 
-def run(folder, params, X, y, n_processes):
-    job = folder / f"job{n_processes}"
-    job.write_bytes(pickle.dumps((params, X, y)))
-    port = free_port()
-    processes = []
-    for rank in range(n_processes):
-        group = {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(n_processes),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        out = folder / f"out{n_processes}_{rank}"
-        command = [sys.executable, "-c", SCRIPT, str(job), str(out)]
-        environment = {**os.environ, **(group if n_processes > 1 else {})}
-        processes.append(subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2]))
-    try:
-        for process in processes:
-            assert process.wait(timeout=150) == 0
-    finally:
-        for process in processes:
-            process.kill()
-    return [
-        pickle.loads((folder / f"out{n_processes}_{rank}").read_bytes())
-        for rank in range(n_processes)
+def run(folder, params, X, y, n_processes, constraints=None):
+    """What each process has in the end: weights, history and embeddings."""
+    folder = folder / str(n_processes)
+    folder.mkdir()
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "job").write_bytes(pickle.dumps((params, X, y, constraints)))
+    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={n_processes}"]
+    launcher += ["--master-addr=127.0.0.1", f"--master-port={free_port()}"]
+    command = [
+        sys.executable,
+        *(launcher if n_processes > 1 else []),
+        *(str(folder / name) for name in ("script.py", "job", "out")),
     ]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    launched = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        assert launched.wait(timeout=180) == 0
+    finally:
+        with suppress(ProcessLookupError):  # else some process of the group hangs
+            os.killpg(launched.pid, signal.SIGKILL)
+    return [pickle.loads((folder / f"out{rank}").read_bytes()) for rank in range(n_processes)]
 
 
 @pytest.mark.slow
@@ -86,8 +81,10 @@ def run(folder, params, X, y, n_processes):
             "max_epochs": 25,
             "lr": 0.03,
         },
+        {"loss": CrossBatchMemory(NTXentLoss(), size=64), "max_epochs": 3},
+        {"loss": "margin", "miner": "distance_weighted", "max_epochs": 2},
     ],
-    ids=["proxies", "slices of unequal length", "early stopping"],
+    ids=["proxies", "slices of unequal length", "early stopping", "memory", "random miner"],
 )
 def test_two_processes_are_one(tmp_path, params):
     rng = np.random.RandomState(0)
@@ -105,6 +102,20 @@ def test_two_processes_are_one(tmp_path, params):
         for ours, theirs in zip(first[1], history, strict=True):
             assert ours["valid_recall_at_1"] == pytest.approx(theirs["valid_recall_at_1"])
     np.testing.assert_array_equal(first[2], second[2])
+
+
+@pytest.mark.slow
+def test_judgements_are_shared_out(tmp_path):
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(4), 8)
+    X = (rng.randn(4, 5)[y] + rng.randn(32, 5)).astype(np.float32)
+    triplets = triplets_from_labels(y, random_state=0)
+    params = {"module_params": PLAIN, "max_epochs": 2, "random_state": 0}
+    [(alone, _, _)] = run(tmp_path, params, X, None, 1, triplets)
+    first, second = run(tmp_path, params, X, None, 2, triplets)
+    for name in alone:
+        np.testing.assert_array_equal(first[0][name], second[0][name], err_msg=name)
+        np.testing.assert_allclose(first[0][name], alone[name], atol=1e-6, err_msg=name)
 
 
 @pytest.mark.slow
