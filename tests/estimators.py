@@ -74,7 +74,7 @@ ALL = [*LINEAR, *KERNEL, *DEEP]
 # Learners whose target, where they need one, is a class and not a number.
 OF_CLASSES = [learner for learner in ALL if not isinstance(learner, MLKR)]
 
-# Searches: scikit-learn's checks and their own laws (test_neighbors.py), no metric to learn.
+# Searches: scikit-learn's checks and their own laws (tests/neighbors), no metric to learn.
 NEIGHBORS = [
     FaissKNeighborsClassifier(),
     FaissKNeighborsRegressor(),
