@@ -1,15 +1,18 @@
 """What every Display does with its axes."""
 
 from metriclearn._extras import require
+from metriclearn.plots._layout import class_colour, class_marker
 
 
-def axes_for(ax, figsize=None):
+def axes_for(ax, figsize=None, square=False):
     """Return the axes to draw on: those given, or those of a new figure.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes or None
     figsize : tuple of float, default=None
+    square : bool, default=False
+        Whether a unit will be as high as wide, as in an image: the layout must know.
 
     Returns
     -------
@@ -18,7 +21,88 @@ def axes_for(ax, figsize=None):
     if ax is not None:
         return ax
     pyplot = require("matplotlib.pyplot", "plots")
-    return pyplot.subplots(figsize=figsize, layout="constrained")[1]
+    layout = "compressed" if square else "constrained"
+    return pyplot.subplots(figsize=figsize, layout=layout)[1]
+
+
+def colour_bar(ax, image, label):
+    """Draw the scale of an image's colours beside it, as high as the image.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    image : matplotlib.image.AxesImage
+    label : str
+
+    Returns
+    -------
+    matplotlib.colorbar.Colorbar
+    """
+    return ax.figure.colorbar(image, cax=ax.inset_axes([1.04, 0, 0.05, 1]), label=label)
+
+
+def curve_style(position):
+    """How to draw a curve apart from those before it: in colour, in stroke and in mark."""
+    return {
+        "color": class_colour(position % 10, 10),
+        "linestyle": ("-", "--", "-.", ":")[position % 4],
+        "marker": class_marker(position),
+    }
+
+
+def legend_beside(ax, handles, names, own_figure):
+    """List classes to the right of the axes; a figure of one's own is widened for it."""
+    legend = ax.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize="small",
+        labelspacing=0.35,
+    )
+    if own_figure:
+        ax.figure.draw_without_rendering()
+        width = legend.get_window_extent().width / ax.figure.dpi
+        ax.figure.set_figwidth(ax.figure.get_figwidth() + width)
+    return legend
+
+
+def hide_covered(texts):
+    """Hide texts that would cover one before them; return whether all can be seen.
+
+    Parameters
+    ----------
+    texts : sequence of matplotlib.text.Text
+        Of a figure that was laid out, by ``draw_without_rendering``.
+
+    Returns
+    -------
+    bool
+    """
+    taken = []
+    for text in texts:
+        extent = (text.get_bbox_patch() or text).get_window_extent()
+        covered = any(extent.overlaps(other) for other in taken)
+        text.set_visible(not covered)
+        if not covered:
+            taken.append(extent)
+    return len(taken) == len(texts)
+
+
+def shorten(text, longest=24):
+    """Leave out the middle of a long name: names of kin differ at either end.
+
+    Examples
+    --------
+    >>> from metriclearn.plots._axes import shorten
+    >>> shorten("Chevrolet Silverado 1500 Extended Cab 2012", 16)
+    'Chevrole…ab 2012'
+    """
+    text = str(text)
+    if len(text) <= longest:
+        return text
+    return text[: longest // 2] + "…" + text[len(text) - (longest - longest // 2 - 1) :]
 
 
 def without_frame(ax):

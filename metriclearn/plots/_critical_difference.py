@@ -8,10 +8,13 @@ from metriclearn.metrics._ranks import (
     not_told_apart,
     rank_scores,
 )
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, shorten
 
 # Heights, in lines of text below the axis.
 FIRST_BAR, BAR_STEP, LINE = 0.55, 0.42, 1.0
+# Widths, in inches: of the ranks at least, from a line's end to its name, and before the ranks.
+RANKS, GAP, ELBOW = 3.2, 0.06, 0.15
+FONT_SIZE = 9
 
 
 class CriticalDifferenceDisplay:
@@ -105,50 +108,78 @@ class CriticalDifferenceDisplay:
         n_left = (n + 1) // 2
         first_name = FIRST_BAR + BAR_STEP * len(self.groups) + 0.6
         depth = first_name + LINE * n_left
+        own_figure = ax is None
         ax = axes_for(ax, figsize=(7.2, 0.9 + 0.24 * depth))
-        # The names have a share of the width beside the ranks, whatever the ranks are.
-        room = 0.62 * (n - 1)
-        ax.set(xlim=(1 - room, n + room), ylim=(depth, -2.6))
+        ax.set(ylim=(depth, -2.6))
         ax.set_axis_off()
+        self.texts_ = [
+            self._write_name(ax, learner, left=place < n_left)
+            for place, learner in enumerate(order)
+        ]
+        inch = self._make_room(ax, n_left, own_figure)
 
         ax.plot([1, n], [0, 0], color="0.25", lw=1)
+        every = int(np.ceil(0.22 * inch))
         for rank in range(1, n + 1):
             ax.plot([rank, rank], [0, -0.25], color="0.25", lw=1)
-            ax.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=9)
+            if (rank - 1) % every == 0:
+                ax.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=FONT_SIZE)
         width = min(self.critical_difference, n - 1)
         ax.plot([1, 1, 1, 1 + width, 1 + width, 1 + width],
                 [-1.55, -1.85, -1.7, -1.7, -1.55, -1.85], color="0.25", lw=1)  # fmt: skip
         told = f"critical difference {self.critical_difference:.2f}"
         if self.p_value is not None:
             told += f"; Friedman test p {_p_text(self.p_value)}"
-        ax.text(1, -1.95, told, ha="left", va="bottom", fontsize=9)
+        ax.text(1, -1.95, told, ha="left", va="bottom", fontsize=FONT_SIZE)
 
         for i, group in enumerate(self.groups):
             height = FIRST_BAR + BAR_STEP * i
-            ends = ranks[group[0]] - 0.01 * n, ranks[group[-1]] + 0.01 * n
+            ends = ranks[group[0]] - 0.04 * inch, ranks[group[-1]] + 0.04 * inch
             ax.plot(ends, [height, height], color="C1", lw=3.5, solid_capstyle="round")
-        self.texts_ = []
-        for place, learner in enumerate(order):
+        for place, (learner, text) in enumerate(zip(order, self.texts_, strict=True)):
             left = place < n_left
             height = first_name + LINE * (place if left else n - 1 - place)
-            end = 1 - 0.04 * n if left else n + 0.04 * n
+            end, outwards = (1, -inch) if left else (n, inch)
+            end += ELBOW * outwards
             ax.plot(
                 [ranks[learner], ranks[learner], end], [0, height, height], color="0.55", lw=0.9
             )
-            name, rank = self.names[learner], f"{ranks[learner]:.2f}"
-            text = f"{name}  {rank}" if left else f"{rank}  {name}"
-            self.texts_.append(
-                ax.text(
-                    end - 0.02 * n if left else end + 0.02 * n,
-                    height,
-                    text,
-                    ha="right" if left else "left",
-                    va="center",
-                    fontsize=9,
-                )
-            )
+            text.set_position((end + GAP * outwards, height))
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _write_name(self, ax, learner, left):
+        name, rank = shorten(self.names[learner], 40), f"{self.mean_ranks[learner]:.2f}"
+        return ax.text(
+            1,
+            0,
+            f"{name}  {rank}" if left else f"{rank}  {name}",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=FONT_SIZE,
+            in_layout=False,  # _make_room makes it
+        )
+
+    def _make_room(self, ax, n_left, own_figure):
+        """Give the names the width that they need and the ranks the rest.
+
+        Returns
+        -------
+        float
+            Ranks to an inch.
+        """
+        figure = ax.figure
+        figure.draw_without_rendering()
+        widths = [text.get_window_extent().width / figure.dpi for text in self.texts_]
+        left, right = (max(side) + GAP + 2 * ELBOW for side in (widths[:n_left], widths[n_left:]))
+        if own_figure:
+            figure.set_figwidth(max(figure.get_figwidth(), left + right + RANKS))
+            figure.draw_without_rendering()
+        n = len(widths)
+        between = max(ax.get_window_extent().width / figure.dpi - left - right, RANKS / 4)
+        inch = (n - 1) / between
+        ax.set_xlim(1 - left * inch, n + right * inch)
+        return inch
 
 
 def _p_text(p_value):

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, legend_beside, shorten
 from metriclearn.plots._inputs import check_labelled, feature_names_of, mahalanobis_matrix
 from metriclearn.plots._layout import class_colour, class_marker
 
 _ANGLES = np.linspace(0, 2 * np.pi, 181)
 # Times the spread of the data: an axis that the metric does not see ends there.
 _LONGEST_AXIS = 10
-_MOST_NAMED_CLASSES = 10
+_MOST_NAMED_CLASSES, _MOST_NAMED_INSIDE = 20, 5
 
 
 class MetricEllipseDisplay:
@@ -114,7 +114,8 @@ class MetricEllipseDisplay:
         -------
         MetricEllipseDisplay
         """
-        ax = axes_for(ax, figsize=(5, 4.6))
+        own_figure = ax is None
+        ax = axes_for(ax, figsize=(5, 4.6), square=True)
         classes = np.unique(self.labels)
         groups = [self.points[self.labels == label] for label in classes]
         outline = self._outline(groups)
@@ -140,7 +141,12 @@ class MetricEllipseDisplay:
         if self.feature_names is not None:
             ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
         if 1 < len(classes) <= _MOST_NAMED_CLASSES:
-            ax.legend(self.points_, classes, frameon=False, fontsize="small")
+            # A long list would stand on the points: beside them.
+            names = [shorten(label) for label in classes]
+            if len(classes) <= _MOST_NAMED_INSIDE:
+                ax.legend(self.points_, names, frameon=False, fontsize="small")
+            else:
+                legend_beside(ax, self.points_, names, own_figure)
         if self.name:
             ax.set_title(self.name)
         self.ax_, self.figure_ = ax, ax.figure

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, hide_covered, legend_beside, shorten
 from metriclearn.plots._inputs import check_labelled, embed
 from metriclearn.plots._layout import class_colour, class_marker, lay_out
 
 MOST_NAMED_CLASSES = 20
+LONGEST_NAME_ON_CLASS = 10
 
 
 class EmbeddingDisplay:
@@ -28,8 +29,8 @@ class EmbeddingDisplay:
     points_ : list of matplotlib.collections.PathCollection
         One for each class.
     names_ : list of matplotlib.text.Text
-        Class names at the middle of their classes; those that would cover another are
-        not visible, and up to 20 classes are then in a legend too.
+        Class names at the middle of their classes, long ones shortened; those that would
+        cover another are not visible, and up to 20 classes are then in a legend too.
 
     Examples
     --------
@@ -109,9 +110,12 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
         """
+        own_figure = ax is None
         ax = axes_for(ax, figsize=(5, 5))
         classes = np.unique(self.labels)
         few = len(classes) <= MOST_NAMED_CLASSES
+        # A long name on its class would cover much of the map.
+        beside = not few or max(len(str(label)) for label in classes) > LONGEST_NAME_ON_CLASS
         self.points_, self.names_ = [], []
         for position, label in enumerate(classes):
             own = self.points[self.labels == label]
@@ -127,7 +131,7 @@ class EmbeddingDisplay:
                     label=str(label),
                 )
             )
-            self.names_.append(_named(ax, own, label, colour, beside=not few))
+            self.names_.append(_named(ax, own, label, colour, beside))
         ax.set_aspect("equal", adjustable="datalim")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -135,26 +139,26 @@ class EmbeddingDisplay:
             side.set_alpha(0.3)
         if self.name:
             ax.set_title(self.name)
-        if not _keep_apart(self.names_, ax.figure) and few:
-            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
-            _keep_apart(self.names_, ax.figure)
+        if not _place(self.names_, ax) and few:
+            legend_beside(ax, self.points_, [shorten(label) for label in classes], own_figure)
+            _place(self.names_, ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _keep_apart(names, figure):
-    """Hide names that would cover one before them; return whether all can be seen."""
+def _place(names, ax):
+    """Move names that stand out of the axes into them and hide those that would cover one."""
     for name in names:
         name.set_visible(True)
-    figure.draw_without_rendering()
-    taken = []
+        name.xyann = (0, name.xyann[1])
+    ax.figure.draw_without_rendering()
+    inside = ax.get_window_extent()
     for name in names:
         extent = name.get_bbox_patch().get_window_extent()
-        if any(extent.overlaps(other) for other in taken):
-            name.set_visible(False)
-        else:
-            taken.append(extent)
-    return len(taken) == len(names)
+        beyond = max(inside.x0 - extent.x0, 0) - max(extent.x1 - inside.x1, 0)
+        name.xyann = (beyond * 72 / ax.figure.dpi, name.xyann[1])
+    ax.figure.draw_without_rendering()
+    return hide_covered(names)
 
 
 def _named(ax, own, label, colour, beside):
@@ -163,7 +167,7 @@ def _named(ax, own, label, colour, beside):
     patch = {"boxstyle": "round,pad=0.15", "facecolor": (1, 1, 1, 0.75)}
     patch |= {"edgecolor": "none"} if beside else {"edgecolor": colour, "linewidth": 0.8}
     return ax.annotate(
-        str(label),
+        shorten(label, 16),
         own[np.argmin(distances)],
         xytext=(0, 7 if beside else 0),
         textcoords="offset points",

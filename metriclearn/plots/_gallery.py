@@ -7,16 +7,18 @@ from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, shorten
 from metriclearn.plots._inputs import check_labelled, embed
 
 # Blue, unbroken: the same class. Orange, dashed: another.
 RIGHT = {"edgecolor": "#2767c4", "linestyle": "-"}
 WRONG = {"edgecolor": "#d05a16", "linestyle": "--"}
 _MOST_FEATURES = 6
-_LONGEST = 14
+_LONGEST = 17
 # Of a cell of side 1: to the next cell, to the next row, and behind the query.
 _STEP, _ROW, _BEHIND_QUERY = 1.14, 1.42, 0.3
+# Of a cell in inches, where the figure is our own, and of text in points that fits such a cell.
+_SIDE, _FONT_SIZE = 1.1, 7.0
 
 
 class NeighborsGalleryDisplay:
@@ -183,27 +185,31 @@ class NeighborsGalleryDisplay:
         width = _STEP * (n_neighbors + 1) + _BEHIND_QUERY
         named = self.shown.ndim == 2 and self.feature_names is not None
         margin = 1.1 if named else 0.0
-        ax = axes_for(ax, figsize=(1.1 * (width + margin) + 0.3, 1.1 * _ROW * n_queries + 0.9))
+        ax = axes_for(ax, figsize=(_SIDE * (width + margin) + 0.3, _SIDE * _ROW * n_queries + 0.9))
+        n_texts = len(ax.texts)
         ax.axis("off")
         self.cells_, self.frames_ = [], []
         for i, query in enumerate(self.queries):
             top = _ROW * i
             self._draw_cell(ax, query, 0, top, {"edgecolor": "0.6", "linestyle": "-"}, 1)
-            _write(ax, 0.5, top + 1.06, _short(self.labels[query]))
+            _write(ax, 0.5, top + 1.06, shorten(self.labels[query], _LONGEST))
             if named:
-                names = "\n".join(_short(name) for name in self.feature_names[:_MOST_FEATURES])
+                names = "\n".join(
+                    shorten(name, _LONGEST) for name in self.feature_names[:_MOST_FEATURES]
+                )
                 _write(ax, -0.06, top + 0.5, names, ha="right", va="center")
             for j, row in enumerate(self.indices[i]):
                 left = _STEP * (j + 1) + _BEHIND_QUERY
                 style = RIGHT if self.right[i, j] else WRONG
                 self._draw_cell(ax, row, left, top, style, 2.2)
-                text = f"{_short(self.labels[row])}\n{self.distances[i, j]:.3g}"
+                text = f"{shorten(self.labels[row], _LONGEST)}\n{self.distances[i, j]:.3g}"
                 _write(ax, left + 0.5, top + 1.06, text)
         _write(ax, 0.5, -0.08, "query", va="bottom", fontweight="bold")
         for j in range(n_neighbors):
             _write(ax, _STEP * (j + 1) + _BEHIND_QUERY + 0.5, -0.08, str(j + 1), va="bottom")
         # Last: an image sets the limits to its own extent.
         ax.set(xlim=(-margin - 0.08, width), ylim=(_ROW * n_queries - 0.1, -0.3), aspect="equal")
+        _fit_text(ax, ax.texts[n_texts:])
         _legend(ax)
         if self.name:
             ax.set_title(self.name)
@@ -262,12 +268,15 @@ def _query_rows(queries, n, random_state):
 
 
 def _write(ax, x, y, text, **options):
-    return ax.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": "x-small", **options})
+    return ax.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": _FONT_SIZE, **options})
 
 
-def _short(label):
-    label = str(label)
-    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+def _fit_text(ax, texts):
+    """Make the text smaller where axes that were given have no room for cells of full size."""
+    ax.figure.draw_without_rendering()
+    side = ax.get_window_extent().width / ax.figure.dpi / np.ptp(ax.get_xlim())
+    for text in texts:
+        text.set_fontsize(_FONT_SIZE * min(1.0, 1.1 * side / _SIDE))
 
 
 def _legend(ax):

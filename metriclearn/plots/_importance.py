@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._axes import axes_for, shorten, without_frame
 from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
 from metriclearn.plots._layout import class_colour
 
@@ -113,7 +113,8 @@ class FeatureImportanceDisplay:
         ax = axes_for(ax, figsize=(5.5, 1.1 + 0.24 * len(order)))
         heights = np.arange(len(order))
         self.bars_ = ax.barh(heights, self.importances[order], color=class_colour(0, 1))
-        ax.set_yticks(heights, labels=[str(self.feature_names[j]) for j in order], fontsize="small")
+        names = [shorten(self.feature_names[j], 32) for j in order]
+        ax.set_yticks(heights, labels=names, fontsize="small")
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(order) - 0.4, -0.6)
         step = "standard deviation" if self.per_deviation else "unit"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, colour_bar, hide_covered, shorten
 from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
 
 MOST_NAMED_FEATURES = 40
@@ -76,19 +76,24 @@ class MatrixDisplay:
         -------
         MatrixDisplay
         """
-        ax = axes_for(ax, figsize=(5.5, 4.6))
         matrix = np.asarray(self.matrix)
+        named = self.feature_names is not None and len(matrix) <= MOST_NAMED_FEATURES
+        side = max(4.6, 0.16 * len(matrix)) if named else 4.6
+        ax = axes_for(ax, figsize=(side + 0.9, side), square=True)
         largest = np.abs(matrix).max() or 1.0
         self.image_ = ax.imshow(
             matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest"
         )
         ax.set_xticks([])
         ax.set_yticks([])
-        if self.feature_names is not None and len(matrix) <= MOST_NAMED_FEATURES:
-            ax.set_yticks(range(len(matrix)), labels=self.feature_names, fontsize="x-small")
+        if named:
+            names = [shorten(name) for name in self.feature_names]
+            ax.set_yticks(range(len(matrix)), labels=names, fontsize="x-small")
             ax.tick_params(axis="y", length=0)
+            ax.figure.draw_without_rendering()
+            hide_covered(ax.get_yticklabels())
         if colorbar:
-            ax.figure.colorbar(self.image_, ax=ax, shrink=0.85)
+            colour_bar(ax, self.image_, "entries of M")
         if self.name:
             ax.set_title(self.name)
         self.ax_, self.figure_ = ax, ax.figure

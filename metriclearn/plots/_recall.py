@@ -3,7 +3,7 @@
 import numpy as np
 
 from metriclearn.metrics._retrieval import retrieval_scores
-from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._axes import axes_for, curve_style, without_frame
 from metriclearn.plots._inputs import embed
 
 DEFAULT_KS = (1, 2, 4, 8, 16, 32)
@@ -86,30 +86,32 @@ class RecallCurveDisplay:
         scores = retrieval_scores(embeddings, labels, [f"recall_at_{k}" for k in ks])
         return cls(ks, list(scores.values()), name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None, color=None, linestyle="-"):
+    def plot(self, *, ax=None, color=None, linestyle=None):
         """Draw the curve.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             New ones by default.
-        color, linestyle : default=None and "-"
-            As matplotlib takes them.
+        color, linestyle : default=None
+            As matplotlib takes them; by default unlike those of the curves there are.
 
         Returns
         -------
         RecallCurveDisplay
         """
         ax = axes_for(ax, figsize=(5.5, 4))
-        (self.line_,) = ax.plot(
-            self.ks, self.recall, linestyle, color=color, marker="o", ms=3.5, label=self.name
-        )
+        style = curve_style(len(ax.lines))
+        style |= {"color": color} if color is not None else {}
+        style |= {"linestyle": linestyle} if linestyle is not None else {}
+        (self.line_,) = ax.plot(self.ks, self.recall, ms=4, label=self.name, **style)
         ax.set_xscale("log", base=2)
         ax.set_xticks(self.ks, labels=[str(k) for k in self.ks])
         ax.minorticks_off()
-        ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%" if value <= 1 else "")
-        lowest = min(float(np.min(line.get_ydata())) for line in ax.lines)
-        room = 0.05 * (1 - lowest) or 0.01
+        ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        # Never so near that a tick above 100% is drawn.
+        lowest = min(0.99, *(float(np.min(line.get_ydata())) for line in ax.lines))
+        room = 0.05 * (1 - lowest)
         ax.set(xlabel="k", ylabel="Recall@k", ylim=(lowest - room, 1 + room))
         ax.grid(axis="y", alpha=0.3)
         without_frame(ax)

@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn.neighbors._ranker import row_norms
-from metriclearn.plots._axes import axes_for
+from metriclearn.plots._axes import axes_for, colour_bar, hide_covered, shorten
 from metriclearn.plots._inputs import check_labelled, embed
 
 MOST_NAMED_CLASSES = 20
@@ -145,7 +145,7 @@ class SimilarityMatrixDisplay:
         -------
         SimilarityMatrixDisplay
         """
-        ax = axes_for(ax, figsize=(5.8, 4.8))
+        ax = axes_for(ax, figsize=(5.8, 4.8), square=True)
         self.image_ = ax.imshow(self.similarities, cmap="cividis", interpolation="nearest")
         classes, starts, counts = np.unique(self.labels, return_index=True, return_counts=True)
         ax.set_xticks([])
@@ -156,14 +156,17 @@ class SimilarityMatrixDisplay:
                 for line in (ax.axhline, ax.axvline):
                     self.boundaries_.append(line(start - 0.5, color="white", linewidth=0.8))
             middles = starts + (counts - 1) / 2
-            ax.set_yticks(middles, labels=[str(label) for label in classes], fontsize="x-small")
+            names = [shorten(label) for label in classes]
+            ax.set_yticks(middles, labels=names, fontsize="x-small")
             ax.tick_params(axis="y", length=0)
+            ax.figure.draw_without_rendering()
+            hide_covered(ax.get_yticklabels())
+        else:
+            ax.set_ylabel(f"{len(classes)} classes, in order", fontsize="small")
         if colorbar:
-            bar = ax.figure.colorbar(self.image_, ax=ax, shrink=0.85)
-            if self.metric == "cosine":
-                bar.set_label("cosine")
-            else:
-                bar.set_label("learned distance")
+            cosine = self.metric == "cosine"
+            bar = colour_bar(ax, self.image_, "cosine" if cosine else "learned distance")
+            if not cosine:
                 bar.ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         if self.name:
             ax.set_title(self.name)

@@ -121,17 +121,10 @@ class TrainingDisplay:
         for panel in self.axes_:
             panel.axvline(self.best_epoch, color="0.45", linestyle=(0, (4, 3)), lw=1, zorder=0)
         best = self.valid_recall[self.best_epoch - 1]
-        late = self.best_epoch > 0.55 * len(self.valid_recall)
         self.axes_[1].plot(self.best_epoch, best, "o", ms=7, color=RECALL_COLOUR)
-        # Below the curve, which rises, and on the side that has room.
-        self.axes_[1].annotate(
-            f"best, epoch {self.best_epoch}: {100 * best:.1f}%",
-            (self.best_epoch, best),
-            xytext=(-10 if late else 10, -18),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            fontsize="small",
-        )
+        # Above the panel: inside, the curve may be anywhere.
+        text = f"best, epoch {self.best_epoch}: {100 * best:.1f}%"
+        self.axes_[1].set_title(text, loc="right", fontsize="small", pad=3)
 
 
 def _draw(ax, values, colour, title):
@@ -140,7 +133,7 @@ def _draw(ax, values, colour, title):
     marker = "o" if len(values) <= 40 else None
     (line,) = ax.plot(range(1, len(values) + 1), values, color=colour, marker=marker, ms=3)
     ax.set_ylabel(title)
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y", alpha=0.3)
     without_frame(ax)
     return line

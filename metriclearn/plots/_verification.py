@@ -4,7 +4,7 @@ import numpy as np
 
 from metriclearn.metrics._bootstrap import bootstrap_over_identities
 from metriclearn.metrics._verification import equal_error_rate, verification_curve
-from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._axes import axes_for, curve_style, without_frame
 
 _GRID = 60
 
@@ -173,15 +173,15 @@ class VerificationCurveDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, *, ax=None, color=None, linestyle="-"):
+    def plot(self, *, ax=None, color=None, linestyle=None):
         """Draw the curve.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             New ones by default.
-        color, linestyle : default=None and "-"
-            As matplotlib takes them.
+        color, linestyle : default=None
+            As matplotlib takes them; by default unlike those of the curves there are.
 
         Returns
         -------
@@ -189,18 +189,23 @@ class VerificationCurveDisplay:
         """
         ax = axes_for(ax, figsize=(5.5, 4))
         least = min(ax.get_xlim()[0] if ax.lines else 1.0, 1 / self.n_different)
+        # Each display has two lines: its curve, and the mark of its equal error rate.
+        style = curve_style(len(ax.lines) // 2)
         drawn = self.far > 0
         (self.line_,) = ax.step(
             self.far[drawn],
             self.tar[drawn],
             where="post",
-            color=color,
-            linestyle=linestyle,
+            color=style["color"] if color is None else color,
+            linestyle=style["linestyle"] if linestyle is None else linestyle,
             label=self._label(),
         )
         color = self.line_.get_color()
         (self.point_,) = ax.plot(
-            max(self.equal_error, 1 / self.n_different), 1 - self.equal_error, "o", color=color
+            max(self.equal_error, 1 / self.n_different),
+            1 - self.equal_error,
+            style["marker"],
+            color=color,
         )
         self.band_ = None
         if self.band is not None:

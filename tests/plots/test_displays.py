@@ -1,0 +1,126 @@
+"""Laws of every display: what is drawn is what was measured, and can be read."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from displays import CASES, HARD, embedded, pairs_of, texts_of
+from matplotlib import pyplot
+
+from metriclearn import plots
+from metriclearn.plots import RecallCurveDisplay, VerificationCurveDisplay
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.display.__name__)
+
+
+def test_every_display_is_in_the_table():
+    mine = {case.display.__name__ for case in CASES}
+    assert {name for name in plots.__all__ if name.endswith("Display")} - mine <= {
+        "TrainingDisplay",
+        "CriticalDifferenceDisplay",
+    }
+
+
+@every_case
+def test_from_estimator_keeps_what_it_drew(case, small):
+    estimator, arguments = case.make(*small)
+    drawn = case.display.from_estimator(estimator, *arguments, **case.options)
+    assert drawn.name == ("FrozenEstimator" if case.make is pairs_of else "Covariance")
+    assert drawn.figure_ is drawn.ax_.figure
+    for attribute, count in case.artists.items():
+        artists = getattr(drawn, attribute)
+        assert count is None or len(artists) == count
+    # Drawn once more, elsewhere, from what was kept.
+    _, ax = pyplot.subplots()
+    assert drawn.plot(ax=ax) is drawn
+    assert drawn.ax_ is ax
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.predicted], ids=lambda case: case.display.__name__
+)
+def test_from_predictions_draws_what_from_estimator_draws(case, small):
+    estimator, arguments = case.make(*small)
+    one = case.display.from_estimator(estimator, *arguments, **case.options)
+    other = case.display.from_predictions(*case.predicted(estimator, *arguments), **case.options)
+    kept = {name for name in vars(one) if not name.endswith("_")} - {"name"}
+    assert kept
+    for attribute in kept:
+        np.testing.assert_array_equal(getattr(one, attribute), getattr(other, attribute))
+
+
+@every_case
+def test_given_axes_are_drawn_on(case, small):
+    figure, ax = pyplot.subplots()
+    estimator, arguments = case.make(*small)
+    drawn = case.display.from_estimator(estimator, *arguments, **case.options, name="mine", ax=ax)
+    assert drawn.ax_ is ax
+    assert drawn.figure_ is figure
+    assert pyplot.get_fignums() == [figure.number]
+    assert "mine" in " ".join(text for text, _ in texts_of(figure))
+
+
+def assert_readable(figure):
+    """No text on another, and none beyond the edge of the picture."""
+    texts = texts_of(figure)
+    assert texts
+    for text, extent in texts:
+        inside = figure.bbox.padded(1)
+        assert inside.contains(*extent.min), text
+        assert inside.contains(*extent.max), text
+    for (one, extent), (other, behind) in combinations(texts, 2):
+        # A pixel of touching is the margin that fonts have.
+        assert not extent.padded(-1).overlaps(behind.padded(-1)), (one, other)
+
+
+@every_case
+def test_no_text_overlaps_another(case, small):
+    estimator, arguments = case.make(*small)
+    drawn = case.display.from_estimator(estimator, *arguments, **case.options)
+    assert_readable(drawn.figure_)
+
+
+@pytest.mark.parametrize("draw", HARD.values(), ids=HARD)
+def test_many_classes_and_long_names_can_be_read(draw):
+    make, *arguments = draw
+    assert_readable(make(*arguments).figure_)
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        RecallCurveDisplay([1, 2], [0.5, 1.0]),
+        VerificationCurveDisplay(np.array([0.1, 1]), np.array([0.5, 1]), 0.3, 10),
+    ],
+    ids=lambda display: type(display).__name__,
+)
+def test_curves_on_the_same_axes_differ_in_colour_and_in_stroke(display):
+    first = display.plot()
+    one = first.line_
+    other = display.plot(ax=first.ax_).line_
+    assert one.get_color() != other.get_color()
+    assert one.get_linestyle() != other.get_linestyle()
+    own = display.plot(ax=first.ax_, color="k", linestyle=":").line_
+    assert (own.get_color(), own.get_linestyle()) == ("k", ":")
+
+
+@every_case
+def test_bad_learners_are_one_clear_error(case, small):
+    _, arguments = case.make(*small)
+    with pytest.raises(ValueError, match=r"estimator must be a fitted|only linear learners"):
+        case.display.from_estimator([], *arguments)
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.predicted is embedded], ids=lambda case: case.display.__name__
+)
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda Z, y: (Z * np.nan, y), "embeddings contains NaN"),
+        (lambda Z, y: (Z, y[:-1]), "labels"),
+    ],
+)
+def test_bad_embeddings_are_one_clear_error(case, small, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        case.display.from_predictions(*spoil(*small), **case.options)
