@@ -7,7 +7,7 @@ def pml_losses(n_classes, dim):
     """Name of our loss -> (maker of their loss and miner, how near).
 
     "same" is the same formula in value and gradient, as the tests compare it; "near" is the loss of
-    that name as they define it.
+    that name as they define it, or the same on embeddings of length one, to which they bring them.
     """
     from pytorch_metric_learning import distances, losses, miners, regularizers
 
@@ -36,7 +36,7 @@ def pml_losses(n_classes, dim):
         "margin": (lambda: (losses.MarginLoss(learn_beta=True), None), "near"),
         "multi_similarity": (lambda: (losses.MultiSimilarityLoss(), None), "same"),
         "circle": (lambda: (losses.CircleLoss(), None), "same"),
-        "lifted_structure": (lambda: (losses.LiftedStructureLoss(), None), "same"),
+        "lifted_structure": (lambda: (losses.LiftedStructureLoss(), None), "near"),
         "ranked_list": (lambda: (losses.RankedListLoss(margin=0.4, Tn=10), None), "near"),
         "triplet": (
             lambda: (
@@ -50,7 +50,7 @@ def pml_losses(n_classes, dim):
         "n_pair": (lambda: (losses.NPairsLoss(), None), "near"),
         "ntxent": (lambda: (losses.NTXentLoss(0.1), None), "same"),
         "supcon": (lambda: (losses.SupConLoss(0.1), None), "same"),
-        "soft_nearest_neighbor": (lambda: (losses.NCALoss(softmax_scale=1), None), "same"),
+        "soft_nearest_neighbor": (lambda: (losses.NCALoss(softmax_scale=1), None), "near"),
         "normalized_softmax": (
             lambda: (losses.NormalizedSoftmaxLoss(temperature=0.05, **sizes), None),
             "same",
