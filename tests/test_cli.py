@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 
-import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -189,18 +188,6 @@ def test_images_of_several_sizes_and_colours_are_brought_to_one(tmp_path):
 def test_images_go_through_the_whole_command(tmp_path, capsys):
     assert compare(write_images(tmp_path / "photos")) == 0
     assert "images of 6 × 8 pixels" in capsys.readouterr().out
-
-
-def test_the_command_runs_on_a_cluster(tmp_path, capsys):
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:
-        arguments = ["iris", "--folds", "2", "--learners", "euclidean,mahalanobis"]
-        assert cli.main(["compare", *arguments, "--dask", cluster.scheduler_address]) == 0
-    assert "Mahalanobis" in capsys.readouterr().out
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(capsys, monkeypatch):

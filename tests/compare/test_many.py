@@ -1,0 +1,128 @@
+"""Several data sets: the ranks of the learners."""
+
+import json
+
+import numpy as np
+import pytest
+from comparisons import CHEAP, Broken, read_page
+from scipy.stats import rankdata
+
+from metriclearn.compare import _run as run
+from metriclearn.compare import compare
+from metriclearn.compare._many import ranking_text
+from metriclearn.compare._protocol import run_task
+
+
+@pytest.fixture(scope="module")
+def ranked(blobs):
+    X, y = blobs
+    rng = np.random.RandomState(1)
+    few = y < 4
+    datasets = {
+        "blobs": (X, y),
+        "noisy": (X + 2 * rng.randn(*X.shape), y),
+        "few": (X[few], y[few]),
+        "scaled": (X * [1, 1, 1, 30, 30], y),
+    }
+    learners = [*CHEAP, "standardised", Broken()]
+    return compare(learners, datasets=datasets, n_folds=2), datasets
+
+
+def test_ranks_are_those_of_the_scores(ranked):
+    result, datasets = ranked
+    ranking = result.ranks("accuracy")
+    assert ranking["datasets"] == list(datasets)
+    frame = result.to_frame()
+    assert list(frame["mean_rank"]) == sorted(frame["mean_rank"])
+    scores = frame[list(datasets)].to_numpy()
+    for column, (X, y) in zip(scores.T, datasets.values(), strict=True):
+        alone = compare(["mahalanobis"], X, y, n_folds=2).rows()[0]["accuracy"]
+        assert column[list(frame["learner"]).index("Mahalanobis")] == alone
+    ranks = rankdata(-np.nan_to_num(scores.T, nan=-1), axis=1).mean(axis=0)
+    np.testing.assert_allclose(frame["mean_rank"], ranks)
+    assert list(frame["learner"])[-1] == "Broken"
+    assert ranking["critical_difference"] == pytest.approx(2.569 * np.sqrt(20 / 24), abs=1e-3)
+    assert 0 < ranking["friedman"]["p_value"] < 1
+
+
+def test_a_protocol_is_ranked_on_the_data_sets_that_have_it(ranked):
+    assert ranked[0].ranks("map_at_r")["datasets"] == ["blobs", "noisy", "scaled"]
+    assert len(ranked[0].sentences()) == 2
+    assert "on 4 data sets" in ranked[0].sentences()[0]
+
+
+def test_ranks_in_report_json_and_picture(ranked, tmp_path):
+    from matplotlib import pyplot
+
+    result = ranked[0]
+    result.to_html(tmp_path / "r.html")
+    text = read_page(tmp_path / "r.html")
+    assert "4 data sets: which distance?" in text
+    assert "critical difference 2.35" in text
+    assert "on strike" in text
+    result.to_json(tmp_path / "r.json")
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["ranks"]["accuracy"] == result.ranks("accuracy")
+    assert len(document["comparisons"]) == 4
+    display = result.plot("map_at_r")
+    assert display.names == list(result.to_frame("map_at_r")["learner"])
+    pyplot.close(display.figure_)
+
+
+def test_words_of_ranks():
+    def ranking(mean_ranks, p_value, difference):
+        learners = [{"name": n, "mean_rank": r} for n, r in zip("abc", mean_ranks, strict=True)]
+        return {
+            "measure": "accuracy",
+            "datasets": list("123456"),
+            "learners": learners,
+            "critical_difference": difference,
+            "friedman": {"p_value": p_value},
+        }
+
+    assert ranking_text(ranking([1.1, 2.2, 2.7], 0.01, 1.0)).endswith(
+        "every other learner is worse."
+    )
+    assert ranking_text(ranking([1.1, 2.0, 2.9], 0.01, 1.0)).endswith("from it: b.")
+    assert "finds no difference (p = 0.3)" in ranking_text(ranking([1.9, 2.0, 2.1], 0.3, 1.0))
+
+
+def test_an_interrupt_keeps_the_data_sets_that_are_finished(blobs, monkeypatch):
+    def stop_at_other(task, X, y):
+        if len(X) == 40:
+            raise KeyboardInterrupt
+        return run_task(task, X, y)
+
+    monkeypatch.setattr(run, "run_task", stop_at_other)
+    X, y = blobs
+    result = compare(CHEAP, datasets={"a": (X, y), "b": (X[:40], y[:40]), "c": (X, y)}, n_folds=2)
+    assert [comparison.data["name"] for comparison in result.comparisons] == ["a"]
+    assert result.interrupted == "interrupted before b"
+    assert result.ranks("accuracy") is None
+    with pytest.raises(ValueError, match="measure='accuracy' is there for fewer than two"):
+        result.to_frame()
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ("digits", "datasets must be a dict of name to .* or a list, got 'digits'"),
+        ({"a": (np.ones((6, 1)), [0, 0, 0, 1, 1, 1])}, "datasets has 1; ranks need at least 2"),
+        ({"a": np.ones((6, 1)), "b": 3}, r"datasets\['a'\] must be a pair"),
+        (["iris", "iris"], "datasets has 'iris' twice"),
+        (["iris", "no such"], "unknown source 'no such'"),
+        (
+            {"a": (np.ones((6, 1)), [0] * 6), "b": 3},
+            r"datasets\['a'\]: y has one class only",
+        ),
+    ],
+)
+def test_bad_data_sets_are_one_clear_error(monkeypatch, datasets, message):
+    monkeypatch.setattr(run, "run_task", None)
+    with pytest.raises(ValueError, match=message):
+        compare(CHEAP, datasets=datasets)
+
+
+def test_data_sets_or_rows_but_not_both(blobs):
+    with pytest.raises(ValueError, match="datasets and X, y are two answers"):
+        compare(CHEAP, *blobs, datasets=["iris", "wine"])

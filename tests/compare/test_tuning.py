@@ -1,0 +1,148 @@
+"""How settings are chosen, and what that may cost."""
+
+import re
+
+import pytest
+from comparisons import CHEAP
+from scipy.stats import uniform
+
+from metriclearn.compare import _run as run
+from metriclearn.compare import compare
+from metriclearn.compare._fitting import fit_tuned
+from metriclearn.compare._lineup import (
+    LINE_UP,
+    Setting,
+    resolve_learners,
+    search_space,
+)
+from metriclearn.compare._tuning._budget import Tuning, make_tuning
+from metriclearn.compare._tuning._halving import plan_halving
+from metriclearn.compare._words import tuning_line
+from metriclearn.mahalanobis._nca import NCA
+
+SMALL_SPACE = {"lmnn": {"mu": [0.2, 0.5, 0.8], "n_components": [None, 0.5]}}
+
+
+@pytest.mark.parametrize("key", LINE_UP)
+@pytest.mark.parametrize("shape", [None, (4, 4)], ids=["tabular", "image"])
+def test_every_search_space_sets_its_learner(key, shape):
+    setting = Setting(60, 16, 3, smallest_class=3, image_shape=shape)
+    estimator, grid = LINE_UP[key].make(setting)
+    space = search_space(LINE_UP[key], setting, grid)
+    assert bool(space) is (key not in ("euclidean", "standardised", "mahalanobis"))
+    for name, values in space.items():
+        assert len(set(values)) == len(values)
+        for value in values:
+            estimator.set_params(**{name: value})
+    assert max(space.get("metric__n_neighbors", [0])) <= 2
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "halving"])
+@pytest.mark.parametrize("name", ["closed", "open"])
+def test_a_search_keeps_its_budget_and_takes_the_best(blobs, method, name):
+    learner = resolve_learners(["lmnn"], SMALL_SPACE)[0]
+    fitted = fit_tuned(learner, *blobs, protocol=name, tuning=Tuning(method, 4))
+    again = fit_tuned(learner, *blobs, protocol=name, tuning=Tuning(method, 4))
+    assert fitted.tuning == again.tuning
+    n_rows = max(trial.get("n_rows", 1) for trial in fitted.tuning)
+    spent = sum(trial.get("n_rows", 1) for trial in fitted.tuning) / n_rows
+    assert 3 <= spent <= 4 + 1e-9
+    last = [trial for trial in fitted.tuning if trial.get("n_rows", 1) == n_rows]
+    best = max(last, key=lambda trial: trial["score"])
+    assert {k: fitted.params[k] for k in best["params"]} == best["params"]
+    assert fitted.params["metric__n_passes"] == 2  # what is not searched is the line-up's
+
+
+def test_a_grid_within_the_budget_is_tried_whole(blobs):
+    learner = resolve_learners(["lmnn"], SMALL_SPACE)[0]
+    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("grid", 50))
+    tried = [tuple(trial["params"].values()) for trial in fitted.tuning]
+    assert len(tried) == len(set(tried)) == 6
+
+
+def test_seconds_end_a_search(blobs):
+    learner = resolve_learners(["lmnn"], {"lmnn": {"mu": uniform(0.1, 0.8)}})[0]
+    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("random", None, 1e-9))
+    assert len(fitted.tuning) == 1
+    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("random", None, 0.3))
+    assert len(fitted.tuning) > 1
+    assert fitted.tune_seconds >= 0.3
+
+
+def test_settings_that_cannot_be_fitted_are_passed_over(blobs):
+    space = {"lmnn": {"mu": [0.5, 2.0]}}
+    fitted = fit_tuned(
+        resolve_learners(["lmnn"], space)[0], *blobs, protocol="closed", tuning=Tuning("grid", 9)
+    )
+    assert [trial["score"] is None for trial in fitted.tuning] == [False, True]
+    assert fitted.params["metric__mu"] == 0.5
+    result = compare(
+        ["lmnn"], *blobs, n_folds=2, tune="grid", search_spaces={"lmnn": {"mu": [2.0, 3.0]}}
+    )
+    assert re.match("ValueError: no setting could be fitted: .*mu", result.rows()[0]["error"])
+
+
+def test_a_learner_of_ones_own_is_tuned_over_the_space_given(blobs):
+    result = compare(
+        {"mine": NCA(random_state=0), "as it is": NCA(random_state=0)},
+        *blobs,
+        n_folds=2,
+        tune="random",
+        tune_budget=2,
+        search_spaces={"mine": {"n_components": [2, 3, 4]}},
+    )
+    rows = {row["key"]: row for row in result.rows()}
+    assert rows["mine"]["n_tried"] == 2
+    assert rows["as it is"]["n_tried"] == 0
+    assert rows["mine"]["dimension"] <= 4
+    assert "at most 2 fits for each learner in each fold" in tuning_line(result)
+
+
+@pytest.mark.parametrize("n_fits", [1, 2, 3, 7, 20, 100])
+@pytest.mark.parametrize("n_settings", [None, 5])
+@pytest.mark.parametrize(("n_rows", "fewest"), [(900, 80), (901, 901), (50, 20), (1000, 1)])
+def test_halving_costs_no_more_than_the_budget(n_fits, n_settings, n_rows, fewest):
+    n_candidates, first = plan_halving(n_fits, n_rows, fewest, n_settings)
+    assert first >= min(fewest, n_rows) or first == n_rows
+    assert n_candidates <= (n_settings or n_candidates)
+    cost, kept, rows = 0, n_candidates, first
+    while rows <= n_rows:
+        cost += kept * rows
+        kept, rows = -(-kept // 3), 3 * rows
+    assert cost <= n_fits * n_rows
+    if n_settings is None and n_rows != 1000:
+        assert n_candidates >= n_fits  # what halving is for
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tune": "bayes"}, "tune='bayes' is unknown; give 'grid', 'random', 'halving'"),
+        ({"tune_budget": 5}, "tune_budget=5 needs a search"),
+        ({"tune": "grid", "tune_budget": 0}, "tune_budget=0 must be a number of fits"),
+        ({"tune": "grid", "tune_budget": "1h"}, "tune_budget='1h' must be a number of fits"),
+        ({"tune": "grid", "tune_budget": "-3s"}, "tune_budget='-3s' must be"),
+        ({"tune": "grid", "tune_budget": True}, "tune_budget=True must be"),
+        ({"tune": "halving", "tune_budget": "9s"}, "halving plans its rounds ahead"),
+        (
+            {"tune": "grid", "search_spaces": {"euclidean": {"a": uniform()}}},
+            "search_spaces['euclidean'] holds a distribution, which has no end",
+        ),
+        ({"search_spaces": {"lmn": {}}}, "search_spaces: 'lmn' is not one of the learners"),
+        ({"search_spaces": {"euclidean": [1]}}, "must be a dict of parameter name to values"),
+        ({"search_spaces": {"euclidean": {"a": 1}}}, "must be a list of values to try"),
+        ({"search_spaces": {"euclidean": {"a": []}}}, "must be a list of values to try"),
+    ],
+)
+def test_bad_tuning_is_one_clear_error_before_any_work(blobs, monkeypatch, arguments, message):
+    monkeypatch.setattr(run, "run_task", None)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compare(CHEAP, *blobs, **arguments)
+
+
+def test_budgets_are_read():
+    assert make_tuning("random", "12") == Tuning("random", 12)
+    assert make_tuning("grid", "1.5s") == Tuning("grid", None, 1.5)
+    assert make_tuning("halving") == Tuning("halving", 20)
+    assert make_tuning() == make_tuning(True) == Tuning("few")
+    assert make_tuning(False) == Tuning("off")

@@ -1,0 +1,120 @@
+"""What the tests of compare share: cheap learners, a result made up, a page read."""
+
+import html.parser
+import re
+
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from metriclearn.compare import ComparisonResult
+
+CHEAP = ["euclidean", "mahalanobis"]
+
+
+class Broken(TransformerMixin, BaseEstimator):
+    """Cannot learn."""
+
+    def fit(self, X, y=None):
+        raise RuntimeError("the machine\nis on strike")
+
+    def transform(self, X):
+        return X
+
+
+def without_seconds(record):
+    return {key: value for key, value in record.items() if not key.endswith("_seconds")}
+
+
+def made_up(scores, family="linear"):
+    """A result with these accuracies: {name: one score a fold}."""
+    records = [
+        {
+            "learner": name,
+            "protocol": "closed",
+            "fold": fold,
+            "axis": None,
+            "place": None,
+            "n_train": 80,
+            "n_test": 20,
+            "scores": {"accuracy": score},
+            "recall_at": {"1": score, "2": score},
+            "dimension": 2,
+            "fit_seconds": 1.0,
+            "tune_seconds": 0.0,
+            "params": {},
+            "tuning": [],
+            "notes": [],
+            "error": None,
+        }
+        for name, folds in scores.items()
+        for fold, score in enumerate(folds)
+    ]
+    learners = [
+        {"key": name, "name": name, "family": "deep" if name.startswith("deep") else family}
+        for name in scores
+    ]
+    data = {
+        "name": "made up",
+        "kind": "tabular",
+        "n_rows": 100,
+        "n_features": 2,
+        "n_classes": 2,
+        "class_names": ["0", "1"],
+        "feature_names": None,
+        "image_shape": None,
+        "notes": [],
+    }
+    about = {
+        "command": "none",
+        "seed": 0,
+        "n_folds": 5,
+        "tuning": {"method": "few", "n_fits": None, "seconds": None},
+        "n_tasks": len(records),
+        "n_resumed": 0,
+        "axes": {},
+        "protocols": ["closed"],
+        "protocol_notes": {"open": "left out"},
+        "started": "",
+        "seconds": 1.0,
+        "n_jobs": 1,
+        "versions": {"metriclearn": "0"},
+        "platform": "",
+        "n_cores": 1,
+    }
+    return ComparisonResult(learners, records, data, about)
+
+
+CLOSE = {"a": [0.90, 0.92, 0.91, 0.93, 0.90], "b": [0.91, 0.90, 0.92, 0.90, 0.91]}
+
+
+CLEAR = {"a": [0.90, 0.92, 0.91, 0.93, 0.90], "b": [0.80, 0.82, 0.80, 0.83, 0.81]}
+
+
+class Links(html.parser.HTMLParser):
+    """Collects what a browser would fetch, and checks that elements close."""
+
+    VOID = ("meta", "img", "link", "br", "hr", "input")
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.stack = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.fetched += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.fetched += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+
+def read_page(path):
+    text = path.read_text(encoding="utf-8")
+    page = Links()
+    page.feed(text)
+    assert page.stack == []
+    assert all(link.startswith("data:") for link in page.fetched)
+    assert not re.search(r"https?://|url\(|@import|<link", text)
+    return text
