@@ -118,24 +118,13 @@ def fetch_cars196(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-    data_home : str or path, default=None
-        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
-        :func:`~sklearn.datasets.get_data_home`.
-    download_if_missing : bool, default=True
-        Whether to download what is not there yet, or to raise an ``OSError``.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``CARS196.zip`` or ``[car_ims.tgz,
         cars_annos.mat]`` or ``[cars_train.tgz, cars_test.tgz, car_devkit.tgz,
         cars_test_annos_withlabels.mat]``, are unpacked into ``data_home`` unless the
         data are there; a folder that holds them unpacked is read in place.
-    return_X_y : bool, default=False
-        Whether to return ``(images, target)`` only.
-    n_retries : int, default=3
-        How often to go on after a broken connection.
-    delay : float, default=1.0
-        Seconds between retries.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
+        As of :func:`fetch_cub200`.
 
     Returns
     -------

@@ -47,11 +47,6 @@ def fetch_lfw_pairs(
     subset : {"10_folds", "train", "test"}, default="10_folds"
     funneled : bool, default=True
         Whether to take the images aligned by funneling, or those as found.
-    data_home : str or path, default=None
-        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
-        :func:`~sklearn.datasets.get_data_home`.
-    download_if_missing : bool, default=True
-        Whether to download what is not there yet, or to raise an ``OSError``.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``[lfw-funneled.tgz, pairsDevTrain.txt,
         pairsDevTest.txt, pairs.txt]``, are unpacked into ``data_home`` unless the
@@ -59,12 +54,8 @@ def fetch_lfw_pairs(
         ``lfw_home`` in scikit-learn's data home does.
     return_X_y : bool, default=False
         Whether to return ``(images[pairs], same)`` only.
-    n_retries : int, default=3
-        How often to go on after a broken connection.
-    delay : float, default=1.0
-        Seconds between retries.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    data_home, download_if_missing, n_retries, delay, verbose
+        As of :func:`fetch_cub200`.
 
     Returns
     -------

@@ -144,22 +144,11 @@ def fetch_fashion_mnist(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-    data_home : str or path, default=None
-        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
-        :func:`~sklearn.datasets.get_data_home`.
-    download_if_missing : bool, default=True
-        Whether to download what is not there yet, or to raise an ``OSError``.
     archive : str or path, default=None
         Used instead of the network: the folder of the four authors' files
         (``train-images-idx3-ubyte``, ...), also compressed to ``.gz``. Read in place.
-    return_X_y : bool, default=False
-        Whether to return ``(data, target)`` only.
-    n_retries : int, default=3
-        How often to try again after a broken connection.
-    delay : float, default=1.0
-        Seconds between retries.
-    verbose : int, default=0
-        Whether to show how long the download has been running.
+    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
+        As of :func:`fetch_mnist`.
 
     Returns
     -------

@@ -38,23 +38,12 @@ def fetch_sop(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-    data_home : str or path, default=None
-        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
-        :func:`~sklearn.datasets.get_data_home`.
-    download_if_missing : bool, default=True
-        Whether to download what is not there yet, or to raise an ``OSError``.
     archive : str, path or list of them, default=None
         Used instead of the network. A file, ``Stanford_Online_Products.zip``, is
         unpacked into ``data_home`` unless the data are there; a folder that holds it
         unpacked is read in place.
-    return_X_y : bool, default=False
-        Whether to return ``(images, target)`` only.
-    n_retries : int, default=3
-        How often to go on after a broken connection.
-    delay : float, default=1.0
-        Seconds between retries.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
+        As of :func:`fetch_cub200`.
 
     Returns
     -------
@@ -125,23 +114,12 @@ def fetch_inshop(
     Parameters
     ----------
     subset : {"all", "train", "query", "gallery"}, default="all"
-    data_home : str or path, default=None
-        Folder that keeps the data; by default ``metriclearn`` in scikit-learn's
-        :func:`~sklearn.datasets.get_data_home`.
-    download_if_missing : bool, default=True
-        Whether to download what is not there yet, or to raise an ``OSError``.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``[img.zip, list_eval_partition.txt]``,
         are unpacked into ``data_home`` unless the data are there; a folder that holds
         them unpacked is read in place.
-    return_X_y : bool, default=False
-        Whether to return ``(images, target)`` only.
-    n_retries : int, default=3
-        How often to go on after a broken connection.
-    delay : float, default=1.0
-        Seconds between retries.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
+        As of :func:`fetch_cub200`.
 
     Returns
     -------
