@@ -7,14 +7,10 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from metriclearn.neighbors._catalog import Catalog
+from metriclearn.neighbors._coarse import CoarseIndex
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._faiss import (
-    factory_string,
-    load_faiss,
-    make_index,
-    matrix_products,
-    set_search_params,
-)
+from metriclearn.neighbors._faiss import factory_string
 from metriclearn.neighbors._ranker import METRICS, Ranker, row_norms
 from metriclearn.neighbors._saved import read_saved, write_parquet, write_saved
 from metriclearn.neighbors._vectors import Vectors
@@ -28,7 +24,6 @@ _CANDIDATES = 2**20
 _MARGIN = 8
 # An index whose lists were sized for so many times fewer rows is built anew.
 _GROWTH = 4
-_EFFORTS = {"nprobe": 2, "efSearch": 16}
 
 
 class RetrievalIndex:
@@ -87,18 +82,15 @@ class RetrievalIndex:
         self.metric = metric
         self.path = None if path is None else os.fspath(path)
         self._vectors = None
-        self._ids = np.empty(0, dtype=np.int64)
-        self._alive = np.empty(0, dtype=bool)
-        self._payload = {}
+        self._catalog = Catalog()
         self._forget()
 
     def _forget(self):
         """Drop the search structure; the next search builds it."""
         self._coarse = self._exact = None
-        self._built = 0
 
     def __len__(self):
-        return int(self._alive.sum())
+        return len(self._catalog)
 
     def __repr__(self):
         recall = f", recall_={self.recall_:.3f}" if hasattr(self, "recall_") else ""
@@ -107,7 +99,7 @@ class RetrievalIndex:
     @property
     def ids(self):
         """Ids of the rows, in the order they were added."""
-        return self._ids[self._alive]
+        return self._catalog.ids[self._catalog.alive]
 
     # --- growing and shrinking ---
 
@@ -144,18 +136,12 @@ class RetrievalIndex:
             as it was before the call.
         """
         vectors = self._embed(X)
-        ids = self._new_ids(ids, len(vectors))
-        payload = self._new_payload(payload, len(vectors))
+        ids, payload = self._catalog.checked(ids, payload, len(vectors))
         if self._vectors is None:
             self._vectors = Vectors(vectors.shape[1], self._vectors_file())
         self._vectors.append(vectors)
-        self._ids = ids if not len(self._ids) else np.concatenate([self._ids, ids])
-        self._alive = np.concatenate([self._alive, np.ones(len(ids), dtype=bool)])
-        self._payload = {
-            name: np.concatenate([self._payload[name], column]) if self._payload else column
-            for name, column in payload.items()
-        }
-        if self._coarse is not None and len(self._ids) < _GROWTH * self._built:
+        self._catalog.append(ids, payload)
+        if self._coarse is not None and self._vectors.n < _GROWTH * self._coarse.built:
             self._file_rows(self._vectors.n - len(vectors))
         else:
             self._forget()
@@ -172,51 +158,6 @@ class RetrievalIndex:
         os.makedirs(self.path, exist_ok=True)
         return file
 
-    def _new_ids(self, ids, n):
-        if ids is None:
-            if len(self._ids) and not np.issubdtype(self._ids.dtype, np.integer):
-                raise ValueError("ids is missing: the index holds ids that are strings")
-            start = int(self._ids.max()) + 1 if len(self._ids) else 0
-            return np.arange(start, start + n)
-        ids = np.asarray(ids)
-        if ids.shape != (n,):
-            raise ValueError(f"ids must be of shape ({n},), one for each row, got {ids.shape}")
-        if ids.dtype.kind not in "iuU":
-            raise ValueError(f"ids must be whole numbers or strings, got dtype {ids.dtype}")
-        if ids.dtype.kind in "iu":
-            ids = ids.astype(np.int64)
-        if len(self._ids) and (ids.dtype.kind == "U") != (self._ids.dtype.kind == "U"):
-            raise ValueError("ids must be all numbers or all strings, as those in the index are")
-        distinct, counts = np.unique(ids, return_counts=True)
-        if counts.max(initial=1) > 1:
-            raise ValueError(f"ids: {distinct[counts > 1][0]} is given twice")
-        known = np.isin(ids, self._ids[self._alive])
-        if known.any():
-            raise ValueError(
-                f"ids: {ids[known][0]} is in the index already; remove it first to replace it"
-            )
-        return ids
-
-    def _new_payload(self, payload, n):
-        payload = {} if payload is None else {str(name): payload[name] for name in payload}
-        if len(self._ids) and set(payload) != set(self._payload):
-            raise ValueError(
-                f"payload has the columns {sorted(payload)}, but the index has "
-                f"{sorted(self._payload)}; give the same at each call"
-            )
-        columns = {}
-        for name, column in payload.items():
-            column = np.asarray(column)
-            if column.dtype == object:
-                column = column.astype(str)
-            if column.shape != (n,) or column.dtype.kind not in "biufUM":
-                raise ValueError(
-                    f"payload: column {name!r} must hold {n} numbers or strings, got "
-                    f"{column.dtype} of shape {column.shape}"
-                )
-            columns[name] = column
-        return columns
-
     def remove(self, ids):
         """Take rows out of the gallery.
 
@@ -229,22 +170,10 @@ class RetrievalIndex:
         ValueError
             If one is not in the index, which then is as it was.
         """
-        self._alive[self._rows(np.unique(np.atleast_1d(ids)))] = False
+        self._catalog.alive[self._catalog.find(np.unique(np.atleast_1d(ids)))] = False
         self._exact = None
-        if len(self) < self._built / 2:
+        if self._coarse is not None and len(self) < self._coarse.built / 2:
             self._forget()
-
-    def _rows(self, ids):
-        """Row numbers of ids that are in the index; shape of ``ids``."""
-        ids = np.asarray(ids)
-        alive = np.flatnonzero(self._alive)
-        order = alive[np.argsort(self._ids[alive], kind="stable")]
-        place = np.searchsorted(self._ids[order], ids.ravel())
-        rows = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(0, int)
-        unknown = np.ones(ids.size, bool) if not len(order) else self._ids[rows] != ids.ravel()
-        if unknown.any():
-            raise ValueError(f"ids: {ids.ravel()[unknown][0]} is not in the index")
-        return rows.reshape(ids.shape)
 
     def payload(self, ids):
         """Payload of rows by their ids.
@@ -258,8 +187,8 @@ class RetrievalIndex:
         dict of str to ndarray
             A column each, of the shape of ``ids``.
         """
-        rows = self._rows(ids)
-        return {name: column[rows] for name, column in self._payload.items()}
+        rows = self._catalog.find(ids)
+        return {name: column[rows] for name, column in self._catalog.payload.items()}
 
     # --- searching ---
 
@@ -268,53 +197,40 @@ class RetrievalIndex:
             return self.index
         return "flat" if len(self) <= _LARGEST_EXACT else "ivfpq"
 
-    def _inner_product(self):
-        return self.metric == "inner_product"
+    @property
+    def _distance(self):
+        """How vectors are compared; those of ``"cosine"`` are of length one."""
+        return "inner_product" if self.metric == "inner_product" else "euclidean"
 
     def _build(self):
         """Make the search structure where there is none."""
         if self._kind() == "flat":
             if self._exact is None:
                 self._coarse = None
-                self._exact_rows = np.flatnonzero(self._alive)
+                self._exact_rows = self._catalog.rows
                 rows = self._vectors.array()
-                rows = rows if self._alive.all() else rows[self._exact_rows]
-                self._exact = ExactSearch(
-                    rows, "inner_product" if self._inner_product() else "euclidean"
-                )
-            return
-        if self._coarse is not None:
-            return
-        vectors, n_training = self._vectors, min(len(self), _TRAINING_ROWS)
-        chosen = np.zeros(vectors.n, dtype=bool)
-        alive = np.flatnonzero(self._alive)
-        chosen[np.random.RandomState(0).choice(alive, n_training, replace=False)] = True
-        sample = np.concatenate(
-            [rows[chosen[first : first + _CHUNK]] for first, rows in vectors.blocks(_CHUNK)]
-        )
-        self._centre = sample.mean(axis=0)
-        sample -= self._centre  # in place: the sample is what building takes most memory for
-        factory = factory_string(self._kind(), vectors.n, vectors.d)
-        coarse = make_index(factory, vectors.d, self._inner_product())
-        try:
-            coarse.train(sample)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
-            raise ValueError(
-                f"index={self.index!r} cannot be trained on {n_training} rows: {reason}"
-            ) from None
-        if getattr(self, "search_params_", None):
-            set_search_params(coarse, self.search_params_)
-        self._coarse, self._built = coarse, vectors.n
-        self._file_rows(0)
+                rows = rows if self._catalog.alive.all() else rows[self._exact_rows]
+                self._exact = ExactSearch(rows, self._distance)
+        elif self._coarse is None:
+            n, d = self._vectors.n, self._vectors.d
+            factory = factory_string(self._kind(), n, d)
+            inner_product = self._distance == "inner_product"
+            self._coarse = CoarseIndex.train(factory, self._training_rows(), inner_product, n)
+            if getattr(self, "search_params_", None):
+                self._coarse.set_effort(self.search_params_)
+            self._file_rows(0)
 
-    def _framed(self, vectors):
-        """Rows for the coarse index: centred, so that no digits go to a common offset."""
-        return vectors - self._centre
+    def _training_rows(self):
+        rows = self._catalog.rows
+        n_training = min(len(rows), _TRAINING_ROWS)
+        chosen = np.zeros(self._vectors.n, dtype=bool)
+        chosen[np.random.RandomState(0).choice(rows, n_training, replace=False)] = True
+        blocks = self._vectors.blocks(_CHUNK)
+        return np.concatenate([rows[chosen[first : first + _CHUNK]] for first, rows in blocks])
 
     def _file_rows(self, start):
         for _, rows in self._vectors.blocks(_CHUNK, start):
-            self._coarse.add(self._framed(rows))
+            self._coarse.add(rows)
 
     def search(self, X, k=10, *, rerank=1000):
         """Find the ``k`` nearest rows for each query.
@@ -339,7 +255,7 @@ class RetrievalIndex:
             raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
         queries = self._embed(X).astype(np.float64)
         distances, rows = self._nearest(queries, k, rerank)
-        return distances, self._ids[rows]
+        return distances, self._catalog.ids[rows]
 
     def _check_k(self, k):
         if not isinstance(k, Integral) or not 1 <= k <= len(self):
@@ -350,14 +266,15 @@ class RetrievalIndex:
         if self._exact is not None:
             distances, rows = self._exact.search(queries, k)
             return self._outward(distances), self._exact_rows[rows]
-        ranker = self._ranker(self._vectors.array())
-        fetch = min(len(self._ids), max(k, rerank))
+        ranker = Ranker(self._vectors.array(), self._distance)
+        fetch = min(self._vectors.n, max(k, rerank))
         distances = np.empty((len(queries), k))
         rows = np.empty((len(queries), k), dtype=np.intp)
         step = max(16, _CANDIDATES // fetch)
         for start in range(0, len(queries), step):
             block = slice(start, start + step)
-            found = self._candidates(queries[block], fetch)
+            found = self._coarse.candidates(queries[block], fetch)
+            found[(found >= 0) & ~self._catalog.alive[found]] = -1
             found = ranker.shorten(queries[block], found, k + _MARGIN)
             distances[block], rows[block] = ranker.rank(queries[block], found, k)
             self._vectors.release()
@@ -366,28 +283,16 @@ class RetrievalIndex:
             distances[short], rows[short] = self._by_brute_force(queries[short], k)
         return self._outward(distances), rows
 
-    def _candidates(self, queries, fetch):
-        """Rows that the coarse index takes for near, -1 for none and for removed ones."""
-        framed = queries if self._inner_product() else queries - self._centre
-        with matrix_products(load_faiss(), queries.shape[1]):
-            _, found = self._coarse.search(framed.astype(np.float32), fetch)
-        found[(found >= 0) & ~self._alive[found]] = -1
-        return found
-
-    def _ranker(self, vectors):
-        return Ranker(vectors, "inner_product" if self._inner_product() else "euclidean")
-
     def _outward(self, distances):
         return distances**2 / 2 if self.metric == "cosine" else distances
 
     def _by_brute_force(self, queries, k, exclude=None):
         """Exact search, chunk by chunk of the vectors, in bounded memory."""
-        vectors = self._vectors.array()
-        ranker = self._ranker(vectors)
+        ranker = Ranker(self._vectors.array(), self._distance)
         best = np.empty((len(queries), 0), dtype=np.intp)
         distances = None
         for start, block in self._vectors.blocks(_CHUNK):
-            kept = np.flatnonzero(self._alive[start : start + _CHUNK])
+            kept = np.flatnonzero(self._catalog.alive[start : start + _CHUNK])
             if not len(kept):
                 continue
             rows = start + kept
@@ -422,9 +327,8 @@ class RetrievalIndex:
     def _sample(self, k, n_queries, random_state):
         if not 1 <= k < len(self):
             raise ValueError(f"k={k!r} must be from 1 to {len(self) - 1}, a row finds the others")
-        alive = np.flatnonzero(self._alive)
-        n_queries = min(n_queries, len(alive))
-        rows = check_random_state(random_state).choice(alive, n_queries, replace=False)
+        n_queries = min(n_queries, len(self))
+        rows = check_random_state(random_state).choice(self._catalog.rows, n_queries, replace=False)
         queries = self._vectors.array()[rows].astype(np.float64)
         return rows, queries, self._by_brute_force(queries, k, exclude=rows)[1]
 
@@ -460,16 +364,12 @@ class RetrievalIndex:
         reached = self._measure(sample, k, rerank)
         if self._coarse is None:
             return reached
-        parameter, most = self._effort()
-        if parameter is not None:
-            effort = _EFFORTS[parameter]
-            while True:
-                self.search_params_ = f"{parameter}={min(effort, most)}"
-                set_search_params(self._coarse, self.search_params_)
-                reached = self._measure(sample, k, rerank)
-                if reached >= recall or effort >= most:
-                    break
-                effort *= 2
+        for effort in self._coarse.efforts():
+            self._coarse.set_effort(effort)
+            self.search_params_ = effort
+            reached = self._measure(sample, k, rerank)
+            if reached >= recall:
+                break
         if reached < recall:
             warnings.warn(
                 f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
@@ -478,16 +378,6 @@ class RetrievalIndex:
                 stacklevel=2,
             )
         return reached
-
-    def _effort(self):
-        """Name of the parameter that trades time for recall, and its largest value."""
-        faiss = load_faiss()
-        ivf = faiss.try_extract_index_ivf(self._coarse)
-        if ivf is not None:
-            return "nprobe", ivf.nlist
-        if hasattr(faiss.downcast_index(self._coarse), "hnsw"):
-            return "efSearch", 4096
-        return None, None
 
     # --- on disk ---
 
@@ -501,36 +391,31 @@ class RetrievalIndex:
         """
         if self._vectors is None:
             raise ValueError("the index is empty; add rows before saving it")
-        if not self._alive.all():
+        if not self._catalog.alive.all():
             self._compact()
         self._build()
         write_saved(
             os.fspath(path),
             self._vectors.array(),
-            self._ids,
-            self._payload,
-            {"index": self.index, "metric": self.metric},
+            self._catalog,
+            self._coarse,
             {
-                "coarse": self._coarse,
-                "centre": getattr(self, "_centre", None),
-                "built": self._built,
+                "index": self.index,
+                "metric": self.metric,
                 "search_params": getattr(self, "search_params_", None),
             },
         )
 
     def _compact(self):
         """Drop removed rows for good."""
-        rows = np.flatnonzero(self._alive)
         kept = Vectors(self._vectors.d, None if self.path is None else self._vectors.file + ".new")
         for start, block in self._vectors.blocks(_CHUNK):
-            kept.append(block[self._alive[start : start + _CHUNK]])
+            kept.append(block[self._catalog.alive[start : start + _CHUNK]])
         if self.path is not None:
             os.replace(kept.file, self._vectors.file)
             kept = Vectors(kept.d, self._vectors.file, kept.n)
         self._vectors = kept
-        self._ids = self._ids[rows]
-        self._payload = {name: column[rows] for name, column in self._payload.items()}
-        self._alive = np.ones(len(rows), dtype=bool)
+        self._catalog = self._catalog.remaining()
         self._forget()
 
     @classmethod
@@ -558,11 +443,9 @@ class RetrievalIndex:
         index = cls(learner, index=saved["index"], metric=saved["metric"], path=path)
         file = os.path.join(index.path, "vectors.f32")
         index._vectors = Vectors(saved["d"], file, saved["n"])
-        index._ids, index._payload = saved["ids"], saved["payload"]
-        index._alive = np.ones(saved["n"], dtype=bool)
+        index._catalog = Catalog(saved["ids"], saved["payload"])
         if saved["coarse"] is not None:
-            index._coarse, index._centre = saved["coarse"], saved["centre"]
-            index._built = saved["built"]
+            index._coarse = CoarseIndex(saved["coarse"], saved["centre"], saved["built"])
         if saved["search_params"] is not None:
             index.search_params_ = saved["search_params"]
         return index
@@ -578,5 +461,4 @@ class RetrievalIndex:
         """
         if self._vectors is None:
             raise ValueError("the index is empty; add rows before writing it")
-        rows = np.flatnonzero(self._alive)
-        write_parquet(os.fspath(path), self._vectors.array(), rows, self._ids, self._payload)
+        write_parquet(os.fspath(path), self._vectors.array(), self._catalog)

@@ -17,19 +17,18 @@ _KEYS = {"version", "n", "d", "index", "metric", "columns", "built", "search_par
 _ROW_GROUP = 65_536
 
 
-def write_saved(folder, vectors, ids, payload, settings, search):
+def write_saved(folder, vectors, catalog, coarse, settings):
     """Write an index; ``index.json``, which makes it one, last and at once.
 
     Parameters
     ----------
     folder : str
     vectors : ndarray of shape (n, d), float32
-    ids : ndarray of shape (n,)
-    payload : dict of str to ndarray
+    catalog : Catalog
+        Without removed rows.
+    coarse : CoarseIndex or None
     settings : dict
         Plain values that go into ``index.json``.
-    search : dict
-        ``coarse`` (faiss index or None), ``centre``, ``built`` and ``search_params``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,11 +42,12 @@ def write_saved(folder, vectors, ids, payload, settings, search):
             shutil.copyfile(source, part)
             os.truncate(part, vectors.nbytes)
         os.replace(part, target)
-    arrays = {"ids.npy": ids}
-    arrays |= {f"payload_{number}.npy": column for number, column in enumerate(payload.values())}
-    if search["coarse"] is not None:
-        arrays["coarse.npy"] = load_faiss().serialize_index(search["coarse"])
-        arrays["centre.npy"] = search["centre"]
+    columns = enumerate(catalog.payload.values())
+    arrays = {"ids.npy": catalog.ids}
+    arrays |= {f"payload_{number}.npy": column for number, column in columns}
+    if coarse is not None:
+        arrays["coarse.npy"] = load_faiss().serialize_index(coarse.index)
+        arrays["centre.npy"] = coarse.centre
     sums = {}
     for name, array in arrays.items():
         np.save(folder / name, array, allow_pickle=False)
@@ -57,9 +57,8 @@ def write_saved(folder, vectors, ids, payload, settings, search):
         "version": _VERSION,
         "n": len(vectors),
         "d": vectors.shape[1],
-        "columns": list(payload),
-        "built": search["built"],
-        "search_params": search["search_params"],
+        "columns": list(catalog.payload),
+        "built": 0 if coarse is None else coarse.built,
         "sha256": sums,
         **settings,
     }
@@ -141,12 +140,13 @@ def _checksum(file):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_parquet(file, vectors, rows, ids, payload):
-    """Write rows as Parquet, a group of rows at a time."""
+def write_parquet(file, vectors, catalog):
+    """Write the rows that are still there as Parquet, a group of rows at a time."""
     pyarrow, parquet = require("pyarrow", "cli"), require("pyarrow.parquet", "cli")
-    taken = {"id", "vector"} & set(payload)
+    taken = {"id", "vector"} & set(catalog.payload)
     if taken:
         raise ValueError(f"payload has a column {taken.pop()!r}, which the file needs for itself")
+    rows = catalog.rows
     writer = None
     try:
         for start in range(0, len(rows), _ROW_GROUP):
@@ -154,9 +154,12 @@ def write_parquet(file, vectors, rows, ids, payload):
             flat = pyarrow.array(np.ascontiguousarray(vectors[group]).reshape(-1))
             table = pyarrow.table(
                 {
-                    "id": pyarrow.array(ids[group]),
+                    "id": pyarrow.array(catalog.ids[group]),
                     "vector": pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-                    **{name: pyarrow.array(column[group]) for name, column in payload.items()},
+                    **{
+                        name: pyarrow.array(column[group])
+                        for name, column in catalog.payload.items()
+                    },
                 }
             )
             writer = writer or parquet.ParquetWriter(file, table.schema)
