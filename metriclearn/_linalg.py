@@ -62,13 +62,14 @@ def settle_ties(values, rows, tol=1e-7):
     """
     sizes = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
     edges = np.flatnonzero(np.abs(np.diff(values)) > tol * sizes) + 1
-    settled = []
-    for group in np.split(rows, edges):
-        if len(group) > 1:
-            ramp = (group * np.arange(1.0, 1 + group.shape[1])) @ group.T
-            group = linalg.eigh((ramp + ramp.T) / 2)[1].T @ group
-        settled.append(group)
-    return np.concatenate(settled)
+    starts = np.concatenate([[0], edges])
+    sizes = np.diff(starts, append=len(values))
+    settled = rows.copy()
+    for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
+        group = rows[start : start + size]
+        ramp = (group * np.arange(1.0, 1 + group.shape[1])) @ group.T
+        settled[start : start + size] = linalg.eigh((ramp + ramp.T) / 2)[1].T @ group
+    return settled
 
 
 def fix_signs(components):

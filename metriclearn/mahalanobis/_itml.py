@@ -14,7 +14,7 @@ from metriclearn._validation import check_labels, check_n_components
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._bounds import check_bounds, percentiles
-from metriclearn.mahalanobis._logdet import minimize_logdet
+from metriclearn.mahalanobis._logdet import PairDifferences, minimize_logdet
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
 
 _N_BOUND_PAIRS = 20_000
@@ -172,10 +172,10 @@ class ITML(MahalanobisTransformer):
         if self.bounds is None:
             self.bounds_ = _distance_percentiles(Z, random_state)
 
-        loss, V = _bounded_pairs(Z, constraints, self.bounds_, self.gamma)
+        loss, differences = _bounded_pairs(Z, constraints, self.bounds_, self.gamma)
         with progress(self.verbose, "ITML", self.max_iter) as advance:
             solution = minimize_logdet(
-                loss, V, max_iter=self.max_iter, tol=self.tol, advance=advance
+                loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
             )
         self.objective_ = solution.objective
         self.duality_gap_ = solution.duality_gap
@@ -196,10 +196,10 @@ def _distance_percentiles(Z, random_state):
 def _bounded_pairs(Z, pairs, bounds, gamma):
     """Differences in units of their bounds, and the loss of their squared lengths."""
     bound = np.where(pairs.similar, *bounds)
-    V = (Z[pairs.indices[:, 0]] - Z[pairs.indices[:, 1]]) / np.sqrt(bound)[:, None]
     weights = gamma * (np.ones(len(pairs)) if pairs.weights is None else pairs.weights)
-    apart = np.any(V != 0, axis=1) & (weights > 0)
-    return BoundLoss(pairs.similar[apart], weights[apart]), V[apart]
+    apart = (paired_sq_distances(Z, *pairs.indices.T) > 0) & (weights > 0)
+    differences = PairDifferences(Z, *pairs.indices[apart].T, scales=1 / np.sqrt(bound[apart]))
+    return BoundLoss(pairs.similar[apart], weights[apart]), differences
 
 
 class BoundLoss:

@@ -15,9 +15,10 @@ gives the gap for nothing::
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import optimize
 
 _MAX_CG = 60
+_BLOCK_BYTES = 2**18  # of differences, in a core's cache
 # No eigenvalue of A loses more of itself in one step. Near the edge of the cone
 # A is ill-conditioned, and its axes turn by tiny angles only from then on.
 _SHRINK = 0.4
@@ -36,7 +37,56 @@ class LogDetSolution:
     converged: bool
 
 
-def minimize_logdet(loss, V, *, max_iter, tol, advance):
+class PairDifferences:
+    """``v_p = s_p (z_i - z_j)`` of listed pairs: never all of them at once, in any coordinates.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, r)
+        Rows, in coordinates where the prior is the identity.
+    first, second : ndarray of shape (m,)
+        Row indices.
+    scales : ndarray of shape (m,), default=None
+        One by default.
+    """
+
+    def __init__(self, Z, first, second, scales=None):
+        self._first, self._second, self._scales = first, second, scales
+        if 2 * len(first) < len(Z):  # most rows are in no pair
+            used, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+            Z, (self._first, self._second) = Z[used], places.reshape(2, -1)
+        # Fresh memory again and again would cost more than the products.
+        self._Z, self._spare = np.array(Z), np.empty(Z.shape)
+        self.shape = len(first), Z.shape[1]
+
+    def transform(self, A):
+        """Go to the coordinates ``vᵀA``."""
+        self._Z, self._spare = np.matmul(self._Z, A, out=self._spare), self._Z
+
+    def of(self, pairs):
+        """The differences of some pairs: ndarray of shape (len(pairs), r)."""
+        V = self._Z[self._first[pairs]]
+        V -= self._Z[self._second[pairs]]
+        if self._scales is not None:
+            V *= self._scales[pairs, None]
+        return V
+
+    def squares(self, weights):
+        """``Σ_k v_k² weights_k`` of each pair, for the rows of some weights of shape (c, r)."""
+        m, r = self.shape
+        sums = np.empty((len(weights), m))
+        for block in _blocks(m, r):
+            V = self.of(np.arange(m)[block])
+            sums[:, block] = weights @ np.square(V, out=V).T
+        return sums
+
+
+def _blocks(m, r):
+    step = max(1, _BLOCK_BYTES // (8 * max(1, r)))
+    return [slice(start, start + step) for start in range(0, m, step)]
+
+
+def minimize_logdet(loss, differences, *, max_iter, tol, advance):
     """Damped Newton method with conjugate gradients.
 
     Parameters
@@ -45,8 +95,8 @@ def minimize_logdet(loss, V, *, max_iter, tol, advance):
         ``value_and_slope(q)`` returns ``ℓ(q)`` and ``∂ℓ/∂q`` of shape (m,);
         ``curvature(q)`` returns a function ``dq -> ∂²ℓ/∂q² dq``, zero for
         pairs of slope zero.
-    V : ndarray of shape (m, r)
-        Differences, in coordinates where the prior is the identity.
+    differences : PairDifferences
+        Of m pairs; its coordinates are changed.
     max_iter : int
     tol : float
         Largest duality gap, relative to ``r + ℓ``.
@@ -57,42 +107,62 @@ def minimize_logdet(loss, V, *, max_iter, tol, advance):
     -------
     LogDetSolution
     """
-    r = V.shape[1]
+    r = differences.shape[1]
+    [q] = differences.squares(np.ones((1, r)))
     # The best multiple of the prior as the start: along it q only scales.
-    scale = _best_multiple(loss, np.einsum("ij,ij->i", V, V), r)
-    P, W = np.sqrt(scale) * np.eye(r), np.sqrt(scale) * V
+    scale = _best_multiple(loss, q, r)
+    stretch, q = np.full(r, np.sqrt(scale)), scale * q
+    P = np.diag(stretch)
     gap, converged, n_iter = np.inf, False, 0
     while True:
-        q = np.einsum("ij,ij->i", W, W)
         value, slope = loss.value_and_slope(q)
         # The gradient in local coordinates, plus the identity: PᵀBP.
         active = np.flatnonzero(slope)
-        W_active = W[active]
-        B = P.T @ P + W_active.T @ (slope[active, None] * W_active)
-        spectrum = linalg.eigvalsh(B)
-        gap = _logdet_divergence(spectrum)
+        W = differences.of(active) * stretch  # rows of VP
+        B = P.T @ P + _moment(W, slope[active])
+        gap = _logdet_divergence(B)
         converged = gap <= tol * (r + value)
         if converged or n_iter == max_iter:
             break
-        gradient = B - np.eye(r)
-        step = _newton_direction(gradient, W_active, active, loss.curvature(q), len(q))
-        values, axes = linalg.eigh(step)
-        length = _line_search(loss, P, W, q, step, values)
+        step = _newton_direction(B - np.eye(r), W, active, loss.curvature(q), len(q))
+        values, axes = np.linalg.eigh(step)
+        differences.transform(stretch[:, None] * axes)
+        q, change = differences.squares(np.stack([np.ones(r), values]))
+        length = _line_search(loss, np.sum((P.T @ P) * step), q, change, values)
         if length == 0:  # no step is felt in floating point
             break
         n_iter += 1
-        stretch = axes * np.sqrt(1 + length * values)
-        P, W = P @ stretch, W @ stretch
+        stretch = np.sqrt(1 + length * values)
+        q = q + length * change
+        P = P @ (axes * stretch)
         advance(f"gap {gap:.1e}")
     objective = np.sum(P * P) - 2 * np.linalg.slogdet(P)[1] - r + value
     return LogDetSolution(P.T, float(objective), gap, n_iter, converged)
 
 
-def _logdet_divergence(spectrum):
-    """``Σ λ - log λ - 1``, infinite outside the cone."""
-    if spectrum[0] <= 0:
+def _moment(W, weights):
+    """``Σ c w wᵀ`` over the rows."""
+    return sum(
+        (W[block].T @ (weights[block, None] * W[block]) for block in _blocks(*W.shape)),
+        start=np.zeros((W.shape[1],) * 2),
+    )
+
+
+def _quadratic(W, E):
+    """``wᵀ E w`` of each row."""
+    q = np.empty(len(W))
+    for block in _blocks(*W.shape):
+        np.einsum("ij,ij->i", W[block] @ E, W[block], out=q[block])
+    return q
+
+
+def _logdet_divergence(B):
+    """``tr B - log det B - r``, infinite outside the cone."""
+    try:
+        diagonal = np.diag(np.linalg.cholesky(B))
+    except np.linalg.LinAlgError:
         return np.inf
-    return float(np.sum(spectrum - 1 - np.log(spectrum)))
+    return max(0.0, float(np.trace(B) - 2 * np.sum(np.log(diagonal)) - len(B)))
 
 
 def _best_multiple(loss, q, r):
@@ -116,10 +186,10 @@ def _newton_direction(gradient, W, active, curvature, n_pairs):
     E, residual = np.zeros_like(gradient), -gradient
     direction, squared = residual, np.sum(residual * residual)
     # Looser far from the optimum: superlinear in the end at little cost before.
-    target = squared * min(0.01, np.sqrt(squared) / len(gradient))
+    target = squared * min(0.1, np.sqrt(squared) / len(gradient))
     for _ in range(_MAX_CG):
-        dq[active] = np.einsum("ij,ij->i", W @ direction, W)
-        image = direction + W.T @ (curvature(dq)[active, None] * W)
+        dq[active] = _quadratic(W, direction)
+        image = direction + _moment(W, curvature(dq)[active])
         bend = np.sum(direction * image)
         length = squared / bend
         E = E + length * direction
@@ -131,14 +201,12 @@ def _newton_direction(gradient, W, active, curvature, n_pairs):
     return (E + E.T) / 2
 
 
-def _line_search(loss, P, W, q, step, values):
-    """Minimise along the step, by a root of the slope: no matrix is touched.
+def _line_search(loss, trace, q, change, values):
+    """Minimise along a step of given eigenvalues, by a root of the slope.
 
     Full Newton steps may cross many kinks of ``ℓ'`` and gain next to nothing;
     the exact minimum costs a few evaluations of ``ℓ`` only.
     """
-    change = np.einsum("ij,ij->i", W @ step, W)
-    trace = np.sum((P.T @ P) * step)
     edge = -_SHRINK / values[0] if values[0] < 0 else np.inf
 
     def slope(length):

@@ -12,7 +12,7 @@ from metriclearn._progress import progress
 from metriclearn._validation import check_labels, check_n_components
 from metriclearn.constraints import Quadruplets, quadruplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._logdet import minimize_logdet
+from metriclearn.mahalanobis._logdet import PairDifferences, minimize_logdet
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
 
 
@@ -136,10 +136,10 @@ class LSML(MahalanobisTransformer):
             constraints = quadruplets_from_labels(
                 codes, n_quadruplets=self.n_quadruplets, random_state=random_state
             )
-        loss, V = _residuals(rows @ factor.T, constraints)
+        loss, differences = _residuals(rows @ factor.T, constraints)
         with progress(self.verbose, "LSML", self.max_iter) as advance:
             solution = minimize_logdet(
-                loss, V, max_iter=self.max_iter, tol=self.tol, advance=advance
+                loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
             )
         self.objective_ = solution.objective
         self.duality_gap_ = solution.duality_gap
@@ -155,7 +155,7 @@ def _residuals(Z, quadruplets):
     i, j, k, l = quadruplets.indices.T
     weights = np.ones(len(i)) if quadruplets.weights is None else quadruplets.weights
     loss = ResidualLoss(weights / max(weights.sum(), np.finfo(float).tiny))
-    return loss, np.concatenate([Z[i] - Z[j], Z[k] - Z[l]])
+    return loss, PairDifferences(Z, np.concatenate([i, k]), np.concatenate([j, l]))
 
 
 class ResidualLoss:

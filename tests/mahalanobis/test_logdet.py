@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from metriclearn import ITML, LSML
 from metriclearn.constraints import Pairs, Quadruplets, Triplets
 from metriclearn.mahalanobis._itml import BoundLoss
+from metriclearn.mahalanobis._logdet import PairDifferences
 from metriclearn.mahalanobis._lsml import ResidualLoss
 
 # metric-learn 0.7.0 with force_all_finite renamed, X the standardised iris data, pairs of `pairs`:
@@ -42,6 +43,22 @@ def quadruplets():
     i = np.arange(40)
     columns = [2 * i % 150, (7 * i + 5) % 150, (3 * i + 50) % 150, (11 * i + 90) % 150]
     return Quadruplets(np.column_stack(columns), weights=1 + i % 3)
+
+
+@pytest.mark.parametrize("n_pairs", [5, 400])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_differences_are_those_of_all_pairs_at_once(n_pairs, scaled, rng, monkeypatch):
+    monkeypatch.setattr("metriclearn.mahalanobis._logdet._BLOCK_BYTES", 2**10)
+    Z, A = rng.randn(60, 4), rng.randn(4, 4)
+    first, second = rng.randint(60, size=(2, n_pairs))
+    scales = rng.rand(n_pairs) if scaled else None
+    V = (Z[first] - Z[second]) * (scales[:, None] if scaled else 1)
+    differences, weights = PairDifferences(Z, first, second, scales), rng.randn(3, 4)
+    differences.transform(A)
+    differences.transform(A)
+    V, some = V @ A @ A, np.array([4, 0, 2])
+    np.testing.assert_allclose(differences.of(some), V[some], atol=1e-12)
+    np.testing.assert_allclose(differences.squares(weights), weights @ (V**2).T, atol=1e-10)
 
 
 def test_itml_agrees_with_metric_learn(iris, pairs):
