@@ -287,6 +287,53 @@ def test_class_of_one_row_names_the_remedy():
     assert quick(sampler="unbalanced").fit(X, y).transform(X).shape == (120, 64)
 
 
+class Seen(nn.Module):
+    """Keeps the dtypes that it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.dtypes = nn.Linear(5, 3), set()
+
+    def forward(self, X):
+        Z = self.layer(X)
+        self.dtypes.add(Z.dtype)
+        return Z
+
+
+class SeenLoss(ContrastiveLoss):
+    """Keeps the dtypes that it was given."""
+
+    dtypes = frozenset()
+
+    def forward(self, embeddings, labels):
+        self.dtypes |= {embeddings.dtype}
+        return super().forward(embeddings, labels)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_precision_is_that_of_the_network_only(precision):
+    X, y = make()
+    embedder = quick(Seen(), SeenLoss(), precision=precision).fit(X, y)
+    net = embedder.net_
+    assert embedder.transform(X).dtype == np.float32
+    # At first the shape of its output is found.
+    assert net.module_.backbone.dtypes - {torch.float32} <= {getattr(torch, precision)}
+    assert getattr(torch, precision) in net.module_.backbone.dtypes
+    assert net.criterion_.dtypes == {torch.float32}
+    assert net.scaler_.is_enabled() == (precision == "float16")
+    plain = clone(embedder).set_params(precision="float32").fit(X, y)
+    np.testing.assert_allclose(embedder.transform(X), plain.transform(X), atol=0.2)
+
+
+def test_gradients_of_float16_that_overflow_skip_the_step_and_lower_the_scale():
+    X, y = make()
+    embedder = quick(nn.Linear(5, 3), "contrastive", precision="float16", lr=1e-6)
+    embedder.fit(1e3 * X, y)
+    # Scaled by 65,536 at first, they do not fit into float16.
+    assert embedder.net_.scaler_.get_scale() < 65536
+    assert np.isfinite(embedder.transform(X)).all()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts
 def test_compiled_network_is_the_network(monkeypatch):
     compiled = []

@@ -137,11 +137,23 @@ def test_autocast_does_not_touch_the_products(case):
     assert_equal(inside, fresh(case, torch.float32)(embeddings, labels), 1e-5)
 
 
+#: Nearly the ends of what each type can hold, or its gradient, which grows as rows shrink.
+LENGTHS = [
+    (torch.float32, 1e-4),
+    (torch.float32, 1e3),
+    (torch.float16, 1e-3),
+    (torch.float16, 3e4),
+    (torch.bfloat16, 1e-15),
+    (torch.bfloat16, 1e9),
+]
+
+
 @by_case
-@pytest.mark.parametrize("length", [1e-4, 1e3])
-def test_extreme_lengths_are_finite(case, length):
+@pytest.mark.parametrize(("dtype", "length"), LENGTHS, ids=str)
+def test_extreme_lengths_are_finite(case, dtype, length):
     embeddings, labels = batch(dtype=torch.float32)
-    embeddings = (embeddings * length).requires_grad_()
+    embeddings = embeddings / embeddings.abs().max() * length
+    embeddings = embeddings.to(dtype).requires_grad_()
     value = fresh(case, torch.float32)(embeddings, labels)
     value.backward()
     assert torch.isfinite(value)
@@ -176,8 +188,9 @@ def test_parameters_are_explicit_and_kept(name):
 
 
 def test_table_holds_every_loss():
-    tested = {type(case.loss) for case in LOSSES}
-    assert {*L.LOSSES.values(), *L.REGULARIZERS.values()} <= tested
+    classes = {value for value in vars(L).values() if isinstance(value, type)}
+    assert classes == {type(case.loss) for case in LOSSES}
+    assert {*L.LOSSES.values(), *L.REGULARIZERS.values()} <= classes
     assert L.InfoNCELoss is L.NTXentLoss
 
 

@@ -56,6 +56,25 @@ def test_miner_yields_the_set_of_the_loop(case):
     assert sum(map(len, selection)) > 0
 
 
+def test_table_holds_every_miner():
+    assert {type(case.miner) for case in MINERS} | {*RANDOM_MINERS} == {*M.MINERS.values()}
+
+
+@by_case
+def test_order_of_rows_and_names_of_labels_do_not_matter(case):
+    embeddings, labels = batch()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(5))
+    names = torch.tensor([2, 0, 3, 1])
+    plain = case.miner(embeddings, labels)
+    moved = case.miner(embeddings[order], names[labels[order]])
+    if case.miner.yields == "triplets":
+        plain, moved = [torch.stack(plain, 1)], [torch.stack(moved, 1)]
+    if case.name.startswith("hdc"):  # cuts between the two directions of a pair
+        plain, moved = [p.sort(1).values for p in plain], [order[m].sort(1).values for m in moved]
+        order = torch.arange(len(labels))
+    assert [as_set(rows) for rows in plain] == [as_set(order[rows]) for rows in moved]
+
+
 @by_case
 def test_miner_keeps_the_callers_graph_out(case):
     embeddings, labels = batch()

@@ -17,7 +17,7 @@ from torch import nn
 
 from metriclearn.constraints import Chunks, Pairs, Triplets, triplets_from_labels
 from metriclearn.deep import DeepEmbedder, _assembly, _data
-from metriclearn.deep.losses import TripletLoss
+from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss, TripletLoss
 from metriclearn.metrics import recall_at_k
 
 
@@ -371,9 +371,15 @@ def test_interrupt_is_not_swallowed_and_leaves_whole_epochs():
         {"validation": "stratified", "lr": 0.1, "patience": 2, "max_epochs": 30},
         {"loss": "hierarchical_triplet", "precision": "bfloat16"},
         {"optimizer": "sgd", "optimizer_params": {"momentum": 0.9}, "sampler": "unbalanced"},
+        {"sampler": "hard_negatives", "sampler_params": {"every": 2}, "warmup_epochs": 2},
+        {"loss": CrossBatchMemory(NTXentLoss(), size=50)},
+        {"precision": "float16", "loss": "sphereface", "miner": None},
     ],
-    ids=["proxies and dropout", "early stopping", "class tree", "momentum"],
-)
+    ids=[
+        "proxies and dropout", "early stopping", "class tree", "momentum", "mining", "memory",
+        "scaled gradients",
+    ],
+)  # fmt: skip
 def test_killed_run_ends_with_the_same_weights(tmp_path, params):
     X, y = make(n_classes=12, apart=0.8)
     whole = quick(**params).fit(X, y)
