@@ -5,10 +5,10 @@ from importlib import import_module
 _ROOMS = {
     "ExactSearch": "metriclearn.neighbors._exact",
     "RetrievalIndex": "metriclearn.neighbors._retrieval_index",
-    "FaissKNeighborsClassifier": "metriclearn.neighbors._estimators",
-    "FaissKNeighborsRegressor": "metriclearn.neighbors._estimators",
-    "FaissKNeighborsTransformer": "metriclearn.neighbors._estimators",
-    "FaissNearestNeighbors": "metriclearn.neighbors._estimators",
+    "FaissKNeighborsClassifier": "metriclearn.neighbors._supervised",
+    "FaissKNeighborsRegressor": "metriclearn.neighbors._supervised",
+    "FaissKNeighborsTransformer": "metriclearn.neighbors._unsupervised",
+    "FaissNearestNeighbors": "metriclearn.neighbors._unsupervised",
     "Finding": "metriclearn.neighbors._doctor",
     "diagnose": "metriclearn.neighbors._doctor",
 }

@@ -1,0 +1,218 @@
+"""Nearest neighbours as they are: found, drawn as a graph, handed to other estimators."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from metriclearn.neighbors._base import FaissNeighborsBase, check_mode
+
+
+class FaissNearestNeighbors(FaissNeighborsBase):
+    """Nearest neighbours by number or by radius, and their graphs.
+
+    Parameters and results are those of scikit-learn's ``NearestNeighbors``.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+    radius : float, default=1.0
+        Searches by radius are always exact.
+    metric, index, search_params
+        As of :class:`FaissKNeighborsClassifier`.
+
+    Attributes
+    ----------
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+
+    Examples
+    --------
+    >>> from metriclearn.neighbors import FaissNearestNeighbors
+    >>> finder = FaissNearestNeighbors(n_neighbors=2).fit([[0.0], [1.0], [3.0]])
+    >>> finder.kneighbors([[0.8]], return_distance=False)
+    array([[1, 0]])
+    >>> finder.radius_neighbors([[0.8]], radius=0.5, return_distance=False)[0]
+    array([1])
+    """
+
+    _parameter_constraints: dict = {
+        **FaissNeighborsBase._parameter_constraints,
+        "radius": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self, n_neighbors=5, *, radius=1.0, metric="euclidean", index="auto", search_params=None
+    ):
+        self.n_neighbors = n_neighbors
+        self.radius = radius
+        self.metric = metric
+        self.index = index
+        self.search_params = search_params
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+
+    def radius_neighbors(self, X=None, radius=None, return_distance=True):
+        """Find all fitted rows within a distance of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        radius : float, default=None
+            Largest distance, itself included; the parameter of the estimator by
+            default.
+        return_distance : bool, default=True
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,), of ndarray
+            Ascending; only with ``return_distance=True``.
+        indices : ndarray of shape (n_queries,), of ndarray
+        """
+        check_is_fitted(self)
+        radius = self.radius if radius is None else radius
+        if not radius >= 0:
+            raise ValueError(f"radius must be 0 or more, got {radius!r}")
+        queries = self._search.X if X is None else self._check_queries(X)
+        found = self._search.radius(queries, radius)
+        if X is None:
+            found = [(d[i != row], i[i != row]) for row, (d, i) in enumerate(found)]
+        distances, indices = (np.empty(len(found), dtype=object) for _ in range(2))
+        distances[:] = [each for each, _ in found]
+        indices[:] = [each for _, each in found]
+        return (distances, indices) if return_distance else indices
+
+    def radius_neighbors_graph(self, X=None, radius=None, mode="connectivity"):
+        """Draw the graph of each query to the fitted rows within a distance of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries; the fitted rows themselves by default, each without itself.
+        radius : float, default=None
+            The parameter of the estimator by default.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether edges are ones or distances.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_queries, n_samples_fit)
+        """
+        check_mode(mode)
+        distances, indices = self.radius_neighbors(X, radius)
+        starts = np.concatenate([[0], np.cumsum([len(each) for each in indices])])
+        return self._graph(np.concatenate(distances), np.concatenate(indices), starts, mode)
+
+
+class FaissKNeighborsTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, FaissNeighborsBase
+):
+    """Rows to the sparse graph of their nearest neighbours.
+
+    Follows scikit-learn's ``KNeighborsTransformer``: the graph feeds whatever takes
+    precomputed distances (TSNE, Isomap, DBSCAN, ``KNeighborsClassifier``).
+
+    Parameters
+    ----------
+    mode : {"distance", "connectivity"}, default="distance"
+        Whether edges are distances or ones.
+    n_neighbors : int, default=5
+        With ``mode="distance"`` one more is found, since a fitted row finds itself.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+    index, search_params
+        As of :class:`FaissKNeighborsClassifier`.
+
+    Attributes
+    ----------
+    n_samples_fit_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+
+    Examples
+    --------
+    >>> from sklearn.cluster import DBSCAN
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from metriclearn.neighbors import FaissKNeighborsTransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> graph = FaissKNeighborsTransformer(n_neighbors=20)
+    >>> labels = make_pipeline(graph, DBSCAN(metric="precomputed")).fit_predict(X)
+    >>> int(labels.max()) + 1
+    2
+    """
+
+    _parameter_constraints: dict = {
+        **FaissNeighborsBase._parameter_constraints,
+        "mode": [StrOptions({"distance", "connectivity"})],
+        "metric": [StrOptions({"euclidean", "cosine"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        mode="distance",
+        n_neighbors=5,
+        metric="euclidean",
+        index="auto",
+        search_params=None,
+    ):
+        self.mode = mode
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.index = index
+        self.search_params = search_params
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Index the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+        self._n_features_out = self.n_samples_fit_
+        return self
+
+    def transform(self, X):
+        """Draw the graph of each row to its nearest fitted rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_queries, n_samples_fit)
+        """
+        check_is_fitted(self)
+        extra = self.mode == "distance"
+        return self.kneighbors_graph(X, self.n_neighbors + extra, self.mode)
