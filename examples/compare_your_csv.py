@@ -1,6 +1,6 @@
 """Your own CSV: which distance should I use, and is a deep one worth it?
 
-The same as ``metriclearn compare flowers.csv --target species --report report.html``.
+The same as ``metriclearn compare flowers.csv --target species --folds 3 --report report.html``.
 """
 
 import pandas as pd
@@ -18,6 +18,7 @@ result = compare(
     ["euclidean", "standardized", "lmnn", "nca", "deep-triplet"],
     table.drop(columns="species"),
     table["species"],
+    n_folds=3,
     random_state=0,
 )
 print(result.to_frame().to_string(index=False))
