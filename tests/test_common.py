@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from estimators import ALL, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
+from estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -36,7 +36,7 @@ weighted_estimators = pytest.mark.parametrize("estimator", WEIGHTED, ids=repr)
 sparse_estimators = pytest.mark.parametrize("estimator", SPARSE, ids=repr)
 
 
-@parametrize_with_checks(ALL)
+@parametrize_with_checks(CHECKED)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
