@@ -59,7 +59,8 @@ PEERS = {
     "NCA": ("scikit-learn NCA", "metric-learn NCA"),
     **{name: (f"metric-learn {name}",) for name in ALONE},
 }
-META = ("MahalanobisLearner", "KernelMetric")  # compositions, not methods
+# Compositions and the base, not methods.
+META = ("MahalanobisLearner", "KernelMetric", "MahalanobisTransformer")
 
 
 def our_learners():

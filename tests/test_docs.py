@@ -1,16 +1,24 @@
-"""The examples run as they stand."""
+"""The examples run as they stand; what the guide names is there."""
 
+import re
 import runpy
+import sys
+from doctest import DocTestParser
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+from sklearn.utils.estimator_checks import check_estimator
 
 from metriclearn.deep.losses import LOSSES, REGULARIZERS
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.samplers import SAMPLERS
+from metriclearn.mahalanobis import MahalanobisTransformer
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guide"
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "guide"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
@@ -29,3 +37,30 @@ def test_guide_names_every_loss_miner_and_sampler():
     named = [f'`"{name}"`' for name in (*LOSSES, *MINERS, *SAMPLERS)]
     named += [f"`{regularizer.__name__}`" for regularizer in REGULARIZERS.values()]
     assert [name for name in named if name not in text] == []
+
+
+def test_files_and_tables_that_the_guide_sends_a_newcomer_to_exist():
+    text = (GUIDE / "extending.md").read_text()
+    paths = set(re.findall(r"`((?:metriclearn|tests|docs)/[\w/.]*|CONTRIBUTING\.md)`", text))
+    assert len(paths) > 30
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    tables = re.findall(r"`(\w+)` in `([\w/.]+\.py)`", text)
+    assert len(tables) > 20
+    for table, path in tables:
+        assert re.search(rf"^{table} = ", (ROOT / path).read_text(), re.M), (table, path)
+
+
+def test_the_learner_of_the_guide_is_an_estimator(monkeypatch):
+    module = ModuleType("guide")
+    module.np, module.MahalanobisTransformer = np, MahalanobisTransformer
+    examples = DocTestParser().get_examples((GUIDE / "extending.md").read_text())
+    (source,) = (e.source for e in examples if e.source.startswith("class ClassMeans"))
+    exec(source, vars(module))
+    module.ClassMeans.__module__ = "guide"
+    monkeypatch.setitem(sys.modules, "guide", module)
+    check_estimator(module.ClassMeans())
+
+
+def test_every_page_of_the_guide_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert [page.stem for page in GUIDE.glob("*.md") if f"guide/{page.stem}\n" not in index] == []

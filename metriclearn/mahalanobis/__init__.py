@@ -19,6 +19,8 @@ _ROOMS = {
     "KernelMetric": "metriclearn.mahalanobis._kernel",
     "MahalanobisLearner": "metriclearn.mahalanobis._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
+    # The base, for a learner of one's own.
+    "MahalanobisTransformer": "metriclearn.mahalanobis._base",
 }
 
 __all__ = [*_ROOMS]
