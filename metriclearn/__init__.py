@@ -55,4 +55,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_ROOMS, *_SUBMODULES])
+    return sorted([*__all__, *_SUBMODULES])

@@ -45,4 +45,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_ROOMS])
+    return sorted(__all__)
