@@ -37,7 +37,7 @@ from metriclearn.constraints import (
     triplets_from_labels,
 )
 
-TOLERANCES = (1, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
+TOLERANCES = (1, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
 
 def measured(fit):

@@ -107,6 +107,17 @@ def laplacian(weights, first, second, n):
     return sparse.csr_array(sparse.diags_array(degree) - W)
 
 
+def _laplacian_product(weights, first, second, X):
+    """``(D - W) X``, its sparse matrix never added up."""
+    n = len(X)
+    W = sparse.csr_array((weights, (first, second)), shape=(n, n))
+    degree = np.bincount(first, weights, n) + np.bincount(second, weights, n)
+    product = degree.astype(X.dtype)[:, None] * X
+    product -= W @ X
+    product -= W.T @ X
+    return product
+
+
 def pair_scatter(X, weights, first, second):
     """Weighted scatter ``Σ w (x_i - x_j)(x_i - x_j)ᵀ`` of listed pairs.
 
@@ -123,27 +134,10 @@ def pair_scatter(X, weights, first, second):
         derivatives by squared distance are ``weights``. On the host.
     """
     if on_host(X):
-        scatter = X.T @ (laplacian(weights, first, second, len(X)) @ X)
+        scatter = X.T @ _laplacian_product(weights, first, second, X)
     else:
         scatter = pair_moment(X, X, weights, first, second)
     return (scatter + scatter.T) / 2
-
-
-def gradient_wrt_components(X, Z, weights, first, second):
-    """Gradient ``2 L Xᵀ(D - W)X`` with respect to ``L``, never forming a d × d matrix.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    Z : ndarray of shape (n, r)
-        ``X @ L.T``.
-    weights, first, second : ndarray of shape (n_pairs,)
-
-    Returns
-    -------
-    ndarray of shape (r, d)
-    """
-    return 2 * (laplacian(weights, first, second, len(X)) @ Z).T @ X
 
 
 def pairwise_sq_distances(A, B):

@@ -88,7 +88,8 @@ def prior_inverse(prior, X, random_state=None):
     if isinstance(prior, str) and prior == "covariance":
         return centred_scatter(X) / len(X)
     factor = prior_factor(prior, X, random_state)
-    return linalg.pinvh(factor.T @ factor)
+    # Its rows are orthogonal, of squared length an eigenvalue.
+    return (factor.T / np.sum(factor**2, axis=1) ** 2) @ factor
 
 
 def _range_of(S):

@@ -19,6 +19,9 @@ from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_inverse
 
 # Smallest eigenvalue left to the matrix of the graphical lasso, in units of its diagonal.
 _RIDGE = 1e-3
+# Share of the gain that the slope promises which a step must bring, and the smallest part
+# of a step that is tried.
+_ARMIJO, _SHORTEST = 1e-4, 1e-10
 
 
 class SDML(MahalanobisTransformer):
@@ -50,7 +53,7 @@ class SDML(MahalanobisTransformer):
         Pairs of each kind drawn when fitting from labels; 20 times the square
         of the number of classes by default.
     max_iter : int, default=1000
-        Iterations of the alternating direction method.
+        Projected gradient steps of the graphical lasso.
     tol : float, default=1e-5
         Largest duality gap, for each feature.
     random_state : int, RandomState instance or None, default=None
@@ -208,10 +211,16 @@ def _signed_scatter(X, pairs):
 
 
 def graphical_lasso(P, sparsity, *, max_iter, tol, advance):
-    """Minimise ``tr(MP) - log det M + λ Σ_{i≠j} |M_ij|`` by alternating directions.
+    """Minimise ``tr(MP) - log det M + λ Σ_{i≠j} |M_ij|`` by way of its dual.
 
-    scikit-learn's solver stops at errors and takes no indefinite step back;
-    this one holds at any ``P ≻ 0`` and knows its duality gap.
+    ::
+
+        max log det(P + U) + d   over   |U_ij| ≤ λ,  U_ii = 0
+
+    is smooth over a box: projected gradient steps of spectral length (Birgin, Martínez
+    & Raydan, 2000). ``M = (P + U)⁻¹``, with zeros where ``U`` is inside the box.
+    scikit-learn's solver stops at errors and takes no ill-conditioned ``P``; this one
+    holds at any ``P ≻ 0`` and knows its duality gap.
 
     Parameters
     ----------
@@ -231,48 +240,55 @@ def graphical_lasso(P, sparsity, *, max_iter, tol, advance):
     objective, gap : float
     n_iter : int
     """
-    d, rho = len(P), 1.0
+    d = len(P)
     penalty = sparsity * (1 - np.eye(d))
-    best = linalg.inv(P) if sparsity == 0 else np.diag(1 / np.diag(P))
-    objective = _lasso_objective(best, P, sparsity)
-    lower = _dual_value(linalg.inv(best), P, penalty)
-    Z, U = best, np.zeros_like(P)
-    n_iter, gap = 0, np.inf
-    while n_iter < max_iter and gap > tol * d:
-        n_iter += 1
-        values, vectors = linalg.eigh(rho * (Z - U) - P)
-        values = (values + np.sqrt(values**2 + 4 * rho)) / (2 * rho)
-        smooth = (vectors * values) @ vectors.T
-        previous = Z
-        shifted = smooth + U
-        Z = np.sign(shifted) * np.maximum(np.abs(shifted) - penalty / rho, 0)
-        U = shifted - Z
-
-        value = _lasso_objective(Z, P, sparsity)
+    # As far from the edge of the cone as the largest entry allows.
+    apart = np.diag(np.diag(P)) - P
+    U = apart * (sparsity / max(sparsity, np.abs(apart).max(), np.finfo(float).tiny))
+    M, log_det = _inverse(P + U)
+    best, objective = M, _lasso_objective(M, P, sparsity)
+    length, n_iter = 1 / np.diag(M).max() ** 2, 0
+    while True:
+        sparse = np.where(np.abs(U) < penalty, 0, M)
+        value = _lasso_objective(sparse, P, sparsity)
         if value < objective:
-            best, objective = Z, value
-        lower = max(lower, _dual_value((vectors / values) @ vectors.T, P, penalty))
-        gap = max(0.0, objective - lower)
+            best, objective = sparse, value
+        gap = max(0.0, objective - log_det - d)
+        if gap <= tol * d or n_iter == max_iter:
+            break
+        moved = np.clip(U + length * M, -penalty, penalty)
+        inverse, moved_log_det = _inverse(P + moved)
+        direction, part = moved - U, 1.0
+        slope = np.sum(direction * M)
+        while moved_log_det < log_det + _ARMIJO * part * slope:
+            part /= 2
+            moved = U + part * direction
+            inverse, moved_log_det = _inverse(P + moved)
+        n_iter += 1
+        step, change = moved - U, M - inverse
+        bend = np.sum(step * change)
+        if part < _SHORTEST or bend <= 0:  # no step is felt in floating point
+            break
+        # The two spectral lengths in turn.
+        length = np.sum(step * step) / bend if n_iter % 2 else bend / np.sum(change * change)
+        U, M, log_det = moved, inverse, moved_log_det
         advance(f"gap {gap:.1e}")
-        apart, moved = linalg.norm(smooth - Z), rho * linalg.norm(Z - previous)
-        factor = 2.0 if apart > 10 * moved else 0.5 if moved > 10 * apart else 1.0
-        rho, U = rho * factor, U / factor
     return best, float(objective), float(gap), n_iter
 
 
+def _inverse(W):
+    """Inverse and log determinant; of a matrix that is not positive definite, minus infinity."""
+    factor, failed = linalg.lapack.dpotrf(W, lower=True, clean=True)
+    if failed:
+        return W, -np.inf
+    lower, _ = linalg.lapack.dpotri(factor, lower=True)
+    return lower + np.tril(lower, -1).T, 2 * np.sum(np.log(np.diag(factor)))
+
+
 def _lasso_objective(M, P, sparsity):
-    off_diagonal = np.abs(M).sum() - np.abs(np.diag(M)).sum()
-    return np.sum(M * P) - _log_det(M) + sparsity * off_diagonal
-
-
-def _dual_value(inverse, P, penalty):
-    """Lower bound ``log det W + d`` at the feasible ``W`` nearest to ``M⁻¹``."""
-    return _log_det(P + np.clip(inverse - P, -penalty, penalty)) + len(P)
-
-
-def _log_det(M):
-    """Minus infinity for a matrix that is not positive definite."""
-    try:
-        return 2 * np.sum(np.log(np.diag(linalg.cholesky(M, check_finite=False))))
-    except linalg.LinAlgError:
-        return -np.inf
+    """Infinite for a matrix that is not positive definite."""
+    factor, failed = linalg.lapack.dpotrf(M, lower=True)
+    if failed:
+        return np.inf
+    off_diagonal = np.abs(M).sum() - np.trace(M)
+    return np.sum(M * P) - 2 * np.sum(np.log(np.diag(factor))) + sparsity * off_diagonal

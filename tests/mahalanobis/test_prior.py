@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metriclearn import GMML, ITML, LSML
-from metriclearn.mahalanobis._prior import prior_factor
+from metriclearn.mahalanobis._prior import prior_factor, prior_inverse
 
 
 def matrix(*args):
@@ -31,6 +31,15 @@ def test_singular_priors_keep_their_range(rng):
         matrix("covariance", X * 1e8), matrix("covariance", X) * 1e-16, rtol=1e-6
     )
     np.testing.assert_allclose(matrix(np.ones((5, 5)), X), np.ones((5, 5)))
+
+
+@pytest.mark.parametrize(
+    "prior", ["identity", "random", np.diag([4.0, 0, 1e-3]) + 1, np.ones((3, 3))]
+)
+def test_inverses_are_those_of_the_range(prior, rng):
+    X = rng.randn(30, 3)
+    expected = np.linalg.pinv(matrix(prior, X, 0), hermitian=True)
+    np.testing.assert_allclose(prior_inverse(prior, X, 0), expected, atol=1e-10 * expected.max())
 
 
 @pytest.mark.parametrize("learner", [GMML, ITML, LSML], ids=lambda c: c.__name__)

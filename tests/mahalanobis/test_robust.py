@@ -112,7 +112,7 @@ def test_classes_of_very_unequal_size_never_give_nan(learner, rng):
         MahalanobisLearner(random_state=0),
         NCA(),
         SCML(random_state=0),
-        SDML(random_state=0),
+        SDML(sparsity=0.5, random_state=0),
     ],
     ids=names,
 )

@@ -40,6 +40,19 @@ def test_lasso_agrees_with_scikit_learn(covariance):
     np.testing.assert_allclose(solve(correlation, 0.1)[0], expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("sparsity", [1e-4, 1e-2])
+def test_lasso_holds_where_features_nearly_depend_on_each_other(rng, sparsity):
+    rows = rng.randn(60, 3) @ rng.randn(3, 8) + 1e-2 * rng.randn(60, 8)
+    P = np.corrcoef(rows.T)
+    assert np.linalg.cond(P) > 1e5
+    M, _, gap, _ = solve(P, sparsity, tol=1e-6)
+    assert 0 <= gap <= 8e-6
+    # Slopes of the smooth part are within the penalty, as far as the gap says.
+    slope = P - np.linalg.inv(M)
+    np.testing.assert_allclose(np.diag(slope), 0, atol=np.sqrt(2 * gap))
+    assert np.abs(slope).max() <= sparsity + np.sqrt(2 * gap)
+
+
 def test_lasso_is_sparse_to_the_bit(covariance):
     M = solve(covariance, 50.0)[0]
     np.testing.assert_array_equal(M, np.diag(np.diag(M)))
@@ -97,7 +110,7 @@ def test_pairs_of_one_kind_and_equal_rows(small):
 
 def test_stopping_early_warns(small):
     with pytest.warns(ConvergenceWarning, match="SDML did not converge in max_iter=1"):
-        SDML(max_iter=1, tol=0, random_state=0).fit(*small)
+        SDML(sparsity=0.5, max_iter=1, tol=0, random_state=0).fit(*small)
 
 
 def test_other_constraints_are_refused(small):
