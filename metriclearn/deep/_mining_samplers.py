@@ -4,10 +4,13 @@ The net calls ``refresh(embeddings, codes)`` before an epoch in which the sample
 ``due``. What ends in an underscore is the state, which a checkpoint keeps.
 """
 
+from numbers import Integral
+
 import numpy as np
 import torch
 
 from metriclearn.deep._hard_negatives import nearest_of_other_classes
+from metriclearn.deep._ranges import at_least, check_ranges
 
 
 class HierarchicalSampler:
@@ -35,7 +38,15 @@ class HierarchicalSampler:
     min_rows = 2
     due = True
 
+    _parameter_constraints: dict = {
+        name: [Integral] for name in ("batch_size", "samples_per_class", "n_nearest")
+    }
+
     def __init__(self, batch_size=128, samples_per_class=4, n_nearest=3):
+        self.batch_size = batch_size
+        self.samples_per_class = samples_per_class
+        self.n_nearest = n_nearest
+        check_ranges(self)
         if samples_per_class < 2:
             raise ValueError(
                 f"samples_per_class={samples_per_class} leaves no pair of one class in a batch; "
@@ -48,9 +59,6 @@ class HierarchicalSampler:
                 f"batch_size={batch_size} cannot hold samples_per_class={samples_per_class} rows "
                 f"of a class and its n_nearest={n_nearest} nearest; raise or lower accordingly"
             )
-        self.batch_size = batch_size
-        self.samples_per_class = samples_per_class
-        self.n_nearest = n_nearest
 
     def refresh(self, embeddings, codes):
         """Find the nearest classes of each class.
@@ -114,19 +122,19 @@ class HardNegativeSampler:
     """
 
     min_rows = 2
+    _parameter_constraints: dict = {
+        "batch_size": [at_least(4)],
+        "n_candidates": [at_least(1)],
+        "every": [at_least(1)],
+        "index": [str],
+    }
 
     def __init__(self, batch_size=128, n_candidates=10, every=1, index="auto"):
-        for name, value, least in (
-            ("batch_size", batch_size, 4),
-            ("n_candidates", n_candidates, 1),
-            ("every", every, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name}={value} must be at least {least}")
         self.batch_size = batch_size
         self.n_candidates = n_candidates
         self.every = every
         self.index = index
+        check_ranges(self)
         self.epochs_ = 0
 
     @property

@@ -345,7 +345,15 @@ class MetricNet(NeuralNet):
         return _distributed.gather(own, len(batch.targets))
 
     def _augmented(self, X):
-        return X if self.recipe_.augment is None else self.recipe_.augment(X)
+        if self.recipe_.augment is None:
+            return X
+        changed = self.recipe_.augment(X)
+        if len(changed) != len(X):
+            raise ValueError(
+                f"augment must give one row for each row of a batch; of {len(X)} it made "
+                f"{len(changed)}"
+            )
+        return changed
 
     def _forward(self, X):
         """Embed a batch, in the precision of the recipe, to float32."""

@@ -1,4 +1,4 @@
-"""Ranges of the arguments of losses and miners, declared and checked as those of estimators."""
+"""Ranges of the arguments of the parts, declared and checked as those of estimators."""
 
 import math
 from numbers import Integral, Real
@@ -33,10 +33,15 @@ def one_of(*names):
     return StrOptions(set(names))
 
 
-def check_ranges(part):
-    """Refuse arguments of a loss or miner that are outside its ``_parameter_constraints``.
+def check_ranges(part, **given):
+    """Refuse arguments of a part that are outside its ``_parameter_constraints``.
 
-    Called at the end of a constructor.
+    Parameters
+    ----------
+    part : object
+        The loss, miner, module or sampler, in its constructor.
+    **given
+        Its arguments; its attributes where none are given.
 
     Raises
     ------
@@ -44,5 +49,5 @@ def check_ranges(part):
         That names the argument, its range and what was given.
     """
     constraints = part._parameter_constraints
-    given = {name: getattr(part, name) for name in constraints}
+    given = given or {name: getattr(part, name) for name in constraints}
     validate_parameter_constraints(constraints, given, type(part).__name__)

@@ -11,6 +11,7 @@ from numbers import Integral
 from torch import nn
 
 from metriclearn.deep._input import Noise, SmoothClip, Standardize
+from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
 from metriclearn.deep._resnet import ResNet18, ResNet34, ResNet50
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -49,8 +50,14 @@ class MLP(nn.Sequential):
         Standardise the features with the training rows' mean and deviation,
         and clip them smoothly at three deviations (:class:`SmoothClip`).
     noise : float, default=0.1
-        Standard deviation of the noise added to each feature in training.
+        Standard deviation of the noise added to each feature in training, at least 0.
     """
+
+    _parameter_constraints: dict = {
+        "activation": [one_of(*ACTIVATIONS)],
+        "dropout": [BELOW_ONE],
+        "noise": [NOT_NEGATIVE],
+    }
 
     def __init__(
         self,
@@ -63,14 +70,13 @@ class MLP(nn.Sequential):
         standardize=True,
         noise=0.1,
     ):
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}")
         super().__init__(nn.Flatten())
+        check_ranges(self, activation=activation, dropout=dropout, noise=noise)
         if standardize:
             self.extend([Standardize(in_features), SmoothClip(3.0)])
         if noise:
             self.append(Noise(noise))
-        for width in _widths(hidden_units):
+        for width in _widths("hidden_units", hidden_units):
             self.append(nn.Linear(in_features, width, bias=not batch_norm))
             if batch_norm:
                 self.append(nn.BatchNorm1d(width))
@@ -80,8 +86,11 @@ class MLP(nn.Sequential):
             in_features = width
 
 
-def _widths(widths):
-    return [widths] if isinstance(widths, Integral) else list(widths)
+def _widths(name, given):
+    widths = [given] if isinstance(given, Integral) else list(given)
+    if not all(isinstance(width, Integral) and width > 0 for width in widths):
+        raise ValueError(f"{name} must be a width of at least 1, or several, got {given!r}")
+    return widths
 
 
 class ConvNet(nn.Sequential):
@@ -100,11 +109,14 @@ class ConvNet(nn.Sequential):
         Standardise each channel with the training images' mean and deviation.
     """
 
+    _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
+
     def __init__(self, in_channels, channels=(32, 64, 128), *, dropout=0.0, standardize=True):
         super().__init__()
+        check_ranges(self, dropout=dropout)
         if standardize:
             self.append(Standardize(in_channels))
-        for width in _widths(channels):
+        for width in _widths("channels", channels):
             self.extend(
                 [
                     nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
@@ -140,12 +152,13 @@ class Head(nn.Module):
         that were published for embeddings of any length.
     """
 
+    _parameter_constraints: dict = {"pooling": [one_of(*POOLINGS)]}
+
     def __init__(
         self, feature_shape, embedding_dim, *, pooling="avg", layer_norm=False, normalize=True
     ):
         super().__init__()
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling={pooling!r} is not one of {', '.join(POOLINGS)}")
+        check_ranges(self, pooling=pooling)
         self.pooling = pooling
         self.normalize = normalize
         pooled = len(feature_shape) > 1 and pooling != "flatten"

@@ -7,9 +7,12 @@ continued from the generator's state alone. ``min_rows`` is the fewest rows a
 class may have.
 """
 
+from numbers import Integral
+
 import numpy as np
 
 from metriclearn.deep._mining_samplers import HardNegativeSampler, HierarchicalSampler
+from metriclearn.deep._ranges import check_ranges, one_of
 
 
 class ClassBalancedSampler:
@@ -41,8 +44,13 @@ class ClassBalancedSampler:
     """
 
     min_rows = 2
+    _parameter_constraints: dict = {
+        "batch_size": [Integral],
+        "samples_per_class": [Integral, one_of("auto")],
+    }
 
     def __init__(self, batch_size=128, samples_per_class="auto"):
+        check_ranges(self, batch_size=batch_size, samples_per_class=samples_per_class)
         if samples_per_class != "auto" and samples_per_class < 2:
             raise ValueError(
                 f"samples_per_class={samples_per_class} leaves no pair of one class in a batch; "
@@ -120,8 +128,13 @@ class UnbalancedSampler:
     """
 
     min_rows = 1
+    _parameter_constraints: dict = {
+        "batch_size": [Integral],
+        "samples_per_class": [Integral, one_of("auto")],
+    }
 
     def __init__(self, batch_size=128, samples_per_class="auto"):
+        check_ranges(self, batch_size=batch_size, samples_per_class=samples_per_class)
         if batch_size < 2:
             raise ValueError(f"batch_size={batch_size} cannot hold one pair; give at least 2")
         if samples_per_class != "auto" and samples_per_class < 1:
@@ -151,8 +164,10 @@ class RandomSampler:
     """
 
     min_rows = 1
+    _parameter_constraints: dict = {"batch_size": [Integral]}
 
     def __init__(self, batch_size=128):
+        check_ranges(self, batch_size=batch_size)
         if batch_size < 2:
             raise ValueError(f"batch_size={batch_size} cannot hold one pair; give at least 2")
         self.batch_size = batch_size

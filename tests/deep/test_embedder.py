@@ -576,6 +576,12 @@ def test_augmentation_is_seeded_and_of_training_only():
     np.testing.assert_array_equal(embedder.transform(X), embedder.transform(X))
 
 
+def test_augmentation_that_loses_rows_is_refused():
+    X, y = images()
+    with pytest.raises(ValueError, match="one row for each row of a batch; of 32 it made 2"):
+        quick("convnet", augment=lambda batch: batch[:2]).fit(X, y)
+
+
 def test_images_of_another_shape_are_refused():
     X, y = images()
     embedder = quick("convnet").fit(X, y)

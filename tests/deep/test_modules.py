@@ -121,11 +121,20 @@ def test_network_is_head_after_backbone():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MLP(3, activation="cosine"), "activation='cosine' is not one of relu"),
-        (lambda: Head((3,), 2, pooling="median"), "pooling='median' is not one of avg"),
+        (lambda: MLP(3, activation="cosine"), "'activation' parameter of MLP must be a str among"),
+        (lambda: MLP(3, dropout=1), r"'dropout' parameter of MLP must be .* in the range \[0.0, 1"),
+        (lambda: MLP(3, noise=-1), "'noise' parameter of MLP"),
+        (lambda: MLP(3, (8, 0)), r"hidden_units must be a width of at least 1, .* got \(8, 0\)"),
+        (lambda: MLP(3, "wide"), "hidden_units must be a width of at least 1, .* got 'wide'"),
+        (lambda: ConvNet(3, 0), "channels must be a width of at least 1, or several, got 0"),
+        (lambda: ConvNet(3, dropout=-0.1), "'dropout' parameter of ConvNet"),
+        (
+            lambda: Head((3,), 2, pooling="median"),
+            "'pooling' parameter of Head must be",
+        ),
     ],
 )
-def test_unknown_choices_are_named(make, message):
+def test_arguments_out_of_range_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -107,8 +107,12 @@ def test_unbalanced_keeps_rows_of_a_class_together():
         (lambda: HierarchicalSampler(10), "batch_size=10 cannot hold samples_per_class=4"),
         (lambda: HierarchicalSampler(64, 1), "samples_per_class=1 leaves no pair"),
         (lambda: HierarchicalSampler(64, 4, 0), "n_nearest=0 must be at least 1"),
-        (lambda: HardNegativeSampler(3), "batch_size=3 must be at least 4"),
-        (lambda: HardNegativeSampler(8, every=0), "every=0 must be at least 1"),
+        (lambda: HardNegativeSampler(3), r"'batch_size' .* range \[4, inf\). Got 3"),
+        (lambda: HardNegativeSampler(8, every=0), r"'every' .* range \[1, inf\). Got 0"),
+        (lambda: ClassBalancedSampler(16, 2.5), "'samples_per_class' .* Got 2.5"),
+        (lambda: UnbalancedSampler(16, "all"), "'samples_per_class' .* Got 'all'"),
+        (lambda: RandomSampler(16.0), "'batch_size' .* Got 16.0"),
+        (lambda: HierarchicalSampler(64, n_nearest=1.5), "'n_nearest' .* Got 1.5"),
     ],
 )
 def test_sizes_that_hold_no_pair_are_refused(make, message):
