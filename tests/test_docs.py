@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from estimators import LINEAR
 from sklearn.utils.estimator_checks import check_estimator
 
 from metriclearn.deep.losses import LOSSES, REGULARIZERS
@@ -37,6 +38,16 @@ def test_guide_names_every_loss_miner_and_sampler():
     named = [f'`"{name}"`' for name in (*LOSSES, *MINERS, *SAMPLERS)]
     named += [f"`{regularizer.__name__}`" for regularizer in REGULARIZERS.values()]
     assert [name for name in named if name not in text] == []
+
+
+def test_guide_lists_every_linear_learner_with_what_it_takes():
+    text = (GUIDE / "learners.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*)\|", text, re.M))
+    learners = {type(learner).__name__: learner for learner in LINEAR}
+    assert set(rows) == {*learners, "KernelMetric"}
+    for name, learner in learners.items():
+        kinds = [kind.__name__ for kind in learner._constraint_kinds]
+        assert re.findall(r"`(\w+)`", rows[name]) == kinds, name
 
 
 def test_files_and_tables_that_the_guide_sends_a_newcomer_to_exist():

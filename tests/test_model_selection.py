@@ -201,6 +201,13 @@ def test_shift_rises_and_classes_stay_whole(rng, n_classes):
         assert frechet_distance(X[train], X[test]) == pytest.approx(shift)
 
 
+@pytest.mark.parametrize(("n_classes", "n_splits"), [(4, 2), (6, 4), (7, 4), (8, 5), (10, 6)])
+def test_no_two_shifts_are_the_same_split(n_classes, n_splits):
+    y = np.repeat(np.arange(n_classes), 2)
+    tests = [tuple(test) for _, test in ClassShiftSplit(n_splits).split(y[:, None] ** 1.5, y)]
+    assert len(set(tests)) == n_splits
+
+
 @pytest.mark.parametrize(
     ("splitter", "y", "message"),
     [
