@@ -6,7 +6,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
-from metriclearn.deep._pairwise import FAR, lowest_exponent, products, unit_rows
+from metriclearn.deep._masked_sums import FAR, lowest_exponent
+from metriclearn.deep._pairwise import products, unit_rows
 from metriclearn.deep._ranges import check_ranges
 
 

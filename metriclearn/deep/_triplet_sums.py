@@ -13,7 +13,8 @@ import math
 import torch
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import FAR, with_gradient
+from metriclearn.deep._masked_sums import FAR
+from metriclearn.deep._pairwise import with_gradient
 
 
 def pack_positives(values, pairs):

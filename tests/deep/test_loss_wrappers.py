@@ -10,6 +10,8 @@ from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
+from metriclearn.deep._pairwise import compare
+from metriclearn.deep._triplet_miners import list_triplets
 from metriclearn.deep._tuples import Pairs, Reference, Triplets
 
 # Mined losses -----------------------------------------------------------------------------------
@@ -27,8 +29,8 @@ def test_fused_window_is_the_list(miner, squared, reduction, soft):
     miner = miner()
     fused = value_and_gradients(lambda x: L.MinedLoss(loss, miner)(x, labels), embeddings)
     explicit = miner.window(loss)
-    listed = M.list_triplets(
-        *M.compare(embeddings, labels, "sq_distance" if squared else "distance"),
+    listed = list_triplets(
+        *compare(embeddings, labels, "sq_distance" if squared else "distance"),
         explicit.low,
         explicit.high,
     )

@@ -7,14 +7,8 @@ from oracles import DIM, LOSSES, N_CLASSES, log_ratio, margin
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
-from metriclearn.deep._pairwise import (
-    distances,
-    listed_distances,
-    masked_logsumexp,
-    masks,
-    sq_distances,
-    two_logsumexps,
-)
+from metriclearn.deep._masked_sums import masked_logsumexp, two_logsumexps
+from metriclearn.deep._pairwise import distances, listed_distances, masks, sq_distances
 from metriclearn.deep.losses._proxy import repulsion
 
 # Single losses ----------------------------------------------------------------------------------

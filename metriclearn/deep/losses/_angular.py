@@ -6,16 +6,14 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import (
+from metriclearn.deep._masked_sums import (
     FAR,
-    compare,
     cosine_of_sum,
-    list_positives,
     lowest_exponent,
     masked_logsumexp,
     mean_over,
-    with_gradient,
 )
+from metriclearn.deep._pairwise import compare, list_positives, with_gradient
 from metriclearn.deep._quadruplet_sums import quadruplet_sum
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
 from metriclearn.deep._triplet_sums import pack_positives, triplet_sum

@@ -4,16 +4,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
+from metriclearn.deep._masked_sums import FAR, masked_logsumexp, mean_over, two_logsumexps
 from metriclearn.deep._pairwise import (
-    FAR,
     attached_zero,
     compare,
     list_positives,
-    masked_logsumexp,
-    mean_over,
     products,
     ranks_in_class,
-    two_logsumexps,
     widen,
 )
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges

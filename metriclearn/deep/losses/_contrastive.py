@@ -5,7 +5,8 @@ from numbers import Real
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import compare, mean_over, widen, with_gradient
+from metriclearn.deep._masked_sums import mean_over
+from metriclearn.deep._pairwise import compare, widen, with_gradient
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
 from metriclearn.deep._tuples import Reference, check_selection
 

@@ -2,14 +2,8 @@
 
 import torch
 
-from metriclearn.deep._pairwise import (
-    dot_products,
-    mean_over,
-    products,
-    ranks_in_class,
-    unit_rows,
-    widen,
-)
+from metriclearn.deep._masked_sums import mean_over
+from metriclearn.deep._pairwise import dot_products, products, ranks_in_class, unit_rows, widen
 from metriclearn.deep._proxy_base import ProxyLoss
 from metriclearn.deep._ranges import POSITIVE, at_least
 

@@ -4,15 +4,14 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import (
-    compare,
-    list_positives,
+from metriclearn.deep._masked_sums import (
     lowest_exponent,
     masked_logsumexp,
     masked_max,
     mean_over,
     two_logsumexps,
 )
+from metriclearn.deep._pairwise import compare, list_positives
 from metriclearn.deep._ranges import (
     COSINE,
     NOT_NEGATIVE,

@@ -6,15 +6,8 @@ import torch
 from torch import nn
 
 from metriclearn.deep._centers import soft_assigned
-from metriclearn.deep._pairwise import (
-    FAR,
-    full_precision,
-    lowest_exponent,
-    mean_over,
-    products,
-    unit_rows,
-    with_gradient,
-)
+from metriclearn.deep._masked_sums import FAR, lowest_exponent, mean_over
+from metriclearn.deep._pairwise import full_precision, products, unit_rows, with_gradient
 from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
 from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, one_of
 

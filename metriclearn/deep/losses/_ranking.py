@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import compare, list_positives, mean_over
+from metriclearn.deep._masked_sums import mean_over
+from metriclearn.deep._pairwise import compare, list_positives
 from metriclearn.deep._ranges import POSITIVE, at_least, check_ranges
 from metriclearn.deep._rank_sums import rank_sum, soft_histograms
 

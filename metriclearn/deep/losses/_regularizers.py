@@ -5,14 +5,8 @@ import math
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import (
-    compare,
-    list_positives,
-    masked_logsumexp,
-    mean_over,
-    sq_distances,
-    widen,
-)
+from metriclearn.deep._masked_sums import masked_logsumexp, mean_over
+from metriclearn.deep._pairwise import compare, list_positives, sq_distances, widen
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from metriclearn.deep._centers import nearest_center
-from metriclearn.deep._pairwise import cosine_of_sum, products, unit_rows, widen
+from metriclearn.deep._masked_sums import cosine_of_sum
+from metriclearn.deep._pairwise import products, unit_rows, widen
 from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
 from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
 

@@ -7,13 +7,8 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._pairwise import (
-    compare,
-    list_positives,
-    listed_distances,
-    mean_over,
-    sq_distances,
-)
+from metriclearn.deep._masked_sums import mean_over
+from metriclearn.deep._pairwise import compare, list_positives, listed_distances, sq_distances
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
 from metriclearn.deep._triplet_sums import triplet_sum
 from metriclearn.deep._tuples import Triplets, Window, check_selection

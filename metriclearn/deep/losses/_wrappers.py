@@ -6,7 +6,8 @@ import inspect
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import dot_products, masked_max, products, unit_rows, widen
+from metriclearn.deep._masked_sums import masked_max
+from metriclearn.deep._pairwise import dot_products, products, unit_rows, widen
 from metriclearn.deep._ranges import NOT_NEGATIVE, at_least, check_ranges, one_of
 from metriclearn.deep._tuples import PairRule, Reference, check_composition
 
