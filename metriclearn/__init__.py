@@ -26,9 +26,9 @@ _ROOMS = {
     "KernelMetric": "metriclearn.mahalanobis._kernel",
     "MahalanobisLearner": "metriclearn.mahalanobis._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
-    "PairClassifier": "metriclearn.verification",
-    "TripletClassifier": "metriclearn.verification",
-    "QuadrupletClassifier": "metriclearn.verification",
+    "PairClassifier": "metriclearn.verification._pairs",
+    "TripletClassifier": "metriclearn.verification._orders",
+    "QuadrupletClassifier": "metriclearn.verification._orders",
 }
 _SUBMODULES = (
     "compare",

@@ -1,0 +1,210 @@
+"""Pairs to be decided: the same, or not."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from metriclearn.metrics._verification import CRITERIA, best_threshold
+from metriclearn.verification._tuples import TupleEstimator
+
+
+class PairClassifier(ClassifierMixin, TupleEstimator):
+    """Decide whether two rows are the same: a threshold on a learned distance.
+
+    ::
+
+        same  if  d(a, b) <= τ
+
+    The learner learns from the pairs, then τ is chosen on their distances, and a
+    logistic curve of the distance (Platt, 1999) gives probabilities. As a
+    scikit-learn classifier of pairs it runs in ``cross_val_score`` and
+    ``GridSearchCV``.
+
+    Parameters
+    ----------
+    learner : estimator
+        With ``fit(X, constraints=Pairs)`` and ``transform``, or a Pipeline ending in
+        one. A learner fitted before, on labels say, is given as
+        ``sklearn.frozen.FrozenEstimator(learner)``.
+    threshold : {"accuracy", "f1", "max_tpr", "eer"} or float, default="accuracy"
+        How τ is chosen, see :func:`~metriclearn.metrics.best_threshold`, or τ itself.
+    max_fpr : float, default=0.01
+        Largest false accept rate on the calibration pairs, for ``"max_tpr"``.
+    cv : int, splitter or None, default=None
+        Calibrate on distances from learners fitted without the pair, in folds: a
+        flexible learner makes its own training pairs look too easy. None calibrates
+        on the training pairs.
+    points : array-like of shape (n_points, n_features), default=None
+        With points, pairs are given as row numbers of it, shape (n, 2).
+
+    Attributes
+    ----------
+    learner_ : estimator
+        Fitted on all pairs.
+    threshold_ : float
+        τ.
+    classes_ : ndarray of shape (2,)
+        The labels given to ``fit``; the larger means the same.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn import MMC
+    >>> from metriclearn.verification import PairClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> pairs, same = rng.randn(100, 2, 3), rng.rand(100) < 0.5
+    >>> pairs[same, 1, 0] = pairs[same, 0, 0] + 0.1  # the same if alike in the first feature
+    >>> model = PairClassifier(MMC(random_state=0)).fit(pairs, same)
+    >>> bool(model.score(pairs, same) > 0.9)
+    True
+    """
+
+    _width = 2
+    _parameter_constraints: dict = {
+        **TupleEstimator._parameter_constraints,
+        "threshold": [StrOptions(set(CRITERIA)), Interval(Real, 0, None, closed="left")],
+        "max_fpr": [Interval(Real, 0, 1, closed="both")],
+        "cv": ["cv_object"],
+    }
+
+    def __init__(self, learner, *, threshold="accuracy", max_fpr=0.01, cv=None, points=None):
+        self.learner = learner
+        self.threshold = threshold
+        self.max_fpr = max_fpr
+        self.cv = cv
+        self.points = points
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Fit the learner on the pairs and calibrate the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
+            Pairs of points, or row numbers of ``points``.
+        y : array-like of shape (n,)
+            Two values, the larger for pairs that are the same: 1 and -1, 1 and 0,
+            True and False.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For other shapes, NaN, or pairs of one kind only.
+        """
+        pairs = self._check_tuples(X, reset=True)
+        y = np.asarray(y)
+        check_consistent_length(pairs, y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"y must hold two values, one for pairs that are the same and one for others, got "
+                f"{len(self.classes_)}: {self.classes_[:5].tolist()}"
+            )
+        same = y == self.classes_[1]
+        distances = None
+        if self.cv is not None:
+            distances = np.empty(len(pairs))
+            for train, test in check_cv(self.cv, y, classifier=True).split(pairs, y):
+                learner = self._fit_learner(pairs[train], same[train])
+                distances[test] = self._distance(learner, pairs[test], 0, 1)
+        self.learner_ = self._fit_learner(pairs, same)
+        if distances is None:
+            distances = self._distance(self.learner_, pairs, 0, 1)
+        self.threshold_ = (
+            best_threshold(same, distances, self.threshold, max_fpr=self.max_fpr)
+            if isinstance(self.threshold, str)
+            else float(self.threshold)
+        )
+        self._slope, self._intercept = _logistic(distances, same)
+        return self
+
+    def paired_distances(self, X):
+        """Learned distance of each pair.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        return self._distance(self.learner_, self._check_tuples(X), 0, 1)
+
+    def decision_function(self, X):
+        """How far below the threshold each pair's distance is; not negative for the same.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            ``τ - d``.
+        """
+        return self.threshold_ - self.paired_distances(X)
+
+    def predict(self, X):
+        """Decide each pair: ``classes_[1]`` for the same, ``classes_[0]`` for different.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        return self.classes_[(self.decision_function(X) >= 0).astype(int)]
+
+    def predict_proba(self, X):
+        """Probability of being different and of being the same.
+
+        A logistic curve of the distance, fitted on the calibration pairs. At τ it is
+        near one half only for a threshold of most right decisions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            In the order of ``classes_``.
+        """
+        logit = self._slope * self.paired_distances(X) + self._intercept
+        same = 1 / (1 + np.exp(-np.clip(logit, -700, 700)))
+        return np.column_stack([1 - same, same])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def _logistic(distances, same):
+    """Slope and intercept of P(same) by distance, with Platt's targets inside (0, 1)."""
+    n_same, n_different = same.sum(), (~same).sum()
+    target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n_different + 2))
+    scale = distances.std()
+    scale = scale if scale > 0 else 1.0
+    model = LogisticRegression(C=1e6).fit(
+        np.concatenate([distances, distances])[:, None] / scale,
+        np.repeat([1, 0], len(distances)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    return float(model.coef_[0, 0]) / scale, float(model.intercept_[0])
