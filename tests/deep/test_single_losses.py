@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from metriclearn.deep import losses as L
 from metriclearn.deep._masked_sums import masked_logsumexp, two_logsumexps
 from metriclearn.deep._pairwise import distances, listed_distances, masks, sq_distances
-from metriclearn.deep.losses._proxy import repulsion
+from metriclearn.deep.losses._repulsion import repulsion
 
 # Single losses ----------------------------------------------------------------------------------
 

@@ -1,6 +1,11 @@
 """Losses: modules on ``(embeddings, labels)``; `LOSSES` maps short names to classes."""
 
 from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
+from metriclearn.deep.losses._angular_softmax import (
+    ArcFaceLoss,
+    SphereFaceLoss,
+    SubCenterArcFaceLoss,
+)
 from metriclearn.deep.losses._batch_softmax import (
     InfoNCELoss,
     NPairLoss,
@@ -10,6 +15,8 @@ from metriclearn.deep.losses._batch_softmax import (
 )
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
 from metriclearn.deep.losses._group import GroupLoss
+from metriclearn.deep.losses._high_order import HighOrderLoss
+from metriclearn.deep.losses._memory import CrossBatchMemory
 from metriclearn.deep.losses._pair import (
     CircleLoss,
     LiftedStructureLoss,
@@ -20,7 +27,6 @@ from metriclearn.deep.losses._proxy import (
     ProxyAnchorLoss,
     ProxyNCALoss,
     ProxyNCAPlusPlusLoss,
-    ProxyRepulsionLoss,
     SoftTripleLoss,
 )
 from metriclearn.deep.losses._ranking import (
@@ -35,13 +41,11 @@ from metriclearn.deep.losses._regularizers import (
     EmbeddingNormLoss,
     UniformityLoss,
 )
+from metriclearn.deep.losses._repulsion import ProxyRepulsionLoss
 from metriclearn.deep.losses._softmax import (
-    ArcFaceLoss,
     CosFaceLoss,
     NormalizedSoftmaxLoss,
     SoftmaxLoss,
-    SphereFaceLoss,
-    SubCenterArcFaceLoss,
 )
 from metriclearn.deep.losses._triplet import (
     HierarchicalTripletLoss,
@@ -50,8 +54,6 @@ from metriclearn.deep.losses._triplet import (
     TripletLoss,
 )
 from metriclearn.deep.losses._wrappers import (
-    CrossBatchMemory,
-    HighOrderLoss,
     MinedLoss,
     ProxyRegularizer,
     WeightedSum,

@@ -1,0 +1,269 @@
+"""Softmax losses with a margin on the angle: ArcFace, sub-centre ArcFace, SphereFace."""
+
+import math
+
+import torch
+
+from metriclearn.deep._centers import nearest_center
+from metriclearn.deep._masked_sums import cosine_of_sum
+from metriclearn.deep._pairwise import unit_rows, widen
+from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
+from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
+from metriclearn.deep.losses._softmax import CosineSoftmaxLoss
+
+
+def add_angle(cosine, margin):
+    """``cos(θ + m)`` from ``cos θ``, continued by ``cos θ - m sin m`` where ``θ + m > π``."""
+    moved = cosine_of_sum(cosine, margin)
+    return torch.where(cosine > -math.cos(margin), moved, cosine - margin * math.sin(margin))
+
+
+class ArcFaceLoss(CosineSoftmaxLoss):
+    """ArcFace: additive angular margin softmax.
+
+    With θ_j the angle of a row to the proxy of class j, y its own class::
+
+        mean_i  -log( exp(s cos(θ_y + m)) / (exp(s cos(θ_y + m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
+
+    Deng, Guo, Xue and Zafeiriou, "ArcFace", 2019. Where θ_y + m > π the cosine would rise again;
+    as in the authors' code it goes on as ``cos θ_y - m sin m`` there.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        m in radians, in [0, π/2]. Some libraries take degrees (0.5 is 28.6°).
+    scale : float, default=64
+        s, > 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions; the margin itself touches b
+    entries only.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ArcFaceLoss
+    >>> loss = ArcFaceLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    36.015
+    """
+
+    _parameter_constraints: dict = {
+        "margin": [RIGHT_ANGLE],
+        "scale": [POSITIVE],
+    }
+
+    def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self._build_if_sized()
+
+    def _with_margin(self, cosine):
+        return add_angle(cosine, self.margin)
+
+
+class SubCenterArcFaceLoss(ProxyLoss):
+    """Sub-centre ArcFace: K proxies for each class, a row belongs to the nearest.
+
+    ArcFace with ``cos θ_j = max_k cos θ_jk`` over the K proxies of class j.
+
+    Deng, Guo, Liu, Gong and Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by
+    Large-Scale Noisy Web Faces", 2020.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        m in radians, in [0, π/2].
+    scale : float, default=64
+        s, > 0.
+    n_centers : int, default=3
+        K, at least 1.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
+        Proxy k of class c is row ``k · n_classes + c``.
+
+    Notes
+    -----
+    Time O(b C K d), memory O(b C K) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SubCenterArcFaceLoss
+    >>> loss = SubCenterArcFaceLoss(n_centers=1, n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    36.015
+    """
+
+    _parameter_constraints: dict = {
+        "margin": [RIGHT_ANGLE],
+        "scale": [POSITIVE],
+        "n_centers": [at_least(1)],
+    }
+
+    def __init__(self, margin=0.5, scale=64.0, n_centers=3, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self.n_centers = n_centers
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        rows, centers = unit_rows(embeddings), unit_rows(self.proxies)
+        cosine = nearest_center(rows, centers, self.n_centers)
+        return softmax_losses(cosine, labels, self.scale, self._with_margin).mean()
+
+    def _with_margin(self, cosine):
+        return add_angle(cosine, self.margin)
+
+    @torch.no_grad()
+    def angles_to_dominant(self, embeddings, labels):
+        """Angle in degrees of each row to its class's dominant proxy.
+
+        The dominant proxy of a class is the one nearest to most of its rows. The paper drops rows
+        beyond 75° as wrongly labelled before training again with one proxy.
+
+        Parameters
+        ----------
+        embeddings : tensor of shape (n, embedding_dim)
+        labels : tensor of shape (n,)
+
+        Returns
+        -------
+        tensor of shape (n,)
+        """
+        self._check(embeddings, labels)
+        cosine = self._cosines(embeddings).view(-1, self.n_centers, self.n_classes)
+        own = cosine[torch.arange(len(labels), device=labels.device), :, labels]
+        votes = torch.zeros(self.n_classes, self.n_centers, device=labels.device)
+        votes.index_put_((labels, own.argmax(1)), votes.new_ones(()), accumulate=True)
+        dominant = votes.argmax(1)[labels]
+        return own.gather(1, dominant[:, None]).squeeze(1).clamp(-1, 1).acos().rad2deg()
+
+
+class SphereFaceLoss(ProxyLoss):
+    """SphereFace / A-softmax: multiplicative angular margin softmax.
+
+    ::
+
+        mean_i  -log( exp(s ψ) / (exp(s ψ) + Σ_{j ≠ y} exp(s cos θ_j)) )
+        ψ = (λ cos θ_y + (-1)^k cos(m θ_y) - 2k) / (1 + λ),      k = ⌊m θ_y / π⌋
+
+    Liu, Wen, Yu, Li, Raj and Song, "SphereFace: Deep Hypersphere Embedding for Face Recognition",
+    2017. There ``s`` is the length of the row (``scale=None``); a fixed scale is the form for rows
+    of length one. As in the authors' training λ falls from ``lambda_max`` towards ``lambda_min``,
+    ``λ = max(lambda_min, lambda_max / (1 + decay · step))``, counted in training mode; libraries
+    often leave it out, which is ``lambda_max=0, lambda_min=0``.
+
+    Parameters
+    ----------
+    margin : int, default=4
+        m, at least 1.
+    scale : float, default=30
+        s, > 0, or None for the length of each row.
+    lambda_max : float, default=1000
+    lambda_min : float, default=5
+    lambda_decay : float, default=0.12
+        Annealing, all at least 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+    step : buffer of shape ()
+        Training batches seen.
+
+    Notes
+    -----
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import SphereFaceLoss
+    >>> loss = SphereFaceLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    9.531
+    """
+
+    _parameter_constraints: dict = {
+        "margin": [at_least(1)],
+        "scale": [POSITIVE, None],
+        "lambda_max": [NOT_NEGATIVE],
+        "lambda_min": [NOT_NEGATIVE],
+        "lambda_decay": [NOT_NEGATIVE],
+    }
+
+    def __init__(
+        self,
+        margin=4,
+        scale=30.0,
+        lambda_max=1000.0,
+        lambda_min=5.0,
+        lambda_decay=0.12,
+        n_classes=None,
+        embedding_dim=None,
+    ):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self.lambda_max = lambda_max
+        self.lambda_min = lambda_min
+        self.lambda_decay = lambda_decay
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self._build_if_sized()
+
+    def forward(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        if self.training:
+            self.step += 1
+        cosine = self._cosines(embeddings)
+        scale = self.scale
+        if scale is None:
+            square = widen(embeddings).square().sum(1)
+            scale = square.clamp(min=torch.finfo(square.dtype).tiny).sqrt()
+        return softmax_losses(cosine, labels, scale, self._with_margin).mean()
+
+    def _with_margin(self, cosine):
+        blend = self.lambda_max / (1 + self.lambda_decay * self.step.to(cosine.dtype))
+        blend = blend.clamp(min=self.lambda_min)
+        return (blend * cosine + multiple_angle(cosine, int(self.margin))) / (1 + blend)
+
+
+def multiple_angle(cosine, m):
+    """``(-1)^k cos(m θ) - 2k`` with ``k = ⌊m θ / π⌋``: falls from 1 to 1 - 2m as θ goes to π."""
+    before, now = torch.ones_like(cosine), cosine
+    for _ in range(m - 1):  # Chebyshev's recurrence for cos(m θ)
+        before, now = now, 2 * cosine * now - before
+    with torch.no_grad():
+        k = (torch.acos(cosine.clamp(-1, 1)) * (m / math.pi)).floor().clamp(max=m - 1)
+        sign = 1 - 2 * (k % 2)
+    return sign * now - 2 * k

@@ -1,0 +1,117 @@
+"""A loss on high-order moments of the embeddings."""
+
+import copy
+
+import torch
+from torch import nn
+
+from metriclearn.deep._pairwise import products, unit_rows, widen
+from metriclearn.deep._ranges import at_least, check_ranges
+from metriclearn.deep.losses._wrappers import Composite, evaluate
+
+
+class HighOrderLoss(Composite):
+    """High-order regulariser in the style of HORDE: the same loss on high-order moments too.
+
+    ::
+
+        loss(x) + Σ_{k=2..K} loss_k(φ_k(x) / ‖φ_k(x)‖),      φ_k(x) = (W_1 x) ∘ … ∘ (W_k x)
+
+    where inner products of ``φ_k`` estimate the k-th power of those of ``x`` (random Maclaurin
+    features, W of random signs), so that the moments of the classes' distributions get separated.
+
+    Jacob, Picard, Histace and Klein, "Metric Learning with HORDE: High-Order Regularizer for Deep
+    Embeddings", 2019. They take the moments of the local features of an image; here they are those
+    of the embeddings.
+
+    Parameters
+    ----------
+    loss : Module
+        Copied for each order.
+    n_orders : int, default=5
+        K, at least 2.
+    dim : int, default=512
+        Rows of each W, at least 1.
+    trainable : bool, default=False
+        Whether the W are learned; the paper has both.
+    embedding_dim : int, default=None
+        If known; else by ``build``.
+
+    Attributes
+    ----------
+    projections : buffer or Parameter of shape (n_orders, dim, embedding_dim)
+
+    Notes
+    -----
+    Time O(K (b d D + c)), memory O(K (D d + b D) + c) for b rows of d dimensions, D rows of each
+    W, and c the cost of the loss on b rows of D dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import HighOrderLoss, SupConLoss
+    >>> loss = HighOrderLoss(SupConLoss(), embedding_dim=2)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> bool(torch.isfinite(loss(x, torch.tensor([0, 0, 1, 1]))))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_orders": [at_least(2)],
+        "dim": [at_least(1)],
+        "trainable": ["boolean"],
+    }
+
+    def __init__(self, loss, n_orders=5, dim=512, trainable=False, embedding_dim=None):
+        super().__init__()
+        self.loss = loss
+        self.n_orders = n_orders
+        self.dim = dim
+        self.trainable = trainable
+        self.embedding_dim = embedding_dim
+        check_ranges(self)
+        self.high_order = nn.ModuleList(copy.deepcopy(loss) for _ in range(n_orders - 1))
+        self._set(None)
+        if embedding_dim is not None:
+            self._project(embedding_dim)
+
+    def _parts(self):
+        return [self.loss, *self.high_order]
+
+    def _set(self, projections):
+        if self.trainable:
+            parameter = None if projections is None else nn.Parameter(projections)
+            self.register_parameter("projections", parameter)
+        else:
+            self.register_buffer("projections", projections)
+
+    def _project(self, embedding_dim):
+        self.embedding_dim = embedding_dim
+        signs = torch.randint(0, 2, (self.n_orders, self.dim, embedding_dim))
+        self._set(signs.float().mul_(2).sub_(1))
+
+    def build(self, n_classes, embedding_dim, n_samples=None):
+        """Draw the projections, create what the losses learn, and return self."""
+        self._project(embedding_dim)
+        widths = [embedding_dim] + [self.dim] * (self.n_orders - 1)
+        for part, width in zip(self._parts(), widths, strict=True):
+            if getattr(part, "needs_indices", False):
+                part.build(n_classes, width, n_samples)
+            elif hasattr(part, "build"):
+                part.build(n_classes, width)
+        return self
+
+    def forward(self, embeddings, labels, indices=None):
+        """Sum over the orders on ``embeddings`` (b, d) with ``labels`` (b,)."""
+        if self.projections is None:
+            raise RuntimeError(
+                "HighOrderLoss has no projections yet: give embedding_dim, or call "
+                "build(n_classes, embedding_dim)"
+            )
+        x = widen(embeddings)
+        value = evaluate(self.loss, x, labels, indices=indices)
+        moment = products(x, self.projections[0])
+        for loss, projection in zip(self.high_order, self.projections[1:], strict=True):
+            moment = moment * products(x, projection)
+            value = value + evaluate(loss, unit_rows(moment), labels, indices=indices)
+        return value
