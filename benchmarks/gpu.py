@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._net import PRECISIONS
+from metriclearn.deep._recipe import PRECISIONS
 from metriclearn.deep._seeding import check_device
 from metriclearn.deep.losses import ProxyAnchorLoss
 

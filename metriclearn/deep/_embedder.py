@@ -1,6 +1,5 @@
 """DeepEmbedder: a scikit-learn transformer around a network trained by a metric loss."""
 
-import copy
 from numbers import Integral, Real
 from os import PathLike
 
@@ -13,44 +12,28 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._metric import LearnedMetricMixin
-from metriclearn._progress import progress
 from metriclearn.constraints import Pairs, Triplets, check_constraints
-from metriclearn.deep import _distributed
-from metriclearn.deep._assembly import (
-    OPTIMIZERS,
-    build_augment,
-    build_loss,
-    build_network,
-    build_sampler,
-    settle_length,
-)
-from metriclearn.deep._checkpoint import Checkpoint, fingerprint
-from metriclearn.deep._components import check_params, resolve
-from metriclearn.deep._data import JudgedData, LabelledData, Rows, check_finite
-from metriclearn.deep._images import check_image_shape, flatten_images, kept_dtypes
+from metriclearn.deep._assembly import build_sampler
+from metriclearn.deep._components import resolve
+from metriclearn.deep._data import JudgedData, LabelledData
+from metriclearn.deep._images import RowsMixin
 from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
 from metriclearn.deep._nested_params import NestedParamsMixin
-from metriclearn.deep._net import PRECISIONS, MetricNet, Recipe
 from metriclearn.deep._persistence import SavedMixin
-from metriclearn.deep._schedules import SCHEDULES
-from metriclearn.deep._seeding import (
-    check_device,
-    generator_states,
-    seed_generators,
-    seeded,
-    spawn_seeds,
-)
+from metriclearn.deep._seeding import spawn_seeds
 from metriclearn.deep._split import split_rows
-from metriclearn.deep.callbacks import BestWeights, ProgressBar, check_callbacks
+from metriclearn.deep._training import TrainingMixin
 from metriclearn.deep.losses import LOSSES
 
 
 class DeepEmbedder(
     LearnedMetricMixin,
     NestedParamsMixin,
+    RowsMixin,
+    TrainingMixin,
     SavedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -432,38 +415,8 @@ class DeepEmbedder(
         X, y = self._validate_rows(X, y, reset, y_numeric=takes, multi_output=takes)
         return X, y, takes and is_continuous(y)
 
-    def _validate_rows(self, X, y, reset, **checks):
-        X, shape = flatten_images(X)
-        checks |= {"ensure_min_samples": 2, "dtype": kept_dtypes(X)}
-        checked = validate_data(self, X, y, reset=reset, **checks)
-        X, y = checked if isinstance(checked, tuple) else (checked, None)
-        if reset:
-            self.image_shape_ = check_image_shape(shape, self.image_shape, X.shape[1])
-            self._scale = 1 / 255 if X.dtype == np.uint8 else 1
-        else:
-            self._check_image_shape(shape)
-        return X, y
-
-    def _check_rows(self, X):
-        X, shape = flatten_images(X)
-        X = validate_data(self, X, reset=False, dtype=kept_dtypes(X), ensure_all_finite=False)
-        check_finite(X, type(self).__name__)
-        self._check_image_shape(shape)
-        return X
-
-    def _check_image_shape(self, shape):
-        if shape is not None and shape != self.image_shape_:
-            fitted = "rows" if self.image_shape_ is None else f"images of {self.image_shape_}"
-            raise ValueError(
-                f"X has images of shape {shape}, but {type(self).__name__} was fitted on {fitted}"
-            )
-
     def _embed(self, X):
         return self.net_.embed(self._rows(X)).cpu().numpy()
-
-    def _rows(self, X, device=None):
-        device = self.net_.device if device is None else device
-        return Rows(X, self.image_shape_, self._scale, device, isinstance(self.module, str))
 
     def _labelled(self, X, train, targets, codes, held):
         with_indices = getattr(self.net_.criterion_, "needs_indices", False)
@@ -473,111 +426,6 @@ class DeepEmbedder(
                 f"trained on, now there are {len(train)}; fit again, or choose another scope"
             )
         return LabelledData(self._rows(X), train, targets, codes, held, with_indices)
-
-    def _build_sampler(self):
-        return build_sampler(self.sampler, self.sampler_params, self.batch_size)
-
-    def _build_net(self, X, classes, n_samples, sampler, seeds):
-        """Make network, loss and net, all from their own seed."""
-        device = _distributed.start(check_device(self.device))
-        rows = self._rows(X, "cpu")
-        optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
-        check_params("optimizer", optimizer, self.optimizer_params or {}, ("params", "lr"))
-        resolve("precision", self.precision, PRECISIONS)
-        check_callbacks(self.callbacks)
-        with seeded(device):
-            seed_generators(device, int(seeds[2].generate_state(1)[0]))
-            network = build_network(
-                self.module, self.module_params, self.n_components, self.head_params, rows
-            )
-            sizes = {
-                "n_classes": None if classes is None else len(classes),
-                "embedding_dim": network.head.embedding_dim,
-                "n_samples": n_samples,
-            }
-            miner = None if sampler is None else self.miner
-            criterion = build_loss(self.loss, self.loss_params, miner, self.miner_params, sizes)
-            settle_length(network.head, self.head_params, criterion)
-            recipe = Recipe(
-                sampler,
-                self._rates(),
-                resolve("schedule", self.schedule, SCHEDULES),
-                self.optimizer_params or {},
-                build_augment(self.augment, rows),
-                self.precision,
-                self.freeze_batch_norm,
-                self.warmup_epochs,
-                self.compile,
-            )
-            net = MetricNet(
-                network,
-                criterion,
-                recipe=recipe,
-                rng=np.random.default_rng(seeds[1]),
-                optimizer=optimizer,
-                batch_size=self.batch_size,
-                callbacks=copy.deepcopy(self.callbacks),
-                device=device,
-            ).initialize()
-            net.generators_ = generator_states(device)
-        self.net_ = net
-        self._n_samples = n_samples
-        self.classes_ = classes
-        self._n_features_out = network.head.embedding_dim
-
-    def _rates(self):
-        return {
-            "head": self.lr,
-            "backbone": self.lr if self.backbone_lr is None else self.backbone_lr,
-            "proxies": 10 * self.lr if self.proxy_lr is None else self.proxy_lr,
-        }
-
-    def _epochs(self, n_rows):
-        if self.max_epochs != "auto":
-            return self.max_epochs
-        return int(np.clip(2000 * self.batch_size / n_rows, 20, 100))
-
-    def _train(self, data, epochs, checkpoint=None, scheduled=True):
-        net = self.net_
-        patience = max(5, 3 * epochs // 10) if self.patience == "auto" else self.patience
-        best = BestWeights(patience=patience)
-        own = [] if data.validation is None else [("best_weights", best)]
-        verbose = self.verbose if _distributed.is_first() else 0
-        with (
-            seeded(net.device, net.generators_),
-            progress(verbose, type(self).__name__, total=epochs) as advance,
-        ):
-            if checkpoint is not None:
-                if self.random_state is None:
-                    raise ValueError(
-                        "checkpoint needs random_state, or the run could not be recognised"
-                    )
-                run = fingerprint({**self._settings(), "epochs": epochs}, data)
-                own.append(("checkpoint", Checkpoint(checkpoint, run, best)))
-            if verbose:
-                own.append(("progress_bar", ProgressBar(advance)))
-            theirs = net.callbacks_
-            net.callbacks_ = [*theirs, *own]
-            try:
-                net.train(data, epochs, scheduled)
-            finally:
-                net.callbacks_ = theirs
-                net.generators_ = generator_states(net.device)
-                self._record(best)
-        return self
-
-    def _settings(self):
-        """Arguments that what is trained depends on."""
-        free = {"checkpoint", "verbose", "device", "compile", "warm_start", "callbacks"}
-        return {k: v for k, v in self.get_params(deep=False).items() if k not in free}
-
-    def _record(self, best):
-        self.history_ = [
-            {key: value for key, value in row.items() if key != "batches"}
-            for row in self.net_.history
-        ]
-        self.n_iter_ = len(self.history_)
-        self.best_epoch_ = getattr(best, "best_epoch_", None) or self.n_iter_
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

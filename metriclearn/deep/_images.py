@@ -1,6 +1,9 @@
 """Images as rows, and back."""
 
 import numpy as np
+from sklearn.utils.validation import validate_data
+
+from metriclearn.deep._data import Rows, check_finite
 
 
 def flatten_images(X):
@@ -57,3 +60,37 @@ def kept_dtypes(X):
     if isinstance(X, np.memmap):
         kept.append(X.dtype)
     return kept
+
+
+class RowsMixin:
+    """What :class:`DeepEmbedder` takes for ``X``: rows, or images as rows."""
+
+    def _validate_rows(self, X, y, reset, **checks):
+        X, shape = flatten_images(X)
+        checks |= {"ensure_min_samples": 2, "dtype": kept_dtypes(X)}
+        checked = validate_data(self, X, y, reset=reset, **checks)
+        X, y = checked if isinstance(checked, tuple) else (checked, None)
+        if reset:
+            self.image_shape_ = check_image_shape(shape, self.image_shape, X.shape[1])
+            self._scale = 1 / 255 if X.dtype == np.uint8 else 1
+        else:
+            self._check_image_shape(shape)
+        return X, y
+
+    def _check_rows(self, X):
+        X, shape = flatten_images(X)
+        X = validate_data(self, X, reset=False, dtype=kept_dtypes(X), ensure_all_finite=False)
+        check_finite(X, type(self).__name__)
+        self._check_image_shape(shape)
+        return X
+
+    def _check_image_shape(self, shape):
+        if shape is not None and shape != self.image_shape_:
+            fitted = "rows" if self.image_shape_ is None else f"images of {self.image_shape_}"
+            raise ValueError(
+                f"X has images of shape {shape}, but {type(self).__name__} was fitted on {fitted}"
+            )
+
+    def _rows(self, X, device=None):
+        device = self.net_.device if device is None else device
+        return Rows(X, self.image_shape_, self._scale, device, isinstance(self.module, str))

@@ -1,15 +1,14 @@
-"""The skorch net inside :class:`DeepEmbedder`."""
+"""The net inside :class:`DeepEmbedder`: skorch's, with a data path of our own."""
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 from skorch import NeuralNet
 from torch import nn
 
 from metriclearn.deep import _distributed
+from metriclearn.deep._recipe import PRECISIONS
 from metriclearn.deep._split import recall_at_1
 from metriclearn.deep.callbacks import restore, snapshot
 
@@ -19,43 +18,6 @@ BATCHES_PER_READING = 64
 # Values embedded at a time where no gradient is kept: short rows go in larger
 # batches than in training.
 VALUES_AT_A_TIME = 2**17
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass
-class Recipe:
-    """How a net is trained.
-
-    Parameters
-    ----------
-    sampler : object
-        See :mod:`metriclearn.deep.samplers`.
-    rates : dict
-        Learning rates of "backbone", "head" and "proxies".
-    schedule : callable
-        Share of the run that is done to a factor on the rates.
-    optimizer_params : dict
-    augment : callable or None
-        Applied to each training batch.
-    precision : {"float32", "bfloat16", "float16"}
-        Of the network; the loss is always taken in float32.
-    freeze_batch_norm : bool
-        Keep the backbone's batch normalisation in evaluation mode.
-    warmup_epochs : int
-        First epochs, in which the backbone is not trained.
-    compile : bool
-        Run the network through ``torch.compile``.
-    """
-
-    sampler: object
-    rates: dict
-    schedule: Callable
-    optimizer_params: dict = field(default_factory=dict)
-    augment: Callable | None = None
-    precision: str = "float32"
-    freeze_batch_norm: bool = False
-    warmup_epochs: int = 0
-    compile: bool = False
 
 
 class EpochBatches:

@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 
+__all__ = ["AUGMENTS", "RandomAffine"]
+
+
 class RandomAffine(nn.Module):
     """Rotate, scale, shear and shift each image of a batch by its own random amount.
 

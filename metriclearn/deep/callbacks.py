@@ -6,6 +6,9 @@ import inspect
 from skorch.callbacks import Callback
 
 
+__all__ = ["BestWeights", "ProgressBar"]
+
+
 def check_callbacks(callbacks):
     """Refuse what skorch cannot take for a callback.
 

@@ -16,6 +16,20 @@ from metriclearn.deep._triplet_miners import (
     SemiHardMiner,
 )
 
+__all__ = [
+    "AllMiner",
+    "BatchHardMiner",
+    "DistanceWeightedMiner",
+    "EasyPositiveMiner",
+    "HDCMiner",
+    "HardMiner",
+    "MINERS",
+    "MultiSimilarityMiner",
+    "PairMarginMiner",
+    "RandomMiner",
+    "SemiHardMiner",
+]
+
 #: Short name to class, as ``DeepEmbedder(miner=...)`` takes it.
 MINERS = {
     "all": AllMiner,

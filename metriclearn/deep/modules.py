@@ -14,6 +14,21 @@ from metriclearn.deep._input import Noise, SmoothClip, Standardize
 from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
 from metriclearn.deep._resnet import ResNet18, ResNet34, ResNet50
 
+__all__ = [
+    "ConvNet",
+    "EmbeddingNetwork",
+    "Head",
+    "Linear",
+    "MLP",
+    "MODULES",
+    "Noise",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "SmoothClip",
+    "Standardize",
+]
+
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 

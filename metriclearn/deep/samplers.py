@@ -14,6 +14,15 @@ import numpy as np
 from metriclearn.deep._mining_samplers import HardNegativeSampler, HierarchicalSampler
 from metriclearn.deep._ranges import check_ranges, one_of
 
+__all__ = [
+    "ClassBalancedSampler",
+    "HardNegativeSampler",
+    "HierarchicalSampler",
+    "RandomSampler",
+    "SAMPLERS",
+    "UnbalancedSampler",
+]
+
 
 class ClassBalancedSampler:
     """P classes × K rows in each batch, every class as often as every other.
