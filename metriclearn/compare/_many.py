@@ -9,7 +9,7 @@ from metriclearn._extras import require
 from metriclearn.compare._files import write_whole
 from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._significance import SIGNIFICANT
-from metriclearn.compare._words import ranking_text
+from metriclearn.compare._words import rank_question_text, ranking_text
 from metriclearn.metrics._ranks import (
     critical_difference,
     friedman_test,
@@ -95,13 +95,50 @@ class RankedComparison:
             ],
         }
 
+    def deep_or_linear(self, measure="accuracy"):
+        """Compare the mean rank of the best deep learner with that of the best that is not deep.
+
+        Parameters
+        ----------
+        measure : str, default="accuracy"
+
+        Returns
+        -------
+        dict or None
+            ``deep``, ``linear`` (names), ``ranks`` (of both), ``lead`` (of the deep one, in
+            ranks), ``beyond_noise`` (at least the critical difference). None unless there are
+            ranks, and both kinds among them.
+        """
+        ranking = self.ranks(measure)
+        if ranking is None:
+            return None
+        learners = ranking["learners"]
+        deep = next((each for each in learners if each["family"] == "deep"), None)
+        linear = next((each for each in learners if each["family"] in ("linear", "baseline")), None)
+        if deep is None or linear is None:
+            return None
+        lead = linear["mean_rank"] - deep["mean_rank"]
+        return {
+            "measure": measure,
+            "deep": deep["name"],
+            "linear": linear["name"],
+            "ranks": {"deep": deep["mean_rank"], "linear": linear["mean_rank"]},
+            "lead": lead,
+            "beyond_noise": abs(lead) >= ranking["critical_difference"],
+        }
+
     def sentences(self):
-        """The findings in plain words, one for each protocol."""
+        """The findings in plain words, one for each protocol and one on deep or linear."""
         lines = []
         for protocol in self.protocols:
             ranking = self.ranks(HEADLINE[protocol])
             if ranking is not None:
                 lines.append(f"{protocol.capitalize()} set: {ranking_text(ranking)}")
+        for protocol in self.protocols:
+            question = self.deep_or_linear(HEADLINE[protocol])
+            if question is not None:
+                where = "known classes" if protocol == "closed" else "unseen classes"
+                lines.append(f"Deep or linear, on {where}: {rank_question_text(question)}")
         return lines
 
     def to_frame(self, measure="accuracy"):

@@ -12,12 +12,17 @@ AXIS_NAMES = {
 
 def headline(result):
     """Say in one line what was compared on."""
+    return f"{result.data['name']}: {size_text(result)}"
+
+
+def size_text(result):
+    """Rows, features and classes of what was compared on."""
     data = result.data
     shape = data["image_shape"]
     what = f"{data['n_features']} features"
     if shape:
         what = "images of " + " × ".join(str(side) for side in shape) + " pixels"
-    return f"{data['name']}: {data['n_rows']} rows, {what}, {data['n_classes']} classes"
+    return f"{data['n_rows']} rows, {what}, {data['n_classes']} classes"
 
 
 def protocol_lines(result):
@@ -97,7 +102,7 @@ def verdict_text(verdict):
     if not verdict["against"]:
         return text + "."
     nearest = verdict["against"][0]
-    text += f", {points_text(nearest['lead'])} ahead of {nearest['name']}: {noise_text(nearest)}."
+    text += f", {lead_text(nearest['lead'])} {nearest['name']}: {noise_text(nearest)}."
     if not verdict["tied"]:
         return text + " Its lead over every other learner is beyond the noise of the folds."
     return text + f" Not told apart from it by these folds: {listed(verdict['tied'])}."
@@ -105,11 +110,10 @@ def verdict_text(verdict):
 
 def question_text(question):
     """Say how the best deep learner stands to the best that is not."""
-    better = "ahead of" if question["lead"] >= 0 else "behind"
     deep, linear = (seconds_text(question["fit_seconds"][kind]) for kind in ("deep", "linear"))
     return (
-        f"{question['deep']} is {points_text(abs(question['lead']))} {better} "
-        f"{question['linear']} in {MEASURE_NAMES[question['measure']]}, {noise_text(question)}. "
+        f"{question['deep']} is {lead_text(question['lead'])} {question['linear']} in "
+        f"{MEASURE_NAMES[question['measure']]}, {noise_text(question)}. "
         f"A fit takes {deep} s against {linear} s."
     )
 
@@ -121,9 +125,19 @@ def noise_text(test):
     return f"{'beyond' if test['beyond_noise'] else 'within'} the noise of the folds ({p_text})"
 
 
-def points_text(difference):
-    """A difference of scores in percentage points."""
-    return f"{100 * difference:.1f} points"
+def lead_text(lead):
+    """A difference of scores in percentage points, up to the name of the other learner."""
+    points = f"{100 * abs(lead):.1f}"
+    if points == "0.0":
+        return "level with"
+    return f"{points} points {'ahead of' if lead > 0 else 'behind'}"
+
+
+def answer_text(question):
+    """Answer whether the best deep learner is worth it, in a word or three."""
+    if question["beyond_noise"]:
+        return "Yes" if question["lead"] > 0 else "No"
+    return "Not clearly" if question["lead"] > 0 else "No sign of it"
 
 
 def seconds_text(seconds):
@@ -138,6 +152,16 @@ def seconds_text(seconds):
 def listed(names):
     """Names as a person would list them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def rank_question_text(question):
+    """Say how the best deep learner's mean rank stands to that of the best that is not."""
+    told = "more" if question["beyond_noise"] else "less"
+    return (
+        f"{question['deep']} has mean rank {question['ranks']['deep']:.2f}, "
+        f"{question['linear']} {question['ranks']['linear']:.2f} by "
+        f"{MEASURE_NAMES[question['measure']]}: {told} than the critical difference apart."
+    )
 
 
 def ranking_text(ranking):

@@ -1,16 +1,17 @@
 """Several data sets: the ranks of the learners."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken, read_page
+from comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from scipy.stats import rankdata
 
+from metriclearn.compare import RankedComparison, compare
 from metriclearn.compare import _run as run
-from metriclearn.compare import compare
-from metriclearn.compare._many import ranking_text
 from metriclearn.compare._protocol import run_task
+from metriclearn.compare._words import ranking_text
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,27 @@ def test_ranks_in_report_json_and_picture(ranked, tmp_path):
     display = result.plot("map_at_r")
     assert display.names == list(result.to_frame("map_at_r")["learner"])
     pyplot.close(display.figure_)
+
+
+def test_deep_or_linear_by_mean_ranks(tmp_path):
+    def data_set(name, deep, line):
+        result = made_up({"deep one": [deep] * 3, "line": [line] * 3, "deep two": [0.1] * 3})
+        return replace(result, data=result.data | {"name": name})
+
+    near = RankedComparison([data_set("a", 0.9, 0.8), data_set("b", 0.7, 0.8)])
+    question = near.deep_or_linear()
+    assert (question["deep"], question["linear"]) == ("deep one", "line")
+    assert question["lead"] == pytest.approx(0)
+    assert not question["beyond_noise"]
+    far = RankedComparison([data_set(str(i), 0.05, 0.8) for i in range(12)])
+    question = far.deep_or_linear()
+    assert (question["deep"], question["lead"]) == ("deep two", -1)
+    assert question["beyond_noise"]  # 1 is more than 0.957
+    assert far.sentences()[1].startswith("Deep or linear, on known classes: deep two has mean rank")
+    far.to_html(tmp_path / "r.html")
+    assert "Is a deep metric worth it?" in read_page(tmp_path / "r.html")
+    linear = RankedComparison([made_up(CLEAR), made_up(CLEAR)])
+    assert linear.deep_or_linear() is None
 
 
 def test_words_of_ranks():

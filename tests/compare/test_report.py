@@ -1,12 +1,16 @@
 """The report: one file that needs no network; and the charts in it."""
 
+import re
+
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken, read_page
+from comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import compare
 from metriclearn.compare._report._labels import apart
+from metriclearn.compare._report._lines import curve_chart
+from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._svg import stretch
 
 
@@ -51,6 +55,61 @@ def test_report_where_everything_failed(blobs, tmp_path):
     result.to_html(tmp_path / "report.html")
     assert "on strike" in read_page(tmp_path / "report.html")
     assert result.sentences() == []
+
+
+@pytest.mark.parametrize(
+    ("deep", "answer"),
+    [
+        ([0.99, 0.98, 0.99, 0.98, 0.99], "Yes"),
+        ([0.92, 0.91, 0.93, 0.91, 0.92], "Not clearly"),
+        ([0.90, 0.92, 0.90, 0.92, 0.90], "No sign of it"),
+        (CLEAR["b"], "No"),
+    ],
+)
+def test_first_of_all_the_report_answers_whether_deep_is_worth_it(tmp_path, deep, answer):
+    made_up({"line": CLEAR["a"], "deep one": deep}).to_html(tmp_path / "report.html")
+    text = read_page(tmp_path / "report.html")
+    cards = re.findall(r'<div class="what">(.*?)</div>\s*<div class="who">\s*(.*?)\s*<', text)
+    assert cards[0] == ("Is a deep metric worth it? · known classes", answer)
+    assert cards[1][0] == "Known classes · best 3-NN accuracy"
+
+
+def test_scores_that_are_the_same_are_no_lead(tmp_path):
+    result = made_up({"line": CLEAR["a"], "deep one": CLEAR["a"]})
+    assert "level with" in result.sentences()[0]
+    assert "0.0 points" not in " ".join(result.sentences())
+
+
+@pytest.mark.parametrize(("n_letters", "has_key"), [(6, False), (30, True)])
+def test_classes_are_named_on_the_maps_or_in_a_key(n_letters, has_key):
+    names = ["a" * n_letters, "b"]
+    drawn = {"points": np.random.RandomState(0).rand(20, 2), "labels": [0, 1] * 10}
+    assert (">b</text>" in map_chart(drawn, names)) is not has_key
+    assert [name for _, name in class_key(names)] == (names if has_key else [])
+
+
+def test_too_many_classes_have_no_key():
+    assert class_key([f"a name too long for a map {i}" for i in range(21)]) == []
+
+
+def test_a_curve_of_one_place_is_a_dot():
+    learner = {"key": "k", "name": "n" * 40, "family": "linear"}
+    points = [{"place": place, "mean": 0.5 + place / 100} for place in (10, 20)]
+    line = curve_chart("rows", [10, 20], [{**learner, "points": points}])
+    dot = curve_chart("rows", [10], [{**learner, "points": points[:1]}])
+    assert 'class="curve"' in line
+    assert 'class="curve dot"' in dot
+    for chart in (line, dot):
+        assert f">{'n' * 21}…</text>" in chart
+        assert "n" * 40 in chart  # in its tip
+
+
+def test_only_kinds_that_are_there_are_in_the_legend(compared, tmp_path):
+    compared.to_html(tmp_path / "report.html")
+    legend = re.search(
+        r'<div class="legend">(.*?)</div>', read_page(tmp_path / "report.html"), re.S
+    )
+    assert re.findall(r"</span>([^<]+)</span>", legend[1]) == ["nothing learned", "linear", "yours"]
 
 
 def test_plot_draws_each_protocol(compared):

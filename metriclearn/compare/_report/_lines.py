@@ -5,9 +5,11 @@ from html import escape
 
 import numpy as np
 
-from metriclearn.compare._report._labels import LETTER, apart
+from metriclearn.compare._report._labels import LETTER, apart, shortened
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 from metriclearn.compare._words import AXIS_NAMES, place_text
+
+NAME_LETTERS = 22  # of a name beside a line, as many as there is room for
 
 
 def recall_chart(result, protocol):
@@ -105,14 +107,16 @@ def _lines_chart(lines, ticks, axis_label, alt):
     labels = apart(ends, min(13, (bottom - top) / len(ends)), top, bottom)
     for (learner, points), end, label in zip(lines, ends, labels, strict=True):
         path = "M" + "L".join(f"{x(p):.1f} {y(stretch(v)):.1f}" for p, v in points)
+        dot = ""
         if len(points) == 1:
-            path += "h0"
+            path, dot = path + "h0", " dot"
+        name = shortened(learner["name"], NAME_LETTERS)
         told = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
         parts.append(
             f'<g class="line {learner["family"]}">'
             f"<title>{escape(learner['name'] + ': ' + told)}</title>"
             f'<path class="lead" d="M{left - 20} {label:.1f}L{x(points[0][0]) - 2:.1f} {end:.1f}"/>'
-            f'<path class="hit" d="{path}"/><path class="curve" d="{path}"/>'
-            f"{text_at(left - 24, label + 4, learner['name'], 'end', 'label')}</g>"
+            f'<path class="hit" d="{path}"/><path class="curve{dot}" d="{path}"/>'
+            f"{text_at(left - 24, label + 4, name, 'end', 'label')}</g>"
         )
     return svg(WIDTH, HEIGHT, parts, alt)

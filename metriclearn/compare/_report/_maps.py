@@ -9,6 +9,9 @@ from metriclearn.compare._report._labels import spread_names
 from metriclearn.compare._report._svg import svg, text_at
 
 N_CLASS_COLOURS = 10
+# Names that many, or that long, would hide the map; beyond that many a key helps no one.
+MOST_NAMES = 20
+LONGEST_NAME = 16
 
 
 def map_chart(drawn, class_names):
@@ -42,13 +45,31 @@ def map_chart(drawn, class_names):
         # The name of a tight group would hide it: it goes above.
         reach = np.quantile(np.abs(own - middle).max(axis=1), 0.9)
         names.append((middle - (0, reach + 8 if reach < 10 else 0), class_names[label]))
-    if len(present) <= 20 and max(len(name) for _, name in names) <= 16:
+    if _can_be_named(class_names):
         heights = spread_names(names)
         parts += [
             text_at(middle[0], height + 4, name, "middle", "name")
             for (middle, name), height in zip(names, heights, strict=True)
         ]
     return svg(200, 206, parts, "map of held-out embeddings", "map")
+
+
+def class_key(class_names):
+    """Colours and names of the classes, where the maps themselves do not name them.
+
+    Returns
+    -------
+    list of (str, str)
+        Empty where the maps do, and where there are too many classes for anyone to look up.
+    """
+    n_classes = len(class_names)
+    if _can_be_named(class_names) or n_classes > MOST_NAMES:
+        return []
+    return [(_class_colour(i, n_classes), name) for i, name in enumerate(class_names)]
+
+
+def _can_be_named(class_names):
+    return len(class_names) <= MOST_NAMES and max(map(len, class_names)) <= LONGEST_NAME
 
 
 def _class_colour(label, n_classes):

@@ -5,24 +5,33 @@ from importlib.resources import files
 from metriclearn._extras import require
 from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES, MEASURES
 from metriclearn.compare._report._lines import curve_chart, recall_chart
-from metriclearn.compare._report._maps import map_chart
+from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._words import (
+    answer_text,
     best_of,
     curve_tables,
     headline,
+    lead_text,
     listed,
     noise_text,
     notes_of,
-    points_text,
     protocol_lines,
     question_text,
+    rank_question_text,
     ranking_text,
     seconds_text,
+    size_text,
 )
 
+FAMILIES = {
+    "baseline": "nothing learned",
+    "linear": "linear",
+    "deep": "deep",
+    "own": "yours",
+}
 TITLES = {"closed": "Known classes", "open": "Unseen classes"}
 CURVE_WORDS = {
     "rows": (
@@ -59,7 +68,6 @@ def render(result):
     return template.render(
         style=_text_of("style.css"),
         result=result,
-        title=headline(result),
         rows=result.rows(),
         best=best_of(result),
         measures=MEASURES,
@@ -67,6 +75,7 @@ def render(result):
         headlines=HEADLINE,
         protocols=shown,
         titles=TITLES,
+        families=FAMILIES,
         verdicts={protocol: result.verdict(HEADLINE[protocol]) for protocol in shown},
         questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
         protocol_lines=protocol_lines(result),
@@ -74,6 +83,7 @@ def render(result):
         recall={protocol: recall_chart(result, protocol) for protocol in shown},
         times={protocol: time_chart(result, HEADLINE[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
+        class_key=class_key(result.data["class_names"]),
         curves=_curves(result),
         matrices=_matrices(result),
         tuned=_tuned(result),
@@ -91,7 +101,7 @@ def render_ranks(result):
     -------
     str
     """
-    rankings = []
+    rankings, questions = [], {}
     for protocol in result.protocols:
         ranking = result.ranks(HEADLINE[protocol])
         if ranking is not None:
@@ -101,11 +111,13 @@ def render_ranks(result):
                 for column in columns
             ]
             rankings.append((protocol, ranking, ranks_chart(ranking)))
+            questions[protocol] = result.deep_or_linear(HEADLINE[protocol])
     return _template("ranks.html.j2").render(
         style=_text_of("style.css"),
         result=result,
         names=[comparison.data["name"] for comparison in result.comparisons],
         rankings=rankings,
+        questions=questions,
         run=result.comparisons[0].run,
         titles=TITLES,
         measure_names=MEASURE_NAMES,
@@ -118,17 +130,34 @@ def _template(name):
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     words = (
+        answer_text,
         headline,
+        lead_text,
         listed,
         noise_text,
-        points_text,
         protocol_lines,
         question_text,
+        rank_question_text,
         ranking_text,
         seconds_text,
+        size_text,
     )
     environment.filters |= {word.__name__: word for word in words}
+    environment.filters |= {"options_whole": _options_whole, "unbroken": _unbroken}
     return environment.from_string(_text_of(name))
+
+
+def _options_whole(command):
+    """A command whose options are not broken after their dashes."""
+    markup = require("markupsafe", "cli")
+    whole = markup.Markup('<span class="option">{}</span>').format
+    words = command.split(" ")
+    return markup.Markup(" ").join(whole(w) if w.startswith("--") else w for w in words)
+
+
+def _unbroken(text):
+    """Text in which no line ends before a number: ``p = 0.2``, ``< 0.01``."""
+    return text.replace(" = ", "\u00a0=\u00a0").replace("< ", "<\u00a0")
 
 
 def _text_of(name):

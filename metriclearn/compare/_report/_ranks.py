@@ -2,6 +2,7 @@
 
 from html import escape
 
+from metriclearn.compare._report._labels import shortened
 from metriclearn.compare._report._svg import WIDTH, Scale, svg, text_at
 
 
@@ -40,7 +41,7 @@ def ranks_chart(ranking):
             f'<g class="dot {learner["family"]}"><title>{tip}</title>'
             f'<path class="lead" d="M{left - 20} {height}H{place:.1f}"/>'
             f'<circle cx="{place:.1f}" cy="{height}" r="5"/>'
-            f"{text_at(left - 24, height + 4, learner['name'], 'end', 'label')}</g>"
+            f"{text_at(left - 24, height + 4, shortened(learner['name'], 22), 'end', 'label')}</g>"
         )
     for i, group in enumerate(groups):
         ends = heights[group[0]] - 6, heights[group[-1]] + 6

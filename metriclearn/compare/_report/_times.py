@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from metriclearn.compare._measure import MEASURE_NAMES
-from metriclearn.compare._report._labels import lead_line, place_labels
+from metriclearn.compare._report._labels import lead_line, place_labels, shortened
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 
 
@@ -45,10 +45,10 @@ def time_chart(result, measure):
         (px - 1, y(stretch(min(1, mean + std))), px + 1, y(stretch(mean - std)))
         for (px, _), (mean, std) in zip(points, spread, strict=True)
     ]
-    names = [row["name"] for row in rows]
+    names = [shortened(row["name"], 26) for row in rows]
     labels = place_labels(points, names, reaches, (left, right, top, bottom))
-    for row, (px, py), (lx, ly, anchor), (mean, std) in zip(
-        rows, points, labels, spread, strict=True
+    for row, name, (px, py), (lx, ly, anchor), (mean, std) in zip(
+        rows, names, points, labels, spread, strict=True
     ):
         tip = escape(f"{row['name']}: {mean:.1%} ± {std:.1%}, {row['fit_seconds']:.2g} s")
         reach = f"M{px:.1f} {y(stretch(mean - std)):.1f}V{y(stretch(min(1, mean + std))):.1f}"
@@ -56,6 +56,6 @@ def time_chart(result, measure):
             f'<g class="dot {row["family"]}"><title>{tip}</title><path class="spread" d="{reach}"/>'
             f'<path class="lead" d="{lead_line(px, py, lx, ly, anchor)}"/>'
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5"/>'
-            f"{text_at(lx, ly, row['name'], anchor, 'label')}</g>"
+            f"{text_at(lx, ly, name, anchor, 'label')}</g>"
         )
     return svg(WIDTH, HEIGHT, parts, f"{MEASURE_NAMES[measure]} against fit time")
