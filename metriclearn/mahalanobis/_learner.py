@@ -10,7 +10,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from metriclearn._arrays import float_dtypes, row_products, rows_of, to_numpy, with_dtype
+from metriclearn._arrays import (
+    float_dtypes,
+    row_products,
+    rows_of,
+    to_numpy,
+    with_dtype,
+    with_dtype_of,
+)
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._progress import progress
 from metriclearn._validation import check_labels, check_n_components
@@ -328,6 +335,8 @@ class MahalanobisLearner(MahalanobisTransformer):
         weights = np.ones(n) if constraints.weights is None else constraints.weights
         weights = self.C * weights / max(weights.sum(), np.finfo(float).tiny)
         regularizer = self._regularizer(rows, near, random_state)
+        if self.solver == "lbfgs":
+            V = with_dtype_of(X, V)
         return Objective(V, weights, excess, SHAPES[self.loss], regularizer, self.diagonal)
 
     def _regularizer(self, rows, near, random_state):

@@ -11,8 +11,18 @@ import numpy as np
 from scipy import linalg
 from scipy.special import expit
 
-from metriclearn._arrays import moved_to, row_products, rows_of, to_numpy
+from metriclearn._arrays import (
+    moved_to,
+    on_host,
+    row_products,
+    rows_of,
+    to_numpy,
+    with_dtype,
+)
 from metriclearn._linalg import project_psd
+
+_BLOCK_BYTES = 2**18
+_TENSOR_BLOCK_BYTES = 2**28  # where memory is not the host's
 
 
 class PairExcess:
@@ -218,6 +228,11 @@ class Objective:
         With diagonal matrices where ``diagonal``.
     diagonal : bool
         Whether only diagonal ``A`` are searched.
+
+    Attributes
+    ----------
+    precise : bool
+        Whether products with ``V`` are in float64, whatever its dtype; True by default.
     """
 
     def __init__(self, V, weights, excess, shape, regularizer, diagonal):
@@ -227,13 +242,32 @@ class Objective:
         self.shape = shape
         self.regularizer = regularizer
         self.diagonal = diagonal
+        self.precise = True
 
     def loss_and_gradient(self, d2):
         """Loss at given squared distances of the pairs, and its gradient by ``A``."""
         values, slope = self.shape.value_and_slope(self.excess.of(d2))
-        by_pairs = moved_to(self.V, self.excess.slope_of_pairs(self.weights * slope))
-        G = to_numpy(self.V.T @ (by_pairs[:, None] * self.V))
+        by_pairs = self.excess.slope_of_pairs(self.weights * slope)
+        G = np.zeros((self.V.shape[1],) * 2)
+        for block, V in self._blocks(np.flatnonzero(by_pairs)):
+            G += to_numpy(V.T @ (moved_to(V, by_pairs[block])[:, None] * V))
         return self.weights @ values, np.diag(np.diag(G)) if self.diagonal else (G + G.T) / 2
+
+    def _blocks(self, pairs):
+        """Some pairs in parts whose products stay in a core's cache, and their differences."""
+        size = _BLOCK_BYTES if on_host(self.V) else _TENSOR_BLOCK_BYTES
+        step = max(1, size // (8 * self.V.shape[1]))
+        for start in range(0, len(pairs), step):
+            block = pairs[start : start + step]
+            V = rows_of(self.V, block)
+            yield block, with_dtype(V, "float64") if self.precise else V
+
+    def _sq_distances(self, embed):
+        """Of all pairs: scalar products of what ``embed`` makes of their differences."""
+        d2 = np.empty(self.V.shape[0])
+        for block, V in self._blocks(np.arange(len(d2))):
+            d2[block] = to_numpy(row_products(*embed(V)))
+        return d2
 
     def part(self, rows):
         """An estimate of the whole from some of its judgements."""
@@ -250,15 +284,23 @@ class Objective:
 
     def by_matrix(self, A):
         """Value, gradient by ``A``, and duality gap."""
-        d2 = row_products(self.V @ moved_to(self.V, A), self.V)
-        return self._sum(A, *self.loss_and_gradient(to_numpy(d2)))
+        d2 = self._sq_distances(lambda V: (V @ moved_to(V, A), V))
+        return self._sum(A, *self.loss_and_gradient(d2))
 
     def by_factor(self, L, certified=True):
         """Value, gradient by ``L`` where ``A = LᵀL``, and duality gap, if that is wanted."""
-        Z = self.V @ moved_to(self.V, L.T)
-        d2 = to_numpy(row_products(Z, Z))
+        d2 = self._sq_distances(lambda V: (V @ moved_to(V, L.T),) * 2)
         value, gradient, gap = self._sum(L.T @ L, *self.loss_and_gradient(d2), certified)
         return value, 2 * L @ gradient, gap
+
+    def of_multiples(self, A, multiples):
+        """Values at multiples of ``A``, whose distances are measured once."""
+        d2 = self._sq_distances(lambda V: (V @ moved_to(V, A), V))
+        return [
+            self.regularizer.value_and_gradient(c * A)[0]
+            + self.weights @ self.shape.value_and_slope(self.excess.of(c * d2))[0]
+            for c in multiples
+        ]
 
     def _sum(self, A, loss, G, certified=True):
         value, gradient = self.regularizer.value_and_gradient(A)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import linalg
 from scipy.optimize import minimize
 
-from metriclearn._arrays import to_numpy
+from metriclearn._arrays import is_double, to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix, project_psd
 from metriclearn._progress import progress
@@ -52,27 +52,42 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
     converged : bool
         By the duality gap; of low rank, where there is none, by the decrease.
     """
+    # In the dtype of the rows as far as that goes, and in float64 from there.
+    objective.precise = False
     scatter = to_numpy(objective.V.T @ objective.V) / objective.V.shape[0]
     d = len(scatter)
-    if start is not None:
-        start = components_from_matrix(start, n_components)
-    else:
-        start = np.eye(d) if n_components == d else linalg.eigh(scatter)[1].T[::-1][:n_components]
-        start = start * _best_scale(objective, start)
-    if n_components < d:
-        with progress(verbose, "MahalanobisLearner", max_iter) as advance:
-            result = minimize(
-                lambda flat: _flat(
-                    *objective.by_factor(flat.reshape(start.shape), certified=False)[:2]
-                ),
-                start.ravel(),
-                jac=True,
-                method="L-BFGS-B",
-                callback=lambda intermediate_result: advance(f"{intermediate_result.fun:.6g}"),
-                options={"maxiter": max_iter, "ftol": tol * 1e-2, "gtol": 0},
-            )
-        L = result.x.reshape(start.shape)
-        return L.T @ L, result.nit, result.success
+    if start is None:
+        axes = np.eye(d) if n_components == d else linalg.eigh(scatter)[1][:, -n_components:]
+        start = _best_multiple(objective, axes @ axes.T)
+    L, n_iter = components_from_matrix(start, n_components), 0
+    descend = _descend_to_gap if n_components == d else _descend
+    for precise in (False, True):
+        objective.precise = precise
+        limits = {"max_iter": max_iter - n_iter, "tol": tol, "verbose": verbose}
+        L, steps, converged = descend(objective, L, **limits)
+        n_iter += steps
+        if converged or n_iter >= max_iter or is_double(objective.V):
+            break
+    objective.precise = True
+    return L.T @ L, n_iter, converged
+
+
+def _descend(objective, L, *, max_iter, tol, verbose):
+    """L-BFGS until the value hardly falls."""
+    with progress(verbose, "MahalanobisLearner", max_iter) as advance:
+        result = minimize(
+            lambda flat: _flat(*objective.by_factor(flat.reshape(L.shape), certified=False)[:2]),
+            L.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=lambda intermediate_result: advance(f"{intermediate_result.fun:.6g}"),
+            options={"maxiter": max_iter, "ftol": tol * 1e-2, "gtol": 0},
+        )
+    return result.x.reshape(L.shape), result.nit, result.success
+
+
+def _descend_to_gap(objective, L, *, max_iter, tol, verbose):
+    """L-BFGS until the duality gap is small."""
 
     def relative_gap(L):
         value, _, gap = objective.by_factor(L)
@@ -80,7 +95,7 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
 
     L, n_iter = minimize_to_certificate(
         lambda L: objective.by_factor(L, certified=False)[:2],
-        start,
+        L,
         relative_gap,
         interval=5,
         max_iter=max_iter,
@@ -88,17 +103,18 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
         description="MahalanobisLearner",
         verbose=verbose,
     )
-    return L.T @ L, n_iter, relative_gap(L) <= tol
+    objective.precise = True  # the search may trust rounded numbers, the proof may not
+    return L, n_iter, relative_gap(L) <= tol
 
 
 def _flat(value, gradient):
     return value, gradient.ravel()
 
 
-def _best_scale(objective, L):
+def _best_multiple(objective, A):
     """Of some multiples of the start the one with the lowest value."""
-    scales = np.geomspace(1e-3, 1e3, 25)
-    return scales[np.argmin([objective.by_factor(s * L, certified=False)[0] for s in scales])]
+    multiples = np.geomspace(1e-6, 1e6, 25)
+    return multiples[np.argmin(objective.of_multiples(A, multiples))] * A
 
 
 def solve_proximal(objective, *, start=None, max_iter, tol, advance):
@@ -112,7 +128,7 @@ def solve_proximal(objective, *, start=None, max_iter, tol, advance):
     """
     d = objective.V.shape[1]
     if start is None:
-        start = np.eye(d) * _best_scale(objective, np.eye(d)) ** 2
+        start = _best_multiple(objective, np.eye(d))
     A = momentum = start
     t, curvature = 1.0, 1.0
     best, least = A, np.inf

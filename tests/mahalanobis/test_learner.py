@@ -222,3 +222,33 @@ def test_a_warm_start_needs_the_features_of_before(small):
     learner = MahalanobisLearner(warm_start=True, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="previous fit had 4 features, X has 3"):
         learner.fit(X[:, :3], y)
+
+
+@pytest.mark.parametrize("n_components", [None, 2])
+@pytest.mark.parametrize("tol", [1e-4, 1e-9])
+def test_single_precision_is_searched_in_it_and_proven_in_double(
+    small, n_components, tol, monkeypatch
+):
+    seen = []
+
+    def recorded(self, pairs, blocks=Objective._blocks):
+        for block, V in blocks(self, pairs):
+            seen.append(V.dtype)
+            yield block, V
+
+    monkeypatch.setattr(Objective, "_blocks", recorded)
+    X, y = small
+    given = {"n_components": n_components, "tol": tol, "random_state": 0}
+    exact = MahalanobisLearner(**given).fit(X, y)
+    assert set(seen) == {np.dtype(np.float64)}
+    seen.clear()
+    single = MahalanobisLearner(**given).fit(X.astype(np.float32), y)
+    in_double = seen.index(np.dtype(np.float64))
+    assert in_double > 10
+    if tol == 1e-4:
+        assert len(seen) - in_double < in_double
+    assert set(seen[in_double:]) == {np.dtype(np.float64)}
+    assert single.components_.dtype == np.float32
+    assert single.objective_ == pytest.approx(exact.objective_, rel=1e-4)
+    if n_components is None:
+        assert single.duality_gap_ <= tol * single.objective_
