@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,15 @@ ROOMS = (
     "metriclearn.mahalanobis",
     "metriclearn.deep",
     "metriclearn.deep.losses",
+    "metriclearn.deep.miners",
+    "metriclearn.deep.samplers",
+    "metriclearn.deep.modules",
+    "metriclearn.deep.augment",
+    "metriclearn.deep.callbacks",
+    "metriclearn.constraints",
+    "metriclearn.verification",
     "metriclearn.metrics",
+    "metriclearn.model_selection",
     "metriclearn.neighbors",
     "metriclearn.datasets",
     "metriclearn.compare",
@@ -75,6 +84,15 @@ def test_public_names_exist_and_are_documented(room):
     for name in module.__all__:
         member = getattr(module, name)
         assert inspect.getdoc(member), f"{room}.{name} has no docstring"
+    # What a short name stands for is public, too, and so on the API page.
+    tables = [member for name, member in vars(module).items() if name in module.__all__]
+    for table in (table for table in tables if isinstance(table, dict)):
+        assert {member.__name__ for member in table.values()} <= set(module.__all__)
+
+
+def test_the_api_page_lists_every_room():
+    conf = runpy.run_path(str(ROOT.parent / "docs" / "conf.py"))
+    assert set(conf["ROOMS"]) == {room for room in ROOMS if room != "metriclearn.mahalanobis"}
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)

@@ -5,7 +5,6 @@ import inspect
 
 from skorch.callbacks import Callback
 
-
 __all__ = ["BestWeights", "ProgressBar"]
 
 

@@ -17,13 +17,13 @@ from metriclearn.deep._triplet_miners import (
 )
 
 __all__ = [
+    "MINERS",
     "AllMiner",
     "BatchHardMiner",
     "DistanceWeightedMiner",
     "EasyPositiveMiner",
     "HDCMiner",
     "HardMiner",
-    "MINERS",
     "MultiSimilarityMiner",
     "PairMarginMiner",
     "RandomMiner",

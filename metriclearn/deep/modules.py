@@ -15,12 +15,12 @@ from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_
 from metriclearn.deep._resnet import ResNet18, ResNet34, ResNet50
 
 __all__ = [
+    "MLP",
+    "MODULES",
     "ConvNet",
     "EmbeddingNetwork",
     "Head",
     "Linear",
-    "MLP",
-    "MODULES",
     "Noise",
     "ResNet18",
     "ResNet34",

@@ -15,11 +15,11 @@ from metriclearn.deep._mining_samplers import HardNegativeSampler, HierarchicalS
 from metriclearn.deep._ranges import check_ranges, one_of
 
 __all__ = [
+    "SAMPLERS",
     "ClassBalancedSampler",
     "HardNegativeSampler",
     "HierarchicalSampler",
     "RandomSampler",
-    "SAMPLERS",
     "UnbalancedSampler",
 ]
 
