@@ -1,14 +1,14 @@
 """The table of slow truths: for every loss and miner a loop written from the paper's formula.
 
-A row of ``LOSSES`` is a name, a loss (with proxies for three classes in four dimensions where it
-has any) and its loop; the loop gets the loss for its parameters, the embeddings as a list of rows
-and the labels as a list of ints, and returns a scalar that autograd can differentiate. A new loss
-is one more row here; tests/deep/test_losses.py does the rest.
+A row of ``LOSSES`` is a name, a loss (with proxies for four classes in three dimensions where it
+has any) and its loop from `loss_loops`; a row of ``MINERS`` a name, a miner and its loop from
+`miner_loops`. A new one is a loop there and a row here; the laws in tests/deep do the rest.
 """
 
-import math
 from typing import NamedTuple
 
+import loss_loops as loops
+import miner_loops
 import torch
 from torch import nn
 
@@ -35,594 +35,29 @@ class Case(NamedTuple):
     oracle: object
 
 
-def sq(a, b):
-    return ((a - b) ** 2).sum()
-
-
-def dist(a, b):
-    return sq(a, b).sqrt()
-
-
-def cos(a, b):
-    return (a @ b) / (a @ a).sqrt() / (b @ b).sqrt()
-
-
-def log1p_sum_exp(terms):
-    return torch.log(1 + sum((torch.exp(t) for t in terms), torch.zeros((), dtype=torch.float64)))
-
-
-def logsumexp(terms):
-    return torch.stack(list(terms)).logsumexp(0)
-
-
-def mean(terms):
-    terms = list(terms)
-    return sum(terms) / len(terms)
-
-
-def hinge(x):
-    return x.clamp(min=0)
-
-
-def positives(y, i):
-    return [j for j in range(len(y)) if j != i and y[j] == y[i]]
-
-
-def negatives(y, i):
-    return [j for j in range(len(y)) if y[j] != y[i]]
-
-
-def pairs(y):
-    return [(i, j) for i in range(len(y)) for j in range(len(y)) if i != j]
-
-
-def positive_pairs(y):
-    return [(i, j) for i, j in pairs(y) if y[i] == y[j]]
-
-
-def triplets(y):
-    return [(a, p, n) for a, p in positive_pairs(y) for n in negatives(y, a)]
-
-
-# pairs ------------------------------------------------------------------------------------------
-
-
-def contrastive(loss, X, y):
-    m = loss.margin
-    if loss.form == "absolute":
-        pull = [dist(X[i], X[j]) for i, j in positive_pairs(y)]
-        push = [hinge(m - dist(X[i], X[j])) for i, j in pairs(y) if y[i] != y[j]]
-        return mean_of_active(pull) + mean_of_active(push)
-
-    def term(i, j):
-        if loss.form == "hadsell":
-            return sq(X[i], X[j]) / 2 if y[i] == y[j] else hinge(m - dist(X[i], X[j])) ** 2 / 2
-        if loss.form == "squared_hinge":
-            return sq(X[i], X[j]) if y[i] == y[j] else hinge(m**2 - sq(X[i], X[j]))
-        return 1 - cos(X[i], X[j]) if y[i] == y[j] else hinge(cos(X[i], X[j]) - m)
-
-    return mean(term(i, j) for i, j in pairs(y))
-
-
-def mean_of_active(terms):
-    terms = [t for t in terms if t > 0]
-    return mean(terms) if terms else 0
-
-
-def snr_contrastive(loss, X, y):
-    def d(i, j):
-        return (X[i] - X[j]).var() / X[i].var()
-
-    pull = [hinge(d(i, j) - loss.positive_margin) for i, j in positive_pairs(y)]
-    push = [hinge(loss.margin - d(i, j)) for i, j in pairs(y) if y[i] != y[j]]
-    penalty = loss.zero_mean_weight * mean(x.sum().abs() for x in X)
-    return mean_of_active(pull) + mean_of_active(push) + penalty
-
-
-def margin(loss, X, y, indices=None):
-    def beta(i):
-        value = loss.beta_global
-        if loss.scope != "global":
-            value = value + loss.beta_class[y[i]]
-        if loss.scope == "sample":
-            value = value + loss.beta_sample[indices[i]]
-        return value
-
-    terms = []
-    for i, j in pairs(y):
-        side = 1 if y[i] == y[j] else -1
-        terms.append(hinge(side * (dist(X[i], X[j]) - beta(i)) + loss.margin))
-    terms = [t for t in terms if t > 0]
-    return (sum(terms) + loss.nu * sum(beta(i) for i in range(len(y)))) / len(terms)
-
-
-def multi_similarity(loss, X, y):
-    a, b, t = loss.alpha, loss.beta, loss.threshold
-
-    def anchor(i):
-        pull = log1p_sum_exp(-a * (cos(X[i], X[p]) - t) for p in positives(y, i))
-        push = log1p_sum_exp(b * (cos(X[i], X[n]) - t) for n in negatives(y, i))
-        return pull / a + push / b
-
-    return mean(anchor(i) for i in range(len(y)))
-
-
-def circle(loss, X, y):
-    m, g = loss.margin, loss.scale
-
-    def pull(s):
-        return -g * hinge(1 + m - s.detach()) * (s - (1 - m))
-
-    def push(s):
-        return g * hinge(s.detach() + m) * (s - m)
-
-    def anchor(i):
-        near = logsumexp(pull(cos(X[i], X[p])) for p in positives(y, i))
-        far = logsumexp(push(cos(X[i], X[n])) for n in negatives(y, i))
-        return torch.log(1 + torch.exp(near + far))
-
-    return mean(anchor(i) for i in range(len(y)) if positives(y, i) and negatives(y, i))
-
-
-def lifted(loss, X, y):
-    def pushes(i):
-        return [loss.margin - dist(X[i], X[n]) for n in negatives(y, i)]
-
-    if loss.form == "generalized":
-        anchors = [i for i in range(len(y)) if positives(y, i) and negatives(y, i)]
-        return mean(
-            hinge(logsumexp(dist(X[i], X[p]) for p in positives(y, i)) + logsumexp(pushes(i)))
-            for i in anchors
-        )
-    join = logsumexp if loss.form == "smooth" else max
-    unordered = [(i, j) for i, j in positive_pairs(y) if i < j]
-    return mean(
-        hinge(dist(X[i], X[j]) + join(pushes(i) + pushes(j))) ** 2 / 2 for i, j in unordered
-    )
-
-
-def ranked_list(loss, X, y):
-    def weighted(violations, temperature):
-        active = [v for v in violations if v > 0]
-        if not active:
-            return 0
-        weights = [torch.exp(temperature * v.detach()) for v in active]
-        return sum(w * v for w, v in zip(weights, active, strict=True)) / sum(weights)
-
-    def anchor(i):
-        pull = [dist(X[i], X[p]) - (loss.alpha - loss.margin) for p in positives(y, i)]
-        push = [loss.alpha - dist(X[i], X[n]) for n in negatives(y, i)]
-        return (1 - loss.balance) * weighted(pull, loss.positive_temperature) + (
-            loss.balance * weighted(push, loss.temperature)
-        )
-
-    return mean(anchor(i) for i in range(len(y)))
-
-
-# triplets ---------------------------------------------------------------------------------------
-
-
-def triplet_terms(loss, X, y, window=None):
-    d = sq if loss.squared else dist
-    terms = []
-    for a, p, n in triplets(y):
-        gap = d(X[a], X[n]) - d(X[a], X[p])
-        if window is not None and not window[0] < gap < window[1]:
-            continue
-        if loss.swap:
-            gap = torch.minimum(gap, d(X[p], X[n]) - d(X[a], X[p]))
-        z = loss.margin - gap
-        terms.append(torch.log(1 + torch.exp(z)) if loss.soft else hinge(z))
-    return terms
-
-
-def triplet(loss, X, y, window=None):
-    terms = triplet_terms(loss, X, y, window)
-    if loss.reduction == "mean_nonzero":
-        terms = [t for t in terms if t > 0]
-    return mean(terms)
-
-
-def semi_hard_triplet(mined, X, y):
-    return triplet(mined.loss, X, y, (0, mined.loss.margin))
-
-
-def hard_triplet(mined, X, y):
-    return triplet(mined.loss, X, y, (-torch.inf, 0))
-
-
-def hierarchical_triplet(loss, X, y):
-    m = loss.class_margins
-    return mean_of_active(
-        hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + m[y[a], y[n]]) / 2 for a, p, n in triplets(y)
-    )
-
-
-def label_distance_triplet(loss, X, y):
-    terms = []
-    for a, p in pairs(y):
-        for n in range(len(y)):
-            if n != a and abs(y[a] - y[p]) <= loss.near and abs(y[a] - y[n]) > loss.far:
-                terms.append(hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + loss.margin))
-    return mean_of_active(terms)
-
-
-def log_ratio(loss, X, y):
-    e = loss.epsilon
-    if all(isinstance(label, int) for label in y):
-        y = [[float(k == label) / 2**0.5 for k in set(y)] for label in y]
-    else:
-        y = [[label] for label in y]
-    r = {(i, j): math.dist(y[i], y[j]) ** 2 for i, j in pairs(y)}
-    floor = e * sum(r.values()) / len(r)
-    terms = []
-    for a, i in pairs(y):
-        for j in range(len(y)):
-            if j not in (a, i):
-                ratio = torch.log((sq(X[a], X[i]) + e) / (sq(X[a], X[j]) + e))
-                truth = math.log((r[a, i] + floor) / (r[a, j] + floor))
-                terms.append((ratio - truth) ** 2)
-    return mean(terms)
-
-
-def unit(X):
-    return [x / (x @ x).sqrt() for x in X]
-
-
-def angular(loss, X, y):
-    X, t = unit(X), torch.tan(torch.deg2rad(torch.tensor(loss.alpha, dtype=torch.float64))) ** 2
-    return mean(
-        log1p_sum_exp(
-            4 * t * (X[a] + X[p]) @ X[n] - 2 * (1 + t) * X[a] @ X[p] for n in negatives(y, a)
-        )
-        for a, p in positive_pairs(y)
-    )
-
-
-def tuplet_margin(loss, X, y):
-    def own(a, p):
-        slack = torch.deg2rad(torch.tensor(loss.margin, dtype=torch.float64))
-        return torch.cos(torch.acos(cos(X[a], X[p])) - slack)
-
-    return mean(
-        log1p_sum_exp(loss.scale * (cos(X[a], X[n]) - own(a, p)) for n in negatives(y, a))
-        for a, p in positive_pairs(y)
-    )
-
-
-def quadruplet(loss, X, y):
-    first = [hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + loss.margin) for a, p, n in triplets(y)]
-    second = [
-        hinge(sq(X[i], X[j]) - sq(X[k], X[m]) + loss.second_margin)
-        for i, j in positive_pairs(y)
-        for k, m in pairs(y)
-        if len({y[i], y[k], y[m]}) == 3
-    ]
-    return mean_of_active(first) + mean_of_active(second)
-
-
-# batch softmax ----------------------------------------------------------------------------------
-
-
-def n_pair(loss, X, y):
-    rounds = {}
-    for c in set(y):
-        rows = [i for i in range(len(y)) if y[i] == c]
-        for r in range(len(rows) // 2):
-            rounds.setdefault(r, []).append((X[rows[2 * r]], X[rows[2 * r + 1]]))
-    terms, squares = [], []
-    for duos in rounds.values():
-        for i, (a, p) in enumerate(duos):
-            terms.append(log1p_sum_exp(a @ q - a @ p for j, (_, q) in enumerate(duos) if j != i))
-            squares += [a @ a, p @ p]
-    return mean(terms) + loss.l2_weight * mean(squares)
-
-
-def ntxent(loss, X, y):
-    t = loss.temperature
-    return mean(
-        log1p_sum_exp((cos(X[a], X[n]) - cos(X[a], X[p])) / t for n in negatives(y, a))
-        for a, p in positive_pairs(y)
-    )
-
-
-def supcon(loss, X, y):
-    def log_probability(i, p):
-        others = (cos(X[i], X[k]) / loss.temperature for k in range(len(y)) if k != i)
-        return cos(X[i], X[p]) / loss.temperature - logsumexp(others)
-
-    return mean(
-        -mean(log_probability(i, p) for p in positives(y, i))
-        for i in range(len(y))
-        if positives(y, i)
-    )
-
-
-def soft_nearest_neighbor(loss, X, y):
-    def mass(i, rows):
-        return sum(torch.exp(-sq(X[i], X[j]) / loss.temperature) for j in rows)
-
-    return mean(
-        -torch.log(mass(i, positives(y, i)) / mass(i, positives(y, i) + negatives(y, i)))
-        for i in range(len(y))
-        if positives(y, i)
-    )
-
-
-# proxies ----------------------------------------------------------------------------------------
-
-
-def proxy_anchor(loss, X, y):
-    a, m = loss.alpha, loss.margin
-    pull, push = [], []
-    for c, w in enumerate(loss.proxies):
-        if c in y:
-            own = [x for x, k in zip(X, y, strict=True) if k == c]
-            pull.append(log1p_sum_exp(-a * (cos(x, w) - m) for x in own))
-        rest = [x for x, k in zip(X, y, strict=True) if k != c]
-        push.append(log1p_sum_exp(a * (cos(x, w) + m) for x in rest))
-    return mean(pull) + mean(push)
-
-
-def cross_entropy(rows_of_logits, y):
-    return mean(logsumexp(z) - z[k] for z, k in zip(rows_of_logits, y, strict=True))
-
-
-def arcface(loss, X, y):
-    def logit(x, w, own):
-        c = cos(x, w)
-        if not own:
-            return loss.scale * c
-        theta, m = torch.acos(c), torch.tensor(loss.margin, dtype=torch.float64)
-        if theta + m > torch.pi:
-            return loss.scale * (c - m * torch.sin(m))
-        return loss.scale * torch.cos(theta + m)
-
-    W = list(enumerate(loss.proxies))
-    rows = [[logit(x, w, c == k) for c, w in W] for x, k in zip(X, y, strict=True)]
-    return cross_entropy(rows, y)
-
-
-def softmax(loss, X, y):
-    W = list(zip(loss.proxies, loss.bias, strict=True))
-    return cross_entropy([[loss.scale * (w @ x + b) for w, b in W] for x in X], y)
-
-
-def normalized_softmax(loss, X, y):
-    return cross_entropy([[cos(x, w) / loss.temperature for w in loss.proxies] for x in X], y)
-
-
-def cosface(loss, X, y):
-    rows = [
-        [loss.scale * (cos(x, w) - loss.margin * (c == k)) for c, w in enumerate(loss.proxies)]
-        for x, k in zip(X, y, strict=True)
-    ]
-    return cross_entropy(rows, y)
-
-
-def subcenter_arcface(loss, X, y):
-    m = torch.tensor(loss.margin, dtype=torch.float64)
-
-    def logit(x, c, own):
-        nearest = max(cos(x, w) for w in loss.proxies[c :: loss.n_classes])
-        if own:
-            theta = torch.acos(nearest)
-            nearest = torch.cos(theta + m) if theta + m < torch.pi else nearest - m * torch.sin(m)
-        return loss.scale * nearest
-
-    classes = range(loss.n_classes)
-    return cross_entropy(
-        [[logit(x, c, c == k) for c in classes] for x, k in zip(X, y, strict=True)], y
-    )
-
-
-def sphereface(loss, X, y):
-    blend = max(
-        loss.lambda_min,
-        loss.lambda_max / (1 + loss.lambda_decay * (int(loss.step) + loss.training)),
-    )
-
-    def logit(x, w, own):
-        c = cos(x, w)
-        if own:
-            theta = torch.acos(c)
-            k = int(loss.margin * theta / torch.pi)
-            psi = (-1) ** k * torch.cos(loss.margin * theta) - 2 * k
-            c = (blend * c + psi) / (1 + blend)
-        return c * ((x @ x).sqrt() if loss.scale is None else loss.scale)
-
-    W = list(enumerate(loss.proxies))
-    return cross_entropy(
-        [[logit(x, w, c == k) for c, w in W] for x, k in zip(X, y, strict=True)], y
-    )
-
-
-def proxy_logits(factor, length):
-    def logits(loss, x):
-        x = length * x / (x @ x).sqrt()
-        return [-factor * sq(x, length * w / (w @ w).sqrt()) for w in loss.proxies]
-
-    return logits
-
-
-def proxy_nca(loss, X, y):
-    def term(x, k):
-        z = proxy_logits(1, loss.scale)(loss, x)
-        return logsumexp(z[:k] + z[k + 1 :]) - z[k]
-
-    return mean(term(x, k) for x, k in zip(X, y, strict=True))
-
-
-def proxy_nca_plus_plus(loss, X, y):
-    return cross_entropy([proxy_logits(1 / loss.temperature, 1)(loss, x) for x in X], y)
-
-
-def soft_triple(loss, X, y):
-    K, C = loss.n_centers, loss.n_classes
-    centers = [[loss.proxies[k * C + c] for k in range(K)] for c in range(C)]
-
-    def similarity(x, c):
-        s = torch.stack([cos(x, w) for w in centers[c]])
-        return torch.softmax(s / loss.gamma, 0) @ s
-
-    rows = [
-        [loss.scale * (similarity(x, c) - loss.margin * (c == k)) for c in range(C)]
-        for x, k in zip(X, y, strict=True)
-    ]
-    spread = sum(
-        dist(*unit([group[t], group[u]])) for group in centers for u in range(K) for t in range(u)
-    )
-    return cross_entropy(rows, y) + loss.tau * spread / (C * K * (K - 1))
-
-
-def proxy_repulsion(loss, X, y):
-    a, m = loss.alpha, loss.margin
-    X, W = unit(X), unit(loss.proxies)
-
-    def repulsion(w, v):
-        if loss.variant == "proxies":
-            return w @ v
-        return sum((w @ x) * (x @ v) for x in X)
-
-    pull, push = [], []
-    for c, w in enumerate(W):
-        if c in y:
-            own = [x for x, k in zip(X, y, strict=True) if k == c]
-            pull.append(log1p_sum_exp(-a * (w @ x - m) for x in own))
-        others = [v for j, v in enumerate(W) if j != c]
-        push.append(log1p_sum_exp(a * (repulsion(w, v) + m) for v in others))
-    return mean(pull) + mean(push)
-
-
-# ranking ----------------------------------------------------------------------------------------
-
-
-def node_weights(value, low, step, n_bins):
-    return [hinge(1 - (value - low - l * step).abs() / step) for l in range(n_bins + 1)]
-
-
-def fastap(loss, X, y):
-    L = loss.n_bins
-
-    def histogram(i, rows):
-        bins = [node_weights(2 - 2 * cos(X[i], X[j]), 0, 4 / L, L) for j in rows]
-        return [sum(b[l] for b in bins) for l in range(L + 1)]
-
-    def anchor(i):
-        own, rest = histogram(i, positives(y, i)), histogram(i, negatives(y, i))
-        ap = 0
-        for l in range(L + 1):
-            below = sum(own[: l + 1]) + sum(rest[: l + 1])
-            if below > 0:
-                ap = ap + own[l] * sum(own[: l + 1]) / below
-        return 1 - ap / len(positives(y, i))
-
-    return mean(anchor(i) for i in range(len(y)) if positives(y, i))
-
-
-def histogram(loss, X, y):
-    def density(chosen):
-        bins = [node_weights(cos(X[i], X[j]), -1, 2 / loss.n_bins, loss.n_bins) for i, j in chosen]
-        return [mean(b[r] for b in bins) for r in range(loss.n_bins + 1)]
-
-    own = density(positive_pairs(y))
-    rest = density([(i, j) for i, j in pairs(y) if y[i] != y[j]])
-    return sum(h * sum(own[: r + 1]) for r, h in enumerate(rest))
-
-
-def smooth_rank(loss_temperature, X, i, p, rows):
-    s = cos(X[i], X[p])
-    return 1 + sum(torch.sigmoid((cos(X[i], X[j]) - s) / loss_temperature) for j in rows if j != p)
-
-
-def smooth_ap(loss, X, y):
-    def anchor(i):
-        own, rest = positives(y, i), negatives(y, i)
-        t = loss.temperature
-        return 1 - mean(
-            smooth_rank(t, X, i, p, own) / smooth_rank(t, X, i, p, own + rest) for p in own
-        )
-
-    return mean(anchor(i) for i in range(len(y)) if positives(y, i))
-
-
-def recall_at_k(loss, X, y):
-    def anchor(i, k):
-        own, rest = positives(y, i), negatives(y, i)
-        ranks = [smooth_rank(loss.rank_temperature, X, i, p, own + rest) for p in own]
-        hits = sum(torch.sigmoid((k - r) / loss.temperature) for r in ranks)
-        return 1 - hits / min(k, len(own))
-
-    return mean(anchor(i, k) for i in range(len(y)) if positives(y, i) for k in loss.ks)
-
-
-def group(loss, X, y):
-    def correlation(i, j):
-        a, b = X[i] - X[i].mean(), X[j] - X[j].mean()
-        return cos(a, b)
-
-    rows, classes = range(len(y)), range(loss.n_classes)
-    seen = []
-    P = []
-    anchors = []
-    for i in rows:
-        is_anchor = seen.count(y[i]) < min(loss.n_anchors, y.count(y[i]) - 1)
-        anchors.append(is_anchor)
-        seen.append(y[i])
-        logits = torch.stack([X[i] @ w for w in loss.proxies]) / loss.temperature
-        p = torch.softmax(logits, 0)
-        if is_anchor:
-            p = torch.tensor([float(c == y[i]) for c in classes], dtype=torch.float64)
-        P.append(p)
-    for _ in range(loss.n_iter):
-        support = [
-            sum((hinge(correlation(i, j)) * P[j] for j in rows if j != i), torch.zeros_like(P[i]))
-            for i in rows
-        ]
-        P = [
-            p * w / (p * w).sum() if (p * w).sum() > 0 else p
-            for p, w in zip(P, support, strict=True)
-        ]
-    return mean(-torch.log(P[i][y[i]]) for i in rows if not anchors[i])
-
-
-# add-ons and wrappers ---------------------------------------------------------------------------
-
-
-def center(loss, X, y):
-    return mean(sq(x, loss.centers[k]) / 2 for x, k in zip(X, y, strict=True))
-
-
-def alignment(loss, X, y):
-    return mean(dist(X[i], X[j]) ** loss.alpha for i, j in positive_pairs(y))
-
-
-def uniformity(loss, X, y):
-    return torch.log(mean(torch.exp(-loss.t * sq(X[i], X[j])) for i, j in pairs(y)))
-
-
-def embedding_norm(loss, X, y):
-    return mean(((x @ x).sqrt() - loss.radius) ** 2 for x in X)
+# loops of losses that are made of others: they look theirs up in the table ----------------------
 
 
 def mined_multi_similarity(mined, X, y):
     a, b, t = mined.loss.alpha, mined.loss.beta, mined.loss.threshold
-    kept = multi_similarity_pairs(mined.miner, X, y)
+    kept = miner_loops.multi_similarity_pairs(mined.miner, X, y)
 
     def anchor(i):
-        pull = log1p_sum_exp(-a * (cos(X[i], X[p]) - t) for j, p in kept[0] if j == i)
-        push = log1p_sum_exp(b * (cos(X[i], X[n]) - t) for j, n in kept[1] if j == i)
+        pull = loops.log1p_sum_exp(-a * (loops.cos(X[i], X[p]) - t) for j, p in kept[0] if j == i)
+        push = loops.log1p_sum_exp(b * (loops.cos(X[i], X[n]) - t) for j, n in kept[1] if j == i)
         return pull / a + push / b
 
-    return mean(anchor(i) for i in range(len(y)))
+    return loops.mean(anchor(i) for i in range(len(y)))
 
 
 def listed_triplet(mined, X, y):
     """A triplet loss on listed triplets."""
     loss = mined.loss
-    d = sq if loss.squared else dist
+    d = loops.sq if loss.squared else loops.dist
     chosen = MINER_LOOPS[type(mined.miner)](mined.miner, X, y)
-    return mean_of_active(hinge(d(X[a], X[p]) - d(X[a], X[n]) + loss.margin) for a, p, n in chosen)
+    return loops.mean_of_active(
+        loops.hinge(d(X[a], X[p]) - d(X[a], X[n]) + loss.margin) for a, p, n in chosen
+    )
 
 
 def weighted_sum(loss, X, y):
@@ -648,13 +83,13 @@ def proxy_regularizer(loss, X, y):
     W = loss.loss.proxies
     C = loss.loss.n_classes
     if loss.kind == "norm":
-        penalty = mean(w @ w for w in W)
+        penalty = loops.mean(w @ w for w in W)
     elif loss.kind == "zero_mean":
-        centre = sum(unit(W)) / len(W)
+        centre = sum(loops.unit(W)) / len(W)
         penalty = centre @ centre
     else:
-        penalty = mean(
-            max(cos(w, v) for j, v in enumerate(W) if j % C != i % C) for i, w in enumerate(W)
+        penalty = loops.mean(
+            max(loops.cos(w, v) for j, v in enumerate(W) if j % C != i % C) for i, w in enumerate(W)
         )
     return ORACLES[type(loss.loss)](loss.loss, X, y) + loss.weight * penalty
 
@@ -682,78 +117,92 @@ def with_tree(loss):
 
 L = losses
 LOSSES = [
-    Case("contrastive", L.ContrastiveLoss(margin=1.5), contrastive),
-    Case("contrastive-hinge", L.ContrastiveLoss(margin=1.5, form="squared_hinge"), contrastive),
-    Case("contrastive-cosine", L.ContrastiveLoss(margin=0.1, form="cosine"), contrastive),
-    Case("contrastive-absolute", L.ContrastiveLoss(margin=1.5, form="absolute"), contrastive),
-    Case("snr-contrastive", L.SNRContrastiveLoss(margin=1.5), snr_contrastive),
-    Case("margin", L.MarginLoss(nu=0.1).double(), margin),
-    Case("margin-class", built(L.MarginLoss(nu=0.1, scope="class")), margin),
-    Case("margin-fixed", L.MarginLoss(beta=0.8, learn_beta=False).double(), margin),
-    Case("multi-similarity", L.MultiSimilarityLoss(), multi_similarity),
+    Case("contrastive", L.ContrastiveLoss(margin=1.5), loops.contrastive),
+    Case(
+        "contrastive-hinge", L.ContrastiveLoss(margin=1.5, form="squared_hinge"), loops.contrastive
+    ),
+    Case("contrastive-cosine", L.ContrastiveLoss(margin=0.1, form="cosine"), loops.contrastive),
+    Case("contrastive-absolute", L.ContrastiveLoss(margin=1.5, form="absolute"), loops.contrastive),
+    Case("snr-contrastive", L.SNRContrastiveLoss(margin=1.5), loops.snr_contrastive),
+    Case("margin", L.MarginLoss(nu=0.1).double(), loops.margin),
+    Case("margin-class", built(L.MarginLoss(nu=0.1, scope="class")), loops.margin),
+    Case("margin-fixed", L.MarginLoss(beta=0.8, learn_beta=False).double(), loops.margin),
+    Case("multi-similarity", L.MultiSimilarityLoss(), loops.multi_similarity),
     Case(
         "multi-similarity-mined",
         L.MinedLoss(L.MultiSimilarityLoss(), MultiSimilarityMiner()),
         mined_multi_similarity,
     ),
-    Case("circle", L.CircleLoss(), circle),
-    Case("lifted", L.LiftedStructureLoss(), lifted),
-    Case("lifted-original", L.LiftedStructureLoss(form="original"), lifted),
-    Case("lifted-generalized", L.LiftedStructureLoss(form="generalized"), lifted),
-    Case("ranked-list", L.RankedListLoss(), ranked_list),
-    Case("ranked-list-full", L.RankedListLoss(positive_temperature=3.0), ranked_list),
-    Case("triplet", L.TripletLoss(), triplet),
-    Case("triplet-mean", L.TripletLoss(margin=0.5, squared=False, reduction="mean"), triplet),
-    Case("triplet-soft", L.TripletLoss(0.0, squared=False, soft=True, reduction="mean"), triplet),
-    Case("triplet-swap", L.TripletLoss(margin=0.3, swap=True), triplet),
-    Case("triplet-soft-swap", L.TripletLoss(soft=True, swap=True, reduction="mean"), triplet),
-    Case("triplet-semi-hard", L.MinedLoss(L.TripletLoss(0.6), SemiHardMiner()), semi_hard_triplet),
-    Case("triplet-hard", L.MinedLoss(L.TripletLoss(squared=False), HardMiner()), hard_triplet),
+    Case("circle", L.CircleLoss(), loops.circle),
+    Case("lifted", L.LiftedStructureLoss(), loops.lifted),
+    Case("lifted-original", L.LiftedStructureLoss(form="original"), loops.lifted),
+    Case("lifted-generalized", L.LiftedStructureLoss(form="generalized"), loops.lifted),
+    Case("ranked-list", L.RankedListLoss(), loops.ranked_list),
+    Case("ranked-list-full", L.RankedListLoss(positive_temperature=3.0), loops.ranked_list),
+    Case("triplet", L.TripletLoss(), loops.triplet),
+    Case("triplet-mean", L.TripletLoss(margin=0.5, squared=False, reduction="mean"), loops.triplet),
+    Case(
+        "triplet-soft",
+        L.TripletLoss(0.0, squared=False, soft=True, reduction="mean"),
+        loops.triplet,
+    ),
+    Case("triplet-swap", L.TripletLoss(margin=0.3, swap=True), loops.triplet),
+    Case("triplet-soft-swap", L.TripletLoss(soft=True, swap=True, reduction="mean"), loops.triplet),
+    Case(
+        "triplet-semi-hard",
+        L.MinedLoss(L.TripletLoss(0.6), SemiHardMiner()),
+        loops.semi_hard_triplet,
+    ),
+    Case(
+        "triplet-hard", L.MinedLoss(L.TripletLoss(squared=False), HardMiner()), loops.hard_triplet
+    ),
     Case("triplet-batch-hard", L.MinedLoss(L.TripletLoss(), BatchHardMiner()), listed_triplet),
-    Case("hierarchical-triplet", built(L.HierarchicalTripletLoss()), hierarchical_triplet),
+    Case("hierarchical-triplet", built(L.HierarchicalTripletLoss()), loops.hierarchical_triplet),
     Case(
         "hierarchical-triplet-tree",
         with_tree(built(L.HierarchicalTripletLoss())),
-        hierarchical_triplet,
+        loops.hierarchical_triplet,
     ),
-    Case("label-distance-triplet", L.LabelDistanceTripletLoss(), label_distance_triplet),
-    Case("label-distance-wide", L.LabelDistanceTripletLoss(1.0, 1.5), label_distance_triplet),
-    Case("log-ratio", L.LogRatioLoss(), log_ratio),
-    Case("angular", L.AngularLoss(), angular),
-    Case("tuplet-margin", L.TupletMarginLoss(scale=8.0), tuplet_margin),
-    Case("quadruplet", L.QuadrupletLoss(), quadruplet),
-    Case("n-pair", L.NPairLoss(), n_pair),
-    Case("ntxent", L.NTXentLoss(), ntxent),
-    Case("supcon", L.SupConLoss(), supcon),
-    Case("soft-nearest-neighbor", L.SoftNearestNeighborLoss(), soft_nearest_neighbor),
-    Case("softmax", built(L.SoftmaxLoss(scale=2.0)), softmax),
-    Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), normalized_softmax),
-    Case("sphereface", built(L.SphereFaceLoss()), sphereface),
+    Case("label-distance-triplet", L.LabelDistanceTripletLoss(), loops.label_distance_triplet),
+    Case("label-distance-wide", L.LabelDistanceTripletLoss(1.0, 1.5), loops.label_distance_triplet),
+    Case("log-ratio", L.LogRatioLoss(), loops.log_ratio),
+    Case("angular", L.AngularLoss(), loops.angular),
+    Case("tuplet-margin", L.TupletMarginLoss(scale=8.0), loops.tuplet_margin),
+    Case("quadruplet", L.QuadrupletLoss(), loops.quadruplet),
+    Case("n-pair", L.NPairLoss(), loops.n_pair),
+    Case("ntxent", L.NTXentLoss(), loops.ntxent),
+    Case("supcon", L.SupConLoss(), loops.supcon),
+    Case("soft-nearest-neighbor", L.SoftNearestNeighborLoss(), loops.soft_nearest_neighbor),
+    Case("softmax", built(L.SoftmaxLoss(scale=2.0)), loops.softmax),
+    Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), loops.normalized_softmax),
+    Case("sphereface", built(L.SphereFaceLoss()), loops.sphereface),
     Case(
         "sphereface-lengths",
         built(L.SphereFaceLoss(3, None, lambda_max=0, lambda_min=0)),
-        sphereface,
+        loops.sphereface,
     ),
-    Case("cosface", built(L.CosFaceLoss()), cosface),
-    Case("arcface", built(L.ArcFaceLoss()), arcface),
-    Case("arcface-wide", built(L.ArcFaceLoss(margin=1.5, scale=8.0)), arcface),
-    Case("subcenter-arcface", built(L.SubCenterArcFaceLoss(scale=8.0)), subcenter_arcface),
-    Case("proxy-nca", built(L.ProxyNCALoss()), proxy_nca),
-    Case("proxy-nca++", built(L.ProxyNCAPlusPlusLoss()), proxy_nca_plus_plus),
-    Case("soft-triple", built(L.SoftTripleLoss(n_centers=3)), soft_triple),
-    Case("proxy-anchor", built(L.ProxyAnchorLoss()), proxy_anchor),
-    Case("proxy-repulsion", built(L.ProxyRepulsionLoss()), proxy_repulsion),
-    Case("proxy-repulsion-batch", built(L.ProxyRepulsionLoss(variant="batch")), proxy_repulsion),
-    Case("fastap", L.FastAPLoss(), fastap),
-    Case("smooth-ap", L.SmoothAPLoss(temperature=0.1), smooth_ap),
-    Case("recall-at-k", L.RecallAtKLoss(ks=(1, 2, 4), rank_temperature=0.1), recall_at_k),
-    Case("histogram", L.HistogramLoss(n_bins=25), histogram),
-    Case("group", built(L.GroupLoss()), group),
-    Case("center", built(L.CenterLoss()), center),
-    Case("alignment", L.AlignmentLoss(), alignment),
-    Case("alignment-distance", L.AlignmentLoss(alpha=1.0), alignment),
-    Case("uniformity", L.UniformityLoss(), uniformity),
-    Case("embedding-norm", L.EmbeddingNormLoss(radius=0.5), embedding_norm),
+    Case("cosface", built(L.CosFaceLoss()), loops.cosface),
+    Case("arcface", built(L.ArcFaceLoss()), loops.arcface),
+    Case("arcface-wide", built(L.ArcFaceLoss(margin=1.5, scale=8.0)), loops.arcface),
+    Case("subcenter-arcface", built(L.SubCenterArcFaceLoss(scale=8.0)), loops.subcenter_arcface),
+    Case("proxy-nca", built(L.ProxyNCALoss()), loops.proxy_nca),
+    Case("proxy-nca++", built(L.ProxyNCAPlusPlusLoss()), loops.proxy_nca_plus_plus),
+    Case("soft-triple", built(L.SoftTripleLoss(n_centers=3)), loops.soft_triple),
+    Case("proxy-anchor", built(L.ProxyAnchorLoss()), loops.proxy_anchor),
+    Case("proxy-repulsion", built(L.ProxyRepulsionLoss()), loops.proxy_repulsion),
+    Case(
+        "proxy-repulsion-batch", built(L.ProxyRepulsionLoss(variant="batch")), loops.proxy_repulsion
+    ),
+    Case("fastap", L.FastAPLoss(), loops.fastap),
+    Case("smooth-ap", L.SmoothAPLoss(temperature=0.1), loops.smooth_ap),
+    Case("recall-at-k", L.RecallAtKLoss(ks=(1, 2, 4), rank_temperature=0.1), loops.recall_at_k),
+    Case("histogram", L.HistogramLoss(n_bins=25), loops.histogram),
+    Case("group", built(L.GroupLoss()), loops.group),
+    Case("center", built(L.CenterLoss()), loops.center),
+    Case("alignment", L.AlignmentLoss(), loops.alignment),
+    Case("alignment-distance", L.AlignmentLoss(alpha=1.0), loops.alignment),
+    Case("uniformity", L.UniformityLoss(), loops.uniformity),
+    Case("embedding-norm", L.EmbeddingNormLoss(radius=0.5), loops.embedding_norm),
     Case(
         "weighted-sum",
         built(L.WeightedSum([L.AlignmentLoss(), L.ArcFaceLoss(scale=8.0)], [0.5, 2.0])),
@@ -762,7 +211,7 @@ LOSSES = [
     Case(
         "memory-empty",
         built(L.CrossBatchMemory(L.SupConLoss(), size=4)),
-        lambda loss, X, y: supcon(loss.loss, X, y),
+        lambda loss, X, y: loops.supcon(loss.loss, X, y),
     ),
     Case("high-order", built(L.HighOrderLoss(L.SupConLoss(), n_orders=3, dim=8)), high_order),
     Case(
@@ -793,7 +242,6 @@ ORDERED = {"n-pair", "group"}
 
 
 # miners -----------------------------------------------------------------------------------------
-# A loop returns the set of what the miner has to yield: for pairs (set, set), for triplets a set.
 
 
 class MinerCase(NamedTuple):
@@ -802,93 +250,25 @@ class MinerCase(NamedTuple):
     oracle: object
 
 
-def window_triplets(X, y, low, high, d=sq):
-    return {t for t in triplets(y) if low < d(X[t[0]], X[t[2]]) - d(X[t[0]], X[t[1]]) < high}
-
-
-def all_triplets(miner, X, y):
-    return set(triplets(y))
-
-
-def semi_hard(miner, X, y):
-    margin = 0.2 if miner.margin is None else miner.margin
-    return window_triplets(X, y, 0, margin, dist if miner.squared is False else sq)
-
-
-def hard(miner, X, y):
-    return window_triplets(X, y, -torch.inf, 0)
-
-
-def batch_hard(miner, X, y):
-    return {
-        (
-            a,
-            max(positives(y, a), key=lambda j: dist(X[a], X[j])),
-            min(negatives(y, a), key=lambda j: dist(X[a], X[j])),
-        )
-        for a in range(len(y))
-        if positives(y, a) and negatives(y, a)
-    }
-
-
-def easy_positive(miner, X, y):
-    chosen = set()
-    for a in range(len(y)):
-        if not positives(y, a):
-            continue
-        p = min(positives(y, a), key=lambda j: dist(X[a], X[j]))
-        far = [
-            n
-            for n in negatives(y, a)
-            if miner.negative == "hard" or dist(X[a], X[n]) > dist(X[a], X[p])
-        ]
-        if far:
-            chosen.add((a, p, min(far, key=lambda j: dist(X[a], X[j]))))
-    return chosen
-
-
-def multi_similarity_pairs(miner, X, y):
-    kept = set(), set()
-    for i in range(len(y)):
-        own = {p: cos(X[i], X[p]) for p in positives(y, i)}
-        rest = {n: cos(X[i], X[n]) for n in negatives(y, i)}
-        if own and rest:
-            kept[0].update((i, p) for p, s in own.items() if s - miner.epsilon < max(rest.values()))
-            kept[1].update((i, n) for n, s in rest.items() if s + miner.epsilon > min(own.values()))
-    return kept
-
-
-def pair_margin(miner, X, y):
-    near = {(i, j) for i, j in positive_pairs(y) if dist(X[i], X[j]) > miner.positive_margin}
-    far = {(i, j) for i, j in pairs(y) if y[i] != y[j] and dist(X[i], X[j]) < miner.margin}
-    return near, far
-
-
-def hdc(miner, X, y):
-    def hardest(chosen, sign):
-        ranked = sorted(chosen, key=lambda pair: sign * float(dist(X[pair[0]], X[pair[1]])))
-        return set(ranked[: math.ceil(miner.fraction * len(ranked))])
-
-    return hardest(positive_pairs(y), -1), hardest([(i, j) for i, j in pairs(y) if y[i] != y[j]], 1)
-
-
 MINER_LOOPS = {
-    BatchHardMiner: batch_hard,
-    EasyPositiveMiner: easy_positive,
+    BatchHardMiner: miner_loops.batch_hard,
+    EasyPositiveMiner: miner_loops.easy_positive,
 }
 
 MINERS = [
-    MinerCase("easy-positive", EasyPositiveMiner(), easy_positive),
-    MinerCase("easy-positive-hard", EasyPositiveMiner(negative="hard"), easy_positive),
-    MinerCase("multi-similarity", MultiSimilarityMiner(), multi_similarity_pairs),
-    MinerCase("pair-margin", PairMarginMiner(), pair_margin),
-    MinerCase("hdc", HDCMiner(), hdc),
-    MinerCase("hdc-less", HDCMiner(fraction=0.4), hdc),
-    MinerCase("all", AllMiner(), all_triplets),
-    MinerCase("semi-hard", SemiHardMiner(), semi_hard),
-    MinerCase("semi-hard-distance", SemiHardMiner(margin=0.7, squared=False), semi_hard),
-    MinerCase("hard", HardMiner(), hard),
-    MinerCase("batch-hard", BatchHardMiner(), batch_hard),
+    MinerCase("easy-positive", EasyPositiveMiner(), miner_loops.easy_positive),
+    MinerCase("easy-positive-hard", EasyPositiveMiner(negative="hard"), miner_loops.easy_positive),
+    MinerCase("multi-similarity", MultiSimilarityMiner(), miner_loops.multi_similarity_pairs),
+    MinerCase("pair-margin", PairMarginMiner(), miner_loops.pair_margin),
+    MinerCase("hdc", HDCMiner(), miner_loops.hdc),
+    MinerCase("hdc-less", HDCMiner(fraction=0.4), miner_loops.hdc),
+    MinerCase("all", AllMiner(), miner_loops.all_triplets),
+    MinerCase("semi-hard", SemiHardMiner(), miner_loops.semi_hard),
+    MinerCase(
+        "semi-hard-distance", SemiHardMiner(margin=0.7, squared=False), miner_loops.semi_hard
+    ),
+    MinerCase("hard", HardMiner(), miner_loops.hard),
+    MinerCase("batch-hard", BatchHardMiner(), miner_loops.batch_hard),
 ]
 
 #: Miners that draw: what they may yield is tested, not what they do.
