@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from embedders import assert_same_weights, make, quick, weights
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -31,32 +32,6 @@ from metriclearn.deep.losses import (
 from metriclearn.deep.miners import AllMiner, BatchHardMiner
 from metriclearn.deep.modules import MLP
 from metriclearn.deep.samplers import UnbalancedSampler
-
-
-def make(n_classes=6, n_rows=20, n_features=5, seed=0, apart=2.0):
-    """Gaussian classes a little apart, in random order."""
-    rng = np.random.RandomState(seed)
-    y = rng.permutation(np.repeat(np.arange(n_classes), n_rows))
-    X = rng.randn(n_classes, n_features)[y] * apart + rng.randn(len(y), n_features)
-    return X.astype(np.float32), y
-
-
-def quick(*args, **params):
-    settings = {"max_epochs": 3, "batch_size": 32, "random_state": 0, "validation": None}
-    return DeepEmbedder(*args, **{**settings, **params})
-
-
-def weights(embedder):
-    net = embedder.net_
-    state = {**net.module_.state_dict(), **net.criterion_.state_dict(prefix="criterion.")}
-    return {name: value.numpy() for name, value in state.items()}
-
-
-def assert_same_weights(first, second):
-    first, second = weights(first), weights(second)
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
 class Plain(nn.Module):
@@ -172,7 +147,7 @@ def test_parts_by_name_class_and_instance(params):
     assert Z.shape == (len(X), len(embedder.get_feature_names_out()))
     assert np.isfinite(Z).all()
     assert np.ptp(Z) > 0.01
-    assert len(embedder.history_) == embedder.n_iter_ == 3
+    assert len(embedder.history_) == embedder.n_iter_ == 4
 
 
 @pytest.mark.parametrize(
@@ -287,97 +262,6 @@ def test_class_of_one_row_names_the_remedy():
     assert quick(sampler="unbalanced").fit(X, y).transform(X).shape == (120, 64)
 
 
-class Seen(nn.Module):
-    """Keeps the dtypes that it was given."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer, self.dtypes = nn.Linear(5, 3), set()
-
-    def forward(self, X):
-        Z = self.layer(X)
-        self.dtypes.add(Z.dtype)
-        return Z
-
-
-class SeenLoss(ContrastiveLoss):
-    """Keeps the dtypes that it was given."""
-
-    dtypes = frozenset()
-
-    def forward(self, embeddings, labels):
-        self.dtypes |= {embeddings.dtype}
-        return super().forward(embeddings, labels)
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_precision_is_that_of_the_network_only(precision):
-    X, y = make()
-    embedder = quick(Seen(), SeenLoss(), precision=precision).fit(X, y)
-    net = embedder.net_
-    assert embedder.transform(X).dtype == np.float32
-    # At first the shape of its output is found.
-    assert net.module_.backbone.dtypes - {torch.float32} <= {getattr(torch, precision)}
-    assert getattr(torch, precision) in net.module_.backbone.dtypes
-    assert net.criterion_.dtypes == {torch.float32}
-    assert net.scaler_.is_enabled() == (precision == "float16")
-    plain = clone(embedder).set_params(precision="float32").fit(X, y)
-    np.testing.assert_allclose(embedder.transform(X), plain.transform(X), atol=0.2)
-
-
-def test_gradients_of_float16_that_overflow_skip_the_step_and_lower_the_scale():
-    X, y = make()
-    embedder = quick(nn.Linear(5, 3), "contrastive", precision="float16", lr=1e-6)
-    embedder.fit(1e3 * X, y)
-    # Scaled by 65,536 at first, they do not fit into float16.
-    assert embedder.net_.scaler_.get_scale() < 65536
-    assert np.isfinite(embedder.transform(X)).all()
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts
-def test_compiled_network_is_the_network(monkeypatch):
-    compiled = []
-    of_torch = torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda m: compiled.append(m) or of_torch(m, backend="eager")
-    )
-    X, y = make()
-    plain = quick().fit(X, y)
-    embedder = clone(plain).set_params(compile=True).fit(X, y)
-    assert compiled == [embedder.net_.module_]
-    assert_same_weights(plain, embedder)
-    copy = pickle.loads(pickle.dumps(embedder))
-    np.testing.assert_array_equal(copy.transform(X), plain.transform(X))
-    assert_same_weights(plain.partial_fit(X, y), copy.partial_fit(X, y))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts
-def test_compiled_code_trains_the_same_network(tmp_path, monkeypatch):
-    """torch's own compiler, which writes and builds C++, from training to a saved file."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    X, y = make()
-    settings = {"hidden_units": 8, "noise": 0}
-    plain = quick(module_params=settings, validation="stratified", warmup_epochs=1).fit(X, y)
-    embedder = clone(plain).set_params(compile=True).fit(X, y)
-    assert list((tmp_path / "cache").rglob("*.cpp"))
-    Z = embedder.transform(X)
-    np.testing.assert_allclose(Z, plain.transform(X), atol=1e-4)
-    for own, other in zip(embedder.history_, plain.history_, strict=True):
-        assert own["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
-        assert own["valid_recall_at_1"] == other["valid_recall_at_1"]
-    copy = pickle.loads(pickle.dumps(embedder))
-    np.testing.assert_allclose(copy.transform(X), Z, atol=1e-6)
-    np.testing.assert_allclose(
-        copy.partial_fit(X, y).transform(X), plain.partial_fit(X, y).transform(X), atol=1e-4
-    )
-    embedder.save(tmp_path / "model")
-    loaded = DeepEmbedder.load(tmp_path / "model")
-    assert loaded.compile
-    np.testing.assert_allclose(loaded.transform(X), Z, atol=1e-6)
-    np.testing.assert_allclose(loaded.transform(X[:1]), Z[:1], atol=1e-6)
-
-
 # Repeatability
 
 
@@ -421,7 +305,7 @@ def test_pickle_keeps_everything_to_go_on():
     copy = pickle.loads(pickle.dumps(embedder))
     np.testing.assert_array_equal(copy.transform(X), embedder.transform(X))
     assert_same_weights(embedder.partial_fit(X, y), copy.partial_fit(X, y))
-    assert copy.n_iter_ == 4
+    assert copy.n_iter_ == 5
 
 
 def test_pickle_holds_weights_once_and_no_data():
@@ -434,7 +318,7 @@ def test_pickle_holds_weights_once_and_no_data():
 
 def test_partial_fit_thrice_is_fit_of_three_epochs():
     X, y = make()
-    whole = quick(loss="proxy_anchor", schedule="constant").fit(X, y)
+    whole = quick(loss="proxy_anchor", schedule="constant", max_epochs=3).fit(X, y)
     pieces = quick(loss="proxy_anchor", schedule="constant")
     for _ in range(3):
         pieces.partial_fit(X, y)
@@ -509,111 +393,6 @@ def test_patience_stops():
     settings = {"validation": "class_disjoint", "lr": 0.5, "schedule": "constant"}
     embedder = quick(**settings, max_epochs=40, patience=2).fit(X, y)
     assert embedder.n_iter_ == embedder.best_epoch_ + 2 < 40
-
-
-# Images
-
-
-def images(n_classes=4, n_rows=12, channels=3, seed=0):
-    rng = np.random.RandomState(seed)
-    y = np.repeat(np.arange(n_classes), n_rows)
-    patterns = rng.randint(0, 200, size=(n_classes, 6, 7, channels))
-    X = patterns[y] + rng.randint(0, 56, size=(len(y), 6, 7, channels))
-    return X.astype(np.uint8), y
-
-
-def test_images_as_arrays_and_as_rows_are_the_same():
-    X, y = images()
-    settings = {"module": "convnet", "module_params": {"channels": (8, 8)}}
-    embedder = quick(**settings).fit(X, y)
-    rows = quick(**settings, image_shape=(6, 7, 3)).fit(X.reshape(len(X), -1), y)
-    assert_same_weights(embedder, rows)
-    Z = embedder.transform(X)
-    np.testing.assert_array_equal(rows.transform(X), Z)
-    np.testing.assert_array_equal(embedder.transform(X.reshape(len(X), -1)), Z)
-    assert embedder.image_shape_ == (6, 7, 3)
-    assert embedder.n_features_in_ == 126
-    np.testing.assert_allclose(embedder.transform(X.astype(float)), Z, atol=1e-6)
-
-
-@pytest.mark.parametrize("module", ["mlp", "linear", "convnet"])
-def test_grey_images_need_no_channels(module):
-    X, y = images(channels=1)
-    embedder = quick(module).fit(X[..., 0], y)
-    np.testing.assert_array_equal(embedder.transform(X), embedder.transform(X[..., 0]))
-
-
-def test_bytes_and_floats_in_zero_one_are_the_same():
-    X, y = images()
-    settings = {"module": "convnet", "module_params": {"channels": 8}}
-    of_bytes = quick(**settings).fit(X, y).transform(X)
-    of_floats = quick(**settings).fit(X / 255, y).transform(X / 255)
-    np.testing.assert_allclose(of_bytes, of_floats, atol=1e-4)
-
-
-def test_channels_reach_the_network_in_order():
-    seen = []
-
-    class Spy(nn.Flatten):
-        def forward(self, X):
-            seen.append(X.clone())
-            return super().forward(X)
-
-    X, y = images()
-    quick(nn.Sequential(Spy(), nn.Linear(126, 4)), augment=lambda batch: batch).fit(X, y)
-    first = seen[0]
-    assert first.shape == (2, 3, 6, 7)
-    assert first.is_contiguous()
-    np.testing.assert_allclose(first.permute(0, 2, 3, 1), X[:2] / 255, rtol=1e-6)
-
-
-def test_augmentation_is_seeded_and_of_training_only():
-    X, y = images()
-    embedder = quick("convnet", augment="affine", module_params={"channels": 8}).fit(X, y)
-    assert_same_weights(embedder, clone(embedder).fit(X, y))
-    plain = clone(embedder).set_params(augment=None).fit(X, y)
-    assert not np.array_equal(plain.transform(X), embedder.transform(X))
-    np.testing.assert_array_equal(embedder.transform(X), embedder.transform(X))
-
-
-def test_augmentation_that_loses_rows_is_refused():
-    X, y = images()
-    with pytest.raises(ValueError, match="one row for each row of a batch; of 32 it made 2"):
-        quick("convnet", augment=lambda batch: batch[:2]).fit(X, y)
-
-
-def test_images_of_another_shape_are_refused():
-    X, y = images()
-    embedder = quick("convnet").fit(X, y)
-    with pytest.raises(ValueError, match=r"images of shape \(7, 6, 3\), but .* \(6, 7, 3\)"):
-        embedder.transform(X.transpose(0, 2, 1, 3))
-    with pytest.raises(ValueError, match="does not fit X, whose images are of shape"):
-        quick("convnet", image_shape=(7, 6, 3)).fit(X, y)
-    with pytest.raises(ValueError, match="was fitted on rows"):
-        quick().fit(*make(n_features=126)).transform(X)
-
-
-def test_memory_mapped_and_read_only_rows(tmp_path):
-    X, y = make()
-    expected = quick().fit(X, y).transform(X)
-    for dtype in ("float32", "float64"):
-        np.save(tmp_path / "X.npy", X.astype(dtype))
-        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-        np.testing.assert_array_equal(quick().fit(mapped, y).transform(mapped), expected)
-    X.flags.writeable = False
-    np.testing.assert_array_equal(quick().fit(X, y).transform(X), expected)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused_and_huge_ones_are_not(bad):
-    X, y = make()
-    embedder = quick().fit(X, y)
-    for rows in (X.astype(np.float32), np.asfortranarray(X, dtype=np.float32)):
-        rows[3, 1] = 1e30
-        assert np.isfinite(embedder.transform(rows)).all()
-        rows[3, 1] = bad
-        with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
-            embedder.transform(rows)
 
 
 # Quality

@@ -1,0 +1,193 @@
+"""Runs that go on after a kill, and embedders that are written and read."""
+
+import json
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from embedders import Kill, Record, assert_same_weights, make, quick, recorded
+from sklearn.base import clone
+
+from metriclearn.constraints import Triplets
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss, TripletLoss
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": "proxy_anchor", "module_params": {"dropout": 0.3}},
+        {"validation": "stratified", "lr": 0.1, "patience": 2, "max_epochs": 30},
+        {"loss": "hierarchical_triplet", "precision": "bfloat16"},
+        {"optimizer": "sgd", "optimizer_params": {"momentum": 0.9}, "sampler": "unbalanced"},
+        {"sampler": "hard_negatives", "sampler_params": {"every": 2}, "warmup_epochs": 2},
+        {"loss": CrossBatchMemory(NTXentLoss(), size=50)},
+        {"precision": "float16", "loss": "sphereface", "miner": None},
+    ],
+    ids=[
+        "proxies and dropout", "early stopping", "class tree", "momentum", "mining", "memory",
+        "scaled gradients",
+    ],
+)  # fmt: skip
+def test_killed_run_ends_with_the_same_weights(tmp_path, params):
+    X, y = make(n_classes=12, apart=0.8)
+    whole = quick(**params).fit(X, y)
+    for epoch in (1, 2, 4):
+        embedder = clone(whole).set_params(checkpoint=tmp_path / "run", callbacks=[Kill(epoch)])
+        with pytest.raises(KeyboardInterrupt):
+            embedder.fit(X, y)
+    embedder.set_params(callbacks=None).fit(X, y)
+    assert_same_weights(whole, embedder)
+    assert embedder.n_iter_ == whole.n_iter_
+    assert embedder.best_epoch_ == whole.best_epoch_
+    # A finished run is taken up at its end.
+    assert_same_weights(whole, clone(embedder).fit(X, y))
+    assert_same_weights(whole.partial_fit(X, y), embedder.partial_fit(X, y))
+
+
+# Kills itself, without any warning, in the middle of an epoch; as at any time, a checkpoint may
+# then be half-written beside the whole one.
+KILLED = """
+import os, pickle, signal, sys
+from skorch.callbacks import Callback
+from metriclearn.deep import DeepEmbedder
+
+class Kill(Callback):
+    def on_batch_begin(self, net, **kwargs):
+        row = net.history[-1]
+        if row["epoch"] == 3 and len(row["batches"]) == 2:
+            open(os.path.join(params["checkpoint"], "checkpoint.part"), "wb").write(b"cut")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+params, X, y = pickle.load(open(sys.argv[1], "rb"))
+DeepEmbedder(**params, callbacks=[Kill()]).fit(X, y)
+"""
+
+
+@pytest.mark.slow
+def test_process_killed_outright_is_taken_up_where_it_stopped(tmp_path):
+    X, y = make(n_classes=12, apart=0.8)
+    whole = quick(loss="proxy_anchor", validation="class_disjoint", max_epochs=5).fit(X, y)
+    embedder = clone(whole).set_params(checkpoint=str(tmp_path / "run"))
+    given = {k: v for k, v in embedder.get_params(deep=False).items() if k != "callbacks"}
+    (tmp_path / "job").write_bytes(pickle.dumps((given, X, y)))
+    process = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "job"], timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    embedder.set_params(callbacks=[Record()]).fit(X, y)
+    assert_same_weights(whole, embedder)
+    assert len(recorded(embedder).rates_) == 3  # of 5 epochs, two were the other process's
+    for own, other in zip(embedder.history_, whole.history_, strict=True):
+        assert own["train_loss"] == other["train_loss"]
+        assert own["valid_recall_at_1"] == other["valid_recall_at_1"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    X, y = make()
+    embedder = quick(checkpoint=str(tmp_path)).fit(X, y)
+    with pytest.raises(ValueError, match="other data or with other settings"):
+        clone(embedder).set_params(lr=0.1).fit(X, y)
+    with pytest.raises(ValueError, match="other data or with other settings"):
+        clone(embedder).fit(X + 1, y)
+    with pytest.raises(ValueError, match="checkpoint needs random_state"):
+        clone(embedder).set_params(random_state=None).fit(X, y)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path):
+    X, y = make()
+    embedder = quick(checkpoint=tmp_path).fit(X, y)
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="not a whole checkpoint"):
+        clone(embedder).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": "proxy_anchor"},
+        {"loss": "hierarchical_triplet", "module_params": {"hidden_units": (8, 4)}},
+        {"loss": "margin", "loss_params": {"scope": "sample"}, "validation": "stratified"},
+        {"loss": "log_ratio", "n_components": 3, "head_params": {"normalize": False}},
+    ],
+    ids=str,
+)
+def test_saved_embedder_loads_without_pickle(tmp_path, params):
+    X, y = make()
+    names = np.array(["ant", "bee", "cat", "dog", "elk", "fox"])[y]
+    labels = y if params["loss"] == "log_ratio" else names
+    embedder = quick(**params).fit(X, labels)
+    embedder.save(tmp_path / "model.safetensors")
+    loaded = DeepEmbedder.load(tmp_path / "model.safetensors")
+    assert_same_weights(embedder, loaded)
+    np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
+    assert loaded.history_ == embedder.history_
+    assert loaded.warm_start is False
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_saved_embedder_of_images_and_of_judgements(tmp_path):
+    rng = np.random.RandomState(0)
+    X = rng.randint(256, size=(40, 6, 7)).astype(np.uint8)
+    triplets = Triplets(rng.permutation(39).reshape(-1, 3))
+    embedder = quick("convnet", module_params={"channels": 4}).fit(X, constraints=triplets)
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
+    assert loaded.image_shape_ == (6, 7, 1)
+
+
+def test_feature_names_are_saved(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X, y = make()
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    quick().fit(frame, y).save(tmp_path / "model")
+    assert list(DeepEmbedder.load(tmp_path / "model").feature_names_in_) == list("abcde")
+
+
+def test_instances_are_refused_before_anything_is_written(tmp_path):
+    embedder = quick(loss=TripletLoss()).fit(*make())
+    with pytest.raises(ValueError, match=r"loss=TripletLoss\(\) has no name"):
+        embedder.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_and_damaged_files_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "model"
+    quick().fit(*make()).save(path)
+    whole = path.read_bytes()
+    for damaged in (whole[:100], whole[:-1], b"", b"PK\x03\x04 something else"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
+            DeepEmbedder.load(path)
+    save_file({"a": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"not written by DeepEmbedder\.save"):
+        DeepEmbedder.load(path)
+    header = {"format": "metriclearn.DeepEmbedder", "version": 99, "params": {}, "facts": {}}
+    save_file({"a": torch.zeros(2)}, path, metadata={"metriclearn": json.dumps(header)})
+    with pytest.raises(ValueError, match="has format 99"):
+        DeepEmbedder.load(path)
+    header["version"] = 1
+    save_file({"a": torch.zeros(2)}, path, metadata={"metriclearn": json.dumps(header)})
+    with pytest.raises(ValueError, match="do not fit each other"):
+        DeepEmbedder.load(path)
+    with pytest.raises(FileNotFoundError):
+        DeepEmbedder.load(tmp_path / "nothing")
+
+
+def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    embedder = quick().fit(*make())
+    embedder.save(tmp_path / "model")
+    before = (tmp_path / "model").read_bytes()
+    monkeypatch.setattr("os.replace", lambda *args: shutil.copy("/nowhere", "/nowhere/else"))
+    with pytest.raises(OSError, match="nowhere"):
+        embedder.save(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
