@@ -31,9 +31,10 @@ class Case:
 
     display: type
     make: Callable  # (X, y) -> estimator and what from_estimator takes after it
-    predicted: Callable | None = None  # (estimator, X, y) -> what from_predictions takes
+    predicted: Callable  # (estimator, X, y) -> what the other maker takes
     options: dict = field(default_factory=dict)
     artists: dict = field(default_factory=dict)  # attribute -> how many
+    maker: str = "from_predictions"
 
 
 def _rows(X, y):
@@ -49,6 +50,10 @@ def pairs_of(X, y):
 
 def _two(X, y):
     return Covariance().fit(X[:, :2]), (X[:, :2], y)
+
+
+def _matrix_of(estimator, *arguments):
+    return estimator.get_mahalanobis_matrix(), *arguments
 
 
 def embedded(estimator, X, y):
@@ -74,10 +79,22 @@ CASES = [
         {},
         {"line_": None, "point_": None, "band_": None},
     ),
-    Case(MetricEllipseDisplay, _two, None, {}, {"ellipses_": 3, "points_": 3}),
-    Case(MatrixDisplay, lambda X, y: (Covariance().fit(X), ()), None, {}, {"image_": None}),
+    Case(MetricEllipseDisplay, _two, _matrix_of, {}, {"ellipses_": 3, "points_": 3}, "from_matrix"),
     Case(
-        FeatureImportanceDisplay, lambda X, y: (Covariance().fit(X), (X,)), None, {}, {"bars_": 4}
+        MatrixDisplay,
+        lambda X, y: (Covariance().fit(X), ()),
+        _matrix_of,
+        {},
+        {"image_": None},
+        "from_matrix",
+    ),
+    Case(
+        FeatureImportanceDisplay,
+        lambda X, y: (Covariance().fit(X), (X,)),
+        _matrix_of,
+        {},
+        {"bars_": 4},
+        "from_matrix",
     ),
 ]
 

@@ -3,7 +3,13 @@
 import numpy as np
 
 from metriclearn.plots._axes import axes_for, legend_beside, shorten
-from metriclearn.plots._inputs import check_labelled, feature_names_of, mahalanobis_matrix
+from metriclearn.plots._inputs import (
+    check_labelled,
+    check_matrix,
+    check_names,
+    feature_names_of,
+    mahalanobis_matrix,
+)
 from metriclearn.plots._layout import class_colour, class_marker
 
 _ANGLES = np.linspace(0, 2 * np.pi, 181)
@@ -86,20 +92,46 @@ class MetricEllipseDisplay:
         -------
         MetricEllipseDisplay
         """
-        matrix = mahalanobis_matrix(estimator)
+        return cls.from_matrix(
+            mahalanobis_matrix(estimator),
+            X,
+            y,
+            radius=radius,
+            feature_names=feature_names_of(estimator, feature_names),
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_matrix(cls, matrix, X, y=None, *, radius=None, feature_names=None, name=None, ax=None):
+        """Draw the ellipses of a matrix, learned elsewhere, say.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (2, 2)
+            Symmetric.
+        X, y, radius, feature_names, name, ax
+            As of ``from_estimator``.
+
+        Returns
+        -------
+        MetricEllipseDisplay
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not a metric's, or not of two features.
+        """
+        matrix = check_matrix(matrix)
         if len(matrix) != 2:
             raise ValueError(
                 f"an ellipse needs a metric of two features, this one has {len(matrix)}; fit it on "
                 f"two, or draw it as MatrixDisplay"
             )
+        check_names(feature_names, 2)
         points, labels = check_labelled(X, np.zeros(len(X), int) if y is None else y)
         return cls(
-            matrix,
-            points,
-            labels,
-            radius=radius,
-            feature_names=feature_names_of(estimator, feature_names),
-            name=name or type(estimator).__name__,
+            matrix, points, labels, radius=radius, feature_names=feature_names, name=name
         ).plot(ax=ax)
 
     def plot(self, *, ax=None):

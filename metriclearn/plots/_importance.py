@@ -4,7 +4,12 @@ import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn.plots._axes import axes_for, shorten, without_frame
-from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
+from metriclearn.plots._inputs import (
+    check_matrix,
+    check_names,
+    feature_names_of,
+    mahalanobis_matrix,
+)
 from metriclearn.plots._layout import class_colour
 
 
@@ -77,12 +82,43 @@ class FeatureImportanceDisplay:
         -------
         FeatureImportanceDisplay
         """
-        matrix = mahalanobis_matrix(estimator)
+        return cls.from_matrix(
+            mahalanobis_matrix(estimator),
+            X,
+            feature_names=feature_names_of(estimator, feature_names),
+            max_features=max_features,
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_matrix(
+        cls, matrix, X=None, *, feature_names=None, max_features=20, name=None, ax=None
+    ):
+        """Draw the importances of a matrix, learned elsewhere, say.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_features, n_features)
+            Symmetric.
+        X, feature_names, max_features, name, ax
+            As of ``from_estimator``.
+
+        Returns
+        -------
+        FeatureImportanceDisplay
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not a metric's, or ``X`` or the names have not its features.
+        """
+        matrix = check_matrix(matrix)
         if max_features < 1:
             raise ValueError(f"max_features must be at least 1, got {max_features}")
-        names = feature_names_of(estimator, feature_names)
-        if names is None:
-            names = [f"x{j}" for j in range(len(matrix))]
+        check_names(feature_names, len(matrix))
+        if feature_names is None:
+            feature_names = [f"x{j}" for j in range(len(matrix))]
         importances = np.sqrt(np.maximum(np.diag(matrix), 0))
         if X is not None:
             X = check_array(X, dtype=np.float64, input_name="X")
@@ -91,10 +127,10 @@ class FeatureImportanceDisplay:
             importances = importances * X.std(axis=0)
         return cls(
             importances,
-            names,
+            feature_names,
             per_deviation=X is not None,
             max_features=max_features,
-            name=name or type(estimator).__name__,
+            name=name,
         ).plot(ax=ax)
 
     def plot(self, *, ax=None):

@@ -57,8 +57,21 @@ def feature_names_of(estimator, feature_names):
     """
     if feature_names is None:
         return getattr(estimator, "feature_names_in_", None)
-    if len(feature_names) != estimator.n_features_in_:
-        raise ValueError(
-            f"feature_names has {len(feature_names)} names for {estimator.n_features_in_} features"
-        )
+    check_names(feature_names, estimator.n_features_in_)
     return np.asarray(feature_names)
+
+
+def check_names(feature_names, n_features):
+    """Raise ``ValueError`` where there is not one name for each feature."""
+    if feature_names is not None and len(feature_names) != n_features:
+        raise ValueError(f"feature_names has {len(feature_names)} names for {n_features} features")
+
+
+def check_matrix(matrix):
+    """Return the matrix of a metric as a finite, symmetric float array, or say what is wrong."""
+    matrix = check_array(matrix, dtype=np.float64, input_name="matrix")
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"matrix must be square, got shape {matrix.shape}")
+    if np.abs(matrix - matrix.T).max() > 1e-6 * np.abs(matrix).max():
+        raise ValueError("matrix must be symmetric, as that of a metric is")
+    return matrix

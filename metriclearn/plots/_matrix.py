@@ -3,7 +3,12 @@
 import numpy as np
 
 from metriclearn.plots._axes import axes_for, colour_bar, hide_covered, shorten
-from metriclearn.plots._inputs import feature_names_of, mahalanobis_matrix
+from metriclearn.plots._inputs import (
+    check_matrix,
+    check_names,
+    feature_names_of,
+    mahalanobis_matrix,
+)
 
 MOST_NAMED_FEATURES = 40
 
@@ -58,9 +63,36 @@ class MatrixDisplay:
         -------
         MatrixDisplay
         """
-        matrix = mahalanobis_matrix(estimator)
-        feature_names = feature_names_of(estimator, feature_names)
-        name = name or type(estimator).__name__
+        return cls.from_matrix(
+            mahalanobis_matrix(estimator),
+            feature_names=feature_names_of(estimator, feature_names),
+            name=name or type(estimator).__name__,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_matrix(cls, matrix, *, feature_names=None, name=None, ax=None):
+        """Draw a matrix, learned elsewhere, say.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_features, n_features)
+            Symmetric.
+        feature_names : sequence of str, default=None
+        name : str, default=None
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        MatrixDisplay
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not a metric's, or has not as many features as names.
+        """
+        matrix = check_matrix(matrix)
+        check_names(feature_names, len(matrix))
         return cls(matrix, feature_names=feature_names, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None, colorbar=True):
@@ -76,7 +108,7 @@ class MatrixDisplay:
         -------
         MatrixDisplay
         """
-        matrix = np.asarray(self.matrix)
+        matrix = self.matrix
         named = self.feature_names is not None and len(matrix) <= MOST_NAMED_FEATURES
         side = max(4.6, 0.16 * len(matrix)) if named else 4.6
         ax = axes_for(ax, figsize=(side + 0.9, side), square=True)

@@ -72,14 +72,42 @@ class TrainingDisplay:
             If the estimator has no history of epochs.
         """
         history = getattr(estimator, "history_", None)
-        if not history or "train_loss" not in history[0]:
+        if not _is_history(history):
             raise ValueError(
                 f"{type(estimator).__name__} has no history of epochs; give a fitted DeepEmbedder"
             )
-        recall, best_epoch = None, None
+        best_epoch = getattr(estimator, "best_epoch_", None)
+        return cls.from_history(history, best_epoch=best_epoch, name=name, ax=ax)
+
+    @classmethod
+    def from_history(cls, history, *, best_epoch=None, name=None, ax=None):
+        """Draw a history of epochs, read from a log, say.
+
+        Parameters
+        ----------
+        history : sequence of dict
+            One of each epoch, with ``train_loss`` and, where it was validated,
+            ``valid_recall_at_1``, as in ``history_`` of an embedder.
+        best_epoch : int, default=None
+            Number of the epoch to mark, from 1.
+        name, ax
+            As of ``from_estimator``.
+
+        Returns
+        -------
+        TrainingDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no epoch in it.
+        """
+        if not _is_history(history):
+            raise ValueError("history must hold a dict with 'train_loss' for each epoch")
+        recall = None
         if any("valid_recall_at_1" in row for row in history):
             recall = [row.get("valid_recall_at_1", float("nan")) for row in history]
-            best_epoch = estimator.best_epoch_
+        best_epoch = None if recall is None else best_epoch
         loss = [row["train_loss"] for row in history]
         return cls(loss, recall, best_epoch=best_epoch, name=name).plot(ax=ax)
 
@@ -125,6 +153,10 @@ class TrainingDisplay:
         # Above the panel: inside, the curve may be anywhere.
         text = f"best, epoch {self.best_epoch}: {100 * best:.1f}%"
         self.axes_[1].set_title(text, loc="right", fontsize="small", pad=3)
+
+
+def _is_history(history):
+    return bool(history) and isinstance(history[0], dict) and "train_loss" in history[0]
 
 
 def _draw(ax, values, colour, title):

@@ -36,13 +36,12 @@ def test_from_estimator_keeps_what_it_drew(case, small):
     assert drawn.ax_ is ax
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c.predicted], ids=lambda case: case.display.__name__
-)
-def test_from_predictions_draws_what_from_estimator_draws(case, small):
+@every_case
+def test_from_what_is_predicted_or_learned_the_same_is_drawn(case, small):
     estimator, arguments = case.make(*small)
     one = case.display.from_estimator(estimator, *arguments, **case.options)
-    other = case.display.from_predictions(*case.predicted(estimator, *arguments), **case.options)
+    make = getattr(case.display, case.maker)
+    other = make(*case.predicted(estimator, *arguments), **case.options)
     kept = {name for name in vars(one) if not name.endswith("_")} - {"name"}
     assert kept
     for attribute in kept:

@@ -98,3 +98,19 @@ def test_matrix_is_the_learners(fitted):
 def test_only_linear_learners_have_a_matrix():
     with pytest.raises(ValueError, match="list has no matrix"):
         MatrixDisplay.from_estimator([])
+
+
+@pytest.mark.parametrize("display", [MatrixDisplay, FeatureImportanceDisplay, MetricEllipseDisplay])
+@pytest.mark.parametrize(
+    ("matrix", "names", "message"),
+    [
+        (np.eye(3)[:2], None, r"matrix must be square, got shape \(2, 3\)"),
+        ([[1, 2], [0, 1]], None, "matrix must be symmetric"),
+        ([[1, np.nan], [np.nan, 1]], None, "matrix contains NaN"),
+        (np.eye(2), ["a"], "feature_names has 1 names for 2 features"),
+    ],
+)
+def test_what_is_no_matrix_of_a_metric_is_refused(display, matrix, names, message):
+    arguments = [] if display is MatrixDisplay else [np.ones((3, 2))]
+    with pytest.raises(ValueError, match=message):
+        display.from_matrix(matrix, *arguments, feature_names=names)

@@ -30,6 +30,17 @@ def test_training_is_loss_above_recall_with_the_best_epoch_marked():
     display.figure_.canvas.draw()
 
 
+def test_a_history_draws_what_its_embedder_draws():
+    trained = Trained([3.0, 2.0, 1.0], [0.5, 0.75])
+    one = TrainingDisplay.from_estimator(trained)
+    other = TrainingDisplay.from_history(trained.history_, best_epoch=2)
+    for attribute in ("train_loss", "valid_recall", "best_epoch"):
+        np.testing.assert_array_equal(getattr(one, attribute), getattr(other, attribute))
+    for bad in ([], [{"loss": 1.0}], [1.0]):
+        with pytest.raises(ValueError, match="history must hold a dict with 'train_loss'"):
+            TrainingDisplay.from_history(bad)
+
+
 def test_training_without_validation_is_the_loss_alone():
     display = TrainingDisplay.from_estimator(Trained([3.0, 2.0]), name="run")
     assert display.valid_recall is display.best_epoch is None
