@@ -74,7 +74,7 @@ def _parser():
         nargs="+",
         help="digits, wine, iris, breast_cancer or olivetti; a .csv or .parquet file; an .npz "
         "file with X and y; or a folder with one sub-folder of images per class; "
-        "several are ranked over",
+        "of several, the learners are ranked over them",
     )
     compare.add_argument("--target", metavar="COL", help="label column of a .csv or .parquet file")
     compare.add_argument(
@@ -85,9 +85,15 @@ def _parser():
     )
     compare.add_argument("--report", metavar="FILE", help="write a self-contained HTML report")
     compare.add_argument("--json", metavar="FILE", help="write every number as JSON")
-    compare.add_argument("--seed", type=_seed, default=0, help="of all splits and learners (0)")
-    compare.add_argument("--folds", type=_folds, default=5, help="splits of each protocol (5)")
-    compare.add_argument("--n-jobs", type=_n_jobs, help="processes; -1, the default, for all cores")
+    compare.add_argument(
+        "--seed", type=_seed, metavar="N", default=0, help="of all splits and learners (0)"
+    )
+    compare.add_argument(
+        "--folds", type=_folds, metavar="N", default=5, help="splits of each protocol (5)"
+    )
+    compare.add_argument(
+        "--n-jobs", type=_n_jobs, metavar="N", help="processes; -1, the default, for all cores"
+    )
     compare.add_argument(
         "--dask", metavar="ADDRESS", help="run on the Dask cluster whose scheduler is there instead"
     )
@@ -113,7 +119,7 @@ def _parser():
     )
     compare.add_argument(
         "--shift",
-        type=int,
+        type=_whole,
         metavar="N",
         help="a curve over N splits of growing distance between train and test classes",
     )
@@ -135,22 +141,29 @@ def _parser():
     return parser
 
 
+def _whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
 def _seed(text):
-    value = int(text)
+    value = _whole(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{value} is not between 0 and 2**32 - 1")
     return value
 
 
 def _folds(text):
-    value = int(text)
+    value = _whole(text)
     if value < 2:
         raise argparse.ArgumentTypeError(f"{value} is too few; at least 2 are needed")
     return value
 
 
 def _n_jobs(text):
-    value = int(text)
+    value = _whole(text)
     if value == 0:
         raise argparse.ArgumentTypeError("0 processes can do nothing; -1 means all cores")
     return value
@@ -167,10 +180,12 @@ def _counts(text):
 
 def _compare(options, command):
     learners, sources, tuning, curves = _prepared(options)
+    from metriclearn.compare._cells import count_cells
     from metriclearn.compare._many import compare_sources
     from metriclearn.compare._run import compare_source
     from metriclearn.compare._terminal import show, show_ranks
 
+    n_found = 0 if options.resume is None else count_cells(options.resume)
     try:
         with warnings.catch_warnings(), _workers(options) as workers:
             warnings.simplefilter("ignore")  # the result says the same in its own words
@@ -196,6 +211,12 @@ def _compare(options, command):
     except ValueError as error:  # of the data and what is asked of them, before any work
         raise _BadInputError(" ".join(str(error).split())) from None
     (show if len(sources) == 1 else show_ranks)(result)
+    compared = [result] if len(sources) == 1 else result.comparisons
+    if n_found and not any(each.run["n_resumed"] for each in compared):
+        print(
+            f"None of the {n_found} fits in {options.resume} was of use: they are of other data, "
+            f"settings, learners or versions"
+        )
     _write(result, options)
     return EXIT_INTERRUPTED if result.interrupted else 0
 
@@ -217,7 +238,7 @@ def _prepared(options):
 
     try:
         require("rich", "cli")
-        if options.report:
+        if options.report is not None:
             require("jinja2", "cli")
             require("PIL", "cli")
         from metriclearn.compare._cells import open_folder
@@ -227,7 +248,9 @@ def _prepared(options):
         from metriclearn.compare._sources._load import load_source
         from metriclearn.compare._tuning._budget import make_tuning
 
-        for argument, path in (("--report", options.report), ("--json", options.json)):
+        outputs = {"--report": options.report, "--json": options.json}
+        _check_apart({**outputs, "--resume": options.resume}, options.sources)
+        for argument, path in outputs.items():
             if path is not None:
                 check_writable(path, argument)
         if options.resume is not None:
@@ -239,6 +262,20 @@ def _prepared(options):
         return resolve_learners(names), sources, tuning, curves
     except (ValueError, ImportError, OSError) as error:
         raise _BadInputError(" ".join(str(error).split())) from None
+
+
+def _check_apart(outputs, sources):
+    """Refuse outputs that would overwrite the data, or one another."""
+    taken = {os.path.realpath(source): source for source in sources}
+    for argument, path in outputs.items():
+        if path is None:
+            continue
+        if not path:
+            raise ValueError(f"{argument} needs the name of a file or folder, got an empty one")
+        if os.path.realpath(path) in taken:
+            other = taken[os.path.realpath(path)]
+            raise ValueError(f"{argument} {path} would overwrite {other}; give another name")
+        taken[os.path.realpath(path)] = argument
 
 
 def _target(options, source):
@@ -256,6 +293,8 @@ def _workers(options):
     if options.dask is None:
         yield make_workers(-1 if options.n_jobs is None else options.n_jobs)
         return
+    if options.n_jobs is not None:
+        raise _BadInputError("--n-jobs and --dask are two answers to one question; give one")
     try:
         client = require("distributed", "dask").Client(options.dask, timeout=CONNECT_SECONDS)
     except ImportError as error:
@@ -265,7 +304,7 @@ def _workers(options):
             f"--dask {options.dask}: no scheduler answers there ({' '.join(str(error).split())})"
         ) from None
     with client:
-        yield make_workers(options.n_jobs, client)
+        yield make_workers(client=client)
 
 
 def _write(result, options):
@@ -276,7 +315,7 @@ def _write(result, options):
         if options.report:
             result.to_html(options.report)
             print(f"wrote {options.report}")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _BadInputError(f"the result could not be written: {error}") from None
 
 

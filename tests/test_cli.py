@@ -302,6 +302,14 @@ BAD_INPUT = {
         lambda d: [flowers(d, lambda f: f.assign(species=f.target)), "specis"],
         "no column 'specis'; did you mean 'species'? There are: sepal length (cm), ",
     ),
+    "capital letter": (
+        lambda d: [flowers(d, lambda f: f.assign(Species=f.target)), "SPECIES"],
+        "no column 'SPECIES'; did you mean 'Species'?",
+    ),
+    "semicolons": (
+        lambda d: [broken_csv(d / "e.csv", "a;y\n1;2\n"), "y"],
+        "e.csv: a .csv file has commas between its columns, this one has ';'",
+    ),
     "no target": (
         lambda d: [flowers(d, lambda f: f)],
         "say which column holds the labels with --target; there are: sepal length (cm), ",
@@ -371,10 +379,19 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--report", "{}/no/r.html"], "there is no folder"),
         (["--json", "{}"], "is a folder"),
         (["--seed", "-1"], "is not between 0 and 2**32 - 1"),
-        (["--seed", "x"], "invalid _seed value: 'x'"),
+        (["--seed", "x"], "argument --seed: 'x' is not a whole number"),
+        (["--folds", "2.5"], "argument --folds: '2.5' is not a whole number"),
+        (["--shift", "x"], "argument --shift: 'x' is not a whole number"),
         (["--folds", "1"], "1 is too few"),
         (["--n-jobs", "0"], "0 processes can do nothing"),
         (["--resume", "{}/no/fits"], "there is no folder"),
+        (["--report", ""], "--report needs the name of a file or folder, got an empty one"),
+        (["--resume", ""], "--resume needs the name"),
+        (["--report", "{}/r", "--json", "{}/./r"], "r would overwrite --report; give another"),
+        (["--report", "{}/r.html", "--resume", "{}/r.html"], "r.html would overwrite --report"),
+        (["--learners", "lmnn,"], "unknown learner ''. There are: euclidean"),
+        (["--n-jobs", "1", "--dask", "tcp://127.0.0.1:9"], "--n-jobs and --dask are two answers"),
+        ([""], "the name of a source is empty"),
         (["iris"], "datasets has 'iris' twice"),
         (["--rows", "100,x"], "'100,x' is not a list of whole numbers, as in 100,300"),
         (["--rows", "1"], "rows: 1 training rows are too few for 3 classes"),
@@ -400,6 +417,36 @@ def test_bad_options_are_one_line_before_any_work(
     assert error.startswith("metriclearn: error: ")
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.parametrize("argument", ["--report", "--json", "--resume"])
+def test_the_data_are_never_overwritten(tmp_path, iris_frame, capsys, monkeypatch, argument):
+    monkeypatch.chdir(tmp_path)
+    iris_frame.to_csv("flowers.csv", index=False)
+    before = (tmp_path / "flowers.csv").read_bytes()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "flowers.csv")
+    for name in ("flowers.csv", tmp_path / "flowers.csv", "link.csv"):
+        assert compare("flowers.csv", "--target", "species", argument, name) == 2
+        assert "would overwrite flowers.csv; give another name" in capsys.readouterr().err
+    assert (tmp_path / "flowers.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_row_numbers_are_left_out(tmp_path, iris_frame, start):
+    """Rows sorted by class would give the labels away."""
+    frame = iris_frame.set_index(np.arange(start, start + 150))
+    frame.to_csv(tmp_path / "numbered.csv")
+    source = load_source(tmp_path / "numbered.csv", target="species")
+    assert source.feature_names == list(iris_frame.columns[:-1])
+    assert source.notes == ("The first column, which numbers the rows, was left out",)
+
+
+def test_an_unnamed_column_that_numbers_nothing_is_kept(tmp_path, iris_frame):
+    frame = iris_frame.set_index(np.arange(150)[::-1])
+    frame.to_csv(tmp_path / "t.csv")
+    source = load_source(tmp_path / "t.csv", target="species")
+    assert source.X.shape == (150, 5)
+    assert source.notes == ()
 
 
 def test_a_file_that_may_not_be_written_is_found_out_before_any_work(tmp_path, capsys, monkeypatch):
@@ -476,6 +523,9 @@ def test_what_is_finished_is_kept_for_the_next_run(tmp_path, capsys):
     assert "kept from" not in capsys.readouterr().out
     assert compare("iris", "--resume", tmp_path / "fits") == 0
     assert "4 of 4 fits were kept from an earlier run" in capsys.readouterr().out
+    assert compare("iris", "--seed", "1", "--resume", tmp_path / "fits") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"None of the 4 fits in {tmp_path / 'fits'} was of use" in printed
 
 
 def test_an_interrupt_before_anything_writes_nothing(tmp_path, capsys, monkeypatch):

@@ -56,7 +56,7 @@ def make_curves(rows=None, dimensions=None, shift=None):
     >>> make_curves(rows=[200, 50, 200])
     Curves(rows=(50, 200), dimensions=(), shift=0)
     """
-    if shift is not None and (not _is_count(shift) or shift < 2):
+    if shift is not None and (not is_whole(shift) or shift < 2):
         raise ValueError(f"shift={shift!r} must be a number of splits, at least 2")
     rows = _counts("rows", rows, "of training rows, as in [100, 300, 1000]")
     dimensions = _counts("dimensions", dimensions, "of dimensions, as in [16, 64]")
@@ -68,12 +68,13 @@ def _counts(name, values, what):
         return ()
     listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
     values = list(values) if listed else []
-    if not values or not all(_is_count(value) and value >= 1 for value in values):
+    if not values or not all(is_whole(value) and value >= 1 for value in values):
         raise ValueError(f"{name} must be a list of whole numbers {what}, each at least 1")
     return tuple(sorted({int(value) for value in values}))
 
 
-def _is_count(value):
+def is_whole(value):
+    """Whether a value is an integer, and not True or False."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 

@@ -4,7 +4,7 @@ A new learner in the line-up is one function and one row of ``LINE_UP``.
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -289,6 +289,10 @@ def resolve_learners(learners=None, search_spaces=None):
         learners = list(LINE_UP)
     elif isinstance(learners, str):
         learners = [learners]
+    elif not isinstance(learners, Iterable):
+        raise ValueError(
+            f"learners must be a list or a dict, as in [{learners!r}], got {learners!r} itself"
+        )
     named = learners.items() if hasattr(learners, "items") else [(None, e) for e in learners]
     rows = [_resolve(name, entry) for name, entry in named]
     if not rows:

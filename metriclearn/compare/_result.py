@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._files import write_whole
+from metriclearn.compare._files import check_writable, write_whole
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
 from metriclearn.compare._words import question_text, verdict_text
@@ -324,6 +324,7 @@ class ComparisonResult:
         """
         from metriclearn.compare._report._page import render
 
+        check_writable(path, "to_html:")
         write_whole(path, render(self))
 
     def to_json(self, path):
@@ -334,6 +335,7 @@ class ComparisonResult:
         path : str or path
         """
         document = {"format": FORMAT, **asdict(self), "summary": self.summary()}
+        check_writable(path, "to_json:")
         write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
     def summary(self):

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from metriclearn.compare._cells import CellStore, NoStore
-from metriclearn.compare._curves import Curves, curve_tasks, make_curves
+from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
 from metriclearn.compare._environment import environment
 from metriclearn.compare._fitting import DEFAULT
 from metriclearn.compare._lineup import resolve_learners
@@ -198,6 +198,13 @@ def compare_source(
     command="",
 ):
     """``compare`` on what ``resolve_learners`` and ``load_source`` return."""
+    if not is_whole(random_state) or not 0 <= random_state < 2**32:
+        raise ValueError(
+            f"random_state={random_state!r} must be a whole number from 0 to 2**32 - 1: it seeds "
+            f"every split and learner"
+        )
+    if not is_whole(n_folds):
+        raise ValueError(f"n_folds={n_folds!r} must be a whole number, at least 2")
     if n_folds < 2:
         raise ValueError(f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise")
     class_names, codes = np.unique(source.y, return_inverse=True)

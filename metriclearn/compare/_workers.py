@@ -8,6 +8,7 @@ import warnings
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from numbers import Integral
 
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
@@ -32,6 +33,10 @@ class Processes:
     """
 
     def __init__(self, n_jobs=None):
+        if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+            raise ValueError(
+                f"n_jobs={n_jobs!r} must be a number of processes, -1 for all cores, or None"
+            )
         self.n_jobs = n_jobs
 
     def __len__(self):

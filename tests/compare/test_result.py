@@ -5,7 +5,7 @@ import json
 import pytest
 from comparisons import CLEAR, CLOSE, made_up
 
-from metriclearn.compare import ComparisonResult
+from metriclearn.compare import ComparisonResult, RankedComparison
 
 
 def test_frame_is_the_table_best_first(compared):
@@ -31,6 +31,14 @@ def test_json_round_trip(compared, tmp_path):
     assert document["run"]["seed"] == 0
     assert set(document["run"]["versions"]) >= {"metriclearn", "python", "numpy", "torch"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["numbers.json"]
+
+
+@pytest.mark.parametrize("write", ["to_html", "to_json"])
+def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path, write):
+    with pytest.raises(ValueError, match=rf"{write}: .*no/r: there is no folder .*no; make it"):
+        getattr(made_up(CLEAR), write)(tmp_path / "no" / "r")
+    with pytest.raises(ValueError, match=f"{write}: .*: is a folder"):
+        getattr(RankedComparison([made_up(CLEAR)]), write)(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"format": "another"}'])

@@ -4,8 +4,11 @@ import re
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from comparisons import CHEAP, Broken, without_seconds
+from scipy.sparse import csr_matrix
+from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
@@ -131,3 +134,34 @@ def test_bad_arguments_are_one_clear_error(blobs):
         compare(CHEAP, *blobs, n_folds=1)
     with pytest.raises(ValueError, match=r"image_shape=\(2, 2\) has 4 values"):
         compare(CHEAP, *blobs, image_shape=(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_folds": 2.5}, "n_folds=2.5 must be a whole number"),
+        ({"n_folds": "3"}, "n_folds='3' must be a whole number"),
+        ({"n_folds": True}, "n_folds=True must be a whole number"),
+        ({"random_state": None}, "random_state=None must be a whole number from 0"),
+        ({"random_state": -1}, "random_state=-1 must be a whole number from 0"),
+        ({"random_state": np.random.RandomState(0)}, "random_state=RandomState.* must be a whole"),
+        ({"n_jobs": 0}, "n_jobs=0 must be a number of processes, -1 for all cores"),
+        ({"n_jobs": "2"}, "n_jobs='2' must be a number of processes"),
+        ({"learners": 3}, r"learners must be a list or a dict, as in \[3\]"),
+        (
+            {"learners": StandardScaler()},
+            r"learners must be a list .* as in \[StandardScaler\(\)\]",
+        ),
+        ({"image_shape": 5}, r"image_shape=5 must be \(height, width\)"),
+        ({"image_shape": (-1, -5)}, r"image_shape=\(-1, -5\) must be \(height, width\)"),
+        ({"image_shape": (5,)}, r"image_shape=\(5,\) must be \(height, width\)"),
+        ({"X": csr_matrix(np.eye(80))}, "X is sparse: .* give X.toarray"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_before_any_work(
+    blobs, monkeypatch, arguments, message
+):
+    monkeypatch.setattr(run, "run_task", None)
+    X, y = blobs
+    with pytest.raises(ValueError, match=message):
+        compare(**{"learners": CHEAP, "X": X, "y": y, **arguments})

@@ -35,6 +35,8 @@ def load_source(source, target=None):
     ImportError
         If the reader it needs is not installed.
     """
+    if not str(source):
+        raise ValueError("the name of a source is empty")
     path = Path(source)
     suffix = path.suffix.lower()
     is_table = suffix in (".csv", ".parquet")

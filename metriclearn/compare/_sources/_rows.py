@@ -1,8 +1,11 @@
 """Labelled rows, checked: what every source ends in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.multiclass import type_of_target
 
 from metriclearn._validation import check_labels
@@ -76,18 +79,32 @@ def as_source(X, y, *, name="data", image_shape=None, target_name="y", notes=())
         )
     if len(X) == 0 or X.shape[1] == 0:
         raise ValueError(f"X is empty: {X.shape[0]} rows of {X.shape[1]} features")
+    if image_shape is not None:
+        image_shape = _as_image_shape(image_shape)
     if image_shape is not None and int(np.prod(image_shape)) != X.shape[1]:
         raise ValueError(
-            f"image_shape={tuple(image_shape)} has {int(np.prod(image_shape))} values, the rows "
+            f"image_shape={image_shape} has {int(np.prod(image_shape))} values, the rows "
             f"of X have {X.shape[1]}"
         )
     _check_finite(X, feature_names)
     y = _as_labels(y, len(X), target_name)
-    shape = None if image_shape is None else tuple(int(side) for side in image_shape)
-    return Source(X, y, name, feature_names, shape, tuple(notes))
+    return Source(X, y, name, feature_names, image_shape, tuple(notes))
+
+
+def _as_image_shape(given):
+    sides = tuple(given) if isinstance(given, Iterable) else ()
+    if len(sides) not in (2, 3) or not all(
+        isinstance(side, Integral) and side >= 1 for side in sides
+    ):
+        raise ValueError(
+            f"image_shape={given!r} must be (height, width) or (height, width, channels)"
+        )
+    return tuple(int(side) for side in sides)
 
 
 def _as_numbers(X, feature_names):
+    if issparse(X):
+        raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")
     if feature_names is None:
         X = np.asarray(X)
         if X.dtype.kind in "OSU":
