@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from sklearn.cluster import KMeans
 
-from metriclearn.metrics import retrieval_scores
+from metriclearn.metrics import cluster_scores, retrieval_scores
 
 NAMES = {
     "precision_at_1": "recall_at_1",
@@ -43,3 +44,15 @@ def test_query_and_gallery(data):
         X[:20], y[:20], [NAMES[n] for n in include], gallery=X[20:], gallery_labels=y[20:]
     )
     assert ours == pytest.approx({NAMES[name]: value for name, value in theirs.items()}, rel=1e-12)
+
+
+def test_clusters(data):
+    X, y = data
+
+    def clusters(X, n_clusters, **options):
+        return KMeans(n_clusters, n_init=10, random_state=0).fit_predict(np.asarray(X))
+
+    theirs = AccuracyCalculator(include=("NMI", "AMI"), kmeans_func=clusters).get_accuracy(X, y)
+    ours = cluster_scores(X, y, random_state=0)
+    assert ours["nmi"] == pytest.approx(theirs["NMI"], rel=1e-12)
+    assert ours["ami"] == pytest.approx(theirs["AMI"], rel=1e-12)

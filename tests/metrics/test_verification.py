@@ -115,6 +115,33 @@ def test_whole_groups_make_the_interval_honest(rng):
     )
 
 
+def test_a_draw_of_identities_is_the_list_of_their_pairs(rng):
+    names = rng.randint(6, size=(80, 2))
+    names[:30, 1] = names[:30, 0]
+    same = names[:, 0] == names[:, 1]
+    distances = rng.randint(20, size=80) + 5.0 * ~same  # with ties
+    got = bootstrap_over_identities(
+        equal_error_rate, same, distances, names, n_resamples=50, random_state=7
+    )
+    # The loop: who was drawn twice stands in the list twice, and pairs up with each other one.
+    draws = np.random.RandomState(7)
+    errors = []
+    for _ in range(50):
+        drawn = draws.randint(6, size=6)
+        listed = [
+            pair
+            for pair, (first, second) in enumerate(names)
+            for _ in range(
+                np.count_nonzero(drawn == first)
+                * (1 if first == second else np.count_nonzero(drawn == second))
+            )
+        ]
+        if 0 < same[listed].sum() < len(listed):
+            errors.append(equal_error_rate(same[listed], distances[listed]))
+    assert len(errors) > 40
+    np.testing.assert_allclose(got, np.percentile(errors, [2.5, 97.5]), rtol=1e-12)
+
+
 def test_identities_are_drawn_not_pairs(rng):
     centres = rng.randn(12, 2)
     names = rng.randint(12, size=(2000, 2))
@@ -130,7 +157,7 @@ def test_identities_are_drawn_not_pairs(rng):
         equal_error_rate, same, distances, names, n_resamples=200, random_state=0
     )
     assert (low, high) == again
-    # Drawing an identity twice is having its pairs twice.
+    # Drawing pairs takes those of one person for independent.
     pairs_only = bootstrap_interval(distances <= np.median(distances), random_state=0)
     by_identity = bootstrap_over_identities(
         lambda same, d, sample_weight: np.average(d <= np.median(distances), weights=sample_weight),
