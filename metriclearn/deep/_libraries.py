@@ -12,6 +12,12 @@ LIBRARIES = ("timm", "torchvision")
 CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
 
+def find_library(spec):
+    """Return the library that ``"timm/NAME"`` or ``"torchvision/NAME"`` names, or None."""
+    library, slash, _ = spec.partition("/")
+    return library if slash and library in LIBRARIES else None
+
+
 def find_backbone(spec):
     """Return a maker of the backbone that ``"timm/NAME"`` or ``"torchvision/NAME"`` means.
 
@@ -30,9 +36,10 @@ def find_backbone(spec):
     ValueError
         If the library is not installed, or does not have the model.
     """
-    library, slash, name = spec.partition("/")
-    if not slash or library not in LIBRARIES:
+    library = find_library(spec)
+    if library is None:
         return None
+    name = spec.partition("/")[2]
     try:
         names, make = _timm() if library == "timm" else _torchvision()
     except ModuleNotFoundError:

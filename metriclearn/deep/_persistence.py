@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._extras import require
+from metriclearn.deep._libraries import find_library
 from metriclearn.deep._seeding import spawn_seeds
 
 FORMAT = "metriclearn.DeepEmbedder"
@@ -113,6 +114,14 @@ def as_array(stored):
     return np.array(stored["values"], dtype=stored["dtype"])
 
 
+def without_weights(params):
+    """Arguments of the module without those that would fetch another library's weights."""
+    module_params = params["module_params"]
+    if module_params is None or find_library(params["module"]) is None:
+        return module_params
+    return {k: v for k, v in module_params.items() if k not in ("pretrained", "weights")}
+
+
 # What a saved file says besides arguments and weights.
 _FACTS = (
     "n_features_in_",
@@ -172,7 +181,7 @@ class SavedMixin:
         """
         params, facts, tensors = read(path)
         try:
-            embedder = cls(**params)
+            embedder = cls(**{**params, "module_params": without_weights(params)})
             embedder._take_facts(facts)
             rows = np.zeros((2, embedder.n_features_in_), dtype=np.float32)
             judged = embedder.classes_ is None and not embedder._takes_amounts()
@@ -189,7 +198,7 @@ class SavedMixin:
                 f"{str(path)!r} holds settings and weights that do not fit each other: {error}"
             ) from None
         embedder.net_._set_training(False)
-        return embedder
+        return embedder.set_params(module_params=params["module_params"])
 
     def _take_facts(self, facts):
         for name in _FACTS:

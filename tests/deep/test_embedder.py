@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from embedders import assert_same_weights, make, quick, weights
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -297,6 +298,18 @@ def test_threads_do_not_disturb_each_other():
         fitted = list(pool.map(lambda _: clone(embedder).fit(X, y), range(6)))
     for other in fitted:
         assert_same_weights(alone, other)
+
+
+def test_scores_of_threaded_searches_are_those_of_serial_ones():
+    X, y = make()
+    embedder = Pipeline([("deep", quick(max_epochs=1)), ("knn", KNeighborsClassifier(3))])
+    grid = {"deep__lr": [1e-3, 1e-2], "deep__module__dropout": [0.0, 0.5]}
+    scores = []
+    for n_jobs in (1, 4):
+        with parallel_config("threading", n_jobs=n_jobs):
+            search = GridSearchCV(embedder, grid, cv=2, error_score="raise").fit(X, y)
+        scores.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*scores)
 
 
 def test_pickle_keeps_everything_to_go_on():

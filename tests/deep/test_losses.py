@@ -161,6 +161,21 @@ def test_extreme_lengths_are_finite(case, dtype, length):
 
 
 @by_case
+def test_what_a_loss_learns_is_the_optimizers_to_change(case):
+    # Elsewhere forward casts and replaces parameters that the optimizer has seen.
+    embeddings, labels = batch(dtype=torch.float16)
+    loss = fresh(case, torch.float32)
+    before = {name: (p, p.detach().clone()) for name, p in loss.named_parameters()}
+    loss(embeddings, labels)
+    after = dict(loss.named_parameters())
+    assert after.keys() == before.keys()
+    for name, (parameter, values) in before.items():
+        assert after[name] is parameter
+        assert parameter.dtype == torch.float32
+        assert torch.equal(parameter, values)
+
+
+@by_case
 def test_trains_twice_and_survives_pickling(case):
     embeddings, labels = batch()
     loss = fresh(case)

@@ -56,6 +56,16 @@ def test_miner_yields_the_set_of_the_loop(case):
     assert sum(map(len, selection)) > 0
 
 
+def test_semi_hard_window_is_open():
+    # At both ends: a negative as near as the positive, and one whose triplet has no loss.
+    x = torch.tensor([[0.0], [1.0], [-1.0], [1.5], [-2.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 2, 3])
+    anchor, positive, negative = M.SemiHardMiner(margin=1.0, squared=False)(x, labels)
+    of_first = anchor == 0
+    assert positive[of_first].tolist() == [1]
+    assert negative[of_first].tolist() == [3]
+
+
 def test_table_holds_every_miner():
     assert {type(case.miner) for case in MINERS} | {*RANDOM_MINERS} == {*M.MINERS.values()}
 

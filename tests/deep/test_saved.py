@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from embedders import Kill, Record, assert_same_weights, make, quick, recorded
 from sklearn.base import clone
+from torch import nn
 
 from metriclearn.constraints import Triplets
 from metriclearn.deep import DeepEmbedder
@@ -140,6 +143,25 @@ def test_saved_embedder_of_images_and_of_judgements(tmp_path):
     loaded = DeepEmbedder.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
     assert loaded.image_shape_ == (6, 7, 1)
+
+
+def test_weights_of_other_libraries_are_not_fetched_again(tmp_path, monkeypatch):
+    asked = []
+
+    def get_model(name, weights=None):
+        asked.append(weights)
+        return nn.Sequential(OrderedDict(flat=nn.Flatten(), fc=nn.Linear(27, 1000)))
+
+    models = types.SimpleNamespace(list_models=lambda module: ["net"], get_model=get_model)
+    monkeypatch.setitem(sys.modules, "torchvision", types.SimpleNamespace(models=models))
+    X = np.random.RandomState(0).randint(256, size=(40, 3, 3, 3)).astype(np.uint8)
+    settings = {"module_params": {"weights": "IMAGENET1K_V1"}}
+    embedder = quick("torchvision/net", **settings).fit(X, np.arange(40) % 4)
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    assert asked == ["IMAGENET1K_V1", None]
+    assert loaded.module_params == settings["module_params"]
+    np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
 
 
 def test_feature_names_are_saved(tmp_path):
