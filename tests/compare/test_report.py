@@ -11,6 +11,7 @@ from metriclearn.compare import compare
 from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._maps import class_key, map_chart
+from metriclearn.compare._report._page import _unbroken
 from metriclearn.compare._report._svg import stretch
 
 
@@ -86,6 +87,14 @@ def test_classes_are_named_on_the_maps_or_in_a_key(n_letters, has_key):
     drawn = {"points": np.random.RandomState(0).rand(20, 2), "labels": [0, 1] * 10}
     assert (">b</text>" in map_chart(drawn, names)) is not has_key
     assert [name for _, name in class_key(names)] == (names if has_key else [])
+
+
+def test_no_line_of_the_report_ends_within_a_number_and_its_unit():
+    text = "within noise (p = 0.2, p < 0.001). A fit takes 3 s against < 0.01 s, 2 splits"
+    assert _unbroken(text).split(" ") == [
+        *("within", "noise", "(p\u00a0=\u00a00.2,", "p", "<\u00a00.001).", "A", "fit", "takes"),
+        *("3\u00a0s", "against", "<\u00a00.01\u00a0s,", "2", "splits"),
+    ]
 
 
 def test_too_many_classes_have_no_key():

@@ -1,5 +1,6 @@
 """The report: one HTML file with everything in it."""
 
+import re
 from importlib.resources import files
 
 from metriclearn._extras import require
@@ -156,8 +157,8 @@ def _options_whole(command):
 
 
 def _unbroken(text):
-    """Text in which no line ends before a number: ``p = 0.2``, ``< 0.01``."""
-    return text.replace(" = ", "\u00a0=\u00a0").replace("< ", "<\u00a0")
+    """Text in which no line ends within ``p = 0.2`` or ``< 0.01 s``."""
+    return re.sub(r" (= )|(?<=<) |(?<=\d) (?=s\b)", lambda gap: gap[0].replace(" ", "\u00a0"), text)
 
 
 def _text_of(name):
