@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn import MMC, Covariance
+from metriclearn import MMC, NCA, Covariance
 from metriclearn.constraints import (
     pairs_from_labels,
     quadruplets_from_labels,
@@ -174,6 +174,13 @@ def test_order_classifiers_agree_with_the_distances(small):
         (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0, -1]], [1], "X names row -1"),
         (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0.5, 1]], [1], "must hold row"),
         (PairClassifier(LogisticRegression()), np.ones((4, 2, 2)), [0, 1, 0, 1], "learner"),
+        (PairClassifier(NCA()), np.ones((4, 2, 2)), [0, 1, 0, 1], "NCA learns from labels only"),
+        (
+            PairClassifier(make_pipeline(StandardScaler(), NCA())),
+            np.ones((4, 2, 2)),
+            [0, 1, 0, 1],
+            "learner: NCA learns from labels only",
+        ),
         (TripletClassifier(Diagonal()), np.ones((4, 2, 2)), None, r"shape \(n, 3, n_features\)"),
         (TripletClassifier(MMC()), np.arange(24.0).reshape(4, 3, 2), None, "MMC takes Pairs"),
         (QuadrupletClassifier(Diagonal()), np.ones((4, 3, 2)), None, "for QuadrupletClassifier"),

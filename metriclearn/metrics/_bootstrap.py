@@ -119,6 +119,8 @@ def bootstrap_over_identities(
 def _percentiles(statistic, n_units, confidence, n_resamples, random_state):
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}")
     random_state = check_random_state(random_state)
     draws = [
         statistic(np.bincount(random_state.randint(n_units, size=n_units), minlength=n_units))

@@ -143,6 +143,8 @@ def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
     >>> intra_inter_ratio([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
     0.1
     """
+    if max_rows < 2:
+        raise ValueError(f"max_rows must be at least 2, got {max_rows!r}")
     Z, codes, _ = _classes(embeddings, labels)
     if len(Z) > max_rows:
         chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)

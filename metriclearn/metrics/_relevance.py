@@ -1,5 +1,7 @@
 """What counts as a right answer: the same label, a matrix, or a label near enough."""
 
+from numbers import Real
+
 import numpy as np
 from scipy import sparse
 
@@ -96,8 +98,8 @@ class ToleranceRelevance:
     """
 
     def __init__(self, tolerance, labels, gallery_labels=None):
-        if not tolerance >= 0:
-            raise ValueError(f"relevance as a label distance must be 0 or more, got {tolerance}")
+        if not isinstance(tolerance, Real) or not tolerance >= 0:
+            raise ValueError(f"relevance as a label distance must be 0 or more, got {tolerance!r}")
         self.self_search = gallery_labels is None
         self.tolerance = tolerance
         self.labels = _numbers(labels, "labels")
@@ -143,7 +145,8 @@ def _one_dimensional(labels, name):
 
 
 def _numbers(labels, name):
-    labels = np.asarray(labels, dtype=float)
-    if not np.all(np.isfinite(labels)):
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biuf" or not np.all(np.isfinite(labels)):
         raise ValueError(f"{name} must be finite numbers where relevance is a label distance")
+    labels = labels.astype(float)
     return labels[:, None] if labels.ndim == 1 else labels

@@ -90,6 +90,8 @@ def _check(same, distances, sample_weight):
     same = same > 0
     weights = np.ones(len(same)) if sample_weight is None else np.asarray(sample_weight, float)
     check_consistent_length(same, weights)
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise ValueError("sample_weight must be finite and not negative")
     for kind, name in ((same, "the same identity"), (~same, "different identities")):
         if not weights[kind].sum() > 0:
             raise ValueError(f"same has no pair of {name}; both kinds are needed")

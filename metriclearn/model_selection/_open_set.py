@@ -19,7 +19,9 @@ class OpenSetSplit:
 
     Whatever is chosen (hyperparameters, the epoch to stop at) is chosen on the
     validation classes; the test classes are looked at once. Tuning on test classes
-    is what made this field's tables wrong (Musgrave, Belongie & Lim, 2020).
+    is what made this field's tables wrong (Musgrave, Belongie & Lim, 2020). Its splits have
+    three parts, so it is no ``cv`` of scikit-learn's searches; there
+    :class:`ClassDisjointKFold` is, on the rows that are not for the test.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ class ClassShiftSplit(BaseCrossValidator):
             raise ValueError(f"n_splits={self.n_splits} must be at least 2, an easy and a hard one")
         codes, n_classes = encode_classes(X, y, type(self).__name__)
         if n_classes < 4:
-            raise ValueError(f"y has {n_classes} classes, at least 4 are needed to exchange some")
+            raise ValueError(f"y has {n_classes} classes, at least 4 are needed")
         X = check_array(X, dtype=np.float64, input_name="X")
         counts = np.bincount(codes)
         means = np.array([np.bincount(codes, column) for column in X.T]).T / counts[:, None]

@@ -1,5 +1,7 @@
 """Distances of same and of different pairs."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -105,6 +107,10 @@ class DistanceHistogramDisplay:
         DistanceHistogramDisplay
         """
         Z, labels = check_labelled(embeddings, labels)
+        if n_pairs < 1:
+            raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
+        if threshold is not None and not isinstance(threshold, Real):
+            raise ValueError(f"threshold must be a number or None, got {threshold!r}")
         _, codes = np.unique(labels, return_inverse=True)
         rng = check_random_state(random_state)
         same, different = _same_pairs(codes, n_pairs, rng), _different_pairs(codes, n_pairs, rng)

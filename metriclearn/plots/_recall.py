@@ -82,6 +82,11 @@ class RecallCurveDisplay:
         -------
         RecallCurveDisplay
         """
+        if min(ks, default=0) < 1 or min(ks) >= len(labels):
+            raise ValueError(
+                f"ks must be integers of at least 1, one of them less than {len(labels)}, the rows "
+                f"there are; got {list(ks)}"
+            )
         ks = [k for k in sorted(ks) if k < len(labels)]
         scores = retrieval_scores(embeddings, labels, [f"recall_at_{k}" for k in ks])
         return cls(ks, list(scores.values()), name=name).plot(ax=ax)

@@ -119,6 +119,8 @@ class SimilarityMatrixDisplay:
         """
         if metric not in ("euclidean", "cosine"):
             raise ValueError(f"metric must be 'euclidean' or 'cosine', got {metric!r}")
+        if max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, got {max_rows}")
         Z, labels = check_labelled(embeddings, labels)
         if len(Z) > max_rows:
             chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)

@@ -1,5 +1,7 @@
 """What the classifiers of pairs, triplets and quadruplets share: how tuples are given."""
 
+from inspect import signature
+
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
@@ -52,11 +54,17 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         return tuples
 
     def _fit_learner(self, tuples, similar=None):
-        rows, constraints = constraints_from_tuples(tuples, similar)
         learner = clone(self.learner)
-        name = "constraints"
+        last, name = learner, "constraints"
         if isinstance(learner, Pipeline):
-            name = f"{learner.steps[-1][0]}__{name}"
+            step, last = learner.steps[-1]
+            name = f"{step}__{name}"
+        if not _takes(last, "constraints"):
+            raise ValueError(
+                f"learner: {type(last).__name__} learns from labels only; take one that learns "
+                f"from judgements, or give FrozenEstimator(learner) of one that was fitted"
+            )
+        rows, constraints = constraints_from_tuples(tuples, similar)
         return learner.fit(rows, None, **{name: constraints})
 
     def _distance(self, learner, tuples, first, second):
@@ -69,3 +77,9 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.two_d_array = self.points is not None
         tags.input_tags.three_d_array = self.points is None
         return tags
+
+
+def _takes(estimator, argument):
+    """Whether ``fit`` takes an argument, by its name or by taking any."""
+    parameters = signature(estimator.fit).parameters.values()
+    return any(p.name == argument or p.kind == p.VAR_KEYWORD for p in parameters)

@@ -182,7 +182,12 @@ def test_identities_are_drawn_not_pairs(rng):
         (lambda: best_threshold([0, 1], [0.1, 0.2], "best"), "criterion must be one of"),
         (lambda: best_threshold([0, 1], [0.1, 0.2], max_fpr=-1), "max_fpr must be from 0 to 1"),
         (lambda: verification_accuracy([0, 1], [0.1, 0.2], folds=3), "folds must be from 2 to 2"),
+        (
+            lambda: equal_error_rate([0, 1], [0.1, 0.2], sample_weight=[1, -1]),
+            "sample_weight must be finite and not negative",
+        ),
         (lambda: bootstrap_interval([np.nan]), "nothing but NaN"),
+        (lambda: bootstrap_interval([1.0], n_resamples=0), "n_resamples must be at least 1"),
         (lambda: bootstrap_interval([1.0], confidence=95), "confidence must be between 0 and 1"),
         (
             lambda: bootstrap_over_identities(equal_error_rate, [0], [1.0], [[1, 1]]),

@@ -128,6 +128,22 @@ def test_drawn_pairs_are_what_they_are_called_and_all_occur(counts, rng):
         assert len({*zip(first, second, strict=True)}) == possible.sum()
 
 
+@pytest.mark.parametrize(
+    ("display", "options", "message"),
+    [
+        (RecallCurveDisplay, {"ks": (100, 1000)}, "ks must be integers of at least 1, one of them"),
+        (RecallCurveDisplay, {"ks": (0, 1)}, "ks must be integers of at least 1"),
+        (RecallCurveDisplay, {"ks": ()}, "ks must be integers of at least 1"),
+        (DistanceHistogramDisplay, {"n_pairs": 0}, "n_pairs must be at least 1, got 0"),
+        (DistanceHistogramDisplay, {"threshold": "eer"}, "threshold must be a number or None"),
+        (SimilarityMatrixDisplay, {"max_rows": 0}, "max_rows must be at least 1, got 0"),
+    ],
+)
+def test_numbers_out_of_range_are_one_clear_error(small, display, options, message):
+    with pytest.raises(ValueError, match=message):
+        display.from_predictions(*small, **options)
+
+
 @pytest.mark.parametrize(("labels", "message"), [([0, 1, 2], "no class"), ([0, 0, 0], "one class")])
 def test_pairs_that_do_not_exist_are_one_clear_error(labels, message):
     with pytest.raises(ValueError, match=message):
