@@ -91,6 +91,16 @@ def test_deep_or_linear_by_mean_ranks(tmp_path):
     assert linear.deep_or_linear() is None
 
 
+def test_a_report_without_ranks_says_why(tmp_path):
+    alone = RankedComparison([made_up({"a": CLEAR["a"]})] * 2)
+    assert alone.ranks() is None
+    assert alone.deep_or_linear() is None
+    alone.to_html(tmp_path / "r.html")
+    text = read_page(tmp_path / "r.html")
+    assert "1 metric ranked on" in text
+    assert "at least two metrics on two data sets are needed" in text
+
+
 def test_words_of_ranks():
     def ranking(mean_ranks, p_value, difference):
         learners = [{"name": n, "mean_rank": r} for n, r in zip("abc", mean_ranks, strict=True)]
