@@ -2,107 +2,28 @@
 
 import tracemalloc
 
-import cvxpy as cp
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
+from lmnn_problems import (
+    by_class,
+    cvxpy_optimum,
+    dense_objective,
+    label_triplets,
+    loop_objective,
+    some_triplets,
+)
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn import LMNN
 from metriclearn.constraints import Pairs, Triplets
-from metriclearn.mahalanobis import _impostors
-from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
-from metriclearn.mahalanobis._impostor_list import ImpostorList
 from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
 from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn_labels import LabelObjective
-from metriclearn.mahalanobis._lmnn_objective import TripletObjective
-from metriclearn.mahalanobis._pair_graph import PairGraph
 
 losses = pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
-
-
-def label_triplets(X, y, k=3):
-    """Target pairs and triplets of labelled rows, by loops."""
-    targets, triplets = [], []
-    for i in range(len(X)):
-        same = np.flatnonzero((y == y[i]) & (np.arange(len(X)) != i))
-        nearest = same[np.argsort(np.sum((X[same] - X[i]) ** 2, axis=1))[:k]]
-        targets += [(i, j) for j in nearest]
-        triplets += [(i, j, l) for j in nearest for l in np.flatnonzero(y != y[i])]
-    return np.array(targets), np.array(triplets)
-
-
-def loop_objective(L, X, targets, triplets, loss, mu=0.5, weights=None):
-    Z = X @ L.T
-    weights = np.ones(len(triplets)) if weights is None else weights
-    pull = sum(np.sum((Z[i] - Z[j]) ** 2) for i, j in targets)
-    push = 0
-    for w, (i, j, l) in zip(weights, triplets, strict=True):
-        h = max(0, 1 + np.sum((Z[i] - Z[j]) ** 2) - np.sum((Z[i] - Z[l]) ** 2))
-        push += w * (h if loss == "hinge" else h**2)
-    return mu * pull + (1 - mu) * push
-
-
-def cvxpy_optimum(X, targets, triplets, loss, mu=0.5):
-    d = X.shape[1]
-    M = cp.Variable((d, d), PSD=True)
-
-    def sq_distances(first, second):
-        difference = X[first] - X[second]
-        products = np.einsum("ti,tj->tij", difference, difference).reshape(-1, d * d)
-        return products @ cp.vec(M, order="C")
-
-    i, j, l = triplets.T
-    h = cp.pos(1 + sq_distances(i, j) - sq_distances(i, l))
-    push = cp.sum(h) if loss == "hinge" else cp.sum_squares(h)
-    pull = cp.sum(sq_distances(*targets.T))
-    return cp.Problem(cp.Minimize(mu * pull + (1 - mu) * push)).solve(solver=cp.CLARABEL)
-
-
-def dense_objective(L, X, y, k=3, mu=0.5):
-    """The hinge objective from all n × n distances at once."""
-
-    def all_distances(A):
-        return np.sum(A**2, axis=1)[:, None] + np.sum(A**2, axis=1) - 2 * A @ A.T
-
-    same = y[:, None] == y
-    before, after = all_distances(X), all_distances(X @ L.T)
-    nearest = np.argsort(np.where(same & ~np.eye(len(X), dtype=bool), before, np.inf))[:, :k]
-    pulled = np.take_along_axis(after, nearest, axis=1)
-    push = sum(np.sum(np.maximum(1 + d[:, None] - after, 0)[~same]) for d in pulled.T)
-    return mu * pulled.sum() + (1 - mu) * push
-
-
-def some_triplets(X, y, n, rng):
-    _, triplets = label_triplets(X, y)
-    return triplets[rng.choice(len(triplets), n, replace=False)]
-
-
-def by_class(X, y):
-    order = np.argsort(y, kind="stable")
-    return X[order], y[order], np.concatenate([[0], np.cumsum(np.bincount(y))])
-
-
-@pytest.mark.parametrize("loss", [Hinge(), Hinge(0.3), SquaredHinge()])
-def test_slopes_are_derivatives_and_rounding_is_bounded(loss):
-    h = np.linspace(-1, 1, 402)
-    step = 1e-6
-    values, slopes = loss.terms(h.copy())
-    difference = (loss.terms(h + step)[0] - loss.terms(h - step)[0]) / (2 * step)
-    np.testing.assert_allclose(slopes, difference, atol=1e-5)
-    assert np.all(values[h < -loss.reach] == 0)
-    if isinstance(loss, Hinge):
-        excess = values - np.maximum(h, 0)
-        assert excess.min() >= -1e-15
-        assert excess.max() <= loss.width / 8 + 1e-15
-    else:
-        # The conjugate at a slope of its own loss.
-        np.testing.assert_allclose(slopes * h - values, loss.conjugate_share * values, atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -155,137 +76,6 @@ def test_objective_from_weighted_triplets_is_a_sum_over_them(loss, small, rng):
     assert model.objective_ == pytest.approx(expected, rel=1e-6)
     repeated = LMNN(loss=loss).fit(X, constraints=Triplets(np.repeat(triplets, weights, axis=0)))
     assert repeated.objective_ == pytest.approx(model.objective_, rel=1e-4)
-
-
-@pytest.mark.parametrize("loss", [Hinge(0.5), SquaredHinge()], ids=["rounded", "squared"])
-@pytest.mark.parametrize("listed", [False, True])
-def test_gradient_from_labels_is_the_derivative(loss, listed, small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", float(listed))
-    X, _, starts = by_class(*small)
-    targets = target_neighbors(X, starts, 3)
-    P = np.cov(X.T)
-    objective = LabelObjective(X, 0.4, P, starts=starts, targets=targets, precise=True)
-    L = rng.randn(3, 4) / 2
-    assert not objective.refresh(L, loss)
-    assert objective.lists_impostors == listed
-    error = check_grad(
-        lambda flat: objective.value_and_gradient(flat.reshape(3, 4), loss)[0],
-        lambda flat: objective.value_and_gradient(flat.reshape(3, 4), loss)[1].ravel(),
-        L.ravel(),
-    )
-    assert error <= 1e-6 * np.linalg.norm(objective.value_and_gradient(L, loss)[1])
-
-
-@pytest.mark.parametrize("loss", [Hinge(0.5), SquaredHinge()], ids=["rounded", "squared"])
-def test_gradient_from_triplets_is_the_derivative(loss, small, rng):
-    X, y = small
-    given = {"triplets": some_triplets(X, y, 200, rng), "weights": rng.rand(200)}
-    objective = TripletObjective(X, 0.4, np.cov(X.T), precise=True, **given)
-    L = rng.randn(3, 4) / 2
-    error = check_grad(
-        lambda flat: objective.value_and_gradient(flat.reshape(3, 4), loss)[0],
-        lambda flat: objective.value_and_gradient(flat.reshape(3, 4), loss)[1].ravel(),
-        L.ravel(),
-    )
-    assert error <= 1e-6 * np.linalg.norm(objective.value_and_gradient(L, loss)[1])
-
-
-def test_a_list_that_missed_impostors_says_so(small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
-    X, _, starts = by_class(*small)
-    given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
-    listed = LabelObjective(X, 0.5, np.eye(4), **given)
-    fresh = LabelObjective(X, 0.5, np.eye(4), **given)
-    near, far = np.eye(4), np.diag([1e-2, 1, 1, 1])
-    listed.refresh(near, Hinge())
-    assert listed.value(far, Hinge()) < fresh.value(far, Hinge())
-    assert listed.refresh(far, Hinge())
-    assert listed.value(far, Hinge()) == pytest.approx(fresh.value(far, Hinge()), rel=1e-6)
-
-
-def test_a_list_suffices_only_where_no_pair_is_missed(rng):
-    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
-    radii = 0.5 + rng.rand(150)
-
-    def pairs_at(L):
-        [(indptr, columns, _)] = pairs_within(X @ L.T, radii, starts)
-        return set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
-
-    [(indptr, columns, _)] = pairs_within(X, 1.3 * radii, starts)
-    found = ImpostorList(np.eye(4), 1.3 * radii, np.sum(X**2, axis=1).max(), 1e9)
-    found.add(PairGraph(indptr, columns))
-    listed = set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
-    proven = []
-    for _ in range(200):
-        L = np.linalg.qr(rng.randn(4, 4))[0] * rng.uniform(0.85, 1.2, 4)
-        proven.append(found.suffices(L, radii))
-        assert pairs_at(L) <= listed or not proven[-1]
-        # A turn and the lengths of four axes: the proof is exact.
-        assert proven[-1] == (np.linalg.svd(L)[1][-1] ** 2 > 1 / 1.3)
-    assert 20 < sum(proven) < 180
-
-
-def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypatch):
-    searches = []
-
-    def counted(*given):
-        searches.append(given)
-        return pairs_within(*given)
-
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels.pairs_within", counted)
-    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
-    given = {"starts": starts, "targets": target_neighbors(X, starts, 3), "precise": True}
-    objective, L = LabelObjective(X, 0.5, np.eye(4), **given), np.eye(4)
-    for growth in rng.uniform(0.9, 1.1, (41, 4)):
-        L = L * growth
-        fresh = LabelObjective(X, 0.5, np.eye(4), **given).value(L, SquaredHinge())
-        assert objective.value(L, SquaredHinge()) == pytest.approx(fresh, rel=1e-12)
-        assert not objective.lists_impostors
-    assert 41 + 1 < len(searches) < 41 + 40
-
-
-@pytest.mark.parametrize("sizes", [(30, 20, 25), (2,) * 40, (3, 60, 2, 2, 40, 5)])
-@pytest.mark.parametrize("block_bytes", [2**8, 2**12, 2**20])
-def test_pairs_within_radii_are_those_of_a_dense_search(sizes, block_bytes, rng, monkeypatch):
-    monkeypatch.setattr(_impostors, "_BLOCK_BYTES", block_bytes)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    y = np.repeat(range(len(sizes)), sizes)
-    Z, radii = rng.randn(len(y), 3), rng.rand(len(y)) * 2
-    [(indptr, columns, d2)] = pairs_within(Z, radii, starts)
-    rows = np.repeat(np.arange(len(y)), np.diff(indptr))
-    found = dict(zip(zip(rows, columns, strict=True), d2, strict=True))
-    dense = np.sum((Z[:, None] - Z) ** 2, axis=2)
-    wanted = (dense < np.maximum(radii[:, None], radii)) & (y[:, None] < y)
-    assert set(found) == set(zip(*np.nonzero(wanted), strict=True))
-    assert len(found) == len(d2)
-    np.testing.assert_allclose(d2, [dense[pair] for pair in found], atol=1e-12)
-
-
-def test_parts_of_the_search_are_the_whole(rng, monkeypatch):
-    X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
-    given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
-    loss = Hinge(0.1)
-    whole = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._MOST_PAIRS", 20)
-    monkeypatch.setattr(_impostors, "_BLOCK_BYTES", 2**8)
-    parts = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
-    assert len(list(pairs_within(X, np.ones(150), starts, most=20))) > 3
-    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
-    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-4)
-
-
-def test_target_neighbors_are_scikit_learns(rng):
-    sizes = [40, 7, 4]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    X = rng.randn(51, 3) + 1e3
-    targets = target_neighbors(X, starts, 4)
-    for start, stop in [(0, 40), (40, 47)]:
-        rows = X[start:stop]
-        expected = start + NearestNeighbors(n_neighbors=4).fit(rows).kneighbors()[1]
-        np.testing.assert_array_equal(np.sort(targets[start:stop]), np.sort(expected))
-    # The class of four has three others for each row.
-    assert [set(row) for row in targets[47:]] == [{47, 48, 49, 50, -1} - {i} for i in range(47, 51)]
 
 
 @losses
