@@ -8,6 +8,7 @@ from metriclearn.compare._sources._rows import as_source, one_line
 
 
 def read_npz(path):
+    """Read arrays ``X`` and ``y``; nothing that was pickled."""
     try:
         with path.open("rb") as file:
             arrays = np.load(file, allow_pickle=False)

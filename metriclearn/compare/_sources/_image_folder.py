@@ -13,6 +13,7 @@ MAX_IMAGE_SIDE = 64
 
 
 def read_image_folder(folder):
+    """Read images at one size, grey where all are; the name of a sub-folder is the label."""
     image_module = require("PIL.Image", "cli")
     suffixes = {
         suffix

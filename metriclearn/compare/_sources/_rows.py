@@ -202,4 +202,5 @@ def _missing_label(target_name, rows):
 
 
 def one_line(error):
+    """Return what an exception says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -7,6 +7,7 @@ from metriclearn.compare._sources._rows import as_source, one_line
 
 
 def read_table(path, suffix, target):
+    """Read a table whose column ``target`` holds the labels."""
     pandas = require("pandas", "cli")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
