@@ -326,6 +326,7 @@ class DeepEmbedder(
         if first:
             labels = labels if classes is None else np.unique(classes)
             self._build_net(X, labels, len(X), sampler, spawn_seeds(self.random_state))
+            self._known_classes = labels
         targets = self._targets(y, codes_among(self.classes_, y))
         data = self._labelled(X, np.arange(len(X)), targets, codes, None)
         return self._train(data, 1, scheduled=False)
@@ -356,14 +357,17 @@ class DeepEmbedder(
         sampler = self._build_sampler()
         labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
         validation = self.validation
-        if not first and not np.isin(labels, self.classes_).all():
-            # The classes that the earlier fit held out are held out again.
-            validation = np.flatnonzero(~np.isin(y, self.classes_))
+        if not first:
+            codes_among(self._known_classes, labels)
+            held = ~np.isin(y, self.classes_)
+            if held.any():  # as in the earlier fit
+                validation = np.flatnonzero(held)
         seeds = spawn_seeds(self.random_state)
         rng = np.random.default_rng(seeds[0])
         train, held = split_rows(codes, validation, self.validation_fraction, rng)
         if first:
             self._build_net(X, labels[np.unique(codes[train])], len(train), sampler, seeds)
+            self._known_classes = labels
         targets = self._targets(y[train], codes_among(self.classes_, y[train]))
         data = self._labelled(X, train, targets, codes, held)
         return self._train(data, self._epochs(len(train)), self.checkpoint)
@@ -384,7 +388,8 @@ class DeepEmbedder(
         kind = type(constraints).__name__
         loss = resolve("loss", self.loss, LOSSES)
         if kind.lower() not in getattr(loss, "accepts", ()):
-            raise ValueError(f"loss={self.loss!r} needs labels: it cannot be trained on {kind}")
+            name = repr(self.loss) if isinstance(self.loss, str) else type(self.loss).__name__
+            raise ValueError(f"loss={name} needs labels: it cannot be trained on {kind}")
         if self.miner is not None and self.miner != "auto":
             raise ValueError(f"miner={self.miner!r} has nothing to choose from {kind}; use None")
         self._refuse_validation(f"{kind} are given")

@@ -28,6 +28,11 @@ def is_continuous(y):
 
 def codes_among(classes, y):
     """Place of each label in the sorted ``classes``; an unknown one is refused."""
+    if classes is None:
+        raise ValueError(
+            "y has classes, but the first fit was on judgements or amounts; go on with such, or "
+            "fit anew with warm_start=False"
+        )
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     unknown = classes[codes] != y
     if unknown.any():

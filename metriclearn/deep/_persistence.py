@@ -127,6 +127,7 @@ _FACTS = (
     "n_features_in_",
     "feature_names_in_",
     "classes_",
+    "_known_classes",
     "image_shape_",
     "_scale",
     "_n_samples",
@@ -197,15 +198,16 @@ class SavedMixin:
             raise ValueError(
                 f"{str(path)!r} holds settings and weights that do not fit each other: {error}"
             ) from None
+        embedder.net_.history.extend({**row, "batches": []} for row in embedder.history_)
         embedder.net_._set_training(False)
         return embedder.set_params(module_params=params["module_params"])
 
     def _take_facts(self, facts):
         for name in _FACTS:
-            if facts[name] is not None or name in ("classes_", "image_shape_"):
+            if facts[name] is not None or name in ("classes_", "_known_classes", "image_shape_"):
                 setattr(self, name, facts[name])
         if self.image_shape_ is not None:
             self.image_shape_ = tuple(self.image_shape_)
-        for name in ("classes_", "feature_names_in_"):
+        for name in ("classes_", "_known_classes", "feature_names_in_"):
             if getattr(self, name, None) is not None:
                 setattr(self, name, as_array(getattr(self, name)))

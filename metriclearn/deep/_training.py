@@ -74,7 +74,7 @@ class TrainingMixin:
             net.generators_ = generator_states(device)
         self.net_ = net
         self._n_samples = n_samples
-        self.classes_ = classes
+        self.classes_ = self._known_classes = classes
         self._n_features_out = network.head.embedding_dim
 
     def _rates(self):

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from metriclearn import LMNN, NCA
+from metriclearn.constraints import Pairs
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep._tuples import as_pairs
 from metriclearn.deep.losses import (
@@ -356,6 +357,28 @@ def test_warm_start_goes_on():
     assert embedder.n_iter_ == 4
     np.testing.assert_array_equal(embedder.classes_, proxies)
     assert clone(embedder).set_params(warm_start=False).fit(X, y).n_iter_ == 2
+
+
+def test_warm_start_with_new_classes_is_refused():
+    X, y = make()
+    embedder = quick(warm_start=True).fit(X[y < 4], y[y < 4])
+    with pytest.raises(ValueError, match="y has label 4, which was not among the classes of the"):
+        embedder.fit(X, y)
+    assert embedder.n_iter_ == 4
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "log_ratio"])
+def test_classes_after_judgements_or_amounts_are_refused(loss):
+    X, y = make()
+    embedder = quick(loss=loss, warm_start=True)
+    if loss == "log_ratio":
+        embedder.fit(X, X[:, 0])
+    else:
+        embedder.fit(X, constraints=Pairs([[0, 1], [2, 3]], [True, False]))
+    for go_on in (embedder.fit, embedder.partial_fit):
+        with pytest.raises(ValueError, match="first fit was on judgements or amounts; go on with"):
+            go_on(X, y)
+    assert embedder.n_iter_ == 4
 
 
 # Validation

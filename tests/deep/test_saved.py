@@ -131,6 +131,7 @@ def test_saved_embedder_loads_without_pickle(tmp_path, params):
     np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
     assert loaded.history_ == embedder.history_
     assert loaded.warm_start is False
+    assert loaded.set_params(warm_start=True).fit(X, labels).n_iter_ == 8
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
