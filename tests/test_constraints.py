@@ -148,6 +148,50 @@ def test_labels_without_a_judgement_are_refused(call):
         call()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [pairs_from_labels, triplets_from_labels, quadruplets_from_labels, chunks_from_labels],
+)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([], r"y must hold one label for each row, got shape \(0,\)"),
+        ([[0], [1]], r"y must hold one label for each row, got shape \(2, 1\)"),
+        ([0.0, np.nan, 1.0], "y contains NaN"),
+    ],
+)
+def test_what_are_no_labels_is_one_clear_error(draw, y, message):
+    with pytest.raises(ValueError, match=message):
+        draw(y)
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (pairs_from_labels, "n_pairs"),
+        (triplets_from_labels, "n_positives"),
+        (triplets_from_labels, "n_negatives"),
+        (triplets_from_labels, "n_triplets"),
+        (quadruplets_from_labels, "n_quadruplets"),
+        (chunks_from_labels, "n_chunks"),
+        (chunks_from_labels, "chunk_size"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, -1, 2.5])
+def test_numbers_to_draw_are_checked(labels, draw, name, number):
+    with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got {number}"):
+        draw(labels, **{name: number})
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [(np.ones((5, 2)), "X has 5 rows for 60 labels"), (np.full((60, 2), np.nan), "X contains NaN")],
+)
+def test_rows_to_draw_near_ones_from_are_checked(labels, X, message):
+    with pytest.raises(ValueError, match=message):
+        triplets_from_labels(labels, X)
+
+
 def test_chunks_larger_than_every_class_are_refused():
     with pytest.raises(ValueError, match="chunk_size=3: no class has that many rows"):
         chunks_from_labels([0, 0, 1, 1], n_chunks=2, chunk_size=3)
@@ -172,6 +216,7 @@ def test_tuples_of_points_come_back_as_rows(rng, width, kind):
         (np.zeros((3, 2)), None, r"got \(3, 2\)"),
         (np.zeros((3, 2, 2)), None, "similar is missing"),
         (np.zeros((3, 3, 2)), [1, 0, 1], "tuples of 3 points already say"),
+        (np.full((3, 3, 2), np.nan), None, "tuples contains NaN"),
     ],
 )
 def test_bad_tuples_are_one_clear_error(tuples, similar, message):

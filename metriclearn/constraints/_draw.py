@@ -1,17 +1,35 @@
 """Judgements drawn from class labels, reproducibly."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
+
+
+def _check_y(y):
+    y = np.asarray(y)
+    if y.ndim != 1 or not len(y):
+        raise ValueError(f"y must hold one label for each row, got shape {y.shape}")
+    if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
+        raise ValueError("y contains NaN or infinity; each row needs a label")
+    return y
+
+
+def _check_counts(**counts):
+    """Refuse what is no number of things to draw; None leaves it open."""
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, Integral) and count >= 1):
+            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
 
 
 class _Members:
     """Rows grouped by class, for drawing many of a class, or of all others, at once."""
 
     def __init__(self, y):
-        classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+        classes, codes, counts = np.unique(_check_y(y), return_inverse=True, return_counts=True)
         self.codes, self.counts, self.n_classes = codes.reshape(-1), counts, len(classes)
         self.by_class = np.argsort(self.codes, kind="stable")
         self.start = np.cumsum(counts) - counts
@@ -64,6 +82,7 @@ def pairs_from_labels(y, *, n_pairs=None, random_state=None):
     >>> int(pairs.similar.sum()), len(pairs)
     (2, 6)
     """
+    _check_counts(n_pairs=n_pairs)
     random_state = check_random_state(random_state)
     members = _Members(y)
     codes, counts, n = members.codes, members.counts, len(members.codes)
@@ -135,6 +154,7 @@ def triplets_from_labels(
     array([[0, 1, 2],
            [1, 0, 2]])
     """
+    _check_counts(n_positives=n_positives, n_negatives=n_negatives, n_triplets=n_triplets)
     random_state = check_random_state(random_state)
     members = _Members(y)
     anchors = np.flatnonzero(members.counts[members.codes] > 1)
@@ -145,7 +165,10 @@ def triplets_from_labels(
         negatives = members.draw(np.tile(anchors, (n_negatives, 1)).T, False, random_state)
         indices = np.unique(_combine(anchors, positives, negatives), axis=0)
     else:
-        indices = _nearest_triplets(np.asarray(X), members, n_positives, n_negatives)
+        X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if len(X) != len(members.codes):
+            raise ValueError(f"X has {len(X)} rows for {len(members.codes)} labels in y")
+        indices = _nearest_triplets(X, members, n_positives, n_negatives)
     if n_triplets is not None and n_triplets < len(indices):
         indices = indices[_sample_rows(np.arange(len(indices)), n_triplets, random_state)]
     return Triplets(indices)
@@ -205,6 +228,7 @@ def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
     array([[0, 1, 0, 2],
            [0, 1, 1, 2]])
     """
+    _check_counts(n_quadruplets=n_quadruplets)
     random_state = check_random_state(random_state)
     pairs = pairs_from_labels(y, n_pairs=n_quadruplets, random_state=random_state)
     similar, dissimilar = pairs.indices[pairs.similar], pairs.indices[~pairs.similar]
@@ -244,7 +268,8 @@ def chunks_from_labels(y, *, n_chunks=None, chunk_size=2, random_state=None):
     >>> chunks_from_labels(["a", "b", "b", "a"]).labels
     array([0, 1, 1, 0])
     """
-    codes = np.unique(y, return_inverse=True)[1].reshape(-1)
+    _check_counts(n_chunks=n_chunks, chunk_size=chunk_size)
+    codes = np.unique(_check_y(y), return_inverse=True)[1].reshape(-1)
     if n_chunks is None:
         return Chunks(codes)
     random_state = check_random_state(random_state)

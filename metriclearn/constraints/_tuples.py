@@ -1,6 +1,7 @@
 """Judgements given as arrays of the points themselves."""
 
 import numpy as np
+from sklearn.utils import check_array
 
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
@@ -29,8 +30,8 @@ def constraints_from_tuples(tuples, similar=None, weights=None):
     Raises
     ------
     ValueError
-        If the shape is none of these, or ``similar`` is given without pairs or
-        missing with them.
+        If the shape is none of these, a point holds NaN or infinity, or ``similar`` is
+        given without pairs or missing with them.
 
     Examples
     --------
@@ -45,6 +46,7 @@ def constraints_from_tuples(tuples, similar=None, weights=None):
             f"tuples must be of shape (n, 2, n_features), (n, 3, n_features) or "
             f"(n, 4, n_features), got {tuples.shape}"
         )
+    tuples = check_array(tuples, dtype=[np.float64, np.float32], allow_nd=True, input_name="tuples")
     n, width, n_features = tuples.shape
     if (similar is None) == (width == 2):
         raise ValueError(

@@ -114,6 +114,11 @@ class OpenSetSplit:
             If a part would have no class.
         """
         codes, n_classes = encode_classes(X, y, type(self).__name__)
+        if n_classes < 3:
+            raise ValueError(
+                f"y has {n_classes} classes, at least 3 are needed: one to train on, one to "
+                f"validate on and one to test on"
+            )
         order = np.arange(n_classes)
         if self.shuffle:
             order = check_random_state(self.random_state).permutation(order)

@@ -1,5 +1,7 @@
 """Splits from easy to hard: growing shift between train and test classes."""
 
+from numbers import Integral
+
 import numpy as np
 from scipy import linalg
 from sklearn.model_selection import BaseCrossValidator
@@ -123,8 +125,11 @@ class ClassShiftSplit(BaseCrossValidator):
         return self.n_splits
 
     def _ranked(self, X, y):
-        if self.n_splits < 2:
-            raise ValueError(f"n_splits={self.n_splits} must be at least 2, an easy and a hard one")
+        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
+            raise ValueError(
+                f"n_splits={self.n_splits} must be an integer of at least 2, an easy split and a "
+                f"hard one"
+            )
         codes, n_classes = encode_classes(X, y, type(self).__name__)
         if n_classes < 4:
             raise ValueError(f"y has {n_classes} classes, at least 4 are needed")
