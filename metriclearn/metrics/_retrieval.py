@@ -299,7 +299,7 @@ def retrieval_scores(
     ----------
     embeddings, labels, gallery, gallery_labels, metric, relevance
         As of :func:`retrieve`.
-    measures : sequence of str, default=("recall_at_1", "r_precision", "map_at_r")
+    measures : str or sequence of str, default=("recall_at_1", "r_precision", "map_at_r")
         ``"recall_at_1"``, ``"precision_at_5"``, ``"map_at_10"``, ``"ndcg_at_10"`` with any
         number, ``"r_precision"``, ``"map_at_r"``, ``"mrr"``.
     average : bool, default=True
@@ -317,6 +317,7 @@ def retrieval_scores(
     >>> {name: round(value, 3) for name, value in scores.items()}
     {'recall_at_1': 0.96, 'map_at_r': 0.773}
     """
+    measures = (measures,) if isinstance(measures, str) else measures
     parsed = {name: parse_measure(name) for name in measures if name != "mrr"}
     deepest = max((k for k, _ in parsed.values() if k), default=None)
     queries = _Queries(embeddings, labels, gallery, gallery_labels, metric, relevance, deepest)

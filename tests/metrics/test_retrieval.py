@@ -212,6 +212,11 @@ def test_bad_input_is_one_clear_error(arguments, message):
         metrics.recall_at_k(X, **arguments)
 
 
+@pytest.mark.parametrize("name", ["map_at_r", "mrr"])
+def test_one_measure_may_be_named_alone(ragged, name):
+    assert _quiet(retrieval_scores, *ragged, name) == _quiet(retrieval_scores, *ragged, [name])
+
+
 def test_nan_embeddings_and_unknown_measures_are_refused(ragged):
     X, y = ragged
     with pytest.raises(ValueError, match="embeddings contains NaN"):
