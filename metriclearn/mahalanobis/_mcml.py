@@ -11,7 +11,8 @@ from metriclearn._linalg import fix_signs
 from metriclearn._validation import check_labels, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
-from metriclearn.mahalanobis._soft_neighbors import NoTargets, soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_targets import NoTargets
 
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.

@@ -12,7 +12,7 @@ from metriclearn.mahalanobis._soft_fit import (
     learn_components,
     starting_components,
 )
-from metriclearn.mahalanobis._soft_neighbors import Values
+from metriclearn.mahalanobis._soft_targets import Values
 
 
 def mlkr_terms(y):

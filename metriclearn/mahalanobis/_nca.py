@@ -12,7 +12,7 @@ from metriclearn.mahalanobis._soft_fit import (
     learn_components,
     starting_components,
 )
-from metriclearn.mahalanobis._soft_neighbors import SameClass
+from metriclearn.mahalanobis._soft_targets import SameClass
 
 
 def nca_terms(rows, p, log_normalizers):

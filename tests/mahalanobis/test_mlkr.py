@@ -11,7 +11,8 @@ from sklearn.pipeline import make_pipeline
 
 from metriclearn import MLKR
 from metriclearn.mahalanobis._mlkr import mlkr_terms
-from metriclearn.mahalanobis._soft_neighbors import Values, soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_targets import Values
 
 
 def mlkr_objective(L, X, y, max_memory=512):

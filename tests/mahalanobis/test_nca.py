@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn import NCA
 from metriclearn.mahalanobis._nca import nca_terms
-from metriclearn.mahalanobis._soft_neighbors import SameClass, soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_targets import SameClass
 
 
 def nca_objective(L, X, codes, max_memory=512):

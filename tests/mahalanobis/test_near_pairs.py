@@ -10,7 +10,7 @@ from metriclearn.mahalanobis import _near_pairs
 from metriclearn.mahalanobis._mlkr import mlkr_terms
 from metriclearn.mahalanobis._nca import nca_terms
 from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_neighbors import SameClass, Values
+from metriclearn.mahalanobis._soft_targets import SameClass, Values
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from metriclearn.mahalanobis import _impostors
 from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
 from metriclearn.mahalanobis._nca import nca_terms
 from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_neighbors import SameClass, Values, soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_targets import SameClass, Values
 from metriclearn.mahalanobis._soft_tensors import tensor_soft_neighbor_gradient
 
 LIBRARIES = ["torch"]
