@@ -1,5 +1,7 @@
 """Images as rows, and back."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils.validation import validate_data
 
@@ -41,8 +43,9 @@ def check_image_shape(found, given, n_features):
     """
     if given is None:
         return found
-    given = tuple(int(side) for side in given)
-    if len(given) not in (2, 3) or min(given) < 1:
+    given = tuple(given)
+    sides = all(isinstance(side, Integral) and side > 0 for side in given)
+    if len(given) not in (2, 3) or not sides:
         raise ValueError(f"image_shape={given} is not (height, width) or (height, width, channels)")
     given = given if len(given) == 3 else (*given, 1)
     if found is not None and found != given:

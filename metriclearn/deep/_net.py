@@ -283,6 +283,9 @@ class MetricNet(NeuralNet):
         self._zero_grad_optimizer()
         embeddings = self._embed_batch(batch)
         loss = self.criterion_(embeddings, batch.targets, **batch.extra)
+        if loss.ndim:
+            name = type(self.criterion_).__name__
+            raise ValueError(f"loss={name} must give one number, got shape {tuple(loss.shape)}")
         self.scaler_.scale(loss).backward()
         if _distributed.is_active():
             _distributed.sum_gradients(self.module_.parameters())

@@ -35,6 +35,8 @@ class TrainingMixin:
         rows = self._rows(X, "cpu")
         optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS)
         check_params("optimizer", optimizer, self.optimizer_params or {}, ("params", "lr"))
+        if "lr" in (self.optimizer_params or {}):
+            raise ValueError("optimizer_params has 'lr'; give lr, backbone_lr or proxy_lr instead")
         resolve("precision", self.precision, PRECISIONS)
         check_callbacks(self.callbacks)
         with seeded(device):

@@ -241,6 +241,8 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ({"image_shape": (2, 2)}, "image_shape=(2, 2, 1) has 4 values, but X has 5 features"),
         ({"device": "cuda:77"}, "device='cuda:77' cannot be used here"),
         ({"device": "gpu"}, "device='gpu' cannot be used here"),
+        ({"image_shape": ("5", 1)}, "image_shape=('5', 1) is not (height, width)"),
+        ({"optimizer_params": {"lr": 1}}, "optimizer_params has 'lr'; give lr, backbone_lr or"),
         ({"backbone_lr": 0, "n_components": None}, "nothing is left to train"),
         ({"validation": np.arange(120)}, "validation names every row of X"),
         ({"validation": [3, 120]}, "validation names row 120, but X has 120 rows"),
@@ -254,6 +256,12 @@ def test_what_does_not_fit_is_one_clear_error(params, message):
         embedder.fit(*make())
     assert message in str(error.value)
     assert not hasattr(embedder, "net_")
+
+
+def test_loss_that_is_no_number_is_refused():
+    loss = nn.CrossEntropyLoss(reduction="none")
+    with pytest.raises(ValueError, match=r"loss=CrossEntropyLoss must give one number, .* \(30,"):
+        quick(loss=loss).fit(*make())
 
 
 def test_class_of_one_row_names_the_remedy():

@@ -1,4 +1,12 @@
-"""Losses: modules on ``(embeddings, labels)``; `LOSSES` maps short names to classes."""
+"""Losses: modules on ``(embeddings, labels)``; `LOSSES` maps short names to classes.
+
+A loss says by attributes what it is and needs, all of them optional: ``accepts``, the selections
+it takes from a miner ("pairs", "triplets"); ``kind``, what it compares rows by; ``any_length``,
+whether embeddings are left at their length; ``continuous_labels``, whether labels may be amounts;
+``needs_indices``, whether it is told which training row each embedding is of. ``build(n_classes,
+embedding_dim[, n_samples])`` makes what it learns, ``refresh(embeddings, labels)`` shows it the
+training set before an epoch, and ``_parameter_constraints`` are the ranges of its arguments.
+"""
 
 from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
 from metriclearn.deep.losses._angular_softmax import (
