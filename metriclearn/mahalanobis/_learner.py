@@ -40,6 +40,7 @@ from metriclearn.mahalanobis._objective import (
     MarginExcess,
     Objective,
     PairExcess,
+    judged_pairs,
 )
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, prior_inverse
 from metriclearn.mahalanobis._solvers import (
@@ -316,7 +317,7 @@ class MahalanobisLearner(MahalanobisTransformer):
     def _objective(self, X, constraints, random_state):
         """Everything in units of the mean squared distance of the pairs."""
         rows = with_dtype(X, "float64")
-        first, second = _pairs_of(constraints)
+        first, second = judged_pairs(constraints)
         V = rows_of(rows, first) - rows_of(rows, second)
         d2 = to_numpy(row_products(V, V))
         if self._unit is None:
@@ -395,15 +396,3 @@ class MahalanobisLearner(MahalanobisTransformer):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         return tags
-
-
-def _pairs_of(constraints):
-    """First and second rows of the pairs that are measured, the near ones before the far ones."""
-    indices = constraints.indices
-    if isinstance(constraints, Pairs):
-        return indices.T
-    if isinstance(constraints, Triplets):
-        a, p, n = indices.T
-        return np.concatenate([a, a]), np.concatenate([p, n])
-    i, j, k, l = indices.T
-    return np.concatenate([i, k]), np.concatenate([j, l])

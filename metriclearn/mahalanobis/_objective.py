@@ -20,9 +20,22 @@ from metriclearn._arrays import (
     with_dtype,
 )
 from metriclearn._linalg import project_psd
+from metriclearn.constraints import Pairs, Triplets
 
 _BLOCK_BYTES = 2**18
 _TENSOR_BLOCK_BYTES = 2**28  # where memory is not the host's
+
+
+def judged_pairs(constraints):
+    """First and second rows of the pairs that are measured, the near ones before the far ones."""
+    indices = constraints.indices
+    if isinstance(constraints, Pairs):
+        return indices.T
+    if isinstance(constraints, Triplets):
+        a, p, n = indices.T
+        return np.concatenate([a, a]), np.concatenate([p, n])
+    i, j, k, l = indices.T
+    return np.concatenate([i, k]), np.concatenate([j, l])
 
 
 class PairExcess:
