@@ -105,6 +105,14 @@ def shorten(text, longest=24):
     return text[: longest // 2] + "…" + text[len(text) - (longest - longest // 2 - 1) :]
 
 
+def finish(display, ax):
+    """Write the name of a display above the axes, and keep them on the display."""
+    if display.name:
+        ax.set_title(display.name)
+    display.ax_, display.figure_ = ax, ax.figure
+    return display
+
+
 def without_frame(ax):
     """Take away what says nothing: the upper and right-hand sides of the frame."""
     ax.spines[["top", "right"]].set_visible(False)

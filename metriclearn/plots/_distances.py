@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from metriclearn.plots._axes import axes_for, without_frame
+from metriclearn.plots._axes import axes_for, finish, without_frame
 from metriclearn.plots._inputs import check_labelled, embed
 from metriclearn.plots._layout import class_colour
 
@@ -142,10 +142,7 @@ class DistanceHistogramDisplay:
         ax.set(xlabel="learned distance", ylabel="density")
         without_frame(ax)
         ax.legend(frameon=False, fontsize="small")
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)
 
 
 def _same_pairs(codes, n_pairs, rng):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for, legend_beside, shorten
+from metriclearn.plots._axes import axes_for, finish, legend_beside, shorten
 from metriclearn.plots._inputs import (
     check_labelled,
     check_matrix,
@@ -179,10 +179,7 @@ class MetricEllipseDisplay:
                 ax.legend(self.points_, names, frameon=False, fontsize="small")
             else:
                 legend_beside(ax, self.points_, names, own_figure)
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)
 
     def _outline(self, groups):
         """The ellipse around the origin, shape (2, n_angles)."""

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.plots._axes import axes_for, shorten
+from metriclearn.plots._axes import axes_for, finish, shorten
 from metriclearn.plots._inputs import check_labelled, embed
 
 # Blue, unbroken: the same class. Orange, dashed: another.
@@ -211,10 +211,7 @@ class NeighborsGalleryDisplay:
         ax.set(xlim=(-margin - 0.08, width), ylim=(_ROW * n_queries - 0.1, -0.3), aspect="equal")
         _fit_text(ax, ax.texts[n_texts:])
         _legend(ax)
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)
 
     def _draw_cell(self, ax, row, left, top, style, linewidth):
         if self.shown.ndim == 2:

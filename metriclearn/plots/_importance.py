@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from metriclearn.plots._axes import axes_for, shorten, without_frame
+from metriclearn.plots._axes import axes_for, finish, shorten, without_frame
 from metriclearn.plots._inputs import (
     check_matrix,
     check_names,
@@ -160,7 +160,4 @@ class FeatureImportanceDisplay:
         ax.grid(axis="x", alpha=0.3)
         ax.set_axisbelow(True)
         without_frame(ax)
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for, colour_bar, hide_covered, shorten
+from metriclearn.plots._axes import axes_for, colour_bar, finish, hide_covered, shorten
 from metriclearn.plots._inputs import (
     check_matrix,
     check_names,
@@ -126,7 +126,4 @@ class MatrixDisplay:
             hide_covered(ax.get_yticklabels())
         if colorbar:
             colour_bar(ax, self.image_, "entries of M")
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)

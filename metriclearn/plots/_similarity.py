@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn.neighbors._ranker import row_norms
-from metriclearn.plots._axes import axes_for, colour_bar, hide_covered, shorten
+from metriclearn.plots._axes import axes_for, colour_bar, finish, hide_covered, shorten
 from metriclearn.plots._inputs import check_labelled, embed
 
 MOST_NAMED_CLASSES = 20
@@ -170,7 +170,4 @@ class SimilarityMatrixDisplay:
             bar = colour_bar(ax, self.image_, "cosine" if cosine else "learned distance")
             if not cosine:
                 bar.ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        if self.name:
-            ax.set_title(self.name)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return finish(self, ax)
