@@ -110,9 +110,21 @@ def fingerprint(params, data):
 
 
 def _describe(value):
-    """What is the same in another process: not the address that the repr of a function has."""
+    """What is the same in another process: not the address that the repr of an object has."""
     if isinstance(value, dict):
         return {key: _describe(entry) for key, entry in value.items()}
-    if isinstance(value, torch.nn.Module | str | bool | int | float | tuple | list | None):
-        return repr(value)
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    if isinstance(value, list | tuple):
+        return [_describe(entry) for entry in value]
+    if isinstance(value, str | bool | int | float | None):
+        return value
+    if isinstance(value, torch.Tensor):  # as bytes: numpy does not know every dtype
+        values = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        return tuple(value.shape), str(value.dtype), zlib.crc32(values.numpy())
+    if isinstance(value, np.ndarray):
+        return value.shape, str(value.dtype), zlib.crc32(np.ascontiguousarray(value))
+    if hasattr(value, "__qualname__"):
+        return value.__qualname__
+    said = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
+    if isinstance(value, torch.nn.Module):
+        said |= {"parts": dict(value.named_children()), "state": value.state_dict()}
+    return type(value).__qualname__, _describe(said)

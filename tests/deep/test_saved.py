@@ -19,6 +19,8 @@ from torch import nn
 from metriclearn.constraints import Triplets
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss, TripletLoss
+from metriclearn.deep.miners import SemiHardMiner
+from metriclearn.deep.samplers import UnbalancedSampler
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,19 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
         clone(embedder).set_params(lr=0.1).fit(X, y)
     with pytest.raises(ValueError, match="other data or with other settings"):
         clone(embedder).fit(X + 1, y)
+    for one, other in (
+        ({"loss": TripletLoss(0.1)}, {"loss": TripletLoss(0.2)}),
+        ({"miner": SemiHardMiner(0.1)}, {"miner": SemiHardMiner(0.2)}),
+        ({"sampler": UnbalancedSampler(16)}, {"sampler": UnbalancedSampler(20)}),
+        ({"module": torch.nn.Linear(5, 3)}, {"module": torch.nn.Linear(5, 3)}),
+        ({"loss_params": {"margin": 0.1}}, {"loss_params": {"margin": 0.2}}),
+    ):
+        folder = tmp_path / str(one)[:9]
+        quick(checkpoint=folder, **one).fit(X, y)
+        taken_up = quick(checkpoint=folder, **one).fit(X, y)
+        assert taken_up.n_iter_ == 4
+        with pytest.raises(ValueError, match="other data or with other settings"):
+            quick(checkpoint=folder, **other).fit(X, y)
     with pytest.raises(ValueError, match="checkpoint needs random_state"):
         clone(embedder).set_params(random_state=None).fit(X, y)
 
