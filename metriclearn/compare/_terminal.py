@@ -15,6 +15,7 @@ from metriclearn.compare._words import (
     protocol_lines,
     score_text,
     seconds_text,
+    unequal_folds,
 )
 
 NARROWEST = 100
@@ -54,6 +55,8 @@ def show(result):
             escape(f"{result.interrupted}: {done} of {total} fits are in this table"),
             style="bold yellow",
         )
+        for line in unequal_folds(result):
+            console.print(escape(line), style="yellow")
 
 
 def show_ranks(result):

@@ -3,6 +3,7 @@
 from metriclearn.compare._measure import MEASURE_NAMES
 from metriclearn.compare._significance import SIGNIFICANT
 
+SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
 AXIS_NAMES = {
     "rows": "training rows",
     "dimensions": "dimensions",
@@ -46,8 +47,7 @@ def tuning_line(result):
         spent = f"{tuning['n_fits']} fits"
         if tuning["seconds"] is not None:
             spent = f"{tuning['seconds']:g} seconds"
-        search = {"grid": "grid", "random": "random search", "halving": "successive halving"}
-        budget = f"{search[tuning['method']]}, at most {spent} for each learner in each fold"
+        budget = f"{SEARCH_NAMES[tuning['method']]}, at most {spent} for each learner in each fold"
     judged = "on validation rows of the training part"
     if "open" in result.protocols:
         judged += ", for the open set on validation classes"
@@ -61,6 +61,17 @@ def notes_of(result):
         for note in row["notes"]:
             collected.setdefault(note, []).append(row["name"])
     return collected
+
+
+def unequal_folds(result):
+    """Say how many folds each learner has, where an interrupt left them unequal: one line each."""
+    lines = []
+    for protocol in result.protocols:
+        counts = {row["name"]: row["folds"][protocol] for row in result.rows()}
+        if result.interrupted and len(set(counts.values())) > 1:
+            told = ", ".join(f"{name} {count}" for name, count in counts.items())
+            lines.append(f"{protocol.capitalize()} set, folds finished of each: {told}")
+    return lines
 
 
 def score_text(row, measure):

@@ -16,6 +16,7 @@ from metriclearn.compare._lineup import LINE_UP, resolve_learners
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Split, Task, run_task
 from metriclearn.compare._tuning._budget import Tuning
+from metriclearn.compare._words import unequal_folds
 
 
 def test_same_seed_same_numbers_in_one_process_and_in_two(blobs, compared):
@@ -79,7 +80,13 @@ def test_an_interrupt_keeps_what_is_finished(blobs, interrupted_after, tmp_path)
     assert len(result.records) == 5
     assert all(row["accuracy"] is not None for row in result.rows())
     result.to_html(tmp_path / "report.html")
-    assert "Stopped early" in (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert "Stopped early" in text
+    assert unequal_folds(result) == [
+        "Closed set, folds finished of each: Euclidean 1, Mahalanobis 2",
+    ]
+    assert unequal_folds(result)[0] in text
+    assert unequal_folds(replace(result, interrupted=None)) == []
 
 
 def test_a_learner_not_reached_says_so(blobs, interrupted_after):

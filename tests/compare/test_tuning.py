@@ -6,6 +6,7 @@ import pytest
 from comparisons import CHEAP
 from scipy.stats import uniform
 
+from metriclearn import cli
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._fitting import fit_tuned
@@ -15,9 +16,9 @@ from metriclearn.compare._lineup import (
     resolve_learners,
     search_space,
 )
-from metriclearn.compare._tuning._budget import Tuning, make_tuning
+from metriclearn.compare._tuning._budget import SEARCHES, Tuning, make_tuning
 from metriclearn.compare._tuning._halving import plan_halving
-from metriclearn.compare._words import tuning_line
+from metriclearn.compare._words import SEARCH_NAMES, tuning_line
 from metriclearn.mahalanobis._nca import NCA
 
 SMALL_SPACE = {"lmnn": {"mu": [0.2, 0.5, 0.8], "n_components": [None, 0.5]}}
@@ -138,6 +139,13 @@ def test_bad_tuning_is_one_clear_error_before_any_work(blobs, monkeypatch, argum
     monkeypatch.setattr(run, "run_task", None)
     with pytest.raises(ValueError, match=re.escape(message)):
         compare(CHEAP, *blobs, **arguments)
+
+
+def test_every_search_has_a_name_and_is_on_the_command_line(capsys):
+    assert set(SEARCH_NAMES) == set(SEARCHES)
+    with pytest.raises(SystemExit):
+        cli.main(["compare", "--help"])
+    assert f"--tune {{none,{','.join(SEARCHES)}}}" in capsys.readouterr().out
 
 
 def test_budgets_are_read():

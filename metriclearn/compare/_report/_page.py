@@ -25,6 +25,7 @@ from metriclearn.compare._words import (
     ranking_text,
     seconds_text,
     size_text,
+    unequal_folds,
 )
 
 FAMILIES = {
@@ -81,6 +82,7 @@ def render(result):
         questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
         protocol_lines=protocol_lines(result),
         notes=notes_of(result),
+        unequal_folds=unequal_folds(result),
         recall={protocol: recall_chart(result, protocol) for protocol in shown},
         times={protocol: time_chart(result, HEADLINE[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
