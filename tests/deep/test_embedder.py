@@ -20,6 +20,7 @@ from torch import nn
 from metriclearn import LMNN, NCA
 from metriclearn.constraints import Pairs
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep._seeding import seed_generators, seeded
 from metriclearn.deep._tuples import as_pairs
 from metriclearn.deep.losses import (
     LOSSES,
@@ -297,6 +298,19 @@ def test_generators_of_other_devices_are_left_alone(monkeypatch):
     for name in ("manual_seed", "manual_seed_all"):
         monkeypatch.setattr(torch.cuda, name, lambda seed: pytest.fail("seeded CUDA"))
     quick(device="cpu").fit(*make())
+
+
+def test_generators_of_apples_devices_are_seeded_and_put_back(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.mps, "manual_seed", lambda seed: calls.append(("seed", seed)))
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: torch.tensor([7]))
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: calls.append(("set", int(state))))
+    before = torch.get_rng_state()
+    with seeded("mps"):
+        seed_generators("mps", 3)
+        torch.rand(1)
+    assert calls == [("seed", 3), ("set", 7)]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_threads_do_not_disturb_each_other():

@@ -176,3 +176,22 @@ def test_backbones_of_other_libraries_are_found_by_name(monkeypatch):
         find_backbone("torchvision/tin_net")
     with pytest.raises(ValueError, match="timm, which is not installed: pip install timm"):
         find_backbone("timm/tiny_net")
+
+
+def test_timm_is_asked_for_features_of_images_of_any_channels(monkeypatch):
+    asked = {}
+
+    def create_model(name, **params):
+        asked.update(params, name=name)
+        return nn.Conv2d(params["in_chans"], 8, 3)
+
+    timm = types.SimpleNamespace(list_models=lambda: ["tiny_net"], create_model=create_model)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    backbone = find_backbone("timm/tiny_net.a1_in1k")(in_channels=2, pretrained=True)
+    assert asked == {
+        "name": "tiny_net.a1_in1k", "in_chans": 2, "num_classes": 0, "pretrained": True,
+    }  # fmt: skip
+    assert isinstance(backbone[0], Standardize)
+    assert backbone(torch.rand(2, 2, 4, 4)).shape == (2, 8, 2, 2)
+    with pytest.raises(ValueError, match=r"no model 'tinynet' \(did you mean 'tiny_net'\?\)"):
+        find_backbone("timm/tinynet")
