@@ -5,27 +5,13 @@ imported until it is asked for, so ``from metriclearn import LMNN`` loads
 neither torch nor cvxpy nor faiss nor matplotlib.
 """
 
-from importlib import import_module
+from metriclearn._lazy import lazy
+from metriclearn.mahalanobis import LEARNERS
 
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "LMNN": "metriclearn.mahalanobis._lmnn",
-    "MMC": "metriclearn.mahalanobis._mmc",
-    "NCA": "metriclearn.mahalanobis._nca",
-    "RCA": "metriclearn.mahalanobis._rca",
-    "LFDA": "metriclearn.mahalanobis._lfda",
-    "GMML": "metriclearn.mahalanobis._gmml",
-    "ITML": "metriclearn.mahalanobis._itml",
-    "LSML": "metriclearn.mahalanobis._lsml",
-    "MCML": "metriclearn.mahalanobis._mcml",
-    "MLKR": "metriclearn.mahalanobis._mlkr",
-    "SDML": "metriclearn.mahalanobis._sdml",
-    "SCML": "metriclearn.mahalanobis._scml",
-    "POLA": "metriclearn.mahalanobis._pola",
-    "KernelMetric": "metriclearn.mahalanobis._kernel",
-    "MahalanobisLearner": "metriclearn.mahalanobis._learner",
-    "Covariance": "metriclearn.mahalanobis._covariance",
+    **LEARNERS,
     "PairClassifier": "metriclearn.verification._pairs",
     "TripletClassifier": "metriclearn.verification._orders",
     "QuadrupletClassifier": "metriclearn.verification._orders",
@@ -44,15 +30,4 @@ _SUBMODULES = (
 )
 
 __all__ = [*_ROOMS]
-
-
-def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    if name in _SUBMODULES:
-        return import_module(f"metriclearn.{name}")
-    raise AttributeError(f"module 'metriclearn' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*__all__, *_SUBMODULES])
+__getattr__, __dir__ = lazy(__name__, _ROOMS, _SUBMODULES)

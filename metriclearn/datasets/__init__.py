@@ -1,6 +1,6 @@
 """Synthetic problems with known answers, and the field's benchmarks with their standard splits."""
 
-from importlib import import_module
+from metriclearn._lazy import lazy
 
 _ROOMS = {
     "ImagePaths": "metriclearn.datasets._images",
@@ -18,13 +18,4 @@ _ROOMS = {
 }
 
 __all__ = [*_ROOMS]
-
-
-def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'metriclearn.datasets' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _ROOMS)

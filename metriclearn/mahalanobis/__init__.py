@@ -1,8 +1,9 @@
 """Linear metrics ``d(u, v) = ‖L(u - v)‖``, from labels or from judgements."""
 
-from importlib import import_module
+from metriclearn._lazy import lazy
 
-_ROOMS = {
+#: The learners, which the front door opens to as well.
+LEARNERS = {
     "LMNN": "metriclearn.mahalanobis._lmnn",
     "MMC": "metriclearn.mahalanobis._mmc",
     "NCA": "metriclearn.mahalanobis._nca",
@@ -19,14 +20,12 @@ _ROOMS = {
     "KernelMetric": "metriclearn.mahalanobis._kernel",
     "MahalanobisLearner": "metriclearn.mahalanobis._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
+}
+_ROOMS = {
+    **LEARNERS,
     # The base, for a learner of one's own.
     "MahalanobisTransformer": "metriclearn.mahalanobis._base",
 }
 
 __all__ = [*_ROOMS]
-
-
-def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'metriclearn.mahalanobis' has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _ROOMS)

@@ -1,6 +1,6 @@
 """Measures of embeddings: retrieval, verification, clusters, shape."""
 
-from importlib import import_module
+from metriclearn._lazy import lazy
 
 _ROOMS = {
     "RetrievalResult": "metriclearn.metrics._retrieval",
@@ -36,13 +36,4 @@ _ROOMS = {
 }
 
 __all__ = [*_ROOMS]
-
-
-def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'metriclearn.metrics' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _ROOMS)

@@ -1,6 +1,6 @@
 """Nearest neighbours: exact at any precision, approximate at any size."""
 
-from importlib import import_module
+from metriclearn._lazy import lazy
 
 _ROOMS = {
     "ExactSearch": "metriclearn.neighbors._exact",
@@ -14,13 +14,4 @@ _ROOMS = {
 }
 
 __all__ = [*_ROOMS]
-
-
-def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'metriclearn.neighbors' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _ROOMS)
