@@ -116,7 +116,7 @@ def test_pairs_teach_what_labels_do(loss):
 def test_triplets_teach_what_labels_do():
     X, y = make()
     triplets = triplets_from_labels(y)
-    embedder = quick(max_epochs=30).fit(X, constraints=triplets)
+    embedder = quick(max_epochs=8).fit(X, constraints=triplets)
     Z = embedder.transform(X)
     a, p, n = triplets.indices.T
     held = np.linalg.norm(Z[a] - Z[p], axis=1) < np.linalg.norm(Z[a] - Z[n], axis=1)
