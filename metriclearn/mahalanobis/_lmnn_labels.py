@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._arrays import namespace, squared_norms
+from metriclearn._arrays import namespace, on_host, squared_norms
 from metriclearn.mahalanobis._hinge import Hinge
 from metriclearn.mahalanobis._impostor_list import ImpostorList
 from metriclearn.mahalanobis._impostors import pairs_within
@@ -12,6 +12,7 @@ from metriclearn.mahalanobis._pair_graph import PairGraph
 # A list of near pairs is cheaper than the search where it holds less than this
 # share of all ordered pairs of rows.
 _SPARSE_SHARE = 0.02
+_SPARSE_SHARE_OF_TENSORS = 0.002  # rows are gathered more slowly there
 # A list reaches so far beyond the squared radii, which makes it about so many times as
 # long (where rows vary in 20 directions): if it may be.
 _SLACK, _WIDENING = 0.1, 3
@@ -136,7 +137,7 @@ class LabelObjective(LMNNObjective):
         if self._list is not None and (self._trusted or self._list.suffices(L, reach)):
             yield from self._list.closer(Z, reach)
             return
-        most = _SPARSE_SHARE * Z.shape[0] ** 2
+        most = (_SPARSE_SHARE if on_host(Z) else _SPARSE_SHARE_OF_TENSORS) * Z.shape[0] ** 2
         slack = _SLACK if _WIDENING * self._n_near < most else 0.0
         found = ImpostorList(L, (1 + slack) * reach, self._largest, most)
         self._list, self._n_near = None, 0
