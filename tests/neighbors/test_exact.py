@@ -74,10 +74,10 @@ def test_search_all_is_exact(rng, metric, spoil):
 
 
 @pytest.mark.parametrize("n_tied", [0, 700])
-@pytest.mark.parametrize("n", [2047, 2048, 3100, 4100])
-@pytest.mark.parametrize("k", [1, 100])
+@pytest.mark.parametrize("n", [2047, 2048, 3100])
+@pytest.mark.parametrize("k", [1, 30])
 def test_search_all_over_square_tiles(rng, monkeypatch, n, k, n_tied):
-    """One, two, three and four tiles a side; as each row searched for by itself."""
+    """One, two and three tiles a side; as each row searched for by itself."""
     X = rng.randn(n, 3) * [1, 1, 1e-3]
     X[:n_tied] = X[0]
     search = ExactSearch(X)
