@@ -54,11 +54,14 @@ def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
     """
     # In the dtype of the rows as far as that goes, and in float64 from there.
     objective.precise = False
-    scatter = to_numpy(objective.V.T @ objective.V) / objective.V.shape[0]
-    d = len(scatter)
+    d = objective.V.shape[1]
     if start is None:
-        axes = np.eye(d) if n_components == d else linalg.eigh(scatter)[1][:, -n_components:]
-        start = _best_multiple(objective, axes @ axes.T)
+        start = np.eye(d)
+        if n_components < d:
+            scatter = to_numpy(objective.V.T @ objective.V).astype(np.float64)
+            axes = linalg.eigh(scatter)[1][:, -n_components:]
+            start = axes @ axes.T
+        start = _best_multiple(objective, start)
     L, n_iter = components_from_matrix(start, n_components), 0
     descend = _descend_to_gap if n_components == d else _descend
     for precise in (False, True):
