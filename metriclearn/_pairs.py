@@ -112,7 +112,7 @@ def _laplacian_product(weights, first, second, X):
     n = len(X)
     W = sparse.csr_array((weights, (first, second)), shape=(n, n))
     degree = np.bincount(first, weights, n) + np.bincount(second, weights, n)
-    product = degree.astype(X.dtype)[:, None] * X
+    product = degree[:, None] * X
     product -= W @ X
     product -= W.T @ X
     return product
