@@ -254,3 +254,17 @@ def test_rows_and_kinds_are_checked_against_the_learner():
         check_constraints(Triplets([[0, 1, 2]]), (Pairs,), 5, "ITML")
     with pytest.raises(ValueError, match="Chunks has 2 labels, but X has 5 rows"):
         check_constraints(Chunks([0, 0]), (Chunks,), 5, "RCA")
+
+
+@pytest.mark.parametrize(
+    ("judgements", "text"),
+    [
+        (Pairs([[0, 1], [0, 2], [3, 4]], [1, 0, 0]), "Pairs(1 similar, 2 dissimilar)"),
+        (Pairs([[0, 1]], [1], [2.0]), "Pairs(1 similar, 0 dissimilar, weighted)"),
+        (Triplets(np.zeros((5126, 3), int)), "Triplets(5,126 judgements)"),
+        (Quadruplets([[0, 1, 2, 3]], [0.5]), "Quadruplets(1 judgements, weighted)"),
+        (Chunks([0, 0, -1, 1, 1]), "Chunks(2 chunks, 4 rows in them)"),
+    ],
+)
+def test_judgements_are_shown_by_number(judgements, text):
+    assert repr(judgements) == text

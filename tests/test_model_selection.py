@@ -152,13 +152,23 @@ def test_presets_are_the_fixed_tenth_and_ten_folds(rng):
         OpenSetSplit.preset("halves")
 
 
+@pytest.mark.parametrize("n_classes", [3, 4, 5, 8])
+def test_a_fraction_leaves_each_part_a_class(n_classes):
+    y = np.repeat(np.arange(n_classes), 2)
+    for test_size in (0.01, 0.5, 0.99):
+        ((train, validation, test),) = OpenSetSplit(test_size=test_size).split(y[:, None], y)
+        assert min(len(train), len(validation), len(test)) > 0
+        assert len(train) + len(validation) + len(test) == len(y)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"test_size": 8}, "test_size=8 of 8 classes leaves a part without"),
         ({"test_size": 1.5}, "test_size=1.5"),
         ({"validation_size": 0}, "validation_size=0 of 4 classes"),
-        ({"test_size": 7}, "validation_size=0.1 of 1 classes"),
+        ({"test_size": 7}, "test_size=7 of 8 classes .* a number from 1 to 6"),
+        ({"validation_size": 4}, "validation_size=4 of 4 classes .* a number from 1 to 3"),
         ({"n_folds": 5}, "n_folds=5 must be from 2 to 4"),
     ],
 )

@@ -38,6 +38,10 @@ class _Judgements:
     def __len__(self):
         return len(self.indices)
 
+    def __repr__(self):
+        weighted = "" if self.weights is None else ", weighted"
+        return f"{type(self).__name__}({len(self):,} judgements{weighted})"
+
     def check_rows(self, n_rows):
         """Raise ``ValueError`` where a judgement names a row that ``X`` does not have."""
         largest = int(self.indices.max())
@@ -48,7 +52,7 @@ class _Judgements:
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pairs(_Judgements):
     """Pairs of rows that are similar or dissimilar.
 
@@ -73,6 +77,8 @@ class Pairs(_Judgements):
     >>> pairs = Pairs([[0, 1], [0, 2]], similar=[True, False])
     >>> len(pairs)
     2
+    >>> pairs
+    Pairs(1 similar, 1 dissimilar)
     """
 
     indices: np.ndarray
@@ -93,6 +99,10 @@ class Pairs(_Judgements):
         object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Pairs"))
         _refuse_contradictions(indices, self.similar)
 
+    def __repr__(self):
+        similar, weighted = int(self.similar.sum()), "" if self.weights is None else ", weighted"
+        return f"Pairs({similar:,} similar, {len(self) - similar:,} dissimilar{weighted})"
+
 
 def _refuse_contradictions(indices, similar):
     unordered = np.sort(indices, axis=1)
@@ -107,7 +117,7 @@ def _refuse_contradictions(indices, similar):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Triplets(_Judgements):
     """Relative judgements: the anchor is closer to the positive than to the negative.
 
@@ -128,7 +138,7 @@ class Triplets(_Judgements):
         object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Triplets"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Quadruplets(_Judgements):
     """Relative judgements of two pairs: ``d(i, j) < d(k, l)``.
 
@@ -149,7 +159,7 @@ class Quadruplets(_Judgements):
         object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Quadruplets"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Chunks:
     """Groups of rows known to be of one class, the class itself unknown.
 
@@ -174,6 +184,9 @@ class Chunks:
 
     def __len__(self):
         return len(np.unique(self.labels[self.labels >= 0]))
+
+    def __repr__(self):
+        return f"Chunks({len(self):,} chunks, {np.sum(self.labels >= 0):,} rows in them)"
 
     def check_rows(self, n_rows):
         """Raise ``ValueError`` where there are not as many chunk labels as rows."""

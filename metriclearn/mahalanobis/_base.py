@@ -25,8 +25,8 @@ class MahalanobisTransformer(
     _constraint_kinds = ()
     _fits_sparse = False
 
-    def _validate_fit(self, X, y=None, constraints=None):
-        """Check the arguments of ``fit``; ``X`` comes back as a float array.
+    def _validate_fit(self, X, y=None, constraints=None, *, reset=True):
+        """Check the arguments of ``fit`` or ``partial_fit``; ``X`` comes back as a float array.
 
         Exactly one of ``y`` and ``constraints`` must be given, and the
         constraints must be of a kind in ``_constraint_kinds``.
@@ -35,8 +35,10 @@ class MahalanobisTransformer(
             "dtype": float_dtypes(X),
             "ensure_min_samples": 2,
             "accept_sparse": "csr" if self._fits_sparse else False,
+            "reset": reset,
         }
         if constraints is None:
+            self._refuse_no_target(y)
             if not self.__sklearn_tags__().target_tags.required:
                 X, y = validate_data(self, X, **checks), None
             else:
@@ -49,6 +51,14 @@ class MahalanobisTransformer(
         self._refuse_tensors(X)
         check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
         return X, None
+
+    def _refuse_no_target(self, y):
+        if y is None and self._constraint_kinds and self.__sklearn_tags__().target_tags.required:
+            kinds = " or ".join(kind.__name__ for kind in self._constraint_kinds)
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; give "
+                f"labels y, or {kinds} as constraints"
+            )
 
     def _refuse_tensors(self, X):
         if not on_host(X) and not self.__sklearn_tags__().array_api_support:

@@ -8,10 +8,8 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from metriclearn._arrays import (
-    float_dtypes,
     row_products,
     rows_of,
     to_numpy,
@@ -25,7 +23,6 @@ from metriclearn.constraints import (
     Pairs,
     Quadruplets,
     Triplets,
-    check_constraints,
     pairs_from_labels,
     quadruplets_from_labels,
     triplets_from_labels,
@@ -274,17 +271,11 @@ class MahalanobisLearner(MahalanobisTransformer):
         self
         """
         first_call = not hasattr(self, "n_iter_")
-        checks = {"dtype": float_dtypes(X), "ensure_min_samples": 2, "reset": first_call}
+        X, y = self._validate_fit(X, y, constraints, reset=first_call)
         random_state = check_random_state(self.random_state)
         if constraints is None:
-            X, y = validate_data(self, X, y, **checks)
-            _, codes = check_labels(to_numpy(y))
+            _, codes = check_labels(y)
             constraints = _DRAW[self.judgements](codes, self.n_judgements, random_state)
-        elif y is not None:
-            raise ValueError("y and constraints were both given; give one of them")
-        else:
-            X = validate_data(self, X, **checks)
-            check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
         n_components = self._check_terms(X.shape[1])
         if first_call:
             self._unit = self._bounds = None

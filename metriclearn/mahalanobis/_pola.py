@@ -8,12 +8,11 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
 from metriclearn._validation import check_labels, check_n_components
-from metriclearn.constraints import Pairs, check_constraints, pairs_from_labels
+from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 
 
@@ -171,27 +170,21 @@ class POLA(MahalanobisTransformer):
         self
         """
         first_call = not hasattr(self, "threshold_")
-        X, constraints = self._validate_more(X, y, constraints, reset=first_call)
+        X, y = self._validate_fit(X, y, constraints, reset=first_call)
+        if constraints is None:
+            constraints = self._pairs_in_order(y)
         if first_call:
             check_n_components(self.n_components, X.shape[1])
             self._start(X, constraints)
         self._learn(X, constraints, np.arange(len(constraints)))
         return self._finish(X.dtype)
 
-    def _validate_more(self, X, y, constraints, *, reset):
-        checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2, "reset": reset}
-        if constraints is None:
-            X, y = validate_data(self, X, y, **checks)
-            check_classification_targets(y)
-            random_state = check_random_state(self.random_state)
-            pairs = pairs_from_labels(y, n_pairs=self.n_pairs, random_state=random_state)
-            order = random_state.permutation(len(pairs))
-            return X, Pairs(pairs.indices[order], pairs.similar[order])
-        if y is not None:
-            raise ValueError("y and constraints were both given; give one of them")
-        X = validate_data(self, X, **checks)
-        check_constraints(constraints, self._constraint_kinds, len(X), type(self).__name__)
-        return X, constraints
+    def _pairs_in_order(self, y):
+        check_classification_targets(y)
+        random_state = check_random_state(self.random_state)
+        pairs = pairs_from_labels(y, n_pairs=self.n_pairs, random_state=random_state)
+        order = random_state.permutation(len(pairs))
+        return Pairs(pairs.indices[order], pairs.similar[order])
 
     def _start(self, X, pairs):
         difference = X[pairs.indices[:, 0]] - X[pairs.indices[:, 1]]

@@ -122,7 +122,7 @@ class OpenSetSplit:
         order = np.arange(n_classes)
         if self.shuffle:
             order = check_random_state(self.random_state).permutation(order)
-        n_test = _count("test_size", self.test_size, n_classes)
+        n_test = _count("test_size", self.test_size, n_classes, n_others=2)
         seen, test = order[: n_classes - n_test], order[n_classes - n_test :]
         if self.n_folds is None:
             folds = [seen[len(seen) - _count("validation_size", self.validation_size, len(seen)) :]]
@@ -146,15 +146,16 @@ class OpenSetSplit:
         return f"{type(self).__name__}({arguments})"
 
 
-def _count(name, size, n_classes):
-    """Turn a fraction of classes into their number, leaving both parts at least one."""
+def _count(name, size, n_classes, n_others=1):
+    """Turn a fraction of classes into their number, which leaves ``n_others`` other parts one."""
+    most = n_classes - n_others
     if isinstance(size, Integral):
         count = int(size)
     else:
-        count = max(1, round(size * n_classes)) if 0 < size < 1 else 0
-    if not 1 <= count < n_classes:
+        count = min(max(1, round(size * n_classes)), most) if 0 < size < 1 else 0
+    if not 1 <= count <= most:
         raise ValueError(
             f"{name}={size!r} of {n_classes} classes leaves a part without a class; give a "
-            f"fraction between 0 and 1, or a number from 1 to {n_classes - 1}"
+            f"fraction between 0 and 1, or a number from 1 to {most}"
         )
     return count

@@ -88,7 +88,13 @@ class Catalog:
         return ids
 
     def _new_payload(self, payload, n):
-        payload = {} if payload is None else {str(name): payload[name] for name in payload}
+        payload = {} if payload is None else payload
+        if not hasattr(payload, "keys"):
+            raise ValueError(
+                f"payload must be columns by name, a dict or a DataFrame, got "
+                f"{type(payload).__name__}; give {{'name': values}}"
+            )
+        payload = {str(name): payload[name] for name in payload}
         if len(self.ids) and set(payload) != set(self.payload):
             raise ValueError(
                 f"payload has the columns {sorted(payload)}, but the index has "

@@ -148,6 +148,13 @@ def test_what_is_no_constraint_is_refused(learner, given, small):
 
 
 @pytest.mark.parametrize("learner", TAKERS, ids=names)
+def test_neither_labels_nor_constraints_is_refused(learner, small):
+    kinds = " or ".join(kind.__name__ for kind in learner._constraint_kinds)
+    with pytest.raises(ValueError, match=f"y is None; give labels y, or {kinds} as constraints"):
+        clone(learner).fit(small[0])
+
+
+@pytest.mark.parametrize("learner", TAKERS, ids=names)
 def test_labels_and_constraints_together_are_refused(learner, small):
     X, y = small
     constraints = DRAW[learner._constraint_kinds[0]](X, y)

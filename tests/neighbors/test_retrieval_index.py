@@ -390,6 +390,7 @@ def test_vectors_of_another_index_are_not_overwritten(gallery, tmp_path):
         (lambda X: RetrievalIndex().save("nowhere"), ValueError, "the index is empty"),
         (lambda X: RetrievalIndex().to_parquet("nowhere"), ValueError, "the index is empty"),
         (lambda X: RetrievalIndex().add(X, payload={"a": [1]}), ValueError, "must hold 600"),
+        (lambda X: RetrievalIndex().add(X, payload=X), ValueError, "columns by name.* got ndarray"),
         (lambda X: filled(X, index="IVF9999,Flat").search(X), ValueError, "cannot be trained on"),
         (lambda X: filled(X, index="flta").search(X), ValueError, "index='flta' is not one of"),
     ],
