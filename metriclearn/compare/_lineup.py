@@ -289,6 +289,11 @@ def resolve_learners(learners=None, search_spaces=None):
         learners = list(LINE_UP)
     elif isinstance(learners, str):
         learners = [learners]
+    elif hasattr(learners, "shape"):
+        raise ValueError(
+            f"learners is a {type(learners).__name__}; they come before the data, as in "
+            f"compare(learners, X, y), None for the whole line-up"
+        )
     elif not isinstance(learners, Iterable):
         raise ValueError(
             f"learners must be a list or a dict, as in [{learners!r}], got {learners!r} itself"

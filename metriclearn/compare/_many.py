@@ -20,7 +20,7 @@ from metriclearn.metrics._ranks import (
 FORMAT = "metriclearn ranking 1"
 
 
-@dataclass
+@dataclass(repr=False)
 class RankedComparison:
     """The same learners compared on several data sets.
 
@@ -31,6 +31,10 @@ class RankedComparison:
     """
 
     comparisons: list
+
+    def __repr__(self):
+        names = ", ".join(comparison.data["name"] for comparison in self.comparisons)
+        return "\n".join([f"RankedComparison on {names}", *self.sentences()])
 
     @property
     def learners(self):

@@ -10,12 +10,12 @@ from metriclearn._extras import require
 from metriclearn.compare._files import check_writable, write_whole
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
-from metriclearn.compare._words import question_text, verdict_text
+from metriclearn.compare._words import headline, question_text, verdict_text
 
 FORMAT = "metriclearn comparison 2"
 
 
-@dataclass
+@dataclass(repr=False)
 class ComparisonResult:
     """Scores of every learner on every fold, and what follows from them.
 
@@ -42,6 +42,9 @@ class ComparisonResult:
     run: dict
     interrupted: str | None = None
     curve_records: list = field(default_factory=list)
+
+    def __repr__(self):
+        return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
 
     @property
     def protocols(self):

@@ -17,7 +17,7 @@ _CHUNK_ENTRIES = 2**22
 _FIRST_DEPTH = 32
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RetrievalResult:
     """What each query found, and how much of it is right.
 
@@ -44,6 +44,10 @@ class RetrievalResult:
     gains: np.ndarray
     n_relevant: np.ndarray
     ideal_gains: np.ndarray
+
+    def __repr__(self):
+        n, k = self.indices.shape
+        return f"<RetrievalResult of {n} queries, k={k}, {self.scored.sum()} with right answers>"
 
     @property
     def scored(self):

@@ -8,7 +8,7 @@ from sklearn.utils import check_array, check_consistent_length
 CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curve:
     """Errors at every threshold that changes a decision; a pair is accepted if ``d <= τ``.
 
@@ -29,6 +29,12 @@ class Curve:
     far: np.ndarray
     n_same: float
     n_different: float
+
+    def __repr__(self):
+        return (
+            f"<Curve of {len(self.thresholds)} thresholds, {self.n_same:g} pairs the same, "
+            f"{self.n_different:g} different>"
+        )
 
     def tar_at(self, far):
         """Largest true accept rate at a false accept rate of at most ``far``, a number or array."""

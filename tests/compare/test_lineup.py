@@ -95,6 +95,7 @@ def test_the_default_line_up():
         (["nca", "nca"], "'nca' twice"),
         ([StandardScaler], "neither a name of the line-up"),
         ([3], "neither a name of the line-up"),
+        (np.zeros((3, 2)), r"learners is a ndarray; they come before the data"),
     ],
 )
 def test_bad_learners_are_one_clear_error(blobs, learners, message):

@@ -50,6 +50,9 @@ def test_a_protocol_is_ranked_on_the_data_sets_that_have_it(ranked):
     assert ranked[0].ranks("map_at_r")["datasets"] == ["blobs", "noisy", "scaled"]
     assert len(ranked[0].sentences()) == 2
     assert "on 4 data sets" in ranked[0].sentences()[0]
+    shown = repr(ranked[0]).splitlines()
+    assert shown[0].startswith("RankedComparison on blobs, ")
+    assert shown[1:] == ranked[0].sentences()
 
 
 def test_ranks_in_report_json_and_picture(ranked, tmp_path):

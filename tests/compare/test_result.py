@@ -56,6 +56,12 @@ def test_a_lead_within_noise_is_a_tie():
     assert "Not told apart from it by these folds: b." in made_up(CLOSE).sentences()[0]
 
 
+def test_a_result_is_shown_by_its_findings():
+    result = made_up(CLEAR)
+    assert repr(result).splitlines()[0].startswith("ComparisonResult of made up: ")
+    assert repr(result).splitlines()[1:] == result.sentences()
+
+
 def test_a_clear_lead_is_beyond_noise():
     verdict = made_up(CLEAR).verdict("accuracy")
     assert verdict["tied"] == []

@@ -97,6 +97,7 @@ def test_duplicates_of_a_query_are_found_and_the_query_is_not():
     result = retrieve([[0.0], [0.0], [0.0], [9.0]], [0, 1, 0, 1], k=3)
     np.testing.assert_array_equal(result.indices, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
     assert result.recall_at_k(1, average=False).tolist() == [0, 0, 1, 0]
+    assert repr(result) == "<RetrievalResult of 4 queries, k=3, 4 with right answers>"
 
 
 def test_functions_results_and_scores_agree(ragged):

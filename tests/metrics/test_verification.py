@@ -29,6 +29,7 @@ def test_curve_is_scikit_learns(pairs):
     curve = verification_curve(same, distances, sample_weight=weights)
     far, tar, _ = roc_curve(same, -distances, sample_weight=weights, drop_intermediate=False)
     np.testing.assert_allclose(curve.far, far)
+    assert repr(curve).startswith(f"<Curve of {len(curve.thresholds)} thresholds, ")
     np.testing.assert_allclose(curve.tar, tar)
     area = np.sum(np.diff(curve.far) * (curve.tar[1:] + curve.tar[:-1]) / 2)
     assert area == pytest.approx(roc_auc_score(same, -distances, sample_weight=weights))
