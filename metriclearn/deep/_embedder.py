@@ -389,7 +389,10 @@ class DeepEmbedder(
         loss = resolve("loss", self.loss, LOSSES)
         if kind.lower() not in getattr(loss, "accepts", ()):
             name = repr(self.loss) if isinstance(self.loss, str) else type(self.loss).__name__
-            raise ValueError(f"loss={name} needs labels: it cannot be trained on {kind}")
+            able = [k for k, v in LOSSES.items() if kind.lower() in getattr(v, "accepts", ())]
+            raise ValueError(
+                f"loss={name} cannot be trained on {kind}; these can: {', '.join(sorted(able))}"
+            )
         if self.miner is not None and self.miner != "auto":
             raise ValueError(f"miner={self.miner!r} has nothing to choose from {kind}; use None")
         self._refuse_validation(f"{kind} are given")

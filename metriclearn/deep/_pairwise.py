@@ -16,6 +16,7 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from metriclearn.deep._batches import check_batch
 from metriclearn.deep._tuples import PairMasks, PairRule, as_pairs
 
 #: Side of the squares that a large matrix is worked on by: what stays in a core's cache.
@@ -384,6 +385,8 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     -------
     Comparisons
     """
+    if labels is not None:  # given pairs need none
+        check_batch(embeddings, labels)
     rows, classes = (None, None) if reference is None else reference
     values = KINDS[kind](embeddings, rows)
     if selection is None:

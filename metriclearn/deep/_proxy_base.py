@@ -6,6 +6,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
+from metriclearn.deep._batches import check_batch, check_codes
 from metriclearn.deep._masked_sums import FAR, lowest_exponent
 from metriclearn.deep._pairwise import products, unit_rows
 from metriclearn.deep._ranges import check_ranges
@@ -55,19 +56,13 @@ class ProxyLoss(nn.Module):
                 f"{name} has no proxies yet: give n_classes and embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
+        check_batch(embeddings, labels)
         if embeddings.shape[1] != self.embedding_dim:
             raise ValueError(
                 f"{name} was built for embeddings of {self.embedding_dim} dimensions, "
                 f"got {embeddings.shape[1]}"
             )
-        # On an accelerator the comparison would make every step wait for the device.
-        if labels.device.type == "cpu" and len(labels):
-            low, high = labels.aminmax()
-            if low < 0 or high >= self.n_classes:
-                raise ValueError(
-                    f"{name} was built for labels from 0 to {self.n_classes - 1}, "
-                    f"got {int(low if low < 0 else high)}"
-                )
+        check_codes(name, labels, self.n_classes)
 
     def _cosines(self, embeddings):
         return products(unit_rows(embeddings), unit_rows(self.proxies))

@@ -147,8 +147,16 @@ def test_pairs_weighted_zero_are_never_drawn():
 @pytest.mark.parametrize(
     ("params", "constraints", "message"),
     [
-        ({}, Pairs([[0, 1]], [True]), "loss='triplet' needs labels: .* trained on Pairs"),
-        ({"loss": "arcface"}, Triplets([[0, 1, 2]]), "loss='arcface' needs labels"),
+        (
+            {},
+            Pairs([[0, 1]], [True]),
+            "loss='triplet' cannot be trained on Pairs; these can: circle",
+        ),
+        (
+            {"loss": "arcface"},
+            Triplets([[0, 1, 2]]),
+            "loss='arcface' cannot .* Triplets; .* triplet",
+        ),
         ({}, Triplets([[0, 1, 200]]), "names row 200"),
         ({}, Chunks([0, 0, 1]), "takes Pairs or Triplets, got Chunks"),
         ({"miner": "batch_hard"}, Triplets([[0, 1, 2]]), "has nothing to choose from Triplets"),

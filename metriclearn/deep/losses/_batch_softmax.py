@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
+from metriclearn.deep._batches import check_batch
 from metriclearn.deep._masked_sums import FAR, masked_logsumexp, mean_over, two_logsumexps
 from metriclearn.deep._pairwise import (
     attached_zero,
@@ -65,6 +66,7 @@ class NPairLoss(nn.Module):
 
     def forward(self, embeddings, labels):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        check_batch(embeddings, labels)
         order, rank, last = ranks_in_class(labels)
         at = ((rank % 2 == 0) & ~last).nonzero(as_tuple=True)[0]
         if not len(at):

@@ -5,6 +5,7 @@ from numbers import Real
 import torch
 from torch import nn
 
+from metriclearn.deep._batches import check_codes
 from metriclearn.deep._masked_sums import mean_over
 from metriclearn.deep._pairwise import compare, widen, with_gradient
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
@@ -165,7 +166,7 @@ class SNRContrastiveLoss(nn.Module):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         x = widen(embeddings)
-        centred = x - x.mean(1, keepdim=True)
+        centred = x - x.mean(-1, keepdim=True)
         if reference is not None:
             rows = reference.embeddings.to(x.dtype)
             reference = Reference(rows - rows.mean(1, keepdim=True), reference.labels)
@@ -300,6 +301,7 @@ class MarginLoss(nn.Module):
                 f"MarginLoss(scope={self.scope!r}) has no boundaries yet: give n_classes"
                 f"{' and n_samples' if self.scope == 'sample' else ''}, or call build"
             )
+        check_codes("MarginLoss", labels, self.n_classes)
         beta = beta + self.beta_class[labels]
         if self.scope == "sample":
             if indices is None:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from metriclearn.deep._batches import check_batch, check_codes
 from metriclearn.deep._masked_sums import masked_logsumexp, mean_over
 from metriclearn.deep._pairwise import compare, list_positives, sq_distances, widen
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
@@ -78,6 +79,8 @@ class CenterLoss(nn.Module):
                 "CenterLoss has no centres yet: give n_classes and embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
+        check_batch(embeddings, labels)
+        check_codes("CenterLoss", labels, self.n_classes)
         x = widen(embeddings)
         away = x - self.centers[labels].to(x.dtype)
         if self.training:

@@ -7,6 +7,7 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
+from metriclearn.deep._batches import check_batch, check_codes
 from metriclearn.deep._masked_sums import mean_over
 from metriclearn.deep._pairwise import compare, list_positives, listed_distances, sq_distances
 from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
@@ -219,6 +220,7 @@ class HierarchicalTripletLoss(nn.Module):
         self._check_built()
         d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
         columns = labels if reference is None else torch.cat([labels, reference.labels])
+        check_codes("HierarchicalTripletLoss", labels, self.n_classes)
         margins = self.class_margins.to(d.dtype)[labels[:, None], columns[None, :]]
         pairs = list_positives(positive, labels if reference is None else None)
         total, active, _ = triplet_sum(d, pairs, negative, margins)
@@ -318,6 +320,7 @@ class LabelDistanceTripletLoss(nn.Module):
 
     def forward(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
+        check_batch(embeddings, labels, several=True)
         kind = "sq_distance" if self.squared else "distance"
         rows = torch.arange(len(embeddings), device=embeddings.device)
         d, _, _ = compare(embeddings, rows, kind)
@@ -380,6 +383,7 @@ class LogRatioLoss(nn.Module):
 
     def forward(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
+        check_batch(embeddings, labels, several=True)
         d = sq_distances(embeddings)
         n = len(d)
         off = 1 - torch.eye(n, dtype=d.dtype, device=d.device)
