@@ -24,6 +24,12 @@ def iris():
     return (X - X.mean(axis=0)) / X.std(axis=0), y
 
 
+@pytest.fixture
+def iris_frame():
+    bunch = load_iris(as_frame=True)
+    return bunch.data.assign(species=bunch.target_names[bunch.target])
+
+
 @pytest.fixture(scope="session")
 def small():
     """Forty-five rows of three classes in four features, the last two pure noise."""

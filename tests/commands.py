@@ -1,0 +1,24 @@
+"""The command with cheap learners, and files to give it."""
+
+import numpy as np
+from PIL import Image
+
+from metriclearn import cli
+
+CHEAP = ["--learners", "euclidean,mahalanobis", "--n-jobs", "1", "--folds", "2"]
+
+
+def compare(*arguments):
+    return cli.main(["compare", *map(str, arguments), *CHEAP])
+
+
+def write_images(folder, *, n_classes=2, sizes=((8, 6),), mode="L", n_rows=4):
+    rng = np.random.RandomState(0)
+    for label in range(n_classes):
+        (folder / f"class {label}").mkdir(parents=True)
+        for i in range(n_rows):
+            width, height = sizes[i % len(sizes)]
+            shape = (height, width) if mode == "L" else (height, width, 3)
+            pixels = (rng.rand(*shape) * 120 + 120 * label).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"class {label}" / f"{i}.png")
+    return folder
