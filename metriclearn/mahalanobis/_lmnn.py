@@ -29,6 +29,7 @@ from metriclearn._validation import (
 )
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._clarabel import warn_far
 from metriclearn.mahalanobis._impostors import target_neighbors, weighted_targets
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
@@ -263,9 +264,10 @@ class LMNN(MahalanobisTransformer):
         self.duality_gap_ = solution.duality_gap
         self.n_iter_ = solution.n_iter
         if not solution.converged:
-            sdp = "clarabel ended far from the optimum; use solver='lbfgs'"
-            remedy = {"remedy": sdp} if self.solver == "sdp" else {}
-            warn_not_converged("LMNN", self.max_iter, **remedy)
+            if self.solver == "sdp":
+                warn_far("LMNN")
+            else:
+                warn_not_converged("LMNN", self.max_iter)
         return self._set_components(L, like=X)
 
     def _passes(self, X, codes, weights, n_passes, *, init, given_scale, polish, advance):

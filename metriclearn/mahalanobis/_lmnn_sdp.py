@@ -1,19 +1,17 @@
 """LMNN as the semidefinite programme of its paper, through cvxpy."""
 
-import warnings
-
 import numpy as np
 
 from metriclearn._arrays import to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
+from metriclearn.mahalanobis._clarabel import GAP, solve_exactly
 from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn_labels import LabelObjective
 from metriclearn.mahalanobis._lmnn_solver import Solution, minimise
 
 _MAX_FEATURES = 20
 _MAX_TRIPLETS = 20_000
-_GAP = 1e-4  # a larger duality gap is a failure to converge
 
 
 def check_sdp_components(n_components, n_features):
@@ -62,7 +60,7 @@ def solve_sdp(objective, L, loss, *, tol, max_iter, polish, advance):
     L = components_from_matrix(M)
     objective.precise = True
     value = objective.value(L, Hinge() if loss == "hinge" else SquaredHinge())
-    return Solution(L, value, bound, rounds, converged=value - bound <= _GAP * value)
+    return Solution(L, value, bound, rounds, converged=value - bound <= GAP * value)
 
 
 def _solve(objective, triplets, weights, loss):
@@ -85,18 +83,10 @@ def _solve(objective, triplets, weights, loss):
     push = weights @ xi if loss == "hinge" else weights @ cp.square(xi)
     pull = cp.sum(cp.multiply(objective.pull_scatter, M))
     problem = cp.Problem(cp.Minimize(pull + (1 - mu) * push), [margin])
-    with warnings.catch_warnings():
-        # "may be inaccurate": how accurate it is, the duality gap says.
-        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
-        problem.solve(solver=cp.CLARABEL)
-    if M.value is None:
-        raise ValueError(
-            f'solver="sdp": clarabel found no solution ({problem.status}); scale the features or '
-            f'use solver="lbfgs"'
-        )
+    matrix = solve_exactly(problem, M)
     slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else np.inf)
     slopes[weights == 0] = 0
     final = Hinge() if loss == "hinge" else SquaredHinge()
     conjugates = final.conjugate_share * np.sum(slopes**2 / np.maximum(4 * weights, 1e-300))
     bound = objective.dual_value(slopes.sum(), conjugates, (slopes @ C).reshape(d, d), final)
-    return M.value, bound
+    return matrix, bound

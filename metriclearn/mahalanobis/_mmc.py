@@ -13,6 +13,7 @@ from metriclearn._validation import check_labels
 from metriclearn.constraints._draw import pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._clarabel import GAP, solve_exactly, warn_far
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 
 _MAX_PAIRS = 10_000
@@ -188,6 +189,8 @@ class MMC(MahalanobisTransformer):
                 self.max_iter,
                 f"the relative duality gap is {self.duality_gap_:.1e}; raise max_iter or tol",
             )
+        if self.solver == "sdp" and self.duality_gap_ > GAP:
+            warn_far("MMC")
         return self._set_components(_components(basis, F).astype(X.dtype, copy=False))
 
 
@@ -319,11 +322,10 @@ def _solve_sdp(U, weights, variant):
     gains = sq_distances if variant == "linear" else cp.sqrt(sq_distances)
     # Weights of unit sum keep the solver's numbers near one.
     problem = cp.Problem(cp.Maximize((weights / weights.sum()) @ gains), [budget <= 1])
-    problem.solve(solver=cp.CLARABEL)
     if variant == "diagonal":
-        F = np.sqrt(np.maximum(a.value, 0))
+        F = np.sqrt(np.maximum(solve_exactly(problem, a), 0))
     else:
-        values, vectors = linalg.eigh(A.value)
+        values, vectors = linalg.eigh(solve_exactly(problem, A))
         F = vectors * np.sqrt(np.maximum(values, 0))
     return F / np.linalg.norm(F), problem.solver_stats.num_iters
 

@@ -170,7 +170,8 @@ class Frobenius:
     @staticmethod
     def express(cvxpy, A):
         """The same in cvxpy."""
-        return cvxpy.sum_squares(A) / 2
+        # Of the matrix itself older cvxpy (1.7.1 still) minimises something else, without a word.
+        return cvxpy.sum_squares(cvxpy.vec(A, order="C")) / 2
 
 
 class Linear:

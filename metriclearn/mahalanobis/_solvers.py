@@ -8,6 +8,7 @@ from metriclearn._arrays import is_double, to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix, project_psd
 from metriclearn._progress import progress
+from metriclearn.mahalanobis._clarabel import solve_exactly
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 
 _SDP_FEATURES = 30
@@ -184,8 +185,7 @@ def solve_sdp(objective):
         A = cvxpy.diag(diagonal)
     else:
         A = cvxpy.Variable((d, d), PSD=True)
-    cvxpy.Problem(cvxpy.Minimize(objective.express(cvxpy, A))).solve(solver=cvxpy.CLARABEL)
-    return project_psd(np.asarray(A.value))
+    return project_psd(solve_exactly(cvxpy.Problem(cvxpy.Minimize(objective.express(cvxpy, A))), A))
 
 
 class MinibatchState:

@@ -1,0 +1,37 @@
+"""Semidefinite programmes to cvxpy and clarabel, and what is said of their ends."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
+GAP = 1e-4  # a larger relative duality gap is a failure to converge
+
+
+def solve_exactly(problem, variable):
+    """Value of a variable at the optimum of a cvxpy problem.
+
+    Raises
+    ------
+    ValueError
+        If clarabel finds no solution.
+    """
+    with warnings.catch_warnings():
+        # "may be inaccurate": how accurate it is, the duality gap says.
+        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+        problem.solve(solver="CLARABEL")
+    if variable.value is None:
+        raise ValueError(
+            f"solver='sdp': clarabel found no solution ({problem.status}); scale the features or "
+            f"use solver='lbfgs'"
+        )
+    return variable.value
+
+
+def warn_far(learner):
+    """Tell the user that the end of clarabel is not the optimum."""
+    warnings.warn(
+        f"{learner}: clarabel ended far from the optimum, as duality_gap_ tells; use "
+        f"solver='lbfgs'",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
