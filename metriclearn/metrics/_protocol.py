@@ -56,9 +56,9 @@ def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
     >>> indices.shape, int(same.sum()), np.bincount(folds).tolist()[:2]
     ((6000, 2), 3000, [600, 600])
     """
+    if np.ndim(labels) != 1:
+        raise ValueError(f"labels must be one-dimensional, got shape {np.shape(labels)}")
     names, codes = np.unique(labels, return_inverse=True)
-    if codes.ndim != 1:
-        raise ValueError(f"labels must be one-dimensional, got shape {codes.shape}")
     if n_pairs < 1:
         raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
     if not 2 <= n_folds <= len(names) / 2:
