@@ -65,10 +65,12 @@ def notes_of(result):
 
 def unequal_folds(result):
     """Say how many folds each learner has, where an interrupt left them unequal: one line each."""
-    lines = []
+    if not result.interrupted:
+        return []
+    rows, lines = result.rows(), []
     for protocol in result.protocols:
-        counts = {row["name"]: row["folds"][protocol] for row in result.rows()}
-        if result.interrupted and len(set(counts.values())) > 1:
+        counts = {row["name"]: row["folds"][protocol] for row in rows}
+        if len(set(counts.values())) > 1:
             told = ", ".join(f"{name} {count}" for name, count in counts.items())
             lines.append(f"{protocol.capitalize()} set, folds finished of each: {told}")
     return lines

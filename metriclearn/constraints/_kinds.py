@@ -40,7 +40,10 @@ class _Judgements:
 
     def __repr__(self):
         weighted = "" if self.weights is None else ", weighted"
-        return f"{type(self).__name__}({len(self):,} judgements{weighted})"
+        return f"{type(self).__name__}({self._count()}{weighted})"
+
+    def _count(self):
+        return f"{len(self):,} judgements"
 
     def check_rows(self, n_rows):
         """Raise ``ValueError`` where a judgement names a row that ``X`` does not have."""
@@ -99,9 +102,9 @@ class Pairs(_Judgements):
         object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Pairs"))
         _refuse_contradictions(indices, self.similar)
 
-    def __repr__(self):
-        similar, weighted = int(self.similar.sum()), "" if self.weights is None else ", weighted"
-        return f"Pairs({similar:,} similar, {len(self) - similar:,} dissimilar{weighted})"
+    def _count(self):
+        similar = int(self.similar.sum())
+        return f"{similar:,} similar, {len(self) - similar:,} dissimilar"
 
 
 def _refuse_contradictions(indices, similar):

@@ -38,10 +38,10 @@ class MahalanobisTransformer(
             "reset": reset,
         }
         if constraints is None:
-            self._refuse_no_target(y)
             if not self.__sklearn_tags__().target_tags.required:
                 X, y = validate_data(self, X, **checks), None
             else:
+                self._refuse_no_target(y)
                 X, y = validate_data(self, X, y, **checks)
             self._refuse_tensors(X)
             return X, None if y is None else to_numpy(y)
@@ -53,7 +53,7 @@ class MahalanobisTransformer(
         return X, None
 
     def _refuse_no_target(self, y):
-        if y is None and self._constraint_kinds and self.__sklearn_tags__().target_tags.required:
+        if y is None and self._constraint_kinds:
             kinds = " or ".join(kind.__name__ for kind in self._constraint_kinds)
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None; give "

@@ -243,11 +243,14 @@ class MahalanobisLearner(MahalanobisTransformer):
         objective = self._objective(X, constraints, random_state)
         start = self._previous_metric(X.shape[1])
         A, self.n_iter_, converged = self._solve(objective, n_components, random_state, start)
-        if not converged and self.solver == "sdp":
-            warn_far("MahalanobisLearner")
-        elif not converged:
+        if not converged:
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
-        return self._finish(A, objective, n_components, X)
+        self._finish(A, objective, n_components, X)
+        # At the kinks of the hinge the gap is not tight.
+        certifies = self.solver == "sdp" and SHAPES[self.loss].smooth
+        if certifies and self.duality_gap_ > _FAR * self.objective_:
+            warn_far("MahalanobisLearner")
+        return self
 
     def _can_partial_fit(self):
         if self.solver != "minibatch":
@@ -371,10 +374,7 @@ class MahalanobisLearner(MahalanobisTransformer):
     def _solve(self, objective, n_components, random_state, start):
         limits = {"max_iter": self.max_iter, "tol": self.tol, "start": start}
         if self.solver == "sdp":
-            A = solve_sdp(objective)
-            value, _, gap = objective.by_matrix(A)
-            # At the kinks of the hinge the gap is not tight.
-            return A, 1, gap <= _FAR * value or not SHAPES[self.loss].smooth
+            return solve_sdp(objective), 1, True
         if self.solver == "lbfgs":
             return solve_lbfgs(objective, n_components, **limits, verbose=self.verbose)
         with progress(self.verbose, "MahalanobisLearner", self.max_iter) as advance:

@@ -14,6 +14,13 @@ by_case = pytest.mark.parametrize(
     ids=lambda case: case.name,
 )  # those two do not look at labels
 
+STATE_BY_CLASS = ("proxies", "bias", "centers", "beta_class", "class_margins")
+by_case_with_classes = pytest.mark.parametrize(
+    "case",
+    [c for c in LOSSES if any(name.endswith(STATE_BY_CLASS) for name in c.loss.state_dict())],
+    ids=lambda case: case.name,
+)
+
 BAD_BATCHES = {
     "fewer labels": (lambda x, y: (x, y[:5]), ValueError, r"\(b, d\) and labels"),
     "labels twice": (lambda x, y: (x, torch.stack([y] * 3)), ValueError, r"\(b, d\) and labels"),
@@ -40,11 +47,8 @@ def test_miners_refuse_what_is_no_batch(name, bad):
 
 
 @pytest.mark.parametrize("label", [-1, N_CLASSES])
-@by_case
+@by_case_with_classes
 def test_losses_built_for_classes_refuse_others(case, label):
-    by_class = ("proxies", "bias", "centers", "beta_class", "class_margins")
-    if not any(name.endswith(by_class) for name in case.loss.state_dict()):
-        return
     embeddings, labels = batch()
     labels[3] = label
     with pytest.raises(ValueError, match=f"labels from 0 to {N_CLASSES - 1}, got {label}"):
