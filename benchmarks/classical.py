@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/classical.py --data DIR \
         --learners ITML "metric-learn ITML" --sets wine vowel --folds 3 --keep runs.json
 
-Each cell is a process of its own: rows are standardised on the training part, the
-learner is fitted on its defaults (seed 0), and a 3-nearest-neighbour classifier
+Each cell is a process of its own: rows are standardized on the training part, the
+learner is fitted on its defaults (seed 0), and a 3-nearest-neighbor classifier
 judges on the standard split where the file has one, else on 10 stratified folds
 (seed 0). No fold begins after --budget CPU seconds of fitting, and a cell ends at
 --timeout CPU seconds: the folds finished by then count, and a cell without one reads

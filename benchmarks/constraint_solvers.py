@@ -3,14 +3,14 @@
     OMP_NUM_THREADS=1 python benchmarks/constraint_solvers.py peers
     OMP_NUM_THREADS=1 python benchmarks/constraint_solvers.py certificate
 
-``peers``: 1,257 standardised rows of 64 features. Both packages get the same pairs,
+``peers``: 1,257 standardized rows of 64 features. Both packages get the same pairs,
 bounds, quadruplets, triplets, bases and prior, drawn before the clock starts, and one
 function of this file evaluates both results. CPU seconds, the median of five where
 that is under a second, and the MB that a fit adds to the peak of its own process.
 metric-learn is on its defaults but for what makes the problem the same, so that ITML
 has gamma=1; its SDML, which fails on digits with its defaults, gets a balance for
 which the problem is bounded. The last two columns stop at a tolerance
-that reaches metric-learn's objective. Objectives are minimised, but MMC's: the sum of
+that reaches metric-learn's objective. Objectives are minimized, but MMC's: the sum of
 the distances of dissimilar pairs where the squared distances of similar pairs sum to one.
 
 ``certificate``: MMC on random pairs, beside the semidefinite programme by clarabel.

@@ -2,7 +2,7 @@
 
     python benchmarks/digits.py
 
-Stratified split, standardised on the training part, default parameters.
+Stratified split, standardized on the training part, default parameters.
 """
 
 import time

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._data import LabelledData
-from metriclearn.deep._net import VALUES_AT_A_TIME
+from metriclearn.deep.training._data import LabeledData
+from metriclearn.deep.training._net import VALUES_AT_A_TIME
 
 
 def make_data(args):
@@ -94,7 +94,7 @@ def main():
             net = embedder.net_
             codes = np.searchsorted(embedder.classes_, y)
             rows = embedder._rows(X.reshape(len(X), -1))
-            data = LabelledData(rows, np.arange(len(X)), codes, codes, None)
+            data = LabeledData(rows, np.arange(len(X)), codes, codes, None)
             batches = net.recipe_.sampler.epoch(codes, np.random.default_rng(0))
             net.recipe_.sampler = FixedBatches(batches)
             compare(

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._recipe import PRECISIONS
-from metriclearn.deep._seeding import check_device
 from metriclearn.deep.losses import ProxyAnchorLoss
+from metriclearn.deep.training._recipe import PRECISIONS
+from metriclearn.deep.training._seeding import check_device
 
 LOSS, ROWS_PER_CLASS = "normalized_softmax", 4
 

@@ -186,7 +186,7 @@ def mnist(directory):
 
 
 def certificate():
-    """Triplets of a target neighbour and a row of another class, 50 features."""
+    """Triplets of a target neighbor and a row of another class, 50 features."""
     rows = [("features", "triplets", "draw", "s", "iterations", "duality gap")]
     for n_features, n_triplets in ((20, 1000), (20, 20_000), (50, 5000), (50, 20_000)):
         for seed in range(3):

@@ -2,7 +2,7 @@
 
     python benchmarks/losses.py [--groups pairs proxies] [--sizes 128 512 2048]
 
-Each row is one loss with both libraries in the same process, on the same normalised embeddings of
+Each row is one loss with both libraries in the same process, on the same normalized embeddings of
 128 dimensions with 4 rows of each class: CPU time of the two turn by turn, median of repeats, and
 the memory that one step adds. What takes more than ``--patience`` seconds or ``--memory``
 gigabytes says so; what the other library does not have is "-".
@@ -116,7 +116,7 @@ def pair_table():
         "N-pair": (ours.NPairLoss, losses.NPairsLoss),
         "NT-Xent": (ours.NTXentLoss, losses.NTXentLoss),
         "SupCon": (ours.SupConLoss, losses.SupConLoss),
-        "soft nearest neighbour": (ours.SoftNearestNeighborLoss, losses.NCALoss),
+        "soft nearest neighbor": (ours.SoftNearestNeighborLoss, losses.NCALoss),
         "FastAP": (ours.FastAPLoss, losses.FastAPLoss),
         "smooth-AP": (ours.SmoothAPLoss, losses.SmoothAPLoss),
         "recall@k": (ours.RecallAtKLoss, None),
@@ -133,7 +133,7 @@ def proxy_table(n_classes):
     theirs = {"num_classes": n_classes, "embedding_size": DIM}
     return {
         "softmax": (lambda: ours.SoftmaxLoss(**sizes), None),
-        "normalised softmax": (
+        "normalized softmax": (
             lambda: ours.NormalizedSoftmaxLoss(**sizes),
             lambda: losses.NormalizedSoftmaxLoss(**theirs),
         ),
@@ -143,7 +143,7 @@ def proxy_table(n_classes):
         ),
         "CosFace": (lambda: ours.CosFaceLoss(**sizes), lambda: losses.CosFaceLoss(**theirs)),
         "ArcFace": (lambda: ours.ArcFaceLoss(**sizes), lambda: losses.ArcFaceLoss(**theirs)),
-        "sub-centre ArcFace (3)": (
+        "sub-center ArcFace (3)": (
             lambda: ours.SubCenterArcFaceLoss(**sizes),
             lambda: losses.SubCenterArcFaceLoss(**theirs),
         ),

@@ -11,7 +11,7 @@
 Each fit runs in a fresh process on one thread; seconds are of its CPU, memory is
 what the process held at most during the fit beyond what it held before.
 Objectives are evaluated by code of this file, in float64, over all pairs. Rows
-are standardised; 30 % are held out, stratified, with seed 0.
+are standardized; 30 % are held out, stratified, with seed 0.
 """
 
 import argparse
@@ -87,10 +87,10 @@ def soft_neighbor_sums(Z, y, classes):
 def split(X, y, classes):
     stratify = y if classes else None
     parts = train_test_split(X, y, test_size=0.3, random_state=0, stratify=stratify)
-    return standardised(*parts)
+    return standardized(*parts)
 
 
-def standardised(train, test, y_train, y_test):
+def standardized(train, test, y_train, y_test):
     scaler = StandardScaler().fit(train)
     return scaler.transform(train), scaler.transform(test), y_train, y_test
 
@@ -233,7 +233,7 @@ def main():
     if "batches" in arguments.tables:
         letter = np.load(arguments.data / "letter.npz")
         X, y, test = letter["X"].astype(float), letter["y"], letter["split"] == 1
-        data = standardised(X[~test], X[test], y[~test], y[test])
+        data = standardized(X[~test], X[test], y[~test], y[test])
         names = ["NCA", "NCA, float32", "NCA, batch_size=2048"]
         table("letter, 16,000 x 16", data, names, repeats=repeats)
 

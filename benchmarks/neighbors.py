@@ -24,11 +24,11 @@ from metriclearn.neighbors import FaissNearestNeighbors, RetrievalIndex
 
 
 def clustered(n, d, n_clusters, noise_seed=0):
-    """Rows around centres on the unit sphere, as embeddings of classes are."""
-    centres = np.random.default_rng(0).standard_normal((n_clusters, d), dtype=np.float32)
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    """Rows around centers on the unit sphere, as embeddings of classes are."""
+    centers = np.random.default_rng(0).standard_normal((n_clusters, d), dtype=np.float32)
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     rng = np.random.default_rng([1, noise_seed + 2])
-    X = centres[rng.integers(n_clusters, size=n)]
+    X = centers[rng.integers(n_clusters, size=n)]
     X += rng.standard_normal((n, d), dtype=np.float32) * (0.5 / np.sqrt(d))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     return X
@@ -121,7 +121,7 @@ def million(n_rows):
         index = RetrievalIndex(index="ivfpq", path=folder)
         start = time.perf_counter()
         for first in range(0, n_rows, chunk):
-            # The same centres, other rows, at each seed: nothing is kept but the chunk.
+            # The same centers, other rows, at each seed: nothing is kept but the chunk.
             rows = min(chunk, n_rows - first)
             index.add(clustered(rows, d, n_clusters, noise_seed=first))
         added = time.perf_counter()

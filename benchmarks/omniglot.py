@@ -25,14 +25,14 @@ from pml_losses import pml_losses
 from scipy.stats import rankdata
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._assembly import build_loss, build_network
-from metriclearn.deep._data import Rows
-from metriclearn.deep._proxy_base import ProxyLoss
-from metriclearn.deep._schedules import cosine
-from metriclearn.deep._seeding import spawn_seeds
 from metriclearn.deep.augment import RandomAffine
 from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.samplers import ClassBalancedSampler
+from metriclearn.deep.training._assembly import build_loss, build_network
+from metriclearn.deep.training._data import Rows
+from metriclearn.deep.training._schedules import cosine
+from metriclearn.deep.training._seeding import spawn_seeds
 from metriclearn.metrics import map_at_r, r_precision, recall_at_k
 
 N_COMPONENTS, BATCH_SIZE, LR = 128, 256, 1e-3
@@ -132,7 +132,7 @@ def fit_plainly(X, y, loss, seed, options, same_start=False):
 
 
 def copy_proxies(ours, theirs):
-    """Theirs are columns, or rows; the centres of a class are next to each other."""
+    """Theirs are columns, or rows; the centers of a class are next to each other."""
     by_class = ours.proxies.data.view(-1, ours.n_classes, N_COMPONENTS).transpose(0, 1)
     by_class = by_class.reshape(-1, N_COMPONENTS)
     (weight,) = theirs.parameters()

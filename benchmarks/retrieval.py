@@ -26,11 +26,11 @@ NAMES = {
 
 
 def embedding(n, d, per_class, seed=0):
-    """Classes of equal size around random centres, not quite apart."""
+    """Classes of equal size around random centers, not quite apart."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(n) // per_class)
-    centres = rng.standard_normal((n // per_class + 1, d), dtype=np.float32)
-    return centres[y] + 1.5 * rng.standard_normal((n, d), dtype=np.float32), y
+    centers = rng.standard_normal((n // per_class + 1, d), dtype=np.float32)
+    return centers[y] + 1.5 * rng.standard_normal((n, d), dtype=np.float32), y
 
 
 def ours(X, y):

@@ -36,7 +36,7 @@ ROOMS = {
     "metriclearn.deep.augment": "Augmentation",
     "metriclearn.deep.callbacks": "Callbacks",
     "metriclearn.constraints": "Constraints",
-    "metriclearn.neighbors": "Neighbours and retrieval",
+    "metriclearn.neighbors": "Neighbors and retrieval",
     "metriclearn.verification": "Verification",
     "metriclearn.metrics": "Measures",
     "metriclearn.model_selection": "Splitters",

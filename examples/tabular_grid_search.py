@@ -1,4 +1,4 @@
-"""A table of numbers: which metric should stand in front of the nearest neighbours?
+"""A table of numbers: which metric should stand in front of the nearest neighbors?
 
 The metric is one step of a pipeline, so a grid search can swap it: no learned
 metric, a linear one, a deep one, each with parameters of its own.

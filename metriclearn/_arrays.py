@@ -8,7 +8,8 @@ listed pairs) is numpy's, on the host. Outside that context all rows become nump
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils._array_api import _convert_to_numpy, device, get_namespace
+
+from metriclearn._sklearn import convert_to_numpy, device, get_namespace
 
 
 def namespace(X):
@@ -29,7 +30,7 @@ def on_host(X):
 
 def to_numpy(array):
     """A numpy array of the same values; ``array`` itself where it is one."""
-    return array if on_host(array) else _convert_to_numpy(array, namespace(array))
+    return array if on_host(array) else convert_to_numpy(array, namespace(array))
 
 
 def moved_to(X, array, dtype=None):

@@ -21,7 +21,7 @@ def lazy(package, rooms, submodules=()):
 
     Examples
     --------
-    >>> load, names = lazy("metriclearn", {"LMNN": "metriclearn.mahalanobis._lmnn"})
+    >>> load, names = lazy("metriclearn", {"LMNN": "metriclearn.mahalanobis._lmnn._lmnn"})
     >>> load("LMNN").__name__, names()
     ('LMNN', ['LMNN'])
     """

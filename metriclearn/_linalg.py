@@ -53,7 +53,7 @@ def settle_ties(values, rows, tol=1e-7):
     rows : ndarray of shape (r, d)
         Rows of equal values may be turned into each other.
     tol : float, default=1e-7
-        Neighbouring values that differ by less than this part of themselves are equal.
+        Neighboring values that differ by less than this part of themselves are equal.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def generalized_eigh(A, B, relative_ridge=1e-10):
     -------
     values : ndarray of shape (d,)
     vectors : ndarray of shape (d, d)
-        Columns, normalised so that ``vᵀ B v = 1``.
+        Columns, normalized so that ``vᵀ B v = 1``.
     """
     B = B + ridge_of(B, relative_ridge) * np.eye(len(B), dtype=B.dtype)
     values, vectors = linalg.eigh(A, B)

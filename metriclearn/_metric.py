@@ -73,7 +73,7 @@ class LearnedMetricMixin:
         callable
             ``metric(u, v) -> float``, picklable, independent of later fits of
             this estimator: ``KNeighborsClassifier(metric=learner.get_metric())``.
-            Searching ``transform(X)`` gives the same neighbours much faster.
+            Searching ``transform(X)`` gives the same neighbors much faster.
         """
         check_is_fitted(self)
         return EmbeddedDistance(self)

@@ -157,8 +157,8 @@ def pairwise_sq_distances(A, B):
         Not below zero.
     """
     xp = namespace(B)
-    centre = xp.mean(B, axis=0)
-    A, B = A - centre, B - centre
+    center = xp.mean(B, axis=0)
+    A, B = A - center, B - center
     d2 = A @ B.T
     d2 *= -2
     d2 += squared_norms(A)[:, None]

@@ -6,7 +6,8 @@ what to do, before any work.
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+
+from metriclearn._sklearn import check_sample_weight
 
 
 def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
@@ -80,7 +81,7 @@ def weighted_rows(sample_weight, X, *aligned):
     """
     if sample_weight is None:
         return sample_weight, X, *aligned
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for every row; give some row a weight above zero")
     counts = weights > 0
@@ -88,7 +89,7 @@ def weighted_rows(sample_weight, X, *aligned):
 
 
 def check_n_neighbors(n_neighbors, classes, counts):
-    """Refuse more target neighbours than the smallest class has rows."""
+    """Refuse more target neighbors than the smallest class has rows."""
     smallest = int(np.argmin(counts))
     if n_neighbors > counts[smallest]:
         raise ValueError(

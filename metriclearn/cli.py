@@ -64,7 +64,7 @@ def _parser():
         "compare",
         help="which distance is best on your data, and is a deep one worth it",
         description=(
-            "Compare linear and deep metrics on labelled rows or images: new rows of known "
+            "Compare linear and deep metrics on labeled rows or images: new rows of known "
             "classes (closed set) and classes never seen in training (open set)."
         ),
     )
@@ -80,7 +80,7 @@ def _parser():
     compare.add_argument(
         "--learners",
         metavar="A,B,..",
-        help="which learners, of: euclidean, standardised, mahalanobis, lmnn, mmc, nca, "
+        help="which learners, of: euclidean, standardized, mahalanobis, lmnn, mmc, nca, "
         "contrastive, triplet, proxy_anchor, arcface (default: all)",
     )
     compare.add_argument("--report", metavar="FILE", help="write a self-contained HTML report")
@@ -131,9 +131,9 @@ def _parser():
     compare.set_defaults(run=_compare)
     doctor = commands.add_parser(
         "doctor",
-        help="what slows nearest-neighbour search on this machine, and the remedy",
+        help="what slows nearest-neighbor search on this machine, and the remedy",
         description=(
-            "Look for what slows nearest-neighbour search on this machine, and name the remedy. "
+            "Look for what slows nearest-neighbor search on this machine, and name the remedy. "
             "The exit status is 0 where nothing does, 1 where something does."
         ),
     )

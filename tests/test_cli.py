@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from commands import compare, write_images
+from helpers.commands import compare, write_images
 
 from metriclearn import __version__, cli
 from metriclearn.compare import ComparisonResult

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from commands import compare, write_images
+from helpers.commands import compare, write_images
 from sklearn.datasets import load_iris
 
 from metriclearn import cli
@@ -78,8 +78,8 @@ BAD_INPUT = {
         "column 'petal width (cm)' holds infinity in row 3",
     ),
     "strings": (
-        lambda d: [flowers(d, lambda f: f.assign(colour="blue")), "target"],
-        "column 'colour' holds 'blue', which is not a number; drop the column or encode it",
+        lambda d: [flowers(d, lambda f: f.assign(color="blue")), "target"],
+        "column 'color' holds 'blue', which is not a number; drop the column or encode it",
     ),
     "a date": (
         lambda d: [flowers(d, lambda f: set_value(f, 0, "petal width (cm)", "3 May")), "target"],
@@ -93,7 +93,7 @@ BAD_INPUT = {
         lambda d: [flowers(d, lambda f: f.iloc[:101]), "target"],
         "target column 'target': class 2 has 1 row, at least 3 are needed; drop the class or",
     ),
-    "fewer rows than neighbours": (
+    "fewer rows than neighbors": (
         lambda d: [flowers(d, lambda f: f.iloc[[0, 1, 50, 51]]), "target"],
         "class 0 has 2 rows",
     ),
@@ -211,7 +211,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
         (["--budget", "9"], "tune_budget='9' needs a search"),
         (["--tune", "random", "--budget", "1h"], "tune_budget='1h' must be a number of fits"),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--color"], "unrecognized arguments: --color"),
     ],
 )
 def test_bad_options_are_one_line_before_any_work(

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
+from helpers.estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -69,7 +69,7 @@ def test_distances_are_euclidean_after_transform(estimator, small):
 
 
 @all_estimators
-def test_metric_callable_pickles_and_finds_the_same_neighbours(estimator, small):
+def test_metric_callable_pickles_and_finds_the_same_neighbors(estimator, small):
     X, y = small
     learner = clone(estimator).fit(X, y)
     metric = pickle.loads(pickle.dumps(learner.get_metric()))

@@ -1,4 +1,4 @@
-"""Judgements: what they refuse, and that drawing them from labels is right and repeatable."""
+"""Constraints: what they refuse, and that drawing them from labels is right and repeatable."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def labels():
 
 
 @pytest.mark.parametrize("draw", DRAWS, ids=NAMES)
-def test_same_seed_same_judgements(draw, labels):
+def test_same_seed_same_constraints(draw, labels):
     np.testing.assert_array_equal(draw(labels, 0), draw(labels, 0))
     assert not np.array_equal(draw(labels, 0), draw(labels, 1))
 
@@ -86,7 +86,7 @@ def test_random_triplets_reach_every_candidate():
     assert len(triplets) == len(expected)
 
 
-def test_triplets_by_neighbours_are_the_nearest(labels, rng):
+def test_triplets_by_neighbors_are_the_nearest(labels, rng):
     X = rng.randn(60, 3)
     triplets = triplets_from_labels(labels, X, n_positives=2, n_negatives=4).indices
     distance = np.linalg.norm(X[:, None] - X, axis=2)
@@ -143,7 +143,7 @@ def test_chunks_are_as_many_as_fit():
         lambda: quadruplets_from_labels([0, 1, 2]),
     ],
 )
-def test_labels_without_a_judgement_are_refused(call):
+def test_labels_without_a_constraint_are_refused(call):
     with pytest.raises(ValueError, match="two classes or more, and a class of two rows"):
         call()
 
@@ -242,7 +242,7 @@ def test_bad_tuples_are_one_clear_error(tuples, similar, message):
         (lambda: Chunks([0.5, 1.0]), "1-D array of integers"),
     ],
 )
-def test_impossible_judgements_are_one_clear_error(make, message):
+def test_impossible_constraints_are_one_clear_error(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -257,14 +257,14 @@ def test_rows_and_kinds_are_checked_against_the_learner():
 
 
 @pytest.mark.parametrize(
-    ("judgements", "text"),
+    ("constraints", "text"),
     [
         (Pairs([[0, 1], [0, 2], [3, 4]], [1, 0, 0]), "Pairs(1 similar, 2 dissimilar)"),
         (Pairs([[0, 1]], [1], [2.0]), "Pairs(1 similar, 0 dissimilar, weighted)"),
-        (Triplets(np.zeros((5126, 3), int)), "Triplets(5,126 judgements)"),
-        (Quadruplets([[0, 1, 2, 3]], [0.5]), "Quadruplets(1 judgements, weighted)"),
+        (Triplets(np.zeros((5126, 3), int)), "Triplets(5,126 constraints)"),
+        (Quadruplets([[0, 1, 2, 3]], [0.5]), "Quadruplets(1 constraints, weighted)"),
         (Chunks([0, 0, -1, 1, 1]), "Chunks(2 chunks, 4 rows in them)"),
     ],
 )
-def test_judgements_are_shown_by_number(judgements, text):
-    assert repr(judgements) == text
+def test_constraints_are_shown_by_number(constraints, text):
+    assert repr(constraints) == text

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from estimators import LINEAR
+from helpers.estimators import LINEAR
 from sklearn.utils.estimator_checks import check_estimator
 
 from metriclearn.deep.losses import LOSSES, REGULARIZERS

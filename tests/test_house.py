@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from estimators import ALL
+from helpers.estimators import ALL
 from sklearn.base import clone
 
 import metriclearn

@@ -23,7 +23,7 @@ PUBLISHED = {
 }
 NAMES = [
     "Euclidean",
-    "Standardised Euclidean",
+    "Standardized Euclidean",
     "Mahalanobis",
     "LMNN",
     "MMC",

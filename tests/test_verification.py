@@ -23,7 +23,7 @@ from metriclearn.verification import PairClassifier, QuadrupletClassifier, Tripl
 
 
 class Diagonal(MahalanobisTransformer):
-    """Weighs features by how little they differ where they should not; takes any judgement."""
+    """Weighs features by how little they differ where they should not; takes any constraint."""
 
     def __init__(self, power=1.0):
         self.power = power
@@ -50,7 +50,7 @@ CLASSIFIERS = [
 ]
 
 
-def judgements(classifier, small):
+def constraints(classifier, small):
     """Rows, index tuples and labels of the kind the classifier takes."""
     X, y = small
     if isinstance(classifier, PairClassifier):
@@ -63,7 +63,7 @@ def judgements(classifier, small):
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
 def test_cross_validation_and_search(classifier, small):
-    X, indices, y = judgements(classifier, small)
+    X, indices, y = constraints(classifier, small)
     scores = cross_val_score(classifier, X[indices], y, cv=3)
     assert scores.min() > 0.6
     search = GridSearchCV(classifier, {"learner__power": [0.0, 1.0]}, cv=3).fit(X[indices], y)
@@ -73,7 +73,7 @@ def test_cross_validation_and_search(classifier, small):
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
 def test_row_numbers_are_the_points(classifier, small):
-    X, indices, y = judgements(classifier, small)
+    X, indices, y = constraints(classifier, small)
     by_points = clone(classifier).fit(X[indices], y)
     by_rows = clone(classifier).set_params(points=X).fit(indices, y)
     np.testing.assert_allclose(
@@ -86,7 +86,7 @@ def test_row_numbers_are_the_points(classifier, small):
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
 def test_pickle_clone_and_pipelines(classifier, small):
-    X, indices, y = judgements(classifier, small)
+    X, indices, y = constraints(classifier, small)
     scaled = clone(classifier).set_params(learner=make_pipeline(StandardScaler(), Diagonal()))
     scaled.fit(X[indices], y)
     again = pickle.loads(pickle.dumps(scaled))

@@ -31,7 +31,7 @@ class CellStore:
     Raises
     ------
     ValueError
-        If nothing can be written there, or a learner cannot be recognised.
+        If nothing can be written there, or a learner cannot be recognized.
     """
 
     def __init__(self, folder, learners, X, y):

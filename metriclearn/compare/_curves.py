@@ -162,7 +162,7 @@ def shift_splits(n_splits, X, y, image_shape=None):
     -------
     splits : list of Split
     shifts : list of float
-        Fréchet distance between the parts of each, in standardised features (of images: in
+        Fréchet distance between the parts of each, in standardized features (of images: in
         pixels), on principal components where there are many.
 
     Raises

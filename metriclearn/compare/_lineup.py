@@ -93,7 +93,7 @@ def _identity(setting):
     return FunctionTransformer(), [{}]
 
 
-def _standardised(setting):
+def _standardized(setting):
     return StandardScaler(), [{}]
 
 
@@ -116,7 +116,7 @@ def _mahalanobis(setting):
 
 
 def _lmnn(setting):
-    from metriclearn.mahalanobis._lmnn import LMNN
+    from metriclearn.mahalanobis._lmnn._lmnn import LMNN
 
     n_neighbors = min(3, max(1, setting.smallest_class - 1))
     # The smooth hinge scores the same and small problems are soon solved to the end.
@@ -133,7 +133,7 @@ def _mmc(setting):
 
 
 def _nca(setting):
-    from metriclearn.mahalanobis._nca import NCA
+    from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
     width = n_pca_components(setting) if needs_pca(setting) else setting.n_features
     grid = [{"n_components": None}]
@@ -186,7 +186,7 @@ def _deep_learner(loss, name):
 
 _LEARNERS = (
     Learner("euclidean", "Euclidean", "baseline", _identity, cost=0.01),
-    Learner("standardised", "Standardised Euclidean", "baseline", _standardised, cost=0.01),
+    Learner("standardized", "Standardized Euclidean", "baseline", _standardized, cost=0.01),
     Learner("mahalanobis", "Mahalanobis", "linear", _mahalanobis, cost=0.02),
     Learner("lmnn", "LMNN", "linear", _lmnn, max_rows=5000, cost=0.5),
     Learner("mmc", "MMC", "linear", _mmc, cost=0.1),
@@ -317,7 +317,7 @@ def resolve_learners(learners=None, search_spaces=None):
 def _resolve(name, entry):
     if isinstance(entry, str):
         key = entry.strip().lower().replace("-", "_").removeprefix("deep_")
-        key = key.replace("standardized", "standardised")
+        key = key.replace("standardized", "standardized")
         if key not in LINE_UP:
             near = difflib.get_close_matches(key, LINE_UP, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -18,7 +18,7 @@ def map_rows(y, seed, n_points=MAX_MAP_POINTS):
 
 
 def draw_map(estimator, X, y, seed):
-    """Lay held-out embeddings out in two dimensions, neighbours beside neighbours (t-SNE).
+    """Lay held-out embeddings out in two dimensions, neighbors beside neighbors (t-SNE).
 
     Returns
     -------

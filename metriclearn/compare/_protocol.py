@@ -3,7 +3,7 @@
 Two questions are asked of each learner.
 
 closed set
-    New rows of known classes: stratified folds, 3-nearest-neighbour accuracy
+    New rows of known classes: stratified folds, 3-nearest-neighbor accuracy
     with the training rows as the gallery.
 open set
     Classes never seen in training: repeated splits that share no class,

@@ -45,10 +45,10 @@ def compare(
     verbose=0,
     command=None,
 ):
-    """Compare metrics on labelled rows: linear and deep, on known and on unseen classes.
+    """Compare metrics on labeled rows: linear and deep, on known and on unseen classes.
 
     Each learner is fitted on the training part of each fold, tuned a little on
-    validation data inside that part, and scored on the rest: 3-nearest-neighbour
+    validation data inside that part, and scored on the rest: 3-nearest-neighbor
     accuracy over stratified folds (closed set), and Recall@1, R-precision and
     MAP@R on classes never seen in training (open set; six classes or more).
 

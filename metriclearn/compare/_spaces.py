@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 SEARCH_SPACES = {
     "euclidean": {},
-    "standardised": {},
+    "standardized": {},
     "mahalanobis": {},
     "lmnn": {
         "mu": [0.2, 0.5, 0.8],

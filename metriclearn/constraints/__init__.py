@@ -1,7 +1,7 @@
-"""Judgements a metric is learned from, as index arrays into one ``X``.
+"""Constraints a metric is learned from, as index arrays into one ``X``.
 
 ============  ===========================================  =================================
-kind          one judgement                                read as
+kind          one constraint                                read as
 ============  ===========================================  =================================
 Pairs         ``(i, j)``, similar or not                   these two are (not) the same
 Triplets      ``(anchor, positive, negative)``             d(a, p) < d(a, n)

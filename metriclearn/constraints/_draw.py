@@ -1,4 +1,4 @@
-"""Judgements drawn from class labels, reproducibly."""
+"""Constraints drawn from class labels, reproducibly."""
 
 from numbers import Integral
 

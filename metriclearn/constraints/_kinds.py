@@ -1,4 +1,4 @@
-"""The four kinds of judgement, and the check that a learner takes them."""
+"""The four kinds of constraint, and the check that a learner takes them."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ def _as_indices(indices, width, kind):
             f"each row holds {width} row numbers of X"
         )
     if len(indices) == 0:
-        raise ValueError(f"{kind}: indices is empty; give at least one judgement")
+        raise ValueError(f"{kind}: indices is empty; give at least one constraint")
     if not np.issubdtype(indices.dtype, np.integer):
         raise ValueError(f"{kind}: indices must be integers, got dtype {indices.dtype}")
     if indices.min() < 0:
@@ -32,7 +32,7 @@ def _as_weights(weights, n, kind):
     return weights
 
 
-class _Judgements:
+class _Constraints:
     """What the kinds made of index tuples share."""
 
     def __len__(self):
@@ -43,10 +43,10 @@ class _Judgements:
         return f"{type(self).__name__}({self._count()}{weighted})"
 
     def _count(self):
-        return f"{len(self):,} judgements"
+        return f"{len(self):,} constraints"
 
     def check_rows(self, n_rows):
-        """Raise ``ValueError`` where a judgement names a row that ``X`` does not have."""
+        """Raise ``ValueError`` where a constraint names a row that ``X`` does not have."""
         largest = int(self.indices.max())
         if largest >= n_rows:
             raise ValueError(
@@ -56,7 +56,7 @@ class _Judgements:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pairs(_Judgements):
+class Pairs(_Constraints):
     """Pairs of rows that are similar or dissimilar.
 
     Parameters
@@ -121,8 +121,8 @@ def _refuse_contradictions(indices, similar):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Triplets(_Judgements):
-    """Relative judgements: the anchor is closer to the positive than to the negative.
+class Triplets(_Constraints):
+    """Relative constraints: the anchor is closer to the positive than to the negative.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ class Triplets(_Judgements):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Quadruplets(_Judgements):
-    """Relative judgements of two pairs: ``d(i, j) < d(k, l)``.
+class Quadruplets(_Constraints):
+    """Relative constraints of two pairs: ``d(i, j) < d(k, l)``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Judgements given as arrays of the points themselves."""
+"""Constraints given as arrays of the points themselves."""
 
 import numpy as np
 from sklearn.utils import check_array

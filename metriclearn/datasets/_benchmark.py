@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval
 
+from metriclearn._sklearn import Interval
 from metriclearn.datasets._archives import unpack
 from metriclearn.datasets._fetch import download
 from metriclearn.datasets._images import ImagePaths

@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,
@@ -176,8 +176,8 @@ def _split_by_number(classes, benchmark):
 def _read_cub200(folder, benchmark):
     root = locate(folder, "image_class_labels.txt").parent
     image_ids, names = read_table(root / "images.txt", 2)
-    labelled_ids, classes = read_table(root / "image_class_labels.txt", 2)
-    if image_ids != labelled_ids:
+    labeled_ids, classes = read_table(root / "image_class_labels.txt", 2)
+    if image_ids != labeled_ids:
         raise ValueError("images.txt and image_class_labels.txt do not list the same images")
     classes = np.array(classes, dtype=int)
     numbers, class_names = read_table(root / "classes.txt", 2)

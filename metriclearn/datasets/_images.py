@@ -69,12 +69,12 @@ class ImagePaths:
         ----------
         size : int or (height, width), default=None
             Each image is scaled until it covers this size, keeping its aspect
-            ratio, and cropped at the centre; an int is a square. None keeps the
+            ratio, and cropped at the center; an int is a square. None keeps the
             images as they are, which then have to be of one size.
         mode : {"RGB", "L"}, default="RGB"
-            Colour, or grey.
+            Color, or grey.
         channels_first : bool, default=False
-            Whether colour images are of shape ``(3, height, width)``, as torch
+            Whether color images are of shape ``(3, height, width)``, as torch
             wants them.
         n_jobs : int, default=None
             Number of threads that read, as in joblib.

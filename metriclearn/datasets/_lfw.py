@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,

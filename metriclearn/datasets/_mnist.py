@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
 
 from metriclearn._progress import progress
+from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, data_folder
 
 SIZES = {"train": 60_000, "test": 10_000}

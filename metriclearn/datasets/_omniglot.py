@@ -1,8 +1,8 @@
 """Handwritten characters of fifty alphabets."""
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, Listing, fetch_split, locate
 
 

@@ -3,8 +3,8 @@
 from pathlib import PurePosixPath
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,

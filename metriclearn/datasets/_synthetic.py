@@ -5,8 +5,9 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.random import sample_without_replacement
+
+from metriclearn._sklearn import Interval, validate_params
 
 _SPACE = {
     "n_samples": [Interval(Integral, 2, None, closed="left")],
@@ -67,12 +68,12 @@ def make_planted_metric(
 
     ``[U V]`` is a random rotation: ``U`` spans the informative directions, ``V``
     the nuisance ones. ``S`` stretches each informative direction by a factor
-    between 1/2 and 2. The class centres ``c`` are random points whose two closest
+    between 1/2 and 2. The class centers ``c`` are random points whose two closest
     are ``class_sep`` apart; ``spread`` is the distance of the two farthest.
 
     Three things are known of the answer. ``M_true`` has rank ``n_informative``.
     Under it every class is round with variance one, so (classes being of equal
-    size) the nearest class centre under ``M_true`` is the Bayes rule, wrong on a
+    size) the nearest class center under ``M_true`` is the Bayes rule, wrong on a
     share of at most ``(n_classes - 1) Φ(-class_sep / 2)`` of the rows, 0.3 % by
     default. And the nuisance directions are worthless, however wide.
 
@@ -87,10 +88,10 @@ def make_planted_metric(
         At least 2. Class sizes differ by one row at most.
     noise : float, default=2.0
         Standard deviation of each nuisance direction, as a multiple of the
-        distance of the two farthest class centres. At 0 there is no nuisance and
+        distance of the two farthest class centers. At 0 there is no nuisance and
         Euclid does well; the higher, the nearer it comes to guessing.
     class_sep : float, default=6.0
-        Distance under ``M_true`` of the two closest class centres, in standard
+        Distance under ``M_true`` of the two closest class centers, in standard
         deviations of a class.
     random_state : int, RandomState instance or None, default=None
 
@@ -110,8 +111,8 @@ def make_planted_metric(
 
     See Also
     --------
-    make_metric_triplets : Relative judgements by a planted metric.
-    make_metric_pairs : Judgements "same" and "different" by a planted metric.
+    make_metric_triplets : Relative constraints by a planted metric.
+    make_metric_pairs : Constraints "same" and "different" by a planted metric.
 
     Examples
     --------
@@ -125,11 +126,11 @@ def make_planted_metric(
         raise ValueError(f"n_samples={n_samples} is smaller than n_classes={n_classes}; raise it")
     random_state = check_random_state(random_state)
     planted = _Planted(n_features, n_informative, random_state)
-    centres = random_state.standard_normal((n_classes, n_informative))
-    centres *= class_sep / pdist(centres).min()
+    centers = random_state.standard_normal((n_classes, n_informative))
+    centers *= class_sep / pdist(centers).min()
     y = random_state.permutation(np.arange(n_samples, dtype=np.int64) % n_classes)
-    latent = centres[y] + random_state.standard_normal((n_samples, n_informative))
-    return planted.embed(latent, noise * pdist(centres).max()), y, planted.metric
+    latent = centers[y] + random_state.standard_normal((n_samples, n_informative))
+    return planted.embed(latent, noise * pdist(centers).max()), y, planted.metric
 
 
 def _judged_points(n_samples, n_features, n_informative, noise, random_state):
@@ -139,8 +140,8 @@ def _judged_points(n_samples, n_features, n_informative, noise, random_state):
     return planted.embed(latent, noise), planted.metric, latent
 
 
-def _wrong_judgements(n, flip, random_state):
-    """Mark the share ``flip`` of ``n`` judgements, to the nearest whole number of them."""
+def _wrong_constraints(n, flip, random_state):
+    """Mark the share ``flip`` of ``n`` constraints, to the nearest whole number of them."""
     wrong = np.zeros(n, dtype=bool)
     wrong[random_state.permutation(n)[: round(flip * n)]] = True
     return wrong
@@ -160,7 +161,7 @@ def make_metric_triplets(
     flip=0.0,
     random_state=None,
 ):
-    """Make points and judgements "a is closer to b than to c", by a planted metric.
+    """Make points and constraints "a is closer to b than to c", by a planted metric.
 
     ::
 
@@ -178,13 +179,13 @@ def make_metric_triplets(
     n_informative : int, default=2
         Rank of ``M_true``, from 1 to ``n_features``.
     n_triplets : int, default=1000
-        Number of judgements. Each is of three distinct rows; a triplet may be
+        Number of constraints. Each is of three distinct rows; a triplet may be
         drawn twice.
     noise : float, default=3.0
         Standard deviation of each nuisance direction, as a multiple of that of the
         points under the planted metric.
     flip : float, default=0.0
-        Share of wrong judgements, from 0 to 0.5; exactly
+        Share of wrong constraints, from 0 to 0.5; exactly
         ``round(flip * n_triplets)`` of them are wrong.
     random_state : int, RandomState instance or None, default=None
 
@@ -224,7 +225,7 @@ def make_metric_triplets(
     others = (anchor[:, None] + np.column_stack([first, second])) % n_samples
     distance = np.linalg.norm(latent[anchor][:, None] - latent[others], axis=2)
     swap = distance[:, 0] > distance[:, 1]
-    swap ^= _wrong_judgements(n_triplets, flip, random_state)
+    swap ^= _wrong_constraints(n_triplets, flip, random_state)
     others[swap] = others[swap][:, ::-1]
     return X, np.column_stack([anchor, others]).astype(np.intp), metric
 
@@ -249,7 +250,7 @@ def make_metric_pairs(
     flip=0.0,
     random_state=None,
 ):
-    """Make points and judgements "same" or "different", by a planted metric.
+    """Make points and constraints "same" or "different", by a planted metric.
 
     ::
 
@@ -257,7 +258,7 @@ def make_metric_pairs(
 
     as in :func:`make_planted_metric`, without classes. With ``flip=0`` one
     threshold on the planted distance ``d_M`` tells the similar pairs from the
-    others; otherwise the share ``flip`` of the judgements is wrong.
+    others; otherwise the share ``flip`` of the constraints is wrong.
 
     Parameters
     ----------
@@ -274,7 +275,7 @@ def make_metric_pairs(
         Share of similar pairs before flipping, between 0 and 1: the closest
         ``round(similar_share * n_pairs)`` under ``M_true``.
     flip : float, default=0.0
-        Share of wrong judgements, from 0 to 0.5; exactly
+        Share of wrong constraints, from 0 to 0.5; exactly
         ``round(flip * n_pairs)`` of them are wrong.
     random_state : int, RandomState instance or None, default=None
 
@@ -319,5 +320,5 @@ def make_metric_pairs(
     distance = np.linalg.norm(latent[pairs[:, 0]] - latent[pairs[:, 1]], axis=1)
     similar = np.zeros(n_pairs, dtype=bool)
     similar[np.argsort(distance)[: round(similar_share * n_pairs)]] = True
-    similar ^= _wrong_judgements(n_pairs, flip, random_state)
+    similar ^= _wrong_constraints(n_pairs, flip, random_state)
     return X, pairs, similar, metric

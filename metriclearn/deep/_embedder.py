@@ -5,28 +5,23 @@ from os import PathLike
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._metric import LearnedMetricMixin
+from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn.constraints import Pairs, Triplets, check_constraints
-from metriclearn.deep._assembly import build_sampler
-from metriclearn.deep._components import resolve
-from metriclearn.deep._data import JudgedData, LabelledData
 from metriclearn.deep._images import RowsMixin
 from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
 from metriclearn.deep._nested_params import NestedParamsMixin
+from metriclearn.deep._parts import resolve
 from metriclearn.deep._persistence import SavedMixin
-from metriclearn.deep._seeding import spawn_seeds
-from metriclearn.deep._split import split_rows
-from metriclearn.deep._training import TrainingMixin
 from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.training._assembly import build_sampler
+from metriclearn.deep.training._data import ConstraintData, LabeledData
+from metriclearn.deep.training._seeding import spawn_seeds
+from metriclearn.deep.training._split import split_rows
+from metriclearn.deep.training._training import TrainingMixin
 
 
 class DeepEmbedder(
@@ -45,7 +40,7 @@ class DeepEmbedder(
 
         d(u, v) = ‖f(u) - f(v)‖,      f = head(backbone(x)) / ‖head(backbone(x))‖
 
-    where ``f`` minimises a metric loss over batches of P classes × K rows. Which loss, which
+    where ``f`` minimizes a metric loss over batches of P classes × K rows. Which loss, which
     miner, which network are arguments; papers and formulas are in :mod:`metriclearn.deep.losses`.
 
     Parameters
@@ -87,9 +82,9 @@ class DeepEmbedder(
     warmup_epochs : int, default=0
         First epochs, in which the backbone is frozen.
     freeze_batch_norm : bool, default=False
-        Keep the statistics of the backbone's batch normalisation as they are.
+        Keep the statistics of the backbone's batch normalization as they are.
     batch_size : int, default=128
-        Rows (with ``constraints``: judgements) in a batch, at least 4.
+        Rows (with ``constraints``: constraints) in a batch, at least 4.
     max_epochs : int or "auto", default="auto"
         "auto" is about 2,000 batches, not fewer than 20 and not more than 100 epochs.
     validation : {"auto", "class_disjoint", "stratified"}, array of int or None, default="auto"
@@ -262,7 +257,7 @@ class DeepEmbedder(
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, constraints=None):
         """Train the network.
 
@@ -275,7 +270,7 @@ class DeepEmbedder(
             Class labels; for a loss of continuous labels amounts, (n,) or (n, q): whole numbers
             are amounts where they are of a floating type.
         constraints : Pairs or Triplets, default=None
-            Judgements instead of labels, for losses of pairs or triplets.
+            Constraints instead of labels, for losses of pairs or triplets.
 
         Returns
         -------
@@ -297,7 +292,7 @@ class DeepEmbedder(
             raise ValueError("y and constraints were both given; give one of them")
         return self._fit_constraints(X, constraints, first)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None):
         """Train for one epoch on these rows, going on from the present weights.
 
@@ -318,7 +313,7 @@ class DeepEmbedder(
         self
         """
         first = not hasattr(self, "net_")
-        X, y, amounts = self._validate_labelled(X, y, first)
+        X, y, amounts = self._validate_labeled(X, y, first)
         if amounts:
             return self._train(self._amounts(X, y, first), 1, scheduled=False)
         sampler = self._build_sampler()
@@ -328,7 +323,7 @@ class DeepEmbedder(
             self._build_net(X, labels, len(X), sampler, spawn_seeds(self.random_state))
             self._known_classes = labels
         targets = self._targets(y, codes_among(self.classes_, y))
-        data = self._labelled(X, np.arange(len(X)), targets, codes, None)
+        data = self._labeled(X, np.arange(len(X)), targets, codes, None)
         return self._train(data, 1, scheduled=False)
 
     def transform(self, X):
@@ -342,14 +337,14 @@ class DeepEmbedder(
         -------
         ndarray of shape (n, n_components), dtype float32
             Rows of length one, unless the loss is meant for embeddings of any length (contrastive,
-            lifted structure, N-pair, soft nearest neighbour, log-ratio) or ``head__normalize`` says
+            lifted structure, N-pair, soft nearest neighbor, log-ratio) or ``head__normalize`` says
             otherwise.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
     def _fit_labels(self, X, y, first):
-        X, y, amounts = self._validate_labelled(X, y, first)
+        X, y, amounts = self._validate_labeled(X, y, first)
         if amounts:
             self._refuse_validation("y is continuous")
             data = self._amounts(X, y, first)
@@ -369,7 +364,7 @@ class DeepEmbedder(
             self._build_net(X, labels[np.unique(codes[train])], len(train), sampler, seeds)
             self._known_classes = labels
         targets = self._targets(y[train], codes_among(self.classes_, y[train]))
-        data = self._labelled(X, train, targets, codes, held)
+        data = self._labeled(X, train, targets, codes, held)
         return self._train(data, self._epochs(len(train)), self.checkpoint)
 
     def _amounts(self, X, y, first):
@@ -380,7 +375,7 @@ class DeepEmbedder(
             )
             self._build_net(X, None, len(X), sampler, spawn_seeds(self.random_state))
         codes = np.zeros(len(X), dtype=np.intp)
-        return self._labelled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
+        return self._labeled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
 
     def _fit_constraints(self, X, constraints, first):
         X, _ = self._validate_rows(X, "no_validation", first)
@@ -398,7 +393,7 @@ class DeepEmbedder(
         self._refuse_validation(f"{kind} are given")
         if first:
             self._build_net(X, None, len(X), None, spawn_seeds(self.random_state))
-        data = JudgedData(self._rows(X), constraints, self.batch_size)
+        data = ConstraintData(self._rows(X), constraints, self.batch_size)
         return self._train(data, self._epochs(len(constraints)), self.checkpoint)
 
     def _refuse_validation(self, given):
@@ -417,7 +412,7 @@ class DeepEmbedder(
         # Such a loss may take whole numbers for names of classes.
         return np.asarray(y, dtype=np.int64 if y.dtype.kind in "iub" else np.float32)
 
-    def _validate_labelled(self, X, y, reset):
+    def _validate_labeled(self, X, y, reset):
         """Rows, labels, and whether the loss takes these labels for amounts."""
         takes = self._takes_amounts()
         X, y = self._validate_rows(X, y, reset, y_numeric=takes, multi_output=takes)
@@ -426,14 +421,14 @@ class DeepEmbedder(
     def _embed(self, X):
         return self.net_.embed(self._rows(X)).cpu().numpy()
 
-    def _labelled(self, X, train, targets, codes, held):
+    def _labeled(self, X, train, targets, codes, held):
         with_indices = getattr(self.net_.criterion_, "needs_indices", False)
         if with_indices and len(train) != self._n_samples:
             raise ValueError(
                 f"the loss learns something of each of the {self._n_samples} rows it was first "
                 f"trained on, now there are {len(train)}; fit again, or choose another scope"
             )
-        return LabelledData(self._rows(X), train, targets, codes, held, with_indices)
+        return LabeledData(self._rows(X), train, targets, codes, held, with_indices)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

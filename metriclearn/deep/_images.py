@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from metriclearn.deep._data import Rows, check_finite
+from metriclearn.deep.training._data import Rows, check_finite
 
 
 def flatten_images(X):

@@ -30,7 +30,7 @@ def codes_among(classes, y):
     """Place of each label in the sorted ``classes``; an unknown one is refused."""
     if classes is None:
         raise ValueError(
-            "y has classes, but the first fit was on judgements or amounts; go on with such, or "
+            "y has classes, but the first fit was on constraints or amounts; go on with such, or "
             "fit anew with warm_start=False"
         )
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)

@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._extras import require
-from metriclearn.deep._libraries import find_library
-from metriclearn.deep._seeding import spawn_seeds
+from metriclearn.deep.modules._libraries import find_library
+from metriclearn.deep.training._seeding import spawn_seeds
 
 FORMAT = "metriclearn.DeepEmbedder"
 VERSION = 1

@@ -31,7 +31,7 @@ class BestWeights(Callback):
     Module, criterion and optimizer are kept together, so that training
     continued later goes on from one consistent state. Of epochs that score
     the same the last counts: a score near its ceiling ties often, and the
-    longer-trained weights generalise better.
+    longer-trained weights generalize better.
 
     Parameters
     ----------

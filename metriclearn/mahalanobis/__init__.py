@@ -1,24 +1,24 @@
-"""Linear metrics ``d(u, v) = ‖L(u - v)‖``, from labels or from judgements."""
+"""Linear metrics ``d(u, v) = ‖L(u - v)‖``, from labels or from constraints."""
 
 from metriclearn._lazy import lazy
 
 #: The learners, which the front door opens to as well.
 LEARNERS = {
-    "LMNN": "metriclearn.mahalanobis._lmnn",
+    "LMNN": "metriclearn.mahalanobis._lmnn._lmnn",
     "MMC": "metriclearn.mahalanobis._mmc",
-    "NCA": "metriclearn.mahalanobis._nca",
+    "NCA": "metriclearn.mahalanobis._soft_neighbors._nca",
     "RCA": "metriclearn.mahalanobis._rca",
     "LFDA": "metriclearn.mahalanobis._lfda",
     "GMML": "metriclearn.mahalanobis._gmml",
     "ITML": "metriclearn.mahalanobis._itml",
     "LSML": "metriclearn.mahalanobis._lsml",
     "MCML": "metriclearn.mahalanobis._mcml",
-    "MLKR": "metriclearn.mahalanobis._mlkr",
+    "MLKR": "metriclearn.mahalanobis._soft_neighbors._mlkr",
     "SDML": "metriclearn.mahalanobis._sdml",
-    "SCML": "metriclearn.mahalanobis._scml",
+    "SCML": "metriclearn.mahalanobis._scml._scml",
     "POLA": "metriclearn.mahalanobis._pola",
     "KernelMetric": "metriclearn.mahalanobis._kernel",
-    "MahalanobisLearner": "metriclearn.mahalanobis._learner",
+    "MahalanobisLearner": "metriclearn.mahalanobis._general._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
 }
 _ROOMS = {

@@ -124,7 +124,7 @@ class MahalanobisTransformer(
         callable
             ``metric(u, v) -> float``, picklable, holding a copy of
             ``components_``: ``KNeighborsClassifier(metric=learner.get_metric())``.
-            Searching ``transform(X)`` gives the same neighbours much faster.
+            Searching ``transform(X)`` gives the same neighbors much faster.
         """
         check_is_fitted(self)
         return LinearDistance(to_numpy(self.components_))

@@ -1,11 +1,10 @@
 """Covariance: the classical Mahalanobis distance, the baseline to beat."""
 
-from sklearn.base import _fit_context
-
 from metriclearn._linalg import inverse_sqrt_psd
+from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centred_scatter
+from metriclearn.mahalanobis._discriminant import centered_scatter
 
 
 class Covariance(MahalanobisTransformer):
@@ -38,7 +37,7 @@ class Covariance(MahalanobisTransformer):
     _parameter_constraints: dict = {}
     _fits_sparse = True
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Compute the inverse covariance.
 
@@ -62,7 +61,7 @@ class Covariance(MahalanobisTransformer):
         """
         X, _ = self._validate_fit(X)
         weights, X = weighted_rows(sample_weight, X)
-        scatter = centred_scatter(X, weights)
+        scatter = centered_scatter(X, weights)
         components = inverse_sqrt_psd(scatter / (X.shape[0] if weights is None else weights.sum()))
         return self._set_components(components.astype(X.dtype, copy=False))
 

@@ -18,10 +18,10 @@ def feature_scales(scatter):
     return np.where(scales > 0, scales, 1.0)
 
 
-def centred_scatter(X, weights=None):
+def centered_scatter(X, weights=None):
     """Scatter ``Σ w (x - x̄)(x - x̄)ᵀ``, exactly zero for constant features.
 
-    Sparse rows are centred implicitly, which costs digits where a feature's mean is
+    Sparse rows are centered implicitly, which costs digits where a feature's mean is
     far larger than its spread, and no memory beyond the result.
     """
     return within_scatter(X, np.zeros(X.shape[0], dtype=np.intp), weights)
@@ -55,9 +55,9 @@ def within_scatter(X, codes, weights=None):
         scatter[flat.ravel()] = 0
         scatter[:, flat.ravel()] = 0
         return (scatter + scatter.T) / 2
-    centred = X - (groups @ X / totals)[codes]
-    centred[:, np.ptp(X, axis=0) == 0] = 0
-    return centred.T @ (weights[:, None] * centred)
+    centered = X - (groups @ X / totals)[codes]
+    centered[:, np.ptp(X, axis=0) == 0] = 0
+    return centered.T @ (weights[:, None] * centered)
 
 
 def discriminant_directions(within, total, n_components):

@@ -4,15 +4,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg, sparse
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import laplacian, pair_scatter
+from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centred_scatter, within_scatter
+from metriclearn.mahalanobis._discriminant import centered_scatter, within_scatter
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
 
 # Smallest ridge, in mean eigenvalues: it decides where the data say nothing.
@@ -30,7 +29,7 @@ class GMML(MahalanobisTransformer):
     with ``S`` and ``D`` the mean scatters ``(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ`` of the
     similar and of the dissimilar pairs: distances of similar pairs are made
     small under ``M``, those of dissimilar pairs small under ``M⁻¹``. At
-    ``t = ½`` it also minimises ``tr(MS) + tr(M⁻¹D)``. A closed form: nothing
+    ``t = ½`` it also minimizes ``tr(MS) + tr(M⁻¹D)``. A closed form: nothing
     iterates.
 
     Parameters
@@ -41,7 +40,7 @@ class GMML(MahalanobisTransformer):
         From ``S⁻¹`` (0) to ``D`` (1) along the geodesic.
     prior : {"identity", "covariance", "random"} or array-like of shape \
             (n_features, n_features), default="identity"
-        Matrix ``M0`` that the regularisation draws to; positive definite.
+        Matrix ``M0`` that the regularization draws to; positive definite.
     regularization : float, default=0.01
         ``λ ≥ 0``: ``S`` becomes ``S + λ s M0⁻¹`` and ``D`` becomes ``D + λ r M0``,
         where ``s`` and ``r`` give the added term λ times the trace of the
@@ -57,7 +56,7 @@ class GMML(MahalanobisTransformer):
     components_ : ndarray of shape (n_components, n_features)
         Rows by falling eigenvalue of ``M``.
     objective_ : float
-        The minimum reached, with the regularised ``S`` and ``D``.
+        The minimum reached, with the regularized ``S`` and ``D``.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -105,7 +104,7 @@ class GMML(MahalanobisTransformer):
         self.n_pairs = n_pairs
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, constraints=None, sample_weight=None):
         """Learn the metric from labels or from pairs.
 
@@ -153,8 +152,8 @@ class GMML(MahalanobisTransformer):
                     of_pairs = weights[constraints.indices].prod(axis=1)
                     constraints = Pairs(constraints.indices, constraints.similar, of_pairs)
         if constraints is not None:
-            centred = rows if sparse.issparse(rows) else rows - rows.mean(axis=0)
-            similar, dissimilar = _mean_scatters(centred, constraints)
+            centered = rows if sparse.issparse(rows) else rows - rows.mean(axis=0)
+            similar, dissimilar = _mean_scatters(centered, constraints)
 
         similar, dissimilar = _regularize(similar, dissimilar, factor, self.regularization)
         M, self.objective_ = _geometric_mean(similar, dissimilar, self.t)
@@ -166,9 +165,9 @@ def _class_scatters(X, codes, weights):
     """Mean scatters of all pairs of one class, and of all pairs of two."""
     weights = np.ones(len(codes)) if weights is None else weights
     sizes = np.bincount(codes, weights)
-    # Σ_{i<j} wᵢwⱼ(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of rows of weight m is m times their centred scatter.
+    # Σ_{i<j} wᵢwⱼ(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of rows of weight m is m times their centered scatter.
     similar = within_scatter(X, codes, weights * sizes[codes])
-    dissimilar = sizes.sum() * centred_scatter(X, weights) - similar
+    dissimilar = sizes.sum() * centered_scatter(X, weights) - similar
     n_similar = np.sum(sizes**2) / 2
     return similar / n_similar, dissimilar / (sizes.sum() ** 2 / 2 - n_similar)
 

@@ -1,4 +1,4 @@
-"""Where an optimisation over ``L`` starts: ``init=`` of LMNN, NCA and MLKR."""
+"""Where an optimization over ``L`` starts: ``init=`` of LMNN, NCA and MLKR."""
 
 from numbers import Integral
 
@@ -6,10 +6,10 @@ import numpy as np
 from scipy import linalg
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
 
 from metriclearn._arrays import is_double, to_numpy
 from metriclearn._linalg import fix_signs, generalized_eigh
+from metriclearn._sklearn import StrOptions
 from metriclearn._validation import check_n_components
 
 INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
@@ -37,7 +37,7 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
     n_components : int or None
         Rows of the result; ``n_features`` (or the rows of an array ``init``) for None.
     random_state : int, RandomState instance or None
-        Used by ``"random"``, and by ``"pca"`` where its solver is randomised.
+        Used by ``"random"``, and by ``"pca"`` where its solver is randomized.
     weights : ndarray of shape (n,), default=None
         Of the rows, above zero.
 
@@ -105,8 +105,8 @@ def _principal_axes(X, r, random_state, weights):
         L[:rank] = to_numpy(PCA(rank, random_state=random_state).fit(X).components_)
     else:
         X = to_numpy(X).astype(np.float64)
-        centred = np.sqrt(weights)[:, None] * (X - np.average(X, axis=0, weights=weights))
-        L[:rank] = fix_signs(linalg.svd(centred, full_matrices=False)[2][:rank])
+        centered = np.sqrt(weights)[:, None] * (X - np.average(X, axis=0, weights=weights))
+        L[:rank] = fix_signs(linalg.svd(centered, full_matrices=False)[2][:rank])
     return L
 
 
@@ -121,8 +121,8 @@ def _discriminant_axes(X, y_codes, r, weights):
     means = np.zeros((len(totals), X.shape[1]))
     np.add.at(means, y_codes, weights[:, None] * X)
     means /= totals[:, None]
-    centred = X - means[y_codes]
-    within = centred.T @ (weights[:, None] * centred) / weights.sum()
+    centered = X - means[y_codes]
+    within = centered.T @ (weights[:, None] * centered) / weights.sum()
     between = (means * totals[:, None]).T @ means / weights.sum()
     # Singular within-class scatter (constant or collinear features, more
     # features than rows) must not blow directions up.

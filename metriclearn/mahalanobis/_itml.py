@@ -3,13 +3,12 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
+from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
@@ -136,7 +135,7 @@ class ITML(MahalanobisTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, constraints=None):
         """Learn the metric from labels or from pairs.
 

@@ -4,20 +4,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
+from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn.mahalanobis._gmml import GMML
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
@@ -114,9 +108,9 @@ class KernelMetric(
         self.n_landmarks = n_landmarks
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, constraints=None):
-        """Learn the metric from labels or from judgements.
+        """Learn the metric from labels or from constraints.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ _SINGLE_TOL = 1e-5
 
 
 def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, description, verbose=0):
-    """Minimise a smooth function of ``Z = X Lᵀ`` over ``L``.
+    """Minimize a smooth function of ``Z = X Lᵀ`` over ``L``.
 
     Many rows, and float32 ones, are searched in float32, which is twice as fast;
     where ``tol`` asks for more than that resolves the search goes on in float64
@@ -103,7 +103,7 @@ def minimize_components(objective, exact_objective, X, L, *, max_iter, tol, desc
 def minimize_to_certificate(
     loss, F, certificate, *, interval, max_iter, tol, description, verbose=0
 ):
-    """Minimise a smooth function of a factor until its duality gap is small.
+    """Minimize a smooth function of a factor until its duality gap is small.
 
     Parameters
     ----------

@@ -4,14 +4,13 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
+from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centred_scatter, discriminant_directions, shrink
+from metriclearn.mahalanobis._discriminant import centered_scatter, discriminant_directions, shrink
 
 _BLOCK_BYTES = 32 * 2**20
 
@@ -25,7 +24,7 @@ class LFDA(MahalanobisTransformer):
         S_lb = ½ Σ_ij W_ij (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ,  W_ij = A_ij (1/n - 1/n_c) or 1/n (two classes)
 
     with the affinity ``A_ij = exp(-|xᵢ - xⱼ|²/(σᵢσⱼ))``, ``σᵢ`` the distance of
-    ``xᵢ`` to its k-th neighbour in its class. Only near rows of a class are
+    ``xᵢ`` to its k-th neighbor in its class. Only near rows of a class are
     drawn together, so a class may keep several clusters, and more than
     ``n_classes - 1`` directions are of use.
 
@@ -85,7 +84,7 @@ class LFDA(MahalanobisTransformer):
         self.embedding = embedding
         self.shrinkage = shrinkage
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Learn the metric from labels.
 
@@ -96,7 +95,7 @@ class LFDA(MahalanobisTransformer):
             Class labels.
         sample_weight : array-like of shape (n,), default=None
             ``w ≥ 0``; a row of weight two counts as two rows, in the sums, in
-            ``n`` and ``n_c``, and among the neighbours.
+            ``n`` and ``n_c``, and among the neighbors.
 
         Returns
         -------
@@ -144,14 +143,14 @@ def local_scatters(X, codes, n_neighbors, weights=None):
     within, between : ndarray of shape (d, d)
     """
     weights = np.ones(len(X)) if weights is None else weights
-    within, between = 0.0, centred_scatter(X, weights)
+    within, between = 0.0, centered_scatter(X, weights)
     for k in range(codes.max() + 1):
         rows, w = X[codes == k], weights[codes == k]
         share = w.sum() / weights.sum()
         local = _local_scatter(rows, n_neighbors, w) / w.sum()
         within = within + local
         # ½Σ A(1/n - 1/n_c)… of the class, beside the ½Σ 1/n… that the total scatter holds.
-        between -= share * centred_scatter(rows, w) + (1 - share) * local
+        between -= share * centered_scatter(rows, w) + (1 - share) * local
     return within, between
 
 

@@ -166,7 +166,7 @@ def _logdet_divergence(B):
 
 
 def _best_multiple(loss, q, r):
-    """Multiple ``c`` of the prior that minimises the objective, roughly: a root of its slope."""
+    """Multiple ``c`` of the prior that minimizes the objective, roughly: a root of its slope."""
 
     def slope(log_c):
         c = np.exp(log_c)
@@ -202,7 +202,7 @@ def _newton_direction(gradient, W, active, curvature, n_pairs):
 
 
 def _line_search(loss, trace, q, change, values):
-    """Minimise along a step of given eigenvalues, by a root of the slope.
+    """Minimize along a step of given eigenvalues, by a root of the slope.
 
     Full Newton steps may cross many kinks of ``ℓ'`` and gain next to nothing;
     the exact minimum costs a few evaluations of ``ℓ`` only.

@@ -4,15 +4,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
 
 from metriclearn._linalg import fix_signs
+from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
-from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
-from metriclearn.mahalanobis._soft_targets import NoTargets
+from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors._targets import NoTargets
 
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.
@@ -86,9 +85,9 @@ class MCML(MahalanobisTransformer):
         self.max_memory = max_memory
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
-        """Learn the metric from labelled rows.
+        """Learn the metric from labeled rows.
 
         Parameters
         ----------
@@ -147,7 +146,7 @@ class CollapseProblem:
     Any distributions ``q`` with ``S⁰ - Σ q_ij (x_i - x_j)(x_i - x_j)ᵀ ⪰ 0`` bound
     it from below by their entropy. ``p`` itself misses that only by the negative
     eigenvalues of ``f'``; a mixture with a fixed ``q̂`` that has slack in all
-    directions (the soft neighbours of each row in its own class) does not.
+    directions (the soft neighbors of each row in its own class) does not.
 
     Parameters
     ----------
@@ -189,7 +188,7 @@ class CollapseProblem:
         return value, (slope + slope.T) / 2
 
     def _inner_point(self, classes):
-        """Slack and entropy of the soft neighbours within classes, in units of ``S⁰``."""
+        """Slack and entropy of the soft neighbors within classes, in units of ``S⁰``."""
         d = self.X.shape[1]
         n = len(self.X) if self.weights is None else self.weights.sum()
         values, vectors = linalg.eigh(self.target / n)

@@ -4,11 +4,10 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
+from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels
 from metriclearn.constraints._draw import pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
@@ -36,10 +35,10 @@ class MMC(MahalanobisTransformer):
 
     The method was made for clustering into few groups. Its budget is best spent
     on few directions, so the optimal ``M`` is of low rank: one for the linear
-    variant, the top generalised eigenvector of the scatters of D and S; three
+    variant, the top generalized eigenvector of the scatters of D and S; three
     for the full variant on the handwritten digits, where 3-NN then falls from
     0.98 to 0.83. That is the optimum of the objective, not a failure to reach
-    it: prefer LMNN or NCA ahead of a nearest-neighbour classifier.
+    it: prefer LMNN or NCA ahead of a nearest-neighbor classifier.
 
     The solution does not depend on the units of the features.
 
@@ -50,7 +49,7 @@ class MMC(MahalanobisTransformer):
     solver : {"lbfgs", "sdp"}, default="lbfgs"
         ``"lbfgs"``: L-BFGS on a factor of ``M``, after a change of variables
         in which the constraint is the unit trace, until the certificate
-        ``duality_gap_`` is below ``tol`` (``"linear"``: one generalised
+        ``duality_gap_`` is below ``tol`` (``"linear"``: one generalized
         eigenproblem). ``"sdp"``: the same problem as a semidefinite programme,
         solved by cvxpy with clarabel (``pip install 'metriclearn[sdp]'``); up
         to 20 features and 1,000 dissimilar pairs.
@@ -59,7 +58,7 @@ class MMC(MahalanobisTransformer):
         1,000 with ``solver="sdp"``. Not used with ``constraints``.
     ridge : float, default=1e-6
         Added to the diagonal of the similar pairs' scatter, in units of its
-        mean over standardised features, so that directions in which no similar
+        mean over standardized features, so that directions in which no similar
         pair differs do not make the problem unbounded. The problem that is
         solved, and certified, is the one with the ridge.
     max_iter : int, default=1000
@@ -130,7 +129,7 @@ class MMC(MahalanobisTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, constraints=None):
         """Learn the metric from labels or from pairs.
 
@@ -269,8 +268,8 @@ def _moment(U, Z, F):
 def _root_loss(U, weights, F):
     """``‖F‖² - 2 log Σ w d`` and its gradient.
 
-    As ``Σ w d`` grows with the square root of the scale of ``A``, the minimiser
-    has unit trace and is the maximiser of ``Σ w d`` there: a constrained concave
+    As ``Σ w d`` grows with the square root of the scale of ``A``, the minimizer
+    has unit trace and is the maximizer of ``Σ w d`` there: a constrained concave
     problem as an unconstrained smooth one.
     """
     Z = _project(U, F)

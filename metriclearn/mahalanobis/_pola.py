@@ -4,13 +4,12 @@ from numbers import Integral
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
+from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
@@ -112,7 +111,7 @@ class POLA(MahalanobisTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, constraints=None):
         """Learn the metric anew, from labels or from pairs.
 
@@ -152,7 +151,7 @@ class POLA(MahalanobisTransformer):
                 advance(f"mean squared loss {self.objective_:.3g}")
         return self._finish(X.dtype)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, constraints=None):
         """Learn from more pairs, in their order.
 

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy import linalg
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
 
 from metriclearn._linalg import is_psd
-from metriclearn.mahalanobis._discriminant import centred_scatter, feature_scales
+from metriclearn._sklearn import StrOptions
+from metriclearn.mahalanobis._discriminant import centered_scatter, feature_scales
 
 PRIOR_OPTIONS = [StrOptions({"identity", "covariance", "random"}), "array-like"]
 
@@ -58,7 +58,7 @@ def prior_factor(prior, X, random_state=None):
     -------
     ndarray of shape (r, d)
         With as many rows as the prior has rank. A metric ``L0ᵀ A L0`` has the
-        range of the prior, as LogDet regularisation demands.
+        range of the prior, as LogDet regularization demands.
     """
     d = X.shape[1]
     check_prior(prior, d)
@@ -69,7 +69,7 @@ def prior_factor(prior, X, random_state=None):
             random_state = check_random_state(random_state)
             axes = linalg.qr(random_state.standard_normal((d, d)))[0]
             return np.sqrt(random_state.uniform(0.05, 1, size=d))[:, None] * axes
-        covariance = centred_scatter(X) / len(X)
+        covariance = centered_scatter(X) / len(X)
         scales = feature_scales(covariance)
         values, vectors = _range_of(covariance / np.outer(scales, scales))
         return (vectors / np.sqrt(values)).T / scales
@@ -86,7 +86,7 @@ def prior_inverse(prior, X, random_state=None):
         Positive semidefinite; the pseudo-inverse of a singular array.
     """
     if isinstance(prior, str) and prior == "covariance":
-        return centred_scatter(X) / len(X)
+        return centered_scatter(X) / len(X)
     factor = prior_factor(prior, X, random_state)
     # Its rows are orthogonal, of squared length an eigenvalue.
     return (factor.T / np.sum(factor**2, axis=1) ** 2) @ factor

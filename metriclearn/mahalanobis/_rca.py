@@ -3,14 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
 
+from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, weighted_rows
 from metriclearn.constraints import Chunks, chunks_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._discriminant import (
-    centred_scatter,
+    centered_scatter,
     discriminant_directions,
     shrink,
     within_scatter,
@@ -90,7 +89,7 @@ class RCA(MahalanobisTransformer):
         self.shrinkage = shrinkage
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, constraints=None, sample_weight=None):
         """Learn the metric from labels or from chunks.
 
@@ -129,7 +128,7 @@ class RCA(MahalanobisTransformer):
         rows = X.astype(np.float64, copy=False)
         within = shrink(_within_chunk_covariance(rows, chunks, weights), self.shrinkage)
         # Adding `within` leaves the directions as they are and makes it the smaller of the two.
-        total = centred_scatter(rows, weights) / _size(rows, weights) + within
+        total = centered_scatter(rows, weights) / _size(rows, weights) + within
         components, ratios = discriminant_directions(within, total, n_components)
         self.ratios_ = np.maximum(ratios - 1, 0)
         return self._set_components(components.astype(X.dtype, copy=False))

@@ -45,7 +45,7 @@ def cluster_scores(embeddings, labels, *, n_init=10, random_state=None):
     Returns
     -------
     dict of str to float
-        ``"nmi"``, normalised mutual information (arithmetic mean); ``"ami"``, adjusted
+        ``"nmi"``, normalized mutual information (arithmetic mean); ``"ami"``, adjusted
         for chance, which NMI is not: many small clusters score well by it;
         ``"pairwise_f1"``.
 

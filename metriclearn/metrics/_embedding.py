@@ -93,7 +93,7 @@ def uniformity(embeddings, *, t=2.0):
 def effective_rank(embeddings):
     """Count the directions that embeddings use (Roy & Vetterli, 2007).
 
-    The exponential of the entropy of the singular values of the centred embeddings,
+    The exponential of the entropy of the singular values of the centered embeddings,
     as shares of their sum.
 
     Parameters

@@ -38,7 +38,7 @@ def recall_at_k(
     """Recall@k: the fraction of queries with a right answer among their ``k`` nearest.
 
     This is the field's reading of recall (Jégou et al., 2011); with ``k=1`` it is
-    precision at 1, the accuracy of the nearest neighbour.
+    precision at 1, the accuracy of the nearest neighbor.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def ndcg_at_k(
     relevance=None,
     average=True,
 ):
-    """Normalised discounted cumulative gain of the ``k`` nearest (Järvelin & Kekäläinen, 2002).
+    """Normalized discounted cumulative gain of the ``k`` nearest (Järvelin & Kekäläinen, 2002).
 
     ::
 

@@ -15,7 +15,7 @@ class Curve:
     Attributes
     ----------
     thresholds : ndarray of shape (m,)
-        Rising: below all distances, midway between neighbouring ones, above all.
+        Rising: below all distances, midway between neighboring ones, above all.
     tar : ndarray of shape (m,)
         True accept rate: accepted among pairs that are the same.
     far : ndarray of shape (m,)

@@ -50,7 +50,7 @@ def frechet_distance(A, B):
 class ClassShiftSplit(BaseCrossValidator):
     """Splits of whole classes, train and test ever further apart.
 
-    Read as a curve over the shift, a score says how a learner generalises, where one
+    Read as a curve over the shift, a score says how a learner generalizes, where one
     split gives only a number (Milbich et al., 2021). Classes are ranked along the
     main direction of their means. The easiest split deals them alternately to train
     and test; the hardest gives one end to train and the other to test; between them
@@ -144,7 +144,7 @@ class ClassShiftSplit(BaseCrossValidator):
         alternate, at_far_end = 2 * np.arange(n_test) + 1, np.arange(n_classes - n_test, n_classes)
         splits = []
         for share in np.linspace(0, 1, self.n_splits):
-            # Neighbours stay at least one place apart on the way, so that none meet.
+            # Neighbors stay at least one place apart on the way, so that none meet.
             places = alternate + np.floor(share * (at_far_end - alternate) + 0.5).astype(int)
             in_test = np.isin(np.arange(n_classes), places)
             train, test = rows_of(codes, order[~in_test]), rows_of(codes, order[in_test])

@@ -1,4 +1,4 @@
-"""Nearest neighbours: exact at any precision, approximate at any size."""
+"""Nearest neighbors: exact at any precision, approximate at any size."""
 
 from metriclearn._lazy import lazy
 

@@ -1,13 +1,13 @@
-"""What the nearest-neighbour estimators share: fit an index, ask it, draw its graph."""
+"""What the nearest-neighbor estimators share: fit an index, ask it, draw its graph."""
 
 from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from metriclearn._sklearn import Interval, StrOptions
 from metriclearn.neighbors._indexes import build_search
 from metriclearn.neighbors._ranker import METRICS
 

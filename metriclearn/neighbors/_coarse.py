@@ -20,15 +20,15 @@ class CoarseIndex:
     ----------
     index : faiss.Index
         Trained.
-    centre : ndarray of shape (d,), float32
+    center : ndarray of shape (d,), float32
         Taken from all rows, so that no digits go to a common offset.
     built : int
         Rows for which the index was sized.
     """
 
-    def __init__(self, index, centre, built):
+    def __init__(self, index, center, built):
         self.index = index
-        self.centre = centre
+        self.center = center
         self.built = built
         self.inner_product = index.metric_type == load_faiss().METRIC_INNER_PRODUCT
 
@@ -41,8 +41,8 @@ class CoarseIndex:
         ValueError
             If faiss does not know the string or cannot train on so few rows.
         """
-        centre = sample.mean(axis=0)
-        sample -= centre  # in place: the sample is what building takes most memory for
+        center = sample.mean(axis=0)
+        sample -= center  # in place: the sample is what building takes most memory for
         index = make_index(factory, sample.shape[1], inner_product)
         try:
             index.train(sample)
@@ -51,16 +51,16 @@ class CoarseIndex:
             raise ValueError(
                 f"index={factory!r} cannot be trained on {len(sample)} rows: {reason}"
             ) from None
-        return cls(index, centre, built)
+        return cls(index, center, built)
 
     def add(self, rows):
         """File rows behind the last."""
-        self.index.add(rows - self.centre)
+        self.index.add(rows - self.center)
 
     def candidates(self, queries, n_candidates):
         """Rows taken for near, shape (n_queries, n_candidates); -1 for none."""
-        # Inner products with rows less their centre rank as before; the query is not to change.
-        framed = queries if self.inner_product else queries - self.centre
+        # Inner products with rows less their center rank as before; the query is not to change.
+        framed = queries if self.inner_product else queries - self.center
         with matrix_products(load_faiss(), queries.shape[1]):
             return self.index.search(framed.astype(np.float32), n_candidates)[1]
 

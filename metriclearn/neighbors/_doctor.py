@@ -57,7 +57,7 @@ class Finding:
 
 
 def diagnose():
-    """Look for what slows nearest-neighbour search on this machine.
+    """Look for what slows nearest-neighbor search on this machine.
 
     Returns
     -------

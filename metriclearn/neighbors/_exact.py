@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by brute force: fast to find, exact to rank."""
+"""Exact nearest neighbors by brute force: fast to find, exact to rank."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ _AT_ONCE = 2**22
 class ExactSearch:
     """The exact ``k`` nearest rows of a base, ranked by exact distances.
 
-    Base and queries are centred, so that a common offset costs no digits; one
+    Base and queries are centered, so that a common offset costs no digits; one
     matrix product in float32 rules out all rows but a few (its rounding error is
     bounded, so nothing near is lost); the distances of those few are computed
     anew in float64 from the differences of the rows as they were given. Where
@@ -80,7 +80,7 @@ class ExactSearch:
         self.__init__(state["X"], state["metric"])
 
     def _base(self, rows):
-        """Rows of the base, centred and scaled, in the order of the screens."""
+        """Rows of the base, centered and scaled, in the order of the screens."""
         return self._frame.base(self._ranker.rows(self._order[rows]))
 
     def _reduced_screen(self, n_queries, k):

@@ -120,11 +120,11 @@ class Ranker:
         return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
 
     def check_k(self, k, excluding):
-        """Refuse more neighbours than there are rows to find."""
+        """Refuse more neighbors than there are rows to find."""
         available = len(self.X) - excluding
         if not 1 <= k <= available:
             raise ValueError(
-                f"k={k} neighbours were asked for, but the base has {available} rows to find; "
+                f"k={k} neighbors were asked for, but the base has {available} rows to find; "
                 f"k must be from 1 to {available}"
             )
 
@@ -133,28 +133,28 @@ class Frame:
     """The shift and scale that make low precision harmless.
 
     A common offset costs digits in ``|a|² + |b|² - 2ab``; distances and the order of
-    inner products do not see it. Centred rows are scaled to a longest one of
+    inner products do not see it. Centered rows are scaled to a longest one of
     length 1; the order of inner products does not depend on the query's length.
     """
 
     def __init__(self, ranker):
         self.inner_product = ranker.metric == "inner_product"
-        self.centre = sum(rows.sum(axis=0) for rows in ranker.blocks()) / len(ranker.X)
+        self.center = sum(rows.sum(axis=0) for rows in ranker.blocks()) / len(ranker.X)
         largest = 0.0
         for rows in ranker.blocks():
-            rows = rows - self.centre
+            rows = rows - self.center
             largest = max(largest, float(np.einsum("ij,ij->i", rows, rows).max()))
         self.one_place = largest == 0
         self.scale = 1.0 if self.one_place else np.sqrt(largest)
 
     def base(self, rows):
         """Rows of the base in this frame."""
-        return (rows - self.centre) / self.scale
+        return (rows - self.center) / self.scale
 
     def queries(self, Q):
         """Queries in this frame."""
         if not self.inner_product:
-            return (Q - self.centre) / self.scale
+            return (Q - self.center) / self.scale
         norms = np.linalg.norm(Q, axis=1, keepdims=True)
         return Q / np.where(norms > 0, norms, 1)
 

@@ -35,7 +35,7 @@ class ReducedScreen:
     directions : ndarray of shape (d, m), float64
         With orthonormal columns.
     base : callable
-        ``base(rows)`` gives rows of the base in float64, centred and scaled.
+        ``base(rows)`` gives rows of the base in float64, centered and scaled.
     whole : Screen
         Of the same base, with all features.
     let_in : ndarray of shape (n_sample,)

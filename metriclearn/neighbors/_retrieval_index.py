@@ -306,7 +306,7 @@ class RetrievalIndex:
     # --- how good the coarse search is ---
 
     def measure_recall(self, k=10, *, n_queries=200, rerank=1000, random_state=0):
-        """Measure how many of the ``k`` exact neighbours the search finds.
+        """Measure how many of the ``k`` exact neighbors the search finds.
 
         Parameters
         ----------
@@ -348,7 +348,7 @@ class RetrievalIndex:
         Parameters
         ----------
         recall : float, default=0.95
-            Of the ``k`` exact neighbours, from 0 to 1.
+            Of the ``k`` exact neighbors, from 0 to 1.
         k, n_queries, rerank, random_state
             As of ``measure_recall``.
 
@@ -445,7 +445,7 @@ class RetrievalIndex:
         index._vectors = Vectors(saved["d"], file, saved["n"])
         index._catalog = Catalog(saved["ids"], saved["payload"])
         if saved["coarse"] is not None:
-            index._coarse = CoarseIndex(saved["coarse"], saved["centre"], saved["built"])
+            index._coarse = CoarseIndex(saved["coarse"], saved["center"], saved["built"])
         if saved["search_params"] is not None:
             index.search_params_ = saved["search_params"]
         return index

@@ -47,7 +47,7 @@ def write_saved(folder, vectors, catalog, coarse, settings):
     arrays |= {f"payload_{number}.npy": column for number, column in columns}
     if coarse is not None:
         arrays["coarse.npy"] = load_faiss().serialize_index(coarse.index)
-        arrays["centre.npy"] = coarse.centre
+        arrays["center.npy"] = coarse.center
     sums = {}
     for name, array in arrays.items():
         np.save(folder / name, array, allow_pickle=False)
@@ -73,7 +73,7 @@ def read_saved(folder):
     Returns
     -------
     dict
-        The description, with ``ids``, ``payload``, ``coarse`` and ``centre`` read.
+        The description, with ``ids``, ``payload``, ``coarse`` and ``center`` read.
 
     Raises
     ------
@@ -122,17 +122,17 @@ def _read_checked(folder, saved):
                 f"path: {folder / name} is not a plain array: {_first_line(error)}"
             ) from None
 
-    coarse = centre = None
+    coarse = center = None
     if "coarse.npy" in saved["sha256"]:
-        coarse, centre = load_faiss().deserialize_index(read("coarse.npy")), read("centre.npy")
+        coarse, center = load_faiss().deserialize_index(read("coarse.npy")), read("center.npy")
     payload = {column: read(f"payload_{i}.npy") for i, column in enumerate(saved["columns"])}
     ids = read("ids.npy")
     lengths = {len(ids), *map(len, payload.values())}
     if lengths != {saved["n"]} or (
-        coarse is not None and (coarse.ntotal, centre.shape) != (saved["n"], (saved["d"],))
+        coarse is not None and (coarse.ntotal, center.shape) != (saved["n"], (saved["d"],))
     ):
         raise ValueError(f"path: {folder} has files of different indexes; save anew")
-    return {**saved, "ids": ids, "payload": payload, "coarse": coarse, "centre": centre}
+    return {**saved, "ids": ids, "payload": payload, "coarse": coarse, "center": center}
 
 
 def _checksum(file):

@@ -37,7 +37,7 @@ class Prepared(NamedTuple):
 class Screen:
     """Lower bounds of distances to a base, at one floating point precision.
 
-    The score of base row ``b`` for query ``q``, both already centred and scaled so
+    The score of base row ``b`` for query ``q``, both already centered and scaled so
     that ``max |b| = 1``, is ``|b|² - 2 q·b`` (Euclidean, without the constant
     ``|q|²``) or ``-q·b`` (inner product). A dot product of ``d`` terms is off by at
     most ``γ Σ|terms|`` with ``γ ≈ d u``, in any order of summation (Higham, 2002), and
@@ -51,7 +51,7 @@ class Screen:
     Parameters
     ----------
     base : iterable of ndarray of shape (m, d), float64
-        Centred and scaled rows, in blocks.
+        Centered and scaled rows, in blocks.
     n, d : int
         Rows in all and features.
     inner_product : bool
@@ -87,7 +87,7 @@ class Screen:
         Parameters
         ----------
         queries : ndarray of shape (n, d), float64
-            At most ``block_rows(k)`` rows, centred and scaled like the base.
+            At most ``block_rows(k)`` rows, centered and scaled like the base.
         k : int
             At most the number of base rows.
         upper : callable, default=None

@@ -1,23 +1,19 @@
-"""Nearest neighbours that predict: a classifier and a regressor."""
+"""Nearest neighbors that predict: a classifier and a regressor."""
 
 import numpy as np
-from sklearn.base import (
-    ClassifierMixin,
-    RegressorMixin,
-    _fit_context,
-)
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from metriclearn._sklearn import StrOptions, fit_context
 from metriclearn.neighbors._base import FaissNeighborsBase
 
 _VOTE_ENTRIES = 2**22
 
 
 class _SupervisedNeighbors(FaissNeighborsBase):
-    """Neighbours with targets: validation and the weights of votes."""
+    """Neighbors with targets: validation and the weights of votes."""
 
     _parameter_constraints: dict = {
         **FaissNeighborsBase._parameter_constraints,
@@ -60,26 +56,26 @@ class _SupervisedNeighbors(FaissNeighborsBase):
                     f"got {weights.shape}"
                 )
         else:
-            # Where a neighbour is at distance zero, only such neighbours count.
+            # Where a neighbor is at distance zero, only such neighbors count.
             touching = distances == 0
             distances[touching] = 1
             weights = np.where(touching.any(axis=1, keepdims=True), touching, 1 / distances)
         if not np.all(weights.any(axis=1)):
             row = int(np.flatnonzero(~weights.any(axis=1))[0])
             raise ValueError(
-                f"weights gives weight zero to all neighbours of query {row}; at least one must "
+                f"weights gives weight zero to all neighbors of query {row}; at least one must "
                 f"count"
             )
         return indices, weights
 
 
 class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
-    """Vote of the k nearest neighbours; exact by default and fast at any size.
+    """Vote of the k nearest neighbors; exact by default and fast at any size.
 
     Parameters and results are those of scikit-learn's ``KNeighborsClassifier``.
     Exact search needs no faiss: rows are screened by one matrix product in float32
     and ranked by distances computed anew in float64, so that a common offset or a
-    near tie does not change the neighbours. Approximate indexes are faiss's
+    near tie does not change the neighbors. Approximate indexes are faiss's
     (Douze et al., 2024), and what they find is ranked anew in the same way.
 
     Parameters
@@ -117,7 +113,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     array([0, 1, 2])
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Index the rows.
 
@@ -203,7 +199,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
 
 
 class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
-    """Mean of the k nearest neighbours' targets; exact by default and fast at any size.
+    """Mean of the k nearest neighbors' targets; exact by default and fast at any size.
 
     Parameters and results are those of scikit-learn's ``KNeighborsRegressor``.
 
@@ -226,7 +222,7 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     array([1.5])
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Index the rows.
 
@@ -245,7 +241,7 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
         return self._build(X)
 
     def predict(self, X):
-        """Predict the weighted mean of the neighbours' targets.
+        """Predict the weighted mean of the neighbors' targets.
 
         Parameters
         ----------

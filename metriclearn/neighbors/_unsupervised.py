@@ -1,21 +1,17 @@
-"""Nearest neighbours as they are: found, drawn as a graph, handed to other estimators."""
+"""Nearest neighbors as they are: found, drawn as a graph, handed to other estimators."""
 
 from numbers import Real
 
 import numpy as np
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn.neighbors._base import FaissNeighborsBase, check_mode
 
 
 class FaissNearestNeighbors(FaissNeighborsBase):
-    """Nearest neighbours by number or by radius, and their graphs.
+    """Nearest neighbors by number or by radius, and their graphs.
 
     Parameters and results are those of scikit-learn's ``NearestNeighbors``.
 
@@ -57,7 +53,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         self.index = index
         self.search_params = search_params
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Index the rows.
 
@@ -129,7 +125,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
 class FaissKNeighborsTransformer(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, FaissNeighborsBase
 ):
-    """Rows to the sparse graph of their nearest neighbours.
+    """Rows to the sparse graph of their nearest neighbors.
 
     Follows scikit-learn's ``KNeighborsTransformer``: the graph feeds whatever takes
     precomputed distances (TSNE, Isomap, DBSCAN, ``KNeighborsClassifier``).
@@ -184,7 +180,7 @@ class FaissKNeighborsTransformer(
         self.index = index
         self.search_params = search_params
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Index the rows.
 

@@ -1,7 +1,7 @@
 """What every Display does with its axes."""
 
 from metriclearn._extras import require
-from metriclearn.plots._layout import class_colour, class_marker
+from metriclearn.plots._layout import class_color, class_marker
 
 
 def axes_for(ax, figsize=None, square=False):
@@ -25,8 +25,8 @@ def axes_for(ax, figsize=None, square=False):
     return pyplot.subplots(figsize=figsize, layout=layout)[1]
 
 
-def colour_bar(ax, image, label):
-    """Draw the scale of an image's colours beside it, as high as the image.
+def color_bar(ax, image, label):
+    """Draw the scale of an image's colors beside it, as high as the image.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def colour_bar(ax, image, label):
 
 
 def curve_style(position):
-    """How to draw a curve apart from those before it: in colour, in stroke and in mark."""
+    """How to draw a curve apart from those before it: in color, in stroke and in mark."""
     return {
-        "color": class_colour(position % 10, 10),
+        "color": class_color(position % 10, 10),
         "linestyle": ("-", "--", "-.", ":")[position % 4],
         "marker": class_marker(position),
     }

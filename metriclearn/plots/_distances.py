@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn.plots._axes import axes_for, finish, without_frame
-from metriclearn.plots._inputs import check_labelled, embed
-from metriclearn.plots._layout import class_colour
+from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._layout import class_color
 
 
 class DistanceHistogramDisplay:
@@ -106,7 +106,7 @@ class DistanceHistogramDisplay:
         -------
         DistanceHistogramDisplay
         """
-        Z, labels = check_labelled(embeddings, labels)
+        Z, labels = check_labeled(embeddings, labels)
         if n_pairs < 1:
             raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
         if threshold is not None and not isinstance(threshold, Real):
@@ -135,8 +135,8 @@ class DistanceHistogramDisplay:
         for position, (name, distances) in enumerate(
             (("same class", self.same), ("different classes", self.different))
         ):
-            colour = class_colour(position, 2)
-            ax.hist(distances, bins, density=True, alpha=0.55, color=colour, label=name)
+            color = class_color(position, 2)
+            ax.hist(distances, bins, density=True, alpha=0.55, color=color, label=name)
         if self.threshold is not None:
             ax.axvline(self.threshold, color="0.4", linestyle="--", label="threshold")
         ax.set(xlabel="learned distance", ylabel="density")

@@ -4,13 +4,13 @@ import numpy as np
 
 from metriclearn.plots._axes import axes_for, finish, legend_beside, shorten
 from metriclearn.plots._inputs import (
-    check_labelled,
+    check_labeled,
     check_matrix,
     check_names,
     feature_names_of,
     mahalanobis_matrix,
 )
-from metriclearn.plots._layout import class_colour, class_marker
+from metriclearn.plots._layout import class_color, class_marker
 
 _ANGLES = np.linspace(0, 2 * np.pi, 181)
 # Times the spread of the data: an axis that the metric does not see ends there.
@@ -129,7 +129,7 @@ class MetricEllipseDisplay:
                 f"two, or draw it as MatrixDisplay"
             )
         check_names(feature_names, 2)
-        points, labels = check_labelled(X, np.zeros(len(X), int) if y is None else y)
+        points, labels = check_labeled(X, np.zeros(len(X), int) if y is None else y)
         return cls(
             matrix, points, labels, radius=radius, feature_names=feature_names, name=name
         ).plot(ax=ax)
@@ -153,15 +153,15 @@ class MetricEllipseDisplay:
         outline = self._outline(groups)
         self.ellipses_, self.points_ = [], []
         for position, own in enumerate(groups):
-            colour = class_colour(position, len(classes))
+            color = class_color(position, len(classes))
             marker = class_marker(position)
             self.points_.append(
-                ax.scatter(*own.T, s=12, color=[colour], marker=marker, alpha=0.6, linewidths=0)
+                ax.scatter(*own.T, s=12, color=[color], marker=marker, alpha=0.6, linewidths=0)
             )
-            centre = own.mean(axis=0)[:, None]
-            # A dark rim behind keeps the line apart from points of its own colour.
-            ax.plot(*(centre + outline), color="0.15", linewidth=3)
-            (line,) = ax.plot(*(centre + outline), color=colour, linewidth=1.8)
+            center = own.mean(axis=0)[:, None]
+            # A dark rim behind keeps the line apart from points of its own color.
+            ax.plot(*(center + outline), color="0.15", linewidth=3)
+            (line,) = ax.plot(*(center + outline), color=color, linewidth=1.8)
             self.ellipses_.append(line)
         middle, spread = self.points.mean(axis=0), np.ptp(self.points, axis=0)
         margin = 0.75 * max(spread.max(), 1e-12)
@@ -184,11 +184,11 @@ class MetricEllipseDisplay:
     def _outline(self, groups):
         """The ellipse around the origin, shape (2, n_angles)."""
         values, vectors = np.linalg.eigh(self.matrix)
-        centred = np.concatenate([own - own.mean(axis=0) for own in groups])
+        centered = np.concatenate([own - own.mean(axis=0) for own in groups])
         radius = self.radius
         if radius is None:
-            squares = np.einsum("ij,jk,ik->i", centred, self.matrix, centred)
+            squares = np.einsum("ij,jk,ik->i", centered, self.matrix, centered)
             radius = float(np.sqrt(max(np.median(squares), 0))) or 1.0
-        longest = _LONGEST_AXIS * (np.abs(centred).max() or 1.0)
+        longest = _LONGEST_AXIS * (np.abs(centered).max() or 1.0)
         axes = radius / np.sqrt(np.maximum(values, (radius / longest) ** 2))
         return (vectors * axes) @ np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])

@@ -3,15 +3,15 @@
 import numpy as np
 
 from metriclearn.plots._axes import axes_for, hide_covered, legend_beside, shorten
-from metriclearn.plots._inputs import check_labelled, embed
-from metriclearn.plots._layout import class_colour, class_marker, lay_out
+from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._layout import class_color, class_marker, lay_out
 
 MOST_NAMED_CLASSES = 20
 LONGEST_NAME_ON_CLASS = 10
 
 
 class EmbeddingDisplay:
-    """Map of embeddings in two dimensions, one colour and shape a class.
+    """Map of embeddings in two dimensions, one color and shape a class.
 
     Make it with ``from_estimator`` or ``from_predictions``.
 
@@ -95,7 +95,7 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
         """
-        embeddings, labels = check_labelled(embeddings, labels)
+        embeddings, labels = check_labeled(embeddings, labels)
         return cls(lay_out(embeddings, method, random_state), labels, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -119,19 +119,19 @@ class EmbeddingDisplay:
         self.points_, self.names_ = [], []
         for position, label in enumerate(classes):
             own = self.points[self.labels == label]
-            colour = class_colour(position, len(classes))
+            color = class_color(position, len(classes))
             self.points_.append(
                 ax.scatter(
                     *own.T,
                     s=14,
-                    color=[colour],
+                    color=[color],
                     marker=class_marker(position),
                     alpha=0.8,
                     linewidths=0,
                     label=str(label),
                 )
             )
-            self.names_.append(_named(ax, own, label, colour, beside))
+            self.names_.append(_named(ax, own, label, color, beside))
         ax.set_aspect("equal", adjustable="datalim")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -161,11 +161,11 @@ def _place(names, ax):
     return hide_covered(names)
 
 
-def _named(ax, own, label, colour, beside):
+def _named(ax, own, label, color, beside):
     """Write a class's name at its middle row, or above it, dark on a light patch."""
     distances = np.sum((own - np.median(own, axis=0)) ** 2, axis=1)
     patch = {"boxstyle": "round,pad=0.15", "facecolor": (1, 1, 1, 0.75)}
-    patch |= {"edgecolor": "none"} if beside else {"edgecolor": colour, "linewidth": 0.8}
+    patch |= {"edgecolor": "none"} if beside else {"edgecolor": color, "linewidth": 0.8}
     return ax.annotate(
         shorten(label, 16),
         own[np.argmin(distances)],

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from metriclearn._extras import require
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.plots._axes import axes_for, finish, shorten
-from metriclearn.plots._inputs import check_labelled, embed
+from metriclearn.plots._inputs import check_labeled, embed
 
 # Blue, unbroken: the same class. Orange, dashed: another.
 RIGHT = {"edgecolor": "#2767c4", "linestyle": "-"}
@@ -158,7 +158,7 @@ class NeighborsGalleryDisplay:
         -------
         NeighborsGalleryDisplay
         """
-        embeddings, labels = check_labelled(embeddings, labels)
+        embeddings, labels = check_labeled(embeddings, labels)
         feature_names = getattr(shown, "columns", None)
         shown = _drawable(shown, len(embeddings))
         queries = _query_rows(queries, len(embeddings), random_state)

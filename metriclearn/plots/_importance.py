@@ -10,7 +10,7 @@ from metriclearn.plots._inputs import (
     feature_names_of,
     mahalanobis_matrix,
 )
-from metriclearn.plots._layout import class_colour
+from metriclearn.plots._layout import class_color
 
 
 class FeatureImportanceDisplay:
@@ -148,7 +148,7 @@ class FeatureImportanceDisplay:
         order = np.argsort(-self.importances, kind="stable")[: self.max_features]
         ax = axes_for(ax, figsize=(5.5, 1.1 + 0.24 * len(order)))
         heights = np.arange(len(order))
-        self.bars_ = ax.barh(heights, self.importances[order], color=class_colour(0, 1))
+        self.bars_ = ax.barh(heights, self.importances[order], color=class_color(0, 1))
         names = [shorten(self.feature_names[j], 32) for j in order]
         ax.set_yticks(heights, labels=names, fontsize="small")
         ax.tick_params(axis="y", length=0)

@@ -19,7 +19,7 @@ def embed(estimator, X):
     return estimator.transform(X)
 
 
-def check_labelled(embeddings, labels):
+def check_labeled(embeddings, labels):
     """Return embeddings as a finite float array and as many labels, or say what is wrong."""
     embeddings = check_array(embeddings, dtype=np.float64, input_name="embeddings")
     labels = np.asarray(labels)

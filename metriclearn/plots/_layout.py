@@ -1,4 +1,4 @@
-"""Two dimensions out of many, and colours out of classes; no matplotlib here."""
+"""Two dimensions out of many, and colors out of classes; no matplotlib here."""
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -7,7 +7,7 @@ from sklearn.manifold import TSNE
 from metriclearn._extras import require
 
 METHODS = ("tsne", "pca", "umap")
-# Shapes tell classes apart where colours do not, to colour-blind eyes among others.
+# Shapes tell classes apart where colors do not, to color-blind eyes among others.
 _MARKERS = "osD^vP*X"
 
 
@@ -18,7 +18,7 @@ def lay_out(embeddings, method="tsne", random_state=None):
     ----------
     embeddings : array-like of shape (n, n_components)
     method : {"tsne", "pca", "umap"}, default="tsne"
-        t-SNE keeps neighbours together and distorts what is far apart; PCA
+        t-SNE keeps neighbors together and distorts what is far apart; PCA
         keeps the two directions of largest variance as they are; UMAP is like t-SNE
         and faster on many rows, where umap-learn is installed.
     random_state : int, RandomState instance or None, default=None
@@ -63,8 +63,8 @@ def lay_out(embeddings, method="tsne", random_state=None):
     return tsne.fit_transform(Z / Z.std())
 
 
-def class_colour(position, n_classes):
-    """An RGB colour for a class, far from those of its neighbours in order.
+def class_color(position, n_classes):
+    """An RGB color for a class, far from those of its neighbors in order.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def class_colour(position, n_classes):
 
     Examples
     --------
-    >>> from metriclearn.plots._layout import class_colour
-    >>> class_colour(0, 3)
+    >>> from metriclearn.plots._layout import class_color
+    >>> class_color(0, 3)
     (0.231, 0.49, 0.847)
     """
     if n_classes <= len(_PALETTE):
@@ -90,7 +90,7 @@ def class_colour(position, n_classes):
 
 
 def class_marker(position):
-    """A shape for the rows of a class: neighbours in order have different ones.
+    """A shape for the rows of a class: neighbors in order have different ones.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn.plots._axes import axes_for, colour_bar, finish, hide_covered, shorten
+from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
 from metriclearn.plots._inputs import (
     check_matrix,
     check_names,
@@ -125,5 +125,5 @@ class MatrixDisplay:
             ax.figure.draw_without_rendering()
             hide_covered(ax.get_yticklabels())
         if colorbar:
-            colour_bar(ax, self.image_, "entries of M")
+            color_bar(ax, self.image_, "entries of M")
         return finish(self, ax)

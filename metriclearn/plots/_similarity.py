@@ -5,8 +5,8 @@ from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn.neighbors._ranker import row_norms
-from metriclearn.plots._axes import axes_for, colour_bar, finish, hide_covered, shorten
-from metriclearn.plots._inputs import check_labelled, embed
+from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
+from metriclearn.plots._inputs import check_labeled, embed
 
 MOST_NAMED_CLASSES = 20
 
@@ -121,7 +121,7 @@ class SimilarityMatrixDisplay:
             raise ValueError(f"metric must be 'euclidean' or 'cosine', got {metric!r}")
         if max_rows < 1:
             raise ValueError(f"max_rows must be at least 1, got {max_rows}")
-        Z, labels = check_labelled(embeddings, labels)
+        Z, labels = check_labeled(embeddings, labels)
         if len(Z) > max_rows:
             chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)
             Z, labels = Z[chosen], labels[chosen]
@@ -167,7 +167,7 @@ class SimilarityMatrixDisplay:
             ax.set_ylabel(f"{len(classes)} classes, in order", fontsize="small")
         if colorbar:
             cosine = self.metric == "cosine"
-            bar = colour_bar(ax, self.image_, "cosine" if cosine else "learned distance")
+            bar = color_bar(ax, self.image_, "cosine" if cosine else "learned distance")
             if not cosine:
                 bar.ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         return finish(self, ax)

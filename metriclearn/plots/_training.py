@@ -3,8 +3,8 @@
 from metriclearn._extras import require
 from metriclearn.plots._axes import without_frame
 
-# Okabe and Ito's blue and vermilion, told apart with any colour vision and in grey.
-LOSS_COLOUR, RECALL_COLOUR = "#0072b2", "#d55e00"
+# Okabe and Ito's blue and vermilion, told apart with any color vision and in grey.
+LOSS_COLOR, RECALL_COLOR = "#0072b2", "#d55e00"
 
 
 class TrainingDisplay:
@@ -124,14 +124,14 @@ class TrainingDisplay:
         -------
         TrainingDisplay
         """
-        curves = [("training loss", self.train_loss, LOSS_COLOUR)]
+        curves = [("training loss", self.train_loss, LOSS_COLOR)]
         if self.valid_recall is not None:
-            curves.append(("validation Recall@1", self.valid_recall, RECALL_COLOUR))
+            curves.append(("validation Recall@1", self.valid_recall, RECALL_COLOR))
         self.axes_ = _stacked(ax, len(curves))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         self.lines_ = [
-            _draw(panel, values, colour, title)
-            for panel, (title, values, colour) in zip(self.axes_, curves, strict=True)
+            _draw(panel, values, color, title)
+            for panel, (title, values, color) in zip(self.axes_, curves, strict=True)
         ]
         for panel in self.axes_[:-1]:
             panel.tick_params(labelbottom=False)
@@ -149,7 +149,7 @@ class TrainingDisplay:
         for panel in self.axes_:
             panel.axvline(self.best_epoch, color="0.45", linestyle=(0, (4, 3)), lw=1, zorder=0)
         best = self.valid_recall[self.best_epoch - 1]
-        self.axes_[1].plot(self.best_epoch, best, "o", ms=7, color=RECALL_COLOUR)
+        self.axes_[1].plot(self.best_epoch, best, "o", ms=7, color=RECALL_COLOR)
         # Above the panel: inside, the curve may be anywhere.
         text = f"best, epoch {self.best_epoch}: {100 * best:.1f}%"
         self.axes_[1].set_title(text, loc="right", fontsize="small", pad=3)
@@ -159,11 +159,11 @@ def _is_history(history):
     return bool(history) and isinstance(history[0], dict) and "train_loss" in history[0]
 
 
-def _draw(ax, values, colour, title):
+def _draw(ax, values, color, title):
     ticker = require("matplotlib.ticker", "plots")
     # A single epoch, and a run with few, would be no visible line.
     marker = "o" if len(values) <= 40 else None
-    (line,) = ax.plot(range(1, len(values) + 1), values, color=colour, marker=marker, ms=3)
+    (line,) = ax.plot(range(1, len(values) + 1), values, color=color, marker=marker, ms=3)
     ax.set_ylabel(title)
     ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y", alpha=0.3)

@@ -1,4 +1,4 @@
-"""Judgements as a scikit-learn problem: pairs, triplets and quadruplets to be decided."""
+"""Constraints as a scikit-learn problem: pairs, triplets and quadruplets to be decided."""
 
 from metriclearn.verification._orders import QuadrupletClassifier, TripletClassifier
 from metriclearn.verification._pairs import PairClassifier

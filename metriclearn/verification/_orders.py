@@ -1,10 +1,10 @@
 """Triplets and quadruplets to be decided: which of two distances is smaller."""
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from metriclearn._sklearn import fit_context
 from metriclearn.verification._tuples import TupleEstimator
 
 
@@ -17,9 +17,9 @@ class _OrderClassifier(TupleEstimator):
         self.learner = learner
         self.points = points
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Fit the learner on the judgements.
+        """Fit the learner on the constraints.
 
         Parameters
         ----------
@@ -27,7 +27,7 @@ class _OrderClassifier(TupleEstimator):
             Tuples of points, or row numbers of ``points``, each in the order that says
             who is closer.
         y : None
-            Ignored: the order within a tuple is the judgement.
+            Ignored: the order within a tuple is the constraint.
 
         Returns
         -------
@@ -47,7 +47,7 @@ class _OrderClassifier(TupleEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            Positive where the learned metric agrees with the judgement.
+            Positive where the learned metric agrees with the constraint.
         """
         check_is_fitted(self)
         tuples = self._check_tuples(X)
@@ -57,7 +57,7 @@ class _OrderClassifier(TupleEstimator):
         return far - near
 
     def predict(self, X):
-        """Predict 1 where the learned metric agrees with the judgement, -1 where not.
+        """Predict 1 where the learned metric agrees with the constraint, -1 where not.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class _OrderClassifier(TupleEstimator):
         return np.where(self.decision_function(X) > 0, 1, -1)
 
     def score(self, X, y=None):
-        """Fraction of judgements that the learned metric agrees with.
+        """Fraction of constraints that the learned metric agrees with.
 
         Parameters
         ----------

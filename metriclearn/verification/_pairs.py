@@ -3,13 +3,13 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn.metrics._verification import CRITERIA, best_threshold
 from metriclearn.verification._tuples import TupleEstimator
 
@@ -81,7 +81,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         self.cv = cv
         self.points = points
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
         """Fit the learner on the pairs and calibrate the threshold.
 

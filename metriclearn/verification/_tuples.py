@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import HasMethods
 
+from metriclearn._sklearn import HasMethods
 from metriclearn.constraints import constraints_from_tuples
 
 
@@ -62,7 +62,7 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         if not _takes(last, "constraints"):
             raise ValueError(
                 f"learner: {type(last).__name__} learns from labels only; take one that learns "
-                f"from judgements, or give FrozenEstimator(learner) of one that was fitted"
+                f"from constraints, or give FrozenEstimator(learner) of one that was fitted"
             )
         rows, constraints = constraints_from_tuples(tuples, similar)
         return learner.fit(rows, None, **{name: constraints})

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken
+from helpers.comparisons import CHEAP, Broken
 
 from metriclearn.compare import compare
 

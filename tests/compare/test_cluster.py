@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import distributed
 import pytest
-from comparisons import CHEAP, Broken, without_seconds
+from helpers.comparisons import CHEAP, Broken, without_seconds
 
 from metriclearn import cli
 from metriclearn.compare import _run as run

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken, read_page, without_seconds
+from helpers.comparisons import CHEAP, Broken, read_page, without_seconds
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -17,7 +17,7 @@ from metriclearn.compare._lineup import (
 )
 from metriclearn.compare._protocol import make_splits
 from metriclearn.compare._rows import stratified_order
-from metriclearn.mahalanobis._nca import NCA
+from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_curve_over_dimensions_sets_the_dimension(curved, key):
 
 
 def test_all_dimensions_are_the_learner_itself(curved):
-    """PCA to as many dimensions as there are is a rotation, which moves no neighbour."""
+    """PCA to as many dimensions as there are is a rotation, which moves no neighbor."""
     rows = {row["key"]: row for row in curved.rows()}
     for curve in curved.curve("dimensions", "map_at_r"):
         assert curve["points"][-1]["mean"] == pytest.approx(rows[curve["key"]]["map_at_r"])

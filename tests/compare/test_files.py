@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from commands import write_images
+from helpers.commands import write_images
 from PIL import Image
 from sklearn.datasets import load_iris, load_wine
 
@@ -65,7 +65,7 @@ def test_image_folder(tmp_path):
     assert source.notes == ()
 
 
-def test_images_of_several_sizes_and_colours_are_brought_to_one(tmp_path):
+def test_images_of_several_sizes_and_colors_are_brought_to_one(tmp_path):
     folder = write_images(tmp_path / "photos", sizes=((200, 100), (100, 50)), mode="RGB")
     source = load_source(folder)
     assert source.image_shape == (32, 64, 3)

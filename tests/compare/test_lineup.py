@@ -43,8 +43,8 @@ def test_image_scaler_divides_all_pixels_by_one_number(rng):
     X = (rng.rand(30, 6) * [1, 2, 3, 4, 5, 0]).astype(np.float32)
     Z = ImageScaler().fit_transform(X)
     assert Z.dtype == np.float32
-    centred = X - X.mean(axis=0)
-    np.testing.assert_allclose(Z, centred / np.sqrt(np.mean(centred**2)), rtol=1e-6)
+    centered = X - X.mean(axis=0)
+    np.testing.assert_allclose(Z, centered / np.sqrt(np.mean(centered**2)), rtol=1e-6)
     assert np.all(np.isfinite(ImageScaler().fit_transform(np.ones((3, 2)))))
 
 
@@ -71,7 +71,7 @@ def test_only_large_images_are_shrunk(shape, shrunk):
     [
         (
             ["lmnn", "Deep-Triplet", "standardized"],
-            ["LMNN", "Deep triplet", "Standardised Euclidean"],
+            ["LMNN", "Deep triplet", "Standardized Euclidean"],
         ),
         ("nca", ["NCA"]),
         ({"mine": StandardScaler(), "theirs": "mmc"}, ["mine", "theirs"]),

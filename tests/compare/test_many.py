@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, CLEAR, Broken, made_up, read_page
+from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from scipy.stats import rankdata
 
 from metriclearn.compare import RankedComparison, compare
@@ -25,7 +25,7 @@ def ranked(blobs):
         "few": (X[few], y[few]),
         "scaled": (X * [1, 1, 1, 30, 30], y),
     }
-    learners = [*CHEAP, "standardised", Broken()]
+    learners = [*CHEAP, "standardized", Broken()]
     return compare(learners, datasets=datasets, n_folds=2), datasets
 
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, CLEAR, Broken, made_up, read_page
+from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import compare

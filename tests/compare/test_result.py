@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from comparisons import CLEAR, CLOSE, made_up
+from helpers.comparisons import CLEAR, CLOSE, made_up
 
 from metriclearn.compare import ComparisonResult, RankedComparison
 

@@ -7,14 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken, without_seconds
+from helpers.comparisons import CHEAP, Broken, without_seconds
 from scipy.stats import uniform
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._protocol import run_task
-from metriclearn.mahalanobis._nca import NCA
+from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 
 @pytest.fixture

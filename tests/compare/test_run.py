@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparisons import CHEAP, Broken, without_seconds
+from helpers.comparisons import CHEAP, Broken, without_seconds
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import StandardScaler
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparisons import CHEAP
+from helpers.comparisons import CHEAP
 
 from metriclearn.compare import compare
 from metriclearn.compare._sources._load import load_source

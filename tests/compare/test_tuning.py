@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from comparisons import CHEAP
+from helpers.comparisons import CHEAP
 from scipy.stats import uniform
 
 from metriclearn import cli
@@ -19,7 +19,7 @@ from metriclearn.compare._lineup import (
 from metriclearn.compare._tuning._budget import SEARCHES, Tuning, make_tuning
 from metriclearn.compare._tuning._halving import plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
-from metriclearn.mahalanobis._nca import NCA
+from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 SMALL_SPACE = {"lmnn": {"mu": [0.2, 0.5, 0.8], "n_components": [None, 0.5]}}
 
@@ -30,7 +30,7 @@ def test_every_search_space_sets_its_learner(key, shape):
     setting = Setting(60, 16, 3, smallest_class=3, image_shape=shape)
     estimator, grid = LINE_UP[key].make(setting)
     space = search_space(LINE_UP[key], setting, grid)
-    assert bool(space) is (key not in ("euclidean", "standardised", "mahalanobis"))
+    assert bool(space) is (key not in ("euclidean", "standardized", "mahalanobis"))
     for name, values in space.items():
         assert len(set(values)) == len(values)
         for value in values:

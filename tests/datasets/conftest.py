@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from archives import LOADERS, Handler, image_bytes
+from helpers.archives import LOADERS, Handler, image_bytes
 
 from metriclearn.datasets import ImagePaths
 from metriclearn.datasets._fetch import RemoteFile

@@ -5,7 +5,7 @@ import tarfile
 from dataclasses import replace
 
 import pytest
-from archives import JPEG, LOADERS, archives, write_tgz, write_zip
+from helpers.archives import JPEG, LOADERS, archives, write_tgz, write_zip
 
 from metriclearn.datasets import fetch_cub200, fetch_inshop, fetch_mnist, fetch_omniglot, fetch_sop
 from metriclearn.datasets._sources import BENCHMARKS

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from archives import image_bytes
+from helpers.archives import image_bytes
 from numpy.testing import assert_allclose
 from PIL import Image
 from sklearn.model_selection import GroupKFold, train_test_split
@@ -39,7 +39,7 @@ def test_load_reads_in_order(shades, n_jobs):
     assert shades[[[0, 1], [2, 3]]].load(channels_first=True).shape == (2, 2, 3, 8, 12)
 
 
-def test_load_crops_at_the_centre_and_keeps_the_aspect(tmp_path):
+def test_load_crops_at_the_center_and_keeps_the_aspect(tmp_path):
     pixels = np.zeros((10, 30, 3), dtype=np.uint8)
     pixels[:, 10:20] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")

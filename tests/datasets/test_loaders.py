@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archives import JPEG, LOADERS, archives, cars_table, write_tgz
+from helpers.archives import JPEG, LOADERS, archives, cars_table, write_tgz
 from numpy.testing import assert_array_equal
 from scipy.io import savemat
 

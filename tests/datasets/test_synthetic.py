@@ -53,10 +53,10 @@ def test_same_seed_same_problem(make):
 @pytest.mark.parametrize("n_classes", [2, 3, 8])
 def test_euclid_fails_where_the_planted_metric_is_right(n_classes):
     X, y, metric = make_planted_metric(300, n_classes=n_classes, random_state=0)
-    neighbours = KNeighborsClassifier(3)
+    neighbors = KNeighborsClassifier(3)
     chance = 1 / n_classes
-    assert cross_val_score(neighbours, X, y).mean() < chance + 0.2
-    assert cross_val_score(neighbours, X @ root_of(metric), y).mean() > 0.98
+    assert cross_val_score(neighbors, X, y).mean() < chance + 0.2
+    assert cross_val_score(neighbors, X @ root_of(metric), y).mean() > 0.98
 
 
 def test_without_noise_euclid_does_well():
@@ -68,14 +68,14 @@ def test_classes_are_round_balanced_and_apart_under_the_planted_metric():
     X, y, metric = make_planted_metric(40_003, 6, 2, 3, class_sep=4.0, random_state=1)
     assert np.ptp(np.bincount(y)) <= 1
     latent = X @ root_of(metric)
-    centres = np.array([latent[y == k].mean(axis=0) for k in range(3)])
-    within = latent - centres[y]
+    centers = np.array([latent[y == k].mean(axis=0) for k in range(3)])
+    within = latent - centers[y]
     values = np.linalg.eigvalsh(within.T @ within / len(X))
     assert_allclose(values, [0, 0, 0, 0, 1, 1], atol=0.03)
-    gaps = np.linalg.norm(centres[:, None] - centres, axis=2)[np.triu_indices(3, 1)]
+    gaps = np.linalg.norm(centers[:, None] - centers, axis=2)[np.triu_indices(3, 1)]
     assert_allclose(gaps.min(), 4.0, atol=0.1)
-    # The stated bound on the error of the nearest centre, and that it is no idle one.
-    nearest = np.linalg.norm(latent[:, None] - centres, axis=2).argmin(axis=1)
+    # The stated bound on the error of the nearest center, and that it is no idle one.
+    nearest = np.linalg.norm(latent[:, None] - centers, axis=2).argmin(axis=1)
     error = np.mean(nearest != y)
     assert 0.3 * norm.cdf(-2) < error <= 2 * norm.cdf(-2)
 

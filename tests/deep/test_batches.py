@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from loss_batches import batch, fresh
-from oracles import LOSSES, N_CLASSES
+from helpers.loss_batches import batch, fresh
+from helpers.oracles import LOSSES, N_CLASSES
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M

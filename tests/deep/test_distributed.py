@@ -105,7 +105,7 @@ def test_two_processes_are_one(tmp_path, params):
 
 
 @pytest.mark.slow
-def test_judgements_are_shared_out(tmp_path):
+def test_constraints_are_shared_out(tmp_path):
     rng = np.random.RandomState(0)
     y = np.repeat(np.arange(4), 8)
     X = (rng.randn(4, 5)[y] + rng.randn(32, 5)).astype(np.float32)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from embedders import assert_same_weights, make, quick, weights
+from helpers.embedders import assert_same_weights, make, quick, weights
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -20,8 +20,6 @@ from torch import nn
 from metriclearn import LMNN, NCA
 from metriclearn.constraints import Pairs
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._seeding import seed_generators, seeded
-from metriclearn.deep._tuples import as_pairs
 from metriclearn.deep.losses import (
     LOSSES,
     ContrastiveLoss,
@@ -35,6 +33,8 @@ from metriclearn.deep.losses import (
 from metriclearn.deep.miners import AllMiner, BatchHardMiner
 from metriclearn.deep.modules import MLP
 from metriclearn.deep.samplers import UnbalancedSampler
+from metriclearn.deep.tensors._tuples import as_pairs
+from metriclearn.deep.training._seeding import seed_generators, seeded
 
 
 class Plain(nn.Module):
@@ -390,7 +390,7 @@ def test_warm_start_with_new_classes_is_refused():
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "log_ratio"])
-def test_classes_after_judgements_or_amounts_are_refused(loss):
+def test_classes_after_constraints_or_amounts_are_refused(loss):
     X, y = make()
     embedder = quick(loss=loss, warm_start=True)
     if loss == "log_ratio":
@@ -398,7 +398,7 @@ def test_classes_after_judgements_or_amounts_are_refused(loss):
     else:
         embedder.fit(X, constraints=Pairs([[0, 1], [2, 3]], [True, False]))
     for go_on in (embedder.fit, embedder.partial_fit):
-        with pytest.raises(ValueError, match="first fit was on judgements or amounts; go on with"):
+        with pytest.raises(ValueError, match="first fit was on constraints or amounts; go on with"):
             go_on(X, y)
     assert embedder.n_iter_ == 4
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from embedders import assert_same_weights, make, quick
+from helpers.embedders import assert_same_weights, make, quick
 from sklearn.base import clone
 from torch import nn
 

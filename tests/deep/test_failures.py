@@ -5,13 +5,13 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from embedders import Kill, assert_same_weights, make, quick
+from helpers.embedders import Kill, assert_same_weights, make, quick
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
-from metriclearn.deep import _assembly, _data
 from metriclearn.deep.losses import TripletLoss
+from metriclearn.deep.training import _assembly, _data
 
 
 class Explode(Callback):

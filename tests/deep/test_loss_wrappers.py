@@ -4,15 +4,15 @@ import inspect
 
 import pytest
 import torch
-from loss_batches import assert_equal, batch, fresh, value_and_gradients
-from oracles import DIM, LOSSES, N_CLASSES
+from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
+from helpers.oracles import DIM, LOSSES, N_CLASSES
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
-from metriclearn.deep._pairwise import compare
-from metriclearn.deep._triplet_miners import list_triplets
-from metriclearn.deep._tuples import Pairs, Reference, Triplets
+from metriclearn.deep.miners._triplet_miners import list_triplets
+from metriclearn.deep.tensors._pairwise import compare
+from metriclearn.deep.tensors._tuples import Pairs, Reference, Triplets
 
 # Mined losses -----------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 import torch
-from loss_batches import assert_equal, batch, fresh, value_and_gradients
-from oracles import DIM, LOSSES, N_CLASSES, ORDERED
+from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
+from helpers.oracles import DIM, LOSSES, N_CLASSES, ORDERED
 from torch import nn
 
 from metriclearn.deep import losses as L

@@ -1,6 +1,6 @@
 """A second oracle: pytorch-metric-learning, where its convention is the same.
 
-Its losses normalise the embeddings by default, so ours are given normalised ones; its margins are
+Its losses normalize the embeddings by default, so ours are given normalized ones; its margins are
 in degrees; what it has wrong is left out (Smooth-AP).
 """
 
@@ -9,13 +9,13 @@ import math
 
 import pytest
 import torch
-from loss_batches import assert_equal, batch, value_and_gradients
+from helpers.loss_batches import assert_equal, batch, value_and_gradients
 from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
-from metriclearn.deep._tuples import as_pairs
+from metriclearn.deep.tensors._tuples import as_pairs
 
 C, D = 4, 3
 SQUARED = {"distance": distances.LpDistance(power=2)}
@@ -125,7 +125,7 @@ def test_proxy_losses_agree(name):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         ours = ours.build(C, D).double()
-        # Theirs has columns, and the centres of a class next to each other.
+        # Theirs has columns, and the centers of a class next to each other.
         own = getattr(ours, "loss", ours)
         by_class = own.proxies.data.view(-1, C, D).transpose(0, 1).reshape(-1, D)
         (weight,) = theirs.parameters()

@@ -5,12 +5,12 @@ import pickle
 
 import pytest
 import torch
-from loss_batches import batch
-from oracles import MINERS, RANDOM_MINERS
+from helpers.loss_batches import batch
+from helpers.oracles import MINERS, RANDOM_MINERS
 from torch.nn.functional import normalize
 
 from metriclearn.deep import miners as M
-from metriclearn.deep._tuples import Reference
+from metriclearn.deep.tensors._tuples import Reference
 
 by_case = pytest.mark.parametrize("case", MINERS, ids=lambda case: case.name)
 by_random = pytest.mark.parametrize("miner", RANDOM_MINERS, ids=lambda miner: miner.__name__)

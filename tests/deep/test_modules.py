@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from metriclearn.deep._libraries import find_backbone
 from metriclearn.deep.modules import (
     MLP,
     POOLINGS,
@@ -23,6 +22,7 @@ from metriclearn.deep.modules import (
     SmoothClip,
     Standardize,
 )
+from metriclearn.deep.modules._libraries import find_backbone
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from embedders import assert_same_weights, make, quick
+from helpers.embedders import assert_same_weights, make, quick
 from sklearn.base import clone
 from torch import nn
 

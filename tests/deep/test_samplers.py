@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from metriclearn.deep import DeepEmbedder, _hard_negatives
-from metriclearn.deep._hard_negatives import nearest_of_other_classes
+from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.samplers import (
     SAMPLERS,
     ClassBalancedSampler,
@@ -14,7 +13,9 @@ from metriclearn.deep.samplers import (
     HierarchicalSampler,
     RandomSampler,
     UnbalancedSampler,
+    _hard_negatives,
 )
+from metriclearn.deep.samplers._hard_negatives import nearest_of_other_classes
 from metriclearn.metrics import recall_at_k
 
 UNEVEN = np.random.RandomState(0).permutation(

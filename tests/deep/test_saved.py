@@ -12,7 +12,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from embedders import Kill, Record, assert_same_weights, make, quick, recorded
+from helpers.embedders import Kill, Record, assert_same_weights, make, quick, recorded
 from sklearn.base import clone
 from torch import nn
 
@@ -150,7 +150,7 @@ def test_saved_embedder_loads_without_pickle(tmp_path, params):
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_saved_embedder_of_images_and_of_judgements(tmp_path):
+def test_saved_embedder_of_images_and_of_constraints(tmp_path):
     rng = np.random.RandomState(0)
     X = rng.randint(256, size=(40, 6, 7)).astype(np.uint8)
     triplets = Triplets(rng.permutation(39).reshape(-1, 3))

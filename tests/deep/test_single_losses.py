@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from loss_batches import assert_equal, batch, fresh, value_and_gradients
-from loss_loops import log_ratio, margin
-from oracles import DIM, LOSSES, N_CLASSES
+from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
+from helpers.loss_loops import log_ratio, margin
+from helpers.oracles import DIM, LOSSES, N_CLASSES
 from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
-from metriclearn.deep._masked_sums import masked_logsumexp, two_logsumexps
-from metriclearn.deep._pairwise import distances, listed_distances, masks, sq_distances
 from metriclearn.deep.losses._repulsion import repulsion
+from metriclearn.deep.tensors._masked_sums import masked_logsumexp, two_logsumexps
+from metriclearn.deep.tensors._pairwise import distances, listed_distances, masks, sq_distances
 
 # Single losses ----------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def test_continuous_labels_may_be_vectors():
         assert loss(embeddings, positions) != loss(embeddings, one)
 
 
-def test_center_loss_moves_its_centres_in_training_only():
+def test_center_loss_moves_its_centers_in_training_only():
     loss = L.CenterLoss(alpha=0.5, n_classes=2, embedding_dim=1)
     embeddings, labels = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])
     loss(embeddings, labels)
@@ -72,7 +72,7 @@ def test_center_loss_moves_its_centres_in_training_only():
     before = loss.centers.clone()
     loss(embeddings, labels)
     assert torch.equal(loss.centers, before)
-    with pytest.raises(RuntimeError, match="CenterLoss has no centres yet"):
+    with pytest.raises(RuntimeError, match="CenterLoss has no centers yet"):
         L.CenterLoss()(embeddings, labels)
 
 
@@ -90,9 +90,9 @@ def test_sphereface_anneals():
 def test_hierarchical_triplet_margins_follow_the_tree():
     # Two near classes and one far: the margin to the far one is larger.
     generator = torch.Generator().manual_seed(0)
-    centres = normalize(torch.tensor([[1.0, 0.1, 0.0], [1.0, -0.1, 0.0], [-1.0, 0.0, 0.2]]))
+    centers = normalize(torch.tensor([[1.0, 0.1, 0.0], [1.0, -0.1, 0.0], [-1.0, 0.0, 0.2]]))
     labels = torch.arange(3).repeat_interleave(20)
-    rows = normalize(centres[labels] + 0.02 * torch.randn(60, 3, generator=generator))
+    rows = normalize(centers[labels] + 0.02 * torch.randn(60, 3, generator=generator))
     loss = L.HierarchicalTripletLoss(n_classes=3)
     assert torch.equal(loss.class_margins, torch.full((3, 3), 0.1))
     loss.refresh(rows, labels)
@@ -109,7 +109,7 @@ def test_hierarchical_triplet_margins_follow_the_tree():
         L.HierarchicalTripletLoss()(rows, labels)
 
 
-def test_subcenter_arcface_finds_rows_of_other_centres():
+def test_subcenter_arcface_finds_rows_of_other_centers():
     loss = L.SubCenterArcFaceLoss(n_centers=2, n_classes=1, embedding_dim=2)
     loss.proxies.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     rows = torch.tensor([[1.0, 0.1], [1.0, -0.1], [0.9, 0.0], [0.0, 1.0]])
@@ -118,7 +118,7 @@ def test_subcenter_arcface_finds_rows_of_other_centres():
     assert_equal(angles[3], torch.tensor(90.0), 1e-4)
 
 
-def test_soft_triple_merges_centres():
+def test_soft_triple_merges_centers():
     torch.manual_seed(0)
     loss = L.SoftTripleLoss(n_centers=3, tau=50.0, n_classes=2, embedding_dim=4)
     optimizer = torch.optim.SGD(loss.parameters(), 0.02)

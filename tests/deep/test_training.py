@@ -1,9 +1,9 @@
-"""How DeepEmbedder trains: rates and frozen parts, judgements, amounts, progress."""
+"""How DeepEmbedder trains: rates and frozen parts, constraints, amounts, progress."""
 
 import numpy as np
 import pytest
 import torch
-from embedders import Record, assert_same_weights, make, quick, recorded
+from helpers.embedders import Record, assert_same_weights, make, quick, recorded
 from sklearn.base import clone
 from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
@@ -90,7 +90,7 @@ def test_callbacks_of_skorch_pass_through():
     assert stop.misses_ == 0  # the caller's own is not used
 
 
-# Judgements
+# Constraints
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "margin", "multi_similarity"])
@@ -163,12 +163,12 @@ def test_pairs_weighted_zero_are_never_drawn():
         ({"validation": "stratified"}, Triplets([[0, 1, 2]]), "needs classes, but Triplets"),
     ],
 )
-def test_judgements_that_do_not_fit_are_refused(params, constraints, message):
+def test_constraints_that_do_not_fit_are_refused(params, constraints, message):
     with pytest.raises(ValueError, match=message):
         quick(**params).fit(make()[0], constraints=constraints)
 
 
-def test_labels_and_judgements_together_are_refused():
+def test_labels_and_constraints_together_are_refused():
     X, y = make()
     with pytest.raises(ValueError, match="both given"):
         quick().fit(X, y, constraints=Triplets([[0, 1, 2]]))

@@ -1,4 +1,4 @@
-"""GMML: the closed form against the equation it solves and the objective it minimises."""
+"""GMML: the closed form against the equation it solves and the objective it minimizes."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_the_mean_is_the_point_on_the_geodesic(scatters, t):
     assert objective == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_half_way_mean_minimises_the_traces(scatters):
+def test_the_half_way_mean_minimizes_the_traces(scatters):
     S, D = scatters
     M = _geometric_mean(S, D, 0.5)[0]
     np.testing.assert_allclose(M @ S @ M, D)
@@ -73,7 +73,7 @@ def test_units_scale_nothing(small):
     np.testing.assert_allclose(GMML().fit(1e6 * X, y).get_mahalanobis_matrix(), M, rtol=1e-6)
 
 
-def test_strong_regularisation_ends_at_the_prior(small):
+def test_strong_regularization_ends_at_the_prior(small):
     X, y = small
     prior = np.diag([1.0, 2, 3, 4])
     M = GMML(prior=prior, regularization=1e9).fit(X, y).get_mahalanobis_matrix()

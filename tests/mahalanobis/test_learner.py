@@ -15,7 +15,7 @@ from metriclearn.constraints import (
     quadruplets_from_labels,
     triplets_from_labels,
 )
-from metriclearn.mahalanobis._objective import (
+from metriclearn.mahalanobis._general._terms import (
     SHAPES,
     Frobenius,
     Linear,
@@ -27,20 +27,22 @@ from metriclearn.mahalanobis._objective import (
 
 SMOOTH = ("squared_hinge", "squared", "logistic")
 REGULARIZERS = ("frobenius", "trace", "scatter", "logdet")
-JUDGEMENTS = ("pairs", "triplets")
+CONSTRAINT_TYPES = ("pairs", "triplets")
 
 
 def fit(problem, *terms, **arguments):
-    return MahalanobisLearner(*terms, n_judgements=40, random_state=0, **arguments).fit(*problem)
+    return MahalanobisLearner(*terms, n_constraints=40, random_state=0, **arguments).fit(*problem)
 
 
-@pytest.mark.parametrize("judgements", JUDGEMENTS)
+@pytest.mark.parametrize("constraint_type", CONSTRAINT_TYPES)
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
 @pytest.mark.parametrize("loss", SMOOTH)
-def test_every_smooth_composition_reaches_the_exact_optimum(small, loss, regularizer, judgements):
-    exact = fit(small, loss, regularizer, "sdp", judgements=judgements)
+def test_every_smooth_composition_reaches_the_exact_optimum(
+    small, loss, regularizer, constraint_type
+):
+    exact = fit(small, loss, regularizer, "sdp", constraint_type=constraint_type)
     for solver in ("lbfgs",) if regularizer == "logdet" else ("lbfgs", "proximal"):
-        found = fit(small, loss, regularizer, solver, judgements=judgements)
+        found = fit(small, loss, regularizer, solver, constraint_type=constraint_type)
         assert found.objective_ == pytest.approx(exact.objective_, rel=2e-5)
         assert 0 <= found.duality_gap_ <= 1e-5 * found.objective_
 
@@ -48,28 +50,30 @@ def test_every_smooth_composition_reaches_the_exact_optimum(small, loss, regular
 @pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
 def test_diagonal_compositions_reach_the_exact_optimum(small, loss, regularizer):
-    exact = fit(small, loss, regularizer, "sdp", diagonal=True, judgements="triplets")
+    exact = fit(small, loss, regularizer, "sdp", diagonal=True, constraint_type="triplets")
     M = exact.get_mahalanobis_matrix()
     np.testing.assert_allclose(M, np.diag(np.diag(M)), atol=1e-8)
     for solver in ("lbfgs",) if regularizer == "logdet" else ("lbfgs", "proximal"):
-        found = fit(small, loss, regularizer, solver, diagonal=True, judgements="triplets")
+        found = fit(small, loss, regularizer, solver, diagonal=True, constraint_type="triplets")
         assert found.objective_ == pytest.approx(exact.objective_, rel=2e-5)
         M = found.get_mahalanobis_matrix()
         np.testing.assert_allclose(M, np.diag(np.diag(M)), atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["hinge", *SMOOTH])
-@pytest.mark.parametrize("judgements", JUDGEMENTS)
-def test_minibatches_come_near_the_optimum(small, loss, judgements):
-    exact = fit(small, loss, "frobenius", "sdp", judgements=judgements)
-    found = fit(small, loss, "frobenius", "minibatch", judgements=judgements, batch_size=32)
+@pytest.mark.parametrize("constraint_type", CONSTRAINT_TYPES)
+def test_minibatches_come_near_the_optimum(small, loss, constraint_type):
+    exact = fit(small, loss, "frobenius", "sdp", constraint_type=constraint_type)
+    found = fit(
+        small, loss, "frobenius", "minibatch", constraint_type=constraint_type, batch_size=32
+    )
     assert exact.objective_ <= found.objective_ * (1 + 1e-6)
     assert found.objective_ == pytest.approx(exact.objective_, rel=1e-2)
 
 
 def test_hinge_is_certified_by_the_programme(small):
-    """Schultz & Joachims: diagonal weights, hinge, relative judgements."""
-    learner = fit(small, "hinge", "frobenius", "sdp", diagonal=True, judgements="quadruplets")
+    """Schultz & Joachims: diagonal weights, hinge, relative constraints."""
+    learner = fit(small, "hinge", "frobenius", "sdp", diagonal=True, constraint_type="quadruplets")
     M = learner.get_mahalanobis_matrix()
     np.testing.assert_allclose(M, np.diag(np.diag(M)), atol=1e-8)
     weights = np.diag(M) * small[0].var(axis=0)
@@ -145,7 +149,7 @@ def test_units_do_not_matter(small):
 
 def test_partial_fit_goes_on(small):
     X, y = small
-    learner = MahalanobisLearner(solver="minibatch", n_judgements=40, random_state=0)
+    learner = MahalanobisLearner(solver="minibatch", n_constraints=40, random_state=0)
     values = []
     for _ in range(60):
         learner.partial_fit(X, y)
@@ -154,7 +158,7 @@ def test_partial_fit_goes_on(small):
     assert learner.n_iter_ == 60
     assert values[-1] < values[0]
     assert values[-1] == pytest.approx(exact.objective_, rel=0.02)
-    fresh = MahalanobisLearner(solver="minibatch", n_judgements=40, random_state=0)
+    fresh = MahalanobisLearner(solver="minibatch", n_constraints=40, random_state=0)
     np.testing.assert_array_equal(learner.fit(X, y).components_, fresh.fit(X, y).components_)
 
 
@@ -188,7 +192,7 @@ def test_terms_that_do_not_fit_are_refused(small, arguments, message):
 
 
 def test_large_programmes_are_refused(rng):
-    with pytest.raises(ValueError, match="for up to 30 features and 5000 judgements"):
+    with pytest.raises(ValueError, match="for up to 30 features and 5000 constraints"):
         MahalanobisLearner(solver="sdp").fit(rng.randn(20, 31), np.arange(20) % 2)
 
 
@@ -198,7 +202,7 @@ def test_stopping_early_warns(small, solver):
         MahalanobisLearner(solver=solver, max_iter=1, tol=0, random_state=0).fit(*small)
 
 
-def test_every_kind_of_judgement_is_taken(small):
+def test_every_kind_of_constraint_is_taken(small):
     X, _ = small
     for constraints in (Pairs([[0, 20], [0, 1]], [False, True]), Triplets([[0, 1, 20]])):
         learner = MahalanobisLearner().fit(X, constraints=constraints)

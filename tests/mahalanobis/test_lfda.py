@@ -42,7 +42,7 @@ def test_scatters_are_the_papers_double_sums(problem, block_bytes, monkeypatch):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_directions_solve_the_generalised_eigenproblem(problem):
+def test_directions_solve_the_generalized_eigenproblem(problem):
     X, y = problem
     within, between = scatters_by_loops(X, y, 7)
     values = linalg.eigh(between, within)[0][::-1]

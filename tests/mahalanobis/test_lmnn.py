@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from lmnn_problems import (
+from helpers.lmnn_problems import (
     by_class,
     cvxpy_optimum,
     dense_objective,
@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn import LMNN
 from metriclearn.constraints import Pairs, Triplets
-from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
-from metriclearn.mahalanobis._lmnn_coordinates import PullCoordinates
+from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
 
 losses = pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 
@@ -152,9 +152,9 @@ def test_more_features_than_rows_is_learned_on_their_span(rng):
     X = rng.randn(21, 50)
     X[:, 0] += 4 * y
     wide = LMNN().fit(X, y)
-    centred = X - X.mean(axis=0)
-    basis = np.linalg.svd(centred, full_matrices=False)[2][:20]
-    narrow = LMNN().fit(centred @ basis.T, y)
+    centered = X - X.mean(axis=0)
+    basis = np.linalg.svd(centered, full_matrices=False)[2][:20]
+    narrow = LMNN().fit(centered @ basis.T, y)
     assert wide.components_.shape == (50, 50)
     assert wide.objective_ == pytest.approx(narrow.objective_, rel=1e-3)
     assert wide.objective_ == pytest.approx(
@@ -180,7 +180,7 @@ def test_a_class_as_small_as_n_neighbors_and_one_far_larger(rng):
     )
 
 
-def test_second_pass_pulls_the_neighbours_of_the_first_passs_space(small):
+def test_second_pass_pulls_the_neighbors_of_the_space_of_the_first_pass(small):
     X, y = small
     first, second = LMNN().fit(X, y), LMNN(n_passes=2).fit(X, y)
     targets, triplets = label_triplets(first.transform(X), y)
@@ -189,7 +189,7 @@ def test_second_pass_pulls_the_neighbours_of_the_first_passs_space(small):
     assert second.n_passes_ == 2
 
 
-def test_auto_passes_help_where_noise_hides_the_neighbours():
+def test_auto_passes_help_where_noise_hides_the_neighbors():
     rng = np.random.RandomState(1)
     cluster = rng.randint(6, size=500)
     X = np.c_[2 * rng.randn(6, 3)[cluster] + rng.randn(500, 3), 2 * rng.randn(500, 12)]
@@ -344,6 +344,6 @@ def test_too_large_programmes_are_refused(rng, small, monkeypatch):
     X = rng.randn(30, 21)
     with pytest.raises(ValueError, match="up to 20 features, X has 21"):
         LMNN(solver="sdp").fit(X, np.repeat([0, 1], 15))
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_sdp._MAX_TRIPLETS", 10)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn._sdp._MAX_TRIPLETS", 10)
     with pytest.raises(ValueError, match="up to 10 triplets near the margin"):
         LMNN(solver="sdp").fit(*small)

@@ -1,18 +1,18 @@
-"""What LMNN minimises, and the search for impostors: finite differences and dense searches."""
+"""What LMNN minimizes, and the search for impostors: finite differences and dense searches."""
 
 import numpy as np
 import pytest
-from lmnn_problems import by_class, some_triplets
+from helpers.lmnn_problems import by_class, some_triplets
 from scipy.optimize import check_grad
 from sklearn.neighbors import NearestNeighbors
 
-from metriclearn.mahalanobis import _impostors
-from metriclearn.mahalanobis._hinge import Hinge, SquaredHinge
-from metriclearn.mahalanobis._impostor_list import ImpostorList
-from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
-from metriclearn.mahalanobis._lmnn_labels import LabelObjective
-from metriclearn.mahalanobis._lmnn_objective import TripletObjective
-from metriclearn.mahalanobis._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn import _impostors
+from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
+from metriclearn.mahalanobis._lmnn._objective import TripletObjective
+from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 
 
 @pytest.mark.parametrize("loss", [Hinge(), Hinge(0.3), SquaredHinge()])
@@ -35,7 +35,9 @@ def test_slopes_are_derivatives_and_rounding_is_bounded(loss):
 @pytest.mark.parametrize("loss", [Hinge(0.5), SquaredHinge()], ids=["rounded", "squared"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_gradient_from_labels_is_the_derivative(loss, listed, small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", float(listed))
+    monkeypatch.setattr(
+        "metriclearn.mahalanobis._lmnn._label_objective._SPARSE_SHARE", float(listed)
+    )
     X, _, starts = by_class(*small)
     targets = target_neighbors(X, starts, 3)
     P = np.cov(X.T)
@@ -66,7 +68,7 @@ def test_gradient_from_triplets_is_the_derivative(loss, small, rng):
 
 
 def test_a_list_that_missed_impostors_says_so(small, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective._SPARSE_SHARE", 1.0)
     X, _, starts = by_class(*small)
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
     listed = LabelObjective(X, 0.5, np.eye(4), **given)
@@ -107,8 +109,8 @@ def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypa
         searches.append(given)
         return pairs_within(*given)
 
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._SPARSE_SHARE", 1.0)
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels.pairs_within", counted)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective._SPARSE_SHARE", 1.0)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective.pairs_within", counted)
     X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3), "precise": True}
     objective, L = LabelObjective(X, 0.5, np.eye(4), **given), np.eye(4)
@@ -142,7 +144,7 @@ def test_parts_of_the_search_are_the_whole(rng, monkeypatch):
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
     loss = Hinge(0.1)
     whole = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
-    monkeypatch.setattr("metriclearn.mahalanobis._lmnn_labels._MOST_PAIRS", 20)
+    monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective._MOST_PAIRS", 20)
     monkeypatch.setattr(_impostors, "_BLOCK_BYTES", 2**8)
     parts = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
     assert len(list(pairs_within(X, np.ones(150), starts, most=20))) > 3

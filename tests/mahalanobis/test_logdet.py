@@ -12,7 +12,7 @@ from metriclearn.mahalanobis._itml import BoundLoss
 from metriclearn.mahalanobis._logdet import PairDifferences
 from metriclearn.mahalanobis._lsml import ResidualLoss
 
-# metric-learn 0.7.0 with force_all_finite renamed, X the standardised iris data, pairs of `pairs`:
+# metric-learn 0.7.0 with force_all_finite renamed, X the standardized iris data, pairs of `pairs`:
 # metric_learn.ITML(gamma=1.0, tol=1e-12, max_iter=100000).fit(X[indices], similar, bounds=[1, 6])
 PEER_ITML = [
     [0.7686468106, -0.3437848603, -0.0986229089, -0.3389719065],

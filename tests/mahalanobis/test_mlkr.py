@@ -1,4 +1,4 @@
-"""MLKR: metric-learn's objective and gradient, in blocks; regression by neighbours."""
+"""MLKR: metric-learn's objective and gradient, in blocks; regression by neighbors."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
 from metriclearn import MLKR
-from metriclearn.mahalanobis._mlkr import mlkr_terms
-from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
-from metriclearn.mahalanobis._soft_targets import Values
+from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors._mlkr import mlkr_terms
+from metriclearn.mahalanobis._soft_neighbors._targets import Values
 
 
 def mlkr_objective(L, X, y, max_memory=512):
@@ -66,7 +66,7 @@ def test_gradient_by_finite_differences(regression):
     np.testing.assert_allclose(gradient.ravel(), numeric, atol=1e-5)
 
 
-def test_improves_regression_by_neighbours(regression):
+def test_improves_regression_by_neighbors(regression):
     X, y = regression
     knn = KNeighborsRegressor(3)
     plain = cross_val_score(knn, X, y).mean()

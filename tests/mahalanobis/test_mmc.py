@@ -67,7 +67,7 @@ def test_no_feasible_matrix_is_better(problem, variant):
         assert reached <= learner.objective_ * (1 + 1e-6)
 
 
-def test_linear_variant_is_the_top_generalised_eigenvector(problem):
+def test_linear_variant_is_the_top_generalized_eigenvector(problem):
     X, pairs = problem
     first, second = pairs.indices.T
     outer = np.einsum("i,ij,ik->ijk", pairs.weights, X[first] - X[second], X[first] - X[second])

@@ -10,9 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalys
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn import NCA
-from metriclearn.mahalanobis._nca import nca_terms
-from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
-from metriclearn.mahalanobis._soft_targets import SameClass
+from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
+from metriclearn.mahalanobis._soft_neighbors._targets import SameClass
 
 
 def nca_objective(L, X, codes, max_memory=512):
@@ -98,7 +98,7 @@ def test_order_of_the_rows_does_not_matter(iris):
     assert shuffled.objective_ == pytest.approx(plain.objective_, rel=1e-3)
 
 
-def test_digits_three_nearest_neighbours():
+def test_digits_three_nearest_neighbors():
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
     scaler = StandardScaler().fit(train)

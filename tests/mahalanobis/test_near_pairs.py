@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from metriclearn import NCA
-from metriclearn.mahalanobis import _near_pairs
-from metriclearn.mahalanobis._mlkr import mlkr_terms
-from metriclearn.mahalanobis._nca import nca_terms
-from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_targets import SameClass, Values
+from metriclearn.mahalanobis._soft_neighbors import _near_pairs
+from metriclearn.mahalanobis._soft_neighbors._mlkr import mlkr_terms
+from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
+from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
+from metriclearn.mahalanobis._soft_neighbors._targets import SameClass, Values
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_list_follows_rows_that_move(rows):
     assert exact < 12
 
 
-def test_list_that_misses_neighbours_is_renewed(rows):
+def test_list_that_misses_neighbors_is_renewed(rows):
     X, codes = rows
     objective = objectives(codes)[0]
     objective(X)

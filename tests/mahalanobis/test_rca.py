@@ -8,7 +8,7 @@ from metriclearn import RCA
 from metriclearn.constraints import Chunks, Pairs
 
 # metric_learn.RCA().fit(X, chunks).get_mahalanobis_matrix(), metric-learn 0.7.0 with
-# force_all_finite renamed, X the standardised iris data and the chunks of `problem`.
+# force_all_finite renamed, X the standardized iris data and the chunks of `problem`.
 PEER = [
     [9.3367229384, -2.1744557647, -17.7793191244, 2.7697956468],
     [-2.1744557647, 2.9857603181, 3.0552995226, -3.6312316582],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from estimators import LINEAR
+from helpers.estimators import LINEAR
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn import SCML
 from metriclearn.constraints import Pairs, Triplets, triplets_from_labels
-from metriclearn.mahalanobis._composition import TripletMargins, compose
+from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 
 
 def optimum(X, bases, triplets, weights, beta):

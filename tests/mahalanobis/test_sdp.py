@@ -5,10 +5,12 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn import LMNN, MMC, MahalanobisLearner
-from metriclearn.mahalanobis import _lmnn_sdp, _mmc, _solvers
+from metriclearn.mahalanobis import _mmc
+from metriclearn.mahalanobis._general import _solvers
+from metriclearn.mahalanobis._lmnn import _sdp
 
 SOLVED = [
-    (LMNN(solver="sdp"), _lmnn_sdp),
+    (LMNN(solver="sdp"), _sdp),
     (MMC(solver="sdp"), _mmc),
     (MahalanobisLearner("squared_hinge", solver="sdp", random_state=0), _solvers),
 ]

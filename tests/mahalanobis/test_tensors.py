@@ -12,13 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 from metriclearn import LMNN, MLKR, NCA, Covariance, MahalanobisLearner
 from metriclearn._arrays import to_numpy
 from metriclearn.constraints import Pairs, Triplets
-from metriclearn.mahalanobis import _impostors
-from metriclearn.mahalanobis._impostors import pairs_within, target_neighbors
-from metriclearn.mahalanobis._nca import nca_terms
-from metriclearn.mahalanobis._near_pairs import NearPairs
-from metriclearn.mahalanobis._soft_neighbors import soft_neighbor_gradient
-from metriclearn.mahalanobis._soft_targets import SameClass, Values
-from metriclearn.mahalanobis._soft_tensors import tensor_soft_neighbor_gradient
+from metriclearn.mahalanobis._lmnn import _impostors
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
+from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
+from metriclearn.mahalanobis._soft_neighbors._targets import SameClass, Values
+from metriclearn.mahalanobis._soft_neighbors._tensor_gradient import tensor_soft_neighbor_gradient
 
 LIBRARIES = ["torch"]
 if importlib.util.find_spec("array_api_strict"):  # refuses what the standard does not promise
@@ -35,7 +35,7 @@ LEARNERS = [
     NCA(2),
     NCA(2, batch_size=20, init="pca", random_state=0),
     MahalanobisLearner(random_state=0),
-    MahalanobisLearner("logistic", "trace", "proximal", judgements="triplets", random_state=0),
+    MahalanobisLearner("logistic", "trace", "proximal", constraint_type="triplets", random_state=0),
     MahalanobisLearner(solver="minibatch", max_iter=20, random_state=0),
     MahalanobisLearner(regularizer="logdet", prior="covariance", random_state=0),
 ]
@@ -104,7 +104,7 @@ def test_results_are_tensors(library, learner, small):
 
 
 @libraries
-def test_judgements_of_tensors(library, small, rng):
+def test_constraints_of_tensors(library, small, rng):
     X, y = small
     indices = rng.randint(45, size=(80, 3))
     indices = indices[
@@ -159,7 +159,7 @@ def test_tensors_start_warm(learner, small):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("max_memory", [0.002, 512])
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_soft_neighbours_of_tensors(weighted, max_memory, scale, rng):
+def test_soft_neighbors_of_tensors(weighted, max_memory, scale, rng):
     codes, y = np.repeat([0, 1, 2], 15), rng.randn(45)
     Z = scale * rng.randn(45, 3)
     weights = rng.rand(45) * 3 if weighted else None

@@ -118,7 +118,7 @@ def test_functions_results_and_scores_agree(ragged):
     assert metrics.recall_at_k(X, y, 1) == pytest.approx(per_query.mean())
 
 
-def test_relevance_as_a_matrix_or_a_tolerance_generalises_labels(ragged):
+def test_relevance_as_a_matrix_or_a_tolerance_generalizes_labels(ragged):
     X, y = ragged
     X, y = X[y > 0], y[y > 0]
     expected = retrieval_scores(X, y, MEASURES)

@@ -144,10 +144,10 @@ def test_a_draw_of_identities_is_the_list_of_their_pairs(rng):
 
 
 def test_identities_are_drawn_not_pairs(rng):
-    centres = rng.randn(12, 2)
+    centers = rng.randn(12, 2)
     names = rng.randint(12, size=(2000, 2))
     names[:500, 1] = names[:500, 0]
-    distances = np.linalg.norm(centres[names[:, 0]] - centres[names[:, 1]], axis=1)
+    distances = np.linalg.norm(centers[names[:, 0]] - centers[names[:, 1]], axis=1)
     distances += rng.rand(12)[names[:, 0]] + rng.rand(2000)
     same = names[:, 0] == names[:, 1]
     low, high = bootstrap_over_identities(

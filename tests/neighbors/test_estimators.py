@@ -1,4 +1,4 @@
-"""Nearest neighbours agree with scikit-learn's brute force, neighbour for neighbour."""
+"""Nearest neighbors agree with scikit-learn's brute force, neighbor for neighbor."""
 
 import pickle
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from estimators import NEIGHBORS
+from helpers.estimators import NEIGHBORS
 from scipy import sparse
 from sklearn import neighbors as sk
 from sklearn.base import clone
@@ -111,7 +111,7 @@ def test_regressor_is_scikit_learns(data, weights, n_outputs):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_neighbours_radius_and_graphs_are_scikit_learns(data, metric):
+def test_neighbors_radius_and_graphs_are_scikit_learns(data, metric):
     X, _, Q = data
     radius = 1.2 if metric == "euclidean" else 0.3
     theirs = sk.NearestNeighbors(n_neighbors=6, radius=radius, metric=metric, algorithm="brute")
@@ -249,7 +249,7 @@ def test_bad_weights_are_one_clear_error(data):
     X, y, Q = data
     with pytest.raises(ValueError, match="weights='distance' needs distances from 0"):
         FaissKNeighborsClassifier(weights="distance", metric="inner_product").fit(X, y)
-    with pytest.raises(ValueError, match="weight zero to all neighbours of query 0"):
+    with pytest.raises(ValueError, match="weight zero to all neighbors of query 0"):
         FaissKNeighborsClassifier(weights=np.zeros_like).fit(X, y).predict(Q)
     with pytest.raises(ValueError, match="weights must return an array of shape"):
         FaissKNeighborsClassifier(weights=lambda d: d[:, 0]).fit(X, y).predict(Q)

@@ -153,7 +153,7 @@ def test_exclude_is_by_row_not_by_rank():
 
 @pytest.mark.parametrize("offset", [0, 1e3, 1e4])
 @pytest.mark.parametrize("n_queries", [1, 30, 400])
-def test_an_offset_costs_no_neighbours_at_any_batch_size(rng, offset, n_queries):
+def test_an_offset_costs_no_neighbors_at_any_batch_size(rng, offset, n_queries):
     X, Q = rng.randn(500, 300) + offset, rng.randn(n_queries, 300) + offset
     theirs = sk.NearestNeighbors(algorithm="brute").fit(X - offset).kneighbors(Q - offset)
     ours = FaissNearestNeighbors().fit(X).kneighbors(Q)

@@ -21,14 +21,14 @@ METRICS = ["euclidean", "cosine", "inner_product"]
 
 @pytest.fixture
 def clustered(rng):
-    centres = rng.randn(30, 7)  # an odd width, which product quantisation has to pad
-    X, Q = (centres[rng.randint(30, size=n)] + 0.3 * rng.randn(n, 7) for n in (800, 50))
+    centers = rng.randn(30, 7)  # an odd width, which product quantization has to pad
+    X, Q = (centers[rng.randint(30, size=n)] + 0.3 * rng.randn(n, 7) for n in (800, 50))
     return X + 100, Q + 100
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("index", INDEXES)
-def test_nearly_all_neighbours_at_exact_distances(clustered, metric, index, capfd):
+def test_nearly_all_neighbors_at_exact_distances(clustered, metric, index, capfd):
     X, Q = clustered
     exact = FaissNearestNeighbors(metric=metric).fit(X)
     approximate = FaissNearestNeighbors(metric=metric, index=index).fit(X)

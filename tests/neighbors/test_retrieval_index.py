@@ -19,8 +19,8 @@ METRICS = ["euclidean", "cosine", "inner_product"]
 
 @pytest.fixture
 def gallery(rng):
-    centres = rng.randn(20, 6)
-    X, Q = (centres[rng.randint(20, size=n)] + 0.3 * rng.randn(n, 6) for n in (600, 40))
+    centers = rng.randn(20, 6)
+    X, Q = (centers[rng.randint(20, size=n)] + 0.3 * rng.randn(n, 6) for n in (600, 40))
     return (X + 10).astype(np.float32), (Q + 10).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from displays import CASES, HARD, embedded, pairs_of, texts_of
+from helpers.displays import CASES, HARD, embedded, pairs_of, texts_of
 from matplotlib import pyplot
 
 from metriclearn import plots
@@ -93,7 +93,7 @@ def test_many_classes_and_long_names_can_be_read(draw):
     ],
     ids=lambda display: type(display).__name__,
 )
-def test_curves_on_the_same_axes_differ_in_colour_and_in_stroke(display):
+def test_curves_on_the_same_axes_differ_in_color_and_in_stroke(display):
     first = display.plot()
     one = first.line_
     other = display.plot(ax=first.ax_).line_

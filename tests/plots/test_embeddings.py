@@ -18,7 +18,7 @@ from metriclearn.plots import (
 from metriclearn.plots._distances import _different_pairs, _same_pairs
 
 
-def test_map_has_a_colour_and_a_name_for_each_class(fitted, small):
+def test_map_has_a_color_and_a_name_for_each_class(fitted, small):
     display = EmbeddingDisplay.from_estimator(fitted, *small, method="pca")
     assert [text.get_text() for text in display.names_] == ["0", "1", "2"]
     assert sum(len(points.get_offsets()) for points in display.points_) == 45
@@ -41,7 +41,7 @@ def test_names_on_the_map_never_cover_each_other(rng, n_classes):
         assert len(legend.get_texts()) == n_classes
 
 
-def test_gallery_finds_neighbours_and_frames_the_right_ones(fitted, small):
+def test_gallery_finds_neighbors_and_frames_the_right_ones(fitted, small):
     X, y = small
     queries = [0, 20, 44]
     display = NeighborsGalleryDisplay.from_estimator(fitted, X, y, queries=queries, n_neighbors=5)
@@ -75,7 +75,7 @@ def test_gallery_of_images(rng, shape):
         ({"queries": 46}, "queries=46 must be from 1 to 45"),
         ({"queries": [45]}, "queries must be rows from 0 to 44"),
         ({"queries": []}, "queries must be a number or a list"),
-        ({"n_neighbors": 45}, "k=45 neighbours were asked for"),
+        ({"n_neighbors": 45}, "k=45 neighbors were asked for"),
         ({"shown": np.ones((3, 2))}, r"shown must hold numbers, 45 table rows or images"),
         ({"shown": np.ones((45, 4, 4, 2))}, "images must have 1 or 3 channels"),
     ],

@@ -1,4 +1,4 @@
-"""Two dimensions out of many, colours and shapes out of classes."""
+"""Two dimensions out of many, colors and shapes out of classes."""
 
 import sys
 from itertools import combinations
@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from metriclearn.plots._layout import class_colour, class_marker, lay_out
+from metriclearn.plots._layout import class_color, class_marker, lay_out
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
-COLOUR_BLIND = {
+COLOR_BLIND = {
     "normal": np.eye(3),
     "protan": [
         [0.152286, 1.052583, -0.204868],
@@ -66,25 +66,25 @@ def test_umap_where_it_is_installed(rng, monkeypatch):
 
 
 @pytest.mark.parametrize("n_classes", [2, 10, 100])
-def test_class_colours_differ_and_are_neither_black_nor_white(n_classes):
-    colours = np.array([class_colour(i, n_classes) for i in range(n_classes)])
-    assert len(np.unique(colours, axis=0)) == n_classes
-    lightness = colours @ [0.299, 0.587, 0.114]
+def test_class_colors_differ_and_are_neither_black_nor_white(n_classes):
+    colors = np.array([class_color(i, n_classes) for i in range(n_classes)])
+    assert len(np.unique(colors, axis=0)) == n_classes
+    lightness = colors @ [0.299, 0.587, 0.114]
     assert lightness.min() > 0.2
     assert lightness.max() < 0.8
 
 
-@pytest.mark.parametrize("eyes", COLOUR_BLIND)
-def test_colour_and_shape_together_tell_ten_classes_apart(eyes):
-    colours = np.array([class_colour(i, 10) for i in range(10)])
-    seen = np.clip((colours**2.2) @ np.transpose(COLOUR_BLIND[eyes]), 0, 1) ** (1 / 2.2)
+@pytest.mark.parametrize("eyes", COLOR_BLIND)
+def test_color_and_shape_together_tell_ten_classes_apart(eyes):
+    colors = np.array([class_color(i, 10) for i in range(10)])
+    seen = np.clip((colors**2.2) @ np.transpose(COLOR_BLIND[eyes]), 0, 1) ** (1 / 2.2)
     for i, j in combinations(range(10), 2):
         if class_marker(i) == class_marker(j):
             assert np.linalg.norm(seen[i] - seen[j]) > 0.2
 
 
-@pytest.mark.parametrize("eyes", COLOUR_BLIND)
-def test_the_colours_of_two_kinds_differ_to_all_eyes(eyes):
-    colours = np.array([class_colour(i, 2) for i in range(2)])
-    seen = np.clip((colours**2.2) @ np.transpose(COLOUR_BLIND[eyes]), 0, 1) ** (1 / 2.2)
+@pytest.mark.parametrize("eyes", COLOR_BLIND)
+def test_the_colors_of_two_kinds_differ_to_all_eyes(eyes):
+    colors = np.array([class_color(i, 2) for i in range(2)])
+    seen = np.clip((colors**2.2) @ np.transpose(COLOR_BLIND[eyes]), 0, 1) ** (1 / 2.2)
     assert np.linalg.norm(seen[0] - seen[1]) > 0.4

@@ -23,8 +23,8 @@ def test_points_of_the_ellipse_are_at_its_radius(small):
     display = MetricEllipseDisplay.from_estimator(learner, X, y, radius=0.7)
     for label, line in enumerate(display.ellipses_):
         outline = line.get_xydata()
-        centre = np.broadcast_to(X[y == label].mean(axis=0), outline.shape)
-        np.testing.assert_allclose(learner.paired_distances(outline, centre), 0.7, rtol=1e-6)
+        center = np.broadcast_to(X[y == label].mean(axis=0), outline.shape)
+        np.testing.assert_allclose(learner.paired_distances(outline, center), 0.7, rtol=1e-6)
     alone = MetricEllipseDisplay.from_estimator(learner, X)
     assert len(alone.ellipses_) == 1
     # A metric that sees one direction only has an ellipse without end.

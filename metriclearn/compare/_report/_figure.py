@@ -10,7 +10,7 @@ from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS
 from metriclearn.plots._axes import without_frame
 from metriclearn.plots._recall import RecallCurveDisplay
 
-FAMILY_COLOURS = {
+FAMILY_COLORS = {
     "baseline": "#7b8087",
     "linear": "#2767c4",
     "deep": "#d05a16",
@@ -52,7 +52,7 @@ def _draw_scores(ax, rows, measure, protocol):
             height,
             xerr=row[f"{measure}_std"] or 0,
             fmt="o",
-            color=FAMILY_COLOURS[row["family"]],
+            color=FAMILY_COLORS[row["family"]],
             capsize=3,
         )
     ax.set_yticks(range(len(rows)), labels=[row["name"] for row in rows])
@@ -69,7 +69,7 @@ def _draw_recall(ax, result, protocol):
         style = LINE_STYLES[drawn.get(family, 0) % len(LINE_STYLES)]
         drawn[family] = drawn.get(family, 0) + 1
         RecallCurveDisplay(list(curve), list(curve.values()), name=learner["name"]).plot(
-            ax=ax, color=FAMILY_COLOURS[family], linestyle=style
+            ax=ax, color=FAMILY_COLORS[family], linestyle=style
         )
     if drawn:
         ax.legend(frameon=False, fontsize="x-small", ncols=2)
@@ -78,7 +78,7 @@ def _draw_recall(ax, result, protocol):
 def _draw_times(ax, rows, measure):
     points = [(max(row["fit_seconds"], 1e-3), row[measure]) for row in rows]
     for row, point in zip(rows, points, strict=True):
-        ax.plot(*point, "o", color=FAMILY_COLOURS[row["family"]])
+        ax.plot(*point, "o", color=FAMILY_COLORS[row["family"]])
     ax.set_xscale("log")
     ax.set_yscale("function", functions=(_stretch, _unstretch))
     ax.margins(x=0.3, y=0.15)

@@ -58,7 +58,7 @@ def lead_line(px, py, lx, ly, anchor):
 
 
 def apart(positions, gap, low, high):
-    """Move sorted label heights so that neighbours are at least ``gap`` apart."""
+    """Move sorted label heights so that neighbors are at least ``gap`` apart."""
     moved = list(positions)
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + gap)

@@ -8,14 +8,14 @@ import numpy as np
 from metriclearn.compare._report._labels import spread_names
 from metriclearn.compare._report._svg import svg, text_at
 
-N_CLASS_COLOURS = 10
+N_CLASS_COLORS = 10
 # Names that many, or that long, would hide the map; beyond that many a key helps no one.
 MOST_NAMES = 20
 LONGEST_NAME = 16
 
 
 def map_chart(drawn, class_names):
-    """Draw a flat map of held-out embeddings: one colour a class, its name in its middle.
+    """Draw a flat map of held-out embeddings: one color a class, its name in its middle.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def map_chart(drawn, class_names):
     for label in present:
         own = points[labels == label]
         dots = "".join(f"M{px:.1f} {py:.1f}h0" for px, py in own)
-        colour, name = _class_colour(label, len(class_names)), escape(class_names[label])
+        color, name = _class_color(label, len(class_names)), escape(class_names[label])
         parts.append(
-            f'<path class="dots" style="stroke:{colour};stroke-width:{size:.1f}" d="{dots}">'
+            f'<path class="dots" style="stroke:{color};stroke-width:{size:.1f}" d="{dots}">'
             f"<title>{name}</title></path>"
         )
         middle = own[np.argmin(np.sum((own - np.median(own, axis=0)) ** 2, axis=1))]
@@ -55,7 +55,7 @@ def map_chart(drawn, class_names):
 
 
 def class_key(class_names):
-    """Colours and names of the classes, where the maps themselves do not name them.
+    """Colors and names of the classes, where the maps themselves do not name them.
 
     Returns
     -------
@@ -65,16 +65,16 @@ def class_key(class_names):
     n_classes = len(class_names)
     if _can_be_named(class_names) or n_classes > MOST_NAMES:
         return []
-    return [(_class_colour(i, n_classes), name) for i, name in enumerate(class_names)]
+    return [(_class_color(i, n_classes), name) for i, name in enumerate(class_names)]
 
 
 def _can_be_named(class_names):
     return len(class_names) <= MOST_NAMES and max(map(len, class_names)) <= LONGEST_NAME
 
 
-def _class_colour(label, n_classes):
-    """A named colour of the page while they last, then hues around the wheel."""
-    if n_classes <= N_CLASS_COLOURS:
+def _class_color(label, n_classes):
+    """A named color of the page while they last, then hues around the wheel."""
+    if n_classes <= N_CLASS_COLORS:
         return f"var(--c{label})"
-    # Steps of the golden angle: classes that are neighbours in order are far apart in hue.
+    # Steps of the golden angle: classes that are neighbors in order are far apart in hue.
     return f"hsl({137.5 * label % 360:.0f} 60% {44 + 12 * (label % 3)}%)"

@@ -61,7 +61,7 @@ def heaviest_features(matrix, feature_names, n=3):
 
 
 def _png(values, *, signed):
-    """A data URI: colour by sign, opacity by size, so that zero is the page itself."""
+    """A data URI: color by sign, opacity by size, so that zero is the page itself."""
     image_module = require("PIL.Image", "cli")
     # A few dominant entries would leave all the others blank.
     largest = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1

@@ -49,7 +49,7 @@ CURVE_WORDS = {
     "shift": (
         "Score by shift",
         "Splits of the classes from easy to hard: the test classes are ever further from the "
-        "training classes. A line that falls less generalises better.",
+        "training classes. A line that falls less generalizes better.",
     ),
 }
 

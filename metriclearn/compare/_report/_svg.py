@@ -1,7 +1,7 @@
 """What all charts are made of: scales, grids and text, as inline SVG.
 
 Every chart is drawn for a width of about a phone's, so that its text is as
-large there as the page's and it may grow on a desktop. Colours are classes of
+large there as the page's and it may grow on a desktop. Colors are classes of
 the page's style sheet: one drawing serves light and dark.
 
 A new chart is a file beside this one that returns ``svg(...)``, and a card of the page.

@@ -52,7 +52,7 @@ def read_image_folder(folder):
 
 
 def _survey(image_module, files):
-    """Sizes of all images, and whether none of them has colour."""
+    """Sizes of all images, and whether none of them has color."""
     sizes, grey = set(), True
     for file in files:
         with _opened(image_module, file) as image:

@@ -14,7 +14,7 @@ BUILT_IN = ("digits", "wine", "iris", "breast_cancer", "olivetti")
 
 
 def load_source(source, target=None):
-    """Load labelled rows from a built-in name, a file or a folder.
+    """Load labeled rows from a built-in name, a file or a folder.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def load_source(source, target=None):
     Raises
     ------
     ValueError
-        If there is no such source, or it cannot be read as labelled rows.
+        If there is no such source, or it cannot be read as labeled rows.
     ImportError
         If the reader it needs is not installed.
     """

@@ -1,4 +1,4 @@
-"""Labelled rows, checked: what every source ends in."""
+"""Labeled rows, checked: what every source ends in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from metriclearn._validation import check_labels
 
 @dataclass(frozen=True)
 class Source:
-    """Labelled rows and what is known about them.
+    """Labeled rows and what is known about them.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Source:
 
 
 def as_source(X, y, *, name="data", image_shape=None, target_name="y", notes=()):
-    """Check labelled rows, as arrays or a DataFrame, and wrap them.
+    """Check labeled rows, as arrays or a DataFrame, and wrap them.
 
     Parameters
     ----------

@@ -6,18 +6,18 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._masked_sums import (
+from metriclearn.deep.tensors._masked_sums import (
     FAR,
     cosine_of_sum,
     lowest_exponent,
     masked_logsumexp,
     mean_over,
 )
-from metriclearn.deep._pairwise import compare, list_positives, with_gradient
-from metriclearn.deep._quadruplet_sums import quadruplet_sum
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
-from metriclearn.deep._triplet_sums import pack_positives, triplet_sum
-from metriclearn.deep._tuples import check_selection
+from metriclearn.deep.tensors._pairwise import compare, list_positives, with_gradient
+from metriclearn.deep.tensors._quadruplet_sums import quadruplet_sum
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
+from metriclearn.deep.tensors._triplet_sums import pack_positives, triplet_sum
+from metriclearn.deep.tensors._tuples import check_selection
 
 
 class AngularLoss(nn.Module):
@@ -28,7 +28,7 @@ class AngularLoss(nn.Module):
         log(1 + Σ_n exp(4 t (x_a + x_p)ᵀ x_n - 2 (1 + t) x_aᵀ x_p))
 
     Wang, Zhou, Wen, Liu and Lin, "Deep Metric Learning with Angular Loss", 2017, eq. 8 with all
-    rows normalised as the paper asks; a library that leaves the negatives as they come lets their
+    rows normalized as the paper asks; a library that leaves the negatives as they come lets their
     length decide. The paper's joint objective is
     ``WeightedSum([NPairLoss(), AngularLoss()], [1, 2])``.
 

@@ -1,15 +1,15 @@
-"""Softmax losses with a margin on the angle: ArcFace, sub-centre ArcFace, SphereFace."""
+"""Softmax losses with a margin on the angle: ArcFace, sub-center ArcFace, SphereFace."""
 
 import math
 
 import torch
 
-from metriclearn.deep._centers import nearest_center
-from metriclearn.deep._masked_sums import cosine_of_sum
-from metriclearn.deep._pairwise import unit_rows, widen
-from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
+from metriclearn.deep.losses._proxy_base import ProxyLoss, softmax_losses
 from metriclearn.deep.losses._softmax import CosineSoftmaxLoss
+from metriclearn.deep.tensors._centers import nearest_center
+from metriclearn.deep.tensors._masked_sums import cosine_of_sum
+from metriclearn.deep.tensors._pairwise import unit_rows, widen
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
 
 
 def add_angle(cosine, margin):
@@ -75,7 +75,7 @@ class ArcFaceLoss(CosineSoftmaxLoss):
 
 
 class SubCenterArcFaceLoss(ProxyLoss):
-    """Sub-centre ArcFace: K proxies for each class, a row belongs to the nearest.
+    """Sub-center ArcFace: K proxies for each class, a row belongs to the nearest.
 
     ArcFace with ``cos θ_j = max_k cos θ_jk`` over the K proxies of class j.
 
@@ -143,7 +143,7 @@ class SubCenterArcFaceLoss(ProxyLoss):
         """Angle in degrees of each row to its class's dominant proxy.
 
         The dominant proxy of a class is the one nearest to most of its rows. The paper drops rows
-        beyond 75° as wrongly labelled before training again with one proxy.
+        beyond 75° as wrongly labeled before training again with one proxy.
 
         Parameters
         ----------

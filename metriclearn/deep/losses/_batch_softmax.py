@@ -1,12 +1,12 @@
-"""Softmax over the rows of a batch: N-pair, InfoNCE / NT-Xent, SupCon, soft nearest neighbour."""
+"""Softmax over the rows of a batch: N-pair, InfoNCE / NT-Xent, SupCon, soft nearest neighbor."""
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
-from metriclearn.deep._batches import check_batch
-from metriclearn.deep._masked_sums import FAR, masked_logsumexp, mean_over, two_logsumexps
-from metriclearn.deep._pairwise import (
+from metriclearn.deep.tensors._batches import check_batch
+from metriclearn.deep.tensors._masked_sums import FAR, masked_logsumexp, mean_over, two_logsumexps
+from metriclearn.deep.tensors._pairwise import (
     attached_zero,
     compare,
     list_positives,
@@ -14,8 +14,8 @@ from metriclearn.deep._pairwise import (
     ranks_in_class,
     widen,
 )
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
-from metriclearn.deep._tuples import check_selection
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._tuples import check_selection
 
 
 class NPairLoss(nn.Module):
@@ -29,7 +29,7 @@ class NPairLoss(nn.Module):
 
     Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016: inner
     products, not cosines, kept small by λ. With two or three rows of each class there is one round,
-    the paper's batch; libraries stop there and often normalise and drop the penalty.
+    the paper's batch; libraries stop there and often normalize and drop the penalty.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class NPairLoss(nn.Module):
     Notes
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. Its value
-    depends on the order of the rows within a class. `DeepEmbedder` does not normalise embeddings
+    depends on the order of the rows within a class. `DeepEmbedder` does not normalize embeddings
     for it.
 
     Examples
@@ -190,7 +190,7 @@ class SupConLoss(nn.Module):
 
 
 class SoftNearestNeighborLoss(nn.Module):
-    """Soft nearest neighbour loss: neighbourhood components analysis on a batch.
+    """Soft nearest neighbor loss: neighborhood components analysis on a batch.
 
     With ``d²`` the squared Euclidean distance, over the anchors i that have a positive::
 
@@ -198,7 +198,7 @@ class SoftNearestNeighborLoss(nn.Module):
 
     Salakhutdinov and Hinton, 2007; Frosst, Papernot and Hinton, "Analyzing and Improving
     Representations with the Soft Nearest Neighbor Loss", 2019. Goldberger et al., 2004 (NCA)
-    maximise the mean of the probability itself, not of its logarithm.
+    maximize the mean of the probability itself, not of its logarithm.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class SoftNearestNeighborLoss(nn.Module):
 
     Notes
     -----
-    Time O(b² d), memory O(b²) for b rows of d dimensions. `DeepEmbedder` does not normalise
+    Time O(b² d), memory O(b²) for b rows of d dimensions. `DeepEmbedder` does not normalize
     embeddings for it: between rows of length one T would have to be far smaller.
 
     Examples

@@ -5,11 +5,11 @@ from numbers import Real
 import torch
 from torch import nn
 
-from metriclearn.deep._batches import check_codes
-from metriclearn.deep._masked_sums import mean_over
-from metriclearn.deep._pairwise import compare, widen, with_gradient
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
-from metriclearn.deep._tuples import Reference, check_selection
+from metriclearn.deep.tensors._batches import check_codes
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
+from metriclearn.deep.tensors._tuples import Reference, check_selection
 
 _CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5, "absolute": 1.0}
 
@@ -44,7 +44,7 @@ class ContrastiveLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions. All forms but "cosine" use the
     embeddings as they come; with rows of length one distances lie in [0, 2]. "hadsell" was
-    published for embeddings of any length, and `DeepEmbedder` does not normalise them for it.
+    published for embeddings of any length, and `DeepEmbedder` does not normalize them for it.
 
     Examples
     --------
@@ -166,12 +166,12 @@ class SNRContrastiveLoss(nn.Module):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         check_selection(self, selection)
         x = widen(embeddings)
-        centred = x - x.mean(-1, keepdim=True)
+        centered = x - x.mean(-1, keepdim=True)
         if reference is not None:
             rows = reference.embeddings.to(x.dtype)
             reference = Reference(rows - rows.mean(1, keepdim=True), reference.labels)
-        d, positive, negative = compare(centred, labels, "sq_distance", reference, selection)
-        signal = centred.square().sum(1, keepdim=True)
+        d, positive, negative = compare(centered, labels, "sq_distance", reference, selection)
+        signal = centered.square().sum(1, keepdim=True)
         heard = signal > 0
         d = d / torch.where(heard, signal, 1.0) * heard
         pull = (d - self.positive_margin).relu() * positive

@@ -2,10 +2,16 @@
 
 import torch
 
-from metriclearn.deep._masked_sums import mean_over
-from metriclearn.deep._pairwise import dot_products, products, ranks_in_class, unit_rows, widen
-from metriclearn.deep._proxy_base import ProxyLoss
-from metriclearn.deep._ranges import POSITIVE, at_least
+from metriclearn.deep.losses._proxy_base import ProxyLoss
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import (
+    dot_products,
+    products,
+    ranks_in_class,
+    unit_rows,
+    widen,
+)
+from metriclearn.deep.tensors._ranges import POSITIVE, at_least
 
 
 class GroupLoss(ProxyLoss):

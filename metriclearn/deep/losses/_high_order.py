@@ -5,9 +5,9 @@ import copy
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import products, unit_rows, widen
-from metriclearn.deep._ranges import at_least, check_ranges
 from metriclearn.deep.losses._wrappers import Composite, evaluate
+from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
+from metriclearn.deep.tensors._ranges import at_least, check_ranges
 
 
 class HighOrderLoss(Composite):

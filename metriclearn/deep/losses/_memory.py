@@ -2,9 +2,9 @@
 
 import torch
 
-from metriclearn.deep._ranges import at_least, check_ranges
-from metriclearn.deep._tuples import Reference
 from metriclearn.deep.losses._wrappers import Composite, evaluate, takes_reference
+from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._tuples import Reference
 
 
 class CrossBatchMemory(Composite):

@@ -4,15 +4,15 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._masked_sums import (
+from metriclearn.deep.tensors._masked_sums import (
     lowest_exponent,
     masked_logsumexp,
     masked_max,
     mean_over,
     two_logsumexps,
 )
-from metriclearn.deep._pairwise import compare, list_positives
-from metriclearn.deep._ranges import (
+from metriclearn.deep.tensors._pairwise import compare, list_positives
+from metriclearn.deep.tensors._ranges import (
     COSINE,
     NOT_NEGATIVE,
     POSITIVE,
@@ -20,7 +20,7 @@ from metriclearn.deep._ranges import (
     check_ranges,
     one_of,
 )
-from metriclearn.deep._tuples import check_selection
+from metriclearn.deep.tensors._tuples import check_selection
 
 
 class MultiSimilarityLoss(nn.Module):
@@ -176,7 +176,7 @@ class LiftedStructureLoss(nn.Module):
     -----
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴. Meant for embeddings of any length, and `DeepEmbedder` does not
-    normalise them for it: between rows of length one, at most 2 apart, the sums over all
+    normalize them for it: between rows of length one, at most 2 apart, the sums over all
     negatives outweigh every difference of distances.
 
     Examples

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import nn
 
-from metriclearn.deep._centers import soft_assigned
-from metriclearn.deep._masked_sums import mean_over
-from metriclearn.deep._pairwise import full_precision, products, unit_rows
-from metriclearn.deep._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
-from metriclearn.deep._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
+from metriclearn.deep.losses._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
+from metriclearn.deep.tensors._centers import soft_assigned
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows
+from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
 
 
 class ProxyNCALoss(ProxyLoss):
@@ -123,16 +123,16 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
 
 
 class SoftTripleLoss(ProxyLoss):
-    """SoftTriple: several centres for each class, softly assigned.
+    """SoftTriple: several centers for each class, softly assigned.
 
-    With ``s_jk`` the cosine of row and centre k of class j::
+    With ``s_jk`` the cosine of row and center k of class j::
 
         S_j = Σ_k softmax_k(s_jk / γ) s_jk
         mean_i -log( exp(λ (S_y - δ)) / (exp(λ (S_y - δ)) + Σ_{j ≠ y} exp(λ S_j)) )
         + τ / (C K (K - 1)) Σ_j Σ_{t < u} ‖w_jt - w_ju‖
 
     Qian, Shang, Sun, Hu, Li and Jin, "SoftTriple Loss: Deep Metric Learning Without Triplet
-    Sampling", 2019. The last term, between centres of length one, lets centres merge that a class
+    Sampling", 2019. The last term, between centers of length one, lets centers merge that a class
     does not need; libraries often have it apart or not at all.
 
     Parameters
@@ -142,7 +142,7 @@ class SoftTripleLoss(ProxyLoss):
     scale : float, default=20
         λ, > 0.
     gamma : float, default=0.1
-        γ, > 0: entropy of the assignment to centres.
+        γ, > 0: entropy of the assignment to centers.
     tau : float, default=0.2
         τ, at least 0: weight of the merging term.
     n_centers : int, default=10
@@ -153,7 +153,7 @@ class SoftTripleLoss(ProxyLoss):
     Attributes
     ----------
     proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
-        Centre k of class c is row ``k · n_classes + c``.
+        Center k of class c is row ``k · n_classes + c``.
 
     Notes
     -----

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from metriclearn.deep._masked_sums import mean_over
-from metriclearn.deep._pairwise import compare, list_positives
-from metriclearn.deep._ranges import POSITIVE, at_least, check_ranges
-from metriclearn.deep._rank_sums import rank_sum, soft_histograms
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import compare, list_positives
+from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges
+from metriclearn.deep.tensors._rank_sums import rank_sum, soft_histograms
 
 
 class FastAPLoss(nn.Module):

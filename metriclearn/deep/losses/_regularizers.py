@@ -5,14 +5,14 @@ import math
 import torch
 from torch import nn
 
-from metriclearn.deep._batches import check_batch, check_codes
-from metriclearn.deep._masked_sums import masked_logsumexp, mean_over
-from metriclearn.deep._pairwise import compare, list_positives, sq_distances, widen
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
+from metriclearn.deep.tensors._batches import check_batch, check_codes
+from metriclearn.deep.tensors._masked_sums import masked_logsumexp, mean_over
+from metriclearn.deep.tensors._pairwise import compare, list_positives, sq_distances, widen
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 
 
 class CenterLoss(nn.Module):
-    """Center loss: pull each row to the running centre of its class.
+    """Center loss: pull each row to the running center of its class.
 
     ::
 
@@ -20,15 +20,15 @@ class CenterLoss(nn.Module):
 
     Wen, Zhang, Li and Qiao, "A Discriminative Feature Learning Approach for Deep Face
     Recognition", 2016 (there the sum, not the mean), added to a softmax loss with a small weight.
-    As there, the centres are not trained by the optimizer: in training mode each batch moves them,
+    As there, the centers are not trained by the optimizer: in training mode each batch moves them,
     ``c_j -= α Σ_{i of class j} (c_j - x_i) / (1 + n_j)``, after its value is taken.
 
     Parameters
     ----------
     alpha : float, default=0.5
-        α, rate of the centres, in [0, 1].
+        α, rate of the centers, in [0, 1].
     n_classes, embedding_dim : int, default=None
-        Where both are given the centres are created at once, else by ``build``.
+        Where both are given the centers are created at once, else by ``build``.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class CenterLoss(nn.Module):
             self.build(n_classes, embedding_dim)
 
     def build(self, n_classes, embedding_dim):
-        """Create the centres and return self."""
+        """Create the centers and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.centers = torch.zeros(n_classes, embedding_dim)
         return self
@@ -76,7 +76,7 @@ class CenterLoss(nn.Module):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         if self.centers is None:
             raise RuntimeError(
-                "CenterLoss has no centres yet: give n_classes and embedding_dim, or call "
+                "CenterLoss has no centers yet: give n_classes and embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
         check_batch(embeddings, labels)
@@ -195,7 +195,7 @@ class EmbeddingNormLoss(nn.Module):
     """Penalty on the length of the embeddings: ``mean (‖x_i‖ - r)²``.
 
     With ``r = 0`` the penalty of N-pair losses; with ``r = 1`` a soft way to the unit sphere. It
-    does nothing where the embeddings are normalised already.
+    does nothing where the embeddings are normalized already.
 
     Parameters
     ----------

@@ -2,11 +2,11 @@
 
 import torch
 
-from metriclearn.deep._masked_sums import FAR, lowest_exponent, mean_over
-from metriclearn.deep._pairwise import full_precision, products, unit_rows, with_gradient
-from metriclearn.deep._proxy_base import ProxyLoss
-from metriclearn.deep._ranges import BELOW_ONE, POSITIVE, one_of
 from metriclearn.deep.losses._proxy import class_log_sums
+from metriclearn.deep.losses._proxy_base import ProxyLoss
+from metriclearn.deep.tensors._masked_sums import FAR, lowest_exponent, mean_over
+from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows, with_gradient
+from metriclearn.deep.tensors._ranges import BELOW_ONE, POSITIVE, one_of
 
 #: Exponents below which a sum of exponentials is in the range of float32 as it is.
 _NO_SHIFT = 60.0

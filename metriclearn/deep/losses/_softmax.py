@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
-from metriclearn.deep._pairwise import products, widen
-from metriclearn.deep._proxy_base import ProxyLoss, softmax_losses
-from metriclearn.deep._ranges import BELOW_ONE, POSITIVE
+from metriclearn.deep.losses._proxy_base import ProxyLoss, softmax_losses
+from metriclearn.deep.tensors._pairwise import products, widen
+from metriclearn.deep.tensors._ranges import BELOW_ONE, POSITIVE
 
 
 class SoftmaxLoss(ProxyLoss):
@@ -18,7 +18,7 @@ class SoftmaxLoss(ProxyLoss):
         mean_i  -log( exp(w_yᵀ x_i + b_y) / Σ_j exp(w_jᵀ x_i + b_j) )
 
     The baseline of the whole family (Zhai and Wu, 2019, show how strong it is). Neither rows nor
-    weights are normalised here.
+    weights are normalized here.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class CosineSoftmaxLoss(ProxyLoss):
 
 
 class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
-    """Normalised softmax: cross-entropy of the cosines over a temperature.
+    """Normalized softmax: cross-entropy of the cosines over a temperature.
 
     ::
 

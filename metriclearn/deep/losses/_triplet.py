@@ -7,12 +7,17 @@ from scipy.spatial.distance import squareform
 from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep._batches import check_batch, check_codes
-from metriclearn.deep._masked_sums import mean_over
-from metriclearn.deep._pairwise import compare, list_positives, listed_distances, sq_distances
-from metriclearn.deep._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
-from metriclearn.deep._triplet_sums import triplet_sum
-from metriclearn.deep._tuples import Triplets, Window, check_selection
+from metriclearn.deep.tensors._batches import check_batch, check_codes
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import (
+    compare,
+    list_positives,
+    listed_distances,
+    sq_distances,
+)
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
+from metriclearn.deep.tensors._triplet_sums import triplet_sum
+from metriclearn.deep.tensors._tuples import Triplets, Window, check_selection
 
 
 class TripletLoss(nn.Module):
@@ -268,7 +273,7 @@ class LabelDistanceTripletLoss(nn.Module):
 
         mean over active (a, p, n) with r(a, p) <= near, r(a, n) > far of  max(0, d_ap - d_an + m)
 
-    The rule of image-based localisation (Arandjelović et al., "NetVLAD", 2016, who take 10 m and
+    The rule of image-based localization (Arandjelović et al., "NetVLAD", 2016, who take 10 m and
     25 m; margin 0.1 on squared distances). Rows between the thresholds are neither.
 
     Parameters
@@ -355,7 +360,7 @@ class LogRatioLoss(nn.Module):
     -----
     Labels may have shape (b,) or (b, q). With ``u = log d² - log r²`` the sum over (i, j) of
     ``(u_i - u_j)²`` is twice ``k Σ u² - (Σ u)²`` for the k other rows: time O(b² (d + q)).
-    `DeepEmbedder` does not normalise embeddings for it: on the sphere, where no distance exceeds 2,
+    `DeepEmbedder` does not normalize embeddings for it: on the sphere, where no distance exceeds 2,
     there is no room for large ratios.
 
     Examples
@@ -394,7 +399,7 @@ class LogRatioLoss(nn.Module):
         # Where all labels are equal there are no ratios to follow: all distances equal, then.
         truth = truth + floor.clamp(min=torch.finfo(d.dtype).tiny)
         u = ((d + self.epsilon).log() - truth.log()) * off
-        # Centred first, so that the difference of squares keeps its digits.
+        # Centered first, so that the difference of squares keeps its digits.
         u = (u - u.sum(1, keepdim=True) / max(n - 1, 1)) * off
         total = 2 * (n - 1) * u.square().sum()
         return mean_over(total, n * (n - 1) * (n - 2))

@@ -5,10 +5,10 @@ import inspect
 import torch
 from torch import nn
 
-from metriclearn.deep._masked_sums import masked_max
-from metriclearn.deep._pairwise import dot_products, unit_rows
-from metriclearn.deep._ranges import NOT_NEGATIVE, check_ranges, one_of
-from metriclearn.deep._tuples import PairRule, check_composition
+from metriclearn.deep.tensors._masked_sums import masked_max
+from metriclearn.deep.tensors._pairwise import dot_products, unit_rows
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, check_ranges, one_of
+from metriclearn.deep.tensors._tuples import PairRule, check_composition
 
 
 class Composite(nn.Module):
@@ -179,7 +179,7 @@ class ProxyRegularizer(Composite):
         "zero_mean"   squared length of the mean of the proxies, of length one
 
     "separation" is the exclusive regulariser of Zhao, Xu and Cheng, "RegularFace", 2019. The term
-    that merges the centres of a class is part of `SoftTripleLoss`.
+    that merges the centers of a class is part of `SoftTripleLoss`.
 
     Parameters
     ----------

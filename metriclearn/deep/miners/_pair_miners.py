@@ -1,0 +1,170 @@
+"""Miners of pairs. A new one is a class here, a row in `MINERS` and one in the tests' table."""
+
+import math
+
+import numpy as np
+import torch
+
+from metriclearn.deep.tensors._masked_sums import FAR
+from metriclearn.deep.tensors._pairwise import compare
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
+from metriclearn.deep.tensors._tuples import PairMasks, Pairs
+
+
+class _PairMiner:
+    """Miners of pairs: ``choose`` says which, without listing them.
+
+    ``kinds`` are the comparisons, any of `KINDS`, that it can choose by.
+    """
+
+    yields = "pairs"
+
+    def __call__(self, embeddings, labels, reference=None):
+        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        masks = self.masks(embeddings, labels, reference)
+        return Pairs(masks.positive.nonzero(), masks.negative.nonzero())
+
+    def masks(self, embeddings, labels, reference=None):
+        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        return self.choose(*compare(embeddings.detach(), labels, self.kinds[0], reference))
+
+
+class MultiSimilarityMiner(_PairMiner):
+    """Pairs that are informative against the anchor's hardest pairs of the other kind.
+
+    With ``s`` the cosine::
+
+        negative (a, n) kept if  s_an + ε > min_p s_ap
+        positive (a, p) kept if  s_ap - ε < max_n s_an
+
+    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019.
+    Anchors without a positive or without a negative keep nothing. Time O(b² d) for b rows.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        ε, at least 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import MultiSimilarityMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = MultiSimilarityMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 2], [1, 3], [2, 0], [2, 1], [3, 1]]
+    """
+
+    _parameter_constraints: dict = {"epsilon": [NOT_NEGATIVE]}
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+        check_ranges(self)
+
+    kinds = ("cosine",)
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
+        # Without pairs of the other kind the bound is beyond reach.
+        scratch = torch.sub(1, positive).mul_(FAR).add_(values)
+        from_negative = scratch.amin(1, keepdim=True) - self.epsilon
+        torch.sub(negative, 1, out=scratch).mul_(FAR).add_(values)
+        from_positive = scratch.amax(1, keepdim=True) + self.epsilon
+        positive.mul_(torch.lt(values, from_positive, out=scratch))
+        negative.mul_(torch.gt(values, from_negative, out=scratch))
+        return PairMasks(positive, negative)
+
+
+class PairMarginMiner(_PairMiner):
+    """Positive pairs farther than one margin, negative pairs nearer than another.
+
+    Parameters
+    ----------
+    positive_margin : float, default=0.2
+        Euclidean distance, at least 0.
+    margin : float, default=0.8
+        Euclidean distance, > 0, for the negatives.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import PairMarginMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = PairMarginMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 3], [2, 0], [3, 1]]
+    """
+
+    _parameter_constraints: dict = {
+        "positive_margin": [NOT_NEGATIVE],
+        "margin": [POSITIVE],
+    }
+
+    def __init__(self, positive_margin=0.2, margin=0.8):
+        self.positive_margin = positive_margin
+        self.margin = margin
+        check_ranges(self)
+
+    kinds = ("distance",)
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
+        kept = torch.gt(values, self.positive_margin, out=torch.empty_like(values))
+        positive.mul_(kept)
+        negative.mul_(torch.lt(values, self.margin, out=kept))
+        return PairMasks(positive, negative)
+
+
+class HDCMiner(_PairMiner):
+    """The hardest fraction of the positive pairs and of the negative pairs of a batch.
+
+    Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", 2017: each model of their cascade
+    trains on such a fraction. Pairs count in both directions.
+
+    Parameters
+    ----------
+    fraction : float, default=0.5
+        In (0, 1]; of p pairs the ⌈fraction · p⌉ hardest are kept.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import HDCMiner
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]])
+    >>> miner = HDCMiner()
+    >>> positives, negatives = miner(x, torch.tensor([0, 0, 1, 1]))
+    >>> negatives.tolist()
+    [[0, 2], [1, 3], [2, 0], [3, 1]]
+    """
+
+    _parameter_constraints: dict = {"fraction": [between(0, 1, "right")]}
+
+    def __init__(self, fraction=0.5):
+        self.fraction = fraction
+        check_ranges(self)
+
+    kinds = ("sq_distance", "distance")
+
+    def choose(self, values, positive, negative):
+        """Masks of the pairs selected among those in the masks, which are written to."""
+        return PairMasks(self._least(-values, positive), self._least(values, negative))
+
+    def _least(self, x, mask):
+        """Mask of the least values of ``x`` among those in ``mask``, the first of equal ones."""
+        n_kept = math.ceil(self.fraction * int(mask.count_nonzero()))
+        if not n_kept:
+            return mask
+        x = (1 - mask).mul_(FAR).add_(x)
+        bound = _kth_least(x.flatten(), n_kept)
+        kept = torch.lt(x, bound, out=mask).flatten()
+        equal = (x.flatten() == bound).nonzero(as_tuple=True)[0]
+        kept[equal[: n_kept - int(kept.count_nonzero())]] = 1
+        return kept.view_as(x)
+
+
+def _kth_least(x, k):
+    if x.device.type == "cpu":  # several times faster than torch there
+        return float(np.partition(x.numpy(), k - 1)[k - 1])
+    return x.kthvalue(k).values

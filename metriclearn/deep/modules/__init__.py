@@ -1,0 +1,230 @@
+"""Backbones, and the head that turns their features into embeddings.
+
+A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
+(b, channels, height, width), to features. :class:`EmbeddingNetwork` puts a
+:class:`Head` on it. ``MODULES`` maps short names to classes.
+"""
+
+import math
+from numbers import Integral
+
+from torch import nn
+
+from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
+from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
+from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
+
+__all__ = [
+    "MLP",
+    "MODULES",
+    "ConvNet",
+    "EmbeddingNetwork",
+    "Head",
+    "Linear",
+    "Noise",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "SmoothClip",
+    "Standardize",
+]
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+
+class Linear(nn.Sequential):
+    """No hidden layer: the head alone, a linear map, on standardized features.
+
+    Parameters
+    ----------
+    in_features : int
+    standardize : bool, default=True
+        Standardize the features with the training rows' mean and deviation.
+    """
+
+    def __init__(self, in_features, *, standardize=True):
+        super().__init__(nn.Flatten())
+        if standardize:
+            self.append(Standardize(in_features))
+
+
+class MLP(nn.Sequential):
+    """Fully connected layers, for feature vectors.
+
+    Parameters
+    ----------
+    in_features : int
+    hidden_units : int or sequence of int, default=(256,)
+        Width of each hidden layer.
+    activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
+    batch_norm : bool, default=True
+        Batch normalization before each activation.
+    dropout : float in [0, 1), default=0.0
+        After each activation.
+    standardize : bool, default=True
+        Standardize the features with the training rows' mean and deviation,
+        and clip them smoothly at three deviations (:class:`SmoothClip`).
+    noise : float, default=0.1
+        Standard deviation of the noise added to each feature in training, at least 0.
+    """
+
+    _parameter_constraints: dict = {
+        "activation": [one_of(*ACTIVATIONS)],
+        "dropout": [BELOW_ONE],
+        "noise": [NOT_NEGATIVE],
+    }
+
+    def __init__(
+        self,
+        in_features,
+        hidden_units=(256,),
+        *,
+        activation="gelu",
+        batch_norm=True,
+        dropout=0.0,
+        standardize=True,
+        noise=0.1,
+    ):
+        super().__init__(nn.Flatten())
+        check_ranges(self, activation=activation, dropout=dropout, noise=noise)
+        if standardize:
+            self.extend([Standardize(in_features), SmoothClip(3.0)])
+        if noise:
+            self.append(Noise(noise))
+        for width in _widths("hidden_units", hidden_units):
+            self.append(nn.Linear(in_features, width, bias=not batch_norm))
+            if batch_norm:
+                self.append(nn.BatchNorm1d(width))
+            self.append(ACTIVATIONS[activation]())
+            if dropout:
+                self.append(nn.Dropout(dropout))
+            in_features = width
+
+
+def _widths(name, given):
+    widths = [given] if isinstance(given, Integral) else list(given)
+    if not all(isinstance(width, Integral) and width > 0 for width in widths):
+        raise ValueError(f"{name} must be a width of at least 1, or several, got {given!r}")
+    return widths
+
+
+class ConvNet(nn.Sequential):
+    """Blocks of 3 × 3 convolution, 2 × 2 max-pooling, batch normalization, ReLU: for small images.
+
+    Pooling comes before the normalization, which then has a quarter of the work.
+
+    Parameters
+    ----------
+    in_channels : int
+    channels : int or sequence of int, default=(32, 64, 128)
+        Output channels of each block; each block halves height and width.
+    dropout : float in [0, 1), default=0.0
+        Whole channels, after each block.
+    standardize : bool, default=True
+        Standardize each channel with the training images' mean and deviation.
+    """
+
+    _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
+
+    def __init__(self, in_channels, channels=(32, 64, 128), *, dropout=0.0, standardize=True):
+        super().__init__()
+        check_ranges(self, dropout=dropout)
+        if standardize:
+            self.append(Standardize(in_channels))
+        for width in _widths("channels", channels):
+            self.extend(
+                [
+                    nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+                    nn.MaxPool2d(2, ceil_mode=True),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(inplace=True),
+                ]
+            )
+            if dropout:
+                self.append(nn.Dropout2d(dropout))
+            in_channels = width
+
+
+POOLINGS = ("avg", "max", "avg+max", "flatten")
+
+
+class Head(nn.Module):
+    """Features to embeddings: pooling, a linear layer, layer norm, unit length.
+
+    Parameters
+    ----------
+    feature_shape : tuple of int
+        Shape of the backbone's output for one row.
+    embedding_dim : int or None
+        Dimension of the embedding; None leaves the linear layer out.
+    pooling : {"avg", "max", "avg+max", "flatten"}, default="avg"
+        How feature maps (c, h, w) become vectors; not used on vectors.
+    layer_norm : bool, default=False
+        Normalize each embedding to mean zero and variance one before its
+        length; no learned scale.
+    normalize : bool, default=True
+        Scale each embedding to unit length. In `DeepEmbedder` the default is False for losses
+        that were published for embeddings of any length.
+    """
+
+    _parameter_constraints: dict = {"pooling": [one_of(*POOLINGS)]}
+
+    def __init__(
+        self, feature_shape, embedding_dim, *, pooling="avg", layer_norm=False, normalize=True
+    ):
+        super().__init__()
+        check_ranges(self, pooling=pooling)
+        self.pooling = pooling
+        self.normalize = normalize
+        pooled = len(feature_shape) > 1 and pooling != "flatten"
+        width = feature_shape[0] if pooled else math.prod(feature_shape)
+        self.linear = nn.Identity() if embedding_dim is None else nn.Linear(width, embedding_dim)
+        width = width if embedding_dim is None else embedding_dim
+        self.norm = nn.LayerNorm(width, elementwise_affine=False) if layer_norm else nn.Identity()
+        self.embedding_dim = width
+
+    def forward(self, features):
+        """Embed a batch of features."""
+        if features.ndim > 2:
+            features = self._pool(features)
+        embeddings = self.norm(self.linear(features))
+        return nn.functional.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+    def _pool(self, maps):
+        if self.pooling == "flatten":
+            return maps.flatten(1)
+        maps = maps.flatten(2)
+        if self.pooling == "avg":
+            return maps.mean(dim=2)
+        if self.pooling == "max":
+            return maps.amax(dim=2)
+        return maps.mean(dim=2) + maps.amax(dim=2)
+
+
+class EmbeddingNetwork(nn.Module):
+    """A backbone and its head.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+    head : Head
+    """
+
+    def __init__(self, backbone, head):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, X):
+        """Embed a batch of rows."""
+        return self.head(self.backbone(X))
+
+
+MODULES = {
+    "mlp": MLP,
+    "linear": Linear,
+    "convnet": ConvNet,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+}

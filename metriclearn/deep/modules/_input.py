@@ -1,0 +1,75 @@
+"""First layers: what is done to the input before anything is learned."""
+
+import torch
+from torch import nn
+
+
+class Standardize(nn.Module):
+    """``(x - mean) / std`` of each feature (or channel), measured on the training rows.
+
+    Not learned: set once by :meth:`measure` before training, so that a batch
+    of one row and a network in evaluation mode see the same.
+
+    Parameters
+    ----------
+    n_features : int
+        Features, or channels of an image.
+    """
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("std", torch.ones(n_features))
+
+    def measure(self, X):
+        """Take mean and standard deviation from rows ``X``; constant features keep their scale."""
+        X = X.double().flatten(2).transpose(1, 2).flatten(0, 1) if X.ndim > 2 else X.double()
+        mean, std = X.mean(dim=0), X.std(dim=0, correction=0)
+        std[std <= 1e-6 * mean.abs()] = 1
+        std[std == 0] = 1
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, X):
+        """Standardize a batch."""
+        shape = (-1, *(1,) * (X.ndim - 2))
+        return (X - self.mean.view(shape)) / self.std.view(shape)
+
+
+class SmoothClip(nn.Module):
+    """``z / sqrt(1 + (z / bound)²)``: near the identity at zero, within ``±bound`` far out.
+
+    A standardized feature that is nearly always the same is rarely, but then
+    very far, from zero; unclipped it would drown all others.
+
+    Parameters
+    ----------
+    bound : float
+        Greater than 0, in standard deviations.
+    """
+
+    def __init__(self, bound):
+        super().__init__()
+        self.bound = bound
+
+    def forward(self, Z):
+        """Clip a batch."""
+        return Z * (1 + (Z / self.bound).square()).rsqrt()
+
+
+class Noise(nn.Module):
+    """Gaussian noise on the features, in training only.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation.
+    """
+
+    def __init__(self, std):
+        super().__init__()
+        self.std = std
+
+    def forward(self, Z):
+        """Add noise to a batch."""
+        return torch.randn_like(Z).mul_(self.std).add_(Z) if self.training else Z

@@ -1,0 +1,80 @@
+"""Backbones of timm and torchvision, by name, where these are installed."""
+
+from functools import partial
+
+from torch import nn
+
+from metriclearn.deep._parts import nearest
+from metriclearn.deep.modules._input import Standardize
+
+LIBRARIES = ("timm", "torchvision")
+# Where torchvision's models keep their classifier.
+CLASSIFIERS = ("fc", "classifier", "heads", "head")
+
+
+def find_library(spec):
+    """Return the library that ``"timm/NAME"`` or ``"torchvision/NAME"`` names, or None."""
+    library, slash, _ = spec.partition("/")
+    return library if slash and library in LIBRARIES else None
+
+
+def find_backbone(spec):
+    """Return a maker of the backbone that ``"timm/NAME"`` or ``"torchvision/NAME"`` means.
+
+    Parameters
+    ----------
+    spec : str
+
+    Returns
+    -------
+    callable or None
+        None where the name does not start with a library's. To be called with
+        ``in_channels`` and the library's own arguments.
+
+    Raises
+    ------
+    ValueError
+        If the library is not installed, or does not have the model.
+    """
+    library = find_library(spec)
+    if library is None:
+        return None
+    name = spec.partition("/")[2]
+    try:
+        names, make = _timm() if library == "timm" else _torchvision()
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"module={spec!r} needs {library}, which is not installed: pip install {library}"
+        ) from None
+    if name.partition(".")[0] not in names:
+        raise ValueError(f"module={spec!r}: {library} has no model {name!r}{nearest(name, names)}")
+    return partial(make, name)
+
+
+def _timm():
+    import timm
+
+    def make(name, in_channels, **params):
+        model = timm.create_model(name, in_chans=in_channels, num_classes=0, **params)
+        return nn.Sequential(Standardize(in_channels), model)
+
+    return timm.list_models(), make
+
+
+def _torchvision():
+    from torchvision import models
+
+    def make(name, in_channels, **params):
+        if in_channels != 3:
+            raise ValueError(
+                f"torchvision's models take images of 3 channels, X has {in_channels}; repeat the "
+                f"channel, or use timm's"
+            )
+        model = models.get_model(name, **params)
+        for part in CLASSIFIERS:
+            if hasattr(model, part):
+                setattr(model, part, nn.Identity())
+                return nn.Sequential(Standardize(in_channels), model)
+        raise ValueError(f"torchvision's {name!r} has no classifier that could be taken off")
+
+    return models.list_models(module=models), make

@@ -1,0 +1,1 @@
+"""Tensor primitives shared by losses, miners and samplers: distances, masks, masked sums."""

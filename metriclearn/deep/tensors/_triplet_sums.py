@@ -1,0 +1,125 @@
+"""Sums over all triplets of a batch, without listing one.
+
+The hinge sum is linear in the distances as long as the set of active triplets stays the same:
+``Σ (d_ap - d_an + m)₊ = Σ W ∘ d + m A``, where ``W`` holds at (a, p) the number of active
+negatives, at (a, n) minus the number of active positives, and ``A`` is the number of active
+triplets. ``W`` takes one comparison of the distance matrix per rank of positive, so a batch of b
+rows with at most k positives each costs O(b² k) time and O(b²) memory. The soft sum is a loop of
+the same shape. Both hand their derivative over with the value.
+"""
+
+import math
+
+import torch
+from torch.nn.functional import softplus
+
+from metriclearn.deep.tensors._masked_sums import FAR
+from metriclearn.deep.tensors._pairwise import with_gradient
+
+
+def pack_positives(values, pairs):
+    """Positive comparisons of each row, packed to the left.
+
+    Parameters
+    ----------
+    values : tensor of shape (b, n)
+    pairs : tuple of two tensors of shape (p,)
+        Row and column in ``values`` of each positive, row by row.
+
+    Returns
+    -------
+    packed : tensor of shape (b, k)
+        Values, -inf behind a row's last positive; k is the most positives of a row.
+    slot : tensor of shape (p,)
+        The column in ``packed`` of each positive.
+    """
+    rows, columns = pairs
+    counts = torch.bincount(rows, minlength=len(values))
+    slot = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    packed = values.new_full((len(values), int(counts.max())), -math.inf)
+    packed[rows, slot] = values[rows, columns]
+    return packed, slot
+
+
+def triplet_sum(
+    d, pairs, negative, margin, *, low=-math.inf, high=math.inf, soft=False, swap=False
+):
+    """Sum of ``φ(d_ap - d_an + m)`` over all triplets with ``low < d_an - d_ap < high``.
+
+    Parameters
+    ----------
+    d : tensor of shape (b, n)
+        Distances.
+    pairs : tuple of two tensors of shape (p,)
+        Rows and columns of the positive pairs, row by row.
+    negative : tensor of shape (b, n)
+        Mask, 0 or 1.
+    margin : float or tensor of shape (b, n)
+        A tensor holds one margin for each (anchor, negative).
+    low, high : float
+    soft : bool
+        ``φ(z) = log(1 + exp z)`` in place of ``max(0, z)``.
+    swap : bool
+        Measure the negative from whichever of anchor and positive is nearer to it. Positives
+        have to be rows of the batch.
+
+    Returns
+    -------
+    total : scalar tensor
+        Attached to ``d``.
+    active : scalar tensor
+        Number of selected triplets whose term is not zero.
+    selected : scalar tensor
+        Number of triplets in the window.
+    """
+    bounded = low > -math.inf or high < math.inf
+    with torch.no_grad():
+        far = (1 - negative).mul_(FAR).add_(d)
+        packed, slot = pack_positives(d, pairs)
+        partner = torch.arange(len(d), device=d.device)[:, None].repeat(1, packed.shape[1])
+        partner[pairs[0], slot] = pairs[1]
+        weights = torch.zeros_like(d)
+        pulls = torch.zeros_like(packed)
+        selected = d.new_zeros(len(d), dtype=torch.int64)
+        total = d.new_zeros(len(d))
+        z, push, inside = torch.empty_like(d), torch.empty_like(d), None
+        for k in range(packed.shape[1]):
+            near = packed[:, k : k + 1]
+            torch.sub(near, far, out=z)  # d_ap - d_an, far below zero where n is no negative
+            if swap:
+                swapped = near - far[partner[:, k]]
+                nearer = torch.gt(swapped, z).to(d.dtype)
+                torch.maximum(z, swapped, out=z)
+            if bounded:
+                inside = _inside(z, low, high, inside)
+                selected += inside.sum(1).long()
+            z += margin
+            if soft:
+                torch.sigmoid(z, out=push)
+                softplus(z, out=z)
+            else:
+                z.clamp_(min=0)
+                torch.sign(z, out=push)
+            if bounded:
+                z *= inside
+                push *= inside
+            total += z.sum(1)
+            pulls[:, k] = push.sum(1)
+            if swap:
+                swapped = push * nearer
+                weights.index_add_(0, partner[:, k], swapped, alpha=-1)
+                push -= swapped
+            weights -= push
+        weights[pairs] += pulls[pairs[0], slot]
+        # Counts pass 2²⁴ in large batches: added up as integers, row by row.
+        selected = (selected if bounded else negative.sum(1).long()[pairs[0]]).sum()
+        active = selected if soft else pulls.sum(1).long().sum()
+    return with_gradient(d, total.sum(), weights), active, selected
+
+
+def _inside(z, low, high, out):
+    """1 where ``low < -z < high`` and the column is a negative, of the dtype of ``z``."""
+    out = torch.gt(z, -min(high, FAR / 2), out=torch.empty_like(z) if out is None else out)
+    if low > -math.inf:
+        out *= z < -low
+    return out

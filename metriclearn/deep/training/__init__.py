@@ -1,0 +1,1 @@
+"""Training loop of the embedder: the skorch net, its data, schedules, checkpoints."""

@@ -1,0 +1,180 @@
+"""From the arguments of :class:`DeepEmbedder` to the parts of a net."""
+
+import inspect
+
+import numpy as np
+import torch
+
+from metriclearn.deep._parts import argument_names, build, resolve
+from metriclearn.deep.augment import AUGMENTS
+from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.miners import MINERS
+from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
+from metriclearn.deep.modules._libraries import find_backbone
+from metriclearn.deep.samplers import SAMPLERS, RandomSampler
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
+# The miner of miner="auto": what the loss was published with.
+PAPER_MINERS = {"TripletLoss": "semi_hard"}
+DEFAULT_COMPONENTS = 64
+# Rows, and values in them, that the input's mean and deviation are measured on, at most.
+MEASURED_ROWS = 10_000
+MEASURED_VALUES = 2**25
+
+
+def build_sampler(sampler, params, batch_size, *, continuous=False):
+    """Make the sampler; without classes to balance, the default one draws at random."""
+    if continuous and isinstance(sampler, str) and sampler == "class_balanced":
+        return RandomSampler(batch_size)
+    sampler = resolve("sampler", sampler, SAMPLERS)
+    return build("sampler", sampler, params, {"batch_size": batch_size})
+
+
+def build_network(module, module_params, n_components, head_params, rows):
+    """Make backbone and head, sized by the rows, with the input's statistics measured.
+
+    Parameters
+    ----------
+    module : str, type or nn.Module
+    module_params, head_params : dict or None
+    n_components : int, "auto" or None
+    rows : Rows
+        On the CPU.
+
+    Returns
+    -------
+    EmbeddingNetwork
+    """
+    component = find_backbone(module) if isinstance(module, str) else None
+    if component is None:
+        component = resolve("module", module, MODULES)
+    offers = {"in_features": rows.X.shape[1]}
+    if rows.image_shape is not None:
+        offers["in_channels"] = rows.image_shape[2]
+    elif "in_channels" in argument_names(component):
+        refuse_rows(f"module={module!r}", rows)
+    backbone = build("module", component, module_params, offers)
+    if n_components == "auto":
+        n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
+    features = _first_features(backbone, rows)
+    sizes = {"feature_shape": tuple(features.shape[1:]), "embedding_dim": n_components}
+    network = EmbeddingNetwork(backbone, build("head", Head, head_params, sizes))
+    if rows.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    measure(network, rows)
+    return network
+
+
+def _first_features(backbone, rows):
+    """What a backbone makes of two rows; one that is not for such rows is refused."""
+    two = rows.take(slice(0, 2))
+    try:
+        with torch.inference_mode():
+            features = backbone.eval()(two)
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = ", ".join(map(str, two.shape[1:]))
+        raise ValueError(
+            f"module={type(backbone).__name__} does not take batches of shape (n, {shape}): {error}"
+        ) from error
+    if not isinstance(features, torch.Tensor) or features.ndim < 2 or len(features) != len(two):
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
+        raise ValueError(
+            f"module={type(backbone).__name__} must give one row of features for each row of a "
+            f"batch; for 2 rows it gave {shape}"
+        )
+    return features
+
+
+def measure(network, rows):
+    """Set the network's input statistics from rows spread over the whole set."""
+    layers = [part for part in network.modules() if isinstance(part, Standardize)]
+    if layers:
+        most = max(2, min(len(rows), MEASURED_ROWS, MEASURED_VALUES // rows.X.shape[1]))
+        spread = np.linspace(0, len(rows) - 1, most).astype(np.intp)
+        sample = rows.take(spread)
+        for layer in layers:
+            layer.measure(sample)
+
+
+def build_loss(loss, params, miner, miner_params, sizes):
+    """Make the loss, sized for the classes, with its miner.
+
+    Parameters
+    ----------
+    loss : str, type or nn.Module
+    miner : str, type, callable or None
+    params, miner_params : dict or None
+    sizes : dict
+        ``n_classes`` (None without classes), ``embedding_dim`` and ``n_samples``.
+
+    Returns
+    -------
+    nn.Module
+    """
+    known = {name: size for name, size in sizes.items() if size is not None}
+    loss = build("loss", resolve("loss", loss, LOSSES), params, known)
+    sized = None not in (getattr(loss, "n_classes", None), getattr(loss, "embedding_dim", None))
+    if hasattr(loss, "build") and not sized:
+        takes = argument_names(loss.build)
+        try:
+            loss.build(**{name: size for name, size in sizes.items() if name in takes})
+        except TypeError:
+            if sizes["n_classes"] is not None:
+                raise
+            raise ValueError(f"{type(loss).__name__} as set up needs class labels") from None
+    elif sized:
+        _check_sizes(loss, sizes)
+    if isinstance(miner, str) and miner == "auto":
+        miner = PAPER_MINERS.get(type(loss).__name__)
+    if miner is None:
+        if miner_params:
+            raise ValueError(f"miner_params={miner_params} were given, but there is no miner")
+        return loss
+    miner = resolve("miner", miner, MINERS)
+    # A function is a miner as it stands, not a maker of one.
+    if not inspect.isfunction(miner) or miner_params:
+        miner = build("miner", miner, miner_params)
+    return MinedLoss(loss, miner)
+
+
+def settle_length(head, head_params, loss):
+    """Embeddings have length one, unless the user or the loss wants them of any length."""
+    if "normalize" not in (head_params or {}):
+        head.normalize = not getattr(loss, "any_length", False)
+
+
+def _check_sizes(loss, sizes):
+    """Refuse a ready-made loss that was sized for other data."""
+    name, n_classes, dim = type(loss).__name__, sizes["n_classes"], sizes["embedding_dim"]
+    if n_classes is None:
+        raise ValueError(f"{name} as set up needs class labels")
+    if loss.n_classes < n_classes or loss.embedding_dim != dim:
+        raise ValueError(
+            f"{name} was made for n_classes={loss.n_classes} and embedding_dim="
+            f"{loss.embedding_dim}, but there are {n_classes} classes to train on and embeddings "
+            f"of {dim} dimensions; leave both out to have it sized"
+        )
+
+
+def build_augment(augment, rows):
+    """Make the augmentation; one by name is of images only."""
+    if not isinstance(augment, str):
+        return augment
+    augment = resolve("augment", augment, AUGMENTS)
+    if rows.image_shape is None:
+        refuse_rows(f"augment={augment.__name__}", rows)
+    return augment()
+
+
+def refuse_rows(what, rows):
+    """Say that images are due where rows are given."""
+    raise ValueError(
+        f"{what} takes images, X has rows of {rows.X.shape[1]} features; give X of shape "
+        f"(n, height, width[, channels]), or image_shape"
+    )

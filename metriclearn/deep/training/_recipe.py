@@ -1,0 +1,44 @@
+"""What a net is told of how to train."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass
+class Recipe:
+    """How a net is trained.
+
+    Parameters
+    ----------
+    sampler : object
+        See :mod:`metriclearn.deep.samplers`.
+    rates : dict
+        Learning rates of "backbone", "head" and "proxies".
+    schedule : callable
+        Share of the run that is done to a factor on the rates.
+    optimizer_params : dict
+    augment : callable or None
+        Applied to each training batch.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the network; the loss is always taken in float32.
+    freeze_batch_norm : bool
+        Keep the backbone's batch normalization in evaluation mode.
+    warmup_epochs : int
+        First epochs, in which the backbone is not trained.
+    compile : bool
+        Run the network through ``torch.compile``.
+    """
+
+    sampler: object
+    rates: dict
+    schedule: Callable
+    optimizer_params: dict = field(default_factory=dict)
+    augment: Callable | None = None
+    precision: str = "float32"
+    freeze_batch_norm: bool = False
+    warmup_epochs: int = 0
+    compile: bool = False

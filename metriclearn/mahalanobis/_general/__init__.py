@@ -1,0 +1,1 @@
+"""`MahalanobisLearner`: any loss and regularizer on constraints, with a choice of solvers."""

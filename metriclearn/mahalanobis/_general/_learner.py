@@ -1,0 +1,396 @@
+"""The general model: a loss, a regularizer and a solver of one's choice."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+
+from metriclearn._arrays import (
+    row_products,
+    rows_of,
+    to_numpy,
+    with_dtype,
+    with_dtype_of,
+)
+from metriclearn._linalg import components_from_matrix, ridge_of
+from metriclearn._progress import progress
+from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._validation import check_labels, check_n_components
+from metriclearn.constraints import (
+    Pairs,
+    Quadruplets,
+    Triplets,
+    pairs_from_labels,
+    quadruplets_from_labels,
+    triplets_from_labels,
+)
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._bounds import check_bounds, percentiles
+from metriclearn.mahalanobis._clarabel import warn_far
+from metriclearn.mahalanobis._general._solvers import (
+    MinibatchState,
+    check_composition,
+    solve_lbfgs,
+    solve_minibatch,
+    solve_proximal,
+    solve_sdp,
+)
+from metriclearn.mahalanobis._general._terms import (
+    SHAPES,
+    Frobenius,
+    Linear,
+    LogDet,
+    MarginExcess,
+    Objective,
+    PairExcess,
+    constrained_pairs,
+)
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, prior_inverse
+
+# Under a linear regularizer a matrix right to 1e-10 still has a relative gap of up to 1e-3.
+_FAR = 1e-2
+_REGULARIZERS = ("frobenius", "trace", "scatter", "logdet")
+_DRAW = {
+    "pairs": lambda y, n, rng: pairs_from_labels(y, n_pairs=n, random_state=rng),
+    "triplets": lambda y, n, rng: triplets_from_labels(y, n_triplets=n, random_state=rng),
+    "quadruplets": lambda y, n, rng: quadruplets_from_labels(y, n_quadruplets=n, random_state=rng),
+}
+
+
+class MahalanobisLearner(MahalanobisTransformer):
+    """The general model of Mahalanobis metric learning (Kulis, 2013).
+
+    ::
+
+        min_{M ⪰ 0}  r(M) + C Σ_c w_c h(e_c(M)),    Σ w = 1
+        e = d² - u (similar pair),  l - d² (dissimilar pair),  m + d²_near - d²_far (relative)
+
+    Any loss ``h`` goes with any regularizer ``r``, and with every solver that
+    can bear both. Squared distances, and with them ``M``, count in units of
+    the mean squared distance of the judged pairs, so that ``C`` and ``margin``
+    mean the same whatever the units of the data.
+
+    =====================================  ==========================================
+    known method                           composition
+    =====================================  ==========================================
+    Schultz & Joachims (2003)              hinge, frobenius, ``diagonal=True``,
+                                           triplets or quadruplets
+    Kwok & Tsang (2003)                    squared or squared_hinge, frobenius, pairs
+    Weinberger & Saul (2005), in spirit    hinge, scatter, triplets
+    Davis et al. (2007), in spirit         hinge, logdet, pairs
+    Guillaumin et al. (2009), regularized  logistic, trace, pairs
+    Shen et al. (2009), in spirit          hinge, trace, triplets
+    =====================================  ==========================================
+
+    Parameters
+    ----------
+    loss : {"hinge", "squared_hinge", "squared", "logistic"}, default="squared_hinge"
+        ``max(0, e)``, its square, ``e²``, ``log(1 + exp(e))``.
+    regularizer : {"frobenius", "trace", "scatter", "logdet"}, default="frobenius"
+        ``½‖M‖²``, ``tr(M)``, the mean squared distance of similar (or near)
+        pairs, or the LogDet divergence from ``prior``.
+    solver : {"lbfgs", "proximal", "minibatch", "sdp"}, default="lbfgs"
+        On the factor of ``M``, also of low rank; accelerated projected gradient
+        on ``M ⪰ 0``; projected subgradients on batches of constraints; or the
+        exact semidefinite programme through cvxpy, for small problems.
+    C : float, default=100.0
+        Weight of the loss, above 0.
+    constraint_type : {"pairs", "triplets", "quadruplets"}, default="pairs"
+        What is drawn when fitting from labels.
+    n_constraints : int, default=None
+        How many are drawn, of each kind for pairs; by default 20 times the
+        square of the number of classes, and all of 30 triplets for each row.
+    bounds : tuple (u, l) of float, default=None
+        Bounds on squared distances of pairs, ``0 < u ≤ l``, in units of ``X``;
+        by default the 5th and 95th percentile of those of the pairs.
+    margin : float, default=1.0
+        By how much ``d²_near`` shall be below ``d²_far``.
+    diagonal : bool, default=False
+        Whether only weights of the features are learned.
+    prior : {"identity", "covariance", "random"} or array-like of shape \
+            (n_features, n_features), default="identity"
+        ``M0`` of ``regularizer="logdet"``; positive definite.
+    n_components : int, default=None
+        Rank of ``M``, all by default: searched as such by ``"lbfgs"``; the other
+        solvers find the full ``M``, of which the largest eigenvalues are kept.
+    batch_size : int, default=256
+        Constraints in a batch of ``solver="minibatch"``.
+    max_iter : int, default=2000
+        Iterations, or passes over the constraints.
+    tol : float, default=1e-5
+        Duality gap, relative to the objective, at which a search ends; of
+        ``solver="minibatch"`` the relative decrease over ten passes.
+    warm_start : bool, default=False
+        Start from the metric of the previous ``fit``; not with ``solver="sdp"``.
+    random_state : int, RandomState instance or None, default=None
+        For drawing and ordering constraints, and a random prior.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+    objective_ : float
+        Value reached, of the formula above.
+    duality_gap_ : float
+        By how much at most ``objective_`` exceeds the minimum over all ``M ⪰ 0``.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn import MahalanobisLearner
+    >>> X, y = load_iris(return_X_y=True)
+    >>> learner = MahalanobisLearner("logistic", "trace", random_state=0).fit(X, y)
+    >>> bool(learner.duality_gap_ <= 1e-5 * learner.objective_)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "loss": [StrOptions(set(SHAPES))],
+        "regularizer": [StrOptions(set(_REGULARIZERS))],
+        "solver": [StrOptions({"lbfgs", "proximal", "minibatch", "sdp"})],
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "constraint_type": [StrOptions(set(_DRAW))],
+        "n_constraints": [Interval(Integral, 1, None, closed="left"), None],
+        "bounds": [tuple, list, None],
+        "margin": [Interval(Real, 0, None, closed="neither")],
+        "diagonal": ["boolean"],
+        "prior": PRIOR_OPTIONS,
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    _constraint_kinds = (Pairs, Triplets, Quadruplets)
+
+    def __init__(
+        self,
+        loss="squared_hinge",
+        regularizer="frobenius",
+        solver="lbfgs",
+        *,
+        C=100.0,
+        constraint_type="pairs",
+        n_constraints=None,
+        bounds=None,
+        margin=1.0,
+        diagonal=False,
+        prior="identity",
+        n_components=None,
+        batch_size=256,
+        max_iter=2000,
+        tol=1e-5,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.regularizer = regularizer
+        self.solver = solver
+        self.C = C
+        self.constraint_type = constraint_type
+        self.n_constraints = n_constraints
+        self.bounds = bounds
+        self.margin = margin
+        self.diagonal = diagonal
+        self.prior = prior
+        self.n_components = n_components
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, constraints=None):
+        """Learn the metric from labels or from constraints.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Or a tensor, with array API dispatch.
+        y : array-like of shape (n,), default=None
+            Class labels.
+        constraints : Pairs, Triplets or Quadruplets, default=None
+            Instead of ``y``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the loss, the regularizer and the solver do not go together.
+        """
+        X, y = self._validate_fit(X, y, constraints)
+        n_components = self._check_terms(X.shape[1])
+        random_state = check_random_state(self.random_state)
+        if constraints is None:
+            _, codes = check_labels(y)
+            constraints = _DRAW[self.constraint_type](codes, self.n_constraints, random_state)
+        self._unit = self._bounds = None
+        objective = self._objective(X, constraints, random_state)
+        start = self._previous_metric(X.shape[1])
+        A, self.n_iter_, converged = self._solve(objective, n_components, random_state, start)
+        if not converged:
+            warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
+        self._finish(A, objective, n_components, X)
+        # At the kinks of the hinge the gap is not tight.
+        certifies = self.solver == "sdp" and SHAPES[self.loss].smooth
+        if certifies and self.duality_gap_ > _FAR * self.objective_:
+            warn_far("MahalanobisLearner")
+        return self
+
+    def _can_partial_fit(self):
+        if self.solver != "minibatch":
+            raise AttributeError(
+                f"partial_fit needs solver='minibatch', this learner has solver={self.solver!r}"
+            )
+        return True
+
+    @available_if(_can_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, constraints=None):
+        """Learn from more constraints, in one pass; with ``solver="minibatch"`` only.
+
+        The units and default bounds of the first call hold for all.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,), default=None
+            Class labels.
+        constraints : Pairs, Triplets or Quadruplets, default=None
+            Instead of ``y``.
+
+        Returns
+        -------
+        self
+        """
+        first_call = not hasattr(self, "n_iter_")
+        X, y = self._validate_fit(X, y, constraints, reset=first_call)
+        random_state = check_random_state(self.random_state)
+        if constraints is None:
+            _, codes = check_labels(y)
+            constraints = _DRAW[self.constraint_type](codes, self.n_constraints, random_state)
+        n_components = self._check_terms(X.shape[1])
+        if first_call:
+            self._unit = self._bounds = None
+            self._state, self.n_iter_ = MinibatchState(X.shape[1]), 0
+        objective = self._objective(X, constraints, random_state)
+        self._state.learn(objective, self.batch_size, random_state)
+        self.n_iter_ += 1
+        return self._finish(self._state.mean, objective, n_components, X)
+
+    def _check_terms(self, n_features):
+        n_components = check_n_components(self.n_components, n_features)
+        check_prior(self.prior, n_features)
+        check_bounds(self.bounds)
+        if self.diagonal and n_components < n_features:
+            raise ValueError(
+                f"diagonal=True keeps all {n_features} features, got n_components="
+                f"{n_components}; leave it None"
+            )
+        check_composition(
+            self.loss,
+            SHAPES[self.loss].smooth,
+            self.regularizer,
+            self.regularizer == "logdet",
+            self.solver,
+            n_components,
+            n_features,
+        )
+        return n_components
+
+    def _objective(self, X, constraints, random_state):
+        """Everything in units of the mean squared distance of the pairs."""
+        rows = with_dtype(X, "float64")
+        first, second = constrained_pairs(constraints)
+        V = rows_of(rows, first) - rows_of(rows, second)
+        d2 = to_numpy(row_products(V, V))
+        if self._unit is None:
+            self._unit = float(np.sqrt(np.mean(d2))) or 1.0
+        V = V / self._unit
+        n = len(constraints)
+        if isinstance(constraints, Pairs):
+            if self._bounds is None:
+                self._bounds = self.bounds or percentiles(d2)
+            bounds = np.asarray(self._bounds) / self._unit**2
+            sign = np.where(constraints.similar, 1.0, -1.0)
+            excess = PairExcess(sign, np.where(constraints.similar, *bounds))
+            near = rows_of(V, np.flatnonzero(constraints.similar))
+        else:
+            excess, near = MarginExcess(self.margin), V[:n, :]
+        weights = np.ones(n) if constraints.weights is None else constraints.weights
+        weights = self.C * weights / max(weights.sum(), np.finfo(float).tiny)
+        regularizer = self._regularizer(rows, near, random_state)
+        if self.solver == "lbfgs":
+            V = with_dtype_of(X, V)
+        return Objective(V, weights, excess, SHAPES[self.loss], regularizer, self.diagonal)
+
+    def _regularizer(self, rows, near, random_state):
+        d = rows.shape[1]
+
+        def shaped(M):
+            return np.diag(np.diag(M)) if self.diagonal else M
+
+        if self.regularizer == "frobenius":
+            return Frobenius()
+        if self.regularizer == "trace":
+            return Linear(np.eye(d))
+        if self.regularizer == "scatter":
+            scatter = to_numpy(near.T @ near) / max(1, near.shape[0])
+            return Linear(shaped(scatter + ridge_of(scatter, 1e-3) * np.eye(d)))
+        inverse = prior_inverse(self.prior, to_numpy(rows), random_state) / self._unit**2
+        if linalg.eigvalsh(inverse)[0] <= 1e-12 * np.abs(inverse).max():
+            raise ValueError("prior is singular, LogDet needs a positive definite one")
+        return LogDet(shaped(inverse))
+
+    def _previous_metric(self, n_features):
+        """Where a warm start begins, in the units of this fit; None for a cold one."""
+        if not (self.warm_start and hasattr(self, "components_")):
+            return None
+        L = to_numpy(self.components_).astype(np.float64) * self._unit
+        if L.shape[1] != n_features:
+            raise ValueError(
+                f"warm_start=True: the previous fit had {L.shape[1]} features, X has {n_features}; "
+                f"set it False"
+            )
+        # Of full rank: a search over factors never leaves a singular metric.
+        A = L.T @ L + ridge_of(L.T @ L, 1e-3) * np.eye(n_features)
+        return np.diag(np.diag(A)) if self.diagonal else A
+
+    def _solve(self, objective, n_components, random_state, start):
+        limits = {"max_iter": self.max_iter, "tol": self.tol, "start": start}
+        if self.solver == "sdp":
+            return solve_sdp(objective), 1, True
+        if self.solver == "lbfgs":
+            return solve_lbfgs(objective, n_components, **limits, verbose=self.verbose)
+        with progress(self.verbose, "MahalanobisLearner", self.max_iter) as advance:
+            if self.solver == "proximal":
+                return solve_proximal(objective, **limits, advance=advance)
+            A, n_iter, converged, self._state = solve_minibatch(
+                objective, self.batch_size, random_state, **limits, advance=advance
+            )
+            return A, n_iter, converged
+
+    def _finish(self, A, objective, n_components, X):
+        value, _, gap = objective.by_matrix(A)
+        self.objective_, self.duality_gap_ = float(value), float(max(0.0, gap))
+        components = components_from_matrix(A, n_components) / self._unit
+        return self._set_components(components, like=X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags

@@ -1,0 +1,1 @@
+"""Large margin nearest neighbors: objectives from labels and triplets, solvers, impostors."""

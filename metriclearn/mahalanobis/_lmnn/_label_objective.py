@@ -1,0 +1,175 @@
+"""The LMNN objective of class labels: impostors are searched, and listed where they are few."""
+
+import numpy as np
+
+from metriclearn._arrays import namespace, on_host, squared_norms
+from metriclearn.mahalanobis._lmnn._hinge import Hinge
+from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
+from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+
+# A list of near pairs is cheaper than the search where it holds less than this
+# share of all ordered pairs of rows.
+_SPARSE_SHARE = 0.02
+_SPARSE_SHARE_OF_TENSORS = 0.002  # rows are gathered more slowly there
+# A list reaches so far beyond the squared radii, which makes it about so many times as
+# long (where rows vary in 20 directions): if it may be.
+_SLACK, _WIDENING = 0.1, 3
+# In parts of so many pairs are the impostors searched and listed.
+_MOST_PAIRS = 2**20
+_SMALL_ROWS = 1000
+
+
+class LabelObjective(LMNNObjective):
+    """Impostors are found among all rows of other classes.
+
+    A search of all pairs of rows in blocks also lists those near the margin, unless
+    they are too many. Where that list provably suffices evaluations use it, elsewhere
+    they search anew. From the first ``refresh`` on they trust it, proof or not: it
+    may go out of date as ``L`` moves, ``refresh`` says so, and the solver asks it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows sorted by class.
+    mu, pull_scatter, precise
+        As above.
+    starts : ndarray of shape (n_classes + 1,)
+        Where each class begins, and ``n``.
+    targets : ndarray of shape (n, k)
+        Target neighbors of each row; -1 for none.
+    shares : ndarray of shape (n, k), default=None
+        How often each is a target: zero where there is none, one else.
+    weights : ndarray of shape (n,), default=None
+        Of the rows; all one by default.
+    """
+
+    def __init__(
+        self, X, mu, pull_scatter, *, starts, targets, shares=None, weights=None, precise=False
+    ):
+        n, k = targets.shape
+        self._present = targets >= 0
+        self._weights = weights
+        self._anchor_weights = None if weights is None else weights[:, None] * shares
+        n_targets = np.count_nonzero(self._present)
+        if weights is not None:
+            n_targets = self._anchor_weights.sum()
+        sizes = {"n_targets": n_targets, "small": n <= _SMALL_ROWS}
+        super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
+        anchors = np.arange(n, dtype=targets.dtype)[:, None]
+        self._targets = np.where(self._present, targets, anchors)
+        indptr = np.arange(0, n * k + 1, k, dtype=np.int32)
+        self._target_graph = PairGraph(indptr, self._targets.ravel())
+        self._starts = starts
+        self._largest = float(namespace(X).max(squared_norms(X)))
+        self._list, self._trusted, self._n_near = None, False, 0
+
+    def refresh(self, L, loss):
+        """Make sure of the pairs near the margin at ``L``, and trust them from now on.
+
+        Returns
+        -------
+        bool
+            Whether the list trusted so far had missed impostors at ``L``.
+        """
+        _, reach = self._radii(self._embed(L), loss)
+        if self._list is not None and self._list.suffices(L, reach):
+            self._trusted = True
+            return False
+        listed = self.value(L, loss) if self._trusted else np.inf
+        self._list, self._trusted = None, False
+        value = self.value(L, loss)
+        self._trusted = self._list is not None
+        return value > (1 + 1e-6) * listed
+
+    @property
+    def lists_impostors(self):
+        """Whether evaluations trust a list that ``refresh`` made."""
+        return self._trusted
+
+    def triplets_near(self, L, slack):
+        """Triplets whose violation at ``L`` is above ``-slack``.
+
+        Returns
+        -------
+        ndarray of shape (n_triplets, 3), dtype int32
+            Rows (anchor, target, impostor), sorted.
+        """
+        Z = self._in_double(L)
+        radii, reach = self._radii(Z, Hinge(2 * slack))
+        [(*near, d2)] = pairs_within(Z, reach, self._starts)
+        near = PairGraph(*near)
+        rows = np.arange(Z.shape[0])
+        first, second = near.of_rows(rows), near.of_columns(rows)
+        anchors = np.concatenate([first, second])
+        impostors = np.concatenate([second, first])
+        d2 = np.tile(d2, 2)
+        found = []
+        for j in range(self._targets.shape[1]):
+            keep = radii[anchors, j] - d2 > -slack
+            targets = self._targets[anchors[keep], j]
+            found.append(np.column_stack([anchors[keep], targets, impostors[keep]]))
+        return np.unique(np.concatenate(found), axis=0)
+
+    def weights_of(self, triplets):
+        """Weight of the loss of each triplet (anchor, target, impostor)."""
+        if self._weights is None:
+            return np.ones(len(triplets))
+        anchors, targets, impostors = triplets.T
+        chosen = self._targets[anchors] == targets[:, None]
+        shares = np.sum(chosen * self._anchor_weights[anchors], axis=1)
+        return shares * self._weights[impostors]
+
+    def push(self, L, Z, loss, B=None, X=None):
+        """Push term over all impostors (those listed, where the list is trusted)."""
+        radii, reach = self._radii(Z, loss)
+        push = Push(loss, B, X)
+        slopes = np.zeros(radii.shape)
+        for near, d2 in self._near_pairs(L, Z, reach):
+            slopes += self._add_pairs(push, radii, near, d2)
+        push.slopes = float(slopes.sum())
+        push.add_graph(self._target_graph, slopes.ravel())
+        return push
+
+    def _near_pairs(self, L, Z, reach):
+        """Yield all pairs within reach in parts: from the list, or from a search for a new one."""
+        if self._list is not None and (self._trusted or self._list.suffices(L, reach)):
+            yield from self._list.closer(Z, reach)
+            return
+        most = (_SPARSE_SHARE if on_host(Z) else _SPARSE_SHARE_OF_TENSORS) * Z.shape[0] ** 2
+        slack = _SLACK if _WIDENING * self._n_near < most else 0.0
+        found = ImpostorList(L, (1 + slack) * reach, self._largest, most)
+        self._list, self._n_near = None, 0
+        for *wide, d2 in pairs_within(Z, found.radii, self._starts, _MOST_PAIRS):
+            wide = PairGraph(*wide)
+            found.add(wide)
+            near, d2 = wide.closer(d2, reach) if slack else (wide, d2)
+            self._n_near += len(near)
+            yield near, d2
+        if not found.full:
+            self._list = found
+
+    def _add_pairs(self, push, radii, near, d2):
+        """Add both directions of some pairs; returns the slopes of each row's targets."""
+        slopes = np.empty(radii.shape)
+        weights = np.zeros_like(d2)
+        of_row_anchors = of_column_anchors = None
+        for j, radius in enumerate(radii.T):
+            if self._weights is not None:
+                anchors, impostors = self._anchor_weights[:, j], self._weights
+                of_row_anchors = near.of_rows(anchors) * near.of_columns(impostors)
+                of_column_anchors = near.of_columns(anchors) * near.of_rows(impostors)
+            of_row = push.add(near.of_rows(radius) - d2, of_row_anchors)
+            of_column = push.add(near.of_columns(radius) - d2, of_column_anchors)
+            slopes[:, j] = near.sums(of_row, of_column)
+            weights -= of_row
+            weights -= of_column
+        push.add_graph(near, weights)
+        return slopes
+
+    def _radii(self, Z, loss):
+        """Squared distances of targets plus the margin, and the squared reach of each row."""
+        radii = self._target_graph.sq_distances(Z).reshape(self._targets.shape) + 1
+        radii[~self._present] = -1e30  # never violated
+        return radii, radii.max(axis=1) + loss.reach

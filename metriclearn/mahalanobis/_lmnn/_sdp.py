@@ -1,0 +1,92 @@
+"""LMNN as the semidefinite programme of its paper, through cvxpy."""
+
+import numpy as np
+
+from metriclearn._arrays import to_numpy
+from metriclearn._extras import require
+from metriclearn._linalg import components_from_matrix
+from metriclearn.mahalanobis._clarabel import GAP, solve_exactly
+from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
+from metriclearn.mahalanobis._lmnn._solver import Solution, minimize
+
+_MAX_FEATURES = 20
+_MAX_TRIPLETS = 20_000
+
+
+def check_sdp_components(n_components, n_features):
+    """Refuse what the programme has no form for, or is too large for it."""
+    if n_components not in (None, n_features):
+        raise ValueError(
+            f'solver="sdp" learns at full dimension, got n_components={n_components}; leave it '
+            f'None or use solver="lbfgs"'
+        )
+    if n_features > _MAX_FEATURES:
+        raise ValueError(
+            f'solver="sdp" is for up to {_MAX_FEATURES} features, X has {n_features}; reduce '
+            f'them or use solver="lbfgs"'
+        )
+
+
+def solve_sdp(objective, L, loss, *, tol, max_iter, polish, advance):
+    """Minimize over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimize``.
+
+    From labels, the triplets near the margin enter the programme first, and
+    those that its optimum violates are added until there are none.
+
+    Raises
+    ------
+    ValueError
+        If there are more triplets than such a programme can bear.
+    """
+    if not isinstance(objective, LabelObjective):
+        M, bound = _solve(objective, objective.triplets, objective.weights, loss)
+        rounds = 1
+    else:
+        start = minimize(
+            objective, L, loss, tol=tol, max_iter=max_iter, polish=False, advance=advance
+        )
+        triplets = objective.triplets_near(start.components, slack=1.0)
+        rounds = 0
+        while True:
+            rounds += 1
+            M, bound = _solve(objective, triplets, objective.weights_of(triplets), loss)
+            seen = len(triplets)
+            violated = objective.triplets_near(components_from_matrix(M), slack=0.0)
+            triplets = np.unique(np.concatenate([triplets, violated]), axis=0)
+            advance(f"{len(triplets)} triplets")
+            if len(triplets) == seen:
+                break
+    L = components_from_matrix(M)
+    objective.precise = True
+    value = objective.value(L, Hinge() if loss == "hinge" else SquaredHinge())
+    return Solution(L, value, bound, rounds, converged=value - bound <= GAP * value)
+
+
+def _solve(objective, triplets, weights, loss):
+    """Solve for the listed triplets; returns ``M`` and a lower bound."""
+    if len(triplets) > _MAX_TRIPLETS:
+        raise ValueError(
+            f'solver="sdp" is for up to {_MAX_TRIPLETS} triplets near the margin, there are '
+            f'{len(triplets)}; give fewer rows or use solver="lbfgs"'
+        )
+    cp = require("cvxpy", "sdp")
+    X, mu = to_numpy(objective.X).astype(np.float64), objective.mu
+    d = X.shape[1]
+    anchor, positive, negative = X[triplets.T]
+    target, impostor = anchor - positive, anchor - negative
+    C = target[:, :, None] * target[:, None, :] - impostor[:, :, None] * impostor[:, None, :]
+    C = C.reshape(-1, d * d)
+    M = cp.Variable((d, d), PSD=True)
+    xi = cp.Variable(len(C), nonneg=True)
+    margin = xi >= 1 + C @ cp.vec(M, order="C")
+    push = weights @ xi if loss == "hinge" else weights @ cp.square(xi)
+    pull = cp.sum(cp.multiply(objective.pull_scatter, M))
+    problem = cp.Problem(cp.Minimize(pull + (1 - mu) * push), [margin])
+    matrix = solve_exactly(problem, M)
+    slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else np.inf)
+    slopes[weights == 0] = 0
+    final = Hinge() if loss == "hinge" else SquaredHinge()
+    conjugates = final.conjugate_share * np.sum(slopes**2 / np.maximum(4 * weights, 1e-300))
+    bound = objective.dual_value(slopes.sum(), conjugates, (slopes @ C).reshape(d, d), final)
+    return matrix, bound

@@ -1,0 +1,160 @@
+"""First-order minimization of the LMNN objective, with a certificate at the end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
+
+_WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
+_ROUNDING = 1e-6  # share of the objective that the rounding may be worth at the end
+_GAP = 1e-4  # duality gap that small problems are polished to
+_POLISH_TOL = 1e-10  # and the tolerance that it takes
+_FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
+_MEMORY = 20  # pairs of steps that L-BFGS keeps
+
+
+@dataclass
+class Solution:
+    """What a solver returns."""
+
+    components: np.ndarray
+    objective: float
+    bound: float  # a lower bound of the objective over all M ⪰ 0
+    n_iter: int
+    converged: bool
+
+    @property
+    def duality_gap(self):
+        """Distance of the objective to the bound, as a share of the objective."""
+        if self.objective == 0:
+            return 0.0
+        return (self.objective - self.bound) / self.objective
+
+
+def minimize(objective, L, loss, *, tol, max_iter, polish, advance):
+    """Minimize an LMNN objective over ``L`` by L-BFGS.
+
+    The hinge is rounded by a parabola, narrowed until the rounding is worth less
+    than 1e-6 of the objective. For small problems at full dimension 1e-4 will do:
+    they are polished, in float64, until the duality gap is 1e-4.
+
+    Parameters
+    ----------
+    objective : LMNNObjective
+    L : ndarray of shape (r, d)
+        Where to start.
+    loss : {"hinge", "squared_hinge"}
+    tol : float
+        An iteration that lowers the objective by less than this share of it (or of
+        its scale, where that is more) is the last.
+    max_iter : int
+    polish : bool
+        Whether to do the latter.
+    advance : callable
+        Called with a status after each iteration.
+
+    Returns
+    -------
+    Solution
+    """
+    descent = _Descent(objective, max_iter, advance)
+    if loss == "hinge":
+        final, stages = Hinge(), [Hinge(width) for width in _WIDTHS]
+    else:
+        final = SquaredHinge()
+        stages = [final]
+    bound = 0.0
+
+    def run(stage, tol):
+        nonlocal L, bound
+        L, converged = descent.run(L, stage, tol)
+        value, stage_bound = objective.certificate(L, stage)
+        bound = max(bound, stage_bound)
+        rounding = 0.0 if stage is final else value - objective.value(L, final)
+        return value - rounding, rounding, converged
+
+    polish = polish and L.shape[0] == L.shape[1] and objective.small
+    while True:
+        value, rounding, converged = run(stages[0], tol)
+        allowed = (_GAP if polish else _ROUNDING) * value
+        if not converged or rounding <= allowed or len(stages) == 1:
+            break
+        stages = stages[1:]
+    if polish:
+        objective.precise = True
+        for stage in stages:
+            if value - bound <= _GAP * value or descent.n_iter >= max_iter:
+                break
+            value, *_ = run(stage, min(tol, _POLISH_TOL))
+    return Solution(L, value, bound, descent.n_iter, converged)
+
+
+class _Descent:
+    """L-BFGS on ``L``, counting its iterations over the stages of a fit."""
+
+    def __init__(self, objective, max_iter, advance):
+        self.objective, self.max_iter, self.advance = objective, max_iter, advance
+        self.n_iter = 0
+        self._refresh_at = self._interval = _FIRST_REFRESH
+
+    def run(self, L, loss, tol):
+        """Minimize one loss from ``L``; returns ``L`` and whether ``tol`` was met."""
+        best, lowest = L, np.inf
+        while self.n_iter < self.max_iter:
+            L, converged, outdated = self._lbfgs(L, loss, tol)
+            if not outdated and self.objective.lists_impostors:
+                outdated = self.objective.refresh(L, loss)
+            if not outdated:
+                if converged or self.objective.precise or self.n_iter >= self.max_iter:
+                    return L, converged
+                # The line search met the rounding of float32.
+                self.objective.precise = True
+                continue
+            # The list had missed impostors. Go on from here with the new one, or
+            # from half way back where they made the step a bad one.
+            value = self.objective.value(L, loss)
+            if value > lowest:
+                L = (L + best) / 2
+                self.objective.refresh(L, loss)
+            else:
+                best, lowest = L, value
+        return L, False
+
+    def _lbfgs(self, L, loss, tol):
+        # L-BFGS-B measures a decrease against the value or 1, whichever is more:
+        # this keeps a value that falls to 0 from being chased for ever.
+        shape, scale = L.shape, self.objective.scale
+        outdated = False
+
+        def function(flat):
+            value, gradient = self.objective.value_and_gradient(flat.reshape(shape), loss)
+            return value / scale, gradient.ravel() / scale
+
+        def callback(intermediate_result):
+            nonlocal outdated
+            self.n_iter += 1
+            self.advance(f"objective {scale * intermediate_result.fun:.6g}")
+            if self.n_iter >= self._refresh_at:
+                outdated = self.objective.refresh(intermediate_result.x.reshape(shape), loss)
+                self._interval = _FIRST_REFRESH if outdated else 2 * self._interval
+                self._refresh_at = self.n_iter + self._interval
+                if outdated:
+                    raise StopIteration
+
+        result = optimize.minimize(
+            function,
+            L.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=callback,
+            options={
+                "maxiter": self.max_iter - self.n_iter,
+                "maxfun": np.inf,
+                "ftol": tol,
+                "gtol": 0,
+                "maxcor": _MEMORY,
+            },
+        )
+        return result.x.reshape(shape), bool(result.success), outdated

@@ -1,0 +1,1 @@
+"""Sparse compositional metric learning and the linear program of its basis weights."""

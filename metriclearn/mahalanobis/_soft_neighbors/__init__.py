@@ -1,0 +1,1 @@
+"""Learners of soft neighbor assignments (NCA, MLKR) and the gradient they share."""

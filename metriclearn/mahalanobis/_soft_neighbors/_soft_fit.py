@@ -1,0 +1,114 @@
+"""What ``fit`` of NCA and MLKR share: from a start to the components, by either solver."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+
+from metriclearn._arrays import moved_to, on_host
+from metriclearn._sklearn import Interval
+from metriclearn.mahalanobis._base import warn_not_converged
+from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
+from metriclearn.mahalanobis._lbfgs import minimize_components
+from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient, unit_scale
+from metriclearn.mahalanobis._soft_neighbors._minibatch import minimize_in_batches
+from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
+from metriclearn.mahalanobis._soft_neighbors._tensor_gradient import tensor_soft_neighbor_gradient
+
+SOFT_NEIGHBOR_CONSTRAINTS = {
+    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "init": INIT_CONSTRAINTS,
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "max_memory": [Interval(Real, 0, None, closed="neither")],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def starting_components(learner, X, codes, weights, random_state):
+    """Where ``learner`` starts, and the factor that its start and ``X`` call for.
+
+    Returns
+    -------
+    L : ndarray of shape (n_components, n_features)
+        To be searched from over ``scale * X``; then ``scale * L`` is the answer.
+    scale : float
+        One where the user gave the start, as an array or by a previous fit.
+    """
+    warm = learner.warm_start and hasattr(learner, "components_")
+    init = learner.components_ if warm else learner.init
+    L = initial_components(init, X, codes, learner.n_components, random_state, weights)
+    return L, float(unit_scale(X @ moved_to(X, L.T))) if isinstance(init, str) else 1.0
+
+
+def learn_components(learner, X, L, problem_of, weights, random_state):
+    """Minimize an objective of soft neighbors as the parameters of ``learner`` say.
+
+    Parameters
+    ----------
+    learner : NCA or MLKR
+    X : ndarray or tensor of shape (n, n_features)
+    L : ndarray of shape (n_components, n_features)
+        Where to start.
+    problem_of : callable
+        ``problem_of(rows) -> (targets, row_terms)``: the objective of some rows
+        among themselves.
+    weights : ndarray of shape (n,) or None
+        Of the rows, above zero.
+    random_state : RandomState instance
+        Draws the batches.
+
+    Returns
+    -------
+    L : ndarray of shape (n_components, n_features)
+        On the host.
+    value : float
+    n_iter : int
+    """
+    name, n = type(learner).__name__, X.shape[0]
+    max_memory = learner.max_memory
+    if learner.batch_size is None:
+        targets, row_terms = problem_of(np.arange(n))
+        given = {"weights": weights, "max_memory": max_memory}
+        if on_host(X):
+            objective = NearPairs(targets, row_terms, **given)
+            exact = objective.exact
+        else:
+            objective = exact = partial(
+                tensor_soft_neighbor_gradient, targets=targets, row_terms=row_terms, **given
+            )
+        L, value, n_iter, converged = minimize_components(
+            objective,
+            exact,
+            X,
+            L,
+            max_iter=learner.max_iter,
+            tol=learner.tol,
+            description=name,
+            verbose=learner.verbose,
+        )
+        if not converged:
+            warn_not_converged(name, learner.max_iter)
+        return L, value, n_iter
+
+    def batch_objective(Z, rows):
+        of_batch = soft_neighbor_gradient if on_host(Z) else tensor_soft_neighbor_gradient
+        of_rows = None if weights is None else weights[rows]
+        return of_batch(Z, *problem_of(rows), weights=of_rows, max_memory=max_memory)
+
+    L, value = minimize_in_batches(
+        batch_objective,
+        X,
+        L,
+        batch_size=learner.batch_size,
+        n_epochs=learner.max_iter,
+        learning_rate=learner.learning_rate,
+        random_state=random_state,
+        description=name,
+        verbose=learner.verbose,
+    )
+    return L, value, learner.max_iter

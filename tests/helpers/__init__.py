@@ -1,0 +1,1 @@
+"""Tables of what the laws run over, independent oracles, and small data for tests."""
