@@ -1,4 +1,4 @@
-"""Sphinx configuration; the API page is written from the rooms themselves."""
+"""Sphinx configuration; the API page is written from the modules themselves."""
 
 from importlib import import_module, metadata
 from pathlib import Path
@@ -26,7 +26,7 @@ autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
-ROOMS = {
+MODULES = {
     "metriclearn": "Linear learners",
     "metriclearn.deep": "Deep embedders",
     "metriclearn.deep.losses": "Losses",
@@ -41,26 +41,26 @@ ROOMS = {
     "metriclearn.metrics": "Measures",
     "metriclearn.model_selection": "Splitters",
     "metriclearn.compare": "Comparing learners",
-    "metriclearn.plots": "Pictures",
+    "metriclearn.plots": "Plots",
     "metriclearn.datasets": "Data",
 }
 
 
 def public_names(module):
-    """What a room offers, but for its tables of names."""
+    """Return the public names of a module, without its tables of names."""
     return [name for name in module.__all__ if callable(getattr(module, name))]
 
 
 def write_api_page(app):
-    """List every public name of every room, so that none can be forgotten."""
+    """List every public name of every module, so that none can be forgotten."""
     lines = ["API", "===", ""]
-    # The front door opens to verifiers as well; they have one page each.
+    # Verifiers are also exported at the top level; they have one page each.
     verifiers = import_module("metriclearn.verification").__all__
-    for room, title in ROOMS.items():
-        names = public_names(import_module(room))
-        if room == "metriclearn":
+    for module, title in MODULES.items():
+        names = public_names(import_module(module))
+        if module == "metriclearn":
             names = [name for name in names if name not in verifiers]
-        lines += [title, "-" * len(title), "", f".. currentmodule:: {room}", ""]
+        lines += [title, "-" * len(title), "", f".. currentmodule:: {module}", ""]
         lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
         lines += [f"   {name}" for name in sorted(names)] + [""]
     page = Path(app.srcdir) / "api.rst"

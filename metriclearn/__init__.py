@@ -1,7 +1,6 @@
 """metriclearn: linear and deep metric learning behind one scikit-learn contract.
 
-The front door maps each public name to the room it lives in. Nothing is
-imported until it is asked for, so ``from metriclearn import LMNN`` loads
+Nothing is imported before it is used: ``from metriclearn import LMNN`` loads
 neither torch nor cvxpy nor faiss nor matplotlib.
 """
 
@@ -10,7 +9,7 @@ from metriclearn.mahalanobis import LEARNERS
 
 __version__ = "0.1.0"
 
-_ROOMS = {
+_EXPORTS = {
     **LEARNERS,
     "PairClassifier": "metriclearn.verification._pairs",
     "TripletClassifier": "metriclearn.verification._orders",
@@ -29,5 +28,5 @@ _SUBMODULES = (
     "verification",
 )
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS, _SUBMODULES)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS, _SUBMODULES)

@@ -1,23 +1,26 @@
-"""Names of a package that are loaded when they are asked for (PEP 562)."""
+"""Lazy loading of the public names of a package (PEP 562)."""
 
 from importlib import import_module
 
 
-def lazy(package, rooms, submodules=()):
-    """Make the ``__getattr__`` and the ``__dir__`` of a package.
+def lazy(package, exports, submodules=()):
+    """Make the ``__getattr__`` and ``__dir__`` of a package.
 
     Parameters
     ----------
     package : str
-        Its ``__name__``.
-    rooms : dict of str to str
-        Public name to the module that it lives in.
+        ``__name__`` of the package.
+    exports : dict of str to str
+        Public name to the module that defines it.
     submodules : sequence of str, default=()
-        Modules of the package that are found without being imported first.
+        Modules of the package that can be accessed without importing them first.
 
     Returns
     -------
-    load, names : callable
+    load : callable
+        The ``__getattr__`` of the package.
+    names : callable
+        The ``__dir__`` of the package.
 
     Examples
     --------
@@ -27,13 +30,13 @@ def lazy(package, rooms, submodules=()):
     """
 
     def load(name):
-        if name in rooms:
-            return getattr(import_module(rooms[name]), name)
+        if name in exports:
+            return getattr(import_module(exports[name]), name)
         if name in submodules:
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def names():
-        return sorted([*rooms, *submodules])
+        return sorted([*exports, *submodules])
 
     return load, names

@@ -17,7 +17,7 @@ import metriclearn
 ROOT = Path(metriclearn.__file__).parent
 # pandas and rich are loaded by scikit-learn itself where they are installed.
 HEAVY = ("torch", "skorch", "cvxpy", "faiss", "matplotlib", "jinja2")
-ROOMS = (
+MODULES = (
     "metriclearn",
     "metriclearn.mahalanobis",
     "metriclearn.deep",
@@ -77,22 +77,22 @@ def test_a_missing_extra_is_one_line_with_the_install_command(statement, module,
     assert f"pip install 'metriclearn[{extra}]'" in last_line
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_public_names_exist_and_are_documented(room):
-    module = importlib.import_module(room)
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_exist_and_are_documented(name):
+    module = importlib.import_module(name)
     assert module.__doc__
-    for name in module.__all__:
-        member = getattr(module, name)
-        assert inspect.getdoc(member), f"{room}.{name} has no docstring"
+    for public in module.__all__:
+        member = getattr(module, public)
+        assert inspect.getdoc(member), f"{name}.{public} has no docstring"
     # What a short name stands for is public, too, and so on the API page.
-    tables = [member for name, member in vars(module).items() if name in module.__all__]
+    tables = [member for public, member in vars(module).items() if public in module.__all__]
     for table in (table for table in tables if isinstance(table, dict)):
         assert {member.__name__ for member in table.values()} <= set(module.__all__)
 
 
-def test_the_api_page_lists_every_room():
+def test_the_api_page_lists_every_module():
     conf = runpy.run_path(str(ROOT.parent / "docs" / "conf.py"))
-    assert set(conf["ROOMS"]) == {room for room in ROOMS if room != "metriclearn.mahalanobis"}
+    assert set(conf["MODULES"]) == set(MODULES) - {"metriclearn.mahalanobis"}
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
@@ -111,7 +111,7 @@ def test_an_unknown_name_is_an_attribute_error():
         metriclearn.LMMN  # noqa: B018
 
 
-def test_front_door_and_rooms_agree():
+def test_version_and_names_agree():
     assert metriclearn.__version__ == importlib.metadata.version("metriclearn")
     assert set(metriclearn.__all__) <= set(dir(metriclearn))
 

@@ -2,7 +2,7 @@
 
 from metriclearn._lazy import lazy
 
-_ROOMS = {
+_EXPORTS = {
     "ImagePaths": "metriclearn.datasets._images",
     "fetch_cars196": "metriclearn.datasets._fine_grained",
     "fetch_cub200": "metriclearn.datasets._fine_grained",
@@ -17,5 +17,5 @@ _ROOMS = {
     "make_planted_metric": "metriclearn.datasets._synthetic",
 }
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)

@@ -13,10 +13,10 @@ for _module in ("torch", "skorch"):
     if find_spec(_module) is None:
         require(_module, "deep")
 
-_ROOMS = {
+_EXPORTS = {
     "DeepEmbedder": "metriclearn.deep._embedder",
 }
 _SUBMODULES = ("augment", "callbacks", "losses", "miners", "modules", "samplers")
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS, _SUBMODULES)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS, _SUBMODULES)

@@ -21,11 +21,11 @@ LEARNERS = {
     "MahalanobisLearner": "metriclearn.mahalanobis._general._learner",
     "Covariance": "metriclearn.mahalanobis._covariance",
 }
-_ROOMS = {
+_EXPORTS = {
     **LEARNERS,
     # The base, for a learner of one's own.
     "MahalanobisTransformer": "metriclearn.mahalanobis._base",
 }
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)

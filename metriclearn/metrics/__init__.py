@@ -2,7 +2,7 @@
 
 from metriclearn._lazy import lazy
 
-_ROOMS = {
+_EXPORTS = {
     "RetrievalResult": "metriclearn.metrics._retrieval",
     "retrieve": "metriclearn.metrics._retrieval",
     "retrieval_scores": "metriclearn.metrics._retrieval",
@@ -35,5 +35,5 @@ _ROOMS = {
     "intra_inter_ratio": "metriclearn.metrics._embedding",
 }
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)

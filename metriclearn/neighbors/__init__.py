@@ -2,7 +2,7 @@
 
 from metriclearn._lazy import lazy
 
-_ROOMS = {
+_EXPORTS = {
     "ExactSearch": "metriclearn.neighbors._exact",
     "RetrievalIndex": "metriclearn.neighbors._retrieval_index",
     "FaissKNeighborsClassifier": "metriclearn.neighbors._supervised",
@@ -13,5 +13,5 @@ _ROOMS = {
     "diagnose": "metriclearn.neighbors._doctor",
 }
 
-__all__ = [*_ROOMS]
-__getattr__, __dir__ = lazy(__name__, _ROOMS)
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)
