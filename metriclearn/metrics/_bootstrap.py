@@ -1,13 +1,17 @@
 """Bootstrap intervals that resample what is independent: identities, not pairs."""
 
 import numpy as np
+from scipy.stats import t as student_t
 from sklearn.utils import check_array, check_consistent_length, check_random_state
+
+# With fewer classes a bootstrap interval is too narrow: of 5 classes a nominal 95% one covers 82%.
+_FEW_GROUPS = 20
 
 
 def bootstrap_interval(
     values, *, groups=None, confidence=0.95, n_resamples=1000, random_state=None
 ):
-    """Percentile bootstrap interval of a mean (Efron, 1979).
+    """Compute a confidence interval of a mean: percentiles of its bootstrap (Efron, 1979).
 
     Parameters
     ----------
@@ -16,7 +20,9 @@ def bootstrap_interval(
         left out.
     groups : array-like of shape (n,), default=None
         Class of each query. Queries of a class are not independent: with groups,
-        whole classes are drawn, and the interval is as wide as it should be.
+        whole classes are drawn. With fewer than 20 classes, where the bootstrap is too
+        narrow, it is a t interval over the means of the classes, each of the weight of its
+        queries.
     confidence : float, default=0.95
     n_resamples : int, default=1000
     random_state : int, RandomState instance or None, default=None
@@ -33,7 +39,8 @@ def bootstrap_interval(
     True
     """
     values = np.asarray(values, dtype=float)
-    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    grouped = groups is not None
+    groups = np.asarray(groups) if grouped else np.arange(len(values))
     check_consistent_length(values, groups)
     kept = ~np.isnan(values)
     if not kept.any():
@@ -41,6 +48,9 @@ def bootstrap_interval(
     _, codes = np.unique(groups[kept], return_inverse=True)
     codes = codes.reshape(-1)
     sums, counts = np.bincount(codes, values[kept]), np.bincount(codes)
+    if grouped and len(sums) < _FEW_GROUPS:
+        _check_levels(confidence, n_resamples)
+        return _t_interval(sums, counts, confidence)
 
     def mean(multiplicity):
         return multiplicity @ sums / (multiplicity @ counts)
@@ -116,11 +126,28 @@ def bootstrap_over_identities(
     return _percentiles(resampled, len(names), confidence, n_resamples, random_state)
 
 
-def _percentiles(statistic, n_units, confidence, n_resamples, random_state):
+def _t_interval(sums, counts, confidence):
+    """Interval of ``Σ sums / Σ counts``, classes being what is drawn at random."""
+    n_groups = len(sums)
+    if n_groups < 2:
+        raise ValueError("groups has one class only; an interval over classes needs at least 2")
+    mean = sums.sum() / counts.sum()
+    # The ratio estimator's residuals: with equal counts, class means less their mean.
+    residuals = (sums - mean * counts) / counts.mean()
+    error = np.sqrt(np.sum(residuals**2) / (n_groups * (n_groups - 1)))
+    reach = student_t.ppf((1 + confidence) / 2, n_groups - 1) * error
+    return float(mean - reach), float(mean + reach)
+
+
+def _check_levels(confidence, n_resamples):
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}")
+
+
+def _percentiles(statistic, n_units, confidence, n_resamples, random_state):
+    _check_levels(confidence, n_resamples)
     random_state = check_random_state(random_state)
     draws = [
         statistic(np.bincount(random_state.randint(n_units, size=n_units), minlength=n_units))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
 
 from metriclearn.metrics import (
@@ -116,6 +116,24 @@ def test_whole_groups_make_the_interval_honest(rng):
     )
 
 
+@pytest.mark.parametrize("n_classes", [5, 10])
+def test_interval_over_few_classes_covers_the_mean(n_classes):
+    rng = np.random.RandomState(0)
+    groups, covered = np.repeat(np.arange(n_classes), 20), []
+    for _ in range(1000):
+        values = (0.2 * rng.randn(n_classes))[groups] + rng.randn(len(groups))
+        low, high = bootstrap_interval(values, groups=groups)
+        covered.append(low <= 0 <= high)
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_interval_over_few_classes_of_one_size_is_the_t_interval_of_their_means(rng):
+    values, groups = rng.rand(7, 30), np.repeat(np.arange(7), 30)
+    interval = bootstrap_interval(values.ravel(), groups=groups, confidence=0.9)
+    expected = ttest_1samp(values.mean(axis=1), 0).confidence_interval(0.9)
+    assert interval == pytest.approx(tuple(expected))
+
+
 def test_a_draw_of_identities_is_the_list_of_their_pairs(rng):
     names = rng.randint(6, size=(80, 2))
     names[:30, 1] = names[:30, 0]
@@ -188,6 +206,7 @@ def test_identities_are_drawn_not_pairs(rng):
             "sample_weight must be finite and not negative",
         ),
         (lambda: bootstrap_interval([np.nan]), "nothing but NaN"),
+        (lambda: bootstrap_interval([0, 1], groups=["a", "a"]), "groups has one class only"),
         (lambda: bootstrap_interval([1.0], n_resamples=0), "n_resamples must be at least 1"),
         (lambda: bootstrap_interval([1.0], confidence=95), "confidence must be between 0 and 1"),
         (
