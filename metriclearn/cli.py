@@ -241,9 +241,9 @@ def _prepared(options):
         if options.report is not None:
             require("jinja2", "cli")
             require("PIL", "cli")
+        from metriclearn._files import check_writable
         from metriclearn.compare._cells import open_folder
         from metriclearn.compare._curves import make_curves
-        from metriclearn.compare._files import check_writable
         from metriclearn.compare._lineup import resolve_learners
         from metriclearn.compare._sources._load import load_source
         from metriclearn.compare._tuning._budget import make_tuning

@@ -5,14 +5,14 @@ rows, labels, split, learner, settings, seed and versions. Something that change
 another name, so nothing is mixed up; a file that is not whole counts as not there.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 import joblib
 
+from metriclearn._files import check_writable, write_text
+from metriclearn._format import checksum
 from metriclearn.compare._environment import environment
-from metriclearn.compare._files import check_writable, write_whole
 
 FORMAT = "metriclearn cell 1"
 
@@ -55,7 +55,7 @@ class CellStore:
         """Return the record of a task; None where there is none that is whole."""
         try:
             cell = json.loads(self.path(task).read_text(encoding="utf-8"))
-            whole = cell["format"] == FORMAT and cell["sha256"] == _checksum(cell["record"])
+            whole = cell["format"] == FORMAT and cell["sha256"] == checksum(cell["record"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return cell["record"] if whole else None
@@ -64,9 +64,9 @@ class CellStore:
         """Keep a finished fit. A failure is not kept: it may be mended by then."""
         if record["error"] is not None or self.failure is not None:
             return
-        cell = {"format": FORMAT, "sha256": _checksum(record), "record": record}
+        cell = {"format": FORMAT, "sha256": checksum(record), "record": record}
         try:
-            write_whole(self.path(task), json.dumps(cell))
+            write_text(self.path(task), json.dumps(cell))
         except OSError as error:  # a full disk must not cost what is finished
             self.failure = f"Not every fit could be kept in {self.folder} ({error.strerror})."
 
@@ -124,7 +124,3 @@ def _identity(learner):
             f"resume: learner {learner.key!r} cannot be pickled, so that its finished fits could "
             f"not be told from another's ({' '.join(str(error).split())})"
         ) from None
-
-
-def _checksum(record):
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._files import check_writable, write_whole
+from metriclearn._files import check_writable, write_text
 from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._significance import SIGNIFICANT
 from metriclearn.compare._words import rank_question_text, ranking_text
@@ -199,7 +199,7 @@ class RankedComparison:
         from metriclearn.compare._report._page import render_ranks
 
         check_writable(path, "to_html:")
-        write_whole(path, render_ranks(self))
+        write_text(path, render_ranks(self))
 
     def to_json(self, path):
         """Write every number, whole or not at all.
@@ -215,7 +215,7 @@ class RankedComparison:
             "sentences": self.sentences(),
         }
         check_writable(path, "to_json:")
-        write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def compare_sources(compare_one, sources):

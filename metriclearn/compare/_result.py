@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._files import check_writable, write_whole
+from metriclearn._files import check_writable, write_text
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
 from metriclearn.compare._words import headline, question_text, verdict_text
@@ -328,7 +328,7 @@ class ComparisonResult:
         from metriclearn.compare._report._page import render
 
         check_writable(path, "to_html:")
-        write_whole(path, render(self))
+        write_text(path, render(self))
 
     def to_json(self, path):
         """Write every number, whole or not at all.
@@ -339,7 +339,7 @@ class ComparisonResult:
         """
         document = {"format": FORMAT, **asdict(self), "summary": self.summary()}
         check_writable(path, "to_json:")
-        write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
     def summary(self):
         """Rows of the table and verdicts, as they go into the JSON file."""

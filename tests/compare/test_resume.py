@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_costs_no_result(blobs, tmp_path, monkeypatch):
     def full(path, text):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("metriclearn.compare._cells.write_whole", full)
+    monkeypatch.setattr("metriclearn.compare._cells.write_text", full)
     result = compare(CHEAP, *blobs, n_folds=2, resume=tmp_path)
     assert len(result.records) == 8
     assert "could be kept in" in result.data["notes"][0]

@@ -1,0 +1,73 @@
+"""Faults that files meet: disks that are full, bits that flip, processes that are killed."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def full_disk(n_bytes):
+    """Let no file grow past ``n_bytes``, by the limit of the operating system."""
+    import resource  # not on Windows
+
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def flipped(content, n, seed=0):
+    """Yield ``n`` copies of the bytes with one random bit changed each."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        copy = bytearray(content)
+        copy[int(rng.integers(len(copy)))] ^= 1 << int(rng.integers(8))
+        yield bytes(copy)
+
+
+def files_under(folder):
+    """Every regular file of a folder, sorted."""
+    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
+def run_until_killed(code, *arguments, after, started):
+    """Run Python code in another process and kill it outright.
+
+    Parameters
+    ----------
+    code : str
+    *arguments : str or path
+        ``sys.argv[1:]`` of the code.
+    after : float
+        Seconds between the appearance of the file ``started`` and the kill.
+    started : Path
+
+    Returns
+    -------
+    bool
+        Whether it was still running.
+    """
+    started.unlink(missing_ok=True)
+    command = [sys.executable, "-c", code, *map(os.fspath, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while not started.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(process.stderr.read().decode())
+            time.sleep(0.001)
+        time.sleep(after)
+        alive = process.poll() is None
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+    return alive
