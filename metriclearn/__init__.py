@@ -20,6 +20,7 @@ _SUBMODULES = (
     "constraints",
     "datasets",
     "deep",
+    "images",
     "mahalanobis",
     "metrics",
     "model_selection",

@@ -3,7 +3,7 @@
 from metriclearn._lazy import lazy
 
 _EXPORTS = {
-    "ImagePaths": "metriclearn.datasets._images",
+    "ImagePaths": "metriclearn.images._paths",
     "fetch_cars196": "metriclearn.datasets._fine_grained",
     "fetch_cub200": "metriclearn.datasets._fine_grained",
     "fetch_fashion_mnist": "metriclearn.datasets._mnist",

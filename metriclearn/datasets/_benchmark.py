@@ -15,8 +15,8 @@ from sklearn.utils import Bunch
 from metriclearn._sklearn import Interval
 from metriclearn.datasets._archives import unpack
 from metriclearn.datasets._fetch import download
-from metriclearn.datasets._images import ImagePaths
 from metriclearn.datasets._sources import BENCHMARKS
+from metriclearn.images._paths import ImagePaths
 
 FETCH_CONSTRAINTS = {
     "data_home": [str, os.PathLike, None],

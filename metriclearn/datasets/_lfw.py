@@ -11,8 +11,8 @@ from metriclearn.datasets._benchmark import (
     fetch_listing,
     locate,
 )
-from metriclearn.datasets._images import ImagePaths
 from metriclearn.datasets._sources import BENCHMARKS
+from metriclearn.images._paths import ImagePaths
 
 _LISTS = {"10_folds": "pairs.txt", "train": "pairsDevTrain.txt", "test": "pairsDevTest.txt"}
 

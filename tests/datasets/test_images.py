@@ -65,5 +65,5 @@ def test_load_says_what_is_wrong(shades, tmp_path):
 def test_images_need_pillow_only_when_they_are_read(shades, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
-    with pytest.raises(ImportError, match=r"pip install 'metriclearn\[cli\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'metriclearn\[images\]'"):
         shades.load()

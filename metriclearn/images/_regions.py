@@ -1,0 +1,166 @@
+"""Which part of an image is read, and at which size: pure geometry."""
+
+from numbers import Integral
+
+import numpy as np
+
+#: How an image of another shape than asked for is brought to it.
+CROPS = ("center", "pad", "squash")
+
+
+def check_size(size, name="size"):
+    """Return a size as (width, height).
+
+    Parameters
+    ----------
+    size : int or (height, width)
+        An int is a square.
+    name : str
+        Of the argument, for the message.
+
+    Returns
+    -------
+    width, height : int
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    pair = [size, size] if isinstance(size, Integral) else size
+    if (
+        not isinstance(pair, (list, tuple, np.ndarray))
+        or len(pair) != 2
+        or not all(
+            isinstance(side, Integral) and not isinstance(side, bool) and side >= 1 for side in pair
+        )
+    ):
+        raise ValueError(
+            f"{name} must be a positive int or a pair (height, width) of them, got {size!r}"
+        )
+    height, width = pair
+    return int(width), int(height)
+
+
+def check_boxes(boxes, n_images):
+    """Return boxes as floats of shape (n, 4), or None.
+
+    Parameters
+    ----------
+    boxes : array-like of shape (n, 4) or None
+        left, top, right, bottom in pixels of the upright image; NaN where an image has none.
+    n_images : int
+
+    Raises
+    ------
+    ValueError
+        If the shape is another one, or a box is empty.
+    """
+    if boxes is None:
+        return None
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.shape != (n_images, 4):
+        raise ValueError(
+            f"boxes must be of shape ({n_images}, 4), left, top, right and bottom of each image, "
+            f"got {boxes.shape}"
+        )
+    given = ~np.isnan(boxes).any(axis=1)
+    empty = given & ((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]))
+    if empty.any():
+        row = int(np.flatnonzero(empty)[0])
+        raise ValueError(f"boxes: box {boxes[row].tolist()} of image {row} is empty")
+    return boxes
+
+
+def whole(width, height, box=None):
+    """Return the region that a box leaves of an image: all of it without one.
+
+    Raises
+    ------
+    ValueError
+        If the box lies outside the image.
+    """
+    if box is None or np.isnan(box).any():
+        return 0.0, 0.0, float(width), float(height)
+    left, top = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
+    right, bottom = min(float(box[2]), float(width)), min(float(box[3]), float(height))
+    if right <= left or bottom <= top:
+        raise ValueError(f"its box {list(box)} lies outside its {width} × {height} pixels")
+    return left, top, right, bottom
+
+
+def center_crop(region, size):
+    """Return the largest region of the shape of ``size``, in the middle.
+
+    Parameters
+    ----------
+    region : tuple of float
+        left, top, right, bottom.
+    size : tuple of int
+        (width, height) of the result.
+
+    Returns
+    -------
+    tuple of float
+
+    Examples
+    --------
+    >>> center_crop((0, 0, 60, 40), (10, 10))
+    (10.0, 0.0, 50.0, 40.0)
+    """
+    left, top, right, bottom = region
+    width, height = right - left, bottom - top
+    scale = min(width / size[0], height / size[1])
+    across, down = (width - scale * size[0]) / 2, (height - scale * size[1]) / 2
+    return left + across, top + down, right - across, bottom - down
+
+
+def padded_size(region, size):
+    """Return the (width, height) of a region that is shrunk until it fits into ``size``.
+
+    Examples
+    --------
+    >>> padded_size((0, 0, 60, 40), (30, 30))
+    (30, 20)
+    """
+    width, height = region[2] - region[0], region[3] - region[1]
+    scale = min(size[0] / width, size[1] / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def random_crop(region, rng, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)):
+    """Draw a part of a region: a random share of its area, of a random shape, anywhere.
+
+    The crop of Szegedy et al. (2015) that nearly all training on photos uses.
+
+    Parameters
+    ----------
+    region : tuple of float
+        left, top, right, bottom.
+    rng : numpy.random.Generator
+    scale : tuple of float, default=(0.4, 1.0)
+        Range of the share of the area.
+    ratio : tuple of float, default=(3/4, 4/3)
+        Range of width over height, uniform in its logarithm.
+
+    Returns
+    -------
+    tuple of float
+        The largest part of an allowed shape, in the middle, where ten draws do not fit.
+
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
+       doi:10.1109/CVPR.2015.7298594
+    """
+    left, top, right, bottom = region
+    width, height = right - left, bottom - top
+    for _ in range(10):
+        area = width * height * rng.uniform(*scale)
+        shape = np.exp(rng.uniform(*np.log(ratio)))
+        across, down = np.sqrt(area * shape), np.sqrt(area / shape)
+        if across <= width and down <= height:
+            x, y = rng.uniform(0, width - across), rng.uniform(0, height - down)
+            return left + x, top + y, left + x + across, top + y + down
+    allowed = min(max(width / height, ratio[0]), ratio[1])
+    return center_crop(region, (allowed, 1.0))
