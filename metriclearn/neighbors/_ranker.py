@@ -4,6 +4,7 @@ import numpy as np
 
 METRICS = ("euclidean", "cosine", "inner_product")
 _BLOCK_BYTES = 32 * 2**20
+_PAIR_BYTES = 2**18
 
 
 class Ranker:
@@ -119,8 +120,29 @@ class Ranker:
         squares = np.einsum("ikj,ikj->ik", rows, rows)
         return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
 
+    def paired(self, Q, query, rows):
+        """Compute the distances of queries to rows of the base, pair by pair.
+
+        Parameters
+        ----------
+        Q : ndarray of shape (n_queries, d)
+            From ``check_queries``.
+        query, rows : ndarray of int, shape (n,)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        distances = np.empty(len(rows))
+        # Few at once, so that they stay in the cache of a processor.
+        step = max(1, _PAIR_BYTES // (8 * self.X.shape[1]))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            distances[part] = self._distances(Q[query[part]], rows[part, None])[:, 0]
+        return distances
+
     def check_k(self, k, excluding):
-        """Refuse more neighbors than there are rows to find."""
+        """Raise a ``ValueError`` for more neighbors than there are rows to find."""
         available = len(self.X) - excluding
         if not 1 <= k <= available:
             raise ValueError(
