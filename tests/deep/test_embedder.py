@@ -33,7 +33,6 @@ from metriclearn.deep.losses import (
 from metriclearn.deep.miners import AllMiner, BatchHardMiner
 from metriclearn.deep.modules import MLP
 from metriclearn.deep.samplers import UnbalancedSampler
-from metriclearn.deep.tensors._tuples import as_pairs
 from metriclearn.deep.training._seeding import seed_generators, seeded
 
 
@@ -53,7 +52,7 @@ class Plain(nn.Module):
 
 def pairs_of_all(embeddings, labels):
     """A miner that is a function."""
-    return as_pairs(AllMiner()(embeddings, labels))
+    return AllMiner()(embeddings, labels).as_pairs()
 
 
 pairs_of_all.yields = "pairs"
@@ -233,7 +232,10 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ),
         ({"module": nn.Linear(4, 3)}, "Linear does not take batches of shape (n, 5): mat1 and"),
         ({"module": nn.Flatten(0)}, "one row of features for each row of a batch; for 2 rows"),
-        ({"miner": lambda embeddings, labels: None}, "does not work with function, which yields"),
+        (
+            {"loss": "arcface", "miner": lambda embeddings, labels: None},
+            "ArcFaceLoss does not work with function: it takes no miner",
+        ),
         ({"callbacks": [("mine", 3)]}, "callbacks has ('mine', 3), which is not a skorch"),
         ({"sampler": "random", "batch_size": 1}, "batch_size=1 cannot hold one pair"),
         ({"module": "timm/resnet18"}, "module='timm/resnet18' needs timm, which is not installed"),

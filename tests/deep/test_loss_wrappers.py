@@ -1,7 +1,5 @@
 """Mined losses, losses against a reference, cross-batch memory, and the needs of parts."""
 
-import inspect
-
 import pytest
 import torch
 from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
@@ -12,7 +10,7 @@ from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
 from metriclearn.deep.miners._triplet_miners import list_triplets
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._tuples import Pairs, Reference, Triplets
+from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets, Reference
 
 # Mined losses -----------------------------------------------------------------------------------
 
@@ -74,11 +72,7 @@ def test_triplet_sums_are_exact_in_large_batches():
 
 # References -------------------------------------------------------------------------------------
 
-REFERENCED = [
-    case
-    for case in LOSSES
-    if "reference" in inspect.signature(case.loss.forward).parameters and case.loss.accepts
-]
+REFERENCED = [case for case in LOSSES if case.loss.takes_reference and case.loss.accepts]
 
 
 @pytest.mark.parametrize("case", REFERENCED, ids=lambda case: case.name)
@@ -96,10 +90,10 @@ def test_reference_is_columns_of_the_joint_batch(case):
     same = labels[rows] == labels[columns]
     listed = torch.stack([rows, columns], 1)
     if "pairs" in loss.accepts:
-        selection = Pairs(listed[same], listed[~same])
+        selection = MinedPairs(listed[same], listed[~same])
     else:
         a, p, k = M.AllMiner()(embeddings, labels)
-        selection = Triplets(a[a < n], p[a < n], k[a < n])
+        selection = MinedTriplets(a[a < n], p[a < n], k[a < n])
     joint = loss(embeddings, labels, selection=selection)
     if case.name.startswith(("multi-similarity", "ranked-list")):
         joint = joint * len(labels) / n  # their mean is over all rows

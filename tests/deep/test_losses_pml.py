@@ -15,7 +15,6 @@ from torch.nn.functional import normalize
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
-from metriclearn.deep.tensors._tuples import as_pairs
 
 C, D = 4, 3
 SQUARED = {"distance": distances.LpDistance(power=2)}
@@ -167,7 +166,7 @@ def test_miners_agree(name):
         )
         return
     if ours.yields == "triplets":
-        selection = as_pairs(selection)
+        selection = selection.as_pairs()
     for mine, (i, j) in zip(selection, (truth[:2], truth[2:]), strict=True):
         assert {tuple(pair) for pair in mine.tolist()} == set(
             zip(i.tolist(), j.tolist(), strict=True)

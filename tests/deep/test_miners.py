@@ -10,7 +10,7 @@ from helpers.oracles import MINERS, RANDOM_MINERS
 from torch.nn.functional import normalize
 
 from metriclearn.deep import miners as M
-from metriclearn.deep.tensors._tuples import Reference
+from metriclearn.deep.tensors._selections import Reference
 
 by_case = pytest.mark.parametrize("case", MINERS, ids=lambda case: case.name)
 by_random = pytest.mark.parametrize("miner", RANDOM_MINERS, ids=lambda miner: miner.__name__)

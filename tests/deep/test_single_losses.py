@@ -10,7 +10,8 @@ from torch.nn.functional import normalize
 from metriclearn.deep import losses as L
 from metriclearn.deep.losses._repulsion import repulsion
 from metriclearn.deep.tensors._masked_sums import masked_logsumexp, two_logsumexps
-from metriclearn.deep.tensors._pairwise import distances, listed_distances, masks, sq_distances
+from metriclearn.deep.tensors._pairwise import distances, listed_distances, sq_distances
+from metriclearn.deep.tensors._selections import masks
 
 # Single losses ----------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ def test_angular_loss_does_not_see_the_length_of_negatives():
 def test_large_labels_do_not_collide(case):
     if list(case.loss.parameters()) or list(case.loss.buffers()):
         return  # labels of these are 0 to n_classes - 1
-    if getattr(case.loss, "continuous_labels", False):
+    if case.loss.continuous_labels:
         return
     embeddings, labels = batch()
     assert_equal(fresh(case)(embeddings, labels + 2**24), fresh(case)(embeddings, labels))

@@ -1,19 +1,18 @@
-"""Losses: modules on ``(embeddings, labels)``; `LOSSES` maps short names to classes.
+"""Losses: numbers for embeddings and their labels; `LOSSES` maps short names to classes.
 
-A loss says by attributes what it is and needs, all of them optional: ``accepts``, the selections
-it takes from a miner ("pairs", "triplets"); ``kind``, what it compares rows by; ``any_length``,
-whether embeddings are left at their length; ``continuous_labels``, whether labels may be amounts;
-``needs_indices``, whether it is told which training row each embedding is of. ``build(n_classes,
-embedding_dim[, n_samples])`` makes what it learns, ``refresh(embeddings, labels)`` shows it the
-training set before an epoch, and ``_parameter_constraints`` are the ranges of its arguments.
+Every loss is a `MetricLoss`, whose page documents what a loss may say of itself and how it is
+called. Other modules on (embeddings, labels), those of pytorch-metric-learning among them, are
+taken wherever a loss is: `as_metric_loss` makes a `MetricLoss` of them.
 """
 
+from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
 from metriclearn.deep.losses._angular_softmax import (
     ArcFaceLoss,
     SphereFaceLoss,
     SubCenterArcFaceLoss,
 )
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._batch_softmax import (
     InfoNCELoss,
     NPairLoss,
@@ -136,6 +135,7 @@ __all__ = [
     "LiftedStructureLoss",
     "LogRatioLoss",
     "MarginLoss",
+    "MetricLoss",
     "MinedLoss",
     "MultiSimilarityLoss",
     "NPairLoss",
@@ -161,4 +161,5 @@ __all__ = [
     "TupletMarginLoss",
     "UniformityLoss",
     "WeightedSum",
+    "as_metric_loss",
 ]

@@ -3,9 +3,9 @@
 import math
 
 import torch
-from torch import nn
 from torch.nn.functional import softplus
 
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import (
     FAR,
     cosine_of_sum,
@@ -13,14 +13,13 @@ from metriclearn.deep.tensors._masked_sums import (
     masked_logsumexp,
     mean_over,
 )
-from metriclearn.deep.tensors._pairwise import compare, list_positives, with_gradient
+from metriclearn.deep.tensors._pairwise import compare, with_gradient
 from metriclearn.deep.tensors._quadruplet_sums import quadruplet_sum
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
 from metriclearn.deep.tensors._triplet_sums import pack_positives, triplet_sum
-from metriclearn.deep.tensors._tuples import check_selection
 
 
-class AngularLoss(nn.Module):
+class AngularLoss(MetricLoss):
     """Angular loss: bound the angle at the negative of the triangle (a, p, n).
 
     On rows of length one, with ``t = tan² α``, mean over the positive pairs (a, p)::
@@ -54,7 +53,7 @@ class AngularLoss(nn.Module):
     5.612
     """
 
-    accepts = ()
+    takes_reference = True
 
     _parameter_constraints: dict = {"alpha": [between(0, 90, "neither")]}
 
@@ -63,12 +62,13 @@ class AngularLoss(nn.Module):
         self.alpha = alpha
         check_ranges(self)
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = compare(embeddings, labels, "cosine", reference)
+        batch = compare(embeddings, labels, "cosine", reference)
+        s, _, negative = batch
         # Products with a reference's rows as anchors are not known: positives are of the batch.
         # The terms are symmetric in a and p: each pair is taken once, from its lower row.
-        pairs = list_positives(positive, labels if reference is None else None)
+        pairs = batch.positive_pairs()
         lower = (pairs[0] < pairs[1]) & (pairs[1] < len(s))
         rows, columns = pairs[0][lower], pairs[1][lower]
         t = math.tan(math.radians(self.alpha)) ** 2
@@ -94,10 +94,10 @@ class AngularLoss(nn.Module):
                 pulls[a, k] = (-2 * (1 + t) * mass / both)[:, 0]
             weights[rows, columns] += pulls[rows, slot]
         value = with_gradient(s, total, weights)
-        return mean_over(value, len(rows))
+        return self._mean(value, len(rows), (negative.amax(1)[rows]).sum())
 
 
-class TupletMarginLoss(nn.Module):
+class TupletMarginLoss(MetricLoss):
     """Tuplet margin loss.
 
     With θ the angle between two rows, mean over the ordered positive pairs (a, p)::
@@ -132,6 +132,7 @@ class TupletMarginLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "cosine"
 
     _parameter_constraints: dict = {
@@ -145,17 +146,17 @@ class TupletMarginLoss(nn.Module):
         self.scale = scale
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        others = masked_logsumexp(s, negative, self.scale)
-        a, p = list_positives(positive, labels if selection is reference is None else None)
-        own = cosine_of_sum(s[a, p], -math.radians(self.margin))
-        return mean_over(softplus(others[a] - self.scale * own).sum(), len(a))
+        batch = compare(embeddings, labels, self.kind, reference, selection)
+        others = masked_logsumexp(batch.values, batch.negative, self.scale)
+        a, p = batch.positive_pairs()
+        own = cosine_of_sum(batch.values[a, p], -math.radians(self.margin))
+        terms = softplus(others[a] - self.scale * own)
+        return self._mean(terms.sum(), len(a), terms.detach().count_nonzero())
 
 
-class QuadrupletLoss(nn.Module):
+class QuadrupletLoss(MetricLoss):
     """Quadruplet loss.
 
     With ``d²`` the squared Euclidean distance; i, j of one class, k of another, and (l, k) of two
@@ -193,8 +194,6 @@ class QuadrupletLoss(nn.Module):
     2.467
     """
 
-    accepts = ()
-
     _parameter_constraints: dict = {
         "margin": [NOT_NEGATIVE],
         "second_margin": [NOT_NEGATIVE],
@@ -206,10 +205,12 @@ class QuadrupletLoss(nn.Module):
         self.second_margin = second_margin
         check_ranges(self)
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
-        d, positive, negative = compare(embeddings, labels, "sq_distance")
-        pairs = list_positives(positive, labels)
+        batch = compare(embeddings, labels, "sq_distance")
+        d, _, negative = batch
+        pairs = batch.positive_pairs()
         first, active, _ = triplet_sum(d, pairs, negative, self.margin)
         second, both = quadruplet_sum(d, pairs, negative, labels, self.second_margin)
+        self._active = active + both
         return mean_over(first, active) + mean_over(second, both)

@@ -128,7 +128,7 @@ class SubCenterArcFaceLoss(ProxyLoss):
         self.n_centers = n_centers
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, centers = unit_rows(embeddings), unit_rows(self.proxies)
@@ -240,7 +240,7 @@ class SphereFaceLoss(ProxyLoss):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self.training:

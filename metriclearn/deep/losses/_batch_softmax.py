@@ -1,24 +1,21 @@
 """Softmax over the rows of a batch: N-pair, InfoNCE / NT-Xent, SupCon, soft nearest neighbor."""
 
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
-from metriclearn.deep.tensors._batches import check_batch
-from metriclearn.deep.tensors._masked_sums import FAR, masked_logsumexp, mean_over, two_logsumexps
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.tensors._masked_sums import FAR, masked_logsumexp, two_logsumexps
 from metriclearn.deep.tensors._pairwise import (
     attached_zero,
     compare,
-    list_positives,
     products,
     ranks_in_class,
     widen,
 )
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
-from metriclearn.deep.tensors._tuples import check_selection
 
 
-class NPairLoss(nn.Module):
+class NPairLoss(MetricLoss):
     """Multi-class N-pair loss.
 
     The rows of each class are taken two by two in their order in the batch, ``(x, x⁺)``; the i-th
@@ -54,7 +51,6 @@ class NPairLoss(nn.Module):
     0.739
     """
 
-    accepts = ()
     any_length = True
 
     _parameter_constraints: dict = {"l2_weight": [NOT_NEGATIVE]}
@@ -64,12 +60,12 @@ class NPairLoss(nn.Module):
         self.l2_weight = l2_weight
         check_ranges(self)
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_batch(embeddings, labels)
         order, rank, last = ranks_in_class(labels)
         at = ((rank % 2 == 0) & ~last).nonzero(as_tuple=True)[0]
         if not len(at):
+            self._active = 0
             return attached_zero(embeddings)
         used = widen(embeddings).index_select(0, order[torch.cat([at, at + 1])])
         anchors, others = used.chunk(2)
@@ -77,10 +73,11 @@ class NPairLoss(nn.Module):
         apart = rounds[:, None] != rounds
         logits = products(anchors, others) - apart.to(used.dtype) * FAR
         value = cross_entropy(logits, torch.arange(len(at), device=labels.device))
+        self._active = len(at)
         return value + self.l2_weight * used.square().sum() / len(used)
 
 
-class NTXentLoss(nn.Module):
+class NTXentLoss(MetricLoss):
     """InfoNCE / NT-Xent: pick each positive out among all negatives.
 
     With ``s`` the cosine, over the ordered positive pairs (a, p)::
@@ -117,6 +114,7 @@ class NTXentLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "cosine"
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
@@ -126,19 +124,19 @@ class NTXentLoss(nn.Module):
         self.temperature = temperature
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
-        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        others = masked_logsumexp(s, negative, 1 / self.temperature)
-        a, p = list_positives(positive, labels if selection is reference is None else None)
-        return mean_over(softplus(others[a] - s[a, p] / self.temperature).sum(), len(a))
+        batch = compare(embeddings, labels, self.kind, reference, selection)
+        others = masked_logsumexp(batch.values, batch.negative, 1 / self.temperature)
+        a, p = batch.positive_pairs()
+        terms = softplus(others[a] - batch.values[a, p] / self.temperature)
+        return self._mean(terms.sum(), len(a), terms.detach().count_nonzero())
 
 
 InfoNCELoss = NTXentLoss
 
 
-class SupConLoss(nn.Module):
+class SupConLoss(MetricLoss):
     """Supervised contrastive loss, its L_out.
 
     With ``s`` the cosine, over the anchors i that have a positive, P_i their positives::
@@ -169,6 +167,7 @@ class SupConLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "cosine"
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
@@ -178,18 +177,19 @@ class SupConLoss(nn.Module):
         self.temperature = temperature
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         everyone = masked_logsumexp(s, positive + negative, 1 / self.temperature)
         counts = positive.sum(1)
         own = (s * positive).sum(1) / (counts.clamp(min=1) * self.temperature)
         anchors = (counts > 0).to(s.dtype)
-        return mean_over(((everyone - own) * anchors).sum(), anchors.sum())
+        # A positive alone in the denominator has nothing to gain.
+        active = anchors * torch.maximum((counts > 1).to(s.dtype), negative.amax(1))
+        return self._mean(((everyone - own) * anchors).sum(), anchors.sum(), active.sum())
 
 
-class SoftNearestNeighborLoss(nn.Module):
+class SoftNearestNeighborLoss(MetricLoss):
     """Soft nearest neighbor loss: neighborhood components analysis on a batch.
 
     With ``d²`` the squared Euclidean distance, over the anchors i that have a positive::
@@ -223,6 +223,7 @@ class SoftNearestNeighborLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "sq_distance"
     any_length = True
 
@@ -233,10 +234,10 @@ class SoftNearestNeighborLoss(nn.Module):
         self.temperature = temperature
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         own, rest = two_logsumexps(d, positive, negative, (-1 / self.temperature,) * 2)
         anchors = positive.amax(1)
-        return mean_over((softplus(rest - own) * anchors).sum(), anchors.sum())
+        terms = softplus(rest - own) * anchors
+        return self._mean(terms.sum(), anchors.sum(), terms.detach().count_nonzero())

@@ -5,16 +5,16 @@ from numbers import Real
 import torch
 from torch import nn
 
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._batches import check_codes
-from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
-from metriclearn.deep.tensors._tuples import Reference, check_selection
+from metriclearn.deep.tensors._selections import Reference
 
 _CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5, "absolute": 1.0}
 
 
-class ContrastiveLoss(nn.Module):
+class ContrastiveLoss(MetricLoss):
     """Contrastive loss, in its three published forms and in that of many libraries.
 
     With ``d`` the Euclidean distance of a pair, ``s`` its cosine, ``m`` the margin::
@@ -56,6 +56,7 @@ class ContrastiveLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
 
     _parameter_constraints: dict = {
         "margin": [Real, None],
@@ -82,16 +83,13 @@ class ContrastiveLoss(nn.Module):
         kinds = {"squared_hinge": "sq_distance", "cosine": "cosine"}
         return kinds.get(self.form, "distance")
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
         values, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         if self.form == "absolute":
             pull, push = positive * values, negative * (margin - values).relu()
-            return sum(
-                mean_over(terms.sum(), (terms > 0).count_nonzero()) for terms in (pull, push)
-            )
+            return self._mean_of_active(pull, push)
         count = positive.sum() + negative.sum()
         if self.form == "hadsell":
             with torch.no_grad():  # the derivative: d of a similar pair, -(m - d)₊ of others
@@ -99,14 +97,15 @@ class ContrastiveLoss(nn.Module):
                 slope.addcmul_(positive, values)
                 total = torch.linalg.vector_norm(slope).square() / 2
             total = with_gradient(values, total, slope)
-        elif self.form == "squared_hinge":
-            total = (positive * values + negative * (margin**2 - values).relu()).sum()
+            return self._mean(total, count, slope.count_nonzero())
+        if self.form == "squared_hinge":
+            terms = positive * values + negative * (margin**2 - values).relu()
         else:
-            total = (positive * (1 - values) + negative * (values - margin).relu()).sum()
-        return mean_over(total, count)
+            terms = positive * (1 - values) + negative * (values - margin).relu()
+        return self._mean(terms.sum(), count, terms.detach().count_nonzero())
 
 
-class SNRContrastiveLoss(nn.Module):
+class SNRContrastiveLoss(MetricLoss):
     """Contrastive loss on signal-to-noise distances.
 
     The anchor is the signal, its difference to another row the noise::
@@ -148,6 +147,7 @@ class SNRContrastiveLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
 
     _parameter_constraints: dict = {
         "margin": [POSITIVE],
@@ -162,9 +162,8 @@ class SNRContrastiveLoss(nn.Module):
         self.zero_mean_weight = zero_mean_weight
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         x = widen(embeddings)
         centered = x - x.mean(-1, keepdim=True)
         if reference is not None:
@@ -176,12 +175,11 @@ class SNRContrastiveLoss(nn.Module):
         d = d / torch.where(heard, signal, 1.0) * heard
         pull = (d - self.positive_margin).relu() * positive
         push = (self.margin - d).relu() * negative * heard
-        value = mean_over(pull.sum(), (pull > 0).count_nonzero())
-        value = value + mean_over(push.sum(), (push > 0).count_nonzero())
+        value = self._mean_of_active(pull, push)
         return value + self.zero_mean_weight * x.sum(1).abs().mean()
 
 
-class MarginLoss(nn.Module):
+class MarginLoss(MetricLoss):
     """Margin loss: pairs against a learned boundary between similar and dissimilar.
 
     With ``d`` the Euclidean distance, ``β_i`` the boundary of the anchor i, A the number of pairs
@@ -203,8 +201,8 @@ class MarginLoss(nn.Module):
     nu : float, default=0
         ν, at least 0: weight of the penalty on large boundaries.
     scope : {"global", "class", "sample"}, default="global"
-        "class" adds a term of each class, "sample" one of each training row too; then ``forward``
-        needs ``indices``.
+        "class" adds a term of each class, "sample" one of each training row too; then it is to
+        be called with ``indices``.
     learn_beta : bool, default=True
     n_classes, embedding_dim, n_samples : int, default=None
         Sizes for scopes "class" and "sample", else by ``build``; embedding_dim is not used.
@@ -232,6 +230,7 @@ class MarginLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "distance"
 
     _parameter_constraints: dict = {
@@ -271,8 +270,13 @@ class MarginLoss(nn.Module):
             self.build(n_classes, embedding_dim, n_samples)
 
     @property
+    def needs_classes(self):
+        """Whether there is a boundary for each class."""
+        return self.scope != "global"
+
+    @property
     def needs_indices(self):
-        """Whether ``forward`` needs to know which training row each embedding is of."""
+        """Whether there is a boundary for each training row."""
         return self.scope == "sample"
 
     def _set(self, name, tensor):
@@ -281,7 +285,7 @@ class MarginLoss(nn.Module):
         else:
             self.register_buffer(name, tensor)
 
-    def build(self, n_classes, embedding_dim=None, n_samples=None):
+    def build(self, n_classes, embedding_dim=None, n_samples=None, **known):
         """Create the boundaries of classes and samples, zero at first, and return self."""
         self.n_classes, self.embedding_dim, self.n_samples = n_classes, embedding_dim, n_samples
         if self.scope != "global":
@@ -292,8 +296,8 @@ class MarginLoss(nn.Module):
             self._set("beta_sample", torch.zeros(n_samples))
         return self
 
-    def _boundaries(self, labels, indices):
-        beta = self.beta_global.expand(len(labels))
+    def _boundaries(self, n, labels, indices):
+        beta = self.beta_global.expand(n)
         if self.scope == "global":
             return beta
         if self.beta_class is None:
@@ -301,6 +305,8 @@ class MarginLoss(nn.Module):
                 f"MarginLoss(scope={self.scope!r}) has no boundaries yet: give n_classes"
                 f"{' and n_samples' if self.scope == 'sample' else ''}, or call build"
             )
+        if labels is None:
+            raise ValueError(f"labels are needed by MarginLoss(scope={self.scope!r})")
         check_codes("MarginLoss", labels, self.n_classes)
         beta = beta + self.beta_class[labels]
         if self.scope == "sample":
@@ -309,12 +315,11 @@ class MarginLoss(nn.Module):
             beta = beta + self.beta_sample[indices]
         return beta
 
-    def forward(self, embeddings, labels, selection=None, reference=None, indices=None):
+    def compute(self, embeddings, labels, selection=None, reference=None, indices=None):
         """Value on ``embeddings`` (b, d), ``labels`` (b,), ``indices`` (b,) of training rows."""
-        check_selection(self, selection)
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        beta = self._boundaries(labels, indices).to(d.dtype)
+        beta = self._boundaries(len(d), labels, indices).to(d.dtype)
         sign = positive - negative
         terms = ((d - beta[:, None]) * sign + self.margin).relu() * sign.abs()
         active = (terms.detach() > 0).count_nonzero()
-        return mean_over(terms.sum() + self.nu * beta.sum(), active)
+        return self._mean(terms.sum() + self.nu * beta.sum(), active)

@@ -3,7 +3,6 @@
 import torch
 
 from metriclearn.deep.losses._proxy_base import ProxyLoss
-from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import (
     dot_products,
     products,
@@ -75,7 +74,7 @@ class GroupLoss(ProxyLoss):
         self.temperature = temperature
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         x = widen(embeddings)
@@ -94,7 +93,7 @@ class GroupLoss(ProxyLoss):
         own = p.gather(1, labels[:, None]).squeeze(1)
         free = (~anchors.squeeze(1)).to(x.dtype)
         losses = -own.clamp(min=torch.finfo(x.dtype).eps).log() * free
-        return mean_over(losses.sum(), free.sum())
+        return self._mean(losses.sum(), free.sum())
 
     def _anchors(self, labels):
         order, rank, last = ranks_in_class(labels)

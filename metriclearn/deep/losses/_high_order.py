@@ -5,7 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from metriclearn.deep.losses._wrappers import Composite, evaluate
+from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
 
@@ -64,18 +65,22 @@ class HighOrderLoss(Composite):
 
     def __init__(self, loss, n_orders=5, dim=512, trainable=False, embedding_dim=None):
         super().__init__()
-        self.loss = loss
+        self.loss = as_metric_loss(loss)
         self.n_orders = n_orders
         self.dim = dim
         self.trainable = trainable
         self.embedding_dim = embedding_dim
         check_ranges(self)
-        self.high_order = nn.ModuleList(copy.deepcopy(loss) for _ in range(n_orders - 1))
+        self.high_order = nn.ModuleList(copy.deepcopy(self.loss) for _ in range(n_orders - 1))
         self._set(None)
         if embedding_dim is not None:
             self._project(embedding_dim)
 
-    def _parts(self):
+    #: Moments of a reference's rows are not known.
+    takes_reference = False
+
+    def parts(self):
+        """Return the loss of the embeddings, and those of the orders behind it."""
         return [self.loss, *self.high_order]
 
     def _set(self, projections):
@@ -90,18 +95,15 @@ class HighOrderLoss(Composite):
         signs = torch.randint(0, 2, (self.n_orders, self.dim, embedding_dim))
         self._set(signs.float().mul_(2).sub_(1))
 
-    def build(self, n_classes, embedding_dim, n_samples=None):
+    def build(self, n_classes, embedding_dim, **known):
         """Draw the projections, create what the losses learn, and return self."""
         self._project(embedding_dim)
         widths = [embedding_dim] + [self.dim] * (self.n_orders - 1)
-        for part, width in zip(self._parts(), widths, strict=True):
-            if getattr(part, "needs_indices", False):
-                part.build(n_classes, width, n_samples)
-            elif hasattr(part, "build"):
-                part.build(n_classes, width)
+        for part, width in zip(self.parts(), widths, strict=True):
+            part.build(n_classes, width, **known)
         return self
 
-    def forward(self, embeddings, labels, indices=None):
+    def compute(self, embeddings, labels, indices=None, features=None):
         """Sum over the orders on ``embeddings`` (b, d) with ``labels`` (b,)."""
         if self.projections is None:
             raise RuntimeError(
@@ -109,9 +111,9 @@ class HighOrderLoss(Composite):
                 "build(n_classes, embedding_dim)"
             )
         x = widen(embeddings)
-        value = evaluate(self.loss, x, labels, indices=indices)
+        value = self.loss(x, labels, None, None, indices, features)
         moment = products(x, self.projections[0])
         for loss, projection in zip(self.high_order, self.projections[1:], strict=True):
             moment = moment * products(x, projection)
-            value = value + evaluate(loss, unit_rows(moment), labels, indices=indices)
+            value = value + loss(unit_rows(moment), labels, None, None, indices, features)
         return value

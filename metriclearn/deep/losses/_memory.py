@@ -2,9 +2,10 @@
 
 import torch
 
-from metriclearn.deep.losses._wrappers import Composite, evaluate, takes_reference
+from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
-from metriclearn.deep.tensors._tuples import Reference
+from metriclearn.deep.tensors._selections import Reference
 
 
 class CrossBatchMemory(Composite):
@@ -25,7 +26,7 @@ class CrossBatchMemory(Composite):
     Parameters
     ----------
     loss : Module
-        A pair or triplet loss, also mined: one whose ``forward`` takes a ``reference``.
+        A pair or triplet loss, also mined: one that ``takes_reference``.
     size : int, default=1024
         Rows kept, at least 1.
     warmup : int, default=0
@@ -68,12 +69,12 @@ class CrossBatchMemory(Composite):
 
     def __init__(self, loss, size=1024, warmup=0, embedding_dim=None):
         super().__init__()
-        if not takes_reference(loss):
+        self.loss = as_metric_loss(loss)
+        if not self.loss.takes_reference:
             raise ValueError(
-                f"loss must be a pair or triplet loss whose forward takes a reference, "
+                f"loss must be a pair or triplet loss that takes a reference, "
                 f"got {type(loss).__name__}"
             )
-        self.loss = loss
         self.size = size
         self.warmup = warmup
         self.embedding_dim = embedding_dim
@@ -85,13 +86,17 @@ class CrossBatchMemory(Composite):
         if embedding_dim is not None:
             self._allocate(embedding_dim)
 
-    def _parts(self):
+    #: The memory is the reference, there is no other.
+    takes_reference = False
+
+    def parts(self):
+        """Return the loss."""
         return [self.loss]
 
-    def build(self, n_classes, embedding_dim, n_samples=None):
+    def build(self, n_classes, embedding_dim, **known):
         """Create the memory and what the loss learns, and return self."""
         self._allocate(embedding_dim)
-        return super().build(n_classes, embedding_dim, n_samples)
+        return super().build(n_classes, embedding_dim, **known)
 
     def _allocate(self, embedding_dim):
         self.embedding_dim = embedding_dim
@@ -103,13 +108,13 @@ class CrossBatchMemory(Composite):
             self._allocate(saved.shape[1])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, embeddings, labels, indices=None):
+    def compute(self, embeddings, labels, indices=None, features=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,), which then enter the memory."""
         reference = None
         if self.filled and self.step >= self.warmup:
             n = int(self.filled)
             reference = Reference(self.memory[:n].clone(), self.memory_labels[:n].clone())
-        value = evaluate(self.loss, embeddings, labels, None, reference, indices)
+        value = self.loss(embeddings, labels, None, reference, indices, features)
         if self.training:
             self._enqueue(embeddings.detach(), labels)
         return value

@@ -1,17 +1,16 @@
 """Losses on all pairs of an anchor at once: multi-similarity, circle, lifted, ranked list."""
 
 import torch
-from torch import nn
 from torch.nn.functional import softplus
 
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import (
     lowest_exponent,
     masked_logsumexp,
     masked_max,
-    mean_over,
     two_logsumexps,
 )
-from metriclearn.deep.tensors._pairwise import compare, list_positives
+from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import (
     COSINE,
     NOT_NEGATIVE,
@@ -20,10 +19,9 @@ from metriclearn.deep.tensors._ranges import (
     check_ranges,
     one_of,
 )
-from metriclearn.deep.tensors._tuples import check_selection
 
 
-class MultiSimilarityLoss(nn.Module):
+class MultiSimilarityLoss(MetricLoss):
     """Multi-similarity loss.
 
     With ``s`` the cosine, over the b anchors i of the batch::
@@ -60,6 +58,7 @@ class MultiSimilarityLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "cosine"
 
     _parameter_constraints: dict = {
@@ -75,16 +74,16 @@ class MultiSimilarityLoss(nn.Module):
         self.threshold = threshold
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         scales = (-self.alpha, self.beta)
         pull, push = two_logsumexps(s - self.threshold, positive, negative, scales, plus_one=True)
-        return (pull / self.alpha + push / self.beta).mean()
+        total = (pull / self.alpha + push / self.beta).sum()
+        return self._mean(total, len(s), (positive + negative).count_nonzero())
 
 
-class CircleLoss(nn.Module):
+class CircleLoss(MetricLoss):
     """Circle loss for class labels.
 
     With ``s`` the cosine, over the anchors that have both a positive and a negative::
@@ -122,6 +121,7 @@ class CircleLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "cosine"
 
     _parameter_constraints: dict = {
@@ -135,9 +135,8 @@ class CircleLoss(nn.Module):
         self.scale = scale
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         m = self.margin
         with torch.no_grad():  # -[1 + m - s]₊ for positives, [s + m]₊ for negatives
@@ -147,10 +146,10 @@ class CircleLoss(nn.Module):
         terms = (s - targets) * weights
         pull, push = two_logsumexps(terms, positive, negative, (self.scale, self.scale))
         both = (positive.amax(1) * negative.amax(1)).detach()
-        return mean_over((softplus(pull + push) * both).sum(), both.sum())
+        return self._mean((softplus(pull + push) * both).sum(), both.sum())
 
 
-class LiftedStructureLoss(nn.Module):
+class LiftedStructureLoss(MetricLoss):
     """Lifted structured loss, in its three published forms.
 
     With ``D`` the Euclidean distance, P the unordered positive pairs, N_i the negatives of i::
@@ -192,6 +191,7 @@ class LiftedStructureLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "distance"
     any_length = True
 
@@ -206,21 +206,23 @@ class LiftedStructureLoss(nn.Module):
         self.form = form
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
-        d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
+        batch = compare(embeddings, labels, self.kind, reference, selection)
+        d, positive, negative = batch
         if self.form == "generalized":
             pull, push = two_logsumexps(d, positive, negative, (1.0, -1.0))
             both = positive.amax(1) * negative.amax(1)
-            return mean_over(((pull + push + self.margin).relu() * both).sum(), both.sum())
-        i, j = list_positives(positive, labels if selection is reference is None else None)
+            terms = (pull + push + self.margin).relu() * both
+            return self._mean(terms.sum(), both.sum(), terms.detach().count_nonzero())
+        i, j = batch.positive_pairs()
         push = self._nearest(d, negative)
         # The rows of a reference are not anchors: their negatives are the batch's rows.
         other = push if reference is None else self._nearest(d.T, negative.T)
         join = torch.logaddexp if self.form == "smooth" else torch.maximum
-        terms = d[i, j] + self.margin + join(push[i], other[j])
-        return mean_over(terms.relu().square().sum() / 2, len(i))
+        terms = (d[i, j] + self.margin + join(push[i], other[j])).relu()
+        total = terms.square().sum() / 2
+        return self._mean(total, len(i), terms.detach().count_nonzero())
 
     def _nearest(self, d, negative):
         if self.form == "smooth":
@@ -228,7 +230,7 @@ class LiftedStructureLoss(nn.Module):
         return masked_max(-d, negative).values
 
 
-class RankedListLoss(nn.Module):
+class RankedListLoss(MetricLoss):
     """Ranked list loss.
 
     With ``d`` the Euclidean distance, over the b anchors i, on its non-trivial examples only::
@@ -274,6 +276,7 @@ class RankedListLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
     kind = "distance"
 
     _parameter_constraints: dict = {
@@ -297,21 +300,22 @@ class RankedListLoss(nn.Module):
         if margin >= alpha:
             raise ValueError(f"margin must be less than alpha={alpha}, got {margin}")
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        pull = self._weighted(
+        pull, pulled = self._weighted(
             (d - (self.alpha - self.margin)).relu(), positive, self.positive_temperature
         )
-        push = self._weighted((self.alpha - d).relu(), negative, self.temperature)
-        return ((1 - self.balance) * pull + self.balance * push).mean()
+        push, pushed = self._weighted((self.alpha - d).relu(), negative, self.temperature)
+        total = ((1 - self.balance) * pull + self.balance * push).sum()
+        return self._mean(total, len(d), pulled + pushed)
 
     def _weighted(self, violation, mask, temperature):
+        """Return the weighted violations of each row, and how many there are in all."""
         with torch.no_grad():
             active = torch.gt(violation, 0, out=torch.empty_like(violation)).mul_(mask)
             top = violation.amax(1, keepdim=True)
             weights = (violation - top).mul_(temperature)
             weights.clamp_(min=lowest_exponent(weights.dtype)).exp_().mul_(active)
             weights /= weights.sum(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
-        return (violation * weights).sum(1)
+        return (violation * weights).sum(1), active.count_nonzero()

@@ -59,7 +59,7 @@ class ProxyNCALoss(ProxyLoss):
         self.scale = scale
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         cosine = self._cosines(embeddings)
@@ -115,7 +115,7 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
         self.temperature = temperature
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         # At length one, -d² is 2 cos - 2, whose constant cancels.
@@ -201,7 +201,7 @@ class SoftTripleLoss(ProxyLoss):
     def _initialize(self):
         nn.init.kaiming_uniform_(self.proxies, a=math.sqrt(5))
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Value on ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         centers = unit_rows(self.proxies)
@@ -271,7 +271,7 @@ class ProxyAnchorLoss(ProxyLoss):
         self.alpha = alpha
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)

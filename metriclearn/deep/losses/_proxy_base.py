@@ -3,24 +3,26 @@
 import torch
 from torch import nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
-from metriclearn.deep.tensors._batches import check_batch, check_codes
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.tensors._batches import check_codes
+from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._masked_sums import FAR, lowest_exponent
 from metriclearn.deep.tensors._pairwise import products, unit_rows
 from metriclearn.deep.tensors._ranges import check_ranges
 
 
-class ProxyLoss(nn.Module):
+class ProxyLoss(MetricLoss):
     """Base of the losses with proxies: sizes, initial values, and the checks of both.
 
-    A subclass with several proxies for each class has an attribute ``n_centers``; proxy k of class
-    c is then row ``k · n_classes + c``.
+    A subclass with several proxies for each class sets ``n_centers``; proxy k of class c is then
+    row ``k · n_classes + c``.
     """
 
-    accepts = ()
-    _parameter_constraints: dict = {}
+    needs_classes = True
+    #: Proxies of each class.
+    n_centers = 1
 
     def __init__(self, n_classes=None, embedding_dim=None):
         super().__init__()
@@ -28,14 +30,14 @@ class ProxyLoss(nn.Module):
         self.embedding_dim = embedding_dim
         self.register_parameter("proxies", None)
 
-    def build(self, n_classes, embedding_dim):
+    def build(self, n_classes, embedding_dim, **known):
         """Create the proxies, of shape (n_centers · n_classes, embedding_dim), and return self."""
         for name, given in (("n_classes", n_classes), ("embedding_dim", embedding_dim)):
             if given < 1:
                 raise ValueError(f"{name} must be at least 1, got {given}")
         self.n_classes = int(n_classes)
         self.embedding_dim = int(embedding_dim)
-        n_proxies = self.n_classes * getattr(self, "n_centers", 1)
+        n_proxies = self.n_classes * self.n_centers
         self.proxies = nn.Parameter(torch.empty(n_proxies, self.embedding_dim))
         self._initialize()
         return self
@@ -56,7 +58,6 @@ class ProxyLoss(nn.Module):
                 f"{name} has no proxies yet: give n_classes and embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
-        check_batch(embeddings, labels)
         if embeddings.shape[1] != self.embedding_dim:
             raise ValueError(
                 f"{name} was built for embeddings of {self.embedding_dim} dimensions, "
@@ -104,7 +105,7 @@ class _SoftmaxLosses(Function):
         return (total.log().add_(top) - own_term).squeeze(1)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         terms, total, at, slope, expected, row_scale = ctx.saved_tensors
         scale = ctx.scale if row_scale is None else row_scale
@@ -153,7 +154,7 @@ class _ColumnLog1pSum(Function):
         return total.log().add_(top)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         terms, total = ctx.saved_tensors
         return terms * (gradient * ctx.alpha / total), None, None, None

@@ -1,15 +1,20 @@
 """Losses on rankings and distributions: FastAP, Smooth-AP, recall@k, histogram."""
 
 import torch
-from torch import nn
 
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
-from metriclearn.deep.tensors._pairwise import compare, list_positives
+from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges
 from metriclearn.deep.tensors._rank_sums import rank_sum, soft_histograms
 
 
-class FastAPLoss(nn.Module):
+def _both(positive, negative):
+    """Return the number of anchors that have a positive and a negative."""
+    return (positive.amax(1) * negative.amax(1)).count_nonzero()
+
+
+class FastAPLoss(MetricLoss):
     """FastAP: average precision from histograms of distances.
 
     With the squared distances of each anchor (rows of length one) in L soft bins over [0, 4], h⁺
@@ -41,7 +46,7 @@ class FastAPLoss(nn.Module):
     0.583
     """
 
-    accepts = ()
+    takes_reference = True
 
     _parameter_constraints: dict = {"n_bins": [at_least(1)]}
 
@@ -50,7 +55,7 @@ class FastAPLoss(nn.Module):
         self.n_bins = n_bins
         check_ranges(self)
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, "cosine", reference)
         own, other = soft_histograms(2 - 2 * s, positive, negative, 0.0, 4.0, self.n_bins)
@@ -61,10 +66,10 @@ class FastAPLoss(nn.Module):
         counts = positive.sum(1)
         anchors = (counts > 0).to(s.dtype)
         ap = precision.sum(1) / counts.clamp(min=1)
-        return mean_over(((1 - ap) * anchors).sum(), anchors.sum())
+        return self._mean(((1 - ap) * anchors).sum(), anchors.sum(), _both(positive, negative))
 
 
-class HistogramLoss(nn.Module):
+class HistogramLoss(MetricLoss):
     """Histogram loss: the probability that a negative pair is more similar than a positive one.
 
     With h⁺ and h⁻ the soft histograms of the cosines of all positive and all negative pairs, R
@@ -95,7 +100,7 @@ class HistogramLoss(nn.Module):
     0.75
     """
 
-    accepts = ()
+    takes_reference = True
 
     _parameter_constraints: dict = {"n_bins": [at_least(1)]}
 
@@ -104,16 +109,17 @@ class HistogramLoss(nn.Module):
         self.n_bins = n_bins
         check_ranges(self)
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, "cosine", reference)
         own, other = soft_histograms(s, positive, negative, -1.0, 1.0, self.n_bins)
-        own = mean_over(own.sum(0), positive.sum())
-        other = mean_over(other.sum(0), negative.sum())
+        similar, dissimilar = positive.sum(), negative.sum()
+        own, other = mean_over(own.sum(0), similar), mean_over(other.sum(0), dissimilar)
+        self._active = torch.minimum(similar, dissimilar)
         return (other * own.cumsum(0)).sum()
 
 
-class SmoothAPLoss(nn.Module):
+class SmoothAPLoss(MetricLoss):
     """Smooth-AP: average precision with sigmoids for the comparisons of ranks.
 
     With ``s`` the cosine and ``G(x) = 1 / (1 + exp(-x/τ))``, over the anchors i with a positive::
@@ -146,7 +152,7 @@ class SmoothAPLoss(nn.Module):
     0.583
     """
 
-    accepts = ()
+    takes_reference = True
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
@@ -155,9 +161,10 @@ class SmoothAPLoss(nn.Module):
         self.temperature = temperature
         check_ranges(self)
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = compare(embeddings, labels, "cosine", reference)
+        batch = compare(embeddings, labels, "cosine", reference)
+        s, positive, negative = batch
         counts = positive.sum(1)
         share = 1 / counts.clamp(min=1)
 
@@ -165,13 +172,13 @@ class SmoothAPLoss(nn.Module):
             value = share * own / full
             return value, share / full, -value / full
 
-        pairs = list_positives(positive, labels if reference is None else None)
+        pairs = batch.positive_pairs()
         ap = rank_sum(s, pairs, positive, negative, self.temperature, precision)
         anchors = (counts > 0).sum()
-        return mean_over(anchors - ap, anchors)
+        return self._mean(anchors - ap, anchors, _both(positive, negative))
 
 
-class RecallAtKLoss(nn.Module):
+class RecallAtKLoss(MetricLoss):
     """Surrogate of recall@k, averaged over several k.
 
     With ``s`` the cosine, σ the logistic function, over the anchors i with a positive::
@@ -207,7 +214,7 @@ class RecallAtKLoss(nn.Module):
     0.324
     """
 
-    accepts = ()
+    takes_reference = True
 
     _parameter_constraints: dict = {
         "ks": ["array-like"],
@@ -224,9 +231,10 @@ class RecallAtKLoss(nn.Module):
         if not len(ks) or min(ks) < 1:
             raise ValueError(f"ks must hold at least one k, each of them at least 1, got {ks}")
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = compare(embeddings, labels, "cosine", reference)
+        batch = compare(embeddings, labels, "cosine", reference)
+        s, positive, negative = batch
         counts = positive.sum(1)
         ks = torch.as_tensor(self.ks, dtype=s.dtype, device=s.device)
         share = 1 / (torch.minimum(ks, counts[:, None]).clamp(min=1) * len(ks))
@@ -236,7 +244,7 @@ class RecallAtKLoss(nn.Module):
             slope = -inside * (1 - inside) / self.temperature
             return (share * inside).sum(1), torch.zeros_like(own), (share * slope).sum(1)
 
-        pairs = list_positives(positive, labels if reference is None else None)
+        pairs = batch.positive_pairs()
         total = rank_sum(s, pairs, positive, negative, self.rank_temperature, recall)
         anchors = (counts > 0).sum()
-        return mean_over(anchors - total, anchors)
+        return self._mean(anchors - total, anchors, _both(positive, negative))

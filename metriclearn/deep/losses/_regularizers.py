@@ -3,15 +3,15 @@
 import math
 
 import torch
-from torch import nn
 
-from metriclearn.deep.tensors._batches import check_batch, check_codes
-from metriclearn.deep.tensors._masked_sums import masked_logsumexp, mean_over
-from metriclearn.deep.tensors._pairwise import compare, list_positives, sq_distances, widen
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.tensors._batches import check_codes
+from metriclearn.deep.tensors._masked_sums import masked_logsumexp
+from metriclearn.deep.tensors._pairwise import compare, sq_distances, widen
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 
 
-class CenterLoss(nn.Module):
+class CenterLoss(MetricLoss):
     """Center loss: pull each row to the running center of its class.
 
     ::
@@ -52,7 +52,7 @@ class CenterLoss(nn.Module):
     0.35
     """
 
-    accepts = ()
+    needs_classes = True
 
     _parameter_constraints: dict = {"alpha": [SHARE]}
 
@@ -66,20 +66,19 @@ class CenterLoss(nn.Module):
         if n_classes is not None and embedding_dim is not None:
             self.build(n_classes, embedding_dim)
 
-    def build(self, n_classes, embedding_dim):
+    def build(self, n_classes, embedding_dim, **known):
         """Create the centers and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.centers = torch.zeros(n_classes, embedding_dim)
         return self
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         if self.centers is None:
             raise RuntimeError(
                 "CenterLoss has no centers yet: give n_classes and embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
-        check_batch(embeddings, labels)
         check_codes("CenterLoss", labels, self.n_classes)
         x = widen(embeddings)
         away = x - self.centers[labels].to(x.dtype)
@@ -95,7 +94,7 @@ class CenterLoss(nn.Module):
         self.centers += self.alpha * step / (1 + counts[:, None])
 
 
-class AlignmentLoss(nn.Module):
+class AlignmentLoss(MetricLoss):
     """Alignment: mean distance of positive pairs, ``mean ‖x_i - x_j‖^α``.
 
     Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
@@ -123,6 +122,7 @@ class AlignmentLoss(nn.Module):
     """
 
     accepts = ("pairs", "triplets")
+    takes_reference = True
 
     _parameter_constraints: dict = {"alpha": [POSITIVE]}
 
@@ -131,20 +131,24 @@ class AlignmentLoss(nn.Module):
         self.alpha = alpha
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
+    @property
+    def kind(self):
+        """What pairs are compared by."""
+        return "sq_distance" if self.alpha == 2 else "distance"
+
+    def compute(self, embeddings, labels, selection=None, reference=None):
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        kind = "sq_distance" if self.alpha == 2 else "distance"
-        d, positive, _ = compare(embeddings, labels, kind, reference, selection)
-        i, j = list_positives(positive, labels if selection is reference is None else None)
-        apart = d[i, j]
+        batch = compare(embeddings, labels, self.kind, reference, selection)
+        i, j = batch.positive_pairs()
+        apart = batch.values[i, j]
         if self.alpha != 2:
             # A power below one has no derivative at zero.
             some = apart > 0
             apart = torch.where(some, apart, 1.0) ** self.alpha * some
-        return mean_over(apart.sum(), len(i))
+        return self._mean(apart.sum(), len(i))
 
 
-class UniformityLoss(nn.Module):
+class UniformityLoss(MetricLoss):
     """Uniformity: ``log mean_{i ≠ j} exp(-t ‖x_i - x_j‖²)``, whatever the labels.
 
     Wang and Isola, 2020, on rows of length one; least where rows spread evenly on the sphere.
@@ -171,7 +175,7 @@ class UniformityLoss(nn.Module):
     -1.662
     """
 
-    accepts = ()
+    needs_labels = False
 
     _parameter_constraints: dict = {"t": [POSITIVE]}
 
@@ -180,7 +184,7 @@ class UniformityLoss(nn.Module):
         self.t = t
         check_ranges(self)
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Value on ``embeddings`` (b, d); ``labels`` (b,) are not used."""
         d = sq_distances(embeddings)
         n = len(d)
@@ -191,7 +195,7 @@ class UniformityLoss(nn.Module):
         return rows.logsumexp(0) - math.log(n * (n - 1))
 
 
-class EmbeddingNormLoss(nn.Module):
+class EmbeddingNormLoss(MetricLoss):
     """Penalty on the length of the embeddings: ``mean (‖x_i‖ - r)²``.
 
     With ``r = 0`` the penalty of N-pair losses; with ``r = 1`` a soft way to the unit sphere. It
@@ -218,7 +222,7 @@ class EmbeddingNormLoss(nn.Module):
     1.0
     """
 
-    accepts = ()
+    needs_labels = False
 
     _parameter_constraints: dict = {"radius": [NOT_NEGATIVE]}
 
@@ -227,7 +231,7 @@ class EmbeddingNormLoss(nn.Module):
         self.radius = radius
         check_ranges(self)
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d); ``labels`` (b,) are not used."""
         square = widen(embeddings).square().sum(1)
         some = square > 0

@@ -74,7 +74,7 @@ class ProxyRepulsionLoss(ProxyLoss):
         self.variant = variant
         self._build_if_sized()
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)

@@ -62,7 +62,7 @@ class SoftmaxLoss(ProxyLoss):
         nn.init.uniform_(self.proxies, -bound, bound)
         self.bias = nn.Parameter(torch.zeros(self.n_classes))
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         x = widen(embeddings)
@@ -82,7 +82,7 @@ class CosineSoftmaxLoss(ProxyLoss):
     def _scale(self):
         return self.scale
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self._with_margin is None:

@@ -4,11 +4,10 @@ import numpy as np
 import torch
 from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
-from torch import nn
 from torch.nn.functional import softplus
 
-from metriclearn.deep.tensors._batches import check_batch, check_codes
-from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.tensors._batches import check_codes
 from metriclearn.deep.tensors._pairwise import (
     compare,
     list_positives,
@@ -16,11 +15,11 @@ from metriclearn.deep.tensors._pairwise import (
     sq_distances,
 )
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges, one_of
+from metriclearn.deep.tensors._selections import EVERYTHING
 from metriclearn.deep.tensors._triplet_sums import triplet_sum
-from metriclearn.deep.tensors._tuples import Triplets, Window, check_selection
 
 
-class TripletLoss(nn.Module):
+class TripletLoss(MetricLoss):
     """Triplet loss over all triplets of the batch, or those a miner selects.
 
     ::
@@ -62,6 +61,8 @@ class TripletLoss(nn.Module):
     """
 
     accepts = ("triplets",)
+    takes_reference = True
+    takes_windows = True
 
     _parameter_constraints: dict = {
         "margin": [NOT_NEGATIVE],
@@ -80,26 +81,28 @@ class TripletLoss(nn.Module):
         self.reduction = reduction
         check_ranges(self)
 
-    def forward(self, embeddings, labels, selection=None, reference=None):
-        """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        check_selection(self, selection)
-        kind = "sq_distance" if self.squared else "distance"
-        if isinstance(selection, Triplets):
-            total, active, selected = self._listed(embeddings, reference, selection)
-        else:
-            d, positive, negative = compare(embeddings, labels, kind, reference)
-            if self.swap:  # distances from a reference's rows are not known
-                positive, reference = positive[:, : len(d)], None
-            pairs = list_positives(positive, labels if reference is None else None)
-            low, high = (-torch.inf, torch.inf) if selection is None else selection[:2]
-            total, active, selected = triplet_sum(
-                d, pairs, negative, self.margin,
-                low=low, high=high, soft=self.soft, swap=self.swap,
-            )  # fmt: skip
-        return mean_over(total, self._count(active, selected))
+    @property
+    def kind(self):
+        """What rows are compared by."""
+        return "sq_distance" if self.squared else "distance"
 
-    def _count(self, active, selected):
-        return active if self.reduction == "mean_nonzero" and not self.soft else selected
+    def compute(self, embeddings, labels, selection=EVERYTHING, reference=None):
+        """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        listed = selection.triplets()
+        if listed is not None:
+            total, active, selected = self._listed(embeddings, reference, listed)
+        else:
+            batch = compare(embeddings, labels, self.kind, reference)
+            pairs = batch.positive_pairs()
+            if self.swap and reference is not None:
+                # Distances from a reference's rows are not known.
+                pairs = list_positives(batch.positive[:, : len(embeddings)])
+            total, active, selected = triplet_sum(
+                batch.values, pairs, batch.negative, self.margin,
+                low=selection.low, high=selection.high, soft=self.soft, swap=self.swap,
+            )  # fmt: skip
+        every = self.reduction == "mean" or self.soft
+        return self._mean(total, selected if every else active, active)
 
     def _listed(self, embeddings, reference, triplets):
         a, p, n = triplets
@@ -115,12 +118,8 @@ class TripletLoss(nn.Module):
         terms = softplus(violation) if self.soft else violation.relu()
         return terms.sum(), (violation > 0).sum(), len(a)
 
-    def takes_window(self, window):
-        """Whether a miner's window is on the distance of this loss, so that it need not list."""
-        return isinstance(window, Window) and window.squared == self.squared
 
-
-class HierarchicalTripletLoss(nn.Module):
+class HierarchicalTripletLoss(MetricLoss):
     """Triplet loss whose margin grows with how far apart two classes are in a class tree.
 
     With ``d²`` the squared Euclidean distance of rows of length one, mean over active triplets of::
@@ -165,7 +164,9 @@ class HierarchicalTripletLoss(nn.Module):
     0.783
     """
 
-    accepts = ()
+    takes_reference = True
+    needs_classes = True
+    refreshes = True
 
     _parameter_constraints: dict = {
         "margin": [NOT_NEGATIVE],
@@ -183,14 +184,14 @@ class HierarchicalTripletLoss(nn.Module):
         if n_classes is not None:
             self.build(n_classes, embedding_dim)
 
-    def build(self, n_classes, embedding_dim=None):
+    def build(self, n_classes, embedding_dim=None, **known):
         """Start with the same margin for all pairs of classes, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.class_margins = torch.full((n_classes, n_classes), float(self.margin))
         return self
 
     @torch.no_grad()
-    def refresh(self, embeddings, labels):
+    def refresh(self, embeddings, labels, features=None):
         """Make the class tree from the embeddings (n, d) and labels (n,) of the training set."""
         self._check_built()
         # In float64 on the CPU: moments cancel, and not every accelerator has it.
@@ -220,16 +221,16 @@ class HierarchicalTripletLoss(nn.Module):
                 "or call build(n_classes)"
             )
 
-    def forward(self, embeddings, labels, reference=None):
+    def compute(self, embeddings, labels, reference=None):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         self._check_built()
-        d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
+        batch = compare(embeddings, labels, "sq_distance", reference)
         columns = labels if reference is None else torch.cat([labels, reference.labels])
         check_codes("HierarchicalTripletLoss", labels, self.n_classes)
-        margins = self.class_margins.to(d.dtype)[labels[:, None], columns[None, :]]
-        pairs = list_positives(positive, labels if reference is None else None)
-        total, active, _ = triplet_sum(d, pairs, negative, margins)
-        return mean_over(total, active) / 2
+        margins = self.class_margins.to(batch.values.dtype)[labels[:, None], columns[None, :]]
+        pairs = batch.positive_pairs()
+        total, active, _ = triplet_sum(batch.values, pairs, batch.negative, margins)
+        return self._mean(total, active) / 2
 
 
 def tree_heights(between, lowest, levels):
@@ -265,7 +266,7 @@ def _label_sq_distances(labels):
     return (labels[:, None] - labels[None]).square().sum(2)
 
 
-class LabelDistanceTripletLoss(nn.Module):
+class LabelDistanceTripletLoss(MetricLoss):
     """Triplet loss on continuous labels: near labels are positives, far ones negatives.
 
     With ``r`` the Euclidean distance of two labels (positions, angles, scores) and ``d`` the
@@ -303,7 +304,6 @@ class LabelDistanceTripletLoss(nn.Module):
     1.567
     """
 
-    accepts = ()
     continuous_labels = True
 
     _parameter_constraints: dict = {
@@ -323,9 +323,8 @@ class LabelDistanceTripletLoss(nn.Module):
         if near > far:
             raise ValueError(f"near must be at most far={far}, got {near}")
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
-        check_batch(embeddings, labels, several=True)
         kind = "sq_distance" if self.squared else "distance"
         rows = torch.arange(len(embeddings), device=embeddings.device)
         d, _, _ = compare(embeddings, rows, kind)
@@ -333,10 +332,10 @@ class LabelDistanceTripletLoss(nn.Module):
         positive = (apart <= self.near).to(d.dtype).fill_diagonal_(0)
         negative = (apart > self.far).to(d.dtype)
         total, active, _ = triplet_sum(d, list_positives(positive), negative, self.margin)
-        return mean_over(total, active)
+        return self._mean(total, active)
 
 
-class LogRatioLoss(nn.Module):
+class LogRatioLoss(MetricLoss):
     """Log-ratio loss: ratios of distances follow the ratios of label distances.
 
     With ``d²`` the squared Euclidean distance of two rows and ``r²`` that of their labels, mean
@@ -375,7 +374,6 @@ class LogRatioLoss(nn.Module):
     46.423
     """
 
-    accepts = ()
     continuous_labels = True
     any_length = True
 
@@ -386,9 +384,8 @@ class LogRatioLoss(nn.Module):
         self.epsilon = epsilon
         check_ranges(self)
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels):
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
-        check_batch(embeddings, labels, several=True)
         d = sq_distances(embeddings)
         n = len(d)
         off = 1 - torch.eye(n, dtype=d.dtype, device=d.device)
@@ -402,4 +399,4 @@ class LogRatioLoss(nn.Module):
         # Centered first, so that the difference of squares keeps its digits.
         u = (u - u.sum(1, keepdim=True) / max(n - 1, 1)) * off
         total = 2 * (n - 1) * u.square().sum()
-        return mean_over(total, n * (n - 1) * (n - 2))
+        return self._mean(total, n * (n - 1) * (n - 2))

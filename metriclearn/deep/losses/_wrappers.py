@@ -1,68 +1,88 @@
 """Losses made of other losses, and what these share: mined, summed, with a penalty on proxies."""
 
-import inspect
-
 import torch
 from torch import nn
 
+from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.losses._proxy_base import ProxyLoss
+from metriclearn.deep.miners._base import as_miner, check_miner
 from metriclearn.deep.tensors._masked_sums import masked_max
 from metriclearn.deep.tensors._pairwise import dot_products, unit_rows
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, check_ranges, one_of
-from metriclearn.deep.tensors._tuples import PairRule, check_composition
 
 
-class Composite(nn.Module):
-    """What the wrappers share: their sizes and needs are those of their parts.
+class Composite(MetricLoss):
+    """Base of the losses made of losses: their needs are those of their parts.
 
-    A subclass has ``_parts()``, the losses it is made of.
+    A subclass overrides `parts`.
     """
 
-    accepts = ()
+    def parts(self):
+        """Return the losses it is made of, a list."""
+        raise NotImplementedError(f"{type(self).__name__} has to define parts")
 
     @property
-    def needs_indices(self):
-        """Whether a part needs to know which training row each embedding is of."""
-        return any(getattr(part, "needs_indices", False) for part in self._parts())
-
-    @property
-    def continuous_labels(self):
-        """Whether a part works on continuous labels."""
-        return any(getattr(part, "continuous_labels", False) for part in self._parts())
+    def takes_reference(self):
+        """Whether all parts can compare with a reference."""
+        return all(part.takes_reference for part in self.parts())
 
     @property
     def any_length(self):
         """Whether all parts are meant for embeddings of any length."""
-        return all(getattr(part, "any_length", False) for part in self._parts())
+        return all(part.any_length for part in self.parts())
 
-    def build(self, n_classes, embedding_dim, n_samples=None):
-        """Create what the parts learn, and return self."""
-        for part in self._parts():
-            if getattr(part, "needs_indices", False):
-                part.build(n_classes, embedding_dim, n_samples)
-            elif hasattr(part, "build"):
-                part.build(n_classes, embedding_dim)
+    @property
+    def continuous_labels(self):
+        """Whether a part works on amounts."""
+        return any(part.continuous_labels for part in self.parts())
+
+    @property
+    def needs_labels(self):
+        """Whether a part looks at labels."""
+        return any(part.needs_labels for part in self.parts())
+
+    @property
+    def needs_classes(self):
+        """Whether a part has to know the classes."""
+        return any(part.needs_classes for part in self.parts())
+
+    @property
+    def needs_indices(self):
+        """Whether a part needs to know which training row each embedding is of."""
+        return any(part.needs_indices for part in self.parts())
+
+    @property
+    def needs_features(self):
+        """Whether a part needs the features before the head."""
+        return any(part.needs_features for part in self.parts())
+
+    @property
+    def refreshes(self):
+        """Whether a part wants to see the training set before each epoch."""
+        return any(part.refreshes for part in self.parts())
+
+    @property
+    def active_(self):
+        """Tuples that had a part in the last value, those of all parts together."""
+        if not self._active:
+            return self._active
+        return sum(part.active_ for part in self.parts())
+
+    def build(self, n_classes, embedding_dim, n_samples=None, feature_dim=None, labels=None):
+        """Create what the parts learn, and return self; see `MetricLoss.build`."""
+        for part in self.parts():
+            part.build(
+                n_classes, embedding_dim,
+                n_samples=n_samples, feature_dim=feature_dim, labels=labels,
+            )  # fmt: skip
         return self
 
-    def refresh(self, embeddings, labels):
-        """Show the parts the whole training set, embedded as (n, d), with labels (n,)."""
-        for part in self._parts():
-            if hasattr(part, "refresh"):
-                part.refresh(embeddings, labels)
-
-
-def evaluate(loss, embeddings, labels, selection=None, reference=None, indices=None):
-    """Call a loss with what it takes of all this."""
-    given = {"selection": selection, "reference": reference}
-    given = {name: value for name, value in given.items() if value is not None}
-    if getattr(loss, "needs_indices", False):
-        given["indices"] = indices
-    return loss(embeddings, labels, **given)
-
-
-def takes_reference(loss):
-    if isinstance(loss, Composite):
-        return all(takes_reference(part) for part in loss._parts())
-    return "reference" in inspect.signature(loss.forward).parameters
+    def refresh(self, embeddings, labels, features=None):
+        """Show the parts the whole training set; see `MetricLoss.refresh`."""
+        for part in self.parts():
+            if part.refreshes:
+                part.refresh(embeddings, labels, features)
 
 
 class MinedLoss(Composite):
@@ -71,9 +91,10 @@ class MinedLoss(Composite):
     Parameters
     ----------
     loss : Module
-        Its ``accepts`` has to name what the miner yields.
+        A `MetricLoss` or any module on (embeddings, labels); it has to accept what the miner
+        yields.
     miner : callable
-        ``miner(embeddings, labels)`` to `Pairs` or `Triplets`.
+        A `Miner` or what `as_miner` takes, the miners of pytorch-metric-learning among it.
 
     Raises
     ------
@@ -100,31 +121,18 @@ class MinedLoss(Composite):
 
     def __init__(self, loss, miner):
         super().__init__()
-        check_composition(loss, miner)
-        self.loss = loss
-        self.miner = miner
+        self.loss = as_metric_loss(loss)
+        self.miner = as_miner(miner)
+        check_miner(self.loss, self.miner)
 
-    def _parts(self):
+    def parts(self):
+        """Return the loss."""
         return [self.loss]
 
-    def forward(self, embeddings, labels, reference=None, indices=None):
+    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
         """Value of the loss on the miner's selection of ``embeddings`` (b, d), ``labels`` (b,)."""
-        selection = self._select(embeddings, labels, reference)
-        return evaluate(self.loss, embeddings, labels, selection, reference, indices)
-
-    def _select(self, embeddings, labels, reference):
-        if hasattr(self.miner, "window"):
-            window = self.miner.window(self.loss)
-            if hasattr(self.loss, "takes_window") and self.loss.takes_window(window):
-                return window
-            return self.miner.listed(window, embeddings, labels, reference)
-        if hasattr(self.miner, "choose"):
-            if getattr(self.loss, "kind", None) in self.miner.kinds:
-                return PairRule(self.miner.choose)
-            return self.miner.masks(embeddings, labels, reference)
-        # A miner of one's own need not know of references.
-        given = () if reference is None else (reference,)
-        return self.miner(embeddings, labels, *given)
+        selection = self.miner.selection_for(self.loss, embeddings, labels, reference)
+        return self.loss(embeddings, labels, selection, reference, indices, features)
 
 
 class WeightedSum(Composite):
@@ -148,21 +156,22 @@ class WeightedSum(Composite):
 
     def __init__(self, losses, weights=None):
         super().__init__()
-        self.losses = nn.ModuleList(losses)
+        self.losses = nn.ModuleList(as_metric_loss(loss) for loss in losses)
         self.weights = weights
         if weights is not None and len(weights) != len(self.losses):
             raise ValueError(
                 f"weights must be one for each of the {len(self.losses)} losses, got {len(weights)}"
             )
 
-    def _parts(self):
+    def parts(self):
+        """Return the losses."""
         return list(self.losses)
 
-    def forward(self, embeddings, labels, reference=None, indices=None):
+    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
         """Sum on ``embeddings`` (b, d) with ``labels`` (b,)."""
         weights = [1.0] * len(self.losses) if self.weights is None else self.weights
         return sum(
-            weight * evaluate(loss, embeddings, labels, None, reference, indices)
+            weight * loss(embeddings, labels, None, reference, indices, features)
             for loss, weight in zip(self.losses, weights, strict=True)
         )
 
@@ -210,19 +219,21 @@ class ProxyRegularizer(Composite):
 
     def __init__(self, loss, weight=1.0, kind="separation"):
         super().__init__()
-        if not hasattr(loss, "proxies"):
+        if not isinstance(loss, ProxyLoss):
             raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
         self.loss = loss
         self.weight = weight
         self.kind = kind
         check_ranges(self)
 
-    def _parts(self):
+    def parts(self):
+        """Return the loss."""
         return [self.loss]
 
-    def forward(self, embeddings, labels):
+    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
         """Value on ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
-        return self.loss(embeddings, labels) + self.weight * self._penalty()
+        value = self.loss(embeddings, labels, None, reference, indices, features)
+        return value + self.weight * self._penalty()
 
     def _penalty(self):
         proxies = self.loss.proxies

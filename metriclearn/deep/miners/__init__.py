@@ -1,10 +1,12 @@
 """Miners: which pairs or triplets of a batch a loss should look at.
 
-A miner is called with embeddings (b, d) and labels (b,) and returns `Pairs` or `Triplets` of row
-indices (``yields`` says which); nothing flows back through it. With a ``reference`` the second
-index of a pair, and the positive and negative of a triplet, may point behind the batch.
+A `Miner` is called with embeddings (b, d) and labels (b,) and returns `MinedPairs` or
+`MinedTriplets` of row indices. With a `Reference` the second index of a pair, and the positive and
+negative of a triplet, may point behind the batch. Functions of embeddings and labels, and the
+miners of pytorch-metric-learning, are taken as well: `as_miner` makes a `Miner` of them.
 """
 
+from metriclearn.deep.miners._base import Miner, as_miner
 from metriclearn.deep.miners._pair_miners import HDCMiner, MultiSimilarityMiner, PairMarginMiner
 from metriclearn.deep.miners._triplet_miners import (
     AllMiner,
@@ -15,6 +17,13 @@ from metriclearn.deep.miners._triplet_miners import (
     RandomMiner,
     SemiHardMiner,
 )
+from metriclearn.deep.tensors._selections import (
+    InBatchNegatives,
+    MinedPairs,
+    MinedTriplets,
+    Reference,
+    Selection,
+)
 
 __all__ = [
     "MINERS",
@@ -24,10 +33,17 @@ __all__ = [
     "EasyPositiveMiner",
     "HDCMiner",
     "HardMiner",
+    "InBatchNegatives",
+    "MinedPairs",
+    "MinedTriplets",
+    "Miner",
     "MultiSimilarityMiner",
     "PairMarginMiner",
     "RandomMiner",
+    "Reference",
+    "Selection",
     "SemiHardMiner",
+    "as_miner",
 ]
 
 #: Short name to class, as ``DeepEmbedder(miner=...)`` takes it.

@@ -5,31 +5,51 @@ import math
 import numpy as np
 import torch
 
+from metriclearn.deep.miners._base import Miner
 from metriclearn.deep.tensors._masked_sums import FAR
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
-from metriclearn.deep.tensors._tuples import PairMasks, Pairs
+from metriclearn.deep.tensors._selections import MinedPairs, PairMasks, PairRule
 
 
-class _PairMiner:
-    """Miners of pairs: ``choose`` says which, without listing them.
+class PairMiner(Miner):
+    """Base of the miners of pairs that choose by a comparison: `choose` says which.
 
-    ``kinds`` are the comparisons, any of `KINDS`, that it can choose by.
+    ``kinds`` are the comparisons that it can choose by; where the loss makes one of these, it is
+    not made twice.
     """
 
     yields = "pairs"
 
-    def __call__(self, embeddings, labels, reference=None):
-        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+    def choose(self, values, positive, negative):
+        """Return `PairMasks` of the pairs selected among those in the masks, which it may change.
+
+        Parameters
+        ----------
+        values : tensor of shape (b, n)
+            Comparisons, of one of ``kinds``.
+        positive, negative : tensors of shape (b, n)
+            Masks of all pairs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define choose")
+
+    def select(self, embeddings, labels, reference=None):
+        """List the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
         masks = self.masks(embeddings, labels, reference)
-        return Pairs(masks.positive.nonzero(), masks.negative.nonzero())
+        return MinedPairs(masks.positive.nonzero(), masks.negative.nonzero())
+
+    def selection_for(self, loss, embeddings, labels, reference=None):
+        """Return the rule itself, or masks; see `Miner.selection_for`."""
+        if loss.kind in self.kinds:
+            return PairRule(self.choose)
+        return self.masks(embeddings, labels, reference)
 
     def masks(self, embeddings, labels, reference=None):
-        """Masks of the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        """Return the masks of the pairs selected from ``embeddings`` (b, d), ``labels`` (b,)."""
         return self.choose(*compare(embeddings.detach(), labels, self.kinds[0], reference))
 
 
-class MultiSimilarityMiner(_PairMiner):
+class MultiSimilarityMiner(PairMiner):
     """Pairs that are informative against the anchor's hardest pairs of the other kind.
 
     With ``s`` the cosine::
@@ -65,7 +85,7 @@ class MultiSimilarityMiner(_PairMiner):
     kinds = ("cosine",)
 
     def choose(self, values, positive, negative):
-        """Masks of the pairs selected among those in the masks, which are written to."""
+        """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         # Without pairs of the other kind the bound is beyond reach.
         scratch = torch.sub(1, positive).mul_(FAR).add_(values)
         from_negative = scratch.amin(1, keepdim=True) - self.epsilon
@@ -76,7 +96,7 @@ class MultiSimilarityMiner(_PairMiner):
         return PairMasks(positive, negative)
 
 
-class PairMarginMiner(_PairMiner):
+class PairMarginMiner(PairMiner):
     """Positive pairs farther than one margin, negative pairs nearer than another.
 
     Parameters
@@ -110,14 +130,14 @@ class PairMarginMiner(_PairMiner):
     kinds = ("distance",)
 
     def choose(self, values, positive, negative):
-        """Masks of the pairs selected among those in the masks, which are written to."""
+        """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         kept = torch.gt(values, self.positive_margin, out=torch.empty_like(values))
         positive.mul_(kept)
         negative.mul_(torch.lt(values, self.margin, out=kept))
         return PairMasks(positive, negative)
 
 
-class HDCMiner(_PairMiner):
+class HDCMiner(PairMiner):
     """The hardest fraction of the positive pairs and of the negative pairs of a batch.
 
     Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", 2017: each model of their cascade
@@ -148,7 +168,7 @@ class HDCMiner(_PairMiner):
     kinds = ("sq_distance", "distance")
 
     def choose(self, values, positive, negative):
-        """Masks of the pairs selected among those in the masks, which are written to."""
+        """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         return PairMasks(self._least(-values, positive), self._least(values, negative))
 
     def _least(self, x, mask):

@@ -4,50 +4,64 @@ import math
 
 import torch
 
+from metriclearn.deep.miners._base import Miner
 from metriclearn.deep.tensors._masked_sums import FAR, masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, between, check_ranges, one_of
-from metriclearn.deep.tensors._tuples import Triplets, Window
+from metriclearn.deep.tensors._selections import MinedTriplets, TripletWindow
 
 
-class _WindowMiner:
-    """All triplets with ``low < d(a, n) - d(a, p) < high``."""
+class WindowMiner(Miner):
+    """Base of the miners of all triplets with ``low < d(a, n) - d(a, p) < high``.
+
+    Where the loss takes windows on the same distance the triplets are never listed.
+    """
 
     yields = "triplets"
+    #: Margin and squaring of the miner's own; None is that of the loss, or 0.2 and squared.
+    margin = None
+    squared = None
 
     def _bounds(self, margin):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has to define _bounds")
 
     def window(self, loss=None):
         """Return the window; margin and squaring left at None are those of ``loss``."""
-        margin = getattr(self, "margin", None)
+        follows = loss is not None and loss.takes_windows
+        margin = self.margin
         if margin is None:
-            margin = getattr(loss, "margin", 0.2)
-        squared = self.squared
-        if squared is None:
-            squared = getattr(loss, "squared", True)
-        return Window(*self._bounds(margin), squared)
+            margin = loss.margin if follows else 0.2
+        kind = loss.kind if follows else "sq_distance"
+        if self.squared is not None:
+            kind = "sq_distance" if self.squared else "distance"
+        return TripletWindow(*self._bounds(margin), kind)
 
-    def __call__(self, embeddings, labels, reference=None):
-        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+    def select(self, embeddings, labels, reference=None):
+        """List the triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         return self.listed(self.window(), embeddings, labels, reference)
 
+    def selection_for(self, loss, embeddings, labels, reference=None):
+        """Return the window, or the triplets in it; see `Miner.selection_for`."""
+        window = self.window(loss)
+        if loss.takes_windows and loss.kind == window.kind:
+            return window
+        return self.listed(window, embeddings, labels, reference)
+
     def listed(self, window, embeddings, labels, reference=None):
-        """Triplets of the batch that are in the window."""
-        kind = "sq_distance" if window.squared else "distance"
-        d, positive, negative = compare(embeddings.detach(), labels, kind, reference)
+        """Return the triplets of the batch that are in the window."""
+        d, positive, negative = compare(embeddings.detach(), labels, window.kind, reference)
         return list_triplets(d, positive, negative, window.low, window.high)
 
 
 def list_triplets(d, positive, negative, low=-math.inf, high=math.inf):
-    """List the triplets of a window, positive pair by positive pair."""
+    """Return the triplets of a window, positive pair by positive pair."""
     a, p = positive.nonzero(as_tuple=True)
     gap = d[a] - d[a, p][:, None]
     pair, n = ((negative[a] > 0) & (gap > low) & (gap < high)).nonzero(as_tuple=True)
-    return Triplets(a[pair], p[pair], n)
+    return MinedTriplets(a[pair], p[pair], n)
 
 
-class AllMiner(_WindowMiner):
+class AllMiner(WindowMiner):
     """All triplets.
 
     Notes
@@ -66,14 +80,11 @@ class AllMiner(_WindowMiner):
     [[0, 1, 2], [0, 1, 3], [1, 0, 2]]
     """
 
-    def __init__(self):
-        self.squared = None
-
     def _bounds(self, margin):
         return -math.inf, math.inf
 
 
-class HardMiner(_WindowMiner):
+class HardMiner(WindowMiner):
     """All hard triplets: the negative is nearer than the positive, ``d(a, n) < d(a, p)``.
 
     Examples
@@ -87,14 +98,11 @@ class HardMiner(_WindowMiner):
     [[0, 1, 2], [1, 0, 2], [1, 0, 3]]
     """
 
-    def __init__(self):
-        self.squared = None
-
     def _bounds(self, margin):
         return -math.inf, 0.0
 
 
-class SemiHardMiner(_WindowMiner):
+class SemiHardMiner(WindowMiner):
     """All semi-hard triplets: ``d(a, p) < d(a, n) < d(a, p) + m``.
 
     Schroff, Kalenichenko and Philbin, "FaceNet", 2015: the negative is farther than the positive
@@ -133,7 +141,7 @@ class SemiHardMiner(_WindowMiner):
         return 0.0, margin
 
 
-class BatchHardMiner:
+class BatchHardMiner(Miner):
     """Of each anchor the farthest positive with the nearest negative.
 
     Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017. Anchors without a positive or
@@ -152,16 +160,16 @@ class BatchHardMiner:
 
     yields = "triplets"
 
-    def __call__(self, embeddings, labels, reference=None):
+    def select(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings.detach(), labels, "sq_distance", reference)
         p = masked_max(d, positive).indices
         n = masked_min(d, negative).indices
         a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
-        return Triplets(a, p[a], n[a])
+        return MinedTriplets(a, p[a], n[a])
 
 
-class RandomMiner:
+class RandomMiner(Miner):
     """For each positive pair, or for each anchor, triplets drawn at random.
 
     Parameters
@@ -191,20 +199,20 @@ class RandomMiner:
         self.generator = generator
         check_ranges(self)
 
-    def __call__(self, embeddings, labels, reference=None):
+    def select(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         _, positive, negative = compare(embeddings.detach(), labels, "dot", reference)
         a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
         if not len(a):
-            return Triplets(a, a, a)
+            return MinedTriplets(a, a, a)
         drawn = [
             torch.multinomial(mask[a], self.n_triplets, replacement=True, generator=self.generator)
             for mask in (positive, negative)
         ]
-        return Triplets(a.repeat_interleave(self.n_triplets), *(x.flatten() for x in drawn))
+        return MinedTriplets(a.repeat_interleave(self.n_triplets), *(x.flatten() for x in drawn))
 
 
-class EasyPositiveMiner:
+class EasyPositiveMiner(Miner):
     """Of each anchor the nearest positive, with a semi-hard or the hardest negative.
 
     Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet Mining", 2020.
@@ -234,7 +242,7 @@ class EasyPositiveMiner:
         self.negative = negative
         check_ranges(self)
 
-    def __call__(self, embeddings, labels, reference=None):
+    def select(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings.detach(), labels, "sq_distance", reference)
         near, p = masked_min(d, positive)
@@ -242,10 +250,10 @@ class EasyPositiveMiner:
             negative = negative * (d > near[:, None])
         n = masked_min(d, negative).indices
         a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
-        return Triplets(a, p[a], n[a])
+        return MinedTriplets(a, p[a], n[a])
 
 
-class DistanceWeightedMiner:
+class DistanceWeightedMiner(Miner):
     """Negatives drawn evenly over the distances: weighted by one over their density.
 
     On the unit sphere of dimension d - 1 random rows are at distance r with density::
@@ -299,12 +307,12 @@ class DistanceWeightedMiner:
                 f"got {nonzero_loss_cutoff}"
             )
 
-    def __call__(self, embeddings, labels, reference=None):
+    def select(self, embeddings, labels, reference=None):
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings.detach(), labels, "cosine", reference)
         a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
         if not len(a):
-            return Triplets(a, a, a)
+            return MinedTriplets(a, a, a)
         weights = self.weights(s, negative, embeddings.shape[1])
         counts = torch.bincount(a, minlength=len(s))
         most = int(counts.max())
@@ -314,7 +322,7 @@ class DistanceWeightedMiner:
             weights[anchors], most, replacement=True, generator=self.generator
         )
         slot = torch.arange(len(a), device=a.device) - (counts.cumsum(0) - counts)[a]
-        return Triplets(a, p, drawn[a, slot])
+        return MinedTriplets(a, p, drawn[a, slot])
 
     def weights(self, cosine, negative, dim):
         """Chances of each negative, up to a factor for each anchor.

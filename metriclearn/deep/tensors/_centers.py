@@ -6,8 +6,8 @@ losses. They are made in blocks that stay in cache, and what the derivative need
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._pairwise import full_precision
 
 #: Similarities to one center of each class worked on at a time.
@@ -57,7 +57,7 @@ class _SoftAssigned(Function):
         return result
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         rows, by_center, slopes = ctx.saved_tensors
         with full_precision(rows):
@@ -85,7 +85,7 @@ class _NearestCenter(Function):
         return result
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         rows, by_center, nearest = ctx.saved_tensors
         with full_precision(rows):

@@ -4,8 +4,8 @@ import math
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._pairwise import row_blocks
 
 #: Added where a comparison is left out of a minimum or a log-sum-exp. Finite, so that
@@ -40,7 +40,7 @@ class _MaskedLogSumExp(Function):
         return totals.log().add_(tops).squeeze(1)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         terms, total = ctx.saved_tensors
         return terms * (gradient[:, None] * ctx.scale / total), None, None, None
@@ -90,7 +90,7 @@ class _TwoLogSumExps(Function):
         return tuple(totals.log().add_(tops).squeeze(2))
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, *gradients):
         terms, positive, negative, *totals = ctx.saved_tensors
         pull, push = (

@@ -10,14 +10,13 @@ Half precision is widened to float32 before any product, and automatic mixed pre
 switched off inside: distances of close rows do not survive 8 or 11 bits.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from metriclearn.deep.tensors._batches import check_batch
-from metriclearn.deep.tensors._tuples import PairMasks, PairRule, as_pairs
+from metriclearn.deep.tensors._derivatives import first_derivative_only
+from metriclearn.deep.tensors._selections import as_selection
 
 #: Side of the squares that a large matrix is worked on by: what stays in a core's cache.
 _TILE = 256
@@ -45,7 +44,7 @@ class _UnitRows(Function):
         return unit
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         unit, inverse = ctx.saved_tensors
         along = (gradient * unit).sum(1, keepdim=True)
@@ -99,7 +98,7 @@ class _Gram(Function):
             return x @ (x if others is None else torch.cat([x, others])).T
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         with full_precision(gradient):
             return _gradient_of_gram(gradient, *ctx.saved_tensors), None
@@ -115,7 +114,7 @@ class _Products(Function):
             return a @ b.T
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         a, b = ctx.saved_tensors
         with full_precision(gradient):
@@ -153,7 +152,7 @@ class _Distances(Function):
         return d
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         x, others, *rest = ctx.saved_tensors
         n = len(x)
@@ -177,7 +176,7 @@ class _WithGradient(Function):
         return value
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, upstream):
         (gradient,) = ctx.saved_tensors
         return upstream * gradient, None, None
@@ -238,7 +237,7 @@ class _ListedDistances(Function):
         return d
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         away, rows, columns, d = ctx.saved_tensors
         weights = 2 * gradient if ctx.squared else torch.where(d > 0, gradient / d, 0)
@@ -283,8 +282,11 @@ KINDS = {
 }
 
 
-class Comparisons(NamedTuple):
+@dataclass(frozen=True)
+class Comparisons:
     """Every row of a batch (anchors) against the batch and, behind it, a reference.
+
+    Unpacks as ``values, positive, negative``.
 
     Attributes
     ----------
@@ -293,11 +295,21 @@ class Comparisons(NamedTuple):
     positive, negative : tensors of shape (b, n)
         1 where row and column are of the same class (and not the same row) or of different
         classes, else 0; of the dtype of ``values``.
+    labels : integer tensor of shape (b,) or None
+        Given where the positives are all pairs of one class within the batch.
     """
 
     values: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
+    labels: torch.Tensor | None = None
+
+    def __iter__(self):
+        return iter((self.values, self.positive, self.negative))
+
+    def positive_pairs(self):
+        """Return rows and columns of the positive pairs, row by row; see `list_positives`."""
+        return list_positives(self.positive, self.labels)
 
 
 def list_positives(positive, labels=None):
@@ -351,23 +363,6 @@ def ranks_in_class(labels):
     return order, place - first.cummax(0).values, last
 
 
-def masks(labels, reference_labels=None, dtype=torch.float32):
-    """Positive and negative mask of a batch against itself and a reference, as floats."""
-    n = len(labels)
-    columns = labels if reference_labels is None else torch.cat([labels, reference_labels])
-    same = torch.empty(n, len(columns), dtype=dtype, device=labels.device)
-    torch.eq(labels[:, None], columns[None, :], out=same)
-    negative = 1 - same
-    same[:, :n].fill_diagonal_(0)
-    return same, negative
-
-
-def _listed(pairs, like):
-    mask = torch.zeros_like(like)
-    mask[pairs[:, 0], pairs[:, 1]] = 1
-    return mask
-
-
 def compare(embeddings, labels, kind, reference=None, selection=None):
     """Compare a batch with itself and, where given, with the rows of a reference.
 
@@ -378,23 +373,15 @@ def compare(embeddings, labels, kind, reference=None, selection=None):
     kind : {"cosine", "dot", "distance", "sq_distance"}
     reference : Reference, default=None
         Further columns, through which no gradient flows.
-    selection : Pairs, PairMasks, PairRule or Triplets, default=None
+    selection : Selection or tuple of tensors, default=None
         Only these pairs enter the masks, each once; all pairs by default.
 
     Returns
     -------
     Comparisons
     """
-    if labels is not None:  # given pairs need none
-        check_batch(embeddings, labels)
+    selection = as_selection(selection)
     rows, classes = (None, None) if reference is None else reference
     values = KINDS[kind](embeddings, rows)
-    if selection is None:
-        return Comparisons(values, *masks(labels, classes, values.dtype))
-    if isinstance(selection, PairRule):
-        given = masks(labels, classes, values.dtype)
-        return Comparisons(values, *selection.choose(values.detach(), *given))
-    if isinstance(selection, PairMasks):
-        return Comparisons(values, *(mask.to(values.dtype) for mask in selection))
-    pairs = as_pairs(selection)
-    return Comparisons(values, _listed(pairs.positives, values), _listed(pairs.negatives, values))
+    within = labels if selection.whole and reference is None else None
+    return Comparisons(values, *selection.pair_masks(values, labels, classes), within)

@@ -2,8 +2,8 @@
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._pairwise import with_gradient
 from metriclearn.deep.tensors._triplet_sums import pack_positives
 
@@ -73,7 +73,7 @@ class _SoftHistograms(Function):
         return counts
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx, gradient):
         at, listed = ctx.saved_tensors
         slope = torch.zeros_like(gradient)

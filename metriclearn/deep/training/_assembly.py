@@ -8,6 +8,7 @@ import torch
 from metriclearn.deep._parts import argument_names, build, resolve
 from metriclearn.deep.augment import AUGMENTS
 from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
@@ -118,17 +119,12 @@ def build_loss(loss, params, miner, miner_params, sizes):
     nn.Module
     """
     known = {name: size for name, size in sizes.items() if size is not None}
-    loss = build("loss", resolve("loss", loss, LOSSES), params, known)
-    sized = None not in (getattr(loss, "n_classes", None), getattr(loss, "embedding_dim", None))
-    if hasattr(loss, "build") and not sized:
-        takes = argument_names(loss.build)
-        try:
-            loss.build(**{name: size for name, size in sizes.items() if name in takes})
-        except TypeError:
-            if sizes["n_classes"] is not None:
-                raise
-            raise ValueError(f"{type(loss).__name__} as set up needs class labels") from None
-    elif sized:
+    loss = as_metric_loss(build("loss", resolve("loss", loss, LOSSES), params, known))
+    if loss.needs_classes and sizes["n_classes"] is None:
+        raise ValueError(f"{type(loss).__name__} as set up needs class labels")
+    if None in (loss.n_classes, loss.embedding_dim):
+        loss.build(**sizes)
+    else:
         _check_sizes(loss, sizes)
     if isinstance(miner, str) and miner == "auto":
         miner = PAPER_MINERS.get(type(loss).__name__)
@@ -146,7 +142,7 @@ def build_loss(loss, params, miner, miner_params, sizes):
 def settle_length(head, head_params, loss):
     """Embeddings have length one, unless the user or the loss wants them of any length."""
     if "normalize" not in (head_params or {}):
-        head.normalize = not getattr(loss, "any_length", False)
+        head.normalize = not loss.any_length
 
 
 def _check_sizes(loss, sizes):

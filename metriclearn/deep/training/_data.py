@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import assert_all_finite
 
 from metriclearn import constraints
-from metriclearn.deep.tensors import _tuples
+from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
 from metriclearn.deep.training import _distributed
 
 # Of an accelerator's free memory, the share that data may take to stay there.
@@ -204,9 +204,9 @@ class ConstraintData:
         places = torch.from_numpy(places.reshape(tuples.shape)).to(self.rows.device)
         if isinstance(self.constraints, constraints.Pairs):
             similar = torch.from_numpy(self.constraints.similar[chosen]).to(self.rows.device)
-            selection = _tuples.Pairs(places[similar], places[~similar])
+            selection = MinedPairs(places[similar], places[~similar])
         else:
-            selection = _tuples.Triplets(*places.T)
+            selection = MinedTriplets(*places.T)
         targets = torch.arange(len(rows), device=self.rows.device)
         return Batch(self.rows.take(_own(rows)), targets, {"selection": selection})
 

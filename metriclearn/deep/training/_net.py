@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from metriclearn.deep.callbacks import restore, snapshot
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._recipe import PRECISIONS
 from metriclearn.deep.training._split import recall_at_1
@@ -225,7 +226,11 @@ class MetricNet(NeuralNet):
             self._set_rates(begin + (end - begin) * number / iterator.n_batches)
             batches.append({"train_batch_size": len(batch.targets)})
             self.notify("on_batch_begin", batch=batch, training=True)
-            step = step_fn(batch)
+            try:
+                step = step_fn(batch)
+            except FloatingPointError:  # it may have begun in a batch whose loss is not read yet
+                self._read_losses(unread, batches[:-1])
+                raise
             unread.append(step["loss"])
             if len(unread) == BATCHES_PER_READING:
                 self._read_losses(unread, batches)
@@ -392,9 +397,8 @@ class MetricNet(NeuralNet):
 
 def _refreshes(asker):
     """Whether a sampler or a loss, or a part of one, wants to see the embedded training set."""
-    if isinstance(asker, nn.Module):
-        # Losses made of losses have ``refresh`` only to pass it on.
-        return any(hasattr(m, "refresh") and not hasattr(m, "_parts") for m in asker.modules())
+    if isinstance(asker, MetricLoss):
+        return asker.refreshes
     return hasattr(asker, "refresh") and asker.due
 
 

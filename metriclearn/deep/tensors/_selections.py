@@ -1,0 +1,313 @@
+"""What a loss looks at in a batch: all pairs and triplets, or those that a miner selected.
+
+A `Selection` answers two questions, whatever it was made from: which pairs enter the masks of a
+comparison (`Selection.pair_masks`), and which triplets count (`Selection.triplets`, or all of those
+between the bounds `low` and `high`).
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+
+class Reference(NamedTuple):
+    """Rows that a batch is compared with besides itself.
+
+    They are columns behind the batch's own: index ``b + i`` is row ``i`` of the reference.
+
+    Parameters
+    ----------
+    embeddings : tensor of shape (r, d)
+    labels : integer tensor of shape (r,)
+    """
+
+    embeddings: torch.Tensor
+    labels: torch.Tensor
+
+
+def masks(labels, reference_labels=None, dtype=torch.float32):
+    """Return positive and negative mask of a batch against itself and a reference, as floats."""
+    n = len(labels)
+    columns = labels if reference_labels is None else torch.cat([labels, reference_labels])
+    same = torch.empty(n, len(columns), dtype=dtype, device=labels.device)
+    torch.eq(labels[:, None], columns[None, :], out=same)
+    negative = 1 - same
+    same[:, :n].fill_diagonal_(0)
+    return same, negative
+
+
+class Selection:
+    """All pairs and all triplets of a batch; the base of the selections that choose some.
+
+    A subclass sets ``yields`` and overrides what it narrows; the rest is right as it stands.
+    """
+
+    __slots__ = ()
+
+    #: "pairs" or "triplets"; None where every loss can work on it.
+    yields = None
+    #: Whether it names rows by number, and so can do without labels.
+    lists = False
+    #: Whether every pair of the labels is in it, so that pairs may be found from the labels.
+    whole = False
+    #: Bounds on ``d(a, n) - d(a, p)`` of the triplets that count.
+    low, high = -math.inf, math.inf
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the masks of the selected pairs.
+
+        Parameters
+        ----------
+        values : tensor of shape (b, n)
+            Distances or similarities of the rows to the batch and the reference behind it.
+        labels : integer tensor of shape (b,) or None
+            None where the selection needs no labels.
+        reference_labels : integer tensor of shape (n - b,), default=None
+
+        Returns
+        -------
+        positive, negative : tensors of shape (b, n)
+            1 where a pair is selected, else 0; of the dtype of ``values``.
+        """
+        return masks(labels, reference_labels, values.dtype)
+
+    def triplets(self):
+        """Return `MinedTriplets` where they are listed, else None: all between the bounds."""
+        return None
+
+    def indices(self):
+        """Return every row and every column that it lists, two tensors; None where it lists none.
+
+        Returns
+        -------
+        rows, columns : int64 tensors, or None
+        """
+        return None
+
+
+class _Everything(Selection):
+    __slots__ = ()
+    whole = True
+
+
+#: The selection of a loss that is given none.
+EVERYTHING = _Everything()
+
+
+class _PairLists(NamedTuple):
+    positives: torch.Tensor
+    negatives: torch.Tensor
+
+
+class MinedPairs(_PairLists, Selection):
+    """Selected pairs of a batch; unpacks as ``positives, negatives``.
+
+    Parameters
+    ----------
+    positives : int64 tensor of shape (p, 2)
+        Rows ``(anchor, other)`` that belong together.
+    negatives : int64 tensor of shape (q, 2)
+        Rows ``(anchor, other)`` that do not.
+    """
+
+    __slots__ = ()
+    yields = "pairs"
+    lists = True
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the masks of the listed pairs, each counted once; see `Selection.pair_masks`."""
+        return _listed(self.positives, values), _listed(self.negatives, values)
+
+    def indices(self):
+        """Return rows and columns of all pairs; see `Selection.indices`."""
+        return tuple(torch.cat([self.positives, self.negatives]).T)
+
+
+class _Masks(NamedTuple):
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
+class PairMasks(_Masks, Selection):
+    """Selected pairs as two dense masks of shape (b, n), 1 where a pair is selected."""
+
+    __slots__ = ()
+    yields = "pairs"
+    lists = True
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the masks in the dtype of ``values``; see `Selection.pair_masks`."""
+        return self.positive.to(values.dtype), self.negative.to(values.dtype)
+
+
+class PairRule(Selection):
+    """Pairs chosen by the comparisons that the loss makes anyway.
+
+    Parameters
+    ----------
+    choose : callable
+        ``choose(values, positive, negative)`` gets the loss's comparisons and the masks of all
+        pairs, which it may write to, and returns `PairMasks`.
+    """
+
+    __slots__ = ("choose",)
+    yields = "pairs"
+
+    def __init__(self, choose: Callable):
+        self.choose = choose
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the masks of the chosen pairs; see `Selection.pair_masks`."""
+        given = masks(labels, reference_labels, values.dtype)
+        return tuple(self.choose(values.detach(), *given))
+
+
+class InBatchNegatives(Selection):
+    """Listed pairs, with every row that is not linked to the anchor as one more negative.
+
+    The rule of retrieval training: for (question, passage) pairs the other passages of the batch
+    are the negatives. Rows of one group are linked and never each other's negatives.
+
+    Parameters
+    ----------
+    listed : MinedPairs or MinedTriplets
+        Its pairs are kept as they are, negatives that were listed included.
+    groups : integer tensor of shape (b,), default=None
+        Rows with the same number belong together. By default those that the listed positives of
+        the batch connect, directly or through others.
+    """
+
+    __slots__ = ("groups", "listed")
+    yields = "pairs"
+    lists = True
+
+    def __init__(self, listed, groups=None):
+        self.listed = listed
+        self.groups = groups
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the listed pairs and all rows of other groups; see `Selection.pair_masks`."""
+        positive, negative = self.listed.pair_masks(values, labels, reference_labels)
+        groups = _linked(positive) if self.groups is None else self.groups
+        _, apart = masks(groups, reference_labels, values.dtype)
+        return positive, torch.maximum(negative, apart)
+
+    def indices(self):
+        """Return rows and columns of the listed pairs; see `Selection.indices`."""
+        return self.listed.indices()
+
+
+class _TripletLists(NamedTuple):
+    anchor: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
+class MinedTriplets(_TripletLists, Selection):
+    """Selected triplets of a batch; unpacks as ``anchor, positive, negative``.
+
+    Parameters
+    ----------
+    anchor, positive, negative : int64 tensors of shape (t,)
+        Row numbers.
+    """
+
+    __slots__ = ()
+    yields = "triplets"
+    lists = True
+
+    def pair_masks(self, values, labels, reference_labels=None):
+        """Return the masks of the pairs (a, p) and (a, n); see `Selection.pair_masks`."""
+        return self.as_pairs().pair_masks(values, labels, reference_labels)
+
+    def triplets(self):
+        """Return itself."""
+        return self
+
+    def as_pairs(self):
+        """Return the pairs (a, p) and (a, n), repeats included."""
+        a, p, n = self
+        return MinedPairs(torch.stack([a, p], 1), torch.stack([a, n], 1))
+
+    def indices(self):
+        """Return rows and columns of all triplets; see `Selection.indices`."""
+        return self.anchor, torch.cat([self.positive, self.negative])
+
+
+class TripletWindow(Selection):
+    """All triplets with ``low < d(a, n) - d(a, p) < high``, without listing them.
+
+    Parameters
+    ----------
+    low, high : float
+    kind : {"distance", "sq_distance"}
+        What ``d`` is.
+    """
+
+    __slots__ = ("high", "kind", "low")
+    yields = "triplets"
+
+    def __init__(self, low, high, kind):
+        self.low = low
+        self.high = high
+        self.kind = kind
+
+
+def _listed(pairs, like):
+    mask = torch.zeros_like(like)
+    mask[pairs[:, 0], pairs[:, 1]] = 1
+    return mask
+
+
+def _linked(positive):
+    """Return a number for each row, the same for rows that the positives connect."""
+    n = len(positive)
+    linked = positive[:, :n] > 0
+    linked = linked | linked.T
+    groups = torch.arange(n, device=positive.device)
+    while True:  # the smallest number spreads along the links
+        nearest = torch.where(linked, groups, n).amin(1)
+        spread = torch.minimum(groups, nearest)
+        spread = torch.minimum(spread, spread[spread])
+        if torch.equal(spread, groups):
+            return groups
+        groups = spread
+
+
+def as_selection(given):
+    """Take what a loss is given as ``selection``, tuples of indices included.
+
+    Parameters
+    ----------
+    given : Selection, tuple of tensors or None
+        Three tensors are anchors, positives and negatives; four are anchors and positives, anchors
+        and negatives, as pytorch-metric-learning's miners have them.
+
+    Returns
+    -------
+    Selection
+        `EVERYTHING` for None.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if given is None:
+        return EVERYTHING
+    if isinstance(given, Selection):
+        return given
+    of_tensors = isinstance(given, tuple | list) and all(
+        isinstance(part, torch.Tensor) for part in given
+    )
+    if of_tensors and len(given) == 3:
+        return MinedTriplets(*(part.long() for part in given))
+    if of_tensors and len(given) == 4:
+        anchors, positives, others, negatives = (part.long() for part in given)
+        return MinedPairs(torch.stack([anchors, positives], 1), torch.stack([others, negatives], 1))
+    raise TypeError(
+        f"selection must be MinedPairs or MinedTriplets of index tensors, or a tuple of 3 or 4 of "
+        f"these, got {type(given).__name__}"
+    )
