@@ -22,6 +22,7 @@ from metriclearn import LMNN
 from metriclearn.constraints import Pairs, Triplets
 from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._lmnn._rows import Rows
 
 losses = pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 
@@ -41,9 +42,9 @@ def test_coordinates_keep_distances_and_what_no_distance_feels(rows, r, small, r
     X = rows(small[0])
     X = X - X.mean(axis=0)
     L = rng.randn(r, X.shape[1])
-    coordinates = PullCoordinates(X, X[::2].T @ X[::2])
+    coordinates = PullCoordinates(Rows(X), X[::2].T @ X[::2])
     inside = coordinates.enter(L)
-    Z, expected = coordinates.rows @ inside.T, X @ L.T
+    Z, expected = coordinates.rows.mapped(inside), X @ L.T
     np.testing.assert_allclose(
         np.linalg.norm(Z[:, None] - Z, axis=2),
         np.linalg.norm(expected[:, None] - expected, axis=2),
@@ -336,7 +337,7 @@ def test_a_constant_feature_changes_nothing(value, small):
 
 
 def test_rows_all_the_same_are_refused():
-    with pytest.raises(ValueError, match="X has one row only"):
+    with pytest.raises(ValueError, match="all rows of X are the same"):
         LMNN().fit(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])
 
 

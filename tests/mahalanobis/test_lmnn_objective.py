@@ -1,5 +1,7 @@
 """What LMNN minimizes, and the search for impostors: finite differences and dense searches."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers.lmnn_problems import by_class, some_triplets
@@ -13,6 +15,12 @@ from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighb
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import TripletObjective
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._rows import Rows
+
+
+def as_given(X, scatter=None):
+    """Rows in their own coordinates."""
+    return SimpleNamespace(rows=Rows(X), scatter=np.eye(X.shape[1]) if scatter is None else scatter)
 
 
 @pytest.mark.parametrize("loss", [Hinge(), Hinge(0.3), SquaredHinge()])
@@ -41,7 +49,7 @@ def test_gradient_from_labels_is_the_derivative(loss, listed, small, rng, monkey
     X, _, starts = by_class(*small)
     targets = target_neighbors(X, starts, 3)
     P = np.cov(X.T)
-    objective = LabelObjective(X, 0.4, P, starts=starts, targets=targets, precise=True)
+    objective = LabelObjective(as_given(X, P), 0.4, starts=starts, targets=targets, precise=True)
     L = rng.randn(3, 4) / 2
     assert not objective.refresh(L, loss)
     assert objective.lists_impostors == listed
@@ -57,7 +65,7 @@ def test_gradient_from_labels_is_the_derivative(loss, listed, small, rng, monkey
 def test_gradient_from_triplets_is_the_derivative(loss, small, rng):
     X, y = small
     given = {"triplets": some_triplets(X, y, 200, rng), "weights": rng.rand(200)}
-    objective = TripletObjective(X, 0.4, np.cov(X.T), precise=True, **given)
+    objective = TripletObjective(as_given(X, np.cov(X.T)), 0.4, precise=True, **given)
     L = rng.randn(3, 4) / 2
     error = check_grad(
         lambda flat: objective.value_and_gradient(flat.reshape(3, 4), loss)[0],
@@ -71,8 +79,8 @@ def test_a_list_that_missed_impostors_says_so(small, rng, monkeypatch):
     monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective._SPARSE_SHARE", 1.0)
     X, _, starts = by_class(*small)
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
-    listed = LabelObjective(X, 0.5, np.eye(4), **given)
-    fresh = LabelObjective(X, 0.5, np.eye(4), **given)
+    listed = LabelObjective(as_given(X), 0.5, **given)
+    fresh = LabelObjective(as_given(X), 0.5, **given)
     near, far = np.eye(4), np.diag([1e-2, 1, 1, 1])
     listed.refresh(near, Hinge())
     assert listed.value(far, Hinge()) < fresh.value(far, Hinge())
@@ -113,10 +121,10 @@ def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypa
     monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective.pairs_within", counted)
     X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3), "precise": True}
-    objective, L = LabelObjective(X, 0.5, np.eye(4), **given), np.eye(4)
+    objective, L = LabelObjective(as_given(X), 0.5, **given), np.eye(4)
     for growth in rng.uniform(0.9, 1.1, (41, 4)):
         L = L * growth
-        fresh = LabelObjective(X, 0.5, np.eye(4), **given).value(L, SquaredHinge())
+        fresh = LabelObjective(as_given(X), 0.5, **given).value(L, SquaredHinge())
         assert objective.value(L, SquaredHinge()) == pytest.approx(fresh, rel=1e-12)
         assert not objective.lists_impostors
     assert 41 + 1 < len(searches) < 41 + 40
@@ -143,10 +151,10 @@ def test_parts_of_the_search_are_the_whole(rng, monkeypatch):
     X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3)}
     loss = Hinge(0.1)
-    whole = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
+    whole = LabelObjective(as_given(X), 0.5, **given).value_and_gradient(np.eye(4), loss)
     monkeypatch.setattr("metriclearn.mahalanobis._lmnn._label_objective._MOST_PAIRS", 20)
     monkeypatch.setattr(_impostors, "_BLOCK_BYTES", 2**8)
-    parts = LabelObjective(X, 0.5, np.eye(4), **given).value_and_gradient(np.eye(4), loss)
+    parts = LabelObjective(as_given(X), 0.5, **given).value_and_gradient(np.eye(4), loss)
     assert len(list(pairs_within(X, np.ones(150), starts, most=20))) > 3
     assert parts[0] == pytest.approx(whole[0], rel=1e-5)
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-4)

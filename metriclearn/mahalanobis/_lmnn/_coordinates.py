@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import linalg
 
-from metriclearn._arrays import mean_row, moved_to, to_numpy, with_dtype, with_dtype_of
+from metriclearn._arrays import to_numpy
+from metriclearn.mahalanobis._lmnn._rows import Rows
 
 _RIDGE = 1e-2  # share of the mean pull below which a direction is not stretched further
 _NULL = 1e-12  # share of the largest variance below which rows do not vary
@@ -20,7 +21,7 @@ class PullCoordinates:
 
     Parameters
     ----------
-    rows : ndarray or tensor of shape (n, d)
+    rows : Rows
         Centered.
     scatter : ndarray of shape (d, d)
         Scatter of the target pairs of these rows.
@@ -28,7 +29,7 @@ class PullCoordinates:
 
     Attributes
     ----------
-    rows : ndarray or tensor of shape (n, p)
+    rows : Rows
     scatter : ndarray of shape (p, p)
         Both in the new coordinates.
 
@@ -39,22 +40,21 @@ class PullCoordinates:
     """
 
     def __init__(self, rows, scatter, weights=None):
-        n, d = rows.shape
-        double = with_dtype(rows, "float64")
-        scale = np.sqrt(to_numpy(mean_row((double - mean_row(double, weights)) ** 2, weights)))
+        self._given_scatter = scatter
+        n, double = len(rows), rows.double
+        scale = np.sqrt(double.minus(double.mean(weights)).mean_squares(weights))
         scale[scale == 0] = 1
-        standardized = double / moved_to(double, scale)
+        standardized = double.over(scale)
         if weights is not None:
-            standardized = moved_to(double, np.sqrt(weights))[:, None] * standardized
-            n = weights.sum()
-        if d > rows.shape[0]:
-            _, singular, axes = linalg.svd(to_numpy(standardized), full_matrices=False)
+            standardized, n = standardized.weighted(weights), weights.sum()
+        if rows.n_features > len(rows):
+            _, singular, axes = linalg.svd(to_numpy(standardized.array), full_matrices=False)
             variances, axes = singular**2, axes.T
         else:
-            variances, axes = linalg.eigh(to_numpy(standardized.T @ standardized))
+            variances, axes = linalg.eigh(standardized.gram())
         axes = axes[:, variances >= max(_NULL * variances.max(), np.finfo(float).tiny)]
         if not axes.size:
-            raise ValueError("X has one row only, many times: no metric can be learned from it")
+            raise ValueError("all rows of X are the same: no metric can be learned from them")
         self._into, self._out_of = axes / scale[:, None], axes.T * scale
 
         pulls, vectors = linalg.eigh(self._into.T @ scatter @ self._into)
@@ -63,8 +63,12 @@ class PullCoordinates:
         stretch = np.sqrt(pulls + ridge)
         self._into = self._into @ (vectors / stretch)
         self._out_of = (vectors * stretch).T @ self._out_of
-        self.rows = with_dtype_of(rows, double @ moved_to(double, self._into))
+        self.rows = Rows(double.mapped(self._into.T)).like(rows)
         self.scatter = np.diag(pulls / stretch**2)
+
+    def pull(self, L):
+        """Sum of squared distances of the target pairs at ``L``, in the coordinates given."""
+        return float(np.sum((L @ self._given_scatter) * L))
 
     def enter(self, L):
         """``L`` in these coordinates, with no more rows than columns."""

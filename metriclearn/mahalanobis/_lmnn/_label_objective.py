@@ -2,10 +2,15 @@
 
 import numpy as np
 
-from metriclearn._arrays import namespace, on_host, squared_norms
+from metriclearn._arrays import on_host
+from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._hinge import Hinge
 from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
-from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._impostors import (
+    pairs_within,
+    target_neighbors,
+    weighted_targets,
+)
 from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 
@@ -31,9 +36,9 @@ class LabelObjective(LMNNObjective):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        Rows sorted by class.
-    mu, pull_scatter, precise
+    coordinates : PullCoordinates
+        Of rows sorted by class.
+    mu, precise
         As above.
     starts : ndarray of shape (n_classes + 1,)
         Where each class begins, and ``n``.
@@ -46,7 +51,7 @@ class LabelObjective(LMNNObjective):
     """
 
     def __init__(
-        self, X, mu, pull_scatter, *, starts, targets, shares=None, weights=None, precise=False
+        self, coordinates, mu, *, starts, targets, shares=None, weights=None, precise=False
     ):
         n, k = targets.shape
         self._present = targets >= 0
@@ -55,15 +60,46 @@ class LabelObjective(LMNNObjective):
         n_targets = np.count_nonzero(self._present)
         if weights is not None:
             n_targets = self._anchor_weights.sum()
-        sizes = {"n_targets": n_targets, "small": n <= _SMALL_ROWS}
-        super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
+        small = n <= _SMALL_ROWS
+        super().__init__(coordinates, mu, n_targets=n_targets, precise=precise, small=small)
         anchors = np.arange(n, dtype=targets.dtype)[:, None]
         self._targets = np.where(self._present, targets, anchors)
         indptr = np.arange(0, n * k + 1, k, dtype=np.int32)
         self._target_graph = PairGraph(indptr, self._targets.ravel())
         self._starts = starts
-        self._largest = float(namespace(X).max(squared_norms(X)))
+        self._largest = self.rows.largest_sq_norm()
         self._list, self._trusted, self._n_near = None, False, 0
+
+    @classmethod
+    def from_labels(cls, problem, mu, n_neighbors, space):
+        """Pull the nearest rows of each class of a ``Problem``.
+
+        Parameters
+        ----------
+        problem : Problem
+        mu : float
+        n_neighbors : int
+        space : ndarray or tensor of shape (n, r)
+            Where target neighbors are nearest.
+        """
+        weights = problem.weights
+        targets, shares = target_neighbors(space, problem.starts, n_neighbors), None
+        if weights is not None:
+            targets, shares = weighted_targets(space, targets, weights, n_neighbors)
+        anchors, columns = np.nonzero(targets >= 0)
+        pulls = np.ones(len(anchors))
+        if weights is not None:
+            pulls = weights[anchors] * shares[anchors, columns]
+        scatter = problem.rows.scatter(pulls, anchors, targets[anchors, columns])
+        return cls(
+            PullCoordinates(problem.rows, scatter, weights),
+            mu,
+            starts=problem.starts,
+            targets=targets,
+            shares=shares,
+            weights=weights,
+            precise=problem.precise,
+        )
 
     def refresh(self, L, loss):
         """Make sure of the pairs near the margin at ``L``, and trust them from now on.
@@ -89,14 +125,8 @@ class LabelObjective(LMNNObjective):
         return self._trusted
 
     def triplets_near(self, L, slack):
-        """Triplets whose violation at ``L`` is above ``-slack``.
-
-        Returns
-        -------
-        ndarray of shape (n_triplets, 3), dtype int32
-            Rows (anchor, target, impostor), sorted.
-        """
-        Z = self._in_double(L)
+        """Triplets whose violation at ``L`` is above ``-slack``, and their weights."""
+        Z = self._double.mapped(L)
         radii, reach = self._radii(Z, Hinge(2 * slack))
         [(*near, d2)] = pairs_within(Z, reach, self._starts)
         near = PairGraph(*near)
@@ -110,10 +140,10 @@ class LabelObjective(LMNNObjective):
             keep = radii[anchors, j] - d2 > -slack
             targets = self._targets[anchors[keep], j]
             found.append(np.column_stack([anchors[keep], targets, impostors[keep]]))
-        return np.unique(np.concatenate(found), axis=0)
+        triplets = np.unique(np.concatenate(found), axis=0)
+        return triplets, self._weights_of(triplets)
 
-    def weights_of(self, triplets):
-        """Weight of the loss of each triplet (anchor, target, impostor)."""
+    def _weights_of(self, triplets):
         if self._weights is None:
             return np.ones(len(triplets))
         anchors, targets, impostors = triplets.T

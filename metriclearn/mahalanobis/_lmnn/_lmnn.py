@@ -1,23 +1,12 @@
 """LMNN: large margin nearest neighbors."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state
 
-from metriclearn._arrays import (
-    is_double,
-    mean_row,
-    moved_to,
-    namespace,
-    rows_of,
-    squared_norms,
-    to_numpy,
-    with_dtype,
-    with_dtype_of,
-)
-from metriclearn._pairs import pair_scatter
+from metriclearn._arrays import rows_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import (
@@ -30,20 +19,11 @@ from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._clarabel import warn_far
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
-from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn._impostors import target_neighbors, weighted_targets
-from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import TripletObjective
-from metriclearn.mahalanobis._lmnn._sdp import check_sdp_components, solve_sdp
-from metriclearn.mahalanobis._lmnn._solver import minimize
-
-_SOLVERS = {"lbfgs": minimize, "sdp": solve_sdp}
-_MOST_PASSES = 5  # that n_passes="auto" tries
-_MANY_ROWS = 1000  # from which on the search is in float32, as far as that goes
-_HELD_OUT = 0.2  # share of each class that it validates on
-# Mean squared distance of target pairs, in margins, at the start. Much smaller,
-# and every row starts as an impostor of every other.
-_TARGET_DISTANCE = 3.0
+from metriclearn.mahalanobis._lmnn._passes import SOLVERS, choose_passes, passes, solve
+from metriclearn.mahalanobis._lmnn._problem import Problem
+from metriclearn.mahalanobis._lmnn._sdp import check_sdp_components
+from metriclearn.mahalanobis._lmnn._solver import Search
 
 
 class LMNN(MahalanobisTransformer):
@@ -147,7 +127,7 @@ class LMNN(MahalanobisTransformer):
         "mu": [Interval(Real, 0, 1, closed="neither")],
         "init": INIT_CONSTRAINTS,
         "loss": [StrOptions({"hinge", "squared_hinge"})],
-        "solver": [StrOptions(set(_SOLVERS))],
+        "solver": [StrOptions(set(SOLVERS))],
         "n_passes": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -244,21 +224,15 @@ class LMNN(MahalanobisTransformer):
             check_n_neighbors(self.n_neighbors, classes, counts)
         random_state = check_random_state(self.random_state)
         warm = self.warm_start and hasattr(self, "components_")
-        init = self.components_ if warm else self.init
-        given_scale = not isinstance(init, str)
-        init = initial_components(init, X, codes, n_components, random_state, weights)
-
+        given = self.components_ if warm else self.init
+        init = initial_components(given, X, codes, n_components, random_state, weights)
+        start = init, not isinstance(given, str)
         with progress(self.verbose, "LMNN") as advance:
-            start = {"init": init, "given_scale": given_scale, "advance": advance}
-            if constraints is not None:
-                self.n_passes_ = 1
-                L, solution = self._fit_triplets(X, constraints, **start)
+            search = Search(self.loss, self.tol, self.max_iter, advance)
+            if constraints is None:
+                L, solution = self._fit_labels(X, codes, weights, *start, search, random_state)
             else:
-                self.n_passes_ = self.n_passes
-                if self.n_passes == "auto":
-                    self.n_passes_ = self._choose_passes(X, codes, weights, random_state, **start)
-                passes = self._passes(X, codes, weights, self.n_passes_, polish=True, **start)
-                *_, (L, solution) = passes
+                L, solution = self._fit_triplets(X, constraints, *start, search)
         self.objective_ = solution.objective
         self.duality_gap_ = solution.duality_gap
         self.n_iter_ = solution.n_iter
@@ -269,109 +243,28 @@ class LMNN(MahalanobisTransformer):
                 warn_not_converged("LMNN", self.max_iter)
         return self._set_components(L, like=X)
 
-    def _passes(self, X, codes, weights, n_passes, *, init, given_scale, polish, advance):
-        """Learn from labels; yields ``L`` and its ``Solution`` after each pass."""
-        order = np.argsort(codes, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(codes))])
-        weights = None if weights is None else weights[order]
-        rows, unit = _centered(rows_of(X, order), weights)
-        L, space = init * unit, rows
-        for number in range(n_passes):
-            targets, shares = target_neighbors(space, starts, self.n_neighbors), None
-            if weights is not None:
-                targets, shares = weighted_targets(space, targets, weights, self.n_neighbors)
-            anchors, columns = np.nonzero(targets >= 0)
-            pulls = np.ones(len(anchors))
-            if weights is not None:
-                pulls = weights[anchors] * shares[anchors, columns]
-            pairs = anchors, targets[anchors, columns]
-            scatter = pair_scatter(with_dtype(rows, "float64"), pulls, *pairs)
-            if number == 0 and not given_scale:
-                L = _scaled(L, rows, scatter, pulls.sum())
-            given = {"starts": starts, "targets": targets, "shares": shares, "weights": weights}
-            L, solution = self._solve(LabelObjective, given, L, rows, scatter, polish, advance)
-            yield L / unit, solution
-            space = rows @ moved_to(rows, L.T)
+    def _fit_labels(self, X, codes, weights, init, given_scale, search, random_state):
+        self.n_passes_ = self.n_passes
+        if self.n_passes == "auto":
+            trial = replace(search, polish=False)
+            self.n_passes_ = choose_passes(
+                self, X, codes, weights, random_state, init, given_scale, trial
+            )
+        problem = Problem.from_labels(X, codes, weights, self.tol)
+        *_, last = passes(self, problem, init, given_scale, self.n_passes_, search)
+        return last
 
-    def _fit_triplets(self, X, constraints, *, init, given_scale, advance):
-        rows, unit = _centered(X)
-        triplets, weights = constraints.indices, constraints.weights
-        weights = np.ones(len(triplets)) if weights is None else weights
-        scatter = pair_scatter(with_dtype(rows, "float64"), weights, *triplets[:, :2].T)
-        L = init * unit
-        if not given_scale:
-            L = _scaled(L, rows, scatter, weights.sum())
-        given = {"triplets": triplets, "weights": weights}
-        L, solution = self._solve(TripletObjective, given, L, rows, scatter, True, advance)
-        return L / unit, solution
-
-    def _solve(self, kind, given, L, rows, scatter, polish, advance):
-        of_rows = given["weights"] if kind is LabelObjective else None
-        coordinates = PullCoordinates(rows, scatter, of_rows)
-        few = is_double(rows) and rows.shape[0] < _MANY_ROWS
-        precise = few or self.tol < 1e-7 or kind is TripletObjective
-        objective = kind(coordinates.rows, self.mu, coordinates.scatter, precise=precise, **given)
-        solution = _SOLVERS[self.solver](
-            objective,
-            coordinates.enter(L),
-            self.loss,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            polish=polish,
-            advance=advance,
+    def _fit_triplets(self, X, constraints, init, given_scale, search):
+        self.n_passes_ = 1
+        problem = Problem.from_triplets(X)
+        objective = TripletObjective.from_triplets(problem, constraints, self.mu)
+        L = init * problem.unit
+        L, solution = solve(
+            objective, L if given_scale else objective.scaled(L), self.solver, search
         )
-        return coordinates.leave(solution.components), solution
-
-    def _choose_passes(self, X, codes, weights, random_state, **start):
-        """Fewest passes within one standard error of the best accuracy on held-out rows."""
-        held_out = np.zeros(len(codes), dtype=bool)
-        for code, count in enumerate(np.bincount(codes)):
-            n_held = min(int(_HELD_OUT * count), count - self.n_neighbors - 1)
-            if n_held > 0:
-                rows = np.flatnonzero(codes == code)
-                held_out[random_state.choice(rows, n_held, replace=False)] = True
-        if not held_out.any():
-            return 1
-        train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        X_train, X_test = rows_of(X, train), to_numpy(rows_of(X, test))
-        of_train, of_test = (None if weights is None else weights[rows] for rows in (train, test))
-        accuracies = []
-        passes = self._passes(X_train, codes[train], of_train, _MOST_PASSES, polish=False, **start)
-        for L, _ in passes:
-            neighbors = KNeighborsClassifier(self.n_neighbors)
-            neighbors.fit(to_numpy(X_train) @ L.T, codes[train])
-            accuracies.append(neighbors.score(X_test @ L.T, codes[test], sample_weight=of_test))
-        best = max(accuracies)
-        error = np.sqrt(best * (1 - best) / len(test))
-        return 1 + int(np.argmax(np.array(accuracies) >= best - error))
+        return L / problem.unit, solution
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         return tags
-
-
-def _scaled(L, rows, scatter, n_pairs):
-    """Bring a first guess that is not the user's own to the scale of the margin."""
-    distance = np.sum((L @ scatter) * L) / max(n_pairs, 1e-300)
-    if distance <= 0:  # all targets are duplicates
-        distance = 2 * float(namespace(rows).mean(squared_norms(rows @ moved_to(rows, L.T))))
-    return L * np.sqrt(_TARGET_DISTANCE / distance) if distance > 0 else L
-
-
-def _centered(X, weights=None):
-    """Rows about their mean in units of their spread, and that unit.
-
-    Neither an offset nor a scale of 1e±8 then costs digits.
-    """
-    rows = with_dtype(X, "float64")
-    mean = mean_row(rows, weights)
-    rows = rows - mean
-    variances = to_numpy(mean_row(rows * rows, weights))
-    # What a constant feature leaves is rounding, not spread.
-    eps = np.finfo(np.float64 if is_double(X) else np.float32).eps
-    varies = np.sqrt(variances) > 8 * eps * np.abs(to_numpy(mean))
-    rows *= moved_to(rows, varies)
-    unit = float(np.sqrt(np.mean(variances * varies)))
-    unit = unit if unit > 0 else 1.0
-    return with_dtype_of(X, rows / unit), unit

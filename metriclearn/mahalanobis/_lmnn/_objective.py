@@ -10,20 +10,18 @@
 import numpy as np
 from scipy import linalg
 
-from metriclearn._arrays import (
-    is_double,
-    moved_to,
-    namespace,
-    on_host,
-    squared_norms,
-    with_dtype,
-)
+from metriclearn._arrays import is_double, namespace, on_host, squared_norms
+from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._rows import Rows
 
 # Squared distances matter to about the margin, 1. Where |z|² is above this,
 # float32 products cancel too many of their digits.
 _FLOAT32_REACH = 1e4
 _SMALL_TRIPLETS, _SMALL_FEATURES = 20_000, 100
+# Mean squared distance of target pairs, in margins, at the start. Much smaller,
+# and every row starts as an impostor of every other.
+_TARGET_DISTANCE = 3.0
 
 
 class Push:
@@ -88,10 +86,9 @@ class LMNNObjective:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    coordinates : PullCoordinates
+        Rows, and the scatter ``P`` of their target pairs, in the coordinates of ``L``.
     mu : float
-    pull_scatter : ndarray of shape (d, d)
-        ``P``, float64.
     n_targets : float
         Number of target pairs.
     precise : bool
@@ -105,15 +102,39 @@ class LMNNObjective:
         Value if each target pair met one impostor, at no distance: what a value is measured by.
     """
 
-    def __init__(self, X, mu, pull_scatter, *, n_targets, precise, small):
-        self.X, self.mu, self.precise = X, mu, precise
-        self.small = small and X.shape[1] <= _SMALL_FEATURES
+    def __init__(self, coordinates, mu, *, n_targets, precise, small):
+        self.coordinates, self.mu, self.precise = coordinates, mu, precise
+        self.rows, self._n_targets = coordinates.rows, n_targets
+        self.small = small and self.rows.n_features <= _SMALL_FEATURES
         self.scale = (1 - mu) * n_targets or 1.0
-        self.pull_scatter = mu * pull_scatter
-        self._X32 = with_dtype(X, "float32")
+        self.pull_scatter = mu * coordinates.scatter
+        self._single, self._double = self.rows.single, self.rows.double
+
+    def scaled(self, L):
+        """Bring a first guess of ``L``, in the user's coordinates, to the scale of the margin."""
+        distance = self.coordinates.pull(L) / max(self._n_targets, 1e-300)
+        if distance <= 0:  # all targets are duplicates
+            Z = Rows(self.rows.mapped(self.coordinates.enter(L)))
+            distance = 2 * Z.mean_sq_norm()
+        return L * np.sqrt(_TARGET_DISTANCE / distance) if distance > 0 else L
+
+    def sharpen(self):
+        """Spend float64 from now on."""
+        self.precise = True
 
     def push(self, L, Z, loss, B=None, X=None):
         """Push term at ``L``, which embeds ``Z``: a ``Push`` with the moment of ``B`` and ``X``."""
+        raise NotImplementedError
+
+    def triplets_near(self, L, slack):
+        """Triplets whose violation at ``L`` is above ``-slack``, and the weights of their losses.
+
+        Returns
+        -------
+        triplets : ndarray of shape (n_triplets, 3), dtype int32
+            Rows (anchor, target, impostor).
+        weights : ndarray of shape (n_triplets,)
+        """
         raise NotImplementedError
 
     lists_impostors = False  # whether evaluations trust a list that ``refresh`` made
@@ -129,15 +150,15 @@ class LMNNObjective:
     def value_and_gradient(self, L, loss):
         """Value and ``∂value/∂L``."""
         Z = self._embed(L)
-        X = with_dtype(self.X, "float64") if is_double(Z) else self._X32
-        push = self.push(L, Z, loss, Z, X)
+        X = self._double if is_double(Z) else self._single
+        push = self.push(L, Z, loss, Z, X.array)
         pull, LP = self._pull(L)
         gradient = 2 * (LP + (1 - self.mu) * push.moment())
         return pull + (1 - self.mu) * push.value, gradient
 
     def certificate(self, L, loss):
         """Value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
-        X = with_dtype(self.X, "float64")
+        X = self._double.array
         push = self.push(L, self._embed(L), loss, X, X)
         bound = self.dual_value(push.slopes, push.conjugates, push.moment(), loss)
         return self._pull(L)[0] + (1 - self.mu) * push.value, bound
@@ -155,14 +176,10 @@ class LMNNObjective:
 
     def _embed(self, L):
         if not self.precise:
-            Z = self._X32 @ moved_to(self._X32, L.T)
+            Z = self._single.mapped(L)
             if namespace(Z).max(squared_norms(Z)) < _FLOAT32_REACH:
                 return Z
-        return self._in_double(L)
-
-    def _in_double(self, L):
-        X = with_dtype(self.X, "float64")
-        return X @ moved_to(X, L.T)
+        return self._double.mapped(L)
 
     def _pull(self, L):
         LP = L @ self.pull_scatter
@@ -182,21 +199,29 @@ class TripletObjective(LMNNObjective):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-    mu, pull_scatter, precise
+    coordinates, mu, precise
         As above.
     triplets : ndarray of shape (n_triplets, 3)
         Row numbers (anchor, positive, negative).
     weights : ndarray of shape (n_triplets,)
     """
 
-    def __init__(self, X, mu, pull_scatter, *, triplets, weights, precise=True):
-        sizes = {"n_targets": weights.sum(), "small": len(triplets) <= _SMALL_TRIPLETS}
-        super().__init__(X, mu, pull_scatter, precise=precise, **sizes)
+    def __init__(self, coordinates, mu, *, triplets, weights, precise=True):
+        small = len(triplets) <= _SMALL_TRIPLETS
+        super().__init__(coordinates, mu, n_targets=weights.sum(), precise=precise, small=small)
         order = np.argsort(triplets[:, 0], kind="stable")
         self.triplets, self.weights = triplets[order], weights[order]
-        indptr = np.searchsorted(self.triplets[:, 0], np.arange(X.shape[0] + 1))
+        indptr = np.searchsorted(self.triplets[:, 0], np.arange(len(self.rows) + 1))
         self._near, self._far = (PairGraph(indptr, column) for column in self.triplets[:, 1:].T)
+
+    @classmethod
+    def from_triplets(cls, problem, constraints, mu):
+        """Pull the positives of ``Triplets`` of the rows of a ``Problem``, push the negatives."""
+        triplets, weights = constraints.indices, constraints.weights
+        weights = np.ones(len(triplets)) if weights is None else weights
+        scatter = problem.rows.scatter(weights, *triplets[:, :2].T)
+        coordinates = PullCoordinates(problem.rows, scatter)
+        return cls(coordinates, mu, triplets=triplets, weights=weights, precise=problem.precise)
 
     def push(self, L, Z, loss, B=None, X=None):
         """Push term over the given triplets."""
@@ -207,3 +232,8 @@ class TripletObjective(LMNNObjective):
         push.add_graph(self._near, slopes)
         push.add_graph(self._far, -slopes)
         return push
+
+    def triplets_near(self, L, slack):
+        """Return all triplets, each once, and their weights, wherever ``L`` is."""
+        triplets, which = np.unique(self.triplets, axis=0, return_inverse=True)
+        return triplets, np.bincount(which.ravel(), self.weights)

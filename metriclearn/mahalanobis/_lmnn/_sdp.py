@@ -1,5 +1,7 @@
 """LMNN as the semidefinite programme of its paper, through cvxpy."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from metriclearn._arrays import to_numpy
@@ -7,7 +9,6 @@ from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
 from metriclearn.mahalanobis._clarabel import GAP, solve_exactly
 from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
-from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._solver import Solution, minimize
 
 _MAX_FEATURES = 20
@@ -15,7 +16,7 @@ _MAX_TRIPLETS = 20_000
 
 
 def check_sdp_components(n_components, n_features):
-    """Refuse what the programme has no form for, or is too large for it."""
+    """Raise an error for what the programme has no form for, or is too large for it."""
     if n_components not in (None, n_features):
         raise ValueError(
             f'solver="sdp" learns at full dimension, got n_components={n_components}; leave it '
@@ -28,39 +29,39 @@ def check_sdp_components(n_components, n_features):
         )
 
 
-def solve_sdp(objective, L, loss, *, tol, max_iter, polish, advance):
+def solve_sdp(objective, L, search):
     """Minimize over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimize``.
 
-    From labels, the triplets near the margin enter the programme first, and
-    those that its optimum violates are added until there are none.
+    The triplets near the margin enter the programme first, and those that its
+    optimum violates are added until there are none.
 
     Raises
     ------
     ValueError
         If there are more triplets than such a programme can bear.
     """
-    if not isinstance(objective, LabelObjective):
-        M, bound = _solve(objective, objective.triplets, objective.weights, loss)
-        rounds = 1
-    else:
-        start = minimize(
-            objective, L, loss, tol=tol, max_iter=max_iter, polish=False, advance=advance
-        )
-        triplets = objective.triplets_near(start.components, slack=1.0)
-        rounds = 0
-        while True:
-            rounds += 1
-            M, bound = _solve(objective, triplets, objective.weights_of(triplets), loss)
-            seen = len(triplets)
-            violated = objective.triplets_near(components_from_matrix(M), slack=0.0)
-            triplets = np.unique(np.concatenate([triplets, violated]), axis=0)
-            advance(f"{len(triplets)} triplets")
-            if len(triplets) == seen:
-                break
-    L = components_from_matrix(M)
-    objective.precise = True
-    value = objective.value(L, Hinge() if loss == "hinge" else SquaredHinge())
+    start = minimize(objective, L, replace(search, polish=False))
+    triplets, weights = objective.triplets_near(start.components, slack=1.0)
+    rounds = 0
+    while True:
+        rounds += 1
+        M, bound = _solve(objective, triplets, weights, search.loss)
+        L = components_from_matrix(M)
+        seen = len(triplets)
+        triplets, weights = _merged((triplets, weights), objective.triplets_near(L, slack=0.0))
+        search.advance(f"{len(triplets)} triplets")
+        if len(triplets) == seen:
+            break
+    objective.sharpen()
+    value = objective.value(L, Hinge() if search.loss == "hinge" else SquaredHinge())
     return Solution(L, value, bound, rounds, converged=value - bound <= GAP * value)
+
+
+def _merged(known, found):
+    """Triplets known or found, each once, and their weights."""
+    triplets, weights = (np.concatenate(parts) for parts in zip(known, found, strict=True))
+    triplets, first = np.unique(triplets, axis=0, return_index=True)
+    return triplets, weights[first]
 
 
 def _solve(objective, triplets, weights, loss):
@@ -71,7 +72,7 @@ def _solve(objective, triplets, weights, loss):
             f'{len(triplets)}; give fewer rows or use solver="lbfgs"'
         )
     cp = require("cvxpy", "sdp")
-    X, mu = to_numpy(objective.X).astype(np.float64), objective.mu
+    X, mu = to_numpy(objective.rows.double.array), objective.mu
     d = X.shape[1]
     anchor, positive, negative = X[triplets.T]
     target, impostor = anchor - positive, anchor - negative

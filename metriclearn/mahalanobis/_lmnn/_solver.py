@@ -1,5 +1,6 @@
 """First-order minimization of the LMNN objective, with a certificate at the end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,30 @@ _GAP = 1e-4  # duality gap that small problems are polished to
 _POLISH_TOL = 1e-10  # and the tolerance that it takes
 _FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
 _MEMORY = 20  # pairs of steps that L-BFGS keeps
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a solver goes about it.
+
+    Attributes
+    ----------
+    loss : {"hinge", "squared_hinge"}
+    tol : float
+        An iteration that lowers the objective by less than this share of it (or of
+        its scale, where that is more) is the last.
+    max_iter : int
+    polish : bool
+        Whether small problems are solved, in float64, until the duality gap is 1e-4.
+    advance : callable
+        Called with a status after each iteration.
+    """
+
+    loss: str
+    tol: float
+    max_iter: int
+    advance: Callable
+    polish: bool = True
 
 
 @dataclass
@@ -33,7 +58,7 @@ class Solution:
         return (self.objective - self.bound) / self.objective
 
 
-def minimize(objective, L, loss, *, tol, max_iter, polish, advance):
+def minimize(objective, L, search):
     """Minimize an LMNN objective over ``L`` by L-BFGS.
 
     The hinge is rounded by a parabola, narrowed until the rounding is worth less
@@ -44,23 +69,15 @@ def minimize(objective, L, loss, *, tol, max_iter, polish, advance):
     ----------
     objective : LMNNObjective
     L : ndarray of shape (r, d)
-        Where to start.
-    loss : {"hinge", "squared_hinge"}
-    tol : float
-        An iteration that lowers the objective by less than this share of it (or of
-        its scale, where that is more) is the last.
-    max_iter : int
-    polish : bool
-        Whether to do the latter.
-    advance : callable
-        Called with a status after each iteration.
+        Where to start, in the coordinates of the objective.
+    search : Search
 
     Returns
     -------
     Solution
     """
-    descent = _Descent(objective, max_iter, advance)
-    if loss == "hinge":
+    descent = _Descent(objective, search.max_iter, search.advance)
+    if search.loss == "hinge":
         final, stages = Hinge(), [Hinge(width) for width in _WIDTHS]
     else:
         final = SquaredHinge()
@@ -75,19 +92,19 @@ def minimize(objective, L, loss, *, tol, max_iter, polish, advance):
         rounding = 0.0 if stage is final else value - objective.value(L, final)
         return value - rounding, rounding, converged
 
-    polish = polish and L.shape[0] == L.shape[1] and objective.small
+    polish = search.polish and L.shape[0] == L.shape[1] and objective.small
     while True:
-        value, rounding, converged = run(stages[0], tol)
+        value, rounding, converged = run(stages[0], search.tol)
         allowed = (_GAP if polish else _ROUNDING) * value
         if not converged or rounding <= allowed or len(stages) == 1:
             break
         stages = stages[1:]
     if polish:
-        objective.precise = True
+        objective.sharpen()
         for stage in stages:
-            if value - bound <= _GAP * value or descent.n_iter >= max_iter:
+            if value - bound <= _GAP * value or descent.n_iter >= search.max_iter:
                 break
-            value, *_ = run(stage, min(tol, _POLISH_TOL))
+            value, *_ = run(stage, min(search.tol, _POLISH_TOL))
     return Solution(L, value, bound, descent.n_iter, converged)
 
 
@@ -110,7 +127,7 @@ class _Descent:
                 if converged or self.objective.precise or self.n_iter >= self.max_iter:
                     return L, converged
                 # The line search met the rounding of float32.
-                self.objective.precise = True
+                self.objective.sharpen()
                 continue
             # The list had missed impostors. Go on from here with the new one, or
             # from half way back where they made the step a bad one.

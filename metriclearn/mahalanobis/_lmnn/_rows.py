@@ -1,0 +1,109 @@
+"""The rows of a fit, of numpy or of another library, and the few products LMNN asks of them."""
+
+import numpy as np
+
+from metriclearn._arrays import (
+    is_double,
+    mean_row,
+    moved_to,
+    namespace,
+    on_host,
+    rows_of,
+    squared_norms,
+    to_numpy,
+    with_dtype,
+    with_dtype_of,
+)
+from metriclearn._pairs import pair_scatter
+
+
+class Rows:
+    """Rows where they are: what is small (means, matrices of the features) is numpy's.
+
+    Parameters
+    ----------
+    array : ndarray or tensor of shape (n, d), float32 or float64
+    """
+
+    def __init__(self, array):
+        self.array = array
+
+    def __len__(self):
+        return self.array.shape[0]
+
+    @property
+    def n_features(self):
+        """Number of columns."""
+        return self.array.shape[1]
+
+    @property
+    def is_double(self):
+        """Whether the rows are float64."""
+        return is_double(self.array)
+
+    @property
+    def on_host(self):
+        """Whether the rows are numpy's."""
+        return on_host(self.array)
+
+    @property
+    def double(self):
+        """The same rows in float64."""
+        return Rows(with_dtype(self.array, "float64"))
+
+    @property
+    def single(self):
+        """The same rows in float32."""
+        return Rows(with_dtype(self.array, "float32"))
+
+    def like(self, other):
+        """The same rows in the dtype of ``other``."""
+        return Rows(with_dtype_of(other.array, self.array))
+
+    def take(self, indices):
+        """Rows of the given numbers."""
+        return Rows(rows_of(self.array, indices))
+
+    def mean(self, weights=None):
+        """Weighted mean of the rows: ndarray of shape (d,)."""
+        return to_numpy(mean_row(self.array, weights))
+
+    def mean_squares(self, weights=None):
+        """Weighted mean of the squares of each feature: ndarray of shape (d,)."""
+        return to_numpy(mean_row(self.array * self.array, weights))
+
+    def gram(self):
+        """Sum of ``x xᵀ`` over the rows: ndarray of shape (d, d)."""
+        return to_numpy(self.array.T @ self.array)
+
+    def scatter(self, weights, first, second):
+        """Sum of ``w (x_i - x_j)(x_i - x_j)ᵀ`` over listed pairs, in float64."""
+        return pair_scatter(with_dtype(self.array, "float64"), weights, first, second)
+
+    def minus(self, row):
+        """Rows less a row of numbers, one for each feature."""
+        return Rows(self.array - moved_to(self.array, row))
+
+    def times(self, factors):
+        """Rows times numbers, one for each feature or one for all."""
+        return Rows(self.array * moved_to(self.array, factors))
+
+    def over(self, divisors):
+        """Rows divided by numbers, one for each feature or one for all."""
+        return Rows(self.array / moved_to(self.array, divisors))
+
+    def weighted(self, weights):
+        """Rows times the root of their weights."""
+        return Rows(moved_to(self.array, np.sqrt(weights))[:, None] * self.array)
+
+    def mapped(self, L):
+        """Rows ``L x``, as an array: they are searched and paired next."""
+        return self.array @ moved_to(self.array, L.T)
+
+    def largest_sq_norm(self):
+        """Squared length of the longest row."""
+        return float(namespace(self.array).max(squared_norms(self.array)))
+
+    def mean_sq_norm(self):
+        """Mean squared length of the rows."""
+        return float(namespace(self.array).mean(squared_norms(self.array)))
