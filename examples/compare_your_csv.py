@@ -15,9 +15,9 @@ table.to_csv("flowers.csv", index=False)
 
 table = pd.read_csv("flowers.csv")
 result = compare(
-    ["euclidean", "standardized", "lmnn", "nca", "deep-triplet"],
-    table.drop(columns="species"),
-    table["species"],
+    table,
+    "species",
+    learners=["euclidean", "standardized", "lmnn", "nca", "triplet"],
     n_folds=3,
     random_state=0,
 )

@@ -1,18 +1,20 @@
 """The command: a table, a report and numbers out, and what an interrupt leaves."""
 
 import builtins
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers.commands import compare, write_images
 
 from metriclearn import __version__, cli
-from metriclearn.compare import ComparisonResult
+from metriclearn.compare import LEARNER_NAMES, ComparisonResult
 from metriclearn.compare import _run as run
 from metriclearn.compare._protocol import run_task
 
@@ -30,7 +32,7 @@ def test_table_report_and_numbers(tmp_path, capsys):
     assert printed.index("Euclidean  ") < printed.index("Mahalanobis  ")
     assert f"wrote {report}" in printed
     result = ComparisonResult.from_json(numbers)
-    assert result.run["command"].startswith("metriclearn compare iris --report ")
+    assert result.run.command.startswith("metriclearn compare iris --report ")
     assert "metriclearn compare iris" in report.read_text()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["r.html", "r.json"]
 
@@ -103,7 +105,7 @@ def test_a_failing_learner_fails_neither_the_table_nor_the_command(capsys, monke
     def fail_one(task, X, y):
         record = run_task(task, X, y)
         if task.learner.key == "mahalanobis":
-            record["error"] = "ValueError: no reason [at all]"
+            record = replace(record, error="ValueError: no reason [at all]", scores={})
         return record
 
     monkeypatch.setattr(run, "run_task", fail_one)
@@ -111,6 +113,42 @@ def test_a_failing_learner_fails_neither_the_table_nor_the_command(capsys, monke
     printed = capsys.readouterr().out
     assert "failed" in printed
     assert "Mahalanobis: ValueError: no reason [at all]" in printed
+
+
+# The reader of a pipe leaves, a signal comes
+
+
+def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return os.open(os.devnull, os.O_WRONLY)
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    report, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    assert compare("iris", "--report", report, "--json", numbers) == 0
+    assert len(ComparisonResult.from_json(numbers).records) == 4
+    assert "</html>" in report.read_text()
+
+
+def test_a_request_to_end_writes_what_is_finished(tmp_path, capsys, monkeypatch):
+    finished = []
+
+    def task_or_signal(task, X, y):
+        if len(finished) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finished.append(task)
+        return run_task(task, X, y)
+
+    monkeypatch.setattr(run, "run_task", task_or_signal)
+    before = signal.getsignal(signal.SIGTERM)
+    numbers = tmp_path / "r.json"
+    assert compare("iris", "--json", numbers) == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "interrupted: 3 of 4 fits" in capsys.readouterr().out
+    assert len(ComparisonResult.from_json(numbers).records) == 3
 
 
 # Ctrl-C
@@ -140,7 +178,7 @@ def test_what_is_finished_is_kept_for_the_next_run(tmp_path, capsys):
     assert "4 of 4 fits were kept from an earlier run" in capsys.readouterr().out
     assert compare("iris", "--seed", "1", "--resume", tmp_path / "fits") == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"None of the 4 fits in {tmp_path / 'fits'} was of use" in printed
+    assert "None of the 4 kept fits was of use: they are of other data" in printed
 
 
 def test_an_interrupt_before_anything_writes_nothing(tmp_path, capsys, monkeypatch):
@@ -211,4 +249,8 @@ def test_help_needs_no_learner(capsys, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_heavy)
     with pytest.raises(SystemExit):
         cli.main(["compare", "--help"])
-    assert "--report FILE" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "--report FILE" in printed
+    assert "metriclearn compare wine" in printed
+    listed = printed.partition("learners:\n")[2].partition("\n\n")[0]
+    assert tuple(listed.replace(",", " ").split()) == LEARNER_NAMES

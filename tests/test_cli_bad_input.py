@@ -278,7 +278,7 @@ def test_a_source_that_cannot_be_fetched_is_one_line(capsys, monkeypatch):
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("metriclearn.cli._compare.CONNECT_SECONDS", 0.2)
     assert cli.main(["compare", "iris", "--dask", "tcp://127.0.0.1:9"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("metriclearn: error: --dask tcp://127.0.0.1:9: no scheduler answers")

@@ -1,14 +1,21 @@
-"""The main job: many learners, one protocol, one table, one report.
+"""Which distance: many learners, one protocol, one table, one report.
 
-From the bottom up: ``_measure`` and ``_words`` (numbers and what is said of them), ``_report``
-(charts and pages, which read a result and import none), ``_result`` and ``_many`` (what was
-found), ``_run`` (``compare`` itself). A new learner is a row of ``_lineup``, a new search a row
-of ``_tuning._strategies``, a new kind of data a reader in ``_sources``, a new chart a file in
-``_report``, a new curve an axis in ``_curves``.
+The work is a pipe, each stage a file: ``_sources`` (rows or files), ``_plan`` (all that was
+asked, checked once), ``_roster`` (every learner by name), ``_run`` and ``_protocol`` (tasks,
+one a learner and fold), ``_records`` (what they measure), ``_result`` and ``_ranking`` (what
+follows), ``_terminal`` and ``_report`` (how it is shown).
 """
 
-from metriclearn.compare._many import RankedComparison
-from metriclearn.compare._result import ComparisonResult
-from metriclearn.compare._run import compare
+from metriclearn._lazy import lazy
 
-__all__ = ["ComparisonResult", "RankedComparison", "compare"]
+_EXPORTS = {
+    "LEARNER_NAMES": "metriclearn.compare._names",
+    "SOURCE_NAMES": "metriclearn.compare._names",
+    "ComparisonResult": "metriclearn.compare._result",
+    "RankedComparison": "metriclearn.compare._ranking",
+    "compare": "metriclearn.compare._compare",
+    "result_schema": "metriclearn.compare._schema",
+}
+
+__all__ = [*_EXPORTS]
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)

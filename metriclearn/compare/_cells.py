@@ -13,8 +13,10 @@ import joblib
 from metriclearn._files import check_writable, write_text
 from metriclearn._format import checksum
 from metriclearn.compare._environment import environment
+from metriclearn.compare._plain import from_plain, to_plain
+from metriclearn.compare._records import FoldRecord
 
-FORMAT = "metriclearn cell 1"
+FORMAT = "metriclearn cell 2"
 
 
 class CellStore:
@@ -24,22 +26,40 @@ class CellStore:
     ----------
     folder : str or path
         Made where it does not exist; its parent must.
-    learners : list of Learner
-    X, y : ndarray
-        The rows compared on, and their labels.
 
     Raises
     ------
     ValueError
-        If nothing can be written there, or a learner cannot be recognized.
+        If nothing can be written there.
     """
 
-    def __init__(self, folder, learners, X, y):
+    def __init__(self, folder):
         self.folder = Path(folder)
-        self._learners = {learner.key: _identity(learner) for learner in learners}
-        self._data = joblib.hash((X, y, environment()["versions"]))
         open_folder(self.folder)
         self.failure = None
+
+    def open(self, learners, X, y):
+        """Prepare for a comparison.
+
+        Parameters
+        ----------
+        learners : tuple of Learner
+        X, y : ndarray
+            The rows compared on, and their labels.
+
+        Returns
+        -------
+        int
+            How many fits the folder holds, of whatever comparison.
+
+        Raises
+        ------
+        ValueError
+            If a learner cannot be recognized.
+        """
+        self._learners = {learner.key: _identity(learner) for learner in learners}
+        self._data = joblib.hash((X, y, environment()["versions"]))
+        return sum(1 for _ in self.folder.glob("*.json"))
 
     def path(self, task):
         """Return where the fit of a task is kept."""
@@ -55,15 +75,17 @@ class CellStore:
         """Return the record of a task; None where there is none that is whole."""
         try:
             cell = json.loads(self.path(task).read_text(encoding="utf-8"))
-            whole = cell["format"] == FORMAT and cell["sha256"] == checksum(cell["record"])
+            if cell["format"] != FORMAT or cell["sha256"] != checksum(cell["record"]):
+                return None
+            return from_plain(FoldRecord, cell["record"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return cell["record"] if whole else None
 
     def save(self, task, record):
         """Keep a finished fit. A failure is not kept: it may be mended by then."""
-        if record["error"] is not None or self.failure is not None:
+        if record.error is not None or self.failure is not None:
             return
+        record = to_plain(record)
         cell = {"format": FORMAT, "sha256": checksum(record), "record": record}
         try:
             write_text(self.path(task), json.dumps(cell))
@@ -75,6 +97,10 @@ class NoStore:
     """Keeps nothing."""
 
     failure = None
+
+    def open(self, learners, X, y):
+        """Return 0."""
+        return 0
 
     def load(self, task):
         """Return None."""
@@ -104,15 +130,10 @@ def open_folder(folder):
     check_writable(folder / "cell.json", "resume")
 
 
-def count_cells(folder):
-    """How many fits a folder holds, of whatever comparison."""
-    return sum(1 for _ in Path(folder).glob("*.json"))
-
-
 def _identity(learner):
     """All that tells a learner from another, without the state of random generators."""
-    # Learners of the line-up are what this version makes of their name.
-    own = learner.make if learner.family == "own" else None
+    # Learners of the roster are what this version makes of their name.
+    own = learner.make if learner.is_own else None
     space = {
         name: (values.dist.name, values.args, values.kwds) if hasattr(values, "dist") else values
         for name, values in learner.space.items()

@@ -12,7 +12,7 @@ from metriclearn.compare._protocol import MIN_TRAIN_CLASSES, Split
 from metriclearn.compare._rows import stratified_order
 from metriclearn.model_selection import ClassShiftSplit
 
-# The shift is measured in at most so many principal components.
+# The shift is measured in no more principal components than this.
 SHIFT_FEATURES = 50
 
 
@@ -92,7 +92,7 @@ def curve_tasks(curves, tasks, X, y):
     Returns
     -------
     tasks : list of Task
-    axes : dict of str to list of float
+    axes : dict of str to tuple of float
         The places on each axis that is drawn.
 
     Raises
@@ -102,16 +102,16 @@ def curve_tasks(curves, tasks, X, y):
     """
     axes, made = {}, []
     if curves.rows:
-        axes["rows"] = list(curves.rows)
+        axes["rows"] = curves.rows
         made += _row_tasks(curves.rows, tasks, y)
     if curves.dimensions:
-        axes["dimensions"] = list(curves.dimensions)
+        axes["dimensions"] = curves.dimensions
         made += [
             replace(task, pictures=False, axis="dimensions", place=d)
             for task in tasks
             for d in curves.dimensions
             # A linear map of the rows has no more dimensions than they have.
-            if d <= X.shape[1] or task.learner.family in ("deep", "own")
+            if d <= X.shape[1] or task.learner.is_own or task.learner.family == "deep"
         ]
     if curves.shift:
         splits, axes["shift"] = shift_splits(curves.shift, X, y, tasks[0].image_shape)
@@ -149,7 +149,7 @@ def _row_tasks(sizes, tasks, y):
 
 
 def shift_splits(n_splits, X, y, image_shape=None):
-    """Splits of whole classes, train and test ever further apart.
+    """Split whole classes, train and test ever further apart.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def shift_splits(n_splits, X, y, image_shape=None):
     Returns
     -------
     splits : list of Split
-    shifts : list of float
+    shifts : tuple of float
         Fréchet distance between the parts of each, in standardized features (of images: in
         pixels), on principal components where there are many.
 
@@ -185,4 +185,4 @@ def shift_splits(n_splits, X, y, image_shape=None):
     # Few classes make few different splits: those that are the same come once.
     distinct = dict(zip(shifts, splitter.split(features, y), strict=True))
     splits = [Split("open", i, *rows) for i, rows in enumerate(distinct.values())]
-    return splits, list(distinct)
+    return splits, tuple(distinct)

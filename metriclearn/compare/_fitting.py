@@ -1,4 +1,4 @@
-"""A learner is tuned and fitted here, on the training rows alone."""
+"""Tuning and fitting of one learner, on the training rows alone."""
 
 import time
 from dataclasses import dataclass
@@ -8,36 +8,28 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
-from metriclearn.compare._lineup import Setting, at_dimension, search_space
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._plain import to_plain
+from metriclearn.compare._records import Tuning
+from metriclearn.compare._roster import at_dimension, search_space
 from metriclearn.compare._rows import fit_capped
-from metriclearn.compare._tuning._budget import Tuning
-from metriclearn.compare._tuning._search import choose, plain
+from metriclearn.compare._tuning._search import choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 VALIDATION_PART = 0.25
 DEFAULT = Tuning()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fitted:
-    """A learner after ``fit_tuned``, and how it got there."""
+    """A fitted learner, and how it got there; see ``FoldRecord``."""
 
     estimator: object
     params: dict
-    tuning: list
+    tuning: tuple
     fit_seconds: float
     tune_seconds: float
-    notes: list
-
-    def report(self):
-        """Everything but the estimator, as plain values."""
-        return {
-            "params": self.params,
-            "tuning": self.tuning,
-            "fit_seconds": self.fit_seconds,
-            "tune_seconds": self.tune_seconds,
-            "notes": self.notes,
-        }
+    notes: tuple
 
 
 def fit_tuned(learner, X, y, *, protocol, seed=0, tuning=DEFAULT, image_shape=None, dimension=None):
@@ -72,11 +64,12 @@ def fit_tuned(learner, X, y, *, protocol, seed=0, tuning=DEFAULT, image_shape=No
         estimator, grid, space = at_dimension(estimator, grid, space, dimension)
     estimator = _seeded(estimator, seed)
     candidates = space if tuning.is_search else grid
-    params, trials = grid[0], []
+    is_choice = len(candidates) > 1 if tuning.is_few else bool(candidates)
+    params, trials = grid[0], ()
     # Here and not earlier: make() may be what loads torch and its threads.
     with threadpool_limits(1):
-        start = time.perf_counter()
-        if inner is not None and tuning.method != "off" and len(candidates) > tuning.is_few:
+        start = time.process_time()
+        if inner is not None and tuning.method != "off" and is_choice:
             chosen, trials = choose(
                 clone(estimator).set_params(**params),
                 candidates,
@@ -89,13 +82,12 @@ def fit_tuned(learner, X, y, *, protocol, seed=0, tuning=DEFAULT, image_shape=No
                 seed=seed,
             )
             params = params | chosen
-        tuned = time.perf_counter()
+        tuned = time.process_time()
         estimator.set_params(**params)
         n_fit = fit_capped(estimator, X, y, learner.max_rows, seed)
-        fitted = time.perf_counter()
-    plain_params = {name: plain(value) for name, value in params.items()}
-    notes = _notes(estimator, n_fit, len(X))
-    return Fitted(estimator, plain_params, trials, fitted - tuned, tuned - start, notes)
+        fitted = time.process_time()
+    notes = tuple(_notes(estimator, n_fit, len(X)))
+    return Fitted(estimator, to_plain(params), trials, fitted - tuned, tuned - start, notes)
 
 
 def _notes(estimator, n_fit, n_rows):

@@ -1,4 +1,6 @@
-"""What is measured of a fitted learner, in each protocol."""
+"""Scores of a fitted learner, in each protocol."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
@@ -18,13 +20,22 @@ MEASURE_NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Scores of a fitted learner; see ``FoldRecord``."""
+
+    dimension: int
+    scores: dict
+    recall_at: dict = field(default_factory=dict)
+
+
 def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True):
     """Score a fitted learner on rows that it has not seen.
 
     Returns
     -------
-    dict
-        ``scores``, ``dimension`` and, with ``curve``, ``recall_at`` (k -> score).
+    Measured
+        With ``curve`` including Recall@k.
     """
     Z = _embed(estimator, X_test)
     gallery = None if protocol == "open" else _embed(estimator, X_train)
@@ -41,13 +52,8 @@ def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True
             scores |= retrieval_scores(
                 Z, y_test, curve_measures, gallery=gallery, gallery_labels=y_train
             )
-    result = {
-        "dimension": Z.shape[1],
-        "scores": {measure: scores[measure] for measure in MEASURES[protocol]},
-    }
-    if curve:
-        result["recall_at"] = {str(k): scores[f"recall_at_{k}"] for k in ks}
-    return result
+    own = {measure: scores[measure] for measure in MEASURES[protocol]}
+    return Measured(Z.shape[1], own, {str(k): scores[f"recall_at_{k}"] for k in ks})
 
 
 def protocol_of(measure):

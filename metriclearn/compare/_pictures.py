@@ -1,9 +1,10 @@
-"""What a fold leaves behind to look at: a flat map, a learned matrix."""
+"""Pictures of a fold: a flat map of its embeddings, the learned matrix."""
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
+from metriclearn.compare._records import Map, Matrix
 from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
@@ -22,14 +23,13 @@ def draw_map(estimator, X, y, seed):
 
     Returns
     -------
-    dict
-        ``points`` (n, 2) scaled into the unit square, ``labels`` (n,).
+    Map
     """
     rows = map_rows(y, seed)
     points = lay_out(estimator.transform(X[rows]), random_state=seed)
     points -= points.min(axis=0)
     points /= points.max() or 1.0
-    return {"points": points.round(4).tolist(), "labels": np.asarray(y)[rows].tolist()}
+    return Map(_tuples(points.round(4)), tuple(np.asarray(y)[rows].tolist()))
 
 
 def learned_matrix(estimator, X):
@@ -43,12 +43,10 @@ def learned_matrix(estimator, X):
 
     Returns
     -------
-    dict or None
-        ``values`` (side, side): the matrix in units of each feature's standard
-        deviation, so that its entries are shares of the squared distances; at
-        most ``MAX_MATRIX_SIDE`` wide (block means beyond). ``space``: what its
-        rows stand for. ``weights``: the like of its diagonal, of the input
-        features. None for learners without a matrix.
+    Matrix or None
+        In units of each feature's standard deviation, so that its entries are shares of the
+        squared distances; at most ``MAX_MATRIX_SIDE`` wide (block means beyond). None for
+        learners without a matrix.
     """
     metric = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(metric, "get_mahalanobis_matrix"):
@@ -64,12 +62,13 @@ def learned_matrix(estimator, X):
     in_deviations = directions * X.std(axis=0)
     if space == "features":
         weights = in_deviations
-    return {
-        "values": _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE)),
-        "n_features": directions.shape[1],
-        "space": space,
-        "weights": _significant(np.sum(weights**2, axis=0)),
-    }
+    values = _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE))
+    weights = _significant(np.sum(weights**2, axis=0))
+    return Matrix(_tuples(values), directions.shape[1], space, tuple(weights.tolist()))
+
+
+def _tuples(values):
+    return tuple(tuple(row) for row in values.tolist())
 
 
 def _shrink(M, side):
@@ -82,10 +81,10 @@ def _shrink(M, side):
 
 
 def _significant(values, digits=4):
-    """Round to so many significant digits of the largest value: what a picture can show."""
+    """Round to a number of significant digits of the largest value: what a picture can show."""
     values = np.asarray(values)
     largest = np.abs(values).max()
     if largest == 0:
-        return values.tolist()
+        return values
     decimals = digits - 1 - int(np.floor(np.log10(largest)))
-    return values.round(decimals).tolist()
+    return values.round(decimals)

@@ -4,11 +4,13 @@ import time
 from threading import Lock
 
 from metriclearn._extras import require
-from metriclearn.compare._protocol import cell_of
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Shows nothing; takes what ``RichProgress`` takes."""
+
+    def __init__(self, tasks, n_jobs, n_before=0):
+        pass
 
     def __enter__(self):
         return self
@@ -48,9 +50,9 @@ class TimeLeft:
 
     def finished(self, record):
         """Count one task as done."""
-        key = (record["learner"], record["protocol"], record["axis"])
+        key = (record.learner, record.protocol, record.axis)
         self.left[key] -= 1
-        self.seen.setdefault(key, []).append(record["task_seconds"])
+        self.seen.setdefault(key, []).append(record.task_seconds)
 
     def seconds(self):
         """Return the estimate; a first task must be done."""
@@ -122,7 +124,7 @@ class RichProgress:
     def finished(self, record):
         """Advance the bar and update the time left."""
         with self._lock:
-            self._running.remove(cell_of(record))
+            self._running.remove(record.cell)
             self._left.finished(record)
             self._estimate = (self._left.seconds(), time.monotonic())
             self._show(advance=1)

@@ -15,7 +15,7 @@ rows alone; test rows and test labels reach ``measure`` only.
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -23,10 +23,10 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from metriclearn.compare._fitting import fit_tuned
-from metriclearn.compare._lineup import Learner
+from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
-from metriclearn.compare._tuning._budget import Tuning
+from metriclearn.compare._records import FoldRecord, Tuning
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 # Two classes to fit on, two to tune on and two to test on.
@@ -63,7 +63,7 @@ class Task:
 
     @property
     def cell(self):
-        """What tells the task, and its record, from the others of a comparison."""
+        """What tells the task, as its record, from the others of a comparison."""
         return self.learner.key, self.split.protocol, self.split.fold, self.axis, self.place
 
 
@@ -107,46 +107,38 @@ def make_splits(y, n_folds, seed):
     return splits, notes
 
 
-def cell_of(record):
-    """Return the ``cell`` of the task that a record is of."""
-    return tuple(record[part] for part in ("learner", "protocol", "fold", "axis", "place"))
-
-
 def run_task(task, X, y):
     """Tune, fit and measure one learner on one split.
 
     Returns
     -------
-    dict
-        Plain numbers, strings and lists only. An exception of the learner is
-        an entry ``error``, not an exception.
+    FoldRecord
+        An exception of the learner is its ``error``, not an exception.
     """
-    record = {
-        "learner": task.learner.key,
-        "protocol": task.split.protocol,
-        "fold": task.split.fold,
-        "axis": task.axis,
-        "place": task.place,
-        "n_train": len(task.split.train),
-        "n_test": len(task.split.test),
-        "notes": [],
-        "error": None,
-    }
+    blank = FoldRecord(
+        learner=task.learner.key,
+        protocol=task.split.protocol,
+        fold=task.split.fold,
+        n_train=len(task.split.train),
+        n_test=len(task.split.test),
+        axis=task.axis,
+        place=task.place,
+    )
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", ConvergenceWarning)
-            record |= _run(task, X, y)
-        record["notes"] += sorted({_one_line(warning.message) for warning in caught})
+            record = _run(task, X, y, blank)
+        warned = sorted({_one_line(warning.message) for warning in caught})
+        record = replace(record, notes=(*record.notes, *warned))
     except Exception as error:
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        record["error"] = kind + _one_line(error)
-    record["task_seconds"] = time.perf_counter() - start
-    return record
+        record = replace(blank, error=kind + _one_line(error))
+    return replace(record, task_seconds=time.perf_counter() - start)
 
 
-def _run(task, X, y):
+def _run(task, X, y, blank):
     train, test, protocol = task.split.train, task.split.test, task.split.protocol
     X_train, y_train = X[train], y[train]
     fitted = fit_tuned(
@@ -160,12 +152,23 @@ def _run(task, X, y):
         dimension=task.place if task.axis == "dimensions" else None,
     )
     with threadpool_limits(1):
-        scores = measure(fitted.estimator, X_train, y_train, X[test], y[test], protocol)
-        record = {**fitted.report(), **scores}
+        measured = measure(fitted.estimator, X_train, y_train, X[test], y[test], protocol)
+        drawn = {}
         if task.pictures:
-            record["map"] = draw_map(fitted.estimator, X[test], y[test], task.seed)
-            record["matrix"] = learned_matrix(fitted.estimator, X_train)
-    return record
+            drawn["map"] = draw_map(fitted.estimator, X[test], y[test], task.seed)
+            drawn["matrix"] = learned_matrix(fitted.estimator, X_train)
+    return replace(
+        blank,
+        scores=measured.scores,
+        recall_at=measured.recall_at,
+        dimension=measured.dimension,
+        fit_seconds=fitted.fit_seconds,
+        tune_seconds=fitted.tune_seconds,
+        params=fitted.params,
+        tuning=fitted.tuning,
+        notes=fitted.notes,
+        **drawn,
+    )
 
 
 def _one_line(message):

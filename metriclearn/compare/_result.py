@@ -1,55 +1,72 @@
 """What a comparison found: every number, the ranking, and how sure it is."""
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
+from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
+from metriclearn.compare._plain import from_plain, to_plain
+from metriclearn.compare._records import (
+    DataFacts,
+    DeepOrLinear,
+    FoldRecord,
+    Lead,
+    LearnerFacts,
+    RunFacts,
+    Summary,
+    Verdict,
+)
 from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
+from metriclearn.compare._table import best_first, curve_of, table_row
 from metriclearn.compare._words import headline, question_text, verdict_text
 
-FORMAT = "metriclearn comparison 2"
 
-
-@dataclass(repr=False)
+@dataclass(frozen=True, repr=False)
 class ComparisonResult:
     """Scores of every learner on every fold, and what follows from them.
 
     Attributes
     ----------
-    learners : list of dict
+    learners : tuple of LearnerFacts
         ``key``, ``name`` and ``family`` of each learner compared.
-    records : list of dict
+    records : tuple of FoldRecord
         One for each finished learner and fold: scores, seconds, parameters
         chosen, notes, error.
-    data : dict
+    data : DataFacts
         What was compared on.
-    run : dict
+    run : RunFacts
         Command, seed, versions, protocol and time.
     interrupted : str or None
         What stopped the comparison early.
-    curve_records : list of dict
+    curve_records : tuple of FoldRecord
         The like of ``records`` for the points of curves: with ``axis`` and ``place``.
     """
 
-    learners: list
-    records: list
-    data: dict
-    run: dict
+    learners: tuple[LearnerFacts, ...]
+    records: tuple[FoldRecord, ...]
+    data: DataFacts
+    run: RunFacts
     interrupted: str | None = None
-    curve_records: list = field(default_factory=list)
+    curve_records: tuple[FoldRecord, ...] = ()
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
 
+    def with_command(self, command):
+        """Return the same result with the command that reproduces it."""
+        return replace(self, run=replace(self.run, command=command))
+
+    def stopped(self, reason):
+        """Return the same result as one that was stopped early."""
+        return replace(self, interrupted=reason)
+
     @property
     def protocols(self):
         """The protocols that were run, closed set first."""
-        return [p for p in ("closed", "open") if p in self.run["protocols"]]
+        return [p for p in ("closed", "open") if p in self.run.protocols]
 
     @property
     def measures(self):
@@ -58,20 +75,20 @@ class ComparisonResult:
 
     @property
     def is_search(self):
-        """Whether settings were searched for, beyond the line-up's few."""
-        return self.run["tuning"]["method"] not in ("few", "off")
+        """Whether settings were searched for, beyond the roster's few."""
+        return self.run.tuning.is_search
 
     def fold_scores(self, key, measure):
-        """Scores of one learner, ``{fold: score}``, of the folds that it finished."""
+        """Return scores of one learner, ``{fold: score}``, of the folds that it finished."""
         protocol = protocol_of(measure)
         return {
-            record["fold"]: record["scores"][measure]
+            record.fold: record.scores[measure]
             for record in self.records
-            if record["learner"] == key and record["protocol"] == protocol and not record["error"]
+            if record.learner == key and record.protocol == protocol and not record.error
         }
 
     def curve(self, axis, measure):
-        """Scores of every learner along an axis.
+        """Return scores of every learner along an axis.
 
         Parameters
         ----------
@@ -80,100 +97,66 @@ class ComparisonResult:
 
         Returns
         -------
-        list of dict
-            ``key, name, family`` of each learner that has any, best first at the
-            last place; ``points``: a list of ``place`` (rows, dimensions, Fréchet
-            distance), ``mean``, ``std`` (None of a single fold) and ``n_folds``.
+        list of Curve
+            Of each learner that has any points, best first at the last place; places are
+            rows, dimensions or Fréchet distances.
         """
-        if axis not in self.run["axes"]:
+        if axis not in self.run.axes:
             raise ValueError(
                 f"axis={axis!r} was not compared over; there are: "
-                f"{', '.join(self.run['axes']) or 'none'}"
+                f"{', '.join(self.run.axes) or 'none'}"
             )
         protocol = protocol_of(measure)
-        scores = {}
-        for record in self.curve_records:
-            if (record["axis"], record["protocol"]) == (axis, protocol) and not record["error"]:
-                place = record["place"]
-                if axis == "shift":
-                    place = self.run["axes"]["shift"][place]
-                own = scores.setdefault(record["learner"], {})
-                own.setdefault(place, []).append(record["scores"][measure])
-        curves = []
-        for learner in self.learners:
-            points = [
-                {
-                    "place": place,
-                    "mean": float(np.mean(folds)),
-                    "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
-                    "n_folds": len(folds),
-                }
-                for place, folds in sorted(scores.get(learner["key"], {}).items())
-            ]
-            if points:
-                curves.append({**learner, "points": points})
-        return sorted(curves, key=lambda curve: -curve["points"][-1]["mean"])
+        places = self.run.axes[axis] if axis == "shift" else None
+        records = [
+            record
+            for record in self.curve_records
+            if (record.axis, record.protocol) == (axis, protocol) and not record.error
+        ]
+        curves = [
+            curve_of(learner, [r for r in records if r.learner == learner.key], measure, places)
+            for learner in self.learners
+        ]
+        curves = [curve for curve in curves if curve.points]
+        return sorted(curves, key=lambda curve: -curve.points[-1].mean)
 
     def curve_notes(self):
         """Say which points of the curves are missing, and why: one line a learner and axis."""
         failed = {}
         for record in self.curve_records:
-            if record["error"]:
-                key = (record["learner"], record["axis"])
-                failed.setdefault(key, []).append(record["error"])
-        names = {learner["key"]: learner["name"] for learner in self.learners}
+            if record.error:
+                failed.setdefault((record.learner, record.axis), []).append(record.error)
+        names = {learner.key: learner.name for learner in self.learners}
         return [
             f"{names[key]}, curve over {axis}: {len(errors)} fits failed: {errors[0]}"
             for (key, axis), errors in sorted(failed.items())
         ]
 
     def rows(self):
-        """Rows of the table, best first: by accuracy, then by MAP@R; failures last.
+        """Return the rows of the table, best first: by accuracy, then by MAP@R; failures last.
 
         Returns
         -------
-        list of dict
-            ``key, name, family, fit_seconds, tune_seconds, n_tried, dimension, folds, notes,
-            error``,
-            and for each measure its mean and, under ``<measure>_std``, its
-            standard deviation over the folds; None where there is none.
+        list of Row
         """
-        rows = [self._row(learner) for learner in self.learners]
+        rows = [
+            table_row(
+                learner,
+                [record for record in self.records if record.learner == learner.key],
+                self.measures,
+                self.protocols,
+            )
+            for learner in self.learners
+        ]
+        return best_first(rows, self.protocols)
 
-        def rank(row):
-            scores = [row[HEADLINE[protocol]] for protocol in self.protocols]
-            return [-np.inf if score is None else score for score in scores]
-
-        return sorted(rows, key=rank, reverse=True)
-
-    def _row(self, learner):
-        records = [r for r in self.records if r["learner"] == learner["key"]]
-        done = [r for r in records if not r["error"]]
-        row = dict(learner)
-        for measure in self.measures:
-            scores = list(self.fold_scores(learner["key"], measure).values())
-            row[measure] = float(np.mean(scores)) if scores else None
-            row[f"{measure}_std"] = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-        # The closed set's fits are the larger ones, and every comparison has them.
-        timed = [r for r in done if r["protocol"] == "closed"] or done
-        row["fit_seconds"] = float(np.mean([r["fit_seconds"] for r in timed])) if timed else None
-        row["tune_seconds"] = float(np.mean([r["tune_seconds"] for r in timed])) if timed else None
-        row["n_tried"] = float(np.mean([len(r["tuning"]) for r in done])) if done else None
-        row["dimension"] = max((r["dimension"] for r in done), default=None)
-        row["folds"] = {p: sum(r["protocol"] == p for r in done) for p in self.protocols}
-        row["notes"] = sorted({note for r in done for note in r["notes"]})
-        errors = [r["error"] for r in records if r["error"]]
-        row["error"] = None
-        if errors:
-            row["error"] = errors[0]
-            if done:
-                row["error"] = f"failed in {len(errors)} of {len(records)} folds: {errors[0]}"
-        elif not records:
-            row["error"] = "not reached before the interrupt"
-        return row
+    def _ranked(self, measure):
+        """Return the rows that have a measure, best first."""
+        rows = [row for row in self.rows() if measure in row.scores]
+        return sorted(rows, key=lambda row: -row.mean(measure))
 
     def verdict(self, measure):
-        """Who wins a measure, and by how much beyond the noise of the folds.
+        """Say who wins a measure, and by how much beyond the noise of the folds.
 
         Each other learner is tested against the winner with the corrected
         resampled t-test (Nadeau & Bengio, 2003) on the folds that both
@@ -186,69 +169,61 @@ class ComparisonResult:
 
         Returns
         -------
-        dict or None
-            ``winner``, ``score``, ``against`` (a list of ``name, lead,
-            p_value, beyond_noise``, nearest first), ``tied`` (names that
-            cannot be told from the winner). None if no learner has a score.
+        Verdict or None
+            None if no learner has a score.
         """
-        ranked = [row for row in self.rows() if row[measure] is not None]
-        ranked.sort(key=lambda row: -row[measure])
+        ranked = self._ranked(measure)
         if not ranked:
             return None
         winner, *others = ranked
         against = []
         for other in others:
-            lead, p = self._test(winner["key"], other["key"], measure)
-            beyond = p < SIGNIFICANT
-            against.append(
-                {"name": other["name"], "lead": lead, "p_value": p, "beyond_noise": beyond}
-            )
-        return {
-            "measure": measure,
-            "winner": winner["name"],
-            "score": winner[measure],
-            "against": against,
-            "tied": [entry["name"] for entry in against if not entry["beyond_noise"]],
-        }
+            lead, p = self._test(winner.key, other.key, measure)
+            against.append(Lead(other.name, lead, p, p < SIGNIFICANT))
+        tied = tuple(entry.name for entry in against if not entry.beyond_noise)
+        return Verdict(measure, winner.name, winner.mean(measure), tuple(against), tied)
 
     def deep_or_linear(self, measure):
         """Compare the best deep learner with the best that is not deep.
 
+        Parameters
+        ----------
+        measure : {"accuracy", "recall_at_1", "r_precision", "map_at_r"}
+
         Returns
         -------
-        dict or None
-            ``deep``, ``linear`` (names), ``lead`` (of the deep one), ``p_value``,
-            ``beyond_noise``, ``fit_seconds`` (of both). None unless both kinds have scores.
+        DeepOrLinear or None
+            None unless both kinds have scores.
         """
-        rows = [row for row in self.rows() if row[measure] is not None]
-        rows.sort(key=lambda row: -row[measure])
-        deep = next((row for row in rows if row["family"] == "deep"), None)
-        linear = next((row for row in rows if row["family"] in ("linear", "baseline")), None)
+        rows = self._ranked(measure)
+        deep = next((row for row in rows if row.family == "deep"), None)
+        linear = next((row for row in rows if row.family in ("linear", "baseline")), None)
         if deep is None or linear is None:
             return None
-        lead, p = self._test(deep["key"], linear["key"], measure)
-        return {
-            "measure": measure,
-            "deep": deep["name"],
-            "linear": linear["name"],
-            "lead": lead,
-            "p_value": p,
-            "beyond_noise": p < SIGNIFICANT,
-            "fit_seconds": {"deep": deep["fit_seconds"], "linear": linear["fit_seconds"]},
-        }
+        lead, p = self._test(deep.key, linear.key, measure)
+        return DeepOrLinear(
+            measure,
+            deep.name,
+            linear.name,
+            lead,
+            p,
+            p < SIGNIFICANT,
+            deep.fit_seconds,
+            linear.fit_seconds,
+        )
 
     def _test(self, key, other, measure):
-        """Lead of one learner over another on their common folds, and its p-value."""
+        """Measure the lead of one learner over another on their common folds, with a p-value."""
         mine, theirs = self.fold_scores(key, measure), self.fold_scores(other, measure)
         folds = sorted(set(mine) & set(theirs))
         differences = np.array([mine[fold] - theirs[fold] for fold in folds])
         protocol = protocol_of(measure)
-        ratios = [r["n_test"] / r["n_train"] for r in self.records if r["protocol"] == protocol]
+        ratios = [r.n_test / r.n_train for r in self.records if r.protocol == protocol]
         lead = float(differences.mean()) if len(differences) else 0.0
         return lead, float(corrected_resampled_t_test(differences, float(np.mean(ratios))))
 
     def sentences(self):
-        """The findings in plain words, one for each protocol and one on deep or linear."""
+        """Return the findings in plain words: one a protocol, one on deep or linear."""
         lines = []
         for protocol in self.protocols:
             verdict = self.verdict(HEADLINE[protocol])
@@ -279,33 +254,33 @@ class ComparisonResult:
         if curve is not None:
             return pandas.DataFrame(
                 [
-                    {"learner": drawn["name"], "measure": measure, **point}
+                    {"learner": drawn.name, "measure": measure, **to_plain(point)}
                     for measure in self.measures
                     for drawn in self.curve(curve, measure)
-                    for point in drawn["points"]
+                    for point in drawn.points
                 ]
             )
-        names = {learner["key"]: learner["name"] for learner in self.learners}
         if per_fold:
+            names = {learner.key: learner.name for learner in self.learners}
             kept = ("protocol", "fold", "fit_seconds", "tune_seconds", "dimension", "error")
-            flat = [
-                {
-                    "learner": names[record["learner"]],
-                    **{key: record.get(key) for key in kept},
-                    **record.get("scores", {}),
-                }
-                for record in self.records
-            ]
-            return pandas.DataFrame(flat)
-        columns = ["name", "family"]
-        for measure in self.measures:
-            columns += [measure, f"{measure}_std"]
-        columns += ["fit_seconds", "tune_seconds", "n_tried", "dimension", "error"]
-        rows = self.rows()
-        frame = pandas.DataFrame(
-            [[row[column] for column in columns] for row in rows], columns=columns
-        )
-        return frame.rename(columns={"name": "learner"})
+            return pandas.DataFrame(
+                [
+                    {
+                        "learner": names[record.learner],
+                        **{name: getattr(record, name) for name in kept},
+                        **record.scores,
+                    }
+                    for record in self.records
+                ]
+            )
+        kept = ("fit_seconds", "tune_seconds", "n_tried", "dimension", "error")
+        table = []
+        for row in self.rows():
+            line = {"learner": row.name, "family": row.family}
+            for measure in self.measures:
+                line |= {measure: row.mean(measure), f"{measure}_std": row.std(measure)}
+            table.append(line | {name: getattr(row, name) for name in kept})
+        return pandas.DataFrame(table)
 
     def plot(self):
         """Draw scores with their spread, Recall@k curves and score against fit time.
@@ -317,6 +292,12 @@ class ComparisonResult:
         from metriclearn.compare._report._figure import draw
 
         return draw(self)
+
+    def show(self):
+        """Print the table and the findings."""
+        from metriclearn.compare._terminal import show
+
+        show(self)
 
     def to_html(self, path):
         """Write one self-contained HTML report that needs no network.
@@ -330,35 +311,43 @@ class ComparisonResult:
         check_writable(path, "to_html:")
         write_text(path, render(self))
 
+    def summary(self):
+        """Return the rows of the table and the verdicts, as they go into the JSON file.
+
+        Returns
+        -------
+        Summary
+        """
+        return Summary(
+            rows=tuple(self.rows()),
+            verdicts={measure: self.verdict(measure) for measure in self.measures},
+            deep_or_linear={measure: self.deep_or_linear(measure) for measure in self.measures},
+            sentences=tuple(self.sentences()),
+            curves={
+                axis: {measure: tuple(self.curve(axis, measure)) for measure in self.measures}
+                for axis in self.run.axes
+            },
+        )
+
+    def to_dict(self):
+        """Return what ``to_json`` writes, without the name of the format."""
+        return {**to_plain(self), "summary": to_plain(self.summary())}
+
     def to_json(self, path):
         """Write every number, whole or not at all.
+
+        The fields of the file are those of the records; ``docs/comparison.schema.json`` is
+        its JSON schema.
 
         Parameters
         ----------
         path : str or path
         """
-        document = {"format": FORMAT, **asdict(self), "summary": self.summary()}
-        check_writable(path, "to_json:")
-        write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-    def summary(self):
-        """Rows of the table and verdicts, as they go into the JSON file."""
-        verdicts = {measure: self.verdict(measure) for measure in self.measures}
-        questions = {measure: self.deep_or_linear(measure) for measure in self.measures}
-        return {
-            "rows": self.rows(),
-            "verdicts": verdicts,
-            "deep_or_linear": questions,
-            "sentences": self.sentences(),
-            "curves": {
-                axis: {measure: self.curve(axis, measure) for measure in self.measures}
-                for axis in self.run["axes"]
-            },
-        }
+        write_document(path, self.to_dict())
 
     @classmethod
     def from_json(cls, path):
-        """Read what ``to_json`` wrote.
+        """Read what ``to_json`` wrote, in this or an earlier version.
 
         Parameters
         ----------
@@ -371,13 +360,15 @@ class ComparisonResult:
         Raises
         ------
         ValueError
-            If the file is something else.
+            If the file is something else, or a field is missing.
         """
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: not a JSON file ({error})") from None
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"{path}: not a comparison that this version wrote ({FORMAT!r})")
-        fields = ("learners", "records", "data", "run", "interrupted", "curve_records")
-        return cls(**{field: document[field] for field in fields})
+        document = read_document(path)
+        if "comparisons" in document:
+            raise ValueError(f"{path}: holds several data sets; use RankedComparison.from_json")
+        return cls.from_dict(document, path)
+
+    @classmethod
+    def from_dict(cls, document, where="the document"):
+        """Build what ``to_dict`` took apart."""
+        known = {field.name for field in fields(cls)}
+        return from_plain(cls, {k: v for k, v in document.items() if k in known}, str(where))

@@ -1,11 +1,14 @@
-"""What each learner of the line-up is searched over; a new learner is one more row.
+"""What each learner of the roster is searched over; a new learner is one more row.
 
 Names are the learner's own parameters. Three words stand for what depends on the data:
 ``n_components`` as a share of the width (linear learners), ``n_neighbors`` no more than
-the smallest class allows, ``training`` as a share of the line-up's epochs.
+the smallest class allows, ``training`` as a share of the roster's epochs.
 """
 
 from collections.abc import Iterable
+
+# What any loss is searched over.
+_TRAINING = {"lr": [3e-4, 1e-3, 3e-3, 1e-2], "training": [0.25, 0.5, 1.0]}
 
 SEARCH_SPACES = {
     "euclidean": {},
@@ -19,25 +22,33 @@ SEARCH_SPACES = {
     },
     "mmc": {"variant": ["full", "diagonal"], "ridge": [1e-3, 1e-2, 0.1, 1.0]},
     "nca": {"n_components": [None, 0.5, 0.25, 0.125], "max_iter": [20, 50, 100]},
+    "rca": {"shrinkage": [0.0, 0.01, 0.1, 0.5], "n_components": [None, 0.5]},
+    "lfda": {"shrinkage": [0.0, 0.01, 0.1, 0.5], "n_components": [None, 0.5, 0.25]},
+    "gmml": {"t": [0.1, 0.3, 0.5, 0.7], "regularization": [1e-3, 1e-2, 0.1]},
+    "itml": {"gamma": [0.01, 0.1, 1.0, 10.0]},
+    "lsml": {"n_components": [None, 0.5]},
+    "sdml": {"balance": [0.5, 0.9], "sparsity": [0.01, 0.1]},
+    "scml": {"beta": [1e-5, 1e-4, 1e-3, 1e-2]},
+    "pola": {"n_epochs": [1, 2, 5]},
+    "mlkr": {"n_components": [None, 0.5, 0.25]},
+    "kernelmetric": {"kernel": ["rbf", "poly"], "gamma": ["scale", 0.01, 0.1]},
+    "mahalanobislearner": {"C": [1.0, 10.0, 100.0, 1000.0]},
+    "deep": _TRAINING,
     "contrastive": {
-        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
-        "training": [0.25, 0.5, 1.0],
+        **_TRAINING,
         "loss__margin": [0.5, 1.0],
     },
     "triplet": {
-        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
-        "training": [0.25, 0.5, 1.0],
+        **_TRAINING,
         "loss__margin": [0.1, 0.2, 0.4],
     },
     "proxy_anchor": {
-        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
-        "training": [0.25, 0.5, 1.0],
+        **_TRAINING,
         "loss__alpha": [16.0, 32.0],
         "loss__margin": [0.1, 0.3],
     },
     "arcface": {
-        "lr": [3e-4, 1e-3, 3e-3, 1e-2],
-        "training": [0.25, 0.5, 1.0],
+        **_TRAINING,
         "loss__margin": [0.2, 0.5],
         "loss__scale": [16.0, 64.0],
     },
@@ -54,7 +65,7 @@ def concrete_space(space, setting, *, width, epochs=None):
     width : int
         Features that the metric gets to see.
     epochs : int, default=None
-        The line-up's longest training, of a deep learner.
+        The roster's longest training, of a deep learner.
 
     Returns
     -------
@@ -63,7 +74,7 @@ def concrete_space(space, setting, *, width, epochs=None):
 
     Examples
     --------
-    >>> from metriclearn.compare._lineup import Setting
+    >>> from metriclearn.compare._learners._learner import Setting
     >>> setting = Setting(60, 8, 3, smallest_class=4)
     >>> concrete_space({"n_components": [None, 0.5], "n_neighbors": [1, 5]}, setting, width=8)
     {'n_components': [None, 4], 'n_neighbors': [1, 3]}
@@ -86,7 +97,7 @@ def _is_share(value):
 
 
 def check_spaces(spaces, keys):
-    """Refuse search spaces that name no learner or hold nothing to try.
+    """Check that search spaces name learners and hold something to try.
 
     Parameters
     ----------

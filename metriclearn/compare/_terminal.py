@@ -38,19 +38,25 @@ def show(result):
         console.print(f"{MEASURE_NAMES[HEADLINE[protocol]]} % by {AXIS_NAMES[axis]}", style="bold")
         console.print(_curve_table(axis, places, curves, escape))
     for row in result.rows():
-        if row["error"]:
-            console.print(f"[bold red]{escape(row['name'])}[/]: {escape(row['error'])}")
+        if row.error:
+            console.print(f"[bold red]{escape(row.name)}[/]: {escape(row.error)}")
     for note, names in notes_of(result).items():
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
     for line in result.curve_notes():
         console.print(escape(line), style="red")
     for sentence in result.sentences():
         console.print(escape(sentence))
-    if result.run["n_resumed"]:
-        n_resumed, total = result.run["n_resumed"], result.run["n_tasks"]
+    if result.run.n_resumed:
+        n_resumed, total = result.run.n_resumed, result.run.n_tasks
         console.print(f"{n_resumed} of {total} fits were kept from an earlier run", style="dim")
+    elif result.run.n_found:
+        console.print(
+            f"None of the {result.run.n_found} kept fits was of use: they are of other data, "
+            f"settings, learners or versions",
+            style="dim",
+        )
     if result.interrupted:
-        done, total = len(result.records), result.run["n_tasks"]
+        done, total = len(result.records), result.run.n_tasks
         console.print(
             escape(f"{result.interrupted}: {done} of {total} fits are in this table"),
             style="bold yellow",
@@ -80,11 +86,11 @@ def show_ranks(result):
 
 def _ranks_table(ranking, escape):
     table = _empty_table()
-    for column in ("Mean rank", *ranking["datasets"]):
+    for column in ("Mean rank", *ranking.datasets):
         table.add_column(escape(column), justify="right", no_wrap=True)
-    for learner in ranking["learners"]:
-        scores = ["–" if score is None else f"{100 * score:.1f}" for score in learner["scores"]]
-        table.add_row(escape(learner["name"]), f"{learner['mean_rank']:.2f}", *scores)
+    for learner in ranking.learners:
+        scores = ["–" if score is None else f"{100 * score:.1f}" for score in learner.scores]
+        table.add_row(escape(learner.name), f"{learner.mean_rank:.2f}", *scores)
     return table
 
 
@@ -93,7 +99,12 @@ def _console():
     console_module = require("rich.console", "cli")
     # A pipe or a file has no width; 80 columns would break the table there.
     width = None if sys.stdout.isatty() else max(NARROWEST, int(os.environ.get("COLUMNS", 0)))
-    console = console_module.Console(width=width, highlight=False, soft_wrap=False)
+
+    class Console(console_module.Console):
+        def on_broken_pipe(self):  # of rich, which would end the process
+            raise BrokenPipeError
+
+    console = Console(width=width, highlight=False, soft_wrap=False)
     return console, require("rich.markup", "cli").escape
 
 
@@ -110,8 +121,8 @@ def _curve_table(axis, places, curves, escape):
     for place in places:
         table.add_column(place_text(axis, place), justify="right", no_wrap=True)
     for curve in curves:
-        means = {point["place"]: f"{100 * point['mean']:.1f}" for point in curve["points"]}
-        table.add_row(escape(curve["name"]), *(means.get(place, "–") for place in places))
+        means = {point.place: f"{100 * point.mean:.1f}" for point in curve.points}
+        table.add_row(escape(curve.name), *(means.get(place, "–") for place in places))
     return table
 
 
@@ -129,13 +140,13 @@ def _table(result, escape):
         scores = []
         for measure in result.measures:
             text = score_text(row, measure)
-            wins = row[measure] is not None and row[measure] == best[measure]
+            wins = row.mean(measure) is not None and row.mean(measure) == best[measure]
             scores.append(f"[bold green]{text}[/]" if wins else text)
-        if row["error"] and row[HEADLINE["closed"]] is None:
+        if row.error and not row.scores:
             scores[0] = "[red]failed[/]"
-        dimension = "–" if row["dimension"] is None else str(row["dimension"])
-        cells = [*scores, seconds_text(row["fit_seconds"]), dimension]
+        dimension = "–" if row.dimension is None else str(row.dimension)
+        cells = [*scores, seconds_text(row.fit_seconds), dimension]
         if is_search:
-            cells.append("–" if row["n_tried"] is None else f"{row['n_tried']:.0f}")
-        table.add_row(escape(row["name"]), *cells)
+            cells.append("–" if row.n_tried is None else f"{row.n_tried:.0f}")
+        table.add_row(escape(row.name), *cells)
     return table

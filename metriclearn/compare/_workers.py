@@ -123,6 +123,26 @@ class DaskWorkers:
             self.client.cancel(list(running.values()))
 
 
+def make_workers(n_jobs=None, client=None):
+    """Choose where the fits are run.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+    client : dask.distributed.Client, default=None
+
+    Raises
+    ------
+    ValueError
+        If both are given, or the client cannot be used.
+    """
+    if client is None:
+        return Processes(n_jobs)
+    if n_jobs is not None:
+        raise ValueError(f"n_jobs={n_jobs} and client are two answers to one question; give one")
+    return DaskWorkers(client)
+
+
 def _run_in_process(run_task, task, X, codes, parent):
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         # Ctrl-C reaches every process of the terminal; the parent decides.

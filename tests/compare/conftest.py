@@ -19,4 +19,4 @@ def blobs():
 
 @pytest.fixture(scope="session")
 def compared(blobs):
-    return compare([*CHEAP, Broken()], *blobs, name="blobs", n_folds=3)
+    return compare(*blobs, learners=[*CHEAP, Broken()], name="blobs", n_folds=3)

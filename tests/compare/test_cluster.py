@@ -1,5 +1,6 @@
 """The fits on a Dask cluster: two workers and no network but this machine's own."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import distributed
@@ -7,6 +8,7 @@ import pytest
 from helpers.comparisons import CHEAP, Broken, without_seconds
 
 from metriclearn import cli
+from metriclearn.compare import _compare as door
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._protocol import run_task
@@ -42,23 +44,24 @@ def client(cluster):
 def test_a_cluster_of_two_workers_gives_the_same_numbers(blobs, client, learner):
     learners = {"it": learner, "broken": Broken()}
     arguments = {"n_folds": 2, "tune": "random", "tune_budget": 2, "dimensions": [2]}
-    alone = compare(learners, *blobs, **arguments)
-    together = compare(learners, *blobs, **arguments, client=client)
+    alone = compare(*blobs, learners=learners, **arguments)
+    together = compare(*blobs, learners=learners, **arguments, client=client)
     assert [*map(without_seconds, together.records)] == [*map(without_seconds, alone.records)]
     assert [*map(without_seconds, together.curve_records)] == [
         *map(without_seconds, alone.curve_records)
     ]
     assert len(together.records) == 2 * 2 * 2
-    assert together.run["n_jobs"] == 2
+    assert together.run.n_jobs == 2
 
 
 def test_both_workers_of_a_cluster_work(blobs, client, monkeypatch):
     def run_and_tell(task, X, y):
-        return run_task(task, X, y) | {"where": distributed.get_worker().address}
+        record = run_task(task, X, y)
+        return replace(record, notes=(distributed.get_worker().address,))
 
     monkeypatch.setattr(run, "run_task", run_and_tell)
-    result = compare(CHEAP, *blobs, n_folds=3, client=client)
-    assert len({record["where"] for record in result.records}) == 2
+    result = compare(*blobs, learners=CHEAP, n_folds=3, client=client)
+    assert len({record.notes for record in result.records}) == 2
 
 
 def test_the_command_runs_on_a_cluster(cluster, capsys):
@@ -68,7 +71,7 @@ def test_the_command_runs_on_a_cluster(cluster, capsys):
 
 
 def test_an_interrupt_on_a_cluster_keeps_what_is_finished(blobs, client, monkeypatch):
-    class Stop(run.NoProgress):
+    class Stop(door.NoProgress):
         n_finished = 0
 
         def finished(self, record):
@@ -76,9 +79,9 @@ def test_an_interrupt_on_a_cluster_keeps_what_is_finished(blobs, client, monkeyp
             if self.n_finished == 3:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "NoProgress", Stop)
+    monkeypatch.setattr(door, "NoProgress", Stop)
     with pytest.warns(UserWarning, match="interrupted: 3 of 12 fits were finished"):
-        result = compare(CHEAP, *blobs, n_folds=3, client=client)
+        result = compare(*blobs, learners=CHEAP, n_folds=3, client=client)
     assert len(result.records) == 3
 
 
@@ -90,15 +93,15 @@ def test_a_cluster_that_dies_keeps_what_is_finished(blobs, client, monkeypatch):
 
     monkeypatch.setattr(run, "run_task", dying)
     with pytest.warns(UserWarning, match="a worker process died"):
-        result = compare(CHEAP, *blobs, n_folds=3, client=client)
+        result = compare(*blobs, learners=CHEAP, n_folds=3, client=client)
     assert 1 <= len(result.records) < 12
 
 
 def test_a_client_that_cannot_be_used_is_one_clear_error(blobs, client):
     with pytest.raises(ValueError, match=r"client must be a dask.distributed.Client .* got 'tcp:"):
-        compare(CHEAP, *blobs, client="tcp://localhost:1")
+        compare(*blobs, learners=CHEAP, client="tcp://localhost:1")
     with pytest.raises(ValueError, match="n_jobs=2 and client are two answers"):
-        compare(CHEAP, *blobs, client=client, n_jobs=2)
+        compare(*blobs, learners=CHEAP, client=client, n_jobs=2)
 
 
 def test_a_cluster_without_workers_is_one_clear_error(blobs):
@@ -107,4 +110,4 @@ def test_a_cluster_without_workers_is_one_clear_error(blobs):
         distributed.Client(empty) as client,
         pytest.raises(ValueError, match="client: its cluster has no worker yet"),
     ):
-        compare(CHEAP, *blobs, client=client)
+        compare(*blobs, learners=CHEAP, client=client)

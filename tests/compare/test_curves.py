@@ -10,12 +10,12 @@ from sklearn.preprocessing import StandardScaler
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare import _run as run
 from metriclearn.compare._curves import shift_splits
-from metriclearn.compare._lineup import (
-    LINE_UP,
-    Setting,
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._protocol import make_splits
+from metriclearn.compare._roster import (
+    ROSTER,
     at_dimension,
 )
-from metriclearn.compare._protocol import make_splits
 from metriclearn.compare._rows import stratified_order
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
@@ -23,8 +23,8 @@ from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 @pytest.fixture(scope="module")
 def curved(blobs):
     return compare(
-        [*CHEAP, "nca", Broken()],
         *blobs,
+        learners=[*CHEAP, "nca", Broken()],
         n_folds=3,
         rows=[50, 20],
         dimensions=[2, 5, 9],
@@ -34,62 +34,66 @@ def curved(blobs):
 
 def test_a_curve_over_rows_is_the_comparison_on_fewer_rows(blobs, curved):
     X, y = blobs
-    (curve,) = [c for c in curved.curve("rows", "accuracy") if c["key"] == "euclidean"]
-    assert [point["place"] for point in curve["points"]] == [20, 50]
-    assert [point["n_folds"] for point in curve["points"]] == [3, 3]
+    (curve,) = [c for c in curved.curve("rows", "accuracy") if c.key == "euclidean"]
+    assert [point.place for point in curve.points] == [20, 50]
+    assert [point.n_folds for point in curve.points] == [3, 3]
     votes = []
     for split in make_splits(y, 3, seed=0)[0]:
         if split.protocol == "closed":
             rows = split.train[stratified_order(y[split.train], 0)[:20]]
             nearest = KNeighborsClassifier(3).fit(X[np.sort(rows)], y[np.sort(rows)])
             votes.append(nearest.score(X[split.test], y[split.test]))
-    assert curve["points"][0]["mean"] == pytest.approx(np.mean(votes))
-    assert curve["points"][0]["std"] == pytest.approx(np.std(votes, ddof=1))
-    (opened,) = [c for c in curved.curve("rows", "map_at_r") if c["key"] == "euclidean"]
-    assert [point["place"] for point in opened["points"]] == [20]  # 40 rows of 4 classes
+    assert curve.points[0].mean == pytest.approx(np.mean(votes))
+    assert curve.points[0].std == pytest.approx(np.std(votes, ddof=1))
+    (opened,) = [c for c in curved.curve("rows", "map_at_r") if c.key == "euclidean"]
+    assert [point.place for point in opened.points] == [20]  # 40 rows of 4 classes
 
 
 def test_a_curve_leaves_the_table_as_it_is(curved, compared):
-    kept = [r for r in curved.records if r["learner"] != "nca"]
+    kept = [r for r in curved.records if r.learner != "nca"]
     assert [*map(without_seconds, kept)] == [*map(without_seconds, compared.records)]
 
 
 @pytest.mark.parametrize("key", ["euclidean", "mahalanobis", "nca"])
 def test_a_curve_over_dimensions_sets_the_dimension(curved, key):
-    records = [r for r in curved.curve_records if r["axis"] == "dimensions" and r["learner"] == key]
-    assert {(r["place"], r["dimension"]) for r in records} == {(2, 2), (5, 5)}
-    (curve,) = [c for c in curved.curve("dimensions", "accuracy") if c["key"] == key]
-    assert [point["place"] for point in curve["points"]] == [2, 5]
+    records = [r for r in curved.curve_records if r.axis == "dimensions" and r.learner == key]
+    assert {(r.place, r.dimension) for r in records} == {(2, 2), (5, 5)}
+    (curve,) = [c for c in curved.curve("dimensions", "accuracy") if c.key == key]
+    assert [point.place for point in curve.points] == [2, 5]
 
 
 def test_all_dimensions_are_the_learner_itself(curved):
     """PCA to as many dimensions as there are is a rotation, which moves no neighbor."""
-    rows = {row["key"]: row for row in curved.rows()}
+    rows = {row.key: row for row in curved.rows()}
     for curve in curved.curve("dimensions", "map_at_r"):
-        assert curve["points"][-1]["mean"] == pytest.approx(rows[curve["key"]]["map_at_r"])
+        assert curve.points[-1].mean == pytest.approx(rows[curve.key].mean("map_at_r"))
 
 
 def test_a_curve_over_shift_is_read_by_the_distance(curved):
-    shifts = curved.run["axes"]["shift"]
-    assert shifts == sorted(shifts)
+    shifts = curved.run.axes["shift"]
+    assert list(shifts) == sorted(shifts)
     for curve in curved.curve("shift", "recall_at_1"):
-        assert [point["place"] for point in curve["points"]] == shifts
-        assert {point["std"] for point in curve["points"]} == {None}
+        assert [point.place for point in curve.points] == list(shifts)
+        assert {point.std for point in curve.points} == {None}
 
 
 def test_a_learner_with_a_dimension_of_its_own_and_one_without(blobs):
     result = compare(
-        {"nca": NCA(), "scaled": StandardScaler(), "piped": make_pipeline(StandardScaler(), NCA())},
         *blobs,
+        learners={
+            "nca": NCA(),
+            "scaled": StandardScaler(),
+            "piped": make_pipeline(StandardScaler(), NCA()),
+        },
         n_folds=2,
         dimensions=[3],
         tune="grid",
         search_spaces={"scaled": {"with_mean": [True, False]}, "nca": {"n_components": [1, 2]}},
     )
-    assert {r["dimension"] for r in result.curve_records} == {3}
+    assert {r.dimension for r in result.curve_records} == {3}
     assert result.curve_notes() == []
-    assert {r["dimension"] for r in result.records if r["learner"] == "nca"} <= {1, 2}
-    tried = {r["learner"]: r["params"] for r in result.curve_records}
+    assert {r.dimension for r in result.records if r.learner == "nca"} <= {1, 2}
+    tried = {r.learner: r.params for r in result.curve_records}
     assert set(tried["scaled"]) == {"metric__with_mean"}
     assert tried["nca"] == {}
 
@@ -97,7 +101,7 @@ def test_a_learner_with_a_dimension_of_its_own_and_one_without(blobs):
 def test_deep_learners_have_more_dimensions_than_the_rows(blobs):
     X, y = blobs
     setting = Setting(80, 5, 8, smallest_class=5)
-    estimator, grid = LINE_UP["arcface"].make(setting)
+    estimator, grid = ROSTER["arcface"].make(setting)
     estimator, grid, space = at_dimension(estimator, grid, {"metric__n_components": [2]}, 17)
     assert space == {}
     estimator.set_params(metric__max_epochs=1)
@@ -106,8 +110,8 @@ def test_deep_learners_have_more_dimensions_than_the_rows(blobs):
 
 def test_principal_components_grow_with_the_dimension(rng):
     X, y = rng.randn(60, 80), np.repeat(np.arange(3), 20)
-    result = compare(["nca"], X, y, n_folds=2, dimensions=[4, 12])
-    dimensions = {r["place"]: r["dimension"] for r in result.curve_records}
+    result = compare(X, y, learners=["nca"], n_folds=2, dimensions=[4, 12])
+    dimensions = {r.place: r.dimension for r in result.curve_records}
     assert dimensions == {4: 4, 12: 12}
 
 
@@ -162,13 +166,13 @@ def test_stratified_order_holds_the_shares_of_the_classes(rng):
 def test_bad_curves_are_one_clear_error(blobs, monkeypatch, arguments, message):
     monkeypatch.setattr(run, "run_task", None)
     with pytest.raises(ValueError, match=message):
-        compare(CHEAP, *blobs, n_folds=3, **arguments)
+        compare(*blobs, learners=CHEAP, n_folds=3, **arguments)
 
 
 def test_shift_needs_classes():
     y = np.repeat(np.arange(6), 5)
     with pytest.raises(ValueError, match="shift: 6 classes are too few; 7 are needed"):
-        compare(CHEAP, np.random.RandomState(0).randn(30, 2), y, shift=3)
+        compare(np.random.RandomState(0).randn(30, 2), y, learners=CHEAP, shift=3)
 
 
 def test_splits_that_are_the_same_come_once(blobs):

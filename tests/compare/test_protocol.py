@@ -8,12 +8,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from metriclearn.compare import _protocol as protocol
 from metriclearn.compare._fitting import fit_tuned
-from metriclearn.compare._lineup import (
-    LINE_UP,
+from metriclearn.compare._protocol import Task, make_splits, run_task
+from metriclearn.compare._records import Tuning
+from metriclearn.compare._roster import (
+    GROUPS,
+    ROSTER,
     resolve_learners,
 )
-from metriclearn.compare._protocol import Task, make_splits, run_task
-from metriclearn.compare._tuning._budget import Tuning
 
 
 def learned_parameters(estimator):
@@ -31,7 +32,10 @@ def learned_parameters(estimator):
 
 @pytest.mark.parametrize("tuning", [Tuning("few"), Tuning("random", 3)], ids=["few", "random"])
 @pytest.mark.parametrize("name", ["closed", "open"])
-@pytest.mark.parametrize("key", LINE_UP)
+@pytest.mark.parametrize(
+    "key",
+    [pytest.param(k, marks=[] if k in GROUPS["default"] else pytest.mark.slow) for k in ROSTER],
+)
 def test_test_labels_never_reach_a_learner(blobs, key, name, tuning):
     X, y = blobs
     splits, _ = make_splits(y, 3, seed=0)
@@ -39,26 +43,26 @@ def test_test_labels_never_reach_a_learner(blobs, key, name, tuning):
     kept = []
 
     def make(setting):
-        estimator, grid = LINE_UP[key].make(setting)
+        estimator, grid = ROSTER[key].make(setting)
         kept.append(estimator)
         return estimator, [params | fewer_epochs(params) for params in grid]
 
     def fewer_epochs(params):
         return {name: 3 for name in params if name.endswith("max_epochs")}
 
-    task = Task(replace(LINE_UP[key], make=make), split, seed=0, tuning=tuning, pictures=False)
+    task = Task(replace(ROSTER[key], make=make), split, seed=0, tuning=tuning, pictures=False)
     shuffled = y.copy()
     shuffled[split.test] = np.random.RandomState(1).permutation(y[split.test])
     honest, blinded = run_task(task, X, y), run_task(task, X, shuffled)
-    assert honest["error"] is None
+    assert honest.error is None
     learned = [*map(learned_parameters, kept)]
     assert key == "euclidean" or learned[0]
     for one, other in zip(*learned, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert honest["params"] == blinded["params"]
-    assert honest["tuning"] == blinded["tuning"]
-    assert len(honest["tuning"]) <= 3
-    assert honest["scores"] != blinded["scores"]
+    assert honest.params == blinded.params
+    assert honest.tuning == blinded.tuning
+    assert len(honest.tuning) <= 3
+    assert honest.scores != blinded.scores
 
 
 def test_closed_folds_cover_every_row_once(blobs):
@@ -111,25 +115,25 @@ def test_a_setting_is_chosen_on_validation_rows(blobs, name):
     grid = [{"columns": 7}, {"columns": 3}, {"columns": 1}]
     learner = replace(own, make=lambda setting: (Take(), grid))
     fitted = fit_tuned(learner, noise, y, protocol=name)
-    scores = [trial["score"] for trial in fitted.tuning]
+    scores = [trial.score for trial in fitted.tuning]
     assert fitted.params == {"columns": 3}
     assert scores[1] == max(scores) > max(scores[0], scores[2])
     assert fitted.estimator.n_fit_ == len(y)
     untuned = fit_tuned(learner, noise, y, protocol=name, tuning=Tuning("off"))
     assert untuned.params == {"columns": 7}
-    assert untuned.tuning == []
+    assert untuned.tuning == ()
 
 
 def test_costly_learners_see_a_share_of_many_rows(blobs):
-    learner = replace(LINE_UP["mahalanobis"], max_rows=40)
+    learner = replace(ROSTER["mahalanobis"], max_rows=40)
     fitted = fit_tuned(learner, *blobs, protocol="closed")
-    assert fitted.notes == ["learned from 40 of 80 training rows"]
+    assert fitted.notes == ("learned from 40 of 80 training rows",)
 
 
 def test_closed_scores_against_loops(blobs):
     X, y = blobs
     split = next(s for s in make_splits(y, 3, seed=0)[0] if s.protocol == "closed")
-    record = run_task(Task(LINE_UP["euclidean"], split, 0, Tuning(), False), X, y)
+    record = run_task(Task(ROSTER["euclidean"], split, 0, Tuning(), False), X, y)
     hits = {1: [], 4: []}
     votes = []
     for row in split.test:
@@ -138,9 +142,9 @@ def test_closed_scores_against_loops(blobs):
         votes.append(np.bincount(labels[:3]).argmax() == y[row])
         for k, found in hits.items():
             found.append(y[row] in labels[:k])
-    assert record["scores"]["accuracy"] == pytest.approx(np.mean(votes))
-    assert record["recall_at"]["1"] == pytest.approx(np.mean(hits[1]))
-    assert record["recall_at"]["4"] == pytest.approx(np.mean(hits[4]))
+    assert record.scores["accuracy"] == pytest.approx(np.mean(votes))
+    assert record.recall_at["1"] == pytest.approx(np.mean(hits[1]))
+    assert record.recall_at["4"] == pytest.approx(np.mean(hits[4]))
 
 
 def test_protocol_constants_leave_room_for_each_part():

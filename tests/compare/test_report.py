@@ -8,6 +8,7 @@ from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import compare
+from metriclearn.compare._records import Curve, Map, Point
 from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._maps import class_key, map_chart
@@ -22,7 +23,7 @@ def test_report_is_one_file_that_needs_no_network(compared, tmp_path):
     assert "the machine is on strike" in text
     assert "seed" in text
     for row in compared.rows():
-        assert row["name"] in text
+        assert row.name in text
     assert text.count('class="map"') == 2 * len(CHEAP)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
@@ -31,8 +32,8 @@ def test_report_of_images_shows_pixels(tmp_path):
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1], 10)
     images = rng.rand(20, 5, 4) + y[:, None, None]
-    result = compare(CHEAP, images, y, n_folds=2)
-    assert result.data["image_shape"] == [5, 4]
+    result = compare(images, y, learners=CHEAP, n_folds=2)
+    assert result.data.image_shape == (5, 4)
     result.to_html(tmp_path / "report.html")
     assert "weight of each pixel" in read_page(tmp_path / "report.html")
 
@@ -42,7 +43,9 @@ def test_report_escapes_names(tmp_path):
     rng = np.random.RandomState(0)
     frame = pandas.DataFrame(rng.randn(20, 2), columns=["<b>bold", "a & b"])
     y = np.repeat(["<i>x", "y & z"], 10)
-    result = compare({"<u>mine": StandardScaler(), "M": "mahalanobis"}, frame, y, n_folds=2)
+    result = compare(
+        frame, y, learners={"<u>mine": StandardScaler(), "M": "mahalanobis"}, n_folds=2
+    )
     result.to_html(tmp_path / "report.html")
     text = read_page(tmp_path / "report.html")
     assert "<b>bold" not in text
@@ -52,7 +55,7 @@ def test_report_escapes_names(tmp_path):
 
 
 def test_report_where_everything_failed(blobs, tmp_path):
-    result = compare([Broken()], *blobs, n_folds=2)
+    result = compare(*blobs, learners=[Broken()], n_folds=2)
     result.to_html(tmp_path / "report.html")
     assert "on strike" in read_page(tmp_path / "report.html")
     assert result.sentences() == []
@@ -84,7 +87,7 @@ def test_scores_that_are_the_same_are_no_lead(tmp_path):
 @pytest.mark.parametrize(("n_letters", "has_key"), [(6, False), (30, True)])
 def test_classes_are_named_on_the_maps_or_in_a_key(n_letters, has_key):
     names = ["a" * n_letters, "b"]
-    drawn = {"points": np.random.RandomState(0).rand(20, 2), "labels": [0, 1] * 10}
+    drawn = Map(np.random.RandomState(0).rand(20, 2), (0, 1) * 10)
     assert (">b</text>" in map_chart(drawn, names)) is not has_key
     assert [name for _, name in class_key(names)] == (names if has_key else [])
 
@@ -102,10 +105,9 @@ def test_too_many_classes_have_no_key():
 
 
 def test_a_curve_of_one_place_is_a_dot():
-    learner = {"key": "k", "name": "n" * 40, "family": "linear"}
-    points = [{"place": place, "mean": 0.5 + place / 100} for place in (10, 20)]
-    line = curve_chart("rows", [10, 20], [{**learner, "points": points}])
-    dot = curve_chart("rows", [10], [{**learner, "points": points[:1]}])
+    points = tuple(Point(place, 0.5 + place / 100, None, 1) for place in (10, 20))
+    line = curve_chart("rows", [10, 20], [Curve("k", "n" * 40, "linear", points)])
+    dot = curve_chart("rows", [10], [Curve("k", "n" * 40, "linear", points[:1])])
     assert 'class="curve"' in line
     assert 'class="curve dot"' in dot
     for chart in (line, dot):

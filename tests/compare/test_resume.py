@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def counted(monkeypatch):
 def kept(blobs, tmp_path_factory):
     """A finished comparison and the folder of its fits."""
     folder = tmp_path_factory.mktemp("kept") / "fits"
-    return compare([*CHEAP, Broken()], *blobs, n_folds=3, resume=folder), folder
+    return compare(*blobs, learners=[*CHEAP, Broken()], n_folds=3, resume=folder), folder
 
 
 @pytest.fixture
@@ -54,7 +55,8 @@ def run_then_die(task, X, y, run_task=_run.run_task):
 
 _run.run_task = run_then_die
 blobs = np.load(sys.argv[2])
-compare(["euclidean", "mahalanobis"], blobs["X"], blobs["y"], n_folds=3, resume=sys.argv[1])
+learners = ["euclidean", "mahalanobis"]
+compare(blobs["X"], blobs["y"], learners=learners, n_folds=3, resume=sys.argv[1])
 """
 
 
@@ -63,19 +65,19 @@ def test_a_killed_run_goes_on_from_what_it_has(blobs, compared, counted, tmp_pat
     np.savez(tmp_path / "blobs.npz", X=X, y=y)
     command = [sys.executable, "-c", KILLED, tmp_path / "fits", tmp_path / "blobs.npz"]
     assert subprocess.run(command, timeout=120).returncode == -signal.SIGKILL
-    result = compare(CHEAP, X, y, n_folds=3, resume=tmp_path / "fits")
+    result = compare(X, y, learners=CHEAP, n_folds=3, resume=tmp_path / "fits")
     assert len(counted) == 7
-    assert result.run["n_resumed"] == 5
-    whole = [record for record in compared.records if record["learner"] in CHEAP]
+    assert result.run.n_resumed == 5
+    whole = [record for record in compared.records if record.learner in CHEAP]
     assert [*map(without_seconds, result.records)] == [*map(without_seconds, whole)]
 
 
 def test_failures_are_tried_again_and_all_else_is_kept(blobs, kept, folder, counted):
-    result = compare([*CHEAP, Broken()], *blobs, n_folds=3, resume=folder)
+    result = compare(*blobs, learners=[*CHEAP, Broken()], n_folds=3, resume=folder)
     assert {cell[0] for cell in counted} == {"Broken"}
     assert len(counted) == 6
-    assert result.records == [
-        record | {"task_seconds": again["task_seconds"]}
+    assert list(result.records) == [
+        replace(record, task_seconds=again.task_seconds)
         for record, again in zip(kept[0].records, result.records, strict=True)
     ]
 
@@ -84,12 +86,12 @@ def test_a_cell_that_is_not_whole_is_computed_again(blobs, kept, folder, counted
     cut, changed, *_ = sorted(folder.iterdir())
     cut.write_text(cut.read_text()[:-40])
     changed.write_text(changed.read_text().replace('"error": null', '"error":  "x"'))
-    result = compare(CHEAP, *blobs, n_folds=3, resume=folder)
+    result = compare(*blobs, learners=CHEAP, n_folds=3, resume=folder)
     assert len(counted) == 2
     assert [*map(without_seconds, result.records)] == [
-        without_seconds(record) for record in kept[0].records if record["learner"] in CHEAP
+        without_seconds(record) for record in kept[0].records if record.learner in CHEAP
     ]
-    assert compare(CHEAP, *blobs, n_folds=3, resume=folder).run["n_resumed"] == 12
+    assert compare(*blobs, learners=CHEAP, n_folds=3, resume=folder).run.n_resumed == 12
 
 
 CHANGES = {
@@ -110,18 +112,18 @@ def test_changed_settings_are_not_mixed_up(blobs, folder, change, n_kept):
     X, y = blobs
     change = dict(change)
     X, y = change.pop("X", lambda X: X)(X), change.pop("y", lambda y: y)(y)
-    result = compare(CHEAP, X, y, **{"n_folds": 3, **change}, resume=folder)
-    assert result.run["n_resumed"] == n_kept
-    again = compare(CHEAP, X, y, **{"n_folds": 3, **change}, resume=folder)
-    assert again.run["n_resumed"] == again.run["n_tasks"]
+    result = compare(X, y, learners=CHEAP, **{"n_folds": 3, **change}, resume=folder)
+    assert result.run.n_resumed == n_kept
+    again = compare(X, y, learners=CHEAP, **{"n_folds": 3, **change}, resume=folder)
+    assert again.run.n_resumed == again.run.n_tasks
     assert again.records == result.records
 
 
 def test_settings_of_ones_own_learner_are_not_mixed_up(blobs, tmp_path):
-    first = compare({"mine": NCA(2, max_iter=3)}, *blobs, n_folds=2, resume=tmp_path)
-    other = compare({"mine": NCA(3, max_iter=3)}, *blobs, n_folds=2, resume=tmp_path)
-    assert [first.rows()[0]["dimension"], other.rows()[0]["dimension"]] == [2, 3]
-    again = compare({"mine": NCA(2, max_iter=3)}, *blobs, n_folds=2, resume=tmp_path)
+    first = compare(*blobs, learners={"mine": NCA(2, max_iter=3)}, n_folds=2, resume=tmp_path)
+    other = compare(*blobs, learners={"mine": NCA(3, max_iter=3)}, n_folds=2, resume=tmp_path)
+    assert [first.rows()[0].dimension, other.rows()[0].dimension] == [2, 3]
+    again = compare(*blobs, learners={"mine": NCA(2, max_iter=3)}, n_folds=2, resume=tmp_path)
     assert again.records == first.records
 
 
@@ -130,21 +132,21 @@ def test_a_disk_that_fills_up_costs_no_result(blobs, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("metriclearn.compare._cells.write_text", full)
-    result = compare(CHEAP, *blobs, n_folds=2, resume=tmp_path)
+    result = compare(*blobs, learners=CHEAP, n_folds=2, resume=tmp_path)
     assert len(result.records) == 8
-    assert "could be kept in" in result.data["notes"][0]
+    assert "could be kept in" in result.data.notes[0]
 
 
 def test_a_folder_that_cannot_be_used_is_one_clear_error(blobs, tmp_path, counted):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"resume .*file: is not a folder"):
-        compare(CHEAP, *blobs, resume=tmp_path / "file")
+        compare(*blobs, learners=CHEAP, resume=tmp_path / "file")
     with pytest.raises(ValueError, match=r"resume .*no/fits: there is no folder .*no"):
-        compare(CHEAP, *blobs, resume=tmp_path / "no" / "fits")
+        compare(*blobs, learners=CHEAP, resume=tmp_path / "no" / "fits")
 
     class Mine(StandardScaler):
         pass
 
     with pytest.raises(ValueError, match="resume: learner 'Mine' cannot be pickled"):
-        compare([Mine()], *blobs, resume=tmp_path)
+        compare(*blobs, learners=[Mine()], resume=tmp_path)
     assert counted == []

@@ -12,34 +12,34 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
-from metriclearn.compare._lineup import LINE_UP, resolve_learners
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Split, Task, run_task
-from metriclearn.compare._tuning._budget import Tuning
+from metriclearn.compare._records import FoldRecord, Tuning
+from metriclearn.compare._roster import ROSTER, resolve_learners
 from metriclearn.compare._words import unequal_folds
 
 
 def test_same_seed_same_numbers_in_one_process_and_in_two(blobs, compared):
-    again = compare([*CHEAP, Broken()], *blobs, name="blobs", n_folds=3, n_jobs=2)
+    again = compare(*blobs, learners=[*CHEAP, Broken()], name="blobs", n_folds=3, n_jobs=2)
     assert [*map(without_seconds, again.records)] == [*map(without_seconds, compared.records)]
 
 
 def test_another_seed_other_splits(blobs, compared):
-    other = compare(CHEAP, *blobs, n_folds=3, random_state=1)
-    assert other.rows()[0]["accuracy"] != compared.rows()[0]["accuracy"]
+    other = compare(*blobs, learners=CHEAP, n_folds=3, random_state=1)
+    assert other.rows()[0].mean("accuracy") != compared.rows()[0].mean("accuracy")
 
 
 def test_a_learner_that_fails_is_a_row_that_says_why(compared):
-    rows = {row["name"]: row for row in compared.rows()}
-    assert rows["Broken"]["error"] == "RuntimeError: the machine is on strike"
-    assert rows["Broken"]["accuracy"] is None
-    assert compared.rows()[-1]["name"] == "Broken"
-    assert rows["Euclidean"]["error"] is None
-    assert rows["Euclidean"]["folds"] == {"closed": 3, "open": 3}
+    rows = {row.name: row for row in compared.rows()}
+    assert rows["Broken"].error == "RuntimeError: the machine is on strike"
+    assert rows["Broken"].mean("accuracy") is None
+    assert compared.rows()[-1].name == "Broken"
+    assert rows["Euclidean"].error is None
+    assert rows["Euclidean"].folds == {"closed": 3, "open": 3}
 
 
 def test_missing_torch_is_a_row_with_the_install_command(blobs, monkeypatch):
-    make = LINE_UP["triplet"].make
+    make = ROSTER["triplet"].make
     monkeypatch.delitem(sys.modules, "metriclearn.deep", raising=False)
 
     def without_torch(setting):
@@ -48,10 +48,10 @@ def test_missing_torch_is_a_row_with_the_install_command(blobs, monkeypatch):
             patch.setitem(sys.modules, "torch", None)
             return make(setting)
 
-    monkeypatch.setitem(LINE_UP, "triplet", replace(LINE_UP["triplet"], make=without_torch))
-    rows = compare(["triplet", "euclidean"], *blobs, n_folds=2).rows()
-    assert rows[0]["name"] == "Euclidean"
-    assert rows[1]["error"] == (
+    monkeypatch.setitem(ROSTER, "triplet", replace(ROSTER["triplet"], make=without_torch))
+    rows = compare(*blobs, learners=["triplet", "euclidean"], n_folds=2).rows()
+    assert rows[0].name == "Euclidean"
+    assert rows[1].error == (
         "torch is not installed; it comes with: pip install 'metriclearn[deep]'"
     )
 
@@ -75,10 +75,10 @@ def interrupted_after(monkeypatch):
 def test_an_interrupt_keeps_what_is_finished(blobs, interrupted_after, tmp_path):
     interrupted_after(5)
     with pytest.warns(UserWarning, match="interrupted: 5 of 12 fits were finished"):
-        result = compare(CHEAP, *blobs, n_folds=3)
+        result = compare(*blobs, learners=CHEAP, n_folds=3)
     assert result.interrupted == "interrupted"
     assert len(result.records) == 5
-    assert all(row["accuracy"] is not None for row in result.rows())
+    assert all(row.mean("accuracy") is not None for row in result.rows())
     result.to_html(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "Stopped early" in text
@@ -92,14 +92,14 @@ def test_an_interrupt_keeps_what_is_finished(blobs, interrupted_after, tmp_path)
 def test_a_learner_not_reached_says_so(blobs, interrupted_after):
     interrupted_after(1)
     with pytest.warns(UserWarning, match="1 of 12"):
-        result = compare(CHEAP, *blobs, n_folds=3)
-    assert result.rows()[-1]["error"] == "not reached before the interrupt"
+        result = compare(*blobs, learners=CHEAP, n_folds=3)
+    assert result.rows()[-1].error == "not reached before the interrupt"
 
 
 def test_an_interrupt_before_anything_is_finished_is_an_interrupt(blobs, interrupted_after):
     interrupted_after(0)
     with pytest.raises(KeyboardInterrupt):
-        compare(CHEAP, *blobs)
+        compare(*blobs, learners=CHEAP)
 
 
 def test_time_left_learns_from_what_is_done():
@@ -110,17 +110,17 @@ def test_time_left_learns_from_what_is_done():
         for learner in learners
     ]
     left = TimeLeft(tasks, n_jobs=2)
-    left.finished({"learner": "euclidean", "protocol": "closed", "axis": None, "task_seconds": 1.0})
-    ratio = LINE_UP["lmnn"].cost / LINE_UP["euclidean"].cost
+    left.finished(FoldRecord("euclidean", "closed", 0, 2, 1, task_seconds=1.0))
+    ratio = ROSTER["lmnn"].cost / ROSTER["euclidean"].cost
     assert left.seconds() == pytest.approx((2 * 1.0 + 3 * ratio) / 2)
-    left.finished({"learner": "lmnn", "protocol": "closed", "axis": None, "task_seconds": 10.0})
+    left.finished(FoldRecord("lmnn", "closed", 0, 2, 1, task_seconds=10.0))
     assert left.seconds() == pytest.approx((2 * 1.0 + 2 * 10.0) / 2)
 
 
 def test_progress_names_what_runs(blobs, capsys, monkeypatch):
     for name, value in (("FORCE_COLOR", "1"), ("TTY_INTERACTIVE", "1"), ("COLUMNS", "160")):
         monkeypatch.setenv(name, value)
-    compare(CHEAP, *blobs, n_folds=2, verbose=1)
+    compare(*blobs, learners=CHEAP, n_folds=2, verbose=1)
     captured = capsys.readouterr()
     assert captured.out == ""
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", captured.err)
@@ -129,18 +129,18 @@ def test_progress_names_what_runs(blobs, capsys, monkeypatch):
 
 
 def test_silent_by_default(blobs, capsys):
-    compare(CHEAP, *blobs, n_folds=2)
+    compare(*blobs, learners=CHEAP, n_folds=2)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
 
 def test_bad_arguments_are_one_clear_error(blobs):
     with pytest.raises(ValueError, match="X and y are both needed"):
-        compare(CHEAP, blobs[0])
+        compare(blobs[0], learners=CHEAP)
     with pytest.raises(ValueError, match="n_folds=1 is too few"):
-        compare(CHEAP, *blobs, n_folds=1)
+        compare(*blobs, learners=CHEAP, n_folds=1)
     with pytest.raises(ValueError, match=r"image_shape=\(2, 2\) has 4 values"):
-        compare(CHEAP, *blobs, image_shape=(2, 2))
+        compare(*blobs, learners=CHEAP, image_shape=(2, 2))
 
 
 @pytest.mark.parametrize(

@@ -45,4 +45,4 @@ def test_bad_arrays_are_one_clear_error(X, y, message):
         assert len(as_source(X, y).y) == 6
         return
     with pytest.raises(ValueError, match=message):
-        compare(CHEAP, X, y)
+        compare(X, y, learners=CHEAP)

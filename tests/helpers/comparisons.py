@@ -2,10 +2,12 @@
 
 import html.parser
 import re
+from dataclasses import replace
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from metriclearn.compare import ComparisonResult
+from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts, Tuning
 
 CHEAP = ["euclidean", "mahalanobis"]
 
@@ -21,65 +23,48 @@ class Broken(TransformerMixin, BaseEstimator):
 
 
 def without_seconds(record):
-    return {key: value for key, value in record.items() if not key.endswith("_seconds")}
+    return replace(record, fit_seconds=None, tune_seconds=None, task_seconds=0.0)
 
 
 def made_up(scores, family="linear"):
     """A result with these accuracies: {name: one score a fold}."""
-    records = [
-        {
-            "learner": name,
-            "protocol": "closed",
-            "fold": fold,
-            "axis": None,
-            "place": None,
-            "n_train": 80,
-            "n_test": 20,
-            "scores": {"accuracy": score},
-            "recall_at": {"1": score, "2": score},
-            "dimension": 2,
-            "fit_seconds": 1.0,
-            "tune_seconds": 0.0,
-            "params": {},
-            "tuning": [],
-            "notes": [],
-            "error": None,
-        }
+    records = tuple(
+        FoldRecord(
+            name,
+            "closed",
+            fold,
+            n_train=80,
+            n_test=20,
+            scores={"accuracy": score},
+            recall_at={"1": score, "2": score},
+            dimension=2,
+            fit_seconds=1.0,
+            tune_seconds=0.0,
+        )
         for name, folds in scores.items()
         for fold, score in enumerate(folds)
-    ]
-    learners = [
-        {"key": name, "name": name, "family": "deep" if name.startswith("deep") else family}
-        for name in scores
-    ]
-    data = {
-        "name": "made up",
-        "kind": "tabular",
-        "n_rows": 100,
-        "n_features": 2,
-        "n_classes": 2,
-        "class_names": ["0", "1"],
-        "feature_names": None,
-        "image_shape": None,
-        "notes": [],
-    }
-    about = {
-        "command": "none",
-        "seed": 0,
-        "n_folds": 5,
-        "tuning": {"method": "few", "n_fits": None, "seconds": None},
-        "n_tasks": len(records),
-        "n_resumed": 0,
-        "axes": {},
-        "protocols": ["closed"],
-        "protocol_notes": {"open": "left out"},
-        "started": "",
-        "seconds": 1.0,
-        "n_jobs": 1,
-        "versions": {"metriclearn": "0"},
-        "platform": "",
-        "n_cores": 1,
-    }
+    )
+    learners = tuple(
+        LearnerFacts(name, name, "deep" if name.startswith("deep") else family) for name in scores
+    )
+    data = DataFacts("made up", "tabular", 100, 2, 2, ("0", "1"))
+    about = RunFacts(
+        command="none",
+        seed=0,
+        n_folds=5,
+        tuning=Tuning(),
+        n_tasks=len(records),
+        n_resumed=0,
+        protocols=("closed",),
+        protocol_notes={"open": "left out"},
+        axes={},
+        started="",
+        seconds=1.0,
+        n_jobs=1,
+        versions={"metriclearn": "0"},
+        platform="",
+        n_cores=1,
+    )
     return ComparisonResult(learners, records, data, about)
 
 

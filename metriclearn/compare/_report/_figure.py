@@ -37,8 +37,8 @@ def draw(result):
     )
     for protocol, (scores, recall, times) in zip(result.protocols, axes, strict=True):
         measure = HEADLINE[protocol]
-        rows = [row for row in result.rows() if row[measure] is not None]
-        rows.sort(key=lambda row: row[measure])
+        rows = [row for row in result.rows() if row.mean(measure) is not None]
+        rows.sort(key=lambda row: row.mean(measure))
         _draw_scores(scores, rows, measure, protocol)
         _draw_recall(recall, result, protocol)
         _draw_times(times, rows, measure)
@@ -48,14 +48,14 @@ def draw(result):
 def _draw_scores(ax, rows, measure, protocol):
     for height, row in enumerate(rows):
         ax.errorbar(
-            row[measure],
+            row.mean(measure),
             height,
-            xerr=row[f"{measure}_std"] or 0,
+            xerr=row.std(measure) or 0,
             fmt="o",
-            color=FAMILY_COLORS[row["family"]],
+            color=FAMILY_COLORS[row.family],
             capsize=3,
         )
-    ax.set_yticks(range(len(rows)), labels=[row["name"] for row in rows])
+    ax.set_yticks(range(len(rows)), labels=[row.name for row in rows])
     ax.xaxis.set_major_formatter(_percent)
     ax.set(xlabel=MEASURE_NAMES[measure], title=f"{protocol.capitalize()} set")
     ax.grid(axis="x", alpha=0.3)
@@ -65,10 +65,10 @@ def _draw_scores(ax, rows, measure, protocol):
 def _draw_recall(ax, result, protocol):
     drawn = {}
     for learner, curve in recall_curves(result, protocol):
-        family = learner["family"]
+        family = learner.family
         style = LINE_STYLES[drawn.get(family, 0) % len(LINE_STYLES)]
         drawn[family] = drawn.get(family, 0) + 1
-        RecallCurveDisplay(list(curve), list(curve.values()), name=learner["name"]).plot(
+        RecallCurveDisplay(list(curve), list(curve.values()), name=learner.name).plot(
             ax=ax, color=FAMILY_COLORS[family], linestyle=style
         )
     if drawn:
@@ -76,9 +76,9 @@ def _draw_recall(ax, result, protocol):
 
 
 def _draw_times(ax, rows, measure):
-    points = [(max(row["fit_seconds"], 1e-3), row[measure]) for row in rows]
+    points = [(max(row.fit_seconds, 1e-3), row.mean(measure)) for row in rows]
     for row, point in zip(rows, points, strict=True):
-        ax.plot(*point, "o", color=FAMILY_COLORS[row["family"]])
+        ax.plot(*point, "o", color=FAMILY_COLORS[row.family])
     ax.set_xscale("log")
     ax.set_yscale("function", functions=(_stretch, _unstretch))
     ax.margins(x=0.3, y=0.15)
@@ -94,7 +94,7 @@ def _draw_times(ax, rows, measure):
     width, height = 300, 240
     to_axes = ax.transData + ax.transAxes.inverted()
     places = [(x * width, (1 - y) * height) for x, y in to_axes.transform(points)]
-    names = [row["name"] for row in rows]
+    names = [row.name for row in rows]
     labels = place_labels(places, names, [], (0, width, 0, height))
     for name, point, place, (x, y, anchor) in zip(names, points, places, labels, strict=True):
         ax.annotate(

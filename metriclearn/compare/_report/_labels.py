@@ -6,7 +6,7 @@ LETTER = 6.3  # width of a letter of the chart's text, for keeping labels apart
 
 
 def place_labels(points, names, obstacles, frame):
-    """A place for each point's name, near it and covering as little as can be."""
+    """Find a place for each point's name, near it and covering as little as can be."""
     # Names on names cannot be read, points under names cannot be seen; a line may be crossed.
     taken = [((px - 7, py - 7, px + 7, py + 7), 5) for px, py in points]
     taken += [(box, 0.2) for box in obstacles]
@@ -49,7 +49,7 @@ def _overlap(a, b):
 
 
 def lead_line(px, py, lx, ly, anchor):
-    """A line from a point to its name, where that had to go further away."""
+    """Draw a line from a point to its name, where that had to go further away."""
     if math.hypot(lx - px, ly - 4 - py) < 16:
         return ""
     end = lx + {"start": -2, "end": 2, "middle": 0}[anchor]

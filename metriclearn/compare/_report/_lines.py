@@ -39,11 +39,9 @@ def recall_curves(result, protocol):
     curves = []
     for learner in result.learners:
         folds = [
-            record["recall_at"]
+            record.recall_at
             for record in result.records
-            if record["learner"] == learner["key"]
-            and record["protocol"] == protocol
-            and not record["error"]
+            if record.learner == learner.key and record.protocol == protocol and not record.error
         ]
         if folds:
             ks = sorted(set.intersection(*(set(map(int, fold)) for fold in folds)))
@@ -59,8 +57,7 @@ def curve_chart(axis, places, curves):
     ----------
     axis : {"rows", "dimensions", "shift"}
     places : list of float
-    curves : list of dict
-        As of ``ComparisonResult.curve``.
+    curves : list of Curve
 
     Returns
     -------
@@ -71,8 +68,7 @@ def curve_chart(axis, places, curves):
     where = float if axis == "shift" else math.log2
     ticks = {where(place): place_text(axis, place) for place in places}
     lines = [
-        (curve, {where(point["place"]): point["mean"] for point in curve["points"]})
-        for curve in curves
+        (curve, {where(point.place): point.mean for point in curve.points}) for curve in curves
     ]
     return _lines_chart(lines, ticks, AXIS_NAMES[axis], f"Score by {AXIS_NAMES[axis]}")
 
@@ -110,11 +106,11 @@ def _lines_chart(lines, ticks, axis_label, alt):
         dot = ""
         if len(points) == 1:
             path, dot = path + "h0", " dot"
-        name = shortened(learner["name"], NAME_LETTERS)
-        told = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
+        name = shortened(learner.name, NAME_LETTERS)
+        values = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
         parts.append(
-            f'<g class="line {learner["family"]}">'
-            f"<title>{escape(learner['name'] + ': ' + told)}</title>"
+            f'<g class="line {learner.family}">'
+            f"<title>{escape(learner.name + ': ' + values)}</title>"
             f'<path class="lead" d="M{left - 20} {label:.1f}L{x(points[0][0]) - 2:.1f} {end:.1f}"/>'
             f'<path class="hit" d="{path}"/><path class="curve{dot}" d="{path}"/>'
             f"{text_at(left - 24, label + 4, name, 'end', 'label')}</g>"

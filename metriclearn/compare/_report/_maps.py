@@ -19,17 +19,16 @@ def map_chart(drawn, class_names):
 
     Parameters
     ----------
-    drawn : dict
-        ``points`` in the unit square and their ``labels``.
-    class_names : list of str
+    drawn : Map
+    class_names : tuple of str
 
     Returns
     -------
     str
     """
-    points = 18 + 174 * np.asarray(drawn["points"], dtype=float)
+    points = 18 + 174 * np.asarray(drawn.points, dtype=float)
     points += (210 - points.min(axis=0) - points.max(axis=0)) / 2 - (5, 0)
-    labels = np.asarray(drawn["labels"])
+    labels = np.asarray(drawn.labels)
     present = np.unique(labels)
     size = min(8.0, max(4.4, 76 / math.sqrt(len(points))))
     parts, names = [], []
@@ -73,7 +72,7 @@ def _can_be_named(class_names):
 
 
 def _class_color(label, n_classes):
-    """A named color of the page while they last, then hues around the wheel."""
+    """Return a named color of the page while they last, then hues around the wheel."""
     if n_classes <= N_CLASS_COLORS:
         return f"var(--c{label})"
     # Steps of the golden angle: classes that are neighbors in order are far apart in hue.

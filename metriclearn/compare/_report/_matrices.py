@@ -16,15 +16,14 @@ def matrix_chart(matrix, feature_names):
 
     Parameters
     ----------
-    matrix : dict
-        As of ``learned_matrix``.
+    matrix : Matrix
     feature_names : list of str or None
 
     Returns
     -------
     str
     """
-    values = np.asarray(matrix["values"], dtype=float)
+    values = np.asarray(matrix.values, dtype=float)
     side = len(values)
     if feature_names is None or side > 16 or side != len(feature_names):
         return f'<img class="heat" alt="learned matrix" src="{_png(values, signed=True)}">'
@@ -48,7 +47,7 @@ def matrix_chart(matrix, feature_names):
 
 def weights_image(matrix, image_shape):
     """Weight of each pixel, as an image of the data's own shape."""
-    weights = np.asarray(matrix["weights"], dtype=float).reshape(image_shape)
+    weights = np.asarray(matrix.weights, dtype=float).reshape(image_shape)
     if weights.ndim == 3:
         weights = weights.sum(axis=2)
     return f'<img class="heat" alt="weight of each pixel" src="{_png(weights, signed=False)}">'
@@ -56,12 +55,12 @@ def weights_image(matrix, image_shape):
 
 def heaviest_features(matrix, feature_names, n=3):
     """Names of the features that weigh most, in units of their standard deviation."""
-    order = np.argsort(matrix["weights"])[::-1][:n]
+    order = np.argsort(matrix.weights)[::-1][:n]
     return [feature_names[i] for i in order]
 
 
 def _png(values, *, signed):
-    """A data URI: color by sign, opacity by size, so that zero is the page itself."""
+    """Return a data URI: color by sign, opacity by size, so that zero is the page itself."""
     image_module = require("PIL.Image", "cli")
     # A few dominant entries would leave all the others blank.
     largest = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1

@@ -38,12 +38,12 @@ TITLES = {"closed": "Known classes", "open": "Unseen classes"}
 CURVE_WORDS = {
     "rows": (
         "Score by training rows",
-        "Each learner once more on so many rows of each training part, drawn evenly over the "
+        "Each learner once more on this many rows of each training part, drawn evenly over the "
         "classes; a longer draw holds the shorter one.",
     ),
     "dimensions": (
         "Score by dimension",
-        "The learned space has so many dimensions; learners that cannot choose it are followed "
+        "The learned space has this many dimensions; learners that cannot choose it are followed "
         "by PCA. A linear metric has no more than the rows have features.",
     ),
     "shift": (
@@ -86,7 +86,7 @@ def render(result):
         recall={protocol: recall_chart(result, protocol) for protocol in shown},
         times={protocol: time_chart(result, HEADLINE[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
-        class_key=class_key(result.data["class_names"]),
+        class_key=class_key(result.data.class_names),
         curves=_curves(result),
         matrices=_matrices(result),
         tuned=_tuned(result),
@@ -108,17 +108,17 @@ def render_ranks(result):
     for protocol in result.protocols:
         ranking = result.ranks(HEADLINE[protocol])
         if ranking is not None:
-            columns = zip(*(learner["scores"] for learner in ranking["learners"]), strict=True)
-            ranking["best"] = [
+            columns = zip(*(learner.scores for learner in ranking.learners), strict=True)
+            best = [
                 max((score for score in column if score is not None), default=None)
                 for column in columns
             ]
-            rankings.append((protocol, ranking, ranks_chart(ranking)))
+            rankings.append((protocol, ranking, best, ranks_chart(ranking)))
             questions[protocol] = result.deep_or_linear(HEADLINE[protocol])
     return _template("ranks.html.j2").render(
         style=_text_of("style.css"),
         result=result,
-        names=[comparison.data["name"] for comparison in result.comparisons],
+        names=[comparison.data.name for comparison in result.comparisons],
         rankings=rankings,
         questions=questions,
         run=result.comparisons[0].run,
@@ -151,7 +151,7 @@ def _template(name):
 
 
 def _options_whole(command):
-    """A command whose options are not broken after their dashes."""
+    """Return a command whose options are not broken after their dashes."""
     markup = require("markupsafe", "cli")
     whole = markup.Markup('<span class="option">{}</span>').format
     words = command.split(" ")
@@ -176,13 +176,13 @@ def _curves(result):
 
 
 def _has_scores(result, protocol):
-    return any(r["protocol"] == protocol and not r["error"] for r in result.records)
+    return any(r.protocol == protocol and not r.error for r in result.records)
 
 
 def _pictured(result, key, protocol):
-    """The record of a learner and protocol that came with pictures, if it was finished."""
+    """Return the record of a learner and protocol that has pictures, if any."""
     for record in result.records:
-        if (record["learner"], record["protocol"]) == (key, protocol) and record.get("map"):
+        if (record.learner, record.protocol) == (key, protocol) and record.map:
             return record
     return None
 
@@ -190,28 +190,28 @@ def _pictured(result, key, protocol):
 def _maps(result, protocol):
     shown = []
     for row in result.rows():
-        record = _pictured(result, row["key"], protocol)
+        record = _pictured(result, row.key, protocol)
         if record is not None:
-            svg = map_chart(record["map"], result.data["class_names"])
-            score = record["scores"][HEADLINE[protocol]]
-            shown.append({"name": row["name"], "score": score, "svg": svg})
+            svg = map_chart(record.map, result.data.class_names)
+            score = record.scores[HEADLINE[protocol]]
+            shown.append({"name": row.name, "score": score, "svg": svg})
     return shown
 
 
 def _matrices(result):
-    names, shape = result.data["feature_names"], result.data["image_shape"]
+    names, shape = result.data.feature_names, result.data.image_shape
     shown = []
     for row in result.rows():
-        record = _pictured(result, row["key"], "closed")
-        if record is None or record.get("matrix") is None:
+        record = _pictured(result, row.key, "closed")
+        if record is None or record.matrix is None:
             continue
-        matrix = record["matrix"]
+        matrix = record.matrix
         shown.append(
             {
-                "name": row["name"],
+                "name": row.name,
                 "svg": matrix_chart(matrix, names),
-                "size": matrix["n_features"],
-                "space": matrix["space"],
+                "size": matrix.n_features,
+                "space": matrix.space,
                 "weights": weights_image(matrix, shape) if shape else None,
                 "heaviest": heaviest_features(matrix, names) if names else None,
             }
@@ -226,18 +226,18 @@ def _tuned(result):
         for protocol in result.protocols:
             counts = {}
             for record in result.records:
-                if (record["learner"], record["protocol"]) != (learner["key"], protocol):
+                if (record.learner, record.protocol) != (learner.key, protocol):
                     continue
-                if record["error"] or len(record["tuning"]) < 2:
+                if record.error or len(record.tuning) < 2:
                     continue
                 text = ", ".join(
                     f"{key.removeprefix('metric__')}={value}"
-                    for key, value in record["params"].items()
+                    for key, value in record.params.items()
                 )
                 counts[text] = counts.get(text, 0) + 1
             if counts:
                 total = sum(counts.values())
                 chosen = sorted(counts.items(), key=lambda item: -item[1])
                 text = "; ".join(f"{text} ({count} of {total})" for text, count in chosen)
-                lines.append((learner["name"], TITLES[protocol].lower(), text))
+                lines.append((learner.name, TITLES[protocol].lower(), text))
     return lines

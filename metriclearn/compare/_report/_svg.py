@@ -67,7 +67,7 @@ def text_at(x, y, text, anchor, css):
 
 
 def svg(width, height, parts, title, css="chart"):
-    """The whole drawing; ``title`` is what a screen reader says of it."""
+    """Return the whole drawing; ``title`` is what a screen reader says of it."""
     return (
         f'<svg class="{css}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(title)}">{"".join(parts)}</svg>'

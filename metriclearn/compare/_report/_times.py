@@ -21,12 +21,12 @@ def time_chart(result, measure):
     str
         An ``<svg>``; empty where there is nothing to draw.
     """
-    rows = [row for row in result.rows() if row[measure] is not None]
+    rows = [row for row in result.rows() if row.mean(measure) is not None]
     if not rows:
         return ""
     left, right, top, bottom = 46, WIDTH - 14, 12, HEIGHT - 42
-    times = [max(row["fit_seconds"], 1e-3) for row in rows]
-    spread = [(row[measure], row[f"{measure}_std"] or 0) for row in rows]
+    times = [max(row.fit_seconds, 1e-3) for row in rows]
+    spread = [(row.mean(measure), row.std(measure) or 0) for row in rows]
     lowest = max(0, min(mean - std for mean, std in spread))
     highest = min(1, max(mean + std for mean, std in spread))
     low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)) + 1e-9)
@@ -45,15 +45,15 @@ def time_chart(result, measure):
         (px - 1, y(stretch(min(1, mean + std))), px + 1, y(stretch(mean - std)))
         for (px, _), (mean, std) in zip(points, spread, strict=True)
     ]
-    names = [shortened(row["name"], 26) for row in rows]
+    names = [shortened(row.name, 26) for row in rows]
     labels = place_labels(points, names, reaches, (left, right, top, bottom))
     for row, name, (px, py), (lx, ly, anchor), (mean, std) in zip(
         rows, names, points, labels, spread, strict=True
     ):
-        tip = escape(f"{row['name']}: {mean:.1%} ± {std:.1%}, {row['fit_seconds']:.2g} s")
+        tip = escape(f"{row.name}: {mean:.1%} ± {std:.1%}, {row.fit_seconds:.2g} s")
         reach = f"M{px:.1f} {y(stretch(mean - std)):.1f}V{y(stretch(min(1, mean + std))):.1f}"
         parts.append(
-            f'<g class="dot {row["family"]}"><title>{tip}</title><path class="spread" d="{reach}"/>'
+            f'<g class="dot {row.family}"><title>{tip}</title><path class="spread" d="{reach}"/>'
             f'<path class="lead" d="{lead_line(px, py, lx, ly, anchor)}"/>'
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5"/>'
             f"{text_at(lx, ly, name, anchor, 'label')}</g>"

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from metriclearn.compare._names import SOURCE_NAMES
 from metriclearn.compare._sources._arrays import read_npz
 from metriclearn.compare._sources._image_folder import read_image_folder
 from metriclearn.compare._sources._rows import Source, as_source
 from metriclearn.compare._sources._tables import read_table
-
-BUILT_IN = ("digits", "wine", "iris", "breast_cancer", "olivetti")
 
 
 def load_source(source, target=None):
@@ -19,7 +18,7 @@ def load_source(source, target=None):
     Parameters
     ----------
     source : str or path
-        One of ``BUILT_IN``, a ``.csv`` or ``.parquet`` file, an ``.npz`` file
+        One of ``SOURCE_NAMES``, a ``.csv`` or ``.parquet`` file, an ``.npz`` file
         with ``X`` and ``y``, or a folder with one sub-folder of images per class.
     target : str, default=None
         The label column of a ``.csv`` or ``.parquet`` file.
@@ -44,7 +43,7 @@ def load_source(source, target=None):
         raise ValueError(
             f"{source} has its labels built in; --target names a column of a .csv or .parquet file"
         )
-    if str(source) in BUILT_IN:
+    if str(source) in SOURCE_NAMES:
         loaded = _read_built_in(str(source))
     elif path.is_dir():
         loaded = read_image_folder(path)
@@ -62,10 +61,10 @@ def load_source(source, target=None):
 
 
 def _no_such_source(source):
-    names = ", ".join(BUILT_IN)
+    names = ", ".join(SOURCE_NAMES)
     if Path(source).suffix or "/" in source or "\\" in source:
         return f"{source}: no such file or folder (built-in names: {names})"
-    near = difflib.get_close_matches(source.lower(), BUILT_IN, n=1)
+    near = difflib.get_close_matches(source.lower(), SOURCE_NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return (
         f"unknown source {source!r}{hint} Built-in names: {names}; or give a .csv, .parquet or "

@@ -1,47 +1,14 @@
-"""What the caller asked for, checked: which search, and how much of it."""
+"""Which search the caller asked for, and how much of it."""
 
-from dataclasses import asdict, dataclass
 from numbers import Integral
 
 import numpy as np
 
+from metriclearn.compare._records import Tuning
 from metriclearn.compare._tuning._strategies import STRATEGIES, n_settings_of
 
 SEARCHES = tuple(name for name in STRATEGIES if name != "few")
 DEFAULT_FITS = 20
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How, and how long, each learner is tuned.
-
-    Attributes
-    ----------
-    method : {"few", "off", "grid", "random", "halving"}
-        ``"few"`` tries the settings of the line-up, ``"off"`` takes the first of them.
-    n_fits : int or None
-        Fits that a search may spend on a learner in each fold.
-    seconds : float or None
-        Seconds instead; the fit that is running when they end is finished.
-    """
-
-    method: str = "few"
-    n_fits: int | None = None
-    seconds: float | None = None
-
-    @property
-    def is_search(self):
-        """Whether search spaces are used."""
-        return self.method in SEARCHES
-
-    @property
-    def is_few(self):
-        """Whether the line-up's few settings are tried."""
-        return self.method == "few"
-
-    def to_dict(self):
-        """Return it as plain values."""
-        return asdict(self)
 
 
 def make_tuning(tune=None, tune_budget=None, search_spaces=None):
@@ -77,7 +44,7 @@ def make_tuning(tune=None, tune_budget=None, search_spaces=None):
     if tune not in SEARCHES:
         raise ValueError(
             f"tune={tune!r} is unknown; give 'grid', 'random', 'halving', None (the few settings "
-            f"of the line-up) or False (the first of them)"
+            f"of the roster) or False (the first of them)"
         )
     endless = [key for key, space in (search_spaces or {}).items() if n_settings_of(space) is None]
     if tune == "grid" and endless:

@@ -6,7 +6,7 @@ FACTOR = 3
 
 
 def plan_halving(n_fits, n_rows, fewest_rows, n_settings=None, factor=FACTOR):
-    """Plan rounds of successive halving that cost as much as so many fits on all rows.
+    """Plan rounds of successive halving that cost as much as a number of fits on all rows.
 
     Each round keeps the best third and gives them three times the rows; the last
     round has all rows.

@@ -5,13 +5,14 @@ was fitted on: they are the gallery of the closed set.
 """
 
 import warnings
-from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import FitFailedWarning
 
 from metriclearn.compare._measure import HEADLINE, measure
+from metriclearn.compare._plain import to_plain
+from metriclearn.compare._records import Trial
 from metriclearn.compare._rows import fit_capped
 from metriclearn.compare._tuning._strategies import STRATEGIES
 
@@ -49,7 +50,7 @@ class Judged(BaseEstimator):
     def score(self, X, y):
         """Score rows that were not fitted on, by the measure that settles the protocol."""
         judged = measure(self.learner_, self.X_, self.y_, X, y, self.protocol, curve=False)
-        return judged["scores"][HEADLINE[self.protocol]]
+        return judged.scores[HEADLINE[self.protocol]]
 
 
 def choose(estimator, candidates, tuning, X, y, validation, *, protocol, max_rows=None, seed=0):
@@ -73,9 +74,8 @@ def choose(estimator, candidates, tuning, X, y, validation, *, protocol, max_row
     -------
     best : dict
         The parameters with the best score; the first of several.
-    trials : list of dict
-        ``params`` and ``score`` of every setting tried, as plain values; with
-        halving ``n_rows`` as well, the rows it was fitted on.
+    trials : tuple of Trial
+        Every setting tried; with halving with the number of rows it was fitted on.
 
     Raises
     ------
@@ -90,24 +90,26 @@ def choose(estimator, candidates, tuning, X, y, validation, *, protocol, max_row
     search = STRATEGIES[tuning.method](judged, space, tuning, validation, y, seed)
     try:
         with warnings.catch_warnings():
-            # Settings that cannot be fitted, and spaces smaller than the budget: both are told.
-            for told_elsewhere in (FitFailedWarning, UserWarning):
-                warnings.simplefilter("ignore", told_elsewhere)
+            # Settings that cannot be fitted, and spaces smaller than the budget, are in the result.
+            for category in (FitFailedWarning, UserWarning):
+                warnings.simplefilter("ignore", category)
             search.fit(X, y)
     except ValueError as error:
         if "fits failed" not in str(error):
             raise
         raise ValueError(f"no setting could be fitted: {_last_line(error)}") from None
     results = search.cv_results_
-    trials = [
-        {
-            "params": {name: plain(value) for name, value in _own(params).items()},
-            "score": None if np.isnan(score) else float(score),
-        }
-        for params, score in zip(results["params"], results["mean_test_score"], strict=True)
-    ]
-    for trial, n_rows in zip(trials, results.get("n_resources", ()), strict=False):
-        trial["n_rows"] = int(n_rows)
+    n_rows = results.get("n_resources", [None] * len(results["params"]))
+    trials = tuple(
+        Trial(
+            params=to_plain(_own(params)),
+            score=None if np.isnan(score) else float(score),
+            n_rows=None if rows is None else int(rows),
+        )
+        for params, score, rows in zip(
+            results["params"], results["mean_test_score"], n_rows, strict=True
+        )
+    )
     return _own(search.best_params_), trials
 
 
@@ -122,19 +124,6 @@ def _own(params):
 
 
 def _last_line(error):
-    """The first exception of a report that scikit-learn makes of all."""
+    """Return the first exception of a report that scikit-learn makes of all."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip()
-
-
-def plain(value):
-    """Return a parameter as JSON keeps it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | Real | str):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    return repr(value)

@@ -26,20 +26,20 @@ ENDLESS = 100_000
 
 
 def few(judged, settings, tuning, validation, y, seed):
-    """Each of the few settings of the line-up."""
+    """Try each of the few settings of the roster."""
     grid = [{name: [value] for name, value in setting.items()} for setting in settings]
     return GridSearchCV(judged, grid, cv=[validation], refit=False, error_score="raise")
 
 
 def grid(judged, space, tuning, validation, y, seed):
-    """Every setting; of more than the budget has, so many of them and none twice."""
+    """Try every setting; a draw without doubles where they are more than the budget."""
     if tuning.seconds is None and n_settings_of(space) <= tuning.n_fits:
         return GridSearchCV(judged, space, cv=[validation], refit=False)
     return random(judged, space, tuning, validation, y, seed)
 
 
 def random(judged, space, tuning, validation, y, seed):
-    """Settings drawn at random: so many, or for so long."""
+    """Try settings drawn at random: a number of them, or for a time."""
     given = {"cv": [validation], "random_state": seed, "refit": False}
     if tuning.seconds is not None:
         return TimedSearchCV(judged, space, seconds=tuning.seconds, **given)
@@ -47,7 +47,7 @@ def random(judged, space, tuning, validation, y, seed):
 
 
 def halving(judged, space, tuning, validation, y, seed):
-    """Many settings on few rows, the best third of them on three times as many, and so on."""
+    """Try many settings on few rows, the best third on three times as many, and so on."""
     n_rows = len(validation[0])
     fewest = min(n_rows, HALVING_ROWS_PER_CLASS * len(np.unique(y)))
     n_candidates, least = plan_halving(tuning.n_fits, n_rows, fewest, n_settings_of(space))
@@ -69,7 +69,7 @@ STRATEGIES = {"few": few, "grid": grid, "random": random, "halving": halving}
 
 
 class TimedSearchCV(RandomizedSearchCV):
-    """A random search that ends after so many seconds; at least one setting is tried.
+    """A random search that ends after a time; at least one setting is tried.
 
     Parameters
     ----------

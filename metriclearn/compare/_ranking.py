@@ -1,13 +1,16 @@
 """Several data sets: learners ranked on each, and whether their mean ranks differ."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
+from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._measure import HEADLINE
+from metriclearn.compare._plain import to_plain
+from metriclearn.compare._records import Friedman, Ranked, Ranking, RankQuestion
+from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._significance import SIGNIFICANT
 from metriclearn.compare._words import rank_question_text, ranking_text
 from metriclearn.metrics._ranks import (
@@ -17,28 +20,30 @@ from metriclearn.metrics._ranks import (
     rank_scores,
 )
 
-FORMAT = "metriclearn ranking 1"
 
-
-@dataclass(repr=False)
+@dataclass(frozen=True, repr=False)
 class RankedComparison:
     """The same learners compared on several data sets.
 
     Attributes
     ----------
-    comparisons : list of ComparisonResult
+    comparisons : tuple of ComparisonResult
         One for each data set.
     """
 
-    comparisons: list
+    comparisons: tuple[ComparisonResult, ...]
 
     def __repr__(self):
-        names = ", ".join(comparison.data["name"] for comparison in self.comparisons)
+        names = ", ".join(comparison.data.name for comparison in self.comparisons)
         return "\n".join([f"RankedComparison on {names}", *self.sentences()])
+
+    def with_command(self, command):
+        """Return the same result with the command that reproduces it."""
+        return replace(self, comparisons=tuple(c.with_command(command) for c in self.comparisons))
 
     @property
     def learners(self):
-        """The learners, as of each comparison."""
+        """The learners, the same of each comparison."""
         return self.comparisons[0].learners
 
     @property
@@ -52,7 +57,7 @@ class RankedComparison:
         return [p for p in ("closed", "open") if any(p in c.protocols for c in self.comparisons)]
 
     def ranks(self, measure="accuracy"):
-        """Mean ranks of the learners, and which of them can be told apart.
+        """Return mean ranks of the learners, and which of them can be told apart.
 
         Parameters
         ----------
@@ -60,44 +65,42 @@ class RankedComparison:
 
         Returns
         -------
-        dict or None
-            ``datasets`` (those that have the measure), ``learners`` (dicts of ``name,
-            family, mean_rank, scores``, best first; a score is None where the learner failed, and
-            counts as last), ``critical_difference`` (Nemenyi, at 5%), ``friedman``
-            (``chi2, F, p_value``; None for fewer than three learners) and
-            ``groups`` (names that cannot be told apart). None for fewer than two
-            data sets or learners.
+        Ranking or None
+            None for fewer than two data sets or learners.
         """
         compared = [c for c in self.comparisons if measure in c.measures]
         if len(compared) < 2 or len(self.learners) < 2:
             return None
-        means = [{row["key"]: row[measure] for row in c.rows()} for c in compared]
-        scores = [[means_of[learner["key"]] for learner in self.learners] for means_of in means]
+        means = [{row.key: row.mean(measure) for row in c.rows()} for c in compared]
+        scores = [[means_of[learner.key] for learner in self.learners] for means_of in means]
         scores = np.array(scores, dtype=np.float64)  # None becomes NaN
         mean_ranks = rank_scores(scores).mean(axis=0)
         n_datasets, n_learners = scores.shape
         difference = critical_difference(n_learners, n_datasets, SIGNIFICANT)
         friedman = None
         if n_learners >= 3:
-            friedman = {name: float(value) for name, value in friedman_test(scores).items()}
-        names = [learner["name"] for learner in self.learners]
-        return {
-            "measure": measure,
-            "datasets": [c.data["name"] for c in compared],
-            "learners": [
-                {
-                    **self.learners[i],
-                    "mean_rank": float(mean_ranks[i]),
-                    "scores": [None if np.isnan(s) else float(s) for s in scores[:, i]],
-                }
-                for i in np.argsort(mean_ranks, kind="stable")
-            ],
-            "critical_difference": difference,
-            "friedman": friedman,
-            "groups": [
-                [names[i] for i in group] for group in not_told_apart(mean_ranks, difference)
-            ],
-        }
+            test = friedman_test(scores)
+            friedman = Friedman(**{name: float(value) for name, value in test.items()})
+        names = [learner.name for learner in self.learners]
+        ranked = tuple(
+            Ranked(
+                key=self.learners[i].key,
+                name=names[i],
+                family=self.learners[i].family,
+                mean_rank=float(mean_ranks[i]),
+                scores=tuple(None if np.isnan(s) else float(s) for s in scores[:, i]),
+            )
+            for i in np.argsort(mean_ranks, kind="stable")
+        )
+        groups = not_told_apart(mean_ranks, difference)
+        return Ranking(
+            measure=measure,
+            datasets=tuple(c.data.name for c in compared),
+            learners=ranked,
+            critical_difference=float(difference),
+            friedman=friedman,
+            groups=tuple(tuple(names[i] for i in group) for group in groups),
+        )
 
     def deep_or_linear(self, measure="accuracy"):
         """Compare the mean rank of the best deep learner with that of the best that is not deep.
@@ -108,31 +111,31 @@ class RankedComparison:
 
         Returns
         -------
-        dict or None
-            ``deep``, ``linear`` (names), ``ranks`` (of both), ``lead`` (of the deep one, in
-            ranks), ``beyond_noise`` (at least the critical difference). None unless there are
-            ranks, and both kinds among them.
+        RankQuestion or None
+            ``beyond_noise`` where they are at least the critical difference apart. None unless
+            there are ranks, and both kinds among them.
         """
         ranking = self.ranks(measure)
         if ranking is None:
             return None
-        learners = ranking["learners"]
-        deep = next((each for each in learners if each["family"] == "deep"), None)
-        linear = next((each for each in learners if each["family"] in ("linear", "baseline")), None)
+        learners = ranking.learners
+        deep = next((each for each in learners if each.family == "deep"), None)
+        linear = next((each for each in learners if each.family in ("linear", "baseline")), None)
         if deep is None or linear is None:
             return None
-        lead = linear["mean_rank"] - deep["mean_rank"]
-        return {
-            "measure": measure,
-            "deep": deep["name"],
-            "linear": linear["name"],
-            "ranks": {"deep": deep["mean_rank"], "linear": linear["mean_rank"]},
-            "lead": lead,
-            "beyond_noise": abs(lead) >= ranking["critical_difference"],
-        }
+        lead = linear.mean_rank - deep.mean_rank
+        return RankQuestion(
+            measure=measure,
+            deep=deep.name,
+            linear=linear.name,
+            deep_rank=deep.mean_rank,
+            linear_rank=linear.mean_rank,
+            lead=lead,
+            beyond_noise=abs(lead) >= ranking.critical_difference,
+        )
 
     def sentences(self):
-        """The findings in plain words, one for each protocol and one on deep or linear."""
+        """Return the findings in plain words: one a protocol, one on deep or linear."""
         lines = []
         for protocol in self.protocols:
             ranking = self.ranks(HEADLINE[protocol])
@@ -163,11 +166,11 @@ class RankedComparison:
         return pandas.DataFrame(
             [
                 {
-                    "learner": learner["name"],
-                    "mean_rank": learner["mean_rank"],
-                    **dict(zip(ranking["datasets"], learner["scores"], strict=True)),
+                    "learner": learner.name,
+                    "mean_rank": learner.mean_rank,
+                    **dict(zip(ranking.datasets, learner.scores, strict=True)),
                 }
-                for learner in ranking["learners"]
+                for learner in ranking.learners
             ]
         )
 
@@ -189,6 +192,12 @@ class RankedComparison:
         scores = frame.drop(columns=["learner", "mean_rank"]).to_numpy(dtype=float).T
         return CriticalDifferenceDisplay.from_scores(scores, list(frame["learner"]), ax=ax)
 
+    def show(self):
+        """Print the table of every data set, and the mean ranks over them."""
+        from metriclearn.compare._terminal import show_ranks
+
+        show_ranks(self)
+
     def to_html(self, path):
         """Write one self-contained HTML report of the ranks and of every data set's table.
 
@@ -208,41 +217,37 @@ class RankedComparison:
         ----------
         path : str or path
         """
+        ranks = {HEADLINE[p]: self.ranks(HEADLINE[p]) for p in self.protocols}
         document = {
-            "format": FORMAT,
-            "comparisons": [asdict(c) | {"summary": c.summary()} for c in self.comparisons],
-            "ranks": {HEADLINE[p]: self.ranks(HEADLINE[p]) for p in self.protocols},
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "ranks": to_plain(ranks),
             "sentences": self.sentences(),
         }
-        check_writable(path, "to_json:")
-        write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        write_document(path, document)
 
+    @classmethod
+    def from_json(cls, path):
+        """Read what ``to_json`` wrote, in this or an earlier version.
 
-def compare_sources(compare_one, sources):
-    """Compare on each source; an interrupt keeps what is finished.
+        Parameters
+        ----------
+        path : str or path
 
-    Parameters
-    ----------
-    compare_one : callable
-        ``compare_one(source) -> ComparisonResult``
-    sources : list of Source
+        Returns
+        -------
+        RankedComparison
 
-    Returns
-    -------
-    RankedComparison
-    """
-    names = [source.name for source in sources]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise ValueError(f"datasets has {double!r} twice; give each its own name")
-    comparisons = []
-    for source in sources:
-        try:
-            comparisons.append(compare_one(source))
-        except KeyboardInterrupt:
-            if not comparisons:
-                raise
-            comparisons[-1].interrupted = f"interrupted before {source.name}"
-        if comparisons[-1].interrupted:
-            break
-    return RankedComparison(comparisons)
+        Raises
+        ------
+        ValueError
+            If the file is something else, or a field is missing.
+        """
+        document = read_document(path)
+        if not isinstance(document.get("comparisons"), list) or not document["comparisons"]:
+            raise ValueError(f"{path}: holds no comparisons; use ComparisonResult.from_json")
+        return cls(
+            tuple(
+                ComparisonResult.from_dict(comparison, f"{path}: comparisons[{i}]")
+                for i, comparison in enumerate(document["comparisons"])
+            )
+        )

@@ -10,7 +10,9 @@ from scipy.stats import rankdata
 
 from metriclearn.compare import RankedComparison, compare
 from metriclearn.compare import _run as run
+from metriclearn.compare._plain import to_plain
 from metriclearn.compare._protocol import run_task
+from metriclearn.compare._records import Friedman, Ranked, Ranking
 from metriclearn.compare._words import ranking_text
 
 
@@ -26,28 +28,28 @@ def ranked(blobs):
         "scaled": (X * [1, 1, 1, 30, 30], y),
     }
     learners = [*CHEAP, "standardized", Broken()]
-    return compare(learners, datasets=datasets, n_folds=2), datasets
+    return compare(learners=learners, datasets=datasets, n_folds=2), datasets
 
 
 def test_ranks_are_those_of_the_scores(ranked):
     result, datasets = ranked
     ranking = result.ranks("accuracy")
-    assert ranking["datasets"] == list(datasets)
+    assert ranking.datasets == tuple(datasets)
     frame = result.to_frame()
     assert list(frame["mean_rank"]) == sorted(frame["mean_rank"])
     scores = frame[list(datasets)].to_numpy()
     for column, (X, y) in zip(scores.T, datasets.values(), strict=True):
-        alone = compare(["mahalanobis"], X, y, n_folds=2).rows()[0]["accuracy"]
+        alone = compare(X, y, learners=["mahalanobis"], n_folds=2).rows()[0].mean("accuracy")
         assert column[list(frame["learner"]).index("Mahalanobis")] == alone
     ranks = rankdata(-np.nan_to_num(scores.T, nan=-1), axis=1).mean(axis=0)
     np.testing.assert_allclose(frame["mean_rank"], ranks)
     assert list(frame["learner"])[-1] == "Broken"
-    assert ranking["critical_difference"] == pytest.approx(2.569 * np.sqrt(20 / 24), abs=1e-3)
-    assert 0 < ranking["friedman"]["p_value"] < 1
+    assert ranking.critical_difference == pytest.approx(2.569 * np.sqrt(20 / 24), abs=1e-3)
+    assert 0 < ranking.friedman.p_value < 1
 
 
 def test_a_protocol_is_ranked_on_the_data_sets_that_have_it(ranked):
-    assert ranked[0].ranks("map_at_r")["datasets"] == ["blobs", "noisy", "scaled"]
+    assert ranked[0].ranks("map_at_r").datasets == ("blobs", "noisy", "scaled")
     assert len(ranked[0].sentences()) == 2
     assert "on 4 data sets" in ranked[0].sentences()[0]
     shown = repr(ranked[0]).splitlines()
@@ -66,7 +68,8 @@ def test_ranks_in_report_json_and_picture(ranked, tmp_path):
     assert "on strike" in text
     result.to_json(tmp_path / "r.json")
     document = json.loads((tmp_path / "r.json").read_text())
-    assert document["ranks"]["accuracy"] == result.ranks("accuracy")
+    assert document["ranks"]["accuracy"] == to_plain(result.ranks("accuracy"))
+    assert RankedComparison.from_json(tmp_path / "r.json") == result
     assert len(document["comparisons"]) == 4
     display = result.plot("map_at_r")
     assert display.names == list(result.to_frame("map_at_r")["learner"])
@@ -76,17 +79,17 @@ def test_ranks_in_report_json_and_picture(ranked, tmp_path):
 def test_deep_or_linear_by_mean_ranks(tmp_path):
     def data_set(name, deep, line):
         result = made_up({"deep one": [deep] * 3, "line": [line] * 3, "deep two": [0.1] * 3})
-        return replace(result, data=result.data | {"name": name})
+        return replace(result, data=replace(result.data, name=name))
 
     near = RankedComparison([data_set("a", 0.9, 0.8), data_set("b", 0.7, 0.8)])
     question = near.deep_or_linear()
-    assert (question["deep"], question["linear"]) == ("deep one", "line")
-    assert question["lead"] == pytest.approx(0)
-    assert not question["beyond_noise"]
+    assert (question.deep, question.linear) == ("deep one", "line")
+    assert question.lead == pytest.approx(0)
+    assert not question.beyond_noise
     far = RankedComparison([data_set(str(i), 0.05, 0.8) for i in range(12)])
     question = far.deep_or_linear()
-    assert (question["deep"], question["lead"]) == ("deep two", -1)
-    assert question["beyond_noise"]  # 1 is more than 0.957
+    assert (question.deep, question.lead) == ("deep two", -1)
+    assert question.beyond_noise  # 1 is more than 0.957
     assert far.sentences()[1].startswith("Deep or linear, on known classes: deep two has mean rank")
     far.to_html(tmp_path / "r.html")
     assert "Is a deep metric worth it?" in read_page(tmp_path / "r.html")
@@ -106,14 +109,12 @@ def test_a_report_without_ranks_says_why(tmp_path):
 
 def test_words_of_ranks():
     def ranking(mean_ranks, p_value, difference):
-        learners = [{"name": n, "mean_rank": r} for n, r in zip("abc", mean_ranks, strict=True)]
-        return {
-            "measure": "accuracy",
-            "datasets": list("123456"),
-            "learners": learners,
-            "critical_difference": difference,
-            "friedman": {"p_value": p_value},
-        }
+        learners = tuple(
+            Ranked(name, name, "linear", rank, ())
+            for name, rank in zip("abc", mean_ranks, strict=True)
+        )
+        friedman = Friedman(0.0, 0.0, p_value)
+        return Ranking("accuracy", tuple("123456"), learners, difference, friedman, ())
 
     assert ranking_text(ranking([1.1, 2.2, 2.7], 0.01, 1.0)).endswith(
         "every other learner is worse."
@@ -130,8 +131,10 @@ def test_an_interrupt_keeps_the_data_sets_that_are_finished(blobs, monkeypatch):
 
     monkeypatch.setattr(run, "run_task", stop_at_other)
     X, y = blobs
-    result = compare(CHEAP, datasets={"a": (X, y), "b": (X[:40], y[:40]), "c": (X, y)}, n_folds=2)
-    assert [comparison.data["name"] for comparison in result.comparisons] == ["a"]
+    result = compare(
+        learners=CHEAP, datasets={"a": (X, y), "b": (X[:40], y[:40]), "c": (X, y)}, n_folds=2
+    )
+    assert [comparison.data.name for comparison in result.comparisons] == ["a"]
     assert result.interrupted == "interrupted before b"
     assert result.ranks("accuracy") is None
     with pytest.raises(ValueError, match="measure='accuracy' is there for fewer than two"):
@@ -155,9 +158,9 @@ def test_an_interrupt_keeps_the_data_sets_that_are_finished(blobs, monkeypatch):
 def test_bad_data_sets_are_one_clear_error(monkeypatch, datasets, message):
     monkeypatch.setattr(run, "run_task", None)
     with pytest.raises(ValueError, match=message):
-        compare(CHEAP, datasets=datasets)
+        compare(learners=CHEAP, datasets=datasets)
 
 
 def test_data_sets_or_rows_but_not_both(blobs):
     with pytest.raises(ValueError, match="datasets and X, y are two answers"):
-        compare(CHEAP, *blobs, datasets=["iris", "wine"])
+        compare(*blobs, learners=CHEAP, datasets=["iris", "wine"])

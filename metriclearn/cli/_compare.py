@@ -1,0 +1,220 @@
+"""``metriclearn compare``: which distance is best on your data."""
+
+import argparse
+import os
+import textwrap
+import warnings
+from contextlib import contextmanager
+
+from metriclearn._extras import require
+from metriclearn.cli import _numbers
+from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
+from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
+
+CONNECT_SECONDS = 10
+EXAMPLES = """
+examples:
+  metriclearn compare wine
+  metriclearn compare measurements.csv --target species --report report.html
+  metriclearn compare photos/ --report report.html     # one sub-folder of images a class
+  metriclearn compare digits --learners lmnn,nca,proxy_anchor --tune random --budget 20
+  metriclearn compare wine iris breast_cancer --learners linear
+
+A table has a header, one row a sample, and a column of labels. Exit codes: 0; 2 for bad input;
+130 after Ctrl-C and 143 after SIGTERM, with what was finished.
+"""
+
+
+def add_parser(commands):
+    """Add the sub-command to a parser."""
+    names = textwrap.fill(", ".join(LEARNER_NAMES), 78, break_on_hyphens=False)
+    parser = commands.add_parser(
+        "compare",
+        help="which distance is best on your data, and is a deep one worth it",
+        description=(
+            "Compare linear and deep metrics on labeled rows or images: new rows of known "
+            "classes (closed set) and classes never seen in training (open set)."
+        ),
+        epilog=f"learners:\n{textwrap.indent(names, '  ')}\n{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help=f"{', '.join(SOURCE_NAMES[:-1])} or {SOURCE_NAMES[-1]}; a .csv or .parquet file; an "
+        ".npz file with X and y; or a folder with one sub-folder of images per class; "
+        "of several, the learners are ranked over them",
+    )
+    add("--target", metavar="COL", help="label column of a .csv or .parquet file")
+    add(
+        "--learners",
+        metavar="A,B,..",
+        help="default, all, linear, deep, names as listed below, or package.module:Class",
+    )
+    add("--report", metavar="FILE", help="write a self-contained HTML report")
+    add("--json", metavar="FILE", help="write every number as JSON")
+    add(
+        "--seed",
+        type=_numbers.seed,
+        metavar="N",
+        default=0,
+        help="of all splits and learners (0)",
+    )
+    add(
+        "--folds",
+        type=_numbers.folds,
+        metavar="N",
+        default=5,
+        help="splits of each protocol (5)",
+    )
+    add(
+        "--n-jobs",
+        type=_numbers.n_jobs,
+        metavar="N",
+        help="processes; -1, the default, for all cores",
+    )
+    add("--dask", metavar="ADDRESS", help="run on the Dask cluster whose scheduler is there")
+    add(
+        "--tune",
+        choices=("none", "grid", "random", "halving"),
+        help="search the settings of each learner on validation data (default: a few settings "
+        "each; none: the first of them)",
+    )
+    add(
+        "--budget",
+        metavar="N",
+        help="with --tune: fits for each learner in each fold (20), or seconds as in 90s",
+    )
+    add(
+        "--rows",
+        type=_numbers.counts,
+        metavar="N,N,..",
+        help="learning curves over numbers of training rows",
+    )
+    add(
+        "--dimensions",
+        type=_numbers.counts,
+        metavar="D,D,..",
+        help="curves over the dimension of the learned space, as in 64,128,512",
+    )
+    add(
+        "--shift",
+        type=_numbers.whole,
+        metavar="N",
+        help="a curve over N splits of growing distance between train and test classes",
+    )
+    add(
+        "--resume",
+        metavar="DIR",
+        help="keep every finished fit in this folder, and go on from what it holds",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options, command):
+    """Run the sub-command; return the exit code."""
+    _check_outputs(options)
+    from metriclearn.compare import compare
+
+    given = {}
+    if len(options.sources) == 1:
+        given |= {"X": options.sources[0], "y": options.target}
+    else:
+        given["datasets"] = [(source, _target(options, source)) for source in options.sources]
+    try:
+        with warnings.catch_warnings(), _workers(options) as workers:
+            warnings.simplefilter("ignore")  # the result says the same in its own words
+            result = compare(
+                **given,
+                **workers,
+                learners=options.learners,
+                n_folds=options.folds,
+                tune=False if options.tune == "none" else options.tune,
+                tune_budget=options.budget,
+                rows=options.rows,
+                dimensions=options.dimensions,
+                shift=options.shift,
+                random_state=options.seed,
+                resume=options.resume,
+                verbose=1,
+            )
+    except (ValueError, ImportError) as error:  # of what is asked, before any work
+        raise BadInputError(error) from None
+    result = result.with_command(command)
+    written = list(_write(result, options))
+    result.show()
+    for path in written:
+        print(f"wrote {path}")
+    return EXIT_INTERRUPTED if result.interrupted else 0
+
+
+def _check_outputs(options):
+    """Find out before the work whether what is asked for can be written."""
+    outputs = {"--report": options.report, "--json": options.json}
+    try:
+        require("rich", "cli")
+        if options.report is not None:
+            require("jinja2", "cli")
+            require("PIL", "cli")
+        from metriclearn._files import check_writable
+
+        _check_apart({**outputs, "--resume": options.resume}, options.sources)
+        for argument, path in outputs.items():
+            if path is not None:
+                check_writable(path, argument)
+    except (ValueError, ImportError, OSError) as error:
+        raise BadInputError(error) from None
+
+
+def _check_apart(outputs, sources):
+    """Check that no output would overwrite the data or another output."""
+    taken = {os.path.realpath(source): source for source in sources}
+    for argument, path in outputs.items():
+        if path is None:
+            continue
+        if not path:
+            raise ValueError(f"{argument} needs the name of a file or folder, got an empty one")
+        if os.path.realpath(path) in taken:
+            other = taken[os.path.realpath(path)]
+            raise ValueError(f"{argument} {path} would overwrite {other}; give another name")
+        taken[os.path.realpath(path)] = argument
+
+
+def _target(options, source):
+    """Return the label column, which among several sources is of the tables alone."""
+    return options.target if source.lower().endswith((".csv", ".parquet")) else None
+
+
+@contextmanager
+def _workers(options):
+    """Yield where the fits are run, as arguments; let go of a cluster in the end."""
+    if options.dask is None:
+        yield {"n_jobs": -1 if options.n_jobs is None else options.n_jobs}
+        return
+    if options.n_jobs is not None:
+        raise BadInputError("--n-jobs and --dask are two answers to one question; give one")
+    try:
+        client = require("distributed", "dask").Client(options.dask, timeout=CONNECT_SECONDS)
+    except ImportError as error:
+        raise BadInputError(error) from None
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"--dask {options.dask}: no scheduler answers there ({error})"
+        ) from None
+    with client:
+        yield {"client": client}
+
+
+def _write(result, options):
+    """Write the files, before anything is printed; yield their paths."""
+    try:
+        if options.json:
+            result.to_json(options.json)
+            yield options.json
+        if options.report:
+            result.to_html(options.report)
+            yield options.report
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"the result could not be written: {error}") from None

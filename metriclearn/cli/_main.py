@@ -1,0 +1,81 @@
+"""``metriclearn``: reads the arguments and hands them to a sub-command."""
+
+import os
+import shlex
+import signal
+import sys
+
+from metriclearn import __version__
+from metriclearn.cli import _compare, _doctor
+from metriclearn.cli._errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    BadInputError,
+    Parser,
+)
+
+COMMANDS = (_compare, _doctor)
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0; 1 where ``doctor`` found what slows search; 2 for bad input, after one line on
+        standard error; 130 after Ctrl-C and 143 after SIGTERM, with what was finished.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    options = _parser().parse_args(argv)
+    command = shlex.join(["metriclearn", *argv])
+    stop = _Termination()
+    try:
+        with stop:
+            code = options.run(options, command)
+    except BadInputError as error:
+        print(f"metriclearn: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("metriclearn: interrupted before anything was finished", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, e.g. head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return EXIT_TERMINATED if stop.happened and code == EXIT_INTERRUPTED else code
+
+
+def _parser():
+    parser = Parser(prog="metriclearn", description="Learn metrics, and find out which to use.")
+    parser.add_argument("--version", action="version", version=f"metriclearn {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+class _Termination:
+    """While it is entered, SIGTERM is an interrupt: what is finished is written."""
+
+    happened = False
+
+    def __enter__(self):
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._interrupt)
+        except ValueError:  # not the main thread
+            self._before = None
+        return self
+
+    def __exit__(self, *exc_info):
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _interrupt(self, signum, frame):
+        self.happened = True
+        raise KeyboardInterrupt

@@ -1,0 +1,43 @@
+"""Numbers on the command line."""
+
+from argparse import ArgumentTypeError
+
+
+def whole(text):
+    """Read a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def seed(text):
+    """Read a seed."""
+    value = whole(text)
+    if not 0 <= value < 2**32:
+        raise ArgumentTypeError(f"{value} is not between 0 and 2**32 - 1")
+    return value
+
+
+def folds(text):
+    """Read a number of folds."""
+    value = whole(text)
+    if value < 2:
+        raise ArgumentTypeError(f"{value} is too few; at least 2 are needed")
+    return value
+
+
+def n_jobs(text):
+    """Read a number of processes."""
+    value = whole(text)
+    if value == 0:
+        raise ArgumentTypeError("0 processes can do nothing; -1 means all cores")
+    return value
+
+
+def counts(text):
+    """Read a list of whole numbers."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a list of whole numbers, as in 100,300") from None

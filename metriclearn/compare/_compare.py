@@ -1,0 +1,215 @@
+"""``compare``: from what a caller gives to a plan, and from the plan to a result."""
+
+from os import PathLike
+
+from metriclearn.compare._cells import CellStore, NoStore
+from metriclearn.compare._plan import Plan
+from metriclearn.compare._progress import NoProgress, RichProgress
+from metriclearn.compare._ranking import RankedComparison
+from metriclearn.compare._run import run
+from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._workers import make_workers
+
+
+def compare(
+    X=None,
+    y=None,
+    *,
+    learners=None,
+    datasets=None,
+    name="data",
+    image_shape=None,
+    n_folds=5,
+    tune=None,
+    tune_budget=None,
+    search_spaces=None,
+    rows=None,
+    dimensions=None,
+    shift=None,
+    random_state=0,
+    n_jobs=None,
+    client=None,
+    resume=None,
+    verbose=0,
+):
+    """Compare metrics on labeled rows: linear and deep, on known and on unseen classes.
+
+    Each learner is fitted on the training part of each fold, tuned a little on
+    validation data inside that part, and scored on the rest: 3-nearest-neighbor
+    accuracy over stratified folds (closed set), and Recall@1, R-precision and
+    MAP@R on classes never seen in training (open set; six classes or more).
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n, n_features), image array, str or path
+        More than two axes, (n, height, width) or (n, height, width, channels), are images:
+        deep learners then use a ConvNet, linear ones see flattened pixels. A str or path is
+        what the command takes: a built-in name, a file or a folder of images.
+    y : array-like of shape (n,) or str
+        Class labels, at least 3 rows of each; or the name of their column in ``X``.
+    learners : str, list or dict, default=None
+        None for the default ones; ``"all"``, ``"linear"``, ``"deep"``, a name, a path
+        ``package.module:Class`` or several of these separated by commas; a list of names and
+        of transformers (estimators with ``fit`` and ``transform``), or a dict of display name
+        to either. Transformers of your own are used as they are, not scaled, and tuned only
+        over a search space that you give. Their family is that of their last step: a
+        :class:`~metriclearn.deep.DeepEmbedder` is deep, a learner of
+        :mod:`metriclearn.mahalanobis` linear.
+    datasets : dict or list, default=None
+        Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
+        list of what ``X`` may be as a str, each alone or in a pair with the name of its
+        label column. Learners are then ranked over them.
+    name : str, default="data"
+        What the report calls the data.
+    image_shape : tuple, default=None
+        Shape of one image where the rows of ``X`` are flattened images.
+    n_folds : int, default=5
+        Folds of each protocol, at least 2.
+    tune : {None, False, "grid", "random", "halving"}, default=None
+        None tries the two settings or so that the roster has for a learner, False
+        takes the first of them. The others search a space of settings with
+        scikit-learn's searches: every setting (a draw of them where they are
+        more than the budget), a draw, or successive halving over rows. Settings are
+        judged on a validation part of the training rows: other rows for the
+        closed set, other classes for the open set.
+    tune_budget : int or str, default=None
+        What a search may spend on each learner in each fold: a number of fits
+        (20 by default; of halving, fits on part of the rows count in part), or
+        seconds, as in ``"90s"``. The numbers then depend on the machine.
+    search_spaces : dict of str to dict, default=None
+        Learner to (parameter to list of values or scipy distribution), in place
+        of the learner's own search space.
+    rows : list of int, default=None
+        Learning curves: every learner once more on this many rows of each training
+        part, which are the gallery of the closed set as well.
+    dimensions : list of int, default=None
+        Curves over the dimension of the learned space, e.g. ``[64, 128, 512]``; learners
+        that cannot choose it are followed by PCA. Linear ones have no more than
+        the rows have features.
+    shift : int, default=None
+        A curve over this many class-disjoint splits of growing Fréchet distance
+        between train and test classes, from easy to hard (seven classes or more).
+    random_state : int, default=0
+        Seed of all splits and learners.
+    n_jobs : int, default=None
+        Processes; None means 1, -1 all cores. The numbers do not depend on it.
+    client : dask.distributed.Client, default=None
+        Run the fits on this Dask cluster instead; the numbers are the same. Give its
+        workers one thread each: a process runs one fit at a time.
+    resume : str or path, default=None
+        A folder in which every finished fit is kept. A comparison that was killed
+        goes on from there; fits of other data, learners or settings are not
+        taken for its own.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    ComparisonResult or RankedComparison
+        With ``to_frame()``, ``plot()``, ``show()``, ``to_html(path)`` and ``to_json(path)``.
+        A learner that failed is a row that says why. After an interrupt it
+        holds what was finished, and ``interrupted`` says so.
+        With ``datasets`` a ``RankedComparison``: mean ranks, Friedman test, critical
+        difference, and one ``ComparisonResult`` for each data set in ``comparisons``.
+
+    Raises
+    ------
+    ValueError
+        If the data or the learners cannot be compared; before any work.
+
+    See Also
+    --------
+    metriclearn.metrics.retrieve : The measures, for an embedding of your own.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from metriclearn.compare import compare
+    >>> X, y = load_wine(return_X_y=True)
+    >>> result = compare(X, y, learners=["euclidean", "mahalanobis"])
+    >>> result.to_frame()[["learner", "accuracy"]].round(2)
+           learner  accuracy
+    0  Mahalanobis      0.91
+    1    Euclidean      0.67
+    """
+    plan = Plan.make(
+        learners=learners,
+        n_folds=n_folds,
+        tune=tune,
+        tune_budget=tune_budget,
+        search_spaces=search_spaces,
+        rows=rows,
+        dimensions=dimensions,
+        shift=shift,
+        random_state=random_state,
+    )
+    workers = make_workers(n_jobs, client)
+    store = NoStore() if resume is None else CellStore(resume)
+    make_bar = RichProgress if verbose else NoProgress
+    if datasets is None:
+        source = _source_of(X, y, name=name, image_shape=image_shape)
+        results = [run(plan.on(source), workers, store, make_bar)]
+    else:
+        if X is not None or y is not None:
+            raise ValueError("datasets and X, y are two answers to one question; give one")
+        results = _run_each(plan, _sources_of(datasets), workers, store, make_bar)
+    command = f"metriclearn.compare.compare(..., random_state={random_state})"
+    result = results[0] if datasets is None else RankedComparison(tuple(results))
+    return result.with_command(command)
+
+
+def _run_each(plan, sources, workers, store, make_bar):
+    """Run a plan on each source; an interrupt keeps what is finished."""
+    results = []
+    for source in sources:
+        try:
+            results.append(run(plan.on(source), workers, store, make_bar))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            results[-1] = results[-1].stopped(f"interrupted before {source.name}")
+        if results[-1].interrupted:
+            break
+    return results
+
+
+def _source_of(X, y, *, name="data", image_shape=None, target_name="y"):
+    if isinstance(X, str | PathLike):
+        return load_source(X, y)
+    if isinstance(y, str) and hasattr(X, "columns"):
+        columns = list(X.columns)
+        if y not in columns:
+            raise ValueError(f"y={y!r} is not a column of X; there are: {_shown(columns)}")
+        X, y, target_name = X[[c for c in columns if c != y]], X[y], f"column {y!r}"
+    if X is None or y is None:
+        raise ValueError("X and y are both needed: compare(X, y)")
+    return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name)
+
+
+def _shown(columns, most=30):
+    more = f", … ({len(columns)} in all)" if len(columns) > most else ""
+    return ", ".join(map(str, columns[:most])) + more
+
+
+def _sources_of(datasets):
+    if hasattr(datasets, "items"):
+        sources = [_source_from_pair(name, pair) for name, pair in datasets.items()]
+    elif isinstance(datasets, str) or not hasattr(datasets, "__iter__"):
+        raise ValueError(f"datasets must be a dict of name to (X, y) or a list, got {datasets!r}")
+    else:
+        pairs = (each if isinstance(each, tuple) else (each, None) for each in datasets)
+        sources = [load_source(source, target) for source, target in pairs]
+    if len(sources) < 2:
+        raise ValueError(f"datasets has {len(sources)}; ranks need at least 2")
+    names = [source.name for source in sources]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise ValueError(f"datasets has {double!r} twice; give each its own name")
+    return sources
+
+
+def _source_from_pair(name, pair):
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ValueError(f"datasets[{name!r}] must be a pair (X, y)")
+    return _source_of(*pair, name=str(name), target_name=f"datasets[{name!r}]: y")

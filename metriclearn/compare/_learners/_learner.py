@@ -1,0 +1,67 @@
+"""A row of the comparison, and what it may know of the data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a learner may know of the data before it is fitted.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of a training part.
+    n_features : int
+    n_classes : int
+        Classes of a training part.
+    smallest_class : int
+        Fewest rows that a class has when a learner is fitted.
+    image_shape : tuple or None
+    """
+
+    n_rows: int
+    n_features: int
+    n_classes: int
+    smallest_class: int
+    image_shape: tuple | None = None
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One row of the comparison.
+
+    Attributes
+    ----------
+    key : str
+        What ``--learners`` calls it.
+    name : str
+        What tables and charts call it.
+    family : {"baseline", "linear", "deep", "own"}
+    make : callable
+        ``make(setting) -> (estimator, grid)``: an unfitted transformer and the list of the few
+        settings that it is tuned over by default.
+    is_own : bool
+        Whether it is the caller's: used as it is, not scaled, tuned only over a space that the
+        caller gives.
+    max_rows : int or None
+        Most rows it is fitted on, where its cost grows with the square of them.
+    cost : float
+        Seconds of a fit on a thousand rows, roughly: it orders the tasks and starts the estimate
+        of the time left.
+    space : dict
+        What a search tries: parameter to values, as in ``SEARCH_SPACES``; of a learner of your
+        own, the names of its ``set_params``.
+    default : bool
+        Whether it takes part where no learner is named.
+    """
+
+    key: str
+    name: str
+    family: str
+    make: Callable
+    is_own: bool = False
+    max_rows: int | None = None
+    cost: float = 0.1
+    space: dict = field(default_factory=dict)
+    default: bool = False

@@ -1,0 +1,438 @@
+"""What a comparison consists of, as frozen dataclasses: the JSON file *is* them.
+
+First what is measured (``FoldRecord`` and its parts) and what is known about the run, then
+what follows from it (``Row``, ``Verdict``, ``Ranking``), which is computed and not read back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# Measured
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried on validation data.
+
+    Attributes
+    ----------
+    params : dict
+    score : float or None
+        None where the setting could not be fitted.
+    n_rows : int or None
+        Rows that it was fitted on, where a search varies them.
+    """
+
+    params: dict[str, Any]
+    score: float | None
+    n_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Map:
+    """Held-out embeddings in two dimensions, for a picture.
+
+    Attributes
+    ----------
+    points : tuple of (float, float)
+        In the unit square.
+    labels : tuple of int
+        Class of each.
+    """
+
+    points: tuple[tuple[float, ...], ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A learned Mahalanobis matrix, for a picture.
+
+    Attributes
+    ----------
+    values : tuple of tuple of float
+        In units of each feature's standard deviation; block means where it is large.
+    n_features : int
+        Rows of the matrix itself.
+    space : str
+        What its rows stand for: "features" or "principal components".
+    weights : tuple of float
+        The like of its diagonal, one for each input feature.
+    """
+
+    values: tuple[tuple[float, ...], ...]
+    n_features: int
+    space: str
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """One learner on one fold: settings chosen, scores, price.
+
+    Attributes
+    ----------
+    learner : str
+        Its key.
+    protocol : {"closed", "open"}
+    fold : int
+    n_train, n_test : int
+        Rows.
+    axis : {"rows", "dimensions", "shift"} or None
+        The curve that it is a point of, if any.
+    place : int or None
+        Where on that curve: a number of rows or dimensions, or the number of the split.
+    scores : dict of str to float
+        By measure.
+    recall_at : dict of str to float
+        Recall@k by k.
+    dimension : int or None
+        Of the learned space.
+    fit_seconds : float or None
+        CPU time of the last fit, tuning not counted.
+    tune_seconds : float or None
+        CPU time of choosing the settings.
+    task_seconds : float
+        Wall time of everything.
+    params : dict
+        Settings chosen.
+    tuning : tuple of Trial
+    notes : tuple of str
+        What a reader of the scores should know.
+    error : str or None
+        Why there are no scores.
+    map : Map or None
+    matrix : Matrix or None
+    """
+
+    learner: str
+    protocol: str
+    fold: int
+    n_train: int
+    n_test: int
+    axis: str | None = None
+    place: int | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    recall_at: dict[str, float] = field(default_factory=dict)
+    dimension: int | None = None
+    fit_seconds: float | None = None
+    tune_seconds: float | None = None
+    task_seconds: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
+    tuning: tuple[Trial, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    map: Map | None = None
+    matrix: Matrix | None = None
+
+    @property
+    def cell(self):
+        """What tells a record from the others of its comparison."""
+        return self.learner, self.protocol, self.fold, self.axis, self.place
+
+
+@dataclass(frozen=True)
+class LearnerFacts:
+    """A learner as tables and charts know it.
+
+    Attributes
+    ----------
+    key, name : str
+    family : {"baseline", "linear", "deep", "own"}
+    """
+
+    key: str
+    name: str
+    family: str
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What was compared on.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"tabular", "image"}
+    n_rows, n_features, n_classes : int
+    class_names : tuple of str
+    feature_names : tuple of str or None
+    image_shape : tuple of int or None
+    notes : tuple of str
+        What was done to the data.
+    """
+
+    name: str
+    kind: str
+    n_rows: int
+    n_features: int
+    n_classes: int
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How, and how long, each learner was tuned.
+
+    Attributes
+    ----------
+    method : {"few", "off", "grid", "random", "halving"}
+        ``"few"`` tries the settings of the roster, ``"off"`` takes the first of them.
+    n_fits : int or None
+        Fits that a search may spend on a learner in each fold.
+    seconds : float or None
+        Seconds instead.
+    """
+
+    method: str = "few"
+    n_fits: int | None = None
+    seconds: float | None = None
+
+    @property
+    def is_search(self):
+        """Whether search spaces are used."""
+        return self.method not in ("few", "off")
+
+    @property
+    def is_few(self):
+        """Whether the roster's few settings are tried."""
+        return self.method == "few"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How it was compared.
+
+    Attributes
+    ----------
+    command : str
+        What reproduces the result.
+    seed, n_folds : int
+    tuning : Tuning
+    n_tasks : int
+        Fits that were planned.
+    n_resumed : int
+        Fits that were kept from an earlier run.
+    n_found : int
+        Fits of whatever comparison that the folder of kept fits held.
+    protocols : tuple of str
+    protocol_notes : dict of str to str
+        What is remarkable about a protocol, or why it was left out.
+    axes : dict of str to tuple of float
+        Places of each curve.
+    started : str
+    seconds : float
+        Wall time.
+    n_jobs, n_cores : int
+    versions : dict of str to str or None
+    platform : str
+    """
+
+    command: str
+    seed: int
+    n_folds: int
+    tuning: Tuning
+    n_tasks: int
+    n_resumed: int
+    protocols: tuple[str, ...]
+    protocol_notes: dict[str, str]
+    axes: dict[str, tuple[float, ...]]
+    started: str
+    seconds: float
+    n_jobs: int
+    versions: dict[str, str | None]
+    platform: str
+    n_cores: int | None
+    n_found: int = 0
+
+
+# What follows
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean of a measure over the folds, its standard deviation and their number."""
+
+    mean: float
+    std: float | None
+    n_folds: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes
+    ----------
+    key, name, family : str
+    scores : dict of str to Score
+        By measure, of those that the learner has.
+    fit_seconds, tune_seconds, n_tried : float or None
+        Means over the folds.
+    dimension : int or None
+    folds : dict of str to int
+        Folds finished, by protocol.
+    notes : tuple of str
+    error : str or None
+    """
+
+    key: str
+    name: str
+    family: str
+    scores: dict[str, Score]
+    fit_seconds: float | None
+    tune_seconds: float | None
+    n_tried: float | None
+    dimension: int | None
+    folds: dict[str, int]
+    notes: tuple[str, ...]
+    error: str | None
+
+    def mean(self, measure):
+        """Return the mean of a measure; None where there is none."""
+        score = self.scores.get(measure)
+        return None if score is None else score.mean
+
+    def std(self, measure):
+        """Return the standard deviation of a measure; None where there is none."""
+        score = self.scores.get(measure)
+        return None if score is None else score.std
+
+
+@dataclass(frozen=True)
+class Point:
+    """A learner's score at one place of a curve; ``std`` is None of a single fold."""
+
+    place: float
+    mean: float
+    std: float | None
+    n_folds: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learner's scores along an axis."""
+
+    key: str
+    name: str
+    family: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far a winner is ahead of another learner, and how sure that is."""
+
+    name: str
+    lead: float
+    p_value: float
+    beyond_noise: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who wins a measure.
+
+    Attributes
+    ----------
+    measure : str
+    winner : str
+    score : float
+    against : tuple of Lead
+        Every other learner, nearest first.
+    tied : tuple of str
+        Those that cannot be told apart from the winner.
+    """
+
+    measure: str
+    winner: str
+    score: float
+    against: tuple[Lead, ...]
+    tied: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeepOrLinear:
+    """The best deep learner beside the best that is not; ``lead`` is that of the deep one."""
+
+    measure: str
+    deep: str
+    linear: str
+    lead: float
+    p_value: float
+    beyond_noise: bool
+    deep_seconds: float | None
+    linear_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A learner over several data sets; a score is None where it failed, and counts as last."""
+
+    key: str
+    name: str
+    family: str
+    mean_rank: float
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """The test whether mean ranks differ at all."""
+
+    chi2: float
+    F: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks by one measure, best first.
+
+    Attributes
+    ----------
+    measure : str
+    datasets : tuple of str
+        Those that have the measure.
+    learners : tuple of Ranked
+    critical_difference : float
+        Of Nemenyi, at 5%.
+    friedman : Friedman or None
+        None for fewer than three learners.
+    groups : tuple of tuple of str
+        Names that cannot be told apart.
+    """
+
+    measure: str
+    datasets: tuple[str, ...]
+    learners: tuple[Ranked, ...]
+    critical_difference: float
+    friedman: Friedman | None
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class RankQuestion:
+    """The best deep learner beside the best that is not, by mean rank; ``lead`` in ranks."""
+
+    measure: str
+    deep: str
+    linear: str
+    deep_rank: float
+    linear_rank: float
+    lead: float
+    beyond_noise: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a result says, as it is written beside the records."""
+
+    rows: tuple[Row, ...]
+    verdicts: dict[str, Verdict | None]
+    deep_or_linear: dict[str, DeepOrLinear | None]
+    sentences: tuple[str, ...]
+    curves: dict[str, dict[str, tuple[Curve, ...]]]

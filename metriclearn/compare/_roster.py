@@ -1,0 +1,270 @@
+"""Every learner of the library by name, and how names and estimators become learners."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+
+from metriclearn.compare._learners._deep import deep
+from metriclearn.compare._learners._learner import Learner
+from metriclearn.compare._learners._linear import identity, linear, standardized, width_of
+from metriclearn.compare._names import ALIASES, LOSS_NAMES
+from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
+from metriclearn.mahalanobis import LEARNERS
+
+# What tables call a learner, where that is not the name of its class, and what it costs.
+_LINEAR = {
+    "Covariance": {"name": "Mahalanobis", "cost": 0.02},
+    "LMNN": {"max_rows": 5000, "cost": 0.5},
+    "NCA": {"max_rows": 3000, "cost": 1},
+    "MCML": {"max_rows": 1000, "cost": 3},
+    "MLKR": {"max_rows": 3000, "cost": 1},
+    "KernelMetric": {"name": "Kernel metric", "max_rows": 1000, "cost": 1},
+    "MahalanobisLearner": {"name": "Mahalanobis, from pairs", "cost": 1},
+}
+_DEFAULT = ("Covariance", "LMNN", "MMC", "NCA")
+_DEFAULT_LOSSES = ("contrastive", "triplet", "proxy_anchor", "arcface")
+
+
+def _linear_learner(class_name):
+    key = ALIASES.get(class_name.lower(), class_name.lower())
+    facts = {"name": class_name, **_LINEAR.get(class_name, {})}
+    make = partial(linear, class_name=class_name)
+    return Learner(key, family="linear", make=make, default=class_name in _DEFAULT, **facts)
+
+
+def _deep_learner(loss, name):
+    is_default = loss in _DEFAULT_LOSSES
+    space = SEARCH_SPACES.get(loss, SEARCH_SPACES["deep"])
+    make = partial(deep, loss=loss)
+    return Learner(loss, f"Deep {name}", "deep", make, cost=3, space=space, default=is_default)
+
+
+_LEARNERS = (
+    Learner("euclidean", "Euclidean", "baseline", identity, cost=0.01, default=True),
+    Learner(
+        "standardized", "Standardized Euclidean", "baseline", standardized, cost=0.01, default=True
+    ),
+    *map(_linear_learner, LEARNERS),
+    *(_deep_learner(*item) for item in LOSS_NAMES.items()),
+)
+#: Key to learner.
+ROSTER = {
+    each.key: replace(each, space=SEARCH_SPACES.get(each.key, each.space)) for each in _LEARNERS
+}
+#: Words that stand for several of them.
+GROUPS = {
+    "default": [key for key, each in ROSTER.items() if each.default],
+    "all": list(ROSTER),
+    "linear": [key for key, each in ROSTER.items() if each.family in ("baseline", "linear")],
+    "deep": [key for key, each in ROSTER.items() if each.family in ("baseline", "deep")],
+}
+
+
+def search_space(learner, setting, grid):
+    """Return what a search tries on these data: parameters of the whole estimator.
+
+    Parameters
+    ----------
+    learner : Learner
+    setting : Setting
+    grid : list of dict
+        The few settings that ``learner.make`` returned.
+
+    Returns
+    -------
+    dict
+        Empty where there is nothing to tune.
+    """
+    if learner.is_own:
+        return dict(learner.space)
+    epochs = grid[0].get("metric__max_epochs")
+    space = concrete_space(learner.space, setting, width=width_of(setting), epochs=epochs)
+    return {f"metric__{name}": values for name, values in space.items()}
+
+
+def at_dimension(estimator, grid, space, dimension):
+    """Give a learner another dimension: its own parameter for it, else PCA after it.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Unfitted.
+    grid : list of dict
+    space : dict
+    dimension : int
+
+    Returns
+    -------
+    estimator, grid, space
+        The dimension is no longer among what is tuned.
+    """
+    grid = [_without_dimension(params) for params in grid]
+    space = _without_dimension(space)
+    is_pipeline = isinstance(estimator, Pipeline)
+    metric = estimator[-1] if is_pipeline else estimator
+    if "n_components" in metric.get_params():
+        metric.set_params(n_components=dimension)
+        if is_pipeline and isinstance(before := estimator.get_params().get("pca"), PCA):
+            before.set_params(n_components=max(dimension, before.n_components))
+        return estimator, grid, space
+    reduce = ("reduce", PCA(dimension, svd_solver="full"))
+    if is_pipeline:
+        return Pipeline([*estimator.steps, reduce]), grid, space
+    *grid, space = ({f"metric__{k}": v for k, v in d.items()} for d in (*grid, space))
+    return Pipeline([("metric", estimator), reduce]), grid, space
+
+
+def _without_dimension(params):
+    return {k: v for k, v in params.items() if k.rpartition("__")[2] != "n_components"}
+
+
+def resolve_learners(learners=None, search_spaces=None):
+    """Turn what the caller asked for into rows of the comparison.
+
+    Parameters
+    ----------
+    learners : None, str, list or dict
+        None for the default ones; a word of ``GROUPS``, a name of ``ROSTER``, a path
+        ``package.module:Class`` or several of these separated by commas; a list of such names
+        and of transformers (scikit-learn estimators with ``fit`` and ``transform``); or a dict
+        of display name to either.
+    search_spaces : dict of str to dict, default=None
+        By name of the learner, in place of its own search space.
+
+    Returns
+    -------
+    tuple of Learner
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a double, an empty list or something that cannot transform.
+
+    Examples
+    --------
+    >>> [learner.name for learner in resolve_learners(["lmnn", "euclidean"])]
+    ['LMNN', 'Euclidean']
+    >>> [learner.family for learner in resolve_learners("gmml,supcon")]
+    ['linear', 'deep']
+    """
+    if learners is None:
+        learners = "default"
+    if isinstance(learners, str):
+        learners = learners.split(",")
+    elif hasattr(learners, "shape"):
+        raise ValueError(
+            f"learners is a {type(learners).__name__}; the data come first, as in "
+            f"compare(X, y, learners=['lmnn'])"
+        )
+    elif not isinstance(learners, Iterable):
+        raise ValueError(
+            f"learners must be a list or a dict, as in [{learners!r}], got {learners!r} itself"
+        )
+    if hasattr(learners, "items"):
+        rows = [_resolve(name, entry) for name, entry in learners.items()]
+    else:
+        rows = [_resolve(None, entry) for each in learners for entry in _spelled_out(each)]
+    if not rows:
+        raise ValueError("learners is empty; leave it None for the default ones")
+    keys = [row.key for row in rows]
+    double = next((key for key in keys if keys.count(key) > 1), None)
+    if double is not None:
+        raise ValueError(
+            f"learners has {double!r} twice; give a dict of name to learner to compare two "
+            f"settings of one class"
+        )
+    spaces = search_spaces or {}
+    check_spaces(spaces, keys)
+    return tuple(replace(row, space=spaces[row.key]) if row.key in spaces else row for row in rows)
+
+
+def _spelled_out(entry):
+    """Return the names that a word stands for; anything else as it is."""
+    if isinstance(entry, str) and entry.strip() in GROUPS:
+        return GROUPS[entry.strip()]
+    return [entry]
+
+
+def _resolve(name, entry):
+    if isinstance(entry, str) and ":" in entry:
+        entry = _imported(entry)
+        name = name or type(entry).__name__
+    if isinstance(entry, str):
+        row = _by_name(entry)
+        return row if name is None else replace(row, key=name, name=name)
+    if not (hasattr(entry, "fit") and hasattr(entry, "transform")) or isinstance(entry, type):
+        raise ValueError(
+            f"learners: {entry!r} is neither a name of the roster ({_some_names()}) nor an "
+            f"estimator instance with fit and transform"
+        )
+    name = name or type(entry).__name__
+    make = partial(_given, estimator=entry)
+    return Learner(name, name, family_of(entry), make, is_own=True, cost=2)
+
+
+def _by_name(entry):
+    key = entry.strip().lower().replace("-", "_").removeprefix("deep_")
+    key = ALIASES.get(key, key)
+    if key in ROSTER:
+        return ROSTER[key]
+    near = difflib.get_close_matches(key, ROSTER, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(
+        f"unknown learner {entry!r}{hint} There are: {', '.join(ROSTER)}; a class of your own "
+        f"is package.module:Class"
+    )
+
+
+def _imported(path):
+    module_name, _, class_name = path.strip().partition(":")
+    try:
+        made = getattr(import_module(module_name), class_name)()
+    except Exception as error:  # whatever a module of the caller's raises
+        raise ValueError(
+            f"learners: {path.strip()!r} cannot be made ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}); give package.module:Class of an importable class "
+            f"whose arguments all have defaults"
+        ) from None
+    return made
+
+
+def _some_names():
+    return ", ".join([*GROUPS["default"], "…"])
+
+
+def family_of(estimator):
+    """Return the family that an estimator belongs to: that of its last step.
+
+    Parameters
+    ----------
+    estimator : transformer or pipeline
+
+    Returns
+    -------
+    {"deep", "linear", "own"}
+
+    Examples
+    --------
+    >>> from metriclearn import LMNN
+    >>> family_of(Pipeline([("metric", LMNN())]))
+    'linear'
+    """
+    if isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    # By name: asking whether it is a DeepEmbedder must not load torch.
+    bases = {(base.__module__, base.__name__) for base in type(estimator).__mro__}
+    if ("metriclearn.deep._embedder", "DeepEmbedder") in bases:
+        return "deep"
+    if ("metriclearn.mahalanobis._base", "MahalanobisTransformer") in bases:
+        return "linear"
+    return "own"
+
+
+def _given(setting, estimator):
+    return clone(estimator), [{}]

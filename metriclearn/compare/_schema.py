@@ -1,0 +1,31 @@
+"""The JSON schema of a result."""
+
+from dataclasses import make_dataclass
+
+from metriclearn.compare._documents import FORMAT
+from metriclearn.compare._plain import json_schema
+from metriclearn.compare._records import Summary
+from metriclearn.compare._result import ComparisonResult
+
+
+def result_schema():
+    """Return the JSON schema of what :meth:`ComparisonResult.to_json` writes.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> from metriclearn.compare import result_schema
+    >>> sorted(result_schema()["$defs"]["Trial"]["properties"])
+    ['n_rows', 'params', 'score']
+    """
+    hints = ComparisonResult.__annotations__
+    fields = [("format", str), ("version", int), *hints.items(), ("summary", Summary)]
+    document = make_dataclass("Comparison", fields, namespace={"__doc__": "A comparison."})
+    schema = json_schema(document)
+    properties = schema["$defs"]["Comparison"]["properties"]
+    properties["format"] = {"const": FORMAT.name}
+    properties["version"] = {"const": FORMAT.version}
+    return {**schema, "title": f"{FORMAT.name} {FORMAT.version}"}

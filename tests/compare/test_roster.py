@@ -1,0 +1,165 @@
+"""Every learner of the library, by name and by object."""
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from metriclearn import LMNN, NCA
+from metriclearn.compare import LEARNER_NAMES, compare
+from metriclearn.compare._images import ImageScaler, ImageShrinker, shrinker
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._names import ALIASES
+from metriclearn.compare._roster import (
+    GROUPS,
+    ROSTER,
+    resolve_learners,
+)
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep.losses import LOSSES
+from metriclearn.mahalanobis import LEARNERS
+
+
+@pytest.mark.parametrize("key", ROSTER)
+@pytest.mark.parametrize("shape", [None, (4, 4)], ids=["tabular", "image"])
+def test_every_grid_fits_its_learner(key, shape):
+    setting = Setting(60, 16, 3, smallest_class=2, image_shape=shape)
+    estimator, grid = ROSTER[key].make(setting)
+    for params in grid:
+        estimator.set_params(**params)
+    if ROSTER[key].family == "deep":
+        assert estimator["metric"].module == ("mlp" if shape is None else "convnet")
+
+
+def test_wide_data_get_principal_components():
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1, 2], 12)
+    X = rng.randn(36, 60) + 2 * y[:, None]
+    result = compare(X, y, learners=["euclidean", "mahalanobis"], n_folds=3)
+    rows = {row.key: row for row in result.rows()}
+    assert rows["euclidean"].notes == ()
+    assert rows["euclidean"].dimension == 60
+    assert rows["mahalanobis"].notes == ("on 6 principal components",)
+    matrix = next(r.matrix for r in result.records if r.matrix)
+    assert matrix.space == "principal components"
+    assert np.shape(matrix.values) == (6, 6)
+    assert len(matrix.weights) == 60
+
+
+def test_image_scaler_divides_all_pixels_by_one_number(rng):
+    X = (rng.rand(30, 6) * [1, 2, 3, 4, 5, 0]).astype(np.float32)
+    Z = ImageScaler().fit_transform(X)
+    assert Z.dtype == np.float32
+    centered = X - X.mean(axis=0)
+    np.testing.assert_allclose(Z, centered / np.sqrt(np.mean(centered**2)), rtol=1e-6)
+    assert np.all(np.isfinite(ImageScaler().fit_transform(np.ones((3, 2)))))
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_image_shrinker_averages_blocks(rng, channels):
+    images = rng.rand(4, 7, 5, *channels)
+    shrink = ImageShrinker((7, 5, *channels), 2)
+    small = shrink.fit_transform(images.reshape(4, -1)).reshape(4, *shrink.shape)
+    assert shrink.shape == (3, 2, *channels)
+    np.testing.assert_allclose(small[1, 2, 0], images[1, 4:6, 0:2].mean(axis=(0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "shrunk"),
+    [((28, 28), None), ((64, 64), (32, 32)), ((33, 20, 3), (16, 10, 3)), ((100, 2), (50, 1))],
+)
+def test_only_large_images_are_shrunk(shape, shrunk):
+    shrink = shrinker(shape)
+    assert (shrink and shrink.shape) == shrunk
+
+
+@pytest.mark.parametrize(
+    ("learners", "names"),
+    [
+        (
+            ["lmnn", "Deep-Triplet", "standardized"],
+            ["LMNN", "Deep triplet", "Standardized Euclidean"],
+        ),
+        ("nca", ["NCA"]),
+        ({"mine": StandardScaler(), "theirs": "mmc"}, ["mine", "theirs"]),
+        ([StandardScaler()], ["StandardScaler"]),
+    ],
+)
+def test_learners_by_name_and_by_object(learners, names):
+    assert [learner.name for learner in resolve_learners(learners)] == names
+
+
+def test_the_default_line_up():
+    assert [learner.key for learner in resolve_learners()] == GROUPS["default"]
+    assert len(GROUPS["default"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("learners", "message"),
+    [
+        (["lmn"], "unknown learner 'lmn'; did you mean 'lmnn'"),
+        ([], "learners is empty"),
+        (["nca", "nca"], "'nca' twice"),
+        ([StandardScaler], "neither a name of the roster"),
+        ([3], "neither a name of the roster"),
+        (np.zeros((3, 2)), r"learners is a ndarray; the data come first"),
+    ],
+)
+def test_bad_learners_are_one_clear_error(blobs, learners, message):
+    with pytest.raises(ValueError, match=message):
+        compare(*blobs, learners=learners)
+
+
+def test_the_roster_is_every_learner_and_every_loss_of_the_library():
+    names = {ALIASES.get(name.lower(), name.lower()) for name in LEARNERS}
+    assert {key for key, row in ROSTER.items() if row.family == "linear"} == names
+    assert [key for key, row in ROSTER.items() if row.family == "deep"] == list(LOSSES)
+    assert list(ROSTER) == list(LEARNER_NAMES)
+
+
+@pytest.mark.parametrize("name", [*LEARNERS, *LOSSES])
+def test_class_names_and_loss_names_are_names(name):
+    assert len(resolve_learners(name)) == 1
+
+
+def test_words_stand_for_several_learners():
+    for word, keys in GROUPS.items():
+        assert [row.key for row in resolve_learners(word)] == keys
+    assert [row.key for row in resolve_learners("linear,supcon")] == [*GROUPS["linear"], "supcon"]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "family"),
+    [
+        (LMNN(), "linear"),
+        (make_pipeline(StandardScaler(), NCA()), "linear"),
+        (DeepEmbedder(), "deep"),
+        (make_pipeline(StandardScaler(), DeepEmbedder()), "deep"),
+        (make_pipeline(NCA(), StandardScaler()), "own"),
+        (StandardScaler(), "own"),
+    ],
+)
+def test_ones_own_learner_has_the_family_of_its_last_step(estimator, family):
+    (row,) = resolve_learners([estimator])
+    assert (row.family, row.is_own) == (family, True)
+
+
+def test_the_question_is_answered_for_ones_own_embedder(blobs):
+    embedder = DeepEmbedder(max_epochs=2, validation=None, random_state=0)
+    result = compare(*blobs, learners={"mine": embedder, "theirs": LMNN()}, n_folds=2)
+    question = result.deep_or_linear("accuracy")
+    assert (question.deep, question.linear) == ("mine", "theirs")
+
+
+def test_a_class_is_given_by_its_path(blobs, tmp_path, monkeypatch):
+    (tmp_path / "my_learners.py").write_text(
+        "from metriclearn import RCA\nclass Mine(RCA):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (row,) = resolve_learners("my_learners:Mine")
+    assert (row.name, row.family) == ("Mine", "linear")
+    assert compare(*blobs, learners="my_learners:Mine", n_folds=2).rows()[0].error is None
+    with pytest.raises(ValueError, match=r"'my_learners:Yours' cannot be made \(AttributeError"):
+        resolve_learners("my_learners:Yours")
+    with pytest.raises(ValueError, match="'no_module:A' cannot be made"):
+        resolve_learners("no_module:A")
