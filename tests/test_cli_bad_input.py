@@ -245,10 +245,10 @@ def test_the_data_are_never_overwritten(tmp_path, iris_frame, capsys, monkeypatc
 def test_a_file_that_may_not_be_written_is_found_out_before_any_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run, "run_task", None)
 
-    def refuse(self, *args, **kwargs):
+    def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    monkeypatch.setattr("metriclearn._files._open_scratch", refuse)
     assert compare("iris", "--report", tmp_path / "r.html") == 2
     assert "r.html: cannot be written (Permission denied)" in capsys.readouterr().err
 
