@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path, write):
 def test_another_json_file_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"other\.json is not (a metriclearn comparison|valid JSON)"):
+    with pytest.raises(ValueError, match=r"other\.json is not (a metriclearn|valid JSON)"):
         ComparisonResult.from_json(path)
 
 
