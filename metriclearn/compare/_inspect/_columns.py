@@ -1,0 +1,305 @@
+"""Columns that are no features: row numbers, ids, times, constants, and those that tell the label.
+
+Each check looks at one column and returns a ``Finding`` or None.
+"""
+
+import re
+
+import numpy as np
+
+from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
+
+# Fewer rows are monotone or all different by chance.
+MIN_ROWS = 8
+
+LEFT_OUT = "Left out; --keep {0} takes it in."
+KEPT = "Kept; --drop {0} leaves it out."
+
+_UNNAMED = re.compile(r"(?i:unnamed: \d+|index|level_\d+|row[ _.-]?names?|)|\.\.\.1|X(?:\.1)?")
+_ID_NAME = re.compile(
+    r"(?:.*[\W_])?(?:id|ids|uid|uuid|guid|oid|pk|key|idx|index|nr|no|num|number|nummer|numero|row|"
+    r"rowid|record|serial|case|obs|observation|sample|code|barcode|hash|url|path|file|filename|"
+    r"email|phone|ssn)(?:[\W_]?(?:id|no|nr|num|number|code|name))?\.?|.*[a-z]ID|#",
+    re.I,
+)
+_TIME_NAME = re.compile(
+    r".*(?:time|date|stamp|epoch|\bts\b|when|created|updated|datum|zeit|_at$).*", re.I
+)
+
+
+def check_column(name, kind, values, words=None, *, label_rate=None):
+    """Say what a column is where it is no feature.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"number", "time", "word"}
+    values : ndarray of shape (n,), float64
+        As in ``View``.
+    words : list of str, default=None
+        Distinct words of a column of words.
+    label_rate : float, default=None
+        How often the label is told by this column alone (0 to 1).
+
+    Returns
+    -------
+    finding : Finding or None
+    leave_out : bool
+        Whether the column is left out by default.
+    """
+    present = values[~np.isnan(values)]
+    if len(present) == 0:
+        text = f"Column {name!r} has no value in any row."
+        return _found("empty", text, name, LEFT_OUT), True
+    distinct = np.unique(present)
+    if len(distinct) == 1:
+        if len(present) < len(values):
+            return None, False
+        text = f"Column {name!r} has the same value in all rows."
+        return _found("constant", text, name, KEPT), False
+    if len(values) < MIN_ROWS:
+        return None, False
+    if kind == TIME:
+        return _check_time(name, present, distinct, len(values), label_rate)
+    if kind == WORD:
+        return _check_words(name, present, distinct, len(values), words)
+    return _check_numbers(name, present, distinct, len(values), label_rate)
+
+
+def _found(kind, text, name, action):
+    return make_finding(kind, text, action.format(_quoted(name)), columns=[name])
+
+
+def _quoted(name):
+    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
+
+
+def _check_numbers(name, present, distinct, n_rows, label_rate):
+    whole = bool((present == np.floor(present)).all())
+    steps = np.diff(present)
+    monotone = bool((steps > 0).all() or (steps < 0).all())
+    complete = len(present) >= 0.99 * n_rows
+    named = _UNNAMED.fullmatch(name.strip()) is not None
+    epoch = _epoch(distinct) if whole else None
+    if epoch and (monotone or _TIME_NAME.fullmatch(name)):
+        tells = label_rate is not None and label_rate >= 0.9
+        order = ", in the order of the rows" if monotone else ""
+        text = f"Column {name!r} looks like times, in {epoch} since 1970{order}."
+        out = monotone or tells
+        return _found("time", text, name, LEFT_OUT if out else KEPT), out
+    if monotone and complete and (whole or _even(steps)):
+        return _found("row_number", f"Column {name!r} numbers the rows.", name, LEFT_OUT), True
+    if named and whole and _counts_up(steps, distinct, present):
+        text = f"Column {name!r} is the index of a table that was filtered, shuffled or joined."
+        return _found("row_number", text, name, LEFT_OUT), True
+    if monotone and complete:
+        text = f"The rows are in the order of column {name!r}, whose values are all different."
+        return _found("row_number", text, name, KEPT), False
+    if not whole or len(distinct) < len(present) or not complete:
+        return None, False
+    span = distinct[-1] - distinct[0] + 1
+    # As many draws from so wide a range would have met somewhere, were they amounts.
+    dense = len(distinct) ** 2 / (2 * span) > 14
+    if dense or named or _ID_NAME.fullmatch(name.strip()):
+        text = f"Column {name!r} has a different whole number in every row, as an id has."
+        return _found("id", text, name, LEFT_OUT), True
+    if len(distinct) >= 50:
+        text = f"Column {name!r} has a different whole number in every row: an id or an amount."
+        return _found("id", text, name, KEPT), False
+    return None, False
+
+
+def _even(steps):
+    return bool(np.allclose(steps, steps[0], rtol=1e-6))
+
+
+def _counts_up(steps, distinct, present):
+    """An index: nearly all different, or counting up again and again."""
+    falls = np.mean(steps < 0)
+    return len(distinct) > 0.9 * len(present) or (falls < 0.2 and np.mean(steps > 0) > 0.8)
+
+
+def _epoch(distinct):
+    """Unit in which whole numbers are times between 1990 and 2040, or None."""
+    for unit, scale in (("seconds", 1), ("milliseconds", 1e3), ("microseconds", 1e6)):
+        if 631152000 * scale <= distinct[0] and distinct[-1] <= 2208988800 * scale:
+            return unit
+    if distinct[0] >= 631152000e9 and distinct[-1] <= 2208988800e9:
+        return "nanoseconds"
+    return None
+
+
+def _check_time(name, present, distinct, n_rows, label_rate):
+    steps = np.diff(present)
+    monotone = bool((steps >= 0).all() or (steps <= 0).all())
+    ordered = monotone and len(distinct) > max(10, 0.1 * n_rows)
+    tells = label_rate is not None and label_rate >= 0.9
+    if ordered:
+        text = f"Column {name!r} is a time, and the rows are in its order."
+    elif tells:
+        text = f"Column {name!r} is a time, and it alone tells {label_rate:.0%} of the labels."
+    else:
+        text = f"Column {name!r} is a time: the future is not known when a row is to be classified."
+    out = ordered or tells
+    return _found("time", text, name, LEFT_OUT if out else KEPT), out
+
+
+def _check_words(name, present, distinct, n_rows, words):
+    if len(present) < 0.9 * n_rows or len(distinct) < max(MIN_ROWS, 0.95 * len(present)):
+        return None, False
+    if _is_prose(words):
+        return None, False
+    numbers = _numbered(words)
+    order = present if numbers is None else numbers[present.astype(np.intp)]
+    steps = np.diff(order)
+    if len(distinct) == len(present) and ((steps > 0).all() or (steps < 0).all()):
+        text = f"Column {name!r} numbers the rows ({listed(words[:2])}, ...)."
+        return _found("row_number", text, name, LEFT_OUT), True
+    text = (
+        f"Column {name!r} has {counted(len(distinct), 'different text')} in "
+        f"{counted(len(present), 'row')} ({listed(words[:2])}, ...), as an id has."
+    )
+    return _found("id", text, name, LEFT_OUT), True
+
+
+def _numbered(words):
+    """Numbers of words like ``P01``, ``P02``; None where they are not all alike."""
+    matches = [re.fullmatch(r"(\D*)(\d+)(\D*)", word) for word in words]
+    if not all(matches) or len({(match[1], match[3]) for match in matches}) > 1:
+        return None
+    return np.array([float(match[2]) for match in matches])
+
+
+def _is_prose(words):
+    """Whether texts are of several words that come again in others."""
+    sample = [set(re.findall(r"[^\W\d]{2,}", word.lower())) for word in words[:500]]
+    n_words = np.mean([len(word.split()) for word in words[:500]])
+    counts = {}
+    for each in sample:
+        for word in each:
+            counts[word] = counts.get(word, 0) + 1
+    everywhere = {word for word, count in counts.items() if count > 0.9 * len(sample)}
+    again = [word for word, count in counts.items() if count > 1 and word not in everywhere]
+    return n_words >= 2.5 and len(again) >= 3
+
+
+def label_rates(values, codes, max_cells=4_000_000):
+    """How often each column alone tells the label, classes weighted alike.
+
+    For each row the label is guessed from the row that is nearest in that column, of equals one
+    at random: a leave-one-out score that needs no model.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_columns)
+    codes : ndarray of int, shape (n,)
+        Classes, from 0.
+    max_cells : int, default=4_000_000
+        Cells that are looked at together.
+
+    Returns
+    -------
+    ndarray of shape (n_columns,)
+    """
+    n_rows, n_columns = values.shape
+    shuffled = np.random.RandomState(0).permutation(n_rows)  # equals in no order of the file's
+    codes = codes[shuffled]
+    counts = np.bincount(codes)
+    weights = 1 / (np.count_nonzero(counts) * np.maximum(counts, 1))[codes]
+    rates = np.empty(n_columns)
+    width = max(1, max_cells // max(1, n_rows))
+    for start in range(0, n_columns, width):
+        block = values[shuffled, start : start + width]
+        top = np.nanmax(np.where(np.isnan(block), -np.inf, block), axis=0)
+        block = np.where(np.isnan(block), np.where(np.isfinite(top), top + 1 + abs(top), 0), block)
+        order = np.argsort(block, axis=0, kind="stable")
+        sorted_values = np.take_along_axis(block, order, axis=0)
+        labels = codes[order]
+        gaps = np.diff(sorted_values, axis=0)
+        edge = np.full((1, gaps.shape[1]), np.inf)
+        from_left = np.vstack([edge, gaps]) <= np.vstack([gaps, edge])
+        left = np.vstack([labels[1:2], labels[:-1]])
+        right = np.vstack([labels[1:], labels[-2:-1]])
+        right_guess = np.where(from_left, left, right) == labels
+        rates[start : start + width] = (right_guess * weights[order]).sum(axis=0)
+    return rates
+
+
+def check_giveaways(view, codes, rates, threshold=0.98):
+    """Find columns that give the label away, and those whose values are groups of one label each.
+
+    Parameters
+    ----------
+    view : View
+    codes : ndarray of int, shape (n,)
+    rates : ndarray of shape (n_columns,)
+        Of ``label_rates``.
+    threshold : float, default=0.98
+
+    Returns
+    -------
+    list of Finding
+    """
+    counts = np.bincount(codes)
+    counts = counts[counts > 0]
+    if not _beyond_chance(counts, len(view.names)):
+        return []
+    giving, findings = [], []
+    for j in np.flatnonzero(rates >= threshold):
+        n_groups = _groups_of_one_label(view, j, codes)
+        if n_groups:
+            name = view.names[j]
+            findings.append(
+                make_finding(
+                    "repeated_measurements",
+                    f"Column {name!r} has {counted(n_groups, 'value')}, each in several rows that "
+                    f"are all of one class: it may name what was measured repeatedly.",
+                    f"Rows of one value may be in training and test; --groups {_quoted(name)} "
+                    f"keeps them together.",
+                    columns=[name],
+                )
+            )
+        else:
+            giving.append(j)
+    if giving:
+        names = [view.names[j] for j in giving]
+        one = len(names) == 1
+        rate = max(rates[j] for j in giving)
+        findings.insert(
+            0,
+            make_finding(
+                "giveaway",
+                f"{'Column' if one else 'Columns'} {listed(names)}{'' if one else ', each'} alone "
+                f"{'tells' if one else 'tell'} the label ({rate:.1%} right).",
+                f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
+                f"{'it' if one else 'them'} out with --drop {','.join(map(_quoted, names[:5]))}.",
+                columns=names,
+            ),
+        )
+    return findings
+
+
+def _beyond_chance(counts, n_columns):
+    """Whether a column that splits the classes would be no accident among so many columns."""
+    from scipy.special import gammaln
+
+    n_orders = gammaln(counts.sum() + 1) - gammaln(counts + 1).sum() - gammaln(len(counts) + 1)
+    return n_orders > np.log(max(1, n_columns)) + np.log(1e4)
+
+
+def _groups_of_one_label(view, j, codes):
+    """Number of values where these name groups and not the label; 0 where they do not."""
+    values = view.values[:, j]
+    distinct, places = np.unique(values[~np.isnan(values)], return_inverse=True)
+    codes = codes[~np.isnan(values)]
+    n_classes = len(np.unique(codes))
+    sizes = np.bincount(places)
+    if len(distinct) < max(8, 3 * n_classes) or np.median(sizes) < 2:
+        return 0
+    if view.kinds[j] == NUMBER:
+        first = np.unique(places, return_index=True)[1]
+        runs = 1 + np.count_nonzero(np.diff(codes[first]))
+        if runs <= max(2 * n_classes, 0.2 * len(distinct)):  # classes are ranges of an amount
+            return 0
+    return len(distinct)

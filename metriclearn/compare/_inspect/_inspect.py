@@ -1,0 +1,148 @@
+"""Look at the data before anything is fitted.
+
+``inspect`` is called once, on typed columns (``_tables._columns.read_columns``) or an array and on
+labels without gaps (``_tables._labels.read_labels``). What its ``Inspection`` implies is applied by
+the caller: ``left_out`` columns are dropped, ``equal`` joins the groups of every split, classes in
+``small`` are no queries.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metriclearn.compare._inspect._columns import check_column, check_giveaways, label_rates
+from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
+from metriclearn.compare._inspect._groups import check_named_groups
+from metriclearn.compare._inspect._labels import check_labels, query_mask
+from metriclearn.compare._inspect._rows import check_duplicates, check_repeats, find_equal_rows
+from metriclearn.compare._inspect._view import make_view
+
+# Of more findings of one kind about single columns, one finding lists the columns.
+MAX_ALIKE = 3
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found, and what it implies.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        In the order of ``KINDS``.
+    left_out : tuple of str
+        Columns that are left out by default.
+    equal : ndarray of int, shape (n,)
+        Equal rows have the same number.
+    queries : ndarray of bool, shape (n,)
+        Rows of classes that are large enough to be tested on.
+    """
+
+    findings: tuple[Finding, ...]
+    left_out: tuple[str, ...]
+    equal: np.ndarray
+    queries: np.ndarray
+
+
+def inspect(X, y, *, names=None, groups=None, keep=(), min_rows=5, target="y", is_image=False):
+    """Find what a reader of the result should know about the data.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like of shape (n, n_columns)
+        Numbers, times and text; images are flattened.
+    y : array-like of shape (n,)
+        Labels, none missing.
+    names : list of str, default=None
+        Columns of an array.
+    groups : array-like of shape (n,), default=None
+        Rows that belong together; where given, repeated measurements are no finding.
+    keep : iterable of str, default=()
+        Columns that are not left out, whatever they are.
+    min_rows : int, default=5
+        Classes with fewer rows are no queries.
+    target : str, default="y"
+        Name of the target column.
+    is_image : bool, default=False
+        Columns that are pixels are not looked at one by one.
+
+    Returns
+    -------
+    Inspection
+    """
+    labels = np.asarray(y)
+    codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    view = make_view(X, names)
+    findings, left_out = [], np.zeros(len(view.names), dtype=bool)
+    amount = [f for f in check_labels(labels, target=target, min_rows=min_rows)]
+    is_amount = any(finding.kind == "amount_target" for finding in amount)
+    findings += amount
+    if not is_image:
+        rates = None if is_amount else label_rates(view.values, codes)
+        about, left_out = _look_at_columns(view, rates, set(keep))
+        findings += about
+        if rates is not None:
+            explained = {name for finding in about for name in finding.columns}
+            free = np.array([name not in explained for name in view.names], dtype=bool)
+            found = check_giveaways(view.only(free), codes, rates[free])
+            found += check_named_groups(view.only(free), found)
+            findings += [f for f in found if groups is None or f.kind != "repeated_measurements"]
+        findings += _wide(len(view.values), int((~left_out).sum()))
+    values = view.values[:, ~left_out]
+    equal, n_near = find_equal_rows(values)
+    duplicates = check_duplicates(equal, n_near, None if is_amount else codes)
+    if duplicates is not None:
+        findings.append(duplicates)
+    suspected = any(finding.kind == "repeated_measurements" for finding in findings)
+    if groups is None and not is_amount and not suspected:
+        repeats = check_repeats(values, codes, equal)
+        findings += [] if repeats is None else [repeats]
+    findings.sort(key=lambda finding: KINDS.index(finding.kind))
+    names_out = tuple(name for name, out in zip(view.names, left_out, strict=True) if out)
+    return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))
+
+
+def _look_at_columns(view, rates, keep):
+    by_kind, left_out = {}, np.zeros(len(view.names), dtype=bool)
+    for j, (name, kind) in enumerate(zip(view.names, view.kinds, strict=True)):
+        finding, out = check_column(
+            name,
+            kind,
+            view.values[:, j],
+            view.words.get(j),
+            label_rate=None if rates is None else rates[j],
+        )
+        if finding is None:
+            continue
+        if out and name in keep:
+            out = False
+            finding = make_finding(finding.kind, finding.text, "Kept, as asked.", columns=[name])
+        left_out[j] = out
+        by_kind.setdefault((finding.kind, out), []).append(finding)
+    findings = []
+    for (kind, out), alike in by_kind.items():
+        findings += alike if len(alike) <= MAX_ALIKE else [_merged(kind, out, alike)]
+    return findings, left_out
+
+
+_MANY = {
+    "empty": "have no value in any row",
+    "constant": "have the same value in all rows",
+    "row_number": "number the rows",
+    "id": "have a different value in every row, as ids have",
+    "time": "are times",
+}
+
+
+def _merged(kind, out, findings):
+    names = [name for finding in findings for name in finding.columns]
+    text = f"{counted(len(names), 'column')} {_MANY[kind]}: {listed(names)}."
+    action = "Left out; --keep takes them in." if out else "Kept; --drop leaves them out."
+    return make_finding(kind, text, action, columns=names)
+
+
+def _wide(n_rows, n_columns):
+    if n_columns <= n_rows:
+        return []
+    text = f"There are more columns ({n_columns:,}) than rows ({n_rows:,})."
+    action = "Metrics learned from so few rows follow chance; a selection of columns is compared."
+    return [make_finding("wide", text, action)]

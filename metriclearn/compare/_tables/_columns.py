@@ -1,0 +1,302 @@
+"""Typed columns: each column of a frame is read as what it holds, and that is told.
+
+Nothing is learned from the data here but how values are written; whatever is learned from
+them (a median, the categories) is learned by ``_cleaning`` on training rows alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
+from metriclearn.compare._tables._missing import is_missing, is_missing_text
+from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
+from metriclearn.compare._tables._times import as_seconds, times_from_numbers, times_from_text
+
+# Fewer cells than this part that are no numbers are read as missing.
+MAX_STRAY = 0.1
+
+TRUTH = {
+    frozenset(pair): pair[1]
+    for pair in (
+        ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"),
+        ("nein", "ja"), ("nein", "j"), ("non", "oui"), ("nee", "ja"), ("nej", "ja"),
+        ("não", "sim"), ("no", "sí"), ("no", "si"), ("нет", "да"), (".false.", ".true."),
+        ("absent", "present"), ("disabled", "enabled"), ("inactive", "active"),
+        ("unchecked", "checked"), ("negative", "positive"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ColumnNote:
+    """What a column was read as.
+
+    Attributes
+    ----------
+    column : str
+    kind : {"number", "boolean", "time", "category", "text"}
+    text : str
+        What was done to its cells; empty where nothing was.
+    """
+
+    column: str
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class TypedTable:
+    """A frame whose columns are numbers, times or text.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Numbers and truth values are float64 with NaN, times datetime64, all else strings with
+        None.
+    notes : tuple of ColumnNote
+        One for each column.
+    findings : tuple of Finding
+        Of the kind "unreadable".
+    """
+
+    frame: object
+    notes: tuple[ColumnNote, ...]
+    findings: tuple[Finding, ...]
+
+
+def read_columns(frame, *, keep_codes=True):
+    """Read each column as what it holds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of strings, as from a file, or of anything, as from a user.
+    keep_codes : bool, default=True
+        Whether digits with leading zeros (``"00420"``) stay text.
+
+    Returns
+    -------
+    TypedTable
+
+    Raises
+    ------
+    ValueError
+        That lists all columns that no distance can be computed from: of lists, complex numbers,
+        objects.
+    """
+    pandas = require("pandas", "cli")
+    decimal = find_decimal(_sample_cells(frame))
+    columns, notes, findings, faults = {}, [], [], []
+    for j, name in enumerate(map(str, frame.columns)):
+        try:
+            values, note, stray = _read_column(frame.iloc[:, j], name, decimal, keep_codes)
+        except _UnreadableError as fault:
+            faults.append(f"{name!r} holds {fault}")
+            continue
+        columns[name] = values
+        notes.append(note)
+        if stray is not None:
+            findings.append(stray)
+    if faults:
+        word = "column" if len(faults) == 1 else "columns"
+        shown = "; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" * (len(faults) > 10))
+        raise ValueError(f"{len(faults)} {word} cannot be read: {shown}; drop or convert them")
+    return TypedTable(pandas.DataFrame(columns), tuple(notes), tuple(findings))
+
+
+class _UnreadableError(Exception):
+    """A column of values that are neither numbers, times nor text; says of what kind."""
+
+
+def _sample_cells(frame, n_rows=100):
+    part = frame.iloc[:n_rows].select_dtypes(exclude=["number", "bool", "datetime", "timedelta"])
+    return [cell for cell in part.to_numpy(dtype=object).ravel() if isinstance(cell, str)]
+
+
+def _read_column(column, name, decimal, keep_codes):
+    pandas = require("pandas", "cli")
+    types = pandas.api.types
+    dtype = column.dtype
+    if isinstance(dtype, pandas.CategoricalDtype):
+        column = column.astype(dtype.categories.dtype if dtype.categories.dtype != bool else object)
+        dtype = column.dtype
+    if types.is_complex_dtype(dtype):
+        raise _UnreadableError("complex numbers")
+    if types.is_bool_dtype(dtype):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return values, _with_missing(ColumnNote(name, "boolean"), values), None
+    if types.is_numeric_dtype(dtype):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _finished_numbers(values, name, ())
+    if types.is_timedelta64_dtype(dtype):
+        values = column.dt.total_seconds().to_numpy(dtype=np.float64)
+        return _finished_numbers(values, name, ("a duration, in seconds",))
+    if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pandas.PeriodDtype):
+        return _finished_times(column, name, "")
+    return _read_text(_as_texts(column), name, decimal, keep_codes)
+
+
+def _as_texts(column):
+    """Cells as strings, None where missing."""
+    pandas = require("pandas", "cli")
+    missing = column.isna().to_numpy()
+    cells = column.to_numpy(dtype=object, na_value=None)
+    inferred = pandas.api.types.infer_dtype(cells, skipna=True)
+    if inferred != "string":
+        cells = np.array([_as_text(cell) for cell in cells], dtype=object)
+    cells = cells.copy()
+    cells[missing] = None
+    return cells
+
+
+def _as_text(cell):
+    if isinstance(cell, str) or cell is None:
+        return cell
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", errors="replace")
+    if isinstance(cell, complex) and not isinstance(cell, float | int):
+        raise _UnreadableError("complex numbers")
+    if hasattr(cell, "__len__") or isinstance(cell, dict | set):
+        raise _UnreadableError(f"values of type {type(cell).__name__} with parts")
+    return str(cell)
+
+
+def _read_text(cells, name, decimal, keep_codes):
+    """Read a column of strings; ``cells`` has None where there is no value."""
+    pandas = require("pandas", "cli")
+    if decimal == "." and not any(map(_zero_first, cells[:50])):
+        values = pandas.to_numeric(cells, errors="coerce")
+        if np.isfinite(values).all():
+            return _finished_numbers(values, name, ())
+    codes, texts = pandas.factorize(cells)
+    texts = [text.strip() for text in texts]
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    present = [i for i, text in enumerate(texts) if not is_missing(text)]
+    signs = sorted({text for text in texts if is_missing(text) and text})
+    if not present:
+        return np.full(len(cells), np.nan), ColumnNote(name, "number", "no values"), None
+    distinct = [texts[i] for i in present]
+    if not (keep_codes and _are_codes(distinct)):
+        values, remarks = parse_numbers(distinct, decimal=decimal)
+        read = ~np.isnan(values)
+        share = counts[present][read].sum() / counts[present].sum()
+        if share == 1 or (share >= 1 - MAX_STRAY and read.sum() >= 5):
+            stray = [i for i, good in zip(present, read, strict=True) if not good]
+            filled = np.full(len(texts) + 1, np.nan)  # the last place is that of code -1
+            filled[present] = values
+            return _finished_numbers(
+                filled[codes], name, remarks, signs, _stray(name, texts, codes, stray)
+            )
+    truth = TRUTH.get(frozenset(text.lower() for text in distinct))
+    if truth is not None:
+        filled = np.full(len(texts) + 1, np.nan)
+        filled[present] = [float(text.lower() == truth) for text in distinct]
+        values = filled[codes]
+        words = sorted({text.lower() for text in distinct}, key=lambda text: text == truth)
+        text = f"{words[0]!r} read as 0, {words[1]!r} as 1"
+        return values, _with_missing(ColumnNote(name, "boolean", text), values, signs), None
+    seconds = as_seconds(distinct)
+    if seconds is not None:
+        filled = np.full(len(texts) + 1, np.nan)
+        filled[present] = seconds
+        return _finished_numbers(filled[codes], name, ("a time of day, in seconds",), signs)
+    times, remark = times_from_text(distinct)
+    if times is not None:
+        filled = np.full(len(texts) + 1, np.datetime64("NaT"), dtype="datetime64[ns]")
+        filled[present] = times
+        return _finished_times(pandas.Series(filled[codes]), name, remark)
+    return _as_words(texts, codes, name)
+
+
+def _zero_first(cell):
+    return cell is not None and cell[:1] == "0" and cell[1:2].isdigit()
+
+
+def _are_codes(texts):
+    """Whether digits are codes, not amounts: of one length, with zeros before."""
+    length = len(texts[0])
+    return (
+        length >= 3
+        and any(text[0] == "0" for text in texts)
+        and all(len(text) == length and text.isdigit() for text in texts)
+    )
+
+
+def _stray(name, texts, codes, stray):
+    """What is to be said of cells that are no numbers among numbers."""
+    if not stray:
+        return None
+    rows = np.flatnonzero(np.isin(codes, stray))
+    return make_finding(
+        "unreadable",
+        f"Column {name!r} holds numbers, and in {counted(len(rows), 'row')} what is none: "
+        f"{listed([texts[i] for i in stray])}.",
+        "Read as missing.",
+        columns=[name],
+        rows=rows,
+    )
+
+
+def _finished_numbers(values, name, remarks, signs=(), finding=None):
+    infinite = np.isinf(values)
+    if infinite.any():
+        rows = np.flatnonzero(infinite)
+        values = np.where(infinite, np.nan, values)
+        finding = finding or make_finding(
+            "unreadable",
+            f"Column {name!r} holds infinity in {counted(len(rows), 'row')}.",
+            "Read as missing.",
+            columns=[name],
+            rows=rows,
+        )
+    times, remark = times_from_numbers(values)
+    if times is not None and not remarks:
+        pandas = require("pandas", "cli")
+        return _finished_times(pandas.Series(times), name, remark, finding)
+    note = _with_missing(ColumnNote(name, "number", "; ".join(remarks)), values, signs)
+    return values, note, finding
+
+
+def _finished_times(column, name, remark, finding=None):
+    pandas = require("pandas", "cli")
+    if isinstance(column.dtype, pandas.PeriodDtype):
+        column = column.dt.to_timestamp()
+    column = (
+        column.astype("datetime64[ns]")
+        if column.dt.tz is None
+        else (column.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]"))
+    )
+    values = column.to_numpy()
+    return values, _with_missing(ColumnNote(name, "time", remark), values), finding
+
+
+def _as_words(texts, codes, name):
+    """Categories and free text: strings, None where missing."""
+    words = np.array([None if is_missing_text(text) else text for text in texts] + [None], object)
+    values = words[codes]
+    distinct = {word for word in words if word is not None}
+    n_present = sum(value is not None for value in values)
+    n_words = np.mean([len(word.split()) for word in list(distinct)[:1000]] or [0])
+    kind = "text" if n_words >= 3 and len(distinct) > 0.5 * n_present else "category"
+    note = ColumnNote(name, kind, counted(len(distinct), "value") if kind == "category" else "")
+    return values, _with_missing(note, np.array([value is None for value in values])), None
+
+
+def _with_missing(note, values, signs=()):
+    """Add how many values are missing to a note."""
+    values = np.asarray(values)
+    missing = (
+        values
+        if values.dtype == bool
+        else np.isnan(values)
+        if (values.dtype.kind == "f")
+        else np.isnat(values)
+    )
+    n_missing = int(missing.sum())
+    if not n_missing:
+        return note
+    written = f" (written {listed(signs)})" if signs else ""
+    text = f"{n_missing:,} missing{written}"
+    return ColumnNote(note.column, note.kind, "; ".join(filter(None, [note.text, text])))

@@ -1,0 +1,274 @@
+"""A grid of cells to named columns: titles, the header, units and footers."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.compare._inspect._finding import counted, listed
+from metriclearn.compare._tables._missing import is_missing
+from metriclearn.compare._tables._numbers import parse_numbers
+
+_SAMPLE_ROWS = 300
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table of strings with named columns.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Cells as strings, or as a workbook has them.
+    lines : list of int
+        Line of the file of each row, from 1.
+    notes : tuple of str
+    first_row : tuple of str or None
+        Cells of the first row, by which a column can be named where there is no header.
+    """
+
+    frame: object
+    lines: list
+    notes: tuple = ()
+    first_row: tuple | None = None
+
+
+def read_frame(grid, lines):
+    """Find the header of a grid and what stands around the table.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        Cells; an empty string where there is none.
+    lines : list of int
+        Line of the file of each row.
+
+    Returns
+    -------
+    RawTable
+
+    Raises
+    ------
+    ValueError
+        If there is no table, or lines have more cells than the header.
+    """
+    notes = []
+    grid, lines = grid.reset_index(drop=True), list(lines)
+    grid = _without_marks(grid)
+    filled = (grid != "").to_numpy()
+    width = _width(filled)
+    start, end = _body(grid, filled, width)
+    if start:
+        title = " ".join(_text(cell) for cell in grid.iloc[0] if _text(cell))
+        notes.append(
+            f"{counted(start, 'line')} before the table {'was' if start == 1 else 'were'} skipped: "
+            f"{title!r:.80}."
+        )
+    if end < len(grid):
+        notes.append(f"{counted(len(grid) - end, 'line')} after the table were skipped.")
+    grid, lines, filled = grid.iloc[start:end], lines[start:end], filled[start:end]
+    _refuse_overhang(filled, width, lines)
+    header = [_text(cell) for cell in grid.iloc[0]]
+    comment = header[0].startswith(("#", "%")) and len(header[0]) > 1
+    if comment:
+        header[0] = header[0][1:].strip()
+    body = grid.iloc[1:]
+    if not comment and len(grid) > 1 and looks_like_data(header, body):
+        names = [f"column {i + 1}" for i in range(len(header))]
+        notes.append(
+            f"The first line looks like data, so it was kept as a row; the columns are called "
+            f"{listed([names[0], names[-1]])}."
+            if len(names) > 1
+            else "The first line was kept."
+        )
+        return RawTable(_renamed(grid, names), lines, tuple(notes), tuple(header))
+    lines = lines[1:]
+    header, body = _shifted(header, body)
+    if len(body) > 2 and _is_units(body):
+        units = [cell for cell in map(_text, body.iloc[0]) if cell]
+        notes.append(f"The line of units ({listed(units)}) was skipped.")
+        body, lines = body.iloc[1:], lines[1:]
+    names, renamed = _unique(header)
+    notes += renamed
+    return RawTable(_renamed(body, names), lines, tuple(notes))
+
+
+def _without_marks(grid):
+    """Join a mark that stands in a cell of its own, as in ``# a b c``, to the name after it."""
+    marked = [i for i in range(min(len(grid), 50)) if grid.iloc[i, 0] in ("#", "%", "//")]
+    if not marked or grid.shape[1] < 3:
+        return grid
+    grid = grid.copy()
+    for i in marked:
+        cells = list(grid.iloc[i])
+        grid.iloc[i] = [f"{cells[0]}{_text(cells[1])}", *cells[2:], ""]
+    return grid if (grid.iloc[:, -1] != "").any() else grid.iloc[:, :-1]
+
+
+def _text(cell):
+    if isinstance(cell, str):
+        return cell.strip().strip("\ufeff")
+    return "" if cell is None or cell != cell else str(cell)
+
+
+def _width(filled):
+    """Number of columns that most rows reach."""
+    reach = np.where(filled.any(axis=1), filled.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
+    sizes, counts = np.unique(reach[reach > 1], return_counts=True)
+    if len(sizes) == 0:
+        return int(max(1, reach.max(initial=1)))
+    often = sizes[counts >= max(1, 0.02 * len(reach))]
+    return int(often.max() if len(often) else sizes[counts.argmax()])
+
+
+def _body(grid, filled, width):
+    """First row of the table and the row after its last."""
+    n_filled = filled.sum(axis=1)
+    if width == 1:
+        return 0, len(grid)
+    fits = n_filled > 1
+    # Lines of remarks may have separators of their own.
+    comments = np.array([_text(cell).startswith(("#", "%", "//")) for cell in grid.iloc[:, 0]])
+    table = np.flatnonzero(fits & ~comments)
+    if len(table) == 0:
+        return 0, len(grid)
+    start = table[0]
+    while (
+        start + 1 < len(grid)
+        and n_filled[start] < width / 2 < n_filled[start + 1]
+        and (n_filled[start] <= 2 < width - 1)
+    ):
+        start += 1  # a title of several cells
+    if start > 0 and comments[start - 1] and n_filled[start - 1] == n_filled[start]:
+        start -= 1  # names written as a remark
+    end = len(grid)
+    while end > start + 2 and n_filled[end - 1] <= 1:
+        end -= 1
+    return int(start), int(end)
+
+
+def _refuse_overhang(filled, width, lines):
+    """Refuse cells to the right of the table; empty ones become columns without a value."""
+    extra = filled[:, width:].any(axis=1)
+    if extra.any():
+        at = [lines[i] for i in np.flatnonzero(extra)]
+        shown = ", ".join(map(str, at[:10])) + (", ..." if len(at) > 10 else "")
+        word = "line has" if len(at) == 1 else "lines have"
+        raise ValueError(
+            f"{counted(len(at), word, word)} more cells than the {width} columns of the table "
+            f"({'line' if len(at) == 1 else 'lines'} {shown}); quote cells that hold the "
+            f"separator, or mend these lines"
+        )
+
+
+def looks_like_data(header, body):
+    """Whether the first line of a table is a row like the others.
+
+    Parameters
+    ----------
+    header : list of str
+    body : DataFrame
+        The other rows.
+
+    Returns
+    -------
+    bool
+    """
+    sample = body.iloc[:_SAMPLE_ROWS]
+    columns = [[_text(cell) for cell in sample.iloc[:, j]] for j in range(len(header))]
+    numeric = [j for j, cells in enumerate(columns) if _share_of_numbers(cells) >= 0.9]
+    if numeric:
+        named = [j for j in numeric if header[j] and not _is_number(header[j])]
+        if any(not is_missing(header[j]) for j in named):
+            return False
+        given = [j for j in numeric if header[j] and not is_missing(header[j])]
+        if not given:
+            return False
+        return not _is_scale(header, columns, given)
+    known = [header[j] in cells for j, cells in enumerate(columns) if header[j]]
+    return len(known) > 0 and sum(known) > len(known) / 2
+
+
+def _share_of_numbers(cells):
+    cells = sorted({cell for cell in cells if not is_missing(cell)})
+    if not cells:
+        return 0.0
+    return float(np.mean(~np.isnan(parse_numbers(cells)[0])))
+
+
+def _is_number(text):
+    return bool(~np.isnan(parse_numbers([text])[0][0]))
+
+
+def _is_scale(header, columns, numeric):
+    """Whether numbers in the header name the columns: 0, 1, 2, ..., years, wavelengths."""
+    if len(numeric) < 2:
+        return False
+
+    def steps(row):
+        return np.diff([parse_numbers([row[j]])[0][0] for j in numeric])
+
+    own = steps(header)
+    if not (own > 0).all():
+        return False
+    even = np.allclose(own, own[0])
+    if not even and len(numeric) < 8:
+        return False
+    n_rows = len(columns[0])
+    others = [steps([cells[i] for cells in columns]) for i in range(min(n_rows, 50))]
+    alike = [(other > 0).all() and (not even or np.allclose(other, other[0])) for other in others]
+    return float(np.mean(alike)) < 0.5
+
+
+def _shifted(header, body):
+    """Give names their columns where the first, of row names, has none (as R writes)."""
+    if len(header) > 2 and header[-1] == "" and all(header[:-1]):
+        last = body.iloc[:, -1].map(_text)
+        first = body.iloc[:, 0].map(_text)
+        if (last != "").mean() > 0.5 and first.is_unique:
+            return ["", *header[:-1]], body
+    return header, body
+
+
+def _is_units(body):
+    """Whether the first row is of words in columns that are else of numbers."""
+    sample = body.iloc[1 : _SAMPLE_ROWS + 1]
+    n_words = n_numbers = 0
+    for j in range(body.shape[1]):
+        first = _text(body.iloc[0, j])
+        if _share_of_numbers([_text(cell) for cell in sample.iloc[:, j]]) < 0.95:
+            continue
+        if first and not is_missing(first):
+            is_number = _is_number(first)
+            n_numbers += is_number
+            n_words += not is_number
+    return n_words >= 2 and n_numbers == 0
+
+
+def _unique(header):
+    """Names that are there once, the missing ones called as pandas calls them."""
+    names, seen, twice = [], set(), []
+    for i, name in enumerate(header):
+        name = re.sub(r"\s+", " ", name) or f"Unnamed: {i}"
+        unique, number = name, 1
+        while unique in seen:
+            unique = f"{name}.{number}"
+            number += 1
+        if unique != name:
+            twice.append(name)
+        seen.add(unique)
+        names.append(unique)
+    if not twice:
+        return names, []
+    word = "Column name" if len(set(twice)) == 1 else "Column names"
+    return names, [
+        f"{word} {listed(dict.fromkeys(twice))} occur more than once; numbers were added."
+    ]
+
+
+def _renamed(grid, names):
+    pandas = require("pandas", "cli")
+    frame = grid.reset_index(drop=True)
+    frame.columns = pandas.Index(names, dtype=object)
+    return frame

@@ -1,0 +1,215 @@
+"""The target column to class labels, read as they are meant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
+from metriclearn.compare._tables._missing import is_missing
+from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class labels as read.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n_labeled,)
+        Labels of the rows that have one: integers, floats or strings.
+    rows : ndarray of int, shape (n_labeled,)
+        Those rows, rising.
+    notes : tuple of str
+    findings : tuple of Finding
+        Of the kind "unreadable", for rows without a label.
+    """
+
+    y: np.ndarray
+    rows: np.ndarray
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def read_labels(values, *, name="y", lines=None):
+    """Read class labels.
+
+    The strings ``"None"`` and ``"NA"`` are labels; None, NaN, ``pandas.NA`` and an empty cell
+    are none. Bytes are decoded. Whole numbers stay or become integers.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        An array, a Series of pandas or polars, a list.
+    name : str, default="y"
+        What findings and errors call the labels.
+    lines : list of int, default=None
+        Lines of the file, by which rows are named.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    ValueError
+        If there is more than one label a row, or none at all.
+    """
+    values = as_objects(values, name)
+    strings = np.array([_as_label(value) for value in values], dtype=object)
+    missing = np.array([value is None for value in strings], dtype=bool)
+    findings = _without_label(np.flatnonzero(missing), len(values), name, lines)
+    rows = np.flatnonzero(~missing)
+    if len(rows) == 0:
+        raise ValueError(f"{name} has no label in any of its {len(values)} rows")
+    y, notes = _settled(strings[rows])
+    return Labels(y, rows, notes, findings)
+
+
+def as_objects(values, name="y"):
+    """Return one label a row as an array of Python objects."""
+    if hasattr(values, "to_numpy"):
+        # Nullable and categorical columns keep their missing values this way.
+        to_list = getattr(values, "to_list", None)
+        array = np.empty(len(values), dtype=object)
+        cells = to_list() if to_list is not None and getattr(values, "ndim", 1) == 1 else None
+        if cells is None:
+            array = np.asarray(values.to_numpy(), dtype=object)
+        else:
+            array[:] = cells
+    else:
+        array = np.asarray(values)
+        if array.dtype.kind in "mM":
+            array = array.astype("datetime64[ns]").astype(str) if array.dtype.kind == "M" else array
+        array = array.astype(object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one label per row, got shape {array.shape}")
+    return array
+
+
+def _as_label(value):
+    """Return a label as a string, a number or a bool; None where there is none."""
+    if value is None or value is _na():
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return None if np.isnan(value) else value
+    if value != value:  # NaT
+        return None
+    return str(value)
+
+
+def _na():
+    import sys
+
+    pandas = sys.modules.get("pandas")
+    return None if pandas is None else pandas.NA
+
+
+def _without_label(rows, n_rows, name, lines):
+    if len(rows) == 0:
+        return ()
+    places = [f"line {lines[row]}" if lines is not None else f"row {row}" for row in rows[:5]]
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    verb = "has" if len(rows) == 1 else "have"
+    text = f"{counted(len(rows), 'row')} of {n_rows:,} {verb} no label ({', '.join(places)}{more})."
+    columns = [] if name == "y" else [name]
+    return (make_finding("unreadable", text, "Left out.", columns=columns, rows=rows),)
+
+
+def _settled(labels):
+    """Bring labels to one type."""
+    if all(isinstance(label, bool) for label in labels):
+        return labels.astype(bool), ()
+    if all(isinstance(label, bool | int) for label in labels):
+        return _as_whole(labels.astype(object)), ()
+    if all(isinstance(label, bool | int | float) for label in labels):
+        return _as_whole(labels.astype(np.float64)), ()
+    if not all(isinstance(label, str) for label in labels):
+        labels = np.array([str(label) for label in labels], dtype=object)
+        notes = ("The labels are numbers and text; all were read as text.",)
+    else:
+        notes = ()
+    return _from_text(labels, notes)
+
+
+def _as_whole(labels):
+    try:
+        whole = labels.astype(np.int64)
+    except (OverflowError, ValueError):
+        return labels.astype(str) if labels.dtype == object else labels
+    return whole if (whole == labels).all() else labels.astype(np.float64)
+
+
+def _from_text(labels, notes):
+    labels = labels.astype(str)
+    distinct, codes = np.unique(labels, return_inverse=True)
+    stripped = np.array([text.strip() for text in distinct])
+    if len(np.unique(stripped)) == len(stripped):  # blanks that tell no classes apart
+        distinct = stripped
+    distinct = [str(text) for text in distinct]
+    plain = all(text == _canonical(text) for text in distinct)
+    if plain or (len(distinct) > 30 and _no_codes(distinct)):
+        numbers, remarks = parse_numbers(distinct, decimal=find_decimal(distinct))
+        is_amount = len(distinct) > 30
+        if not np.isnan(numbers).any() and (is_amount or len(set(numbers)) == len(numbers)):
+            notes += tuple(f"The labels are numbers; {remark}." for remark in remarks)
+            return _as_whole(numbers)[codes.reshape(-1)], notes
+    looks_missing = [text for text in distinct if is_missing(text)]
+    if looks_missing:
+        counts = np.bincount(codes.reshape(-1))
+        shown = ", ".join(
+            f"{text!r} ({counted(int(counts[distinct.index(text)]), 'row')})"
+            for text in looks_missing
+        )
+        notes += (f"{shown} {'is' if len(looks_missing) == 1 else 'are'} taken as a class.",)
+    return np.array(distinct)[codes.reshape(-1)], notes
+
+
+def _canonical(text):
+    """How Python writes the number that a text is; an empty text where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    if number.is_integer():
+        return text if text.rstrip("0").rstrip(".") == f"{number:.0f}".rstrip("0") else ""
+    return text if not text.startswith(("00", "+")) else ""
+
+
+def _no_codes(distinct):
+    return not any(text.strip()[:1] == "0" and text.strip().isdigit() for text in distinct)
+
+
+def label_words(values, most=5):
+    """Return class names as words for a sentence."""
+    return listed([str(value) for value in values], most)
+
+
+def as_frame(X):
+    """Return what a user gave as a DataFrame of pandas; None where it is no table with names.
+
+    Frames of polars and pyarrow, structured arrays and dicts of columns become frames.
+    """
+    if isinstance(X, np.ndarray):
+        if X.dtype.names is None:
+            return None
+        pandas = require("pandas", "cli")
+        return pandas.DataFrame({name: X[name] for name in X.dtype.names})
+    if isinstance(X, dict):
+        return require("pandas", "cli").DataFrame(X)
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        return X
+    if hasattr(X, "to_pandas"):
+        frame = X.to_pandas()
+        return frame if hasattr(frame, "columns") else None
+    return None

@@ -1,0 +1,183 @@
+"""Text to a grid of cells: what stands between the cells is found out."""
+
+import csv
+import io
+import re
+from collections import Counter
+
+from metriclearn._extras import require
+
+SEPARATORS = ("\t", ";", ",", "|", "::")
+BLANKS = r"\s+"
+_NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", "::": "double colons", BLANKS: "blanks"}
+_SAMPLE_LINES = 500
+_DECLARED = re.compile(r"sep=(.)[ \t]*(?:\n|$)")
+_NUMBER_LIKE = re.compile(r"[-+(]?[\d.,'\u00a0]*\d[\d.,]*([eE][-+]?\d+)?[%)]?$")
+
+
+def read_grid(text):
+    """Read all cells of a text as strings.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    grid : DataFrame of str
+        Every line that is not blank; short lines are filled with empty cells.
+    lines : list of int
+        Line of the file of each row, from 1.
+    notes : tuple of str
+
+    Raises
+    ------
+    ValueError
+        If the text has no cells.
+    """
+    pandas = require("pandas", "cli")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    skipped, declared = 0, _DECLARED.match(text)
+    if declared:  # what Excel writes before the first line
+        separator = declared.group(1)
+        text, skipped = text[declared.end() :], 1
+    else:
+        separator = find_separator(text)
+    quote = _find_quote(text, separator)
+    blank_after = _has_blanks_after(text, separator)
+    widths, lines = _scan(text, separator, quote, blank_after)
+    if not widths:
+        raise ValueError("the file has no rows")
+    grid = pandas.read_csv(
+        io.StringIO(text),
+        sep=separator,
+        header=None,
+        names=range(max(widths)),
+        index_col=False,
+        dtype=str,
+        keep_default_na=False,
+        na_filter=False,
+        skipinitialspace=blank_after,
+        quotechar=quote,
+        engine="python" if separator == "::" else "c",
+    ).fillna("")
+    notes = []
+    if separator in _NAMES:
+        notes.append(f"The cells are separated by {_NAMES[separator]}.")
+    if quote == "'":
+        notes.append("Cells are quoted by single quotes.")
+    if blank_after:
+        notes.append("Blanks after the separators were dropped.")
+    if len(lines) != len(grid):  # lines that only pandas takes for blank
+        lines = list(range(1, len(grid) + 1))
+    return grid, [line + skipped for line in lines], tuple(notes)
+
+
+def find_separator(text):
+    r"""Return what separates the cells: the mark that makes lines of one width and plain cells.
+
+    Examples
+    --------
+    >>> find_separator("a;b\n1,5;2,5\n3,5;4,5\n")
+    ';'
+    """
+    sample = _sample(text)
+    best, best_score = ",", 0.0
+    for separator in SEPARATORS:
+        score = _score(list(_rows_of(sample, separator)))
+        if score > best_score * 1.001:
+            best, best_score = separator, score
+    if best_score >= 0.5:
+        return best
+    blanks = _score([line.split() for line in sample.splitlines() if line.strip()])
+    return BLANKS if blanks > best_score else best
+
+
+def _sample(text):
+    lines = text.split("\n", _SAMPLE_LINES + 1)[:_SAMPLE_LINES]
+    return "\n".join(lines)
+
+
+def _rows_of(text, separator, quote='"', skip_blanks=True):
+    """Rows of cells, blank lines left out."""
+    if separator == "::":
+        return (line.split("::") for line in text.splitlines() if line.strip())
+    if separator == BLANKS:
+        reader = csv.reader(
+            (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines()),
+            delimiter=" ",
+            quotechar=quote,
+        )
+    else:
+        reader = csv.reader(
+            io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=skip_blanks
+        )
+    return (row for row in _tolerant(reader) if any(cell.strip() for cell in row) or len(row) > 1)
+
+
+def _tolerant(reader):
+    """Rows of a reader; a cell too large for the csv module ends the sample."""
+    try:
+        yield from reader
+    except csv.Error:
+        return
+
+
+def _score(rows):
+    """How well a separator explains the lines: one width, and cells that are plain."""
+    widths = Counter(len(row) for row in rows)
+    widths.pop(1, None)
+    if not widths:
+        return 0.0
+    width, _ = max(widths.items(), key=lambda item: (item[1], item[0]))
+    body = [row for row in rows if abs(len(row) - width) <= 1 and len(row) > 1]
+    cells = [cell for row in body[:100] for cell in row]
+    plain = sum(_plainness(cell.strip()) for cell in cells) / len(cells)
+    return len(body) / len(rows) * plain
+
+
+def _plainness(cell):
+    if _NUMBER_LIKE.match(cell) or not cell:
+        return 1.0
+    return 0.4 if any(mark in cell for mark in SEPARATORS) else 0.9
+
+
+def _find_quote(text, separator):
+    """Whether cells are quoted by single quotes, which some databases write."""
+    mark = re.escape(" " if separator == BLANKS else separator)
+    sample = _sample(text)
+    single = len(re.findall(rf"(?:^|{mark})\s?'[^'\n]*'(?=\s*(?:{mark}|$))", sample, re.M))
+    return "'" if single > len(re.findall(rf"(?:^|{mark})\s?'", sample, re.M)) / 2 > 2 else '"'
+
+
+def _has_blanks_after(text, separator):
+    """Whether a blank follows nearly every separator, so that it belongs to it."""
+    if separator not in (",", ";", "|"):
+        return False
+    sample = _sample(text)
+    n_marks = sample.count(separator) - sample.count(separator + "\n")
+    return sample.count(separator + " ") > 0.8 * n_marks > 0
+
+
+def _scan(text, separator, quote, skip_blanks):
+    """Width and line number of every row."""
+    widths, lines = [], []
+    if separator in ("::", BLANKS):
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                widths.append(len(line.split("::" if separator == "::" else None)))
+                lines.append(number)
+        if separator == BLANKS:
+            widths = [max(len(row) for row in _rows_of(text, separator, quote))] * len(lines)
+        return widths, lines
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(
+        io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=skip_blanks
+    )
+    before = 0
+    for row in reader:
+        if len(row) > 1 or (row and row[0].strip()):
+            widths.append(len(row))
+            lines.append(before + 1)
+        before = reader.line_num
+    return widths, lines

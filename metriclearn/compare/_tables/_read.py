@@ -1,0 +1,107 @@
+"""Files of tables, by their suffix; what is unusual about a file is told."""
+
+import warnings
+from pathlib import Path
+
+from metriclearn._extras import require
+from metriclearn.compare._tables._bytes import read_text
+from metriclearn.compare._tables._grid import RawTable, read_frame
+from metriclearn.compare._tables._layout import read_grid
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv")
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
+SHEET_SUFFIXES = (".xlsx", ".xlsm")
+# Files that keep types, and pandas' reader of each.
+TYPED_READERS = {
+    ".parquet": "read_parquet",
+    ".pq": "read_parquet",
+    ".feather": "read_feather",
+    ".arrow": "read_feather",
+    ".orc": "read_orc",
+    ".dta": "read_stata",
+}
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *SHEET_SUFFIXES, *TYPED_READERS)
+
+
+def table_suffix(path):
+    """Return the suffix that says what kind of table a file is, packed or not; else None.
+
+    Examples
+    --------
+    >>> table_suffix("flowers.CSV.gz"), table_suffix("flowers.npz")
+    ('.csv', None)
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in PACKED_SUFFIXES:
+        suffixes = suffixes[:-1] or [".csv"]
+        return suffixes[-1] if suffixes[-1] in TEXT_SUFFIXES else ".csv"
+    return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
+
+
+def read_file(path):
+    """Read a table.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    RawTable
+        Cells of text files are strings; other files keep their types.
+
+    Raises
+    ------
+    ValueError
+        If the file is no table.
+    ImportError
+        If the reader it needs is not installed.
+    """
+    suffix = table_suffix(path)
+    if suffix in TYPED_READERS:
+        return _read_typed(path, TYPED_READERS[suffix], suffix)
+    if suffix in SHEET_SUFFIXES:
+        return _read_sheet(path)
+    text, notes = read_text(path)
+    grid, lines, more = read_grid(text)
+    table = read_frame(grid, lines)
+    return RawTable(table.frame, table.lines, (*notes, *more, *table.notes), table.first_row)
+
+
+def _read_typed(path, reader, suffix):
+    pandas = require("pandas", "cli")
+    if suffix != ".dta":
+        require("pyarrow", "cli")
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    frame = getattr(pandas, reader)(path)
+    notes = ()
+    index = frame.index
+    if index.name is not None or not isinstance(index, pandas.RangeIndex):
+        named = any(name is not None for name in index.names)
+        if named and not set(index.names) & set(frame.columns):
+            frame = frame.reset_index()
+            notes = ("The index of the table was read as a column.",)
+    frame.columns = [str(column) for column in frame.columns]
+    return RawTable(frame, None, notes)
+
+
+def _read_sheet(path):
+    pandas = require("pandas", "cli")
+    require("openpyxl", "excel")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and macros, which are not read
+        sheets = pandas.read_excel(path, sheet_name=None, header=None, dtype=object)
+    filled = {name: sheet for name, sheet in sheets.items() if sheet.notna().to_numpy().any()}
+    if not filled:
+        raise ValueError("the file is empty")
+    name, sheet = max(filled.items(), key=lambda item: item[1].notna().to_numpy().sum())
+    grid = sheet.astype(object).where(sheet.notna(), "")
+    rows = (grid != "").any(axis=1)
+    lines = [int(i) + 1 for i in grid.index[rows]]
+    grid = grid[rows].reset_index(drop=True)
+    grid.columns = range(grid.shape[1])
+    columns = (grid != "").any(axis=0)
+    table = read_frame(grid.loc[:, columns.to_numpy()], lines)
+    notes = [f"Sheet {name!r} was read, of {len(filled)}."] if len(filled) > 1 else []
+    return RawTable(table.frame, table.lines, (*notes, *table.notes), table.first_row)
