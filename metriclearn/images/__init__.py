@@ -7,6 +7,7 @@ are asked for.
 from metriclearn._lazy import lazy
 
 _EXPORTS = {
+    "Features": "metriclearn.images._features",
     "ImagePaths": "metriclearn.images._paths",
     "ImageReader": "metriclearn.images._reader",
 }

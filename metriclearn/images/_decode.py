@@ -21,6 +21,8 @@ SUFFIXES = frozenset(
         *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
     )
 )
+#: How pixels may be resized; all of them average over what they shrink.
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "box")
 _ORIENTATION = 0x0112  # the EXIF tag
 _QUARTER_TURNED = (5, 6, 7, 8)
 # Pillow shrinks by whole factors first where that leaves this many times the size that is
@@ -87,7 +89,7 @@ def upright_size(image):
     return (height, width) if orientation(image) in _QUARTER_TURNED else (width, height)
 
 
-def read_region(image, region, size, mode):
+def read_region(image, region, size, mode, interpolation="bicubic"):
     """Read a part of an opened image at a size.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough.
@@ -101,6 +103,8 @@ def read_region(image, region, size, mode):
     size : tuple of int
         (width, height) of the result.
     mode : {"RGB", "L"}
+    interpolation : str, default="bicubic"
+        One of ``INTERPOLATIONS``.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def read_region(image, region, size, mode):
     across, down = pixels.width / width, pixels.height / height
     box = (region[0] * across, region[1] * down, region[2] * across, region[3] * down)
     box = (*np.maximum(box[:2], 0), min(box[2], pixels.width), min(box[3], pixels.height))
-    resampling = image_module.Resampling.BICUBIC
+    resampling = image_module.Resampling[interpolation.upper()]
     return np.asarray(pixels.resize(size, resampling, box=box, reducing_gap=_REDUCING_GAP))
 
 

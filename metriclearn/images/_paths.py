@@ -41,6 +41,10 @@ class ImagePaths:
     folder : Path
     names : ndarray of object (str)
     labels, split, is_query, is_gallery, boxes : ndarray or None
+    rows : ndarray of int
+        The place of each image in the list that it was taken from.
+    n_listed : int
+        The number of images in that list.
     shape : tuple of int
 
     See Also
@@ -68,6 +72,8 @@ class ImagePaths:
         self.is_query = self._column("is_query", is_query, dtype=bool)
         self.is_gallery = self._column("is_gallery", is_gallery, dtype=bool)
         self.boxes = boxes if self.names.ndim != 1 else check_boxes(boxes, len(self.names))
+        self.n_listed = self.names.size
+        self.rows = np.arange(self.n_listed).reshape(self.names.shape)
 
     @classmethod
     def from_folder(cls, folder, *, recursive=True):
@@ -162,11 +168,13 @@ class ImagePaths:
         if not isinstance(names, np.ndarray):
             return self._file(names)
         columns = {name: getattr(self, name) for name in _COLUMNS}
-        return ImagePaths(
+        part = ImagePaths(
             self.folder,
             names,
             **{name: column if column is None else column[key] for name, column in columns.items()},
         )
+        part.rows, part.n_listed = self.rows[key], self.n_listed
+        return part
 
     def __repr__(self):
         return f"<ImagePaths of shape {self.shape} in {self.folder}>"

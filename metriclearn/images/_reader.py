@@ -13,7 +13,13 @@ from joblib import effective_n_jobs
 from metriclearn._extras import require
 from metriclearn._progress import progress
 from metriclearn.images._cache import RowCache, digest
-from metriclearn.images._decode import UnreadableImageError, opened, read_region, upright_size
+from metriclearn.images._decode import (
+    INTERPOLATIONS,
+    UnreadableImageError,
+    opened,
+    read_region,
+    upright_size,
+)
 from metriclearn.images._items import check_items
 from metriclearn.images._regions import (
     CROPS,
@@ -52,6 +58,8 @@ class ImageReader:
         many pretrained networks are evaluated with.
     mode : {"RGB", "L"}, default="RGB"
         Color, or gray.
+    interpolation : {"bicubic", "bilinear", "lanczos", "box"}, default="bicubic"
+        How pixels are resized; each averages over what it shrinks.
     cache : str or Path, default=None
         A folder that the pixels are kept in, by the identity of a file (its path, size and
         time of change) and what is asked of it. Runs, folds and processes share it.
@@ -70,17 +78,31 @@ class ImageReader:
     >>> pixels = reader.load(ImagePaths("photos", ["a.jpg"]))  # doctest: +SKIP
     """
 
-    def __init__(self, size=None, *, crop="center", share=1.0, mode="RGB", cache=None, n_jobs=None):
+    def __init__(
+        self,
+        size=None,
+        *,
+        crop="center",
+        share=1.0,
+        mode="RGB",
+        interpolation="bicubic",
+        cache=None,
+        n_jobs=None,
+    ):
         if crop not in CROPS:
             raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}, got {crop!r}")
         if mode not in MODES:
             raise ValueError(f"mode must be 'RGB' or 'L', got {mode!r}")
+        if interpolation not in INTERPOLATIONS:
+            known = ", ".join(map(repr, INTERPOLATIONS))
+            raise ValueError(f"interpolation must be one of {known}, got {interpolation!r}")
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share!r}")
         self.size = None if size is None else check_size(size)
         self.crop = crop
         self.share = share
         self.mode = mode
+        self.interpolation = interpolation
         self.cache = cache
         self.n_jobs = n_jobs
 
@@ -108,14 +130,14 @@ class ImageReader:
             region = whole(*upright_size(image), box)
             if self.size is None:
                 size = round(region[2] - region[0]), round(region[3] - region[1])
-                return read_region(image, region, size, self.mode)
+                return self._region(image, region, size)
             if self.crop == "pad":
                 return self._padded(
                     read_region(image, region, padded_size(region, self.size), self.mode)
                 )
             if self.crop == "center":
                 region = _middle(center_crop(region, self.size), self.share)
-            return read_region(image, region, self.size, self.mode)
+            return self._region(image, region, self.size)
 
     def read_random_crop(self, file, rng, box=None, **ranges):
         """Read a random part of one image, cut from the pixels of the file.
@@ -135,7 +157,7 @@ class ImageReader:
         """
         with _source(file) as image:
             region = random_crop(whole(*upright_size(image), box), rng, **ranges)
-            return read_region(image, region, self.size, self.mode)
+            return self._region(image, region, self.size)
 
     def load(self, images, *, on_error="raise", verbose=0):
         """Read all images into one array.
@@ -231,7 +253,7 @@ class ImageReader:
 
     def settings(self):
         """Return what decides the pixels beside the file, as text."""
-        return f"{self.size} {self.crop} {self.share:g} {self.mode}"
+        return f"{self.size} {self.crop} {self.share:g} {self.mode} {self.interpolation}"
 
     def _attempts(self, items, rows, batch_size):
         """Yield rows, their pixels (None where it failed) and {row: error}, batch by batch."""
@@ -291,6 +313,9 @@ class ImageReader:
                         if isinstance(result, Exception)
                     }
                     yield first, [None if isinstance(r, Exception) else r for r in results], errors
+
+    def _region(self, image, region, size):
+        return read_region(image, region, size, self.mode, self.interpolation)
 
     def _padded(self, pixels):
         width, height = self.size

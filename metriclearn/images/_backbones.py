@@ -1,0 +1,163 @@
+"""Backbones: what turns images into vectors, found by name, file or object."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.images._preprocessing import Preprocessing
+
+
+class CallableBackbone:
+    """A function of one's own on batches of bytes.
+
+    Parameters
+    ----------
+    function : callable
+        From (b, height, width, 3) uint8 to (b, d).
+    size : tuple of int
+        (height, width) of the images that it is given.
+    """
+
+    identity = None  # what a function does is not known from outside
+
+    def __init__(self, function, size):
+        self.function = function
+        self.preprocessing = Preprocessing(size=size, share=1.0)
+
+    def embed(self, pixels):
+        """Embed a batch."""
+        vectors = np.asarray(self.function(pixels), dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(pixels):
+            raise ValueError(
+                f"backbone: it returns shape {vectors.shape} for {len(pixels)} images; it must "
+                f"return one vector each"
+            )
+        return vectors
+
+
+class OnnxBackbone:
+    """An ONNX file, run by onnxruntime.
+
+    Parameters
+    ----------
+    file : path-like
+        With one input of shape (b, 3, height, width), of normalized colors; its first output
+        is the vector, or maps that are averaged.
+    size : tuple of int or None
+        (height, width); None for that of the file, or 224.
+    colors : dict
+        ``mean`` and ``std``, where they are not ImageNet's.
+    """
+
+    def __init__(self, file, size, colors):
+        runtime = require("onnxruntime", "onnx")
+        if not Path(file).is_file():
+            raise ValueError(f"backbone={os.fspath(file)!r}: there is no such file")
+        try:
+            self.session = runtime.InferenceSession(
+                os.fspath(file), providers=runtime.get_available_providers()
+            )
+        except Exception as error:  # onnxruntime's errors share no base of their own
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"backbone={os.fspath(file)!r}: cannot be read ({reason})") from None
+        wanted = self.session.get_inputs()[0]
+        sides = [side if isinstance(side, int) else None for side in wanted.shape[2:]]
+        fixed = tuple(sides) if len(sides) == 2 and None not in sides else None
+        if fixed and size and tuple(size) != fixed:
+            raise ValueError(f"image_size={size}: {file} takes images of {fixed} only")
+        self.input = wanted.name
+        self.preprocessing = Preprocessing(size=fixed or size or (224, 224), **colors)
+        found = os.stat(file)
+        self.identity = f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}"
+
+    def embed(self, pixels):
+        """Embed a batch."""
+        scaled = pixels.astype(np.float32) / 255
+        scaled = (scaled - np.float32(self.preprocessing.mean)) / np.float32(self.preprocessing.std)
+        images = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        vectors = self.session.run(None, {self.input: images})[0]
+        return vectors.mean(axis=(2, 3)) if vectors.ndim == 4 else vectors
+
+
+def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, std=None):
+    """Find what a backbone is called.
+
+    Parameters
+    ----------
+    spec : str, Path, torch.nn.Module or callable
+        ``"timm/NAME"``, ``"torchvision/NAME"``, ``"hf/REPOSITORY or folder"``, the first two
+        also with ``@FILE`` of weights; ``"FILE.onnx"``; a module; a function of batches.
+    size : tuple of int, default=None
+        (height, width); None for the backbone's own.
+    pooling : {"cls", "mean"}, default=None
+        Of a transformer's tokens.
+    device : str, default="auto"
+    mean, std : tuple of float, default=None
+        Of the colors, instead of the backbone's own.
+
+    Returns
+    -------
+    object
+        With ``embed``, ``preprocessing`` and ``identity``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such thing.
+    ImportError
+        If its library is not installed.
+    """
+    colors = {name: c for name, c in (("mean", mean), ("std", std)) if c is not None}
+    if not isinstance(spec, (str, Path)):
+        return _of_object(spec, size, pooling, device, colors)
+    text = os.fspath(spec)
+    if text.endswith(".onnx"):
+        return OnnxBackbone(text, size, colors)
+    if ":" in text and "/" not in text:
+        return _of_object(_imported(text), size, pooling, device, colors)
+    library, _, rest = text.partition("/")
+    if library not in ("timm", "torchvision", "hf") or not rest:
+        raise ValueError(
+            f"backbone={text!r} is not known; give 'timm/NAME', 'torchvision/NAME', "
+            f"'hf/REPOSITORY' or 'hf/FOLDER', 'FILE.onnx', 'FILE.npy', 'package.module:NAME', "
+            f"a torch module or a function"
+        )
+    from metriclearn.images import _torch_backbones as backbones
+
+    makers = {
+        "timm": backbones.timm_backbone,
+        "torchvision": backbones.torchvision_backbone,
+        "hf": backbones.hub_backbone,
+    }
+    name, _, weights = rest.partition("@")
+    return makers[library](name, weights or None, size, pooling, device, colors)
+
+
+def _of_object(spec, size, pooling, device, colors):
+    # A module of torch is told by what all of them have; torch is loaded only then.
+    if hasattr(spec, "state_dict") and hasattr(spec, "forward"):
+        from metriclearn.images._torch_backbones import own_module
+
+        module = spec() if isinstance(spec, type) else spec
+        return own_module(module, size, pooling, device, colors)
+    if callable(spec):
+        if colors:
+            raise ValueError("mean and std are for networks; a function is given the bytes")
+        return CallableBackbone(spec, size or (224, 224))
+    raise TypeError(
+        f"backbone must be a name, a file, a torch module or a function, got {type(spec).__name__}"
+    )
+
+
+def _imported(text):
+    """Import ``"package.module:NAME"``."""
+    module, _, name = text.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"backbone={text!r}: there is no module {error.name!r}") from None
+    except AttributeError:
+        raise ValueError(f"backbone={text!r}: {module} has no {name!r}") from None

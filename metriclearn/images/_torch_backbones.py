@@ -1,0 +1,264 @@
+"""Networks of torch as backbones: of a library by name, or a module of one's own."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn.images._cache import digest
+from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+#: How the outputs of a transformer for its tokens become one vector.
+POOLINGS = ("cls", "mean")
+# Where torchvision's models keep their classifier.
+_CLASSIFIERS = ("fc", "classifier", "heads", "head")
+
+
+class TorchBackbone:
+    """A module that maps normalized images to vectors.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        From (b, 3, height, width) to (b, d), to maps (b, d, h, w), which are averaged, or to
+        tokens (b, t, d), also as ``last_hidden_state`` of an output of transformers.
+    preprocessing : Preprocessing
+    pooling : {"cls", "mean"} or None
+        Of tokens.
+    device : str
+    identity : str or None
+        What tells its features from those of others; None for a hash of its weights.
+    """
+
+    def __init__(self, module, preprocessing, pooling=None, device="auto", identity=None):
+        torch = require("torch", "deep")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Convolutions are fastest with the channels last; other layers do not mind.
+        self.module = module.eval().to(device, memory_format=torch.channels_last)
+        self.preprocessing = preprocessing
+        self.pooling = pooling
+        self.device = device
+        self._mean = torch.tensor(preprocessing.mean, device=device).view(1, -1, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=device).view(1, -1, 1, 1)
+        self.identity = identity or _hash(module)
+
+    def embed(self, pixels):
+        """Embed a batch.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (b, height, width, 3), dtype uint8
+
+        Returns
+        -------
+        ndarray of shape (b, d), dtype float32
+        """
+        torch = require("torch", "deep")
+        with torch.inference_mode():
+            images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+            # A view whose memory has the channels last.
+            images = images.permute(0, 3, 1, 2).to(self._mean.dtype).div_(255)
+            output = self.module(images.sub_(self._mean).div_(self._std))
+            return pooled(output, self.pooling).float().cpu().numpy()
+
+
+def pooled(output, pooling):
+    """Return one vector an image, of whatever a network returned."""
+    if hasattr(output, "last_hidden_state"):  # of transformers
+        vectors = getattr(output, "pooler_output", None)
+        if pooling is None and vectors is not None:
+            return vectors.flatten(1)
+        output = output.last_hidden_state
+    if isinstance(output, dict):
+        raise ValueError(
+            f"backbone: it returns a dict of {', '.join(map(str, output))}; wrap it in a module "
+            f"that returns one of them"
+        )
+    if output.ndim == 4:
+        return output.mean(dim=(2, 3))
+    if output.ndim == 3:
+        if pooling is None:
+            raise ValueError(
+                f"backbone: it returns tokens, of shape {tuple(output.shape)}; say "
+                f"pooling='cls' for the first of them or 'mean' for their mean"
+            )
+        return output[:, 0] if pooling == "cls" else output.mean(dim=1)
+    if output.ndim != 2:
+        raise ValueError(
+            f"backbone: its outputs are of shape {tuple(output.shape)}; they must be vectors, "
+            f"maps or tokens"
+        )
+    return output
+
+
+def own_module(module, size, pooling, device, colors):
+    """Make a backbone of a module of one's own: ImageNet's colors, no crop."""
+    preprocessing = Preprocessing(size=size or (224, 224), share=1.0, **colors)
+    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def timm_backbone(name, weights, size, pooling, device, colors):
+    """Make a backbone of timm, with its own preprocessing.
+
+    Parameters
+    ----------
+    name : str
+        Of timm's model, with or without the tag of its weights.
+    weights : path-like or None
+        A file of weights; None for the pretrained ones.
+    size : tuple of int or None
+        (height, width); None for the model's own.
+    pooling, device : as of `TorchBackbone`
+    colors : dict
+        ``mean`` and ``std``, where they are not the model's own.
+    """
+    timm = _library("timm", "timm")
+    with _explained(f"timm/{name}"):
+        sized = {} if size is None else {"img_size": size}
+        make = partial(timm.create_model, name, pretrained=weights is None, num_classes=0)
+        try:
+            module = make(**sized)
+        except TypeError:  # a network without a fixed size does not take one
+            module = make()
+        if weights is not None:
+            _load_weights(module, weights, f"timm/{name}")
+    config = timm.data.resolve_model_data_config(module)
+    preprocessing = Preprocessing(
+        size=size or tuple(config["input_size"][1:]),
+        share=1.0 if config["crop_pct"] > 1 else float(config["crop_pct"]),
+        interpolation=config["interpolation"],
+        **{"mean": tuple(config["mean"]), "std": tuple(config["std"]), **colors},
+    )
+    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def torchvision_backbone(name, weights, size, pooling, device, colors):
+    """Make a backbone of torchvision, with its own preprocessing."""
+    models = _library("torchvision.models", "timm")
+    torch = require("torch", "deep")
+    with _explained(f"torchvision/{name}"):
+        chosen = models.get_model_weights(name).DEFAULT
+        module = models.get_model(name, weights=chosen if weights is None else None)
+        part = next((part for part in _CLASSIFIERS if hasattr(module, part)), None)
+        if part is None:
+            raise ValueError(f"backbone='torchvision/{name}' has no classifier to take off")
+        setattr(module, part, torch.nn.Identity())
+        if weights is not None:
+            _load_weights(module, weights, f"torchvision/{name}")
+    wanted = chosen.transforms()
+    crop, resize = wanted.crop_size[0], wanted.resize_size[0]
+    preprocessing = Preprocessing(
+        size=size or (crop, crop),
+        share=min(1.0, crop / resize),
+        interpolation=wanted.interpolation.value,
+        **{"mean": tuple(wanted.mean), "std": tuple(wanted.std), **colors},
+    )
+    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def hub_backbone(name, weights, size, pooling, device, colors):
+    """Make a backbone of transformers, from a folder or by the name of a repository."""
+    if weights is not None:
+        raise ValueError(f"backbone='hf/{name}@...': give the folder that holds the weights")
+    transformers = _library("transformers", "hf")
+    with _explained(f"hf/{name}"):
+        local = {"local_files_only": True} if Path(name).is_dir() else {}
+        module = transformers.AutoModel.from_pretrained(name, **local)
+        settings = _processor_settings(name, local)
+    vision = getattr(module, "vision_model", None)  # the half of a model of images and texts
+    module = module if vision is None else vision
+    config = getattr(module.config, "vision_config", module.config)
+    default = getattr(config, "image_size", 224)
+    crop = settings.get("crop_size") or settings.get("size") or {}
+    own = crop if isinstance(crop, int) else crop.get("height", crop.get("shortest_edge", default))
+    resize = settings.get("size") or {}
+    short = resize if isinstance(resize, int) else resize.get("shortest_edge", own)
+    preprocessing = Preprocessing(
+        size=size or (own, own),
+        share=min(1.0, own / short),
+        interpolation={0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}.get(
+            settings.get("resample"), "bicubic"
+        ),
+        **{
+            "mean": tuple(settings.get("image_mean", IMAGENET_MEAN)),
+            "std": tuple(settings.get("image_std", IMAGENET_STD)),
+            **colors,
+        },
+    )
+    if preprocessing.interpolation == "nearest":
+        preprocessing = replace(preprocessing, interpolation="bicubic")
+    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def _processor_settings(name, local):
+    """Return the settings of the image processor that belongs to a model; none without one."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    try:
+        return ImageProcessingMixin.get_image_processor_dict(name, **local)[0]
+    except OSError:
+        return {}
+
+
+def _load_weights(module, file, spec):
+    """Load a checkpoint of the whole network into one without its classifier."""
+    torch = require("torch", "deep")
+    if not Path(file).is_file():
+        raise ValueError(f"backbone={spec!r}: there is no file of weights {file}")
+    if Path(file).suffix == ".safetensors":
+        state = require("safetensors.torch", "deep").load_file(file)
+    else:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+    wanted = set(module.state_dict())
+    missing = sorted(wanted - set(state))
+    if missing:
+        raise ValueError(
+            f"backbone={spec!r}: {file} lacks {len(missing)} of {len(wanted)} weights, for "
+            f"instance {missing[0]!r}; is it of another model?"
+        )
+    module.load_state_dict({name: state[name] for name in wanted})
+
+
+def _library(module, extra):
+    try:
+        return require(module, extra)
+    except ModuleNotFoundError as error:  # of something that the library itself needs
+        raise ImportError(
+            f"{module.partition('.')[0]} needs {error.name}, which is not installed; it comes "
+            f"with: pip install 'metriclearn[{extra}]'"
+        ) from None
+
+
+@contextmanager
+def _explained(spec):
+    """Turn what goes wrong in a download into an error that says where the file belongs."""
+    try:
+        yield
+    except (OSError, ConnectionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        where = (
+            "give the folder of a downloaded model, backbone='hf/FOLDER'"
+            if spec.startswith("hf/")
+            else f"download the weights elsewhere and say backbone='{spec}@FILE.safetensors'"
+        )
+        raise ValueError(
+            f"backbone={spec!r}: its weights are neither on this machine nor could they be "
+            f"downloaded ({reason}); {where}"
+        ) from None
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"backbone={spec!r}: {reason}") from None
+
+
+def _hash(module):
+    """Identify a module by the names and values of its weights, and by how it is written out."""
+    torch, parts = require("torch", "deep"), [repr(module)]
+    for name, tensor in sorted(module.state_dict().items()):
+        values = tensor.detach().cpu().contiguous().flatten()
+        parts += [name, values.view(torch.uint8).numpy().tobytes()]
+    return digest(*parts).hex()

@@ -1,0 +1,289 @@
+"""Features of pretrained networks: the right pixels go in, the right vectors come out, once."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+from metriclearn import LMNN
+from metriclearn.images import Features, ImagePaths, ImageReader
+from metriclearn.images._backbones import find_backbone
+from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve photos of three classes that differ in color."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate("abc"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = rng.integers(0, 60, (40, 50, 3), dtype=np.uint8)
+            pixels[..., k] += 120
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    return ImagePaths.from_folder(tmp_path / "photos")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
+
+
+class Counting(torch.nn.Module):
+    """Average color in four quarters, and how many images went through."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = torch.nn.AdaptiveAvgPool2d(2)
+        self.seen = 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        return self.pool(images).flatten(1)
+
+
+def by_hand(photos, size, mean=IMAGENET_MEAN, std=IMAGENET_STD):
+    """What `Counting` returns of the photos."""
+    pixels = ImageReader(size).load(photos).astype(np.float64) / 255
+    pixels = (pixels - mean) / std
+    blocks = pixels.reshape(len(photos), 2, size // 2, 2, size // 2, 3).mean(axis=(2, 4))
+    return blocks.transpose(0, 3, 1, 2).reshape(len(photos), -1)
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_module_sees_normalized_colors(photos):
+    Z = Features(Counting(), image_size=32, normalize=False).fit_transform(photos)
+    assert Z.dtype == np.float32
+    assert np.allclose(Z, by_hand(photos, 32), atol=1e-5)
+    assert np.allclose(Features(Counting(), image_size=32).transform(photos), unit(Z), atol=1e-6)
+    own = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.5)}
+    Z = Features(Counting(), image_size=32, normalize=False, **own).transform(photos)
+    assert np.allclose(Z, by_hand(photos, 32, **own), atol=1e-5)
+
+
+def test_files_pixels_and_pillow_images_give_the_same(photos):
+    features = Features(Counting(), image_size=32)
+    pixels = photos.load()
+    images = [Image.open(file) for file in photos]
+    expected = features.transform(photos)
+    for X in (pixels, images, [str(file) for file in photos], np.array(photos.files)):
+        assert np.array_equal(features.transform(X), expected)
+
+
+def test_features_go_through_a_pipeline_to_a_classifier(photos):
+    pipeline = make_pipeline(
+        Features(Counting(), image_size=8), LMNN(n_neighbors=2), KNeighborsClassifier(1)
+    )
+    assert pipeline.fit(photos, photos.labels).score(photos, photos.labels) == 1
+    names = pipeline[0].get_feature_names_out()
+    assert names[:2].tolist() == ["features0", "features1"]
+    again = pickle.loads(pickle.dumps(pipeline))
+    assert np.array_equal(again.predict(photos[:3]), photos.labels[:3])
+    assert clone(pipeline[0]).get_params()["image_size"] == 8
+
+
+# The cache
+
+
+@pytest.mark.parametrize("given", [True, "folder"])
+def test_second_time_nothing_goes_through_the_network(photos, tmp_path, given):
+    cache = tmp_path / "own" if given == "folder" else True
+    network = Counting()
+    first = Features(network, image_size=32, cache=cache).transform(photos)
+    assert network.seen == 12
+    again = Features(network, image_size=32, cache=cache)
+    assert np.array_equal(again.transform(photos[[3, 1]]), first[[3, 1]])
+    assert network.seen == 12
+    # One photo that is new: it alone is embedded.
+    Image.new("RGB", (30, 30)).save(tmp_path / "photos" / "a" / "new.png")
+    more = ImagePaths.from_folder(tmp_path / "photos")
+    assert len(again.transform(more)) == 13
+    assert network.seen == 13
+
+
+def test_cache_tells_networks_and_settings_apart(photos):
+    network = Counting()
+    settings = [{}, {"image_size": 16}, {"mean": (0.5,) * 3}, {"std": (0.5,) * 3}]
+    cached = [Features(network, **{"image_size": 32, **s}).transform(photos) for s in settings]
+    for s, found in zip(settings, cached, strict=True):
+        fresh = Features(network, **{"image_size": 32, **s}, cache=False).transform(photos)
+        assert np.array_equal(found, fresh)
+    layers = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4)) for _ in range(2)]
+    first, second = (Features(net, image_size=8).transform(photos) for net in layers)
+    assert not np.allclose(first, second)
+
+
+def test_features_of_a_function_are_never_kept(photos, tmp_path):
+    calls = []
+
+    def color(pixels):
+        calls.append(len(pixels))
+        return pixels.mean(axis=(1, 2))
+
+    features = Features(color, image_size=32, batch_size=5)
+    assert np.array_equal(features.transform(photos), features.transform(photos))
+    assert calls == [5, 5, 2] * 2
+    assert not (tmp_path / "cache").exists()
+
+
+# Backbones of libraries
+
+
+@pytest.fixture(scope="session")
+def dino(tmp_path_factory):
+    """A transformer of some thousand random weights, saved to a folder."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    folder = tmp_path_factory.mktemp("dino")
+    model = transformers.Dinov2Model(config).eval()
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "BitImageProcessor", "crop_size": {"height": 28, "width": 28},'
+        ' "size": {"shortest_edge": 32}, "resample": 2, "image_mean": [0.1, 0.2, 0.3],'
+        ' "image_std": [0.4, 0.5, 0.6]}'
+    )
+    return folder, model
+
+
+def test_transformer_is_given_what_its_folder_says(photos, dino):
+    folder, model = dino
+    reader = ImageReader(28, share=28 / 32, interpolation="bilinear")
+    pixels = torch.from_numpy(reader.load(photos)).permute(0, 3, 1, 2) / 255
+    normalized = (pixels - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor(
+        [0.4, 0.5, 0.6]
+    ).view(3, 1, 1)
+    with torch.no_grad():
+        output = model(normalized)
+    for pooling, expected in (
+        (None, output.pooler_output),
+        ("cls", output.last_hidden_state[:, 0]),
+        ("mean", output.last_hidden_state.mean(dim=1)),
+    ):
+        features = Features(f"hf/{folder}", pooling=pooling, normalize=False)
+        assert np.allclose(features.transform(photos), expected.numpy(), atol=1e-5)
+
+
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory):
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    pool = helper.make_node(
+        "AveragePool", ["pixels"], ["maps"], kernel_shape=[4, 4], strides=[4, 4]
+    )
+    graph = helper.make_graph(
+        [pool],
+        "pool",
+        [helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["b", 3, 8, 8])],
+        [helper.make_tensor_value_info("maps", onnx.TensorProto.FLOAT, ["b", 3, 2, 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    file = tmp_path_factory.mktemp("onnx") / "pool.onnx"
+    onnx.save(model, file)
+    return file
+
+
+def test_onnx_file_is_a_backbone(photos, onnx_file):
+    pytest.importorskip("onnxruntime")
+    Z = Features(onnx_file, normalize=False).transform(photos)
+    colors = ImageReader(8, share=0.875).load(photos).mean(axis=(1, 2)) / 255
+    assert np.allclose(Z, (colors - IMAGENET_MEAN) / IMAGENET_STD, atol=1e-4)
+    with pytest.raises(ValueError, match=r"image_size=\(16, 16\).*takes images of \(8, 8\) only"):
+        Features(onnx_file, image_size=16).fit(photos)
+
+
+def test_features_from_a_file_are_found_by_place_in_the_list(photos, tmp_path):
+    table = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    np.save(tmp_path / "features.npy", table)
+    features = Features(tmp_path / "features.npy", normalize=False)
+    assert np.array_equal(features.fit_transform(photos), table)
+    odd = photos[1::2]
+    assert np.array_equal(features.transform(odd[[2, 0]]), table[[5, 1]])
+    np.save(tmp_path / "features.npy", table[:-1])
+    with pytest.raises(ValueError, match="has 11 rows, but 12 images are listed"):
+        features.transform(odd)
+
+
+def test_name_of_a_function_or_module_is_imported():
+    assert find_backbone("numpy:square").function is np.square
+    with pytest.raises(ValueError, match="numpy has no 'squares'"):
+        find_backbone("numpy:squares")
+    with pytest.raises(ValueError, match="no module 'nothing_like_it'"):
+        find_backbone("nothing_like_it:x")
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (lambda images: torch.zeros(len(images), 5, 4), "returns tokens"),
+        (lambda images: {"a": images}, "returns a dict of a"),
+        (lambda images: torch.zeros(len(images)), r"of shape \(12,\)"),
+    ],
+)
+def test_outputs_that_are_no_vectors_are_an_error(photos, network, message):
+    class Odd(torch.nn.Module):
+        def forward(self, images):
+            return network(images)
+
+    with pytest.raises(ValueError, match=message):
+        Features(Odd(), image_size=8).transform(photos)
+    tokens = torch.nn.Sequential(torch.nn.Flatten(2))  # (b, 3, 64): three tokens
+    assert Features(tokens, image_size=8, pooling="mean").transform(photos).shape == (12, 64)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"backbone": "resnet18"}, "backbone='resnet18' is not known; give 'timm/NAME'"),
+        ({"backbone": "hf/no such folder"}, "nor could they be downloaded"),
+        ({"backbone": "missing.onnx"}, "there is no such file"),
+        ({"backbone": "missing.npy"}, "cannot be read"),
+        ({"backbone": np.mean, "image_size": 0}, "image_size must be a positive int"),
+        ({"backbone": np.mean, "pooling": "max"}, "pooling"),
+        ({"backbone": np.mean, "mean": (0.5,) * 3}, "a function is given the bytes"),
+        ({"backbone": Counting(), "mean": (0.5,)}, "mean must be 3 numbers"),
+        ({"backbone": Counting(), "std": (1, 0, 1)}, "std must be 3 numbers"),
+        ({"backbone": lambda pixels: pixels, "image_size": 8}, "must return one vector each"),
+    ],
+)
+def test_arguments_are_checked(photos, params, message, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match=message):
+        Features(**params).fit(photos).transform(photos)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.zeros((2, 8, 8, 3)), ValueError, "must be bytes"),
+        (np.zeros((2, 3, 8, 8), np.uint8), ValueError, "move the channels last"),
+        (np.zeros((2, 8), np.uint8), TypeError, "X must be ImagePaths"),
+        (3, TypeError, "X must be ImagePaths"),
+    ],
+)
+def test_what_is_not_images_is_an_error(X, error, message):
+    with pytest.raises(error, match=message):
+        Features(Counting()).transform(X)
+
+
+def test_importing_loads_no_network_library():
+    code = (
+        "import sys; from metriclearn.images import Features, ImagePaths, ImageReader; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'PIL', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
