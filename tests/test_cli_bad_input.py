@@ -1,5 +1,6 @@
 """Bad input to the command is one line, before any work, and nothing is half-written."""
 
+import os
 import pickle
 import sys
 
@@ -266,6 +267,24 @@ def test_a_missing_extra_is_one_line(tmp_path, capsys, monkeypatch, module, argu
         f"metriclearn: error: {module} is not installed; it comes with: "
         f"pip install 'metriclearn[cli]'\n"
     )
+
+
+def test_a_pipe_as_a_source_does_not_hang(tmp_path, capsys):
+    for name in ("a.csv", "a.npz"):
+        os.mkfifo(tmp_path / name)
+        target = ["--target", "y"] if name == "a.csv" else []
+        assert compare(tmp_path / name, *target) == 2
+        assert "is neither a file nor a folder" in capsys.readouterr().err
+    photos = write_images(tmp_path / "photos")
+    os.mkfifo(photos / "class 0" / "pipe.png")
+    assert compare(photos) == 0
+
+
+def test_control_characters_are_spelled_out_in_errors(capsys):
+    assert compare("\x1b]0;OWNED\x07x.csv") == 2
+    error = capsys.readouterr().err
+    assert "\\x1b]0;OWNED\\x07x.csv" in error
+    assert "\x1b" not in error
 
 
 def test_a_source_that_cannot_be_fetched_is_one_line(capsys, monkeypatch):

@@ -7,6 +7,7 @@ import warnings
 from contextlib import contextmanager
 
 from metriclearn._extras import require
+from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
@@ -146,7 +147,7 @@ def run(options, command):
     written = list(_write(result, options))
     result.show()
     for path in written:
-        print(f"wrote {path}")
+        print(f"wrote {printable(path)}")
     return EXIT_INTERRUPTED if result.interrupted else 0
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+from metriclearn._text import one_line, printable
+
 EXIT_SLOW = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -12,7 +14,7 @@ class BadInputError(Exception):
     """Something that the user can mend; its text is one line."""
 
     def __init__(self, error):
-        super().__init__(" ".join(str(error).split()))
+        super().__init__(printable(one_line(error)))
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,4 +22,4 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the message and exit."""
-        self.exit(EXIT_BAD_INPUT, f"metriclearn: error: {message}\n")
+        self.exit(EXIT_BAD_INPUT, f"metriclearn: error: {printable(message)}\n")

@@ -4,6 +4,7 @@ import time
 from threading import Lock
 
 from metriclearn._extras import require
+from metriclearn._text import printable
 
 
 class NoProgress:
@@ -83,7 +84,8 @@ class RichProgress:
         text = require("rich.text", "cli")
         console = require("rich.console", "cli").Console(stderr=True)
         self._left = TimeLeft(tasks, n_jobs)
-        self._names = {task.learner.key: task.learner.name for task in tasks}
+        escape = require("rich.markup", "cli").escape
+        self._names = {task.learner.key: escape(printable(task.learner.name)) for task in tasks}
         self._running = []
         self._lock = Lock()
         time_left = self._time_left

@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+from metriclearn._text import one_line
 from metriclearn.compare._fitting import fit_tuned
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
@@ -115,7 +116,28 @@ def run_task(task, X, y):
     FoldRecord
         An exception of the learner is its ``error``, not an exception.
     """
-    blank = FoldRecord(
+    blank = _blank_record(task)
+    start = time.perf_counter()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", ConvergenceWarning)
+            record = _run(task, X, y, blank)
+        warned = sorted({one_line(warning.message) for warning in caught})
+        record = replace(record, notes=(*record.notes, *warned))
+    except Exception as error:
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        record = replace(blank, error=kind + one_line(error))
+    return replace(record, task_seconds=time.perf_counter() - start)
+
+
+def failed(task, reason):
+    """Return the record of a task that came to nothing."""
+    return replace(_blank_record(task), error=reason)
+
+
+def _blank_record(task):
+    return FoldRecord(
         learner=task.learner.key,
         protocol=task.split.protocol,
         fold=task.split.fold,
@@ -124,18 +146,6 @@ def run_task(task, X, y):
         axis=task.axis,
         place=task.place,
     )
-    start = time.perf_counter()
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", ConvergenceWarning)
-            record = _run(task, X, y, blank)
-        warned = sorted({_one_line(warning.message) for warning in caught})
-        record = replace(record, notes=(*record.notes, *warned))
-    except Exception as error:
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        record = replace(blank, error=kind + _one_line(error))
-    return replace(record, task_seconds=time.perf_counter() - start)
 
 
 def _run(task, X, y, blank):
@@ -169,7 +179,3 @@ def _run(task, X, y, blank):
         notes=fitted.notes,
         **drawn,
     )
-
-
-def _one_line(message):
-    return " ".join(str(message).split()) or type(message).__name__

@@ -4,6 +4,7 @@ import os
 import sys
 
 from metriclearn._extras import require
+from metriclearn._text import printable
 from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
@@ -105,7 +106,8 @@ def _console():
             raise BrokenPipeError
 
     console = Console(width=width, highlight=False, soft_wrap=False)
-    return console, require("rich.markup", "cli").escape
+    escape = require("rich.markup", "cli").escape
+    return console, lambda text: escape(printable(text))
 
 
 def _empty_table():

@@ -1,10 +1,12 @@
-"""Where the fits are run: processes of this machine, or the workers of a Dask cluster."""
+"""Where fits are run: processes of this machine, or the workers of a Dask cluster."""
 
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
+from collections import deque
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -13,14 +15,18 @@ from numbers import Integral
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn._extras import require
+from metriclearn.compare._protocol import failed
 
 # Fits handed to a Dask worker ahead, so that it never waits for the next.
 AHEAD = 2
+# How soon a worker process notices that its parent is gone.
+WATCH_SECONDS = 0.5
+_watched = None
 _one_at_a_time = threading.Lock()
 
 
 class WorkersLostError(Exception):
-    """The workers died; what they had finished is not lost."""
+    """All workers of a cluster died; what they had finished is not lost."""
 
 
 class Processes:
@@ -43,12 +49,39 @@ class Processes:
         return effective_n_jobs(self.n_jobs)
 
     def run(self, run_task, tasks, X, codes, bar):
-        """Yield the records of the tasks as they are finished."""
+        """Yield the records of the tasks as they are finished.
+
+        Where a process dies, each task that was running is tried once more, alone, and the run
+        goes on; one that dies again has failed.
+        """
+        waiting = deque(tasks)
+        while waiting:
+            running = {}
+            try:
+                yield from self._run_pool(run_task, waiting, running, X, codes, bar.started)
+            except BrokenProcessPool as error:
+                for task in running.values():
+                    yield self._run_alone(run_task, task, X, codes, error)
+
+    def _run_alone(self, run_task, task, X, codes, error):
+        try:
+            pool = self._run_pool(run_task, deque([task]), {}, X, codes, bool)
+            return next(pool)
+        except BrokenProcessPool:
+            reason = (
+                f"its process died twice, perhaps for want of memory ({_first_sentence(error)})"
+            )
+            return failed(task, reason)
+
+    def _run_pool(self, run_task, waiting, running, X, codes, started):
+        """Yield records from one pool; ``running`` holds what it has begun, by cell."""
         parent = os.getpid()
 
-        def started():
-            for task in tasks:
-                bar.started(task)
+        def begun():
+            while waiting:
+                task = waiting.popleft()
+                running[task.cell] = task
+                started(task)
                 yield delayed(_run_in_process)(run_task, task, X, codes, parent)
 
         # One thread a process: the learners are small, and two of them that share
@@ -57,11 +90,11 @@ class Processes:
             pool = Parallel(
                 self.n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
             )
-            finished = pool(started())
+            finished = pool(begun())
             try:
-                yield from finished
-            except BrokenProcessPool as error:
-                raise WorkersLostError(_first_sentence(error)) from None
+                for record in finished:
+                    del running[record.cell]
+                    yield record
             finally:
                 # joblib warns of what it leaves undone, which is what was asked for.
                 with warnings.catch_warnings():
@@ -147,7 +180,23 @@ def _run_in_process(run_task, task, X, codes, parent):
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         # Ctrl-C reaches every process of the terminal; the parent decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end_with(os.getppid())
     return run_task(task, X, codes)
+
+
+def _end_with(parent):
+    """End this process once its parent is gone, however that died."""
+    global _watched
+    if _watched == parent:
+        return
+    _watched = parent
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_on_cluster(run_task, task, X, codes):

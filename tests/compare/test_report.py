@@ -1,5 +1,8 @@
 """The report: one file that needs no network; and the charts in it."""
 
+import base64
+import hashlib
+import json
 import re
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn.compare import compare
+from metriclearn.compare import ComparisonResult, RankedComparison, compare
 from metriclearn.compare._records import Curve, Map, Point
 from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._lines import curve_chart
@@ -52,6 +55,49 @@ def test_report_escapes_names(tmp_path):
     assert "<i>x" not in text
     assert "<u>mine" not in text
     assert "a &amp; b" in text
+
+
+def _with_hostile_texts(value, text):
+    """Put a text into every string of a document that is not looked up by it."""
+    if isinstance(value, dict):
+        return {key: _with_hostile_texts(part, text) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_hostile_texts(part, text) for part in value]
+    kept = {"closed", "few", "tabular", *CHEAP, "Broken"}
+    return text if isinstance(value, str) and value not in kept else value
+
+
+def test_no_text_of_a_file_reaches_the_page_unescaped(compared, tmp_path):
+    attack = 'x"><script>alert(7)</script><img src=x onerror=alert(8)>'
+    document = json.loads(json.dumps(compared.to_dict()))
+    protocols = document["run"]["protocols"]
+    document = _with_hostile_texts(document, attack)
+    document["run"]["protocols"] = protocols
+    for record in document["records"]:
+        record["protocol"] = "closed" if record["n_train"] > 40 else "open"
+    hostile = ComparisonResult.from_dict(document)
+    hostile.to_html(tmp_path / "r.html")
+    text = read_page(tmp_path / "r.html")
+    assert text.count("alert(7)") > 10
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert text.count("<script>") == 1
+    RankedComparison((hostile, hostile)).to_html(tmp_path / "ranks.html")
+    text = read_page(tmp_path / "ranks.html")
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+
+
+def test_the_page_allows_its_own_script_alone(compared, tmp_path):
+    compared.to_html(tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    script = re.search(r"<script>(.*?)</script>", text, re.S)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    policy = policy.replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "onclick" not in text
 
 
 def test_report_where_everything_failed(blobs, tmp_path):

@@ -109,7 +109,7 @@ def _lines_chart(lines, ticks, axis_label, alt):
         name = shortened(learner.name, NAME_LETTERS)
         values = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
         parts.append(
-            f'<g class="line {learner.family}">'
+            f'<g class="line {escape(learner.family)}">'
             f"<title>{escape(learner.name + ': ' + values)}</title>"
             f'<path class="lead" d="M{left - 20} {label:.1f}L{x(points[0][0]) - 2:.1f} {end:.1f}"/>'
             f'<path class="hit" d="{path}"/><path class="curve{dot}" d="{path}"/>'

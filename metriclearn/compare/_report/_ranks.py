@@ -37,7 +37,7 @@ def ranks_chart(ranking):
         height, place = heights[learner.name], x(learner.mean_rank)
         tip = escape(f"{learner.name}: mean rank {learner.mean_rank:.2f}")
         parts.append(
-            f'<g class="dot {learner.family}"><title>{tip}</title>'
+            f'<g class="dot {escape(learner.family)}"><title>{tip}</title>'
             f'<path class="lead" d="M{left - 20} {height}H{place:.1f}"/>'
             f'<circle cx="{place:.1f}" cy="{height}" r="5"/>'
             f"{text_at(left - 24, height + 4, shortened(learner.name, 22), 'end', 'label')}</g>"

@@ -53,7 +53,8 @@ def time_chart(result, measure):
         tip = escape(f"{row.name}: {mean:.1%} ± {std:.1%}, {row.fit_seconds:.2g} s")
         reach = f"M{px:.1f} {y(stretch(mean - std)):.1f}V{y(stretch(min(1, mean + std))):.1f}"
         parts.append(
-            f'<g class="dot {row.family}"><title>{tip}</title><path class="spread" d="{reach}"/>'
+            f'<g class="dot {escape(row.family)}"><title>{tip}</title>'
+            f'<path class="spread" d="{reach}"/>'
             f'<path class="lead" d="{lead_line(px, py, lx, ly, anchor)}"/>'
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5"/>'
             f"{text_at(lx, ly, name, anchor, 'label')}</g>"

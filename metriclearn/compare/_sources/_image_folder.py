@@ -33,7 +33,9 @@ def read_image_folder(folder):
         images = sorted(
             file
             for file in class_folder.iterdir()
-            if file.suffix.lower() in suffixes and not file.name.startswith(".")
+            if file.suffix.lower() in suffixes
+            and not file.name.startswith(".")
+            and file.is_file()  # reading a pipe would wait for ever
         )
         if not images:
             raise ValueError(f"{class_folder}: no images for this class; add some or remove it")

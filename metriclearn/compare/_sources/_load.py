@@ -49,6 +49,10 @@ def load_source(source, target=None):
         loaded = read_image_folder(path)
     elif not path.exists():
         raise ValueError(_no_such_source(str(source)))
+    elif not path.is_file():
+        raise ValueError(
+            f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
+        )
     elif is_table:
         loaded = read_table(path, suffix, target)
     elif suffix == ".npz":
