@@ -7,6 +7,7 @@ _EXPORTS = {
     "retrieve": "metriclearn.metrics._retrieval",
     "retrieval_scores": "metriclearn.metrics._retrieval",
     "recall_at_k": "metriclearn.metrics._measures",
+    "share_found_at_k": "metriclearn.metrics._measures",
     "precision_at_k": "metriclearn.metrics._measures",
     "r_precision": "metriclearn.metrics._measures",
     "map_at_r": "metriclearn.metrics._measures",

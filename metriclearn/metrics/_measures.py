@@ -1,54 +1,47 @@
 """Retrieval measures one by one, as functions of embeddings and labels."""
 
-from numbers import Integral
-
+from metriclearn.metrics._queries import check_at
 from metriclearn.metrics._retrieval import retrieval_scores
 
 
-def _one(name, embeddings, labels, gallery, gallery_labels, metric, relevance, average):
-    return retrieval_scores(
-        embeddings,
-        labels,
-        (name,),
-        gallery=gallery,
-        gallery_labels=gallery_labels,
-        metric=metric,
-        relevance=relevance,
-        average=average,
-    )[name]
+def _one(name, embeddings, labels, average, search):
+    return retrieval_scores(embeddings, labels, (name,), average=average, **search)[name]
 
 
-def _at(name, k):
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
-    return f"{name}_at_{k}"
+def recall_at_k(embeddings, labels=None, k=1, *, average=True, **search):
+    """Compute Recall@k: the fraction of queries with a relevant row among the ``k`` nearest.
 
-
-def recall_at_k(
-    embeddings,
-    labels=None,
-    k=1,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """Recall@k: the fraction of queries with a right answer among their ``k`` nearest.
-
-    This is the field's reading of recall (Jégou et al., 2011); with ``k=1`` it is
-    precision at 1, the accuracy of the nearest neighbor.
+    This is the reading of recall in metric learning [1]_, the hit rate or CMC rank-k of
+    other fields; with ``k=1`` it is precision at 1, the accuracy of the nearest neighbor.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
     k : int, default=1
+        Answers that count, at least 1.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    share_found_at_k : The share of all relevant rows, which information retrieval calls recall.
+
+    References
+    ----------
+    .. [1] Jégou, H., Douze, M. & Schmid, C. "Product quantization for nearest neighbor
+       search", IEEE TPAMI 33(1), 2011. :doi:`10.1109/TPAMI.2010.57`
 
     Examples
     --------
@@ -56,32 +49,35 @@ def recall_at_k(
     >>> recall_at_k([[0.0], [1.0], [1.5], [4.0]], [0, 0, 1, 1], k=1)
     0.5
     """
-    name = _at("recall", k)
-    return _one(name, embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one(check_at("recall", k), embeddings, labels, average, search)
 
 
-def precision_at_k(
-    embeddings,
-    labels=None,
-    k=1,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """Precision@k: the mean fraction of right answers among the ``k`` nearest.
+def precision_at_k(embeddings, labels=None, k=1, *, average=True, **search):
+    """Compute Precision@k: the mean fraction of relevant rows among the ``k`` nearest.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
     k : int, default=1
+        Answers that count, at least 1.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    r_precision : With ``k`` the number of relevant rows of each query.
 
     Examples
     --------
@@ -89,30 +85,77 @@ def precision_at_k(
     >>> precision_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=2)
     0.5
     """
-    name = _at("precision", k)
-    return _one(name, embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one(check_at("precision", k), embeddings, labels, average, search)
 
 
-def r_precision(
-    embeddings,
-    labels=None,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """R-precision: precision of the ``R`` nearest, ``R`` the number of right answers there are.
+def share_found_at_k(embeddings, labels=None, k=10, *, average=True, **search):
+    """Compute the mean share of all relevant rows that is among the ``k`` nearest.
+
+    Information retrieval calls this recall at k. It cannot reach 1 where there are more
+    than ``k`` relevant rows.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
+    k : int, default=10
+        Answers that count, at least 1.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    recall_at_k : Whether any relevant row is among the ``k`` nearest.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import share_found_at_k
+    >>> share_found_at_k([[0.0], [1.0], [1.5], [4.0], [5.0]], [0, 0, 0, 1, 1], k=1)
+    0.7
+    """
+    return _one(check_at("share_found", k), embeddings, labels, average, search)
+
+
+def r_precision(embeddings, labels=None, *, average=True, **search):
+    """Compute R-precision: the precision of the ``R`` nearest, ``R`` the number of relevant rows.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
+
+    Returns
+    -------
+    float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    map_at_r : The order among the ``R`` nearest counts, too.
+
+    References
+    ----------
+    .. [1] Musgrave, K., Belongie, S. & Lim, S.-N. "A metric learning reality check",
+       ECCV 2020. :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------
@@ -120,38 +163,46 @@ def r_precision(
     >>> r_precision([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1])
     1.0
     """
-    return _one(
-        "r_precision", embeddings, labels, gallery, gallery_labels, metric, relevance, average
-    )
+    return _one("r_precision", embeddings, labels, average, search)
 
 
-def map_at_r(
-    embeddings,
-    labels=None,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """Compute MAP@R, R-precision that heeds the order (Musgrave, Belongie & Lim, 2020).
+def map_at_r(embeddings, labels=None, *, average=True, **search):
+    """Compute MAP@R, a rank-aware R-precision [1]_.
 
     ::
 
         MAP@R = mean over queries of 1/R Σ_{i≤R} P(i) rel(i)
 
-    ``P(i)`` the precision of the first ``i`` answers, ``rel(i)`` one where answer ``i`` is
-    right, ``R`` the number of right answers there are.
+    where ``P(i)`` is the precision of the first ``i`` answers, ``rel(i)`` is one where answer
+    ``i`` is relevant, and ``R`` is the number of relevant rows.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    map_at_k : At a fixed depth.
+    r_precision : Without regard to order.
+
+    References
+    ----------
+    .. [1] Musgrave, K., Belongie, S. & Lim, S.-N. "A metric learning reality check",
+       ECCV 2020. :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------
@@ -159,33 +210,43 @@ def map_at_r(
     >>> map_at_r([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1])
     1.0
     """
-    return _one("map_at_r", embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one("map_at_r", embeddings, labels, average, search)
 
 
-def map_at_k(
-    embeddings,
-    labels=None,
-    k=10,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
+def map_at_k(embeddings, labels=None, k=10, *, average=True, **search):
     """Compute MAP@k: ``1/min(k, R) Σ_{i≤k} P(i) rel(i)``, the mean over queries.
 
     With ``k`` the whole gallery it is mean average precision.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
     k : int, default=10
+        Answers that count, at least 1.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    map_at_r : At the depth of each query's number of relevant rows.
+
+    Notes
+    -----
+    There are three conventions of what the sum is divided by. This is the one of Kaggle and of
+    landmark retrieval, ``min(k, R)``; ``R`` for trec_eval's ``map_cut``, which is smaller where
+    ``R > k``; the number of relevant answers found, for torchmetrics, which is larger.
 
     Examples
     --------
@@ -193,32 +254,35 @@ def map_at_k(
     >>> map_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=3)
     1.0
     """
-    name = _at("map", k)
-    return _one(name, embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one(check_at("map", k), embeddings, labels, average, search)
 
 
-def mrr(
-    embeddings,
-    labels=None,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """Mean reciprocal rank: the mean of one over the rank of the first right answer.
+def mrr(embeddings, labels=None, *, average=True, **search):
+    """Compute the mean reciprocal rank: the mean of one over the first relevant rank.
 
     The whole gallery is ranked, as far as a query needs it.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    recall_at_k : Whether the first relevant rank is at most ``k``.
 
     Examples
     --------
@@ -226,36 +290,46 @@ def mrr(
     >>> mrr([[0.0], [1.0], [1.5], [4.0]], [0, 0, 1, 1])
     0.7083333333333333
     """
-    return _one("mrr", embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one("mrr", embeddings, labels, average, search)
 
 
-def ndcg_at_k(
-    embeddings,
-    labels=None,
-    k=10,
-    *,
-    gallery=None,
-    gallery_labels=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
-    """Normalized discounted cumulative gain of the ``k`` nearest (Järvelin & Kekäläinen, 2002).
+def ndcg_at_k(embeddings, labels=None, k=10, *, average=True, **search):
+    """Compute the normalized discounted cumulative gain of the ``k`` nearest [1]_.
 
     ::
 
         DCG@k = Σ_{i≤k} gain(i) / log₂(i + 1),    nDCG@k = DCG@k / best possible DCG@k
 
+    Gains are graded with a ``relevance`` matrix, else 0 or 1.
+
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance, average
-        As of :func:`retrieval_scores`; gains are graded with a ``relevance`` matrix, else
-        0 or 1.
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries, in a space where distance is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes; not needed with a ``relevance`` matrix.
     k : int, default=10
+        Answers that count, at least 1.
+    average : bool, default=True
+        False gives one value for each query, NaN for those with nothing to find.
+    **search
+        Keyword arguments of :func:`retrieval_scores`: ``gallery``, ``gallery_labels``,
+        ``queries_in_gallery``, ``ignore``, ``metric``, ``relevance``.
 
     Returns
     -------
     float, or ndarray of shape (n_queries,) with ``average=False``
+        From 0 to 1.
+
+    See Also
+    --------
+    retrieval_scores : Several measures from one search.
+    sklearn.metrics.ndcg_score : Of given scores; averages over ties.
+
+    References
+    ----------
+    .. [1] Järvelin, K. & Kekäläinen, J. "Cumulated gain-based evaluation of IR techniques",
+       ACM TOIS 20(4), 2002. :doi:`10.1145/582415.582418`
 
     Examples
     --------
@@ -263,5 +337,4 @@ def ndcg_at_k(
     >>> ndcg_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=2)
     1.0
     """
-    name = _at("ndcg", k)
-    return _one(name, embeddings, labels, gallery, gallery_labels, metric, relevance, average)
+    return _one(check_at("ndcg", k), embeddings, labels, average, search)

@@ -1,4 +1,4 @@
-"""What counts as a right answer: the same label, a matrix, or a label near enough."""
+"""Which gallery rows are relevant to a query: equal labels, near labels, or a matrix."""
 
 from numbers import Real
 
@@ -6,42 +6,57 @@ import numpy as np
 from scipy import sparse
 
 _BLOCK = 2**22
+UNLABELED = -1
 
 
 class LabelRelevance:
     """Relevant means of the same class.
 
     In all three classes ``queries`` is an array of row numbers of queries, and
-    ``indices`` the gallery rows found for each, shape (len(queries), k).
+    ``indices`` holds gallery rows for each, shape (len(queries), k).
 
     Parameters
     ----------
     labels : array-like of shape (n_queries,)
+        The integer -1 marks rows without a label: nothing is relevant to them, and they are
+        relevant to nothing.
     gallery_labels : array-like of shape (n_gallery,), default=None
         None where the gallery is the queries themselves.
+    own : ndarray of int, shape (n_queries,), default=None
+        The gallery row that each query is, which it does not find; -1 for none.
     """
 
-    def __init__(self, labels, gallery_labels=None):
-        self.self_search = gallery_labels is None
+    why_none = "a class of one row, or -1 for no label"
+
+    def __init__(self, labels, gallery_labels=None, own=None):
         labels = _one_dimensional(labels, "labels")
-        if self.self_search:
+        if gallery_labels is None:
             classes, codes = np.unique(labels, return_inverse=True)
             self.codes = self.gallery_codes = codes.reshape(-1)
         else:
             gallery_labels = _one_dimensional(gallery_labels, "gallery_labels")
+            _check_comparable(labels, gallery_labels)
             both = np.concatenate([labels, gallery_labels])
             classes, codes = np.unique(both, return_inverse=True)
             self.codes, self.gallery_codes = np.split(codes.reshape(-1), [len(labels)])
         counts = np.bincount(self.gallery_codes, minlength=len(classes))
-        self.n_relevant = counts[self.codes] - self.self_search
+        if classes.dtype.kind in "if" and UNLABELED in classes:
+            unlabeled = np.flatnonzero(classes == UNLABELED)
+            counts[unlabeled] = 0
+            # Unlike any other code, and not equal to that of the gallery.
+            self.codes = np.where(self.codes == unlabeled, -1, self.codes)
+            self.gallery_codes = np.where(self.gallery_codes == unlabeled, -2, self.gallery_codes)
+        self.n_relevant = counts[self.codes]
+        self.n_relevant[self.codes < 0] = 0
+        self.n_relevant -= _own_relevant(self, own)
 
     def gains(self, queries, indices):
-        """Whether each found gallery row is relevant; shape of ``indices``."""
+        """Return whether each found gallery row is relevant, in the shape of ``indices``."""
         return self.codes[queries][:, None] == self.gallery_codes[indices]
 
-    def ideal(self, queries, k):
-        """Gains of the best possible ``k`` answers of each query, falling."""
-        return np.arange(k) < self.n_relevant[queries][:, None]
+    def ideal(self, queries, k, n_relevant, own, ignored):
+        """Return the gains of the best possible ``k`` answers of each query, falling."""
+        return np.arange(k) < n_relevant[queries][:, None]
 
 
 class MatrixRelevance:
@@ -51,12 +66,14 @@ class MatrixRelevance:
     ----------
     matrix : array-like or sparse array of shape (n_queries, n_gallery)
         Not negative; zero means irrelevant.
-    self_search : bool
-        Whether the diagonal is of rows with themselves, which does not count.
+    n_queries, n_gallery : int
+    own : ndarray of int, shape (n_queries,), default=None
+        The gallery row that each query is, whose relevance does not count; -1 for none.
     """
 
-    def __init__(self, matrix, n_queries, n_gallery, self_search):
-        self.self_search = self_search
+    why_none = "no entry of relevance for a row that they can find"
+
+    def __init__(self, matrix, n_queries, n_gallery, own=None):
         matrix = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
         if matrix.shape != (n_queries, n_gallery):
             raise ValueError(
@@ -64,24 +81,30 @@ class MatrixRelevance:
                 f"{matrix.shape}"
             )
         values = matrix.data if sparse.issparse(matrix) else matrix
-        if not np.all(values >= 0):
-            raise ValueError("relevance must hold numbers of 0 or more, without NaN")
+        if values.dtype.kind not in "biuf" or not np.all((values >= 0) & np.isfinite(values)):
+            raise ValueError("relevance must hold numbers of 0 or more, without NaN and infinity")
         self.matrix = matrix
         self.n_relevant = np.asarray((matrix != 0).sum(axis=1)).reshape(-1)
-        if self_search:
-            self.n_relevant = self.n_relevant - (matrix.diagonal() != 0)
+        self.n_relevant = self.n_relevant - _own_relevant(self, own)
 
     def gains(self, queries, indices):
-        """Relevance of each found gallery row; shape of ``indices``."""
+        """Return the relevance of each found gallery row, in the shape of ``indices``."""
         found = self.matrix[np.broadcast_to(queries[:, None], indices.shape), indices]
         return np.asarray(found.todense() if sparse.issparse(found) else found)
 
-    def ideal(self, queries, k):
-        """Gains of the best possible ``k`` answers of each query, falling."""
+    def ideal(self, queries, k, n_relevant, own, ignored):
+        """Return the gains of the best possible ``k`` answers of each query, falling."""
         rows = self.matrix[queries]
-        rows = np.array(rows.todense() if sparse.issparse(rows) else rows, dtype=float)
-        if self.self_search:
-            rows[np.arange(len(rows)), queries] = 0
+        if sparse.issparse(rows):
+            if ignored is not None:
+                rows = sparse.csr_array(rows - rows.multiply(ignored[queries]))
+            return _largest(rows, k, None if own is None else own[queries])
+        rows = np.array(rows, dtype=float)
+        if own is not None:
+            some = np.flatnonzero(own[queries] >= 0)
+            rows[some, own[queries[some]]] = 0
+        if ignored is not None:
+            rows[ignored[queries].nonzero()] = 0
         return -np.sort(-rows, axis=1)[:, :k]
 
 
@@ -95,58 +118,116 @@ class ToleranceRelevance:
     labels : array-like of shape (n_queries,) or (n_queries, n_outputs)
     gallery_labels : array-like of shape (n_gallery, ...), default=None
         None where the gallery is the queries themselves.
+    own : ndarray of int, shape (n_queries,), default=None
+        The gallery row that each query is, which it does not find; -1 for none.
     """
 
-    def __init__(self, tolerance, labels, gallery_labels=None):
-        if not isinstance(tolerance, Real) or not tolerance >= 0:
+    why_none = "no other label within the tolerance"
+
+    def __init__(self, tolerance, labels, gallery_labels=None, own=None):
+        valid = isinstance(tolerance, Real) and not isinstance(tolerance, bool | np.bool_)
+        if not valid or not tolerance >= 0:
             raise ValueError(f"relevance as a label distance must be 0 or more, got {tolerance!r}")
-        self.self_search = gallery_labels is None
         self.tolerance = tolerance
         self.labels = _numbers(labels, "labels")
         self.gallery_labels = (
-            self.labels if self.self_search else _numbers(gallery_labels, "gallery_labels")
+            self.labels if gallery_labels is None else _numbers(gallery_labels, "gallery_labels")
         )
+        if self.labels.shape[1] != self.gallery_labels.shape[1]:
+            raise ValueError(
+                f"labels and gallery_labels must have as many columns as each other, got "
+                f"{self.labels.shape[1]} and {self.gallery_labels.shape[1]}"
+            )
         queries = np.arange(len(self.labels))
         everyone = np.arange(len(self.gallery_labels))[None]
         blocks = np.array_split(queries, 1 + len(queries) * self.gallery_labels.size // _BLOCK)
         counts = [self.gains(block, everyone).sum(axis=1) for block in blocks]
-        self.n_relevant = np.concatenate(counts) - self.self_search
+        self.n_relevant = np.concatenate(counts) - _own_relevant(self, own)
 
     def gains(self, queries, indices):
-        """Whether each found gallery row is relevant; shape of ``indices``."""
+        """Return whether each found gallery row is relevant, in the shape of ``indices``."""
         difference = self.labels[queries][:, None] - self.gallery_labels[indices]
         return np.linalg.norm(difference, axis=2) <= self.tolerance
 
     ideal = LabelRelevance.ideal
 
 
-def as_relevance(relevance, labels, gallery_labels, n_queries, n_gallery, self_search):
+def as_relevance(relevance, labels, gallery_labels, n_queries, n_gallery, self_search, own):
     """Turn the ``relevance`` argument of the measures into one of the classes above."""
-    if relevance is None or np.ndim(relevance) == 0:
+    if relevance is None or (np.ndim(relevance) == 0 and not sparse.issparse(relevance)):
         for given, n, name in (
             (labels, n_queries, "labels"),
             (gallery_labels, n_gallery, "gallery_labels"),
         ):
             if given is None and not (self_search and name == "gallery_labels"):
                 raise ValueError(f"{name} is missing; only a relevance matrix does without")
+            if given is not None and (np.isscalar(given) or getattr(given, "shape", None) == ()):
+                raise ValueError(f"{name} must be one-dimensional, got {given!r}")
             if given is not None and len(given) != n:
                 raise ValueError(f"{name} has {len(given)} entries for {n} rows of embeddings")
         if relevance is None:
-            return LabelRelevance(labels, gallery_labels)
-        return ToleranceRelevance(relevance, labels, gallery_labels)
-    return MatrixRelevance(relevance, n_queries, n_gallery, self_search)
+            return LabelRelevance(labels, gallery_labels, own)
+        return ToleranceRelevance(relevance, labels, gallery_labels, own)
+    return MatrixRelevance(relevance, n_queries, n_gallery, own)
+
+
+def _own_relevant(relevance, own):
+    """Return whether each query is relevant to itself, where it is in the gallery."""
+    if own is None:
+        return 0
+    itself = relevance.gains(np.arange(len(own)), np.maximum(own, 0)[:, None])[:, 0] > 0
+    return itself & (own >= 0)
+
+
+def _largest(matrix, k, own):
+    """Return the ``k`` largest entries of each row of a sparse matrix, falling, then zeros."""
+    row, column = matrix.nonzero()
+    values = matrix.tocoo().data[matrix.tocoo().data != 0]
+    if own is not None:
+        kept = own[row] != column
+        row, values = row[kept], values[kept]
+    order = np.lexsort((-values.astype(float), row))
+    row, values = row[order], values[order]
+    counts = np.bincount(row, minlength=matrix.shape[0])
+    place = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+    largest = np.zeros((matrix.shape[0], min(k, matrix.shape[1])))
+    largest[row[place < k], place[place < k]] = values[place < k]
+    return largest
 
 
 def _one_dimensional(labels, name):
+    as_objects = np.asarray(labels, dtype=object)
+    kinds = {type(label) for label in as_objects.ravel()}
+    texts = {kind for kind in kinds if issubclass(kind, str)}
+    if as_objects.ndim != 1 or any(issubclass(kind, list | tuple | dict | set) for kind in kinds):
+        raise ValueError(
+            f"{name} must be one-dimensional, one label for each row, got shape {as_objects.shape}"
+        )
+    if texts and kinds - texts:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"{name} mixes kinds of labels ({names}); give all in one form")
     labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, got shape {labels.shape}")
+    if (labels.dtype.kind in "fc" and np.isnan(labels).any()) or type(None) in kinds:
+        raise ValueError(
+            f"{name} has missing entries; leave such rows out, or mark them by the integer -1"
+        )
     return labels
+
+
+def _check_comparable(labels, gallery_labels):
+    kinds = ["text" if part.dtype.kind in "OUS" else "numbers" for part in (labels, gallery_labels)]
+    if kinds[0] != kinds[1] and not (labels.dtype == object or gallery_labels.dtype == object):
+        raise ValueError(
+            f"labels are {kinds[0]} and gallery_labels are {kinds[1]}; no query could find its "
+            f"class, give both in the same form"
+        )
 
 
 def _numbers(labels, name):
     labels = np.asarray(labels)
     if labels.dtype.kind not in "biuf" or not np.all(np.isfinite(labels)):
         raise ValueError(f"{name} must be finite numbers where relevance is a label distance")
+    if labels.ndim > 2:
+        raise ValueError(f"{name} must have one or two dimensions, got shape {labels.shape}")
     labels = labels.astype(float)
     return labels[:, None] if labels.ndim == 1 else labels

@@ -1,31 +1,24 @@
 """Retrieval: search once, score all."""
 
-import re
-import warnings
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from sklearn.utils import check_array
 
-from metriclearn.metrics import _ranking
-from metriclearn.metrics._relevance import as_relevance
-from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._ranker import row_norms
+from metriclearn.metrics._named import parse_measure
+from metriclearn.metrics._queries import Queries
 
-_CHUNK_ENTRIES = 2**22
 _FIRST_DEPTH = 32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RetrievalResult:
-    """What each query found, and how much of it is right.
+    """What each query found, and how much of it is relevant.
 
     Made by :func:`retrieve`. Its methods score it; all leave out queries that have
     nothing to find (see ``scored``), and give one value for each query with
     ``average=False``, NaN for those left out.
 
-    Attributes
+    Parameters
     ----------
     indices : ndarray of int, shape (n_queries, k)
         Gallery rows, nearest first; equal distances by row number.
@@ -34,9 +27,23 @@ class RetrievalResult:
     gains : ndarray of shape (n_queries, k)
         Relevance of each answer: true or false, or graded.
     n_relevant : ndarray of int, shape (n_queries,)
-        Number of right answers in the gallery, the query itself not counted.
+        Number of relevant rows in the gallery, the query itself not counted.
     ideal_gains : ndarray of shape (n_queries, k)
         Relevance of the best possible answers.
+
+    See Also
+    --------
+    retrieve : Search and make a result.
+    retrieval_scores : Score without keeping what was found.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import retrieve
+    >>> result = retrieve([[0.0], [1.0], [3.0], [3.9]], ["a", "a", "b", "b"], k=2)
+    >>> result
+    <RetrievalResult of 4 queries, k=2, 4 with right answers>
+    >>> result.score("precision_at_2")
+    0.5
     """
 
     indices: np.ndarray
@@ -51,51 +58,71 @@ class RetrievalResult:
 
     @property
     def scored(self):
-        """Queries with at least one right answer in the gallery, as a mask."""
+        """Queries with at least one relevant row in the gallery, as a mask."""
         return self.n_relevant > 0
 
+    def score(self, measure, *, average=True):
+        """Score by the name of a measure.
+
+        Parameters
+        ----------
+        measure : str
+            As in :func:`retrieval_scores`, such as ``"map_at_r"`` or ``"recall_at_5"``.
+            Of ``"mrr"``, answers that were not retrieved do not count.
+        average : bool, default=True
+            False gives one value for each query, NaN for those with nothing to find.
+
+        Returns
+        -------
+        float, or ndarray of shape (n_queries,)
+
+        Raises
+        ------
+        ValueError
+            If there is no such measure, or it looks at more answers than were retrieved.
+        """
+        named = parse_measure(measure)
+        if named.measure.depth == "R":
+            self._check_depth(int(self.n_relevant.max(initial=1)))
+        elif named.k is not None:
+            self._check_depth(named.k)
+        return _mean(named.values(self.gains, self.n_relevant, lambda: self.ideal_gains), average)
+
     def recall_at_k(self, k=1, *, average=True):
-        """Fraction of queries with a right answer among the ``k`` nearest."""
-        return self._score(_ranking.hit, k, average)
+        """Compute the fraction of queries with a relevant row among the ``k`` nearest."""
+        return self._score_at("recall", k, average)
 
     def precision_at_k(self, k=1, *, average=True):
-        """Mean fraction of right answers among the ``k`` nearest."""
-        return self._score(_ranking.precision, k, average)
+        """Compute the mean fraction of relevant rows among the ``k`` nearest."""
+        return self._score_at("precision", k, average)
+
+    def share_found_at_k(self, k=10, *, average=True):
+        """Compute the mean fraction of the relevant rows that is among the ``k`` nearest."""
+        return self._score_at("share_found", k, average)
 
     def r_precision(self, *, average=True):
-        """Mean precision of the ``R`` nearest, ``R`` the right answers there are."""
-        return self._score(_ranking.precision_at_r, None, average)
+        """Compute the mean precision of the ``R`` nearest, ``R`` the number of relevant rows."""
+        return self.score("r_precision", average=average)
 
     def map_at_r(self, *, average=True):
-        """Mean average precision of the ``R`` nearest (Musgrave et al., 2020)."""
-        return self._score(_ranking.average_precision_at_r, None, average)
+        """Compute the mean average precision of the ``R`` nearest (Musgrave et al., 2020)."""
+        return self.score("map_at_r", average=average)
 
     def map_at_k(self, k, *, average=True):
-        """Mean average precision of the ``k`` nearest, over ``min(k, R)``."""
-        return self._score(_ranking.average_precision, k, average)
+        """Compute the mean average precision of the ``k`` nearest, over ``min(k, R)``."""
+        return self._score_at("map", k, average)
 
     def mrr(self, *, average=True):
-        """Mean of one over the rank of the first right answer; 0 where none was found."""
-        return _mean(self._values(_ranking.reciprocal_rank), average)
+        """Compute the mean of one over the first relevant rank; 0 where none was found."""
+        return self.score("mrr", average=average)
 
     def ndcg_at_k(self, k, *, average=True):
-        """Mean discounted gain of the ``k`` nearest over that of the best possible."""
-        self._check_depth(k)
-        return _mean(self._values(_ranking.discounted_gain, k, of=self.ideal_gains), average)
+        """Compute the mean discounted gain of the ``k`` nearest over the best possible."""
+        return self._score_at("ndcg", k, average)
 
-    def _score(self, function, k, average):
-        if k is None:
-            self._check_depth(int(self.n_relevant.max(initial=1)))
-            return _mean(self._values(function), average)
+    def _score_at(self, name, k, average):
         self._check_depth(k)
-        return _mean(self._values(function, k), average)
-
-    def _values(self, function, *args, of=None):
-        scored = self.scored
-        of = self.n_relevant if of is None else of
-        values = np.full(len(scored), np.nan)
-        values[scored] = function(self.gains[scored], of[scored], *args)
-        return values
+        return self.score(f"{name}_at_{int(k)}", average=average)
 
     def _check_depth(self, k):
         depth = self.indices.shape[1]
@@ -117,80 +144,6 @@ def _mean(values, average):
     return float(np.nanmean(values))
 
 
-class _Queries:
-    """Queries, their gallery and what is relevant, checked and ready to be searched."""
-
-    def __init__(self, embeddings, labels, gallery, gallery_labels, metric, relevance, depth):
-        self.embeddings = _rows(embeddings, "embeddings")
-        if metric == "cosine":
-            row_norms(self.embeddings, "embeddings")
-        self.self_search = gallery is None
-        if self.self_search and gallery_labels is not None:
-            raise ValueError("gallery_labels was given without gallery")
-        gallery = self.embeddings if self.self_search else _rows(gallery, "gallery")
-        if gallery.shape[1] != self.embeddings.shape[1]:
-            raise ValueError(
-                f"gallery has {gallery.shape[1]} features, embeddings has "
-                f"{self.embeddings.shape[1]}; both must be of one space"
-            )
-        self.depth = len(gallery) - self.self_search
-        if depth is not None and not 1 <= depth <= self.depth:
-            raise ValueError(
-                f"k={depth} is not between 1 and {self.depth}, the number of gallery rows that a "
-                f"query can find"
-            )
-        self.relevance = as_relevance(
-            relevance, labels, gallery_labels, len(self.embeddings), len(gallery), self.self_search
-        )
-        self.search = ExactSearch(gallery, metric)
-        n_left_out = int((self.relevance.n_relevant == 0).sum())
-        if 0 < n_left_out < len(self.embeddings):
-            warnings.warn(
-                f"{n_left_out} of {len(self.embeddings)} queries have no right answer in the "
-                f"gallery (classes of one row) and are left out of the mean; drop such classes "
-                f"to silence this",
-                UserWarning,
-                stacklevel=4,
-            )
-
-    def results(self, k):
-        """Yield what all queries find, chunk by chunk."""
-        n = len(self.embeddings)
-        at_once = self.self_search and n * k <= _CHUNK_ENTRIES
-        found = self.search.search_all(k) if at_once else None
-        step = int(np.clip(_CHUNK_ENTRIES // k, 16, 4096))
-        for start in range(0, n, step):
-            chunk = slice(start, start + step)
-            queries = np.arange(*chunk.indices(n))
-            if at_once:
-                yield self._result(queries, k, *(part[chunk] for part in found))
-            else:
-                yield self.find(queries, k)
-
-    def find(self, queries, k):
-        """What some of the queries find."""
-        distances, indices = self.search.search(
-            self.embeddings[queries], k, exclude=queries if self.self_search else None
-        )
-        return self._result(queries, k, distances, indices)
-
-    def _result(self, queries, k, distances, indices):
-        return RetrievalResult(
-            indices,
-            distances,
-            self.relevance.gains(queries, indices),
-            self.relevance.n_relevant[queries],
-            self.relevance.ideal(queries, k),
-        )
-
-    def max_relevant(self):
-        return max(1, int(self.relevance.n_relevant.max()))
-
-
-def _rows(X, name):
-    return check_array(X, dtype=[np.float64, np.float32], input_name=name)
-
-
 def retrieve(
     embeddings,
     labels=None,
@@ -198,6 +151,8 @@ def retrieve(
     *,
     gallery=None,
     gallery_labels=None,
+    queries_in_gallery=None,
+    ignore=None,
     metric="euclidean",
     relevance=None,
 ):
@@ -211,33 +166,58 @@ def retrieve(
     embeddings : array-like of shape (n_queries, n_features), float32 or float64
         Queries, in a space where ``metric`` is what was learned: ``transform(X)``.
     labels : array-like of shape (n_queries,), default=None
-        Classes (or numbers, with ``relevance`` a tolerance).
+        Classes (or numbers, with ``relevance`` a tolerance). The label -1 among numbers
+        marks rows whose class is not known: nothing is relevant to them, and they are
+        wrong answers to all others.
     k : int, default=None
         Answers for each query; by default as many as the largest class has, which
         is what R-precision and MAP@R need.
     gallery : array-like of shape (n_gallery, n_features), default=None
         Rows to be found; the embeddings themselves by default.
     gallery_labels : array-like of shape (n_gallery,), default=None
+        Classes of the gallery.
+    queries_in_gallery : bool or array-like of int, shape (n_queries,), default=None
+        Whether queries are rows of the gallery, which they then do not find: True, where
+        query ``i`` is row ``i`` of the gallery; the row of each query, -1 for none; or
+        False. By default they are not, with a warning where all of them look like it.
+    ignore : array-like or sparse array of bool, shape (n_queries, n_gallery), default=None
+        Gallery rows that a query does not find and that count neither as right nor as
+        wrong, such as pictures of the same identity by the same camera.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        Distance of the search.
     relevance : None, float, or array-like of shape (n_queries, n_gallery), default=None
-        What is right: a row of the same class (None), one whose label differs by no
+        What is relevant: a row of the same class (None), one whose label differs by no
         more than this (a float, for continuous labels), or a matrix, sparse or not,
         of relevance by 0 and 1 or graded.
 
     Returns
     -------
     RetrievalResult
+        What each query found.
 
     Raises
     ------
     ValueError
         For embeddings with NaN or infinity, widths or lengths that differ, ``k``
-        larger than the gallery, or rows of zeros under ``metric="cosine"``.
+        larger than the gallery, labels of mixed kinds, or rows of zeros under
+        ``metric="cosine"``.
 
     Warns
     -----
     UserWarning
-        Where queries have nothing to find and are left out.
+        Where queries have nothing to find and are left out, and where every query is
+        a row of the gallery and finds itself.
+
+    See Also
+    --------
+    retrieval_scores : Many measures from one search, without keeping what was found.
+    metriclearn.neighbors.ExactSearch : The search.
+
+    Notes
+    -----
+    Equal distances rank by row number. Where more copies of one point tie than a query has
+    relevant rows (and more than 8), the embedding has collapsed there, and their order says
+    nothing: they rank by chance, with a fixed seed.
 
     Examples
     --------
@@ -248,42 +228,33 @@ def retrieve(
     array([[1, 2], [0, 2], [3, 1], [2, 1]])
     >>> result.recall_at_k(1), result.precision_at_k(2)
     (1.0, 0.5)
+
+    Left out: pictures of the same class by the same camera.
+
+    >>> import numpy as np
+    >>> X, y = [[0.0], [1.0], [3.0], [3.9]], np.array(["a", "a", "a", "a"])
+    >>> camera = np.array([1, 1, 1, 2])
+    >>> junk = (y[:, None] == y) & (camera[:, None] == camera)
+    >>> retrieve(X, y, k=1, ignore=junk).indices.ravel()
+    array([3, 3, 3, 2])
     """
-    queries = _Queries(embeddings, labels, gallery, gallery_labels, metric, relevance, k)
+    queries = Queries(
+        embeddings,
+        labels,
+        gallery=gallery,
+        gallery_labels=gallery_labels,
+        queries_in_gallery=queries_in_gallery,
+        ignore=ignore,
+        metric=metric,
+        relevance=relevance,
+        depth=k,
+    )
     k = queries.max_relevant() if k is None else k
-    parts = list(queries.results(k))
-    return RetrievalResult(
-        *(
-            np.concatenate([getattr(part, field) for part in parts])
-            for field in RetrievalResult.__dataclass_fields__
-        )
-    )
-
-
-# Pattern of a measure's name -> (depth it needs, its per-query values of a result).
-_MEASURES = (
-    (r"recall_at_(\d+)", "k", RetrievalResult.recall_at_k),
-    (r"precision_at_(\d+)", "k", RetrievalResult.precision_at_k),
-    (r"map_at_(\d+)", "k", RetrievalResult.map_at_k),
-    (r"ndcg_at_(\d+)", "k", RetrievalResult.ndcg_at_k),
-    (r"r_precision", "R", RetrievalResult.r_precision),
-    (r"map_at_r", "R", RetrievalResult.map_at_r),
-)
-
-
-def parse_measure(name):
-    """Depth that a measure needs (None for R) and the function of a result that scores it."""
-    for pattern, depth, score in _MEASURES:
-        match = re.fullmatch(pattern, name)
-        if match and depth == "R":
-            return None, partial(score, average=False)
-        if match and int(match[1]) > 0:
-            k = int(match[1])
-            return k, partial(score, k=k, average=False)
-    raise ValueError(
-        f"measure {name!r} is unknown; take r_precision, map_at_r, mrr, or recall_at_1, "
-        f"precision_at_5, map_at_10, ndcg_at_10 with any number"
-    )
+    parts = []
+    for rows, distances, indices in queries.found(k):
+        gains, ideal = queries.relevance.gains(rows, indices), queries.ideal(rows, k)
+        parts.append((indices, distances, gains, queries.n_relevant[rows], ideal))
+    return RetrievalResult(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def retrieval_scores(
@@ -293,25 +264,38 @@ def retrieval_scores(
     *,
     gallery=None,
     gallery_labels=None,
+    queries_in_gallery=None,
+    ignore=None,
     metric="euclidean",
     relevance=None,
     average=True,
 ):
-    """Many measures from one search, in memory that does not grow with what is found.
+    """Compute many measures from one search, in memory that does not grow with what is found.
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, metric, relevance
-        As of :func:`retrieve`.
+    embeddings, labels, gallery, gallery_labels, queries_in_gallery, ignore, metric, relevance
+        As in :func:`retrieve`.
     measures : str or sequence of str, default=("recall_at_1", "r_precision", "map_at_r")
-        ``"recall_at_1"``, ``"precision_at_5"``, ``"map_at_10"``, ``"ndcg_at_10"`` with any
-        number, ``"r_precision"``, ``"map_at_r"``, ``"mrr"``.
+        ``"recall_at_1"``, ``"precision_at_5"``, ``"share_found_at_10"``, ``"map_at_10"``,
+        ``"ndcg_at_10"`` with any number, ``"r_precision"``, ``"map_at_r"``, ``"mrr"``.
     average : bool, default=True
         False gives one value for each query, NaN for those with nothing to find.
 
     Returns
     -------
     dict of str to float, or to ndarray of shape (n_queries,)
+        The value of each measure.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`retrieve`, and for a measure that there is not.
+
+    See Also
+    --------
+    retrieve : Search once and keep what was found.
+    make_retrieval_scorer : The same as a scorer of scikit-learn.
 
     Examples
     --------
@@ -321,33 +305,40 @@ def retrieval_scores(
     >>> {name: round(value, 3) for name, value in scores.items()}
     {'recall_at_1': 0.96, 'map_at_r': 0.773}
     """
-    measures = (measures,) if isinstance(measures, str) else measures
-    parsed = {name: parse_measure(name) for name in measures if name != "mrr"}
-    deepest = max((k for k, _ in parsed.values() if k), default=None)
-    queries = _Queries(embeddings, labels, gallery, gallery_labels, metric, relevance, deepest)
-    values = {}
-    if parsed:
-        depth = max(k or queries.max_relevant() for k, _ in parsed.values())
-        parts = {name: [] for name in parsed}
-        for result in queries.results(depth):
-            for name, (_, score) in parsed.items():
-                parts[name].append(score(result))
-        values = {name: np.concatenate(part) for name, part in parts.items()}
-    if "mrr" in measures:
-        values["mrr"] = _reciprocal_ranks(queries)
+    measures = (measures,) if isinstance(measures, str) else tuple(measures)
+    parsed = {name: parse_measure(name) for name in measures}
+    queries = Queries(
+        embeddings,
+        labels,
+        gallery=gallery,
+        gallery_labels=gallery_labels,
+        queries_in_gallery=queries_in_gallery,
+        ignore=ignore,
+        metric=metric,
+        relevance=relevance,
+        depth=max((named.k for named in parsed.values() if named.k), default=None),
+    )
+    bounded = {name: named for name, named in parsed.items() if named.measure.depth != "all"}
+    values = {name: np.full(len(queries.embeddings), np.nan) for name in measures}
+    if bounded:
+        depth = max(named.k or queries.max_relevant() for named in bounded.values())
+        for rows, gains in queries.gains(depth):
+            for name, named in bounded.items():
+                values[name][rows] = named.values(
+                    gains, queries.n_relevant[rows], lambda rows=rows: queries.ideal(rows, depth)
+                )
+    for name in set(measures) - set(bounded):
+        _deepen(queries, parsed[name], values[name])
     return {name: _mean(values[name], average) for name in measures}
 
 
-def _reciprocal_ranks(queries):
-    """Search deeper and deeper, only for the queries that have not found a right answer."""
-    values = np.full(len(queries.embeddings), np.nan)
-    open_queries = np.flatnonzero(queries.relevance.n_relevant > 0)
+def _deepen(queries, named, values):
+    """Search deeper and deeper, only for the queries that have not found a relevant row."""
+    open_queries = np.flatnonzero(queries.n_relevant > 0)
     depth = min(_FIRST_DEPTH, queries.depth)
     while len(open_queries):
-        step = int(np.clip(_CHUNK_ENTRIES // depth, 16, 4096))
-        for start in range(0, len(open_queries), step):
-            chunk = open_queries[start : start + step]
-            values[chunk] = queries.find(chunk, depth).mrr(average=False)
+        for rows, _, indices in queries.find(open_queries, depth):
+            gains = queries.relevance.gains(rows, indices)
+            values[rows] = named.values(gains, queries.n_relevant[rows], None)
         open_queries = open_queries[values[open_queries] == 0]
         depth = min(4 * depth, queries.depth)
-    return values

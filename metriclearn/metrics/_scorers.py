@@ -10,7 +10,8 @@ from metriclearn.metrics._embedding import (
     intra_inter_ratio,
     uniformity,
 )
-from metriclearn.metrics._retrieval import parse_measure, retrieval_scores
+from metriclearn.metrics._named import parse_measure
+from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.metrics._verification import equal_error_rate, tar_at_far
 
 CLUSTER_MEASURES = ("nmi", "ami", "pairwise_f1")
@@ -151,7 +152,7 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
     if not names:
         raise ValueError("measure is an empty sequence; name at least one")
     for name in names:
-        if name not in ("mrr", *CLUSTER_MEASURES, *SHAPE_MEASURES):
+        if name not in (*CLUSTER_MEASURES, *SHAPE_MEASURES):
             parse_measure(name)
     return RetrievalScorer(names if several else measure, metric)
 

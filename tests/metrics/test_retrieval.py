@@ -12,7 +12,7 @@ from metriclearn import metrics
 from metriclearn.metrics import retrieval_scores, retrieve
 
 MEASURES = ("recall_at_1", "recall_at_3", "precision_at_4", "map_at_3", "map_at_20", "ndcg_at_5")
-MEASURES += ("r_precision", "map_at_r", "mrr")
+MEASURES += ("share_found_at_3", "share_found_at_20", "r_precision", "map_at_r", "mrr")
 DISTANCES = {
     "euclidean": lambda A, B: cdist(A, B),
     "cosine": lambda A, B: cdist(A, B, "cosine"),
@@ -41,6 +41,8 @@ def loop_oracle(distances, right, self_search):
         values["recall_at_1"].append(float(any(rel[:1])))
         values["recall_at_3"].append(float(any(rel[:3])))
         values["precision_at_4"].append(sum(rel[:4]) / 4)
+        values["share_found_at_3"].append(sum(rel[:3]) / R)
+        values["share_found_at_20"].append(sum(rel[:20]) / R)
         values["map_at_3"].append(average_precision(3) / min(3, R))
         values["map_at_20"].append(average_precision(20) / min(20, R))
         values["ndcg_at_5"].append(dcg(rel) / dcg(sorted(rel, reverse=True)))
@@ -108,6 +110,8 @@ def test_functions_results_and_scores_agree(ragged):
     assert metrics.recall_at_k(X, y, 3) == result.recall_at_k(3) == scores["recall_at_3"]
     assert metrics.precision_at_k(X, y, 4) == result.precision_at_k(4) == scores["precision_at_4"]
     assert metrics.map_at_k(X, y, 3) == result.map_at_k(3) == scores["map_at_3"]
+    assert metrics.share_found_at_k(X, y, 3) == result.share_found_at_k(3)
+    assert result.share_found_at_k(3) == scores["share_found_at_3"]
     assert metrics.ndcg_at_k(X, y, 5) == result.ndcg_at_k(5) == scores["ndcg_at_5"]
     assert metrics.r_precision(X, y) == result.r_precision() == scores["r_precision"]
     assert metrics.map_at_r(X, y) == result.map_at_r() == scores["map_at_r"]

@@ -1,0 +1,274 @@
+"""Queries, the gallery they search and what is relevant to them."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+
+from metriclearn.metrics._copies import Copies
+from metriclearn.metrics._relevance import as_relevance
+from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.neighbors._ranker import row_norms
+
+_CHUNK_ENTRIES = 2**22
+# From as many answers on, and from such a share of the gallery, values are ordered at once.
+_MANY = 8
+_SHARE = 1 / 64
+
+
+class Queries:
+    """Queries, their gallery and what is relevant, checked and ready to be searched.
+
+    Parameters
+    ----------
+    embeddings, labels, gallery, gallery_labels, queries_in_gallery, ignore, metric, relevance
+        See :func:`metriclearn.metrics.retrieve`.
+    depth : int or None
+        Answers that will be asked for, if known.
+
+    Attributes
+    ----------
+    n_relevant : ndarray of int, shape (n_queries,)
+        Rows that each query can find and that are relevant to it.
+    depth : int
+        Number of rows that every query can find.
+    """
+
+    def __init__(
+        self,
+        embeddings,
+        labels,
+        *,
+        gallery,
+        gallery_labels,
+        queries_in_gallery,
+        ignore,
+        metric,
+        relevance,
+        depth,
+    ):
+        self.embeddings = _rows(embeddings, "embeddings")
+        if metric == "cosine":
+            row_norms(self.embeddings, "embeddings")
+        self_search = gallery is None
+        if self_search and gallery_labels is not None:
+            raise ValueError("gallery_labels was given without gallery")
+        if self_search and queries_in_gallery is not None:
+            raise ValueError(
+                "queries_in_gallery was given without gallery; without one, the embeddings are "
+                "queries and gallery, and no query finds itself"
+            )
+        gallery = self.embeddings if self_search else _rows(gallery, "gallery")
+        if gallery.shape[1] != self.embeddings.shape[1]:
+            raise ValueError(
+                f"gallery has {gallery.shape[1]} features, embeddings has "
+                f"{self.embeddings.shape[1]}; both must be of one space"
+            )
+        self.n_gallery = len(gallery)
+        self.self_search = self_search
+        # The row of the gallery that each query is, -1 for none; None where it is so for all.
+        self.own = np.arange(self.n_gallery) if self_search else None
+        if not self_search:
+            self.own = _own_rows(queries_in_gallery, self.embeddings, gallery)
+        self.relevance = as_relevance(
+            relevance,
+            labels,
+            gallery_labels,
+            len(self.embeddings),
+            self.n_gallery,
+            self_search,
+            self.own,
+        )
+        self.ignored = None if ignore is None else self._ignored(ignore)
+        self.n_relevant = self.relevance.n_relevant
+        if self.ignored is not None:
+            self.n_relevant = self.n_relevant - self._n_ignored_relevant()
+        self.depth = self.n_gallery - (self.own is not None) - self._n_ignored()
+        if self.depth < 1:
+            raise ValueError(
+                f"the gallery has {self.n_gallery} rows, and a query finds none of them beside "
+                f"itself and those that ignore leaves out"
+            )
+        if depth is not None and not 1 <= depth <= self.depth:
+            raise ValueError(
+                f"k={depth} is not between 1 and {self.depth}, the number of gallery rows that a "
+                f"query can find"
+            )
+        self.search = ExactSearch(gallery, metric)
+        if metric == "cosine":
+            gallery = gallery / row_norms(gallery, "gallery")[:, None]
+        self.copies = Copies(gallery)
+        self._warn_of_left_out()
+
+    def _warn_of_left_out(self):
+        n_left_out = int((self.n_relevant == 0).sum())
+        if 0 < n_left_out < len(self.embeddings):
+            warnings.warn(
+                f"{n_left_out} of {len(self.embeddings)} queries have no right answer in the "
+                f"gallery ({self.relevance.why_none}) and are left out of the mean; drop them to "
+                f"silence this",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _ignored(self, ignore):
+        shape = (len(self.embeddings), self.n_gallery)
+        matrix = sparse.csr_array(ignore) if sparse.issparse(ignore) else np.asarray(ignore)
+        if matrix.shape != shape or matrix.dtype.kind not in "biuf":
+            raise ValueError(
+                f"ignore must be a matrix of booleans, sparse or not, of shape {shape} (queries, "
+                f"gallery), got {matrix.dtype} of shape {matrix.shape}"
+            )
+        query, row = matrix.nonzero()
+        if self.own is not None:
+            others = self.own[query] != row
+            query, row = query[others], row[others]
+        return sparse.csr_array((np.ones(len(query), dtype=bool), (query, row)), shape=shape)
+
+    def _n_ignored(self):
+        return 0 if self.ignored is None else int(np.diff(self.ignored.indptr).max(initial=0))
+
+    def _n_ignored_relevant(self):
+        query, row = self.ignored.nonzero()
+        relevant = self.relevance.gains(query, row[:, None])[:, 0] > 0
+        return np.bincount(query[relevant], minlength=len(self.embeddings))
+
+    def _skipped(self, queries):
+        return None if self.own is None else self.own[queries]
+
+    def gains(self, k):
+        """Yield row numbers of queries, chunk by chunk, with the gains of their first ``k``."""
+        n = len(self.embeddings)
+        deep = k + self._n_ignored()
+        many = deep >= _MANY and deep >= _SHARE * self.n_gallery
+        if not many or self.copies.any:
+            for queries, _, indices in self.found(k):
+                yield queries, self.relevance.gains(queries, indices)
+            return
+        for queries in _chunks(n, deep):
+
+            def values(query, rows, queries=queries):
+                gains = self.relevance.gains(queries[query], rows)
+                if self.ignored is None:
+                    return gains
+                return np.where(_entries(self.ignored, queries[query], rows), -1, gains)
+
+            gains = self.search.values_in_order(
+                self.embeddings[queries], deep, values, exclude=self._skipped(queries)
+            )
+            yield queries, gains if self.ignored is None else _first(gains >= 0, k, gains)[0]
+
+    def found(self, k):
+        """Yield row numbers of queries, chunk by chunk, with what they find.
+
+        Yields
+        ------
+        queries : ndarray of shape (n,)
+        distances, indices : ndarray of shape (n, k)
+        """
+        n, deep = len(self.embeddings), k + self._n_ignored()
+        if self.self_search and n * deep <= _CHUNK_ENTRIES:
+            distances, indices = self.search.search_all(deep)
+            for queries in _chunks(n, deep):
+                yield queries, *self._kept(queries, k, distances[queries], indices[queries])
+            return
+        yield from self.find(np.arange(n), k)
+
+    def find(self, some, k):
+        """Yield as :meth:`found` does, for some of the queries."""
+        deep = k + self._n_ignored()
+        for part in _chunks(len(some), deep):
+            queries = some[part]
+            found = self.search.search(
+                self.embeddings[queries], deep, exclude=self._skipped(queries)
+            )
+            yield queries, *self._kept(queries, k, *found)
+
+    def ideal(self, queries, k):
+        """Return the gains of the best possible ``k`` answers of some of the queries."""
+        return self.relevance.ideal(queries, k, self.n_relevant, self.own, self.ignored)
+
+    def _kept(self, queries, k, distances, indices):
+        if self.copies.any:
+            self.copies.shuffle(indices, queries, self.n_relevant, self.own)
+        if self.ignored is None:
+            return distances, indices
+        return _first(~_entries(self.ignored, queries, indices), k, distances, indices)
+
+    def max_relevant(self):
+        """Return the largest number of relevant rows that a query has, at least 1."""
+        return max(1, int(self.n_relevant.max()))
+
+
+def _rows(X, name):
+    return check_array(X, dtype=[np.float64, np.float32], input_name=name)
+
+
+def _own_rows(queries_in_gallery, embeddings, gallery):
+    """Return the gallery row that each query is, -1 for none, or None if no query is one."""
+    n, n_gallery = len(embeddings), len(gallery)
+    if queries_in_gallery is None:
+        same = n <= n_gallery and n > 1 and np.array_equal(embeddings, gallery[:n])
+        if same and np.any(gallery != gallery[0]):
+            warnings.warn(
+                "every query is a row of the gallery and finds itself first; leave gallery out, "
+                "or pass queries_in_gallery=True so that no query finds itself (False if the "
+                "rows are others that happen to be equal)",
+                UserWarning,
+                stacklevel=5,
+            )
+        return None
+    if isinstance(queries_in_gallery, bool | np.bool_):
+        if not queries_in_gallery:
+            return None
+        if n > n_gallery or not np.array_equal(embeddings, gallery[:n]):
+            raise ValueError(
+                "queries_in_gallery=True says that query i is row i of the gallery, but their "
+                "embeddings differ; give the row of each query, -1 for none"
+            )
+        return np.arange(n)
+    own = np.asarray(queries_in_gallery)
+    if own.shape != (n,) or own.dtype.kind not in "iu":
+        raise ValueError(
+            f"queries_in_gallery must be True, False or the gallery row of each of the {n} "
+            f"queries, -1 for none, got {own.dtype} of shape {own.shape}"
+        )
+    if own.size and not (own.min() >= -1 and own.max() < n_gallery):
+        raise ValueError(
+            f"queries_in_gallery must hold rows of the gallery, from 0 to {n_gallery - 1}, or -1 "
+            f"for none; got {own.min()} to {own.max()}"
+        )
+    return own.astype(np.intp)
+
+
+def _chunks(n, k):
+    step = int(np.clip(_CHUNK_ENTRIES // k, 16, 4096))
+    for start in range(0, n, step):
+        yield np.arange(start, min(start + step, n))
+
+
+def _entries(matrix, queries, rows):
+    """Entries of a sparse matrix, as an array of the shape of ``rows``."""
+    entries = matrix[np.broadcast_to(queries[:, None], rows.shape), rows]
+    return np.asarray(entries.todense() if sparse.issparse(entries) else entries)
+
+
+def _first(kept, k, *arrays):
+    """Keep of each row the first ``k`` entries where ``kept`` is true."""
+    order = np.argsort(~kept, axis=1, kind="stable")[:, :k]
+    return tuple(np.take_along_axis(array, order, axis=1) for array in arrays)
+
+
+def check_at(name, k):
+    """Return the name of a measure at ``k``.
+
+    Raises
+    ------
+    ValueError
+        If ``k`` is not an integer of at least 1.
+    """
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    return f"{name}_at_{k}"
