@@ -9,11 +9,14 @@ from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.samplers import (
     SAMPLERS,
     ClassBalancedSampler,
+    FixedTripletSampler,
     HardNegativeSampler,
     HierarchicalSampler,
+    NearLabelSampler,
     RandomSampler,
     UnbalancedSampler,
     _hard_negatives,
+    as_sampler,
 )
 from metriclearn.deep.samplers._hard_negatives import nearest_of_other_classes
 from metriclearn.metrics import recall_at_k
@@ -211,6 +214,187 @@ def test_index_that_there_is_not_is_refused(line):
         HardNegativeSampler(batch_size=16, index="kdtree").refresh(embeddings, codes)
 
 
+def test_classes_of_two_rows_fill_batches_and_epochs():
+    codes = np.random.RandomState(0).permutation(np.repeat(np.arange(1000), 2))
+    batches = epoch(ClassBalancedSampler(256), codes)
+    assert {len(batch) for batch in batches} == {256}
+    assert 1744 <= sum(map(len, batches)) <= 2256
+    for batch in batches:
+        assert set(np.unique(codes[batch], return_counts=True)[1]) == {2}
+    # In a few epochs every row comes, and none much more often than another.
+    rng = np.random.default_rng(0)
+    drawn = [np.concatenate(ClassBalancedSampler(256).epoch(codes, rng)) for _ in range(8)]
+    times = np.bincount(np.concatenate(drawn))
+    assert 8 <= times.min() <= times.max() <= 12
+
+
+@pytest.mark.parametrize("K", ["auto", 3, 8])
+def test_classes_smaller_than_asked_for_leave_no_batch_half_empty(K):
+    codes = np.repeat(np.arange(300), np.arange(300) % 5 + 2)
+    batches = epoch(ClassBalancedSampler(64, K), codes)
+    assert min(map(len, batches)) > 64 - 8
+    assert abs(sum(map(len, batches)) - len(codes)) <= 64
+    visits = np.zeros(300)
+    for batch in batches:
+        classes, counts = np.unique(codes[batch], return_counts=True)
+        most = np.minimum(np.bincount(codes), 4 if K == "auto" else K)
+        np.testing.assert_array_equal(counts, most[classes])
+        visits[classes] += 1
+    assert visits.max() - visits.min() <= 1
+
+
+every_sampler = pytest.mark.parametrize("name", SAMPLERS)
+
+
+def prepared(name, embeddings, codes):
+    sampler = SAMPLERS[name](batch_size=16)
+    if sampler.due:
+        sampler.refresh(embeddings, codes)
+    return sampler
+
+
+@every_sampler
+def test_unlabeled_rows_are_never_drawn(name):
+    embeddings, codes = clustered(n_classes=6)
+    if SAMPLERS[name].continuous_labels:
+        return  # -1 is an amount
+    known = np.random.RandomState(1).rand(len(codes)) < 0.7
+    mixed = np.where(known, codes, -1)
+    drawn = epoch(prepared(name, embeddings, mixed), mixed)
+    alone = epoch(prepared(name, embeddings[known], codes[known]), codes[known])
+    for batch, expected in zip(drawn, alone, strict=True):
+        np.testing.assert_array_equal(batch, np.flatnonzero(known)[expected])
+
+
+@every_sampler
+def test_samplers_want_rows_and_classes(name):
+    sampler, rng = SAMPLERS[name](batch_size=16), np.random.default_rng(0)
+    kind = "labels that are amounts" if sampler.continuous_labels else "one labeled row, got 0"
+    with pytest.raises(ValueError, match=f"{type(sampler).__name__} needs .*{kind}"):
+        sampler.epoch(np.zeros(0, dtype=int), rng)
+    if sampler.continuous_labels:
+        with pytest.raises(ValueError, match="needs finite labels"):
+            sampler.epoch(np.array([0.0, np.nan]), rng)
+        return
+    with pytest.raises(ValueError, match="one labeled row, got 3 rows, none"):
+        sampler.epoch([-1, -1, -1], rng)
+    for bad in (np.array([0.5, 1.0]), np.zeros((2, 2), dtype=int), np.array(["a", "b"])):
+        with pytest.raises(ValueError, match="codes must be whole numbers"):
+            sampler.epoch(bad, rng)
+    if sampler.min_classes == 2:
+        one = np.zeros(20, dtype=int)
+        with pytest.raises(ValueError, match="needs at least 2 classes, got 1; sampler='random'"):
+            sampler.epoch(one, rng)
+        if sampler.due:
+            with pytest.raises(ValueError, match="needs at least 2 classes, got 1"):
+                sampler.refresh(torch.zeros(20, 2), one)
+    if sampler.due:
+        with pytest.raises(ValueError, match="one row for each of the 20 codes, got 19"):
+            sampler.refresh(torch.zeros(19, 2), np.arange(20) % 2)
+
+
+def test_classes_of_one_row_have_no_partner():
+    codes = np.array([0, 0, 1, 1, 2])
+    sampler = HardNegativeSampler(batch_size=4)
+    sampler.refresh(torch.randn(5, 2), codes)
+    with pytest.raises(ValueError, match="2 rows of each class, class 2 of the 3 has one"):
+        epoch(sampler, codes)
+    with pytest.raises(ValueError, match="needs a class of two rows, every class has one"):
+        epoch(FixedTripletSampler(6), np.arange(5))
+
+
+def test_fixed_triplets_stay_and_are_triplets():
+    sampler, rng = FixedTripletSampler(batch_size=30, n_triplets=500), np.random.default_rng(0)
+    first = [sampler.epoch(UNEVEN, rng), sampler.triplets_.copy()]
+    second = sampler.epoch(UNEVEN, rng)
+    np.testing.assert_array_equal(sampler.triplets_, first[1])
+    assert not np.array_equal(first[0][0], second[0])
+    a, p, n = sampler.triplets_.T
+    assert (a != p).all()
+    np.testing.assert_array_equal(UNEVEN[a], UNEVEN[p])
+    assert (UNEVEN[a] != UNEVEN[n]).all()
+    assert len(np.unique(n)) > 80  # of 91 rows, those of every class among them
+    assert set(np.concatenate(second)) == set(sampler.triplets_.ravel())
+
+
+@pytest.mark.parametrize(
+    ("width", "near"), [(None, None), (1, None), (2, None), (None, 0.01), (1, 0.01), (2, 0.05)]
+)
+def test_near_labels_come_together(width, near):
+    rng = np.random.RandomState(0)
+    labels = rng.rand(500) if width is None else rng.rand(500, width)
+    sampler = NearLabelSampler(batch_size=20, n_nearest=3, near=near)
+    drawn = epoch(sampler, labels)
+    assert len(drawn) == 25
+    apart = np.linalg.norm(labels.reshape(500, -1)[:, None] - labels.reshape(500, -1), axis=2)
+    np.fill_diagonal(apart, np.inf)
+    bound = np.sort(apart, axis=1)[:, 2] if near is None else np.full(500, near)
+    shares = []
+    for batch in drawn:
+        assert len(np.unique(batch)) == len(batch) <= 20
+        nearest = apart[np.ix_(batch, batch)].min(axis=1)
+        shares.append((nearest <= bound[batch]).mean())
+    random = [
+        apart[np.ix_(b, b)].min(axis=1) <= bound[b]
+        for b in epoch(RandomSampler(20), np.zeros(500, int))
+    ]
+    assert np.mean(shares) > 0.55
+    assert np.mean(shares) > 1.3 * np.mean(random)
+
+
+def test_near_labels_take_few_and_equal_rows():
+    for labels in (np.zeros(2), np.zeros(1), np.zeros(50), np.array([[1.0, 2.0]] * 3)):
+        for near in (None, 1.0):
+            for batch in epoch(NearLabelSampler(4, near=near), labels):
+                assert len(np.unique(batch)) == len(batch)
+
+
+def test_semi_hard_negatives_of_the_data_set_are_farther_than_the_positive(line):
+    embeddings, codes = line
+    hard = HardNegativeSampler(batch_size=16, n_candidates=20)
+    semi = HardNegativeSampler(batch_size=16, n_candidates=20, kind="semi_hard")
+    for sampler in (hard, semi):
+        sampler.refresh(embeddings, codes)
+    anchors, positives = np.arange(40), np.arange(40)[::-1].copy()
+    chosen = semi._negatives(anchors, positives, None)
+    d = torch.linalg.vector_norm(embeddings[:, None] - embeddings, dim=2).numpy()
+    for a, p, n in zip(anchors, positives, chosen, strict=True):
+        candidates = semi.candidates_[a].numpy()
+        farther = candidates[d[a, candidates] > d[a, p]]
+        assert n == (farther[0] if len(farther) else candidates[-1])
+    assert hard.embeddings_ is None
+    assert epoch(semi, codes)
+
+
+def test_hardest_negatives_can_be_skipped(line):
+    embeddings, codes = line
+    plain = HardNegativeSampler(batch_size=16, n_candidates=8)
+    skipping = HardNegativeSampler(batch_size=16, n_candidates=5, skip_hardest=3)
+    for sampler in (plain, skipping):
+        sampler.refresh(embeddings, codes)
+    assert torch.equal(skipping.candidates_, plain.candidates_[:, 3:])
+    most = HardNegativeSampler(batch_size=16, n_candidates=5, skip_hardest=1000)
+    most.refresh(embeddings, codes)
+    assert most.candidates_.shape == (54, 1)
+
+
+class Halves:
+    """A user's own sampler, which knows nothing of ours."""
+
+    def epoch(self, codes, rng):
+        return np.array_split(rng.permutation(len(codes)), 2)
+
+
+def test_samplers_of_others_are_taken():
+    sampler = as_sampler(Halves())
+    assert as_sampler(sampler) is sampler
+    assert (sampler.min_rows, sampler.due) == (1, False)
+    drawn = np.concatenate(epoch(sampler, np.array([0, -1, 1, 1, -1])))
+    assert sorted(drawn.tolist()) == [0, 2, 3]
+    with pytest.raises(TypeError, match=r"sampler must have epoch\(codes, rng\), got str"):
+        as_sampler("halves")
+
+
 @pytest.mark.parametrize("name", LOOKING)
 def test_looking_samplers_train_and_repeat(name):
     rng = np.random.RandomState(0)
@@ -220,3 +404,21 @@ def test_looking_samplers_train_and_repeat(name):
     Z = embedder.transform(X)
     np.testing.assert_array_equal(clone(embedder).fit(X, y).transform(X), Z)
     assert recall_at_k(Z, y) >= recall_at_k(X, y) - 0.1
+
+
+def test_near_labels_train_on_amounts():
+    rng = np.random.RandomState(0)
+    X = rng.randn(300, 5)
+    position = 100 * X[:, :2]
+    embedder = DeepEmbedder(
+        loss="log_ratio", sampler="near_labels", max_epochs=5, batch_size=32, random_state=0
+    ).fit(X, position)
+    losses = [row["train_loss"] for row in embedder.history_]
+    assert losses[-1] < losses[0]
+
+
+def test_samplers_of_others_train():
+    y = np.repeat(np.arange(6), 10)
+    X = np.random.RandomState(0).randn(60, 4)
+    embedder = DeepEmbedder(sampler=Halves(), max_epochs=2, validation=None).fit(X, y)
+    assert [row["train_batch_size"] for row in embedder.net_.history[-1, "batches"]] == [30, 30]

@@ -27,7 +27,7 @@ from metriclearn.deep.samplers import UnbalancedSampler
     "params",
     [
         {"loss": "proxy_anchor", "module_params": {"dropout": 0.3}},
-        {"validation": "stratified", "lr": 0.1, "patience": 2, "max_epochs": 30},
+        {"validation": "stratified", "lr": 0.1, "patience": 3, "max_epochs": 30},
         {"loss": "hierarchical_triplet", "precision": "bfloat16"},
         {"optimizer": "sgd", "optimizer_params": {"momentum": 0.9}, "sampler": "unbalanced"},
         {"sampler": "hard_negatives", "sampler_params": {"every": 2}, "warmup_epochs": 2},

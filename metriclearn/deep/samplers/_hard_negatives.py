@@ -1,4 +1,4 @@
-"""Of each row of a training set the nearest rows of other classes: data-set mining."""
+"""Nearest rows of other classes in a whole training set: data-set mining."""
 
 from importlib.util import find_spec
 
@@ -16,7 +16,7 @@ MOST_IN_VAIN = 256
 
 
 def resolve_index(index, n, device):
-    """Turn "auto" into a choice: exact where that is quick, or all there is."""
+    """Resolve "auto": exact where that is quick, or where faiss is not installed."""
     if index != "auto":
         return index
     approximate = n > LARGEST_EXACT and device.type == "cpu" and find_spec("faiss") is not None
@@ -60,7 +60,7 @@ def nearest_of_other_classes(embeddings, codes, k, index="auto"):
 
 
 def _exact(embeddings, codes, rows, k):
-    """The same for some of the rows, by all their distances, on the device of the embeddings."""
+    """Find them for some rows by all their distances, on the device of the embeddings."""
     codes = torch.from_numpy(codes).to(embeddings.device)
     sq_norms = embeddings.square().sum(dim=1)
     found = []

@@ -1,24 +1,21 @@
-"""Samplers that look at the training set as it is embedded now.
-
-The net calls ``refresh(embeddings, codes)`` before an epoch in which the sampler is
-``due``. What ends in an underscore is the state, which a checkpoint keeps.
-"""
+"""Samplers that look at the training set as it is embedded now."""
 
 from numbers import Integral
 
 import numpy as np
 import torch
 
+from metriclearn.deep.samplers._base import Sampler
+from metriclearn.deep.samplers._class_samplers import partners, rows_by_class
 from metriclearn.deep.samplers._hard_negatives import nearest_of_other_classes
-from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._ranges import at_least, check_ranges, one_of
 
 
-class HierarchicalSampler:
+class HierarchicalSampler(Sampler):
     """Some random classes, each with its nearest classes: hard negatives by construction.
 
-    A batch holds ``n_anchors`` classes drawn at random, the ``n_nearest`` classes whose mean
-    embedding is nearest to each, and K rows of every one of these. Ge, Huang, Dong and Scott,
-    "Deep Metric Learning with Hierarchical Triplet Loss", 2018 (l′, m - 1 and t there).
+    A batch holds some classes drawn at random, the ``n_nearest`` classes whose mean embedding is
+    nearest to each, and K rows of every one of these: l′, m - 1 and t in the paper [1]_.
 
     Parameters
     ----------
@@ -33,9 +30,31 @@ class HierarchicalSampler:
     ----------
     nearest_ : tensor of shape (n_classes, n_nearest)
         Nearest classes of each class; fewer columns where there are fewer classes.
+
+    See Also
+    --------
+    HardNegativeSampler : Puts single rows together that are near each other.
+    metriclearn.deep.losses.HierarchicalTripletLoss : The loss of the same paper.
+
+    References
+    ----------
+    .. [1] Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss",
+       ECCV 2018. :doi:`10.1007/978-3-030-01231-1_17`
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from metriclearn.deep.samplers import HierarchicalSampler
+    >>> codes = np.repeat(np.arange(6), 4)
+    >>> sampler = HierarchicalSampler(batch_size=8, samples_per_class=4, n_nearest=1)
+    >>> sampler.refresh(torch.from_numpy(codes[:, None]).float(), codes)
+    >>> batch = sampler.epoch(codes, np.random.default_rng(0))[0]
+    >>> np.abs(np.diff(np.unique(codes[batch]))).tolist()
+    [1]
     """
 
     min_rows = 2
+    min_classes = 2
     due = True
 
     _parameter_constraints: dict = {
@@ -60,14 +79,8 @@ class HierarchicalSampler:
                 f"of a class and its n_nearest={n_nearest} nearest; raise or lower accordingly"
             )
 
-    def refresh(self, embeddings, codes):
-        """Find the nearest classes of each class.
-
-        Parameters
-        ----------
-        embeddings : tensor of shape (n, d)
-        codes : ndarray of int, shape (n,)
-        """
+    def look(self, embeddings, codes):
+        """Find the nearest classes of each class; see `Sampler.look`."""
         codes = torch.from_numpy(codes).to(embeddings.device)
         n_classes = int(codes.max()) + 1
         sums = torch.zeros(n_classes, embeddings.shape[1], device=embeddings.device)
@@ -77,12 +90,12 @@ class HierarchicalSampler:
         k = min(self.n_nearest, n_classes - 1)
         self.nearest_ = distances.topk(k, largest=False).indices.cpu()
 
-    def epoch(self, codes, rng):
-        """Draw the batches of one epoch; see :meth:`ClassBalancedSampler.epoch`."""
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
         nearest = self.nearest_.numpy()
         families = np.column_stack([np.arange(len(nearest)), nearest])
         n_anchors = max(1, self.batch_size // (self.samples_per_class * families.shape[1]))
-        by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+        by_class = rows_by_class(codes)
         n_batches = max(1, round(len(codes) / self.batch_size))
         batches = []
         for _ in range(n_batches):
@@ -93,7 +106,7 @@ class HierarchicalSampler:
         return batches
 
 
-class HardNegativeSampler:
+class HardNegativeSampler(Sampler):
     """Rows with the nearest rows of other classes in the whole training set.
 
     Every ``every`` epochs the training set is embedded and the ``n_candidates`` nearest rows of
@@ -112,69 +125,119 @@ class HardNegativeSampler:
         "exact" forms all distances; "ivf", "hnsw" or another index string of faiss finds most
         candidates in a fraction of the time, the more of them the more structure the embedding
         has. "auto" is "ivf" for more than 50,000 rows on a CPU, where faiss is installed.
+    kind : {"hard", "semi_hard"}, default="hard"
+        Any of the candidates, or one that is farther from the anchor than the other row of the
+        anchor's class, the nearest of these; the farthest candidate where all are nearer.
+    skip_hardest : int, default=0
+        Candidates that are left out, the nearest of all, at least 0: where labels are wrong these
+        are of the anchor's own class.
 
     Attributes
     ----------
     candidates_ : tensor of shape (n, n_candidates)
         Row numbers, nearest first.
+    embeddings_ : tensor of shape (n, d) or None
+        Rows as they were at the search; kept for "semi_hard".
     epochs_ : int
         Epochs drawn.
+
+    See Also
+    --------
+    HierarchicalSampler : Puts classes together rather than rows.
+    metriclearn.deep.miners.SemiHardMiner : Semi-hard within a batch.
+
+    References
+    ----------
+    .. [1] Schroff, Kalenichenko and Philbin, "FaceNet: A Unified Embedding for Face Recognition
+       and Clustering", CVPR 2015. :doi:`10.1109/CVPR.2015.7298682`
+    .. [2] Harwood, Kumar B G, Carneiro, Reid and Drummond, "Smart Mining for Deep Metric
+       Learning", ICCV 2017. :doi:`10.1109/ICCV.2017.307`
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from metriclearn.deep.samplers import HardNegativeSampler
+    >>> codes = np.repeat(np.arange(6), 4)
+    >>> sampler = HardNegativeSampler(batch_size=8, n_candidates=4)
+    >>> sampler.refresh(torch.from_numpy(codes[:, None]).float(), codes)
+    >>> sorted(sampler.candidates_[0].tolist())  # rows of class 0 are nearest to those of class 1
+    [4, 5, 6, 7]
     """
 
     min_rows = 2
+    min_classes = 2
+
     _parameter_constraints: dict = {
         "batch_size": [at_least(4)],
         "n_candidates": [at_least(1)],
         "every": [at_least(1)],
         "index": [str],
+        "kind": [one_of("hard", "semi_hard")],
+        "skip_hardest": [at_least(0)],
     }
 
-    def __init__(self, batch_size=128, n_candidates=10, every=1, index="auto"):
+    def __init__(
+        self, batch_size=128, n_candidates=10, every=1, index="auto", kind="hard", skip_hardest=0
+    ):
         self.batch_size = batch_size
         self.n_candidates = n_candidates
         self.every = every
         self.index = index
+        self.kind = kind
+        self.skip_hardest = skip_hardest
         check_ranges(self)
         self.epochs_ = 0
+        self.embeddings_ = None
 
     @property
     def due(self):
-        """Whether the candidates are to be found anew before the next epoch."""
+        """Whether the candidates are to be found again before the next epoch."""
         return self.epochs_ % self.every == 0
 
-    def refresh(self, embeddings, codes):
-        """Find the candidates of each row; see :meth:`HierarchicalSampler.refresh`."""
-        found = nearest_of_other_classes(embeddings, codes, self.n_candidates, self.index)
-        self.candidates_ = torch.from_numpy(found)
+    def look(self, embeddings, codes):
+        """Find the candidates of each row; see `Sampler.look`."""
+        wanted = self.n_candidates + self.skip_hardest
+        found = nearest_of_other_classes(embeddings, codes, wanted, self.index)
+        # One candidate is left where there are no more.
+        skipped = min(self.skip_hardest, found.shape[1] - 1)
+        self.candidates_ = torch.from_numpy(found[:, skipped:])
+        if self.kind == "semi_hard":
+            self.embeddings_ = embeddings.detach().cpu()
 
-    def epoch(self, codes, rng):
-        """Draw the batches of one epoch; see :meth:`ClassBalancedSampler.epoch`."""
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
+        self._check_counts(codes)
         self.epochs_ += 1
-        candidates = self.candidates_.numpy()
-        anchors = rng.permutation(len(codes))
-        negatives = candidates[anchors, rng.integers(candidates.shape[1], size=len(anchors))]
-        quads = np.column_stack(
-            [anchors, _partners(anchors, codes, rng), negatives, _partners(negatives, codes, rng)]
-        )
         per_batch = self.batch_size // 4
         n_batches = max(1, round(len(codes) / self.batch_size))
+        anchors = rng.permutation(len(codes))[: n_batches * per_batch]
+        positives = partners(anchors, codes, rng)
+        negatives = self._negatives(anchors, positives, rng)
+        quads = np.column_stack([anchors, positives, negatives, partners(negatives, codes, rng)])
         return [
             np.unique(quads[start : start + per_batch])
             for start in per_batch * np.arange(n_batches)
         ]
 
+    def _negatives(self, anchors, positives, rng):
+        candidates = self.candidates_.numpy()[anchors]
+        if self.kind == "hard":
+            drawn = rng.integers(candidates.shape[1], size=len(anchors))
+            return candidates[np.arange(len(anchors)), drawn]
+        rows = self.embeddings_
+        apart = torch.linalg.vector_norm(rows[anchors] - rows[positives], dim=1)
+        away = torch.linalg.vector_norm(rows[anchors][:, None] - rows[candidates], dim=2)
+        farther = (away > apart[:, None]).numpy()
+        first = np.where(farther.any(1), farther.argmax(1), candidates.shape[1] - 1)
+        return candidates[np.arange(len(anchors)), first]
 
-def _partners(rows, codes, rng):
-    """Of each row another of its class."""
-    by_class = np.argsort(codes, kind="stable")
-    counts = np.bincount(codes)
-    start = np.cumsum(counts) - counts
-    place = np.empty(len(codes), dtype=np.intp)
-    place[by_class] = np.arange(len(codes))
-    own, size = codes[rows], counts[codes[rows]]
-    # A step of 1 to size - 1 around the class never ends where it began.
-    step = 1 + rng.integers(size - 1)
-    return by_class[start[own] + (place[rows] - start[own] + step) % size]
+    def _check_counts(self, codes):
+        counts = np.bincount(codes)
+        if counts.min() < 2:
+            raise ValueError(
+                f"HardNegativeSampler needs 2 rows of each class, class {counts.argmin()} of the "
+                f"{len(counts)} has one; use sampler='unbalanced'"
+            )
 
 
 def _some(rows, n, rng):

@@ -13,7 +13,7 @@ from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
 from metriclearn.deep.modules._libraries import find_backbone
-from metriclearn.deep.samplers import SAMPLERS, RandomSampler
+from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -34,7 +34,7 @@ def build_sampler(sampler, params, batch_size, *, continuous=False):
     if continuous and isinstance(sampler, str) and sampler == "class_balanced":
         return RandomSampler(batch_size)
     sampler = resolve("sampler", sampler, SAMPLERS)
-    return build("sampler", sampler, params, {"batch_size": batch_size})
+    return as_sampler(build("sampler", sampler, params, {"batch_size": batch_size}))
 
 
 def build_network(module, module_params, n_components, head_params, rows):

@@ -153,7 +153,8 @@ class LabeledData:
 
     def draw(self, sampler, rng):
         """Draw the batches of an epoch, as arrays of places in ``train``."""
-        return sampler.epoch(self.train_codes, rng)
+        amounts = sampler.continuous_labels
+        return sampler.epoch(self.targets.cpu().numpy() if amounts else self.train_codes, rng)
 
     def batch(self, chosen):
         """Make a batch of the rows at these places."""

@@ -399,7 +399,7 @@ def _refreshes(asker):
     """Whether a sampler or a loss, or a part of one, wants to see the embedded training set."""
     if isinstance(asker, MetricLoss):
         return asker.refreshes
-    return hasattr(asker, "refresh") and asker.due
+    return asker is not None and asker.due  # constraints are drawn without a sampler
 
 
 def _empty_cache():

@@ -1,0 +1,303 @@
+"""Samplers that look at classes only."""
+
+from collections import deque
+from numbers import Integral
+
+import numpy as np
+
+from metriclearn.deep.samplers._base import Sampler
+from metriclearn.deep.tensors._ranges import at_least, check_ranges, one_of
+
+
+class ClassBalancedSampler(Sampler):
+    """Batches of classes with up to K rows each, every class as often as every other.
+
+    Classes come in random order, none again before all have come; the rows of a class likewise. A
+    class with fewer than K rows gives all it has (no row is twice in a batch, where it would be a
+    positive at distance zero), and further classes fill the batch.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Most rows in a batch; at least 4.
+    samples_per_class : int or "auto", default="auto"
+        K, at least 2. "auto" takes 4, or more where the classes are too few to fill the batch with
+        4 rows each.
+
+    See Also
+    --------
+    UnbalancedSampler : Every row once; classes of a single row are welcome.
+    HierarchicalSampler : Puts classes together that are near each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.deep.samplers import ClassBalancedSampler
+    >>> codes = np.repeat(np.arange(10), 20)
+    >>> batches = ClassBalancedSampler(batch_size=12, samples_per_class=4).epoch(
+    ...     codes, np.random.default_rng(0)
+    ... )
+    >>> len(batches), np.bincount(codes[batches[0]], minlength=10).max()
+    (17, np.int64(4))
+    """
+
+    min_rows = 2
+    min_classes = 2
+
+    _parameter_constraints: dict = {
+        "batch_size": [Integral],
+        "samples_per_class": [Integral, one_of("auto")],
+    }
+
+    def __init__(self, batch_size=128, samples_per_class="auto"):
+        self.batch_size = batch_size
+        self.samples_per_class = samples_per_class
+        check_ranges(self)
+        if samples_per_class != "auto" and samples_per_class < 2:
+            raise ValueError(
+                f"samples_per_class={samples_per_class} leaves no pair of one class in a batch; "
+                f"give at least 2, or 'auto'"
+            )
+        least = 4 if samples_per_class == "auto" else 2 * samples_per_class
+        if batch_size < least:
+            raise ValueError(
+                f"batch_size={batch_size} cannot hold 2 classes of samples_per_class="
+                f"{samples_per_class} rows; raise batch_size or lower samples_per_class"
+            )
+
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
+        by_class = rows_by_class(codes)
+        K = self.samples_per_class
+        if K == "auto":
+            K = max(min(4, self.batch_size // 2), self.batch_size // len(by_class))
+        groups = [_groups(rows, min(K, len(rows)), rng) for rows in by_class]
+        sizes = np.minimum(K, np.bincount(codes)).tolist()
+        waiting = deque()
+        batches, n_left = [], len(codes)
+        while True:
+            classes = _next_classes(waiting, sizes, self.batch_size, rng)
+            n_rows = sum(sizes[c] for c in classes)
+            if batches and n_left <= n_rows / 2:
+                return batches
+            batches.append(np.concatenate([next(groups[c]) for c in classes]))
+            n_left -= n_rows
+
+
+def rows_by_class(codes):
+    """Return the row numbers of each class, a list of arrays."""
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+
+
+def _next_classes(waiting, sizes, room, rng):
+    """Take classes off the queue, none twice, until the next does not fit; refill it as needed."""
+    chosen, again = {}, []
+    while len(chosen) < len(sizes):
+        if not waiting:
+            waiting.extend(rng.permutation(len(sizes)).tolist())
+        if waiting[0] in chosen:
+            again.append(waiting.popleft())
+            continue
+        if sizes[waiting[0]] > room:
+            break
+        room -= sizes[waiting[0]]
+        chosen[waiting.popleft()] = True
+    waiting.extendleft(reversed(again))
+    return list(chosen)
+
+
+def _groups(rows, size, rng):
+    """Yield groups of distinct rows without end, no row again before all have come."""
+    left = rows[:0]
+    while True:
+        if len(left) < size:
+            order = rng.permutation(rows)
+            # Those that the unfinished group already holds go to the end of this pass.
+            repeats = np.isin(order, left)
+            left = np.concatenate([left, order[~repeats], order[repeats]])
+        yield left[:size]
+        left = left[size:]
+
+
+class UnbalancedSampler(Sampler):
+    """Every row once in an epoch, rows of one class in groups of up to K.
+
+    Classes come as often as they have rows. A class of one row is welcome: it
+    is a negative of the others, and its own proxy's positive.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Rows in a batch, at least 2.
+    samples_per_class : int or "auto", default="auto"
+        K, at least 1; "auto" takes 4.
+
+    See Also
+    --------
+    ClassBalancedSampler : Every class as often as every other.
+    RandomSampler : Every row once, whatever its class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.deep.samplers import UnbalancedSampler
+    >>> codes = np.array([0, 0, 0, 1, 1, 2])
+    >>> batches = UnbalancedSampler(batch_size=4).epoch(codes, np.random.default_rng(0))
+    >>> np.sort(np.concatenate(batches)).tolist()
+    [0, 1, 2, 3, 4, 5]
+    """
+
+    _parameter_constraints: dict = {
+        "batch_size": [Integral],
+        "samples_per_class": [Integral, one_of("auto")],
+    }
+
+    def __init__(self, batch_size=128, samples_per_class="auto"):
+        self.batch_size = batch_size
+        self.samples_per_class = samples_per_class
+        check_ranges(self)
+        _check_pair(batch_size)
+        if samples_per_class != "auto" and samples_per_class < 1:
+            raise ValueError(f"samples_per_class={samples_per_class} must be at least 1")
+
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
+        K = 4 if self.samples_per_class == "auto" else self.samples_per_class
+        shuffled = rng.permutation(len(codes))
+        by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
+        counts = np.bincount(codes)
+        within = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+        group = np.cumsum(within % K == 0) - 1
+        place = rng.permutation(group[-1] + 1)
+        return _batches(by_class[np.argsort(place[group], kind="stable")], self.batch_size)
+
+
+class RandomSampler(Sampler):
+    """Every row once in an epoch, in random order.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Rows in a batch, at least 2.
+
+    See Also
+    --------
+    UnbalancedSampler : Every row once, rows of a class together.
+    NearLabelSampler : Rows with others of nearly their label, where labels are amounts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.deep.samplers import RandomSampler
+    >>> batches = RandomSampler(batch_size=4).epoch(np.zeros(6, int), np.random.default_rng(0))
+    >>> [len(batch) for batch in batches]
+    [4, 2]
+    """
+
+    _parameter_constraints: dict = {"batch_size": [Integral]}
+
+    def __init__(self, batch_size=128):
+        super().__init__(batch_size)
+        _check_pair(batch_size)
+
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
+        return _batches(rng.permutation(len(codes)), self.batch_size)
+
+
+def _check_pair(batch_size):
+    if batch_size < 2:
+        raise ValueError(f"batch_size={batch_size} cannot hold one pair; give at least 2")
+
+
+def _batches(order, batch_size):
+    """Cut into batches; a last batch of one row, which holds no pair, joins the one before."""
+    n_batches = max(1, -(-len(order) // batch_size))
+    if len(order) % batch_size == 1 and n_batches > 1:
+        n_batches -= 1
+    cuts = batch_size * np.arange(1, n_batches)
+    return np.split(order, cuts)
+
+
+class FixedTripletSampler(Sampler):
+    """The same triplets in every epoch: anchor, positive and negative drawn once.
+
+    A batch holds the rows of some of the triplets. For runs that are to be compared on one set of
+    triplets, and for studies of how many are enough.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Most rows in a batch, at least 3.
+    n_triplets : int, default=1000
+        Triplets drawn at the first epoch, at least 1.
+
+    Attributes
+    ----------
+    triplets_ : ndarray of shape (n_triplets, 3)
+        Row numbers of anchor, positive and negative.
+
+    See Also
+    --------
+    metriclearn.deep.miners.RandomMiner : Triplets drawn again in each batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.deep.samplers import FixedTripletSampler
+    >>> sampler = FixedTripletSampler(batch_size=6, n_triplets=4)
+    >>> rng, codes = np.random.default_rng(0), np.repeat([0, 1, 2], 4)
+    >>> for _ in range(2):
+    ...     batches = sampler.epoch(codes, rng)
+    >>> len(batches), sampler.triplets_.shape
+    (2, (4, 3))
+    """
+
+    min_rows = 2
+    min_classes = 2
+
+    _parameter_constraints: dict = {"batch_size": [at_least(3)], "n_triplets": [at_least(1)]}
+
+    def __init__(self, batch_size=128, n_triplets=1000):
+        self.batch_size = batch_size
+        self.n_triplets = n_triplets
+        check_ranges(self)
+        self.triplets_ = None
+
+    def draw(self, codes, rng):
+        """Return the batches of an epoch; see `Sampler.draw`."""
+        if self.triplets_ is None or self.triplets_.max() >= len(codes):
+            self.triplets_ = self._drawn(codes, rng)
+        order = self.triplets_[rng.permutation(self.n_triplets)]
+        per_batch = self.batch_size // 3
+        return [
+            np.unique(order[start : start + per_batch])
+            for start in range(0, self.n_triplets, per_batch)
+        ]
+
+    def _drawn(self, codes, rng):
+        counts = np.bincount(codes)
+        able = np.flatnonzero(counts[codes] > 1)
+        if not len(able):
+            raise ValueError("FixedTripletSampler needs a class of two rows, every class has one")
+        anchors = rng.choice(able, self.n_triplets)
+        by_class = np.argsort(codes, kind="stable")
+        ends = np.cumsum(counts)[codes[anchors]]
+        # The rows of other classes, in the order of the classes, are those around the own one.
+        others = rng.integers(len(codes) - counts[codes[anchors]])
+        starts = ends - counts[codes[anchors]]
+        others += np.where(others >= starts, counts[codes[anchors]], 0)
+        return np.column_stack([anchors, partners(anchors, codes, rng), by_class[others]])
+
+
+def partners(rows, codes, rng):
+    """Return another row of its class for each of the rows."""
+    by_class = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    start = np.cumsum(counts) - counts
+    place = np.empty(len(codes), dtype=np.intp)
+    place[by_class] = np.arange(len(codes))
+    own, size = codes[rows], counts[codes[rows]]
+    # A step of 1 to size - 1 around the class never ends where it began.
+    step = 1 + rng.integers(size - 1)
+    return by_class[start[own] + (place[rows] - start[own] + step) % size]
