@@ -113,6 +113,9 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_version_and_names_agree():
     assert metriclearn.__version__ == importlib.metadata.version("metriclearn")
+    citation = (ROOT.parent / "CITATION.cff").read_text()
+    assert f"\nversion: {metriclearn.__version__}\n" in citation
+    assert (ROOT / "py.typed").exists()
     assert set(metriclearn.__all__) <= set(dir(metriclearn))
 
 

@@ -4,6 +4,8 @@ A new learner is one more row: its class with parameters that make it quick on
 small data. scikit-learn's checks run on the defaults.
 """
 
+from importlib.util import find_spec
+
 from metriclearn import (
     GMML,
     ITML,
@@ -22,7 +24,6 @@ from metriclearn import (
     KernelMetric,
     MahalanobisLearner,
 )
-from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
     FaissKNeighborsRegressor,
@@ -65,14 +66,19 @@ WEIGHTED = [
 ]
 # Those that learn from sparse rows without a dense copy.
 SPARSE = [Covariance(), GMML(), GMML(n_pairs=50, random_state=0), RCA(), RCA(2, shrinkage=0.1)]
-DEEP = [
-    DeepEmbedder(max_epochs=5, random_state=0),
-    DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),
-]
+DEEP, DEEP_DEFAULT = [], []
+if find_spec("torch") and find_spec("skorch"):
+    from metriclearn.deep import DeepEmbedder
+
+    DEEP = [
+        DeepEmbedder(max_epochs=5, random_state=0),
+        DeepEmbedder("linear", "proxy_anchor", max_epochs=3, random_state=0),
+    ]
+    DEEP_DEFAULT = [DeepEmbedder(random_state=0)]
 KERNEL = [KernelMetric(), KernelMetric(RCA(), "poly", n_landmarks=20, random_state=0)]
 ALL = [*LINEAR, *KERNEL, *DEEP]
 # Of scikit-learn's checks: a deep learner trains as long as it does by default.
-CHECKED = [*LINEAR, *KERNEL, DeepEmbedder(random_state=0), *DEEP[1:]]
+CHECKED = [*LINEAR, *KERNEL, *DEEP_DEFAULT, *DEEP[1:]]
 # Learners whose target, where they need one, is a class and not a number.
 OF_CLASSES = [learner for learner in ALL if not isinstance(learner, MLKR)]
 
