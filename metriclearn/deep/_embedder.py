@@ -373,7 +373,9 @@ class DeepEmbedder(
             sampler = build_sampler(
                 self.sampler, self.sampler_params, self.batch_size, continuous=True
             )
-            self._build_net(X, None, len(X), sampler, spawn_seeds(self.random_state))
+            self._build_net(
+                X, None, len(X), sampler, spawn_seeds(self.random_state), y.astype(np.float32)
+            )
         codes = np.zeros(len(X), dtype=np.intp)
         return self._labeled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
 

@@ -125,6 +125,28 @@ def test_lifted_structure_against_its_own_batch(form):
     assert_equal(far, loss(embeddings, labels))
 
 
+@pytest.mark.parametrize("form", ["smooth", "original"])
+def test_lifted_structure_counts_the_negatives_of_both_ends_in_batch_and_reference(form):
+    embeddings, labels = batch()
+    n, loss = 6, L.LiftedStructureLoss(form=form)
+    d = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+
+    def pushes(j):
+        # A row of the reference is compared with the batch only.
+        seen = range(len(labels)) if j < n else range(n)
+        return [loss.margin - d[j, k] for k in seen if labels[k] != labels[j]]
+
+    terms = []
+    for i in range(n):
+        for j in range(len(labels)):
+            if j != i and labels[j] == labels[i]:
+                both = torch.stack(pushes(i) + pushes(j))
+                join = both.logsumexp(0) if form == "smooth" else both.max()
+                terms.append((d[i, j] + join).relu() ** 2 / 2)
+    reference = Reference(embeddings[n:], labels[n:])
+    assert_equal(loss(embeddings[:n], labels[:n], reference=reference), sum(terms) / len(terms))
+
+
 # Cross-batch memory -----------------------------------------------------------------------------
 
 

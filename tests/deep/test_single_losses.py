@@ -63,6 +63,35 @@ def test_continuous_labels_may_be_vectors():
         assert loss(embeddings, positions) != loss(embeddings, one)
 
 
+def test_thresholds_of_label_distances_come_from_the_labels():
+    embeddings, labels = batch()
+    generator = torch.Generator().manual_seed(0)
+    positions = 100 * torch.randn(400, 2, generator=generator)
+    apart = torch.pdist(positions.double())
+    built = L.LabelDistanceTripletLoss().build(None, DIM, labels=positions)
+    expected = torch.quantile(apart, torch.tensor([0.05, 0.2], dtype=torch.float64))
+    assert_equal(built.thresholds.double(), expected, 1e-5)
+    near, far = built.thresholds.tolist()
+    some = positions[:10]
+    plain = L.LabelDistanceTripletLoss(near, far)
+    assert_equal(built(embeddings, some), plain(embeddings, some))
+    # In any unit, and kept with the state.
+    kilometers = L.LabelDistanceTripletLoss().build(None, DIM, labels=positions / 1000)
+    assert_equal(kilometers(embeddings, some / 1000), plain(embeddings, some), 1e-5)
+    loaded = L.LabelDistanceTripletLoss()
+    loaded.load_state_dict(built.state_dict())
+    assert_equal(loaded(embeddings, some), plain(embeddings, some))
+    # By itself the batch is measured; whole numbers are names of classes.
+    alone = L.LabelDistanceTripletLoss()(embeddings, some)
+    low, high = torch.quantile(torch.pdist(some.double()), torch.tensor([0.05, 0.2]).double())
+    assert_equal(alone, L.LabelDistanceTripletLoss(float(low), float(high))(embeddings, some))
+    classes = L.LabelDistanceTripletLoss()(embeddings, labels)
+    assert_equal(classes, L.LabelDistanceTripletLoss(0.5, 0.5)(embeddings, labels))
+    # One of the two is kept as given.
+    for given in ({"near": 1e4}, {"far": 1e-3}):
+        assert L.LabelDistanceTripletLoss(**given)(embeddings, some).isfinite()
+
+
 def test_center_loss_moves_its_centers_in_training_only():
     loss = L.CenterLoss(alpha=0.5, n_classes=2, embedding_dim=1)
     embeddings, labels = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])

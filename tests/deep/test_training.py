@@ -193,6 +193,18 @@ def test_continuous_labels(loss, width):
         quick(loss=loss, validation="stratified").fit(X, y)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_label_distances_train_in_any_unit(unit, tmp_path):
+    X, _ = make()
+    embedder = quick(loss="label_distance_triplet").fit(X, unit * X[:, :2])
+    assert min(row["train_loss"] for row in embedder.history_) > 0.05
+    embedder.save(tmp_path / "saved")
+    loaded = type(embedder).load(tmp_path / "saved")
+    assert loaded.net_.criterion_.thresholds.tolist() == pytest.approx(
+        embedder.net_.criterion_.thresholds.tolist()
+    )
+
+
 def test_whole_amounts_are_amounts_where_they_are_floats():
     X, _ = make()
     ages = np.arange(120) // 2 + 20.0

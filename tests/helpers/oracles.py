@@ -163,7 +163,11 @@ LOSSES = [
         with_tree(built(L.HierarchicalTripletLoss())),
         loops.hierarchical_triplet,
     ),
-    Case("label-distance-triplet", L.LabelDistanceTripletLoss(), loops.label_distance_triplet),
+    Case(
+        "label-distance-triplet",
+        L.LabelDistanceTripletLoss(near=0.5, far=0.5),
+        loops.label_distance_triplet,
+    ),
     Case("label-distance-wide", L.LabelDistanceTripletLoss(1.0, 1.5), loops.label_distance_triplet),
     Case("log-ratio", L.LogRatioLoss(), loops.log_ratio),
     Case("angular", L.AngularLoss(), loops.angular),

@@ -6,6 +6,7 @@ taken wherever a loss is: `as_metric_loss` makes a `MetricLoss` of them.
 """
 
 from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._amounts import LabelDistanceTripletLoss, LogRatioLoss
 from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
 from metriclearn.deep.losses._angular_softmax import (
     ArcFaceLoss,
@@ -56,8 +57,6 @@ from metriclearn.deep.losses._softmax import (
 )
 from metriclearn.deep.losses._triplet import (
     HierarchicalTripletLoss,
-    LabelDistanceTripletLoss,
-    LogRatioLoss,
     TripletLoss,
 )
 from metriclearn.deep.losses._wrappers import (

@@ -217,8 +217,10 @@ class LiftedStructureLoss(MetricLoss):
             return self._mean(terms.sum(), both.sum(), terms.detach().count_nonzero())
         i, j = batch.positive_pairs()
         push = self._nearest(d, negative)
-        # The rows of a reference are not anchors: their negatives are the batch's rows.
-        other = push if reference is None else self._nearest(d.T, negative.T)
+        other = push
+        if reference is not None:  # its rows are no anchors: their negatives are the batch's rows
+            n = len(d)
+            other = torch.cat([push, self._nearest(d[:, n:].T, negative[:, n:].T)])
         join = torch.logaddexp if self.form == "smooth" else torch.maximum
         terms = (d[i, j] + self.margin + join(push[i], other[j])).relu()
         total = terms.square().sum() / 2

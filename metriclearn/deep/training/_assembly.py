@@ -112,7 +112,7 @@ def build_loss(loss, params, miner, miner_params, sizes):
     miner : str, type, callable or None
     params, miner_params : dict or None
     sizes : dict
-        ``n_classes`` (None without classes), ``embedding_dim`` and ``n_samples``.
+        ``n_classes`` (None without classes), ``embedding_dim``, ``n_samples``, ``labels``.
 
     Returns
     -------

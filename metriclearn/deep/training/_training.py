@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import torch
 
 from metriclearn._progress import progress
 from metriclearn.deep._parts import check_params, resolve
@@ -34,7 +35,7 @@ class TrainingMixin:
     def _build_sampler(self):
         return build_sampler(self.sampler, self.sampler_params, self.batch_size)
 
-    def _build_net(self, X, classes, n_samples, sampler, seeds):
+    def _build_net(self, X, classes, n_samples, sampler, seeds, labels=None):
         """Make network, loss and net, all from their own seed."""
         device = _distributed.start(check_device(self.device))
         rows = self._rows(X, "cpu")
@@ -53,6 +54,7 @@ class TrainingMixin:
                 "n_classes": None if classes is None else len(classes),
                 "embedding_dim": network.head.embedding_dim,
                 "n_samples": n_samples,
+                "labels": None if labels is None else torch.as_tensor(labels),
             }
             miner = None if sampler is None else self.miner
             criterion = build_loss(self.loss, self.loss_params, miner, self.miner_params, sizes)
