@@ -75,3 +75,15 @@ def test_the_learner_of_the_guide_is_an_estimator(monkeypatch):
 def test_every_page_of_the_guide_is_in_the_index():
     index = (ROOT / "docs" / "index.md").read_text()
     assert [page.stem for page in GUIDE.glob("*.md") if f"guide/{page.stem}\n" not in index] == []
+
+
+def test_every_promise_names_a_test_that_exists():
+    text = (ROOT / "docs" / "promises.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.M)
+    promises = [row for row in rows if row[0] not in ("promise", "---")]
+    assert len(promises) > 15
+    for promise, beside in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", beside)
+        assert named, promise
+        for path, test in named:
+            assert f"\ndef {test}(" in (ROOT / path).read_text(), f"{path}::{test}"

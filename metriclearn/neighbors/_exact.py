@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from metriclearn.neighbors._ordered import OrderedScores, ordered_values
-from metriclearn.neighbors._ranker import Frame, Ranker
+from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
 from metriclearn.neighbors._reduced import ReducedScreen
 from metriclearn.neighbors._screen import Screen
 
@@ -40,7 +40,8 @@ class ExactSearch:
     Raises
     ------
     ValueError
-        For another metric, or a row of zeros under ``"cosine"``.
+        For another metric, no rows, NaN or infinity, what is no number, or a row of zeros
+        under ``"cosine"``.
 
     Examples
     --------
@@ -53,7 +54,7 @@ class ExactSearch:
     """
 
     def __init__(self, X, metric="euclidean"):
-        self._ranker = Ranker(X, metric)
+        self._ranker = Ranker(check_rows(X, "X"), metric)
         self._frame = Frame(self._ranker)
         # In an order without meaning: sorted classes would make early limits loose.
         self._order = np.random.RandomState(0).permutation(len(X))
@@ -72,6 +73,10 @@ class ExactSearch:
     def metric(self):
         """The metric."""
         return self._ranker.metric
+
+    def moved(self, X):
+        """Take the base from another place in memory; its values are the same."""
+        self._ranker.X = X
 
     def __getstate__(self):
         # Everything else follows from these, and is as large.
@@ -121,7 +126,8 @@ class ExactSearch:
         Raises
         ------
         ValueError
-            If ``k`` is larger than the base or the width differs.
+            If ``k`` is larger than the base, the width differs, or a query holds NaN or
+            infinity.
         """
         Q = self._ranker.check_queries(Q)
         self._ranker.check_k(k, exclude is not None)

@@ -5,14 +5,24 @@ from importlib.util import find_spec
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._faiss import FaissSearch, factory_string
 
-_LARGEST_EXACT = 1_000_000
+# Rows up to which "auto" is exact, for every search there is.
+LARGEST_EXACT = 1_000_000
 
 
-def resolve_index(index, n):
-    """Turn ``"auto"`` into a choice: exact where that is quick, or all there is."""
+def resolve_index(index, n, beyond="ivf"):
+    """Turn ``"auto"`` into a choice: exact where that is quick, or all there is.
+
+    Parameters
+    ----------
+    index : str
+    n : int
+        Number of rows.
+    beyond : str, default="ivf"
+        What ``"auto"`` is for more than a million rows.
+    """
     if index != "auto":
         return index
-    return "ivf" if n > _LARGEST_EXACT and find_spec("faiss") is not None else "flat"
+    return beyond if n > LARGEST_EXACT and find_spec("faiss") is not None else "flat"
 
 
 def build_search(X, metric, index="auto", search_params=None):

@@ -39,6 +39,7 @@ class Ranker:
 
     def check_queries(self, Q):
         """Queries in float64, of length one under ``"cosine"``."""
+        Q = check_rows(Q, "queries", least=0)
         if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
             raise ValueError(
                 f"queries must be of shape (n, {self.X.shape[1]}) like the base, got {Q.shape}"
@@ -179,6 +180,42 @@ class Frame:
             return (Q - self.center) / self.scale
         norms = np.linalg.norm(Q, axis=1, keepdims=True)
         return Q / np.where(norms > 0, norms, 1)
+
+
+def check_rows(X, name, *, least=1):
+    """Check that an array holds rows of finite numbers.
+
+    Parameters
+    ----------
+    X : array-like
+    name : str
+        What the error calls it.
+    least : int, default=1
+        Fewest rows.
+
+    Returns
+    -------
+    ndarray
+        ``X`` itself where it is one.
+
+    Raises
+    ------
+    ValueError
+    """
+    X = np.asanyarray(X)
+    if X.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers, got dtype {X.dtype}")
+    if X.ndim != 2 or len(X) < least or X.shape[1] == 0:
+        raise ValueError(
+            f"{name} must be of shape (n, d) with at least one row and column, got {X.shape}"
+        )
+    # The sum is finite only if all entries are; it may overflow though they are.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = X.dtype.kind != "f" or np.isfinite(X.sum()) or np.isfinite(X).all()
+    if not finite:
+        row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
+        raise ValueError(f"{name}: row {row} contains NaN or infinity; drop or fill such rows")
+    return X
 
 
 def row_norms(X, name):

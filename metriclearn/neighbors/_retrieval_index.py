@@ -2,49 +2,44 @@
 
 import os
 import warnings
-from numbers import Integral
+from contextlib import contextmanager
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
 from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._coarse import CoarseIndex
-from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._faiss import factory_string
-from metriclearn.neighbors._ranker import METRICS, Ranker, row_norms
-from metriclearn.neighbors._saved import read_saved, write_parquet, write_saved
-from metriclearn.neighbors._vectors import Vectors
-
-_CHUNK = 65_536
-_LARGEST_EXACT = 200_000
-_TRAINING_ROWS = 160_000
-# Candidates at once, of all queries together.
-_CANDIDATES = 2**20
-# Candidates that rounding to float32 may have put behind the k nearest.
-_MARGIN = 8
-# An index whose lists were sized for so many times fewer rows is built anew.
-_GROWTH = 4
+from metriclearn.neighbors._gallery import Gallery
+from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
+from metriclearn.neighbors._ranker import METRICS, row_norms
+from metriclearn.neighbors._recall import RecallSample
+from metriclearn.neighbors._saved import SavedFolder, read_saved
+from metriclearn.neighbors._sharing import ReadWriteLock
+from metriclearn.neighbors._vectors import Vectors, offset_of
 
 
 class RetrievalIndex:
-    """Search a gallery of any size by a learned metric: coarse first, then exactly.
+    """A gallery of any size, searched by a learned metric: coarse first, then exactly.
 
-    A compressed index in memory finds candidates; their distances are computed
-    anew from the vectors, which may lie in a file. Rows of new classes are added
-    without training anything: the learner embeds them, the index files them.
+    A compressed index in memory finds candidates; their distances are computed from the
+    vectors, which may lie in a file. Rows of new classes are added without training
+    anything: the learner embeds them, the index files them.
 
     Parameters
     ----------
     learner : estimator with ``transform``, default=None
         Fitted; embeds what is added and what is asked. None takes vectors as they are.
     index : {"auto", "flat", "hnsw", "ivf", "ivfpq"} or str, default="auto"
-        ``"flat"`` is exact; ``"auto"`` is exact up to 200,000 rows and ``"ivfpq"``
+        ``"flat"`` is exact; ``"auto"`` is exact up to a million rows and ``"ivfpq"``
         beyond; any other string goes to faiss's ``index_factory``.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        ``"cosine"`` is one minus the cosine; ``"inner_product"`` is minus the inner
+        product, so that smaller is nearer.
     path : str or path-like, default=None
         Folder for the vectors, made if need be: added in chunks, they never have to
-        fit in memory. One index writes to a folder at a time. None keeps them in
-        memory.
+        fit in memory (``index="flat"`` keeps a copy there, the others their codes). One
+        index at a time writes to a folder. None keeps them in memory.
 
     Attributes
     ----------
@@ -53,10 +48,27 @@ class RetrievalIndex:
     search_params_ : str
         Effort of the coarse search as ``tune`` left it, e.g. ``"nprobe=64"``.
 
+    See Also
+    --------
+    FaissNearestNeighbors : The same search as a scikit-learn estimator.
+    ExactSearch : The exact search inside.
+
     Notes
     -----
-    Vectors are kept in float32. Coarse indexes are trained at the first search, and
-    built anew once the gallery has grown to four times that size.
+    Vectors are kept in float32, those of the Euclidean metric less a common offset where
+    float64 rows have one that float32 could not hold beside their differences. Coarse
+    indexes are trained at the first search, and again once the gallery has grown to four
+    times that size.
+
+    Any number of threads may search while others add and remove: a search sees the rows
+    before or after a change, never in between. What is saved is whole at any time: see
+    :meth:`save`.
+
+    References
+    ----------
+    .. [1] M. Douze et al., "The Faiss library", 2024. :doi:`10.48550/arXiv.2401.08281`
+    .. [2] H. Jégou, M. Douze and C. Schmid, "Product quantization for nearest neighbor
+       search", IEEE TPAMI 33(1), 2011. :doi:`10.1109/TPAMI.2010.57`
 
     Examples
     --------
@@ -70,27 +82,30 @@ class RetrievalIndex:
     >>> distances, ids = index.search(X[[0, 120]], k=3)
     >>> index.payload(ids)["species"]
     array([[0, 0, 0], [2, 2, 2]])
+    >>> index.search(X[[0]], k=3, where={"species": 2})[1].shape
+    (1, 3)
     """
 
     def __init__(self, learner=None, *, index="auto", metric="euclidean", path=None):
         if metric not in METRICS:
             raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
+        if not isinstance(index, str):
+            raise TypeError(
+                f"index must be a string, 'auto', 'flat', 'hnsw', 'ivf', 'ivfpq' or one for "
+                f"faiss's index_factory, got {type(index).__name__}"
+            )
         if learner is not None and not hasattr(learner, "transform"):
             raise TypeError(f"learner must have transform, got {type(learner).__name__}")
         self.learner = learner
         self.index = index
         self.metric = metric
         self.path = None if path is None else os.fspath(path)
-        self._vectors = None
-        self._catalog = Catalog()
-        self._forget()
-
-    def _forget(self):
-        """Drop the search structure; the next search builds it."""
-        self._coarse = self._exact = None
+        self._folder = None if path is None else SavedFolder(path)
+        self._gallery = None
+        self._lock = ReadWriteLock()
 
     def __len__(self):
-        return len(self._catalog)
+        return 0 if self._gallery is None else len(self._gallery)
 
     def __repr__(self):
         recall = f", recall_={self.recall_:.3f}" if hasattr(self, "recall_") else ""
@@ -99,7 +114,18 @@ class RetrievalIndex:
     @property
     def ids(self):
         """Ids of the rows, in the order they were added."""
-        return self._catalog.ids[self._catalog.alive]
+        with self._lock.reading():
+            catalog = self._catalog
+            return catalog.ids[catalog.alive]
+
+    @property
+    def _catalog(self):
+        return Catalog() if self._gallery is None else self._gallery.catalog
+
+    @property
+    def _distance(self):
+        """How vectors are compared; those of ``"cosine"`` are of length one."""
+        return "inner_product" if self.metric == "inner_product" else "euclidean"
 
     # --- growing and shrinking ---
 
@@ -107,10 +133,10 @@ class RetrievalIndex:
         if self.learner is not None:
             X = self.learner.transform(X)
         vectors = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if self._vectors is not None and vectors.shape[1] != self._vectors.d:
+        if self._gallery is not None and vectors.shape[1] != self._gallery.vectors.d:
             raise ValueError(
                 f"X has {vectors.shape[1]} dimensions after embedding, but the index holds vectors "
-                f"of {self._vectors.d}; it was made with another learner"
+                f"of {self._gallery.vectors.d}; it was made with another learner"
             )
         if self.metric == "cosine":
             vectors = vectors / row_norms(vectors, "X")[:, None]
@@ -126,57 +152,88 @@ class RetrievalIndex:
         ids : array-like of int or str, shape (n,), default=None
             Distinct, and not in the index; the next whole numbers by default.
         payload : dict of str to array-like of shape (n,), or DataFrame, default=None
-            Anything to be had back with what is found: numbers or strings. The same
-            columns at each call.
+            Anything to be had back with what is found: numbers, strings or dates, None
+            where there is none. The same columns at each call.
 
         Raises
         ------
         ValueError
-            For NaN, another width, ids given twice, other columns. The index is then
-            as it was before the call.
+            For NaN, another width, values beyond float32, ids given twice, other columns.
+            The index is then as it was before the call.
+        OSError
+            If the disk is full; likewise.
         """
-        vectors = self._embed(X)
-        ids, payload = self._catalog.checked(ids, payload, len(vectors))
-        if self._vectors is None:
-            self._vectors = Vectors(vectors.shape[1], self._vectors_file())
-        self._vectors.append(vectors)
-        self._catalog.append(ids, payload)
-        if self._coarse is not None and self._vectors.n < _GROWTH * self._coarse.built:
-            self._file_rows(self._vectors.n - len(vectors))
-        else:
-            self._forget()
+        self._add(X, ids, payload)
 
-    def _vectors_file(self):
-        if self.path is None:
-            return None
-        file = os.path.join(self.path, "vectors.f32")
-        if os.path.exists(file):
+    def upsert(self, X, ids, payload=None):
+        """Add rows, in place of those that have the same ids.
+
+        Parameters
+        ----------
+        X, ids, payload
+            As of :meth:`add`.
+
+        Raises
+        ------
+        ValueError, OSError
+            As :meth:`add`; the index is then as it was before the call.
+        """
+        if ids is None:
+            raise ValueError("ids is None; upsert needs to know which rows to replace")
+        self._add(X, ids, payload, replace=True)
+
+    def _add(self, X, ids, payload, replace=False):
+        vectors = self._embed(X)
+        with self._lock.writing():
+            ids, columns, replaced = self._catalog.checked(ids, payload, len(vectors), replace)
+            if self._folder is not None:
+                self._open_folder()
+            gallery = self._gallery or self._new_gallery(vectors)
+            gallery.append(gallery.vectors.stored(vectors), ids, columns, replaced)
+            self._gallery = gallery
+
+    def _open_folder(self):
+        if self._gallery is None and self._folder.holds_index():
             raise ValueError(
                 f"path: {self.path} holds vectors of another index; open it with "
                 f"RetrievalIndex.load, or name another folder"
             )
-        os.makedirs(self.path, exist_ok=True)
-        return file
+        self._folder.open(unchanged=True)
 
-    def remove(self, ids):
+    def _new_gallery(self, vectors):
+        offset = offset_of(vectors) if self.metric == "euclidean" else None
+        file = None if self._folder is None else self._folder.vectors_file()
+        # Checked before there is a file.
+        Vectors(vectors.shape[1], offset=offset).stored(vectors)
+        vectors = Vectors(vectors.shape[1], file, offset=offset)
+        return Gallery(self.index, self._distance, vectors, Catalog())
+
+    def remove(self, ids=None, *, where=None):
         """Take rows out of the gallery.
 
         Parameters
         ----------
-        ids : array-like of int or str
+        ids : array-like of int or str, default=None
+        where : dict or callable, default=None
+            A condition on the payload, as of :meth:`search`, in place of ids.
 
         Raises
         ------
         ValueError
-            If one is not in the index, which then is as it was.
+            If an id is not in the index, which then is as it was.
         """
-        self._catalog.alive[self._catalog.find(np.unique(np.atleast_1d(ids)))] = False
-        self._exact = None
-        if self._coarse is not None and len(self) < self._coarse.built / 2:
-            self._forget()
+        if (ids is None) == (where is None):
+            raise ValueError("remove needs either ids or where")
+        with self._lock.writing():
+            if where is not None:
+                rows = np.flatnonzero(self._catalog.where(where))
+            else:
+                rows = np.unique(self._catalog.find(np.atleast_1d(ids)))
+            if self._gallery is not None:
+                self._gallery.remove(rows)
 
     def payload(self, ids):
-        """Payload of rows by their ids.
+        """Return the payload of rows by their ids.
 
         Parameters
         ----------
@@ -185,123 +242,80 @@ class RetrievalIndex:
         Returns
         -------
         dict of str to ndarray
-            A column each, of the shape of ``ids``.
+            A column each, of the shape of ``ids``; of dtype object where some are None.
         """
-        rows = self._catalog.find(ids)
-        return {name: column[rows] for name, column in self._catalog.payload.items()}
+        with self._lock.reading():
+            return self._catalog.payload(self._catalog.find(ids))
 
     # --- searching ---
 
-    def _kind(self):
-        if self.index != "auto":
-            return self.index
-        return "flat" if len(self) <= _LARGEST_EXACT else "ivfpq"
+    @contextmanager
+    def _searching(self):
+        """Hold the index as it is, with its search structure up to date."""
+        while True:
+            with self._lock.reading():
+                gallery = self._there()
+                if gallery.built:
+                    yield gallery
+                    return
+            with self._lock.writing():
+                self._gallery.build()
 
-    @property
-    def _distance(self):
-        """How vectors are compared; those of ``"cosine"`` are of length one."""
-        return "inner_product" if self.metric == "inner_product" else "euclidean"
+    def _there(self):
+        if self._gallery is None:
+            raise ValueError("the index is empty; add rows first")
+        return self._gallery
 
-    def _build(self):
-        """Make the search structure where there is none."""
-        if self._kind() == "flat":
-            if self._exact is None:
-                self._coarse = None
-                self._exact_rows = self._catalog.rows
-                rows = self._vectors.array()
-                rows = rows if self._catalog.alive.all() else rows[self._exact_rows]
-                self._exact = ExactSearch(rows, self._distance)
-        elif self._coarse is None:
-            n, d = self._vectors.n, self._vectors.d
-            factory = factory_string(self._kind(), n, d)
-            inner_product = self._distance == "inner_product"
-            self._coarse = CoarseIndex.train(factory, self._training_rows(), inner_product, n)
-            if getattr(self, "search_params_", None):
-                self._coarse.set_effort(self.search_params_)
-            self._file_rows(0)
-
-    def _training_rows(self):
-        rows = self._catalog.rows
-        n_training = min(len(rows), _TRAINING_ROWS)
-        chosen = np.zeros(self._vectors.n, dtype=bool)
-        chosen[np.random.RandomState(0).choice(rows, n_training, replace=False)] = True
-        blocks = self._vectors.blocks(_CHUNK)
-        return np.concatenate([rows[chosen[first : first + _CHUNK]] for first, rows in blocks])
-
-    def _file_rows(self, start):
-        for _, rows in self._vectors.blocks(_CHUNK, start):
-            self._coarse.add(rows)
-
-    def search(self, X, k=10, *, rerank=1000):
+    def search(self, X, k=10, *, where=None, max_distance=None, rerank=1000):
         """Find the ``k`` nearest rows for each query.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features)
         k : int, default=10
-            At most the number of rows in the index.
+            Where the index, or what ``where`` leaves of it, has fewer rows, all of them
+            are found.
+        where : dict or callable, default=None
+            Search only rows whose payload meets a condition: ``{"species": 2}``,
+            ``{"species": [0, 2], "sex": "f"}`` (one of the values, in every column), or a
+            function of the payload of all rows, a dict of columns, that returns a true or
+            false value for each.
+        max_distance : float, default=None
+            Rows farther than this are nobody: the distance is inf and the id is -1 (the
+            largest number for unsigned ids, ``""`` for strings) in their place.
         rerank : int, default=1000
             Candidates of the coarse search whose distances are computed exactly; more
             is slower and finds more.
 
         Returns
         -------
-        distances : ndarray of shape (n_queries, k)
+        distances : ndarray of shape (n_queries, min(k, n_rows)), float64
             Ascending; minus the inner product for ``metric="inner_product"``.
-        ids : ndarray of shape (n_queries, k)
+        ids : ndarray of shape (n_queries, min(k, n_rows))
         """
-        self._check_k(k)
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k={k!r} must be a whole number of at least 1")
         if not isinstance(rerank, Integral) or rerank < 1:
             raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
-        queries = self._embed(X).astype(np.float64)
-        distances, rows = self._nearest(queries, k, rerank)
-        return distances, self._catalog.ids[rows]
-
-    def _check_k(self, k):
-        if not isinstance(k, Integral) or not 1 <= k <= len(self):
-            raise ValueError(f"k={k!r} must be from 1 to {len(self)}, the rows of the index")
-
-    def _nearest(self, queries, k, rerank):
-        self._build()
-        if self._exact is not None:
-            distances, rows = self._exact.search(queries, k)
-            return self._outward(distances), self._exact_rows[rows]
-        ranker = Ranker(self._vectors.array(), self._distance)
-        fetch = min(self._vectors.n, max(k, rerank))
-        distances = np.empty((len(queries), k))
-        rows = np.empty((len(queries), k), dtype=np.intp)
-        step = max(16, _CANDIDATES // fetch)
-        for start in range(0, len(queries), step):
-            block = slice(start, start + step)
-            found = self._coarse.candidates(queries[block], fetch)
-            found[(found >= 0) & ~self._catalog.alive[found]] = -1
-            found = ranker.shorten(queries[block], found, k + _MARGIN)
-            distances[block], rows[block] = ranker.rank(queries[block], found, k)
-            self._vectors.release()
-        short = np.flatnonzero(np.isinf(distances[:, -1]))
-        if len(short):
-            distances[short], rows[short] = self._by_brute_force(queries[short], k)
-        return self._outward(distances), rows
+        if max_distance is not None and not (
+            isinstance(max_distance, Real) and max_distance == max_distance
+        ):
+            raise ValueError(f"max_distance={max_distance!r} must be a number")
+        queries = self._embed(X)
+        with self._searching() as gallery:
+            allowed = None if where is None else gallery.catalog.where(where)
+            queries = gallery.vectors.queries(queries)
+            distances, rows = gallery.nearest(queries, k, rerank, allowed)
+            ids = gallery.catalog.ids[rows]
+        distances = self._outward(distances)
+        if max_distance is not None:
+            nobody = distances > max_distance
+            distances[nobody] = np.inf
+            ids[nobody] = "" if ids.dtype.kind == "U" else np.array(-1).astype(ids.dtype)
+        return distances, ids
 
     def _outward(self, distances):
         return distances**2 / 2 if self.metric == "cosine" else distances
-
-    def _by_brute_force(self, queries, k, exclude=None):
-        """Exact search, chunk by chunk of the vectors, in bounded memory."""
-        ranker = Ranker(self._vectors.array(), self._distance)
-        best = np.empty((len(queries), 0), dtype=np.intp)
-        distances = None
-        for start, block in self._vectors.blocks(_CHUNK):
-            kept = np.flatnonzero(self._catalog.alive[start : start + _CHUNK])
-            if not len(kept):
-                continue
-            rows = start + kept
-            search = ExactSearch(block[kept], ranker.metric)
-            found = rows[search.search(queries, min(len(rows), k + 1))[1]]
-            both = np.concatenate([best, found], axis=1)
-            distances, best = ranker.rank(queries, both, min(both.shape[1], k + 1), exclude)
-            self._vectors.release()
-        return distances[:, :k], best[:, :k]
 
     # --- how good the coarse search is ---
 
@@ -322,25 +336,10 @@ class RetrievalIndex:
         float
             Also kept as ``recall_``.
         """
-        return self._measure(self._sample(k, n_queries, random_state), k, rerank)
-
-    def _sample(self, k, n_queries, random_state):
-        if not 1 <= k < len(self):
-            raise ValueError(f"k={k!r} must be from 1 to {len(self) - 1}, a row finds the others")
-        n_queries = min(n_queries, len(self))
-        rows = check_random_state(random_state).choice(self._catalog.rows, n_queries, replace=False)
-        queries = self._vectors.array()[rows].astype(np.float64)
-        return rows, queries, self._by_brute_force(queries, k, exclude=rows)[1]
-
-    def _measure(self, sample, k, rerank):
-        rows, queries, exact = sample
-        _, found = self._nearest(queries, min(k + 1, len(self)), rerank)
-        hits = [
-            len(np.intersect1d(mine[mine != row][:k], their))
-            for row, mine, their in zip(rows, found, exact, strict=True)
-        ]
-        self.recall_ = float(np.mean(hits) / k)
-        return self.recall_
+        with self._searching() as gallery:
+            sample = RecallSample(gallery, k, n_queries, random_state)
+            self.recall_ = sample.recall(rerank)
+            return self.recall_
 
     def tune(self, recall=0.95, *, k=10, n_queries=200, rerank=1000, random_state=0):
         """Set the effort of the coarse search to the least that reaches a recall.
@@ -359,18 +358,14 @@ class RetrievalIndex:
         """
         if not 0 < recall <= 1:
             raise ValueError(f"recall must be from 0 to 1, got {recall!r}")
-        sample = self._sample(k, n_queries, random_state)
-        self._build()
-        reached = self._measure(sample, k, rerank)
-        if self._coarse is None:
-            return reached
-        for effort in self._coarse.efforts():
-            self._coarse.set_effort(effort)
-            self.search_params_ = effort
-            reached = self._measure(sample, k, rerank)
-            if reached >= recall:
-                break
-        if reached < recall:
+        with self._lock.writing():
+            gallery = self._there()
+            gallery.build()
+            reached = RecallSample(gallery, k, n_queries, random_state).tune(recall, rerank)
+            self.recall_ = reached
+            if gallery.search_params is not None:
+                self.search_params_ = gallery.search_params
+        if reached < recall and gallery.coarse is not None:
             warnings.warn(
                 f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
                 f"{rerank}) or take a less compressed index",
@@ -382,44 +377,37 @@ class RetrievalIndex:
     # --- on disk ---
 
     def save(self, path):
-        """Write the index to a folder, vectors, ids, payload and coarse index; not the learner.
+        """Write the index to a folder: vectors, ids, payload and coarse index; not the learner.
 
         Parameters
         ----------
         path : str or path-like
-            Folder; made if need be. An index that was saved there is replaced.
+            Folder; made if need be. An index that was saved there is replaced as a whole:
+            whenever the process is killed, the folder holds the old index or the new one.
+            Whoever has it open goes on reading what was opened.
+
+        Raises
+        ------
+        ValueError
+            If the index never had a row, if another index is writing to the folder, or has
+            written to it since this one was loaded from it.
+        OSError
+            If the disk is full; the index that was saved there is as it was.
         """
-        if self._vectors is None:
-            raise ValueError("the index is empty; add rows before saving it")
-        if not self._catalog.alive.all():
-            self._compact()
-        self._build()
-        write_saved(
-            os.fspath(path),
-            self._vectors.array(),
-            self._catalog,
-            self._coarse,
-            {
+        with self._lock.writing():
+            gallery = self._there()
+            settings = {
                 "index": self.index,
                 "metric": self.metric,
                 "search_params": getattr(self, "search_params_", None),
-            },
-        )
-
-    def _compact(self):
-        """Drop removed rows for good."""
-        kept = Vectors(self._vectors.d, None if self.path is None else self._vectors.file + ".new")
-        for start, block in self._vectors.blocks(_CHUNK):
-            kept.append(block[self._catalog.alive[start : start + _CHUNK]])
-        if self.path is not None:
-            os.replace(kept.file, self._vectors.file)
-            kept = Vectors(kept.d, self._vectors.file, kept.n)
-        self._vectors = kept
-        self._catalog = self._catalog.remaining()
-        self._forget()
+            }
+            if self._folder is not None and _same_folder(self._folder.path, path):
+                self._gallery = self._folder.save(gallery, settings, own=True)
+            else:
+                SavedFolder(path).save(gallery, settings, own=False)
 
     @classmethod
-    def load(cls, path, learner=None):
+    def load(cls, path, learner=None, *, verify=False):
         """Open a saved index; its vectors are mapped, not read.
 
         Parameters
@@ -429,6 +417,9 @@ class RetrievalIndex:
             written to it, and are part of it after the next ``save`` to it.
         learner : estimator with ``transform``, default=None
             The one that the index was made with; it is not saved.
+        verify : bool, default=False
+            Whether to verify the checksums of all vectors now. By default each block of
+            them is verified when it is first read, everything else now.
 
         Returns
         -------
@@ -439,15 +430,28 @@ class RetrievalIndex:
         ValueError
             If the folder is not such an index, or a file of it is cut short or changed.
         """
-        saved = read_saved(os.fspath(path))
-        index = cls(learner, index=saved["index"], metric=saved["metric"], path=path)
-        file = os.path.join(index.path, "vectors.f32")
-        index._vectors = Vectors(saved["d"], file, saved["n"])
-        index._catalog = Catalog(saved["ids"], saved["payload"])
+        folder = SavedFolder(path)
+        index = cls(learner, path=path)
+        saved, vectors = read_saved(folder.path)
+        index.index, index.metric = saved["index"], saved["metric"]
+        folder.seen = saved["identity"]
+        index._folder = folder
+        coarse = None
         if saved["coarse"] is not None:
-            index._coarse = CoarseIndex(saved["coarse"], saved["center"], saved["built"])
-        if saved["search_params"] is not None:
-            index.search_params_ = saved["search_params"]
+            coarse = CoarseIndex(saved["coarse"], saved["center"], saved["built"])
+        effort = saved["search_params"]
+        if effort is not None:
+            index.search_params_ = effort
+        index._gallery = Gallery(
+            index.index,
+            index._distance,
+            vectors,
+            Catalog(saved["ids"], saved["columns"]),
+            coarse=coarse,
+            search_params=effort,
+        )
+        if verify:
+            vectors.verify()
         return index
 
     def to_parquet(self, path):
@@ -457,8 +461,41 @@ class RetrievalIndex:
         ----------
         path : str or path-like
             Columns ``id``, ``vector`` (fixed-size list of float32) and those of the
-            payload.
+            payload; the metric stands in the metadata of the schema, under
+            ``metriclearn``.
         """
-        if self._vectors is None:
-            raise ValueError("the index is empty; add rows before writing it")
-        write_parquet(os.fspath(path), self._vectors.array(), self._catalog)
+        with self._lock.reading():
+            gallery = self._there()
+            write_parquet(os.fspath(path), gallery.vectors, gallery.catalog, self.metric)
+
+    @classmethod
+    def from_parquet(cls, file, learner=None, *, index="auto", metric=None, path=None):
+        """Make an index of a Parquet file with columns ``id`` and ``vector``.
+
+        Parameters
+        ----------
+        file : str or path-like
+            Its other columns become the payload.
+        learner : estimator with ``transform``, default=None
+            For what is asked and added later; the vectors are taken as they are.
+        index, path
+            As of the class.
+        metric : {"euclidean", "cosine", "inner_product"}, default=None
+            That of the file by default, as :meth:`to_parquet` wrote it; Euclidean where
+            it names none.
+
+        Returns
+        -------
+        RetrievalIndex
+        """
+        file = os.fspath(file)
+        metric = metric or read_metric(file) or "euclidean"
+        made = cls(None, index=index, metric=metric, path=path)
+        for ids, vectors, payload in read_parquet(file):
+            made.add(vectors, ids, payload)
+        made.learner = learner
+        return made
+
+
+def _same_folder(one, other):
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -181,7 +181,7 @@ def clustered(n_classes=40, n_rows=12, dim=8):
 @pytest.mark.parametrize("index", ["ivf", "hnsw", "IVF8,Flat"])
 def test_hard_negatives_by_faiss_are_nearly_all_the_nearest(index):
     embeddings, codes = clustered()
-    exact = nearest_of_other_classes(embeddings, codes, 5, "exact")
+    exact = nearest_of_other_classes(embeddings, codes, 5, "flat")
     found = nearest_of_other_classes(embeddings, codes, 5, index)
     assert found.shape == exact.shape
     assert (codes[found] != codes[:, None]).all()
@@ -192,7 +192,7 @@ def test_hard_negatives_by_faiss_are_nearly_all_the_nearest(index):
 
 def test_rows_deep_in_their_class_get_their_hard_negatives_exactly(monkeypatch):
     embeddings, codes = clustered(n_classes=3, n_rows=60)
-    exact = nearest_of_other_classes(embeddings, codes, 5, "exact")
+    exact = nearest_of_other_classes(embeddings, codes, 5, "flat")
     monkeypatch.setattr(_hard_negatives, "MOST_IN_VAIN", 3)
     found = nearest_of_other_classes(embeddings, codes, 5, "IVF1,Flat")
     np.testing.assert_array_equal(found, exact)
@@ -201,11 +201,11 @@ def test_rows_deep_in_their_class_get_their_hard_negatives_exactly(monkeypatch):
 def test_large_sets_are_searched_by_faiss(monkeypatch):
     monkeypatch.setattr(_hard_negatives, "LARGEST_EXACT", 100)
     assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "ivf"
-    assert _hard_negatives.resolve_index("auto", 100, torch.device("cpu")) == "exact"
+    assert _hard_negatives.resolve_index("auto", 100, torch.device("cpu")) == "flat"
     # There all distances are formed faster than faiss is asked.
-    assert _hard_negatives.resolve_index("auto", 101, torch.device("cuda")) == "exact"
+    assert _hard_negatives.resolve_index("auto", 101, torch.device("cuda")) == "flat"
     monkeypatch.setattr(_hard_negatives, "find_spec", lambda name: None)
-    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "exact"
+    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "flat"
 
 
 def test_index_that_there_is_not_is_refused(line):

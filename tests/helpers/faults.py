@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,35 @@ def run_until_killed(code, *arguments, after, started):
         process.wait()
         process.stderr.close()
     return alive
+
+
+def fork_and_kill(work, fractions):
+    """Run ``work`` in forked children and kill each outright after a share of its usual time.
+
+    Parameters
+    ----------
+    work : callable
+    fractions : iterable of float
+        Of the time that one undisturbed run takes.
+
+    Yields
+    ------
+    bool
+        After each kill, whether the child was still at work.
+    """
+    took = None
+    for fraction in (None, *fractions):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+            start, child = time.perf_counter(), os.fork()
+        if child == 0:
+            try:
+                work()
+            finally:
+                os._exit(0)
+        if fraction is not None:
+            time.sleep(fraction * took)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        took = took or time.perf_counter() - start
+        yield os.WIFSIGNALED(status)

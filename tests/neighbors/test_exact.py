@@ -159,3 +159,36 @@ def test_an_offset_costs_no_neighbors_at_any_batch_size(rng, offset, n_queries):
     ours = FaissNearestNeighbors().fit(X).kneighbors(Q)
     np.testing.assert_array_equal(ours[1], theirs[1])
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.empty((0, 3)), r"X must be of shape .* got \(0, 3\)"),
+        (np.empty((3, 0)), r"X must be of shape .* got \(3, 0\)"),
+        (np.zeros(3), r"X must be of shape"),
+        (np.array([["a"]]), "X must hold numbers, got dtype <U1"),
+        (np.array([[1, None]]), "X must hold numbers, got dtype object"),
+        (np.array([[1j]]), "X must hold numbers, got dtype complex"),
+        (np.array([[1.0], [np.nan]]), "X: row 1 contains NaN or infinity"),
+        (np.array([[np.inf], [np.nan]]), "X: row 0 contains NaN or infinity"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        ExactSearch(X)
+    if X.shape[:1] != (0,):
+        search = ExactSearch(np.zeros((2, X.shape[-1] or 1)))
+        with pytest.raises(ValueError, match=message.replace("X", "queries", 1)):
+            search.search(X, 1)
+        with pytest.raises(ValueError, match=message.replace("X", "queries", 1)):
+            search.radius(X, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.uint64, bool, np.float32])
+def test_rows_of_any_numbers_are_searched(dtype):
+    X = np.array([[0, 1], [1, 1], [0, 0]]).astype(dtype)
+    assert ExactSearch(X).search(X, 1)[1].ravel().tolist() == [0, 1, 2]
+    assert ExactSearch(X.tolist()).search(X[:0], 1)[0].shape == (0, 1)
+    X = np.full((3, 2), np.finfo(np.float64).max / 4)
+    assert np.isfinite(ExactSearch(X).search(X, 2)[0]).all()

@@ -1,17 +1,16 @@
 """A gallery that grows, shrinks, and comes back from disk; exact where it says so."""
 
-import hashlib
-import json
 import os
 import sys
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pytest
-from sklearn.decomposition import PCA
 
 from metriclearn import Covariance
-from metriclearn.neighbors import FaissNearestNeighbors, RetrievalIndex, _retrieval_index
+from metriclearn.neighbors import ExactSearch, FaissNearestNeighbors, RetrievalIndex, _gallery
+from metriclearn.neighbors._ids import IdTable
 
 INDEXES = ["auto", "flat", "hnsw", "ivf", "ivfpq", "SQ8"]
 METRICS = ["euclidean", "cosine", "inner_product"]
@@ -48,7 +47,7 @@ def test_queries_in_blocks_find_the_same(gallery, monkeypatch, on_disk, tmp_path
     X, Q = gallery
     searched = filled(X, index="ivf", path=tmp_path / "i" if on_disk else None)
     expected = searched.search(Q, 7)
-    monkeypatch.setattr(_retrieval_index, "_CANDIDATES", 1)
+    monkeypatch.setattr(_gallery, "_CANDIDATES", 1)
     for got, whole in zip(searched.search(Q, 7), expected, strict=True):
         np.testing.assert_array_equal(got, whole)
 
@@ -71,12 +70,13 @@ if sys.platform == "linux":
     def test_what_was_read_from_the_file_is_given_back(gallery, tmp_path):
         X, Q = gallery
         searched = filled(X, index="ivf", path=tmp_path)
-        assert searched._vectors.array().sum() != 0
-        assert _resident(tmp_path / "vectors.f32") > 0
-        for read in (searched.search, searched._by_brute_force):
-            assert searched._vectors.array().sum() != 0
+        vectors, gallery = searched._gallery.vectors, searched._gallery
+        assert vectors.array().sum() != 0
+        assert _resident(vectors.file) > 0
+        for read in (searched.search, lambda *a: gallery.by_brute_force(Q.astype(float), 7)):
+            assert vectors.array().sum() != 0
             read(Q, 7)
-            assert _resident(tmp_path / "vectors.f32") == 0
+            assert _resident(vectors.file) == 0
 
 
 def test_new_classes_are_found_without_training(iris):
@@ -113,9 +113,9 @@ def test_removed_rows_are_gone_and_ids_stay(gallery, index):
 
 def test_rows_added_after_the_first_search_are_found(gallery, monkeypatch):
     X, Q = gallery
-    monkeypatch.setattr(_retrieval_index, "_CHUNK", 64)
+    monkeypatch.setattr(_gallery, "CHUNK", 64)
     searched = RetrievalIndex(index="ivf")
-    for stop in (100, 150, 600):  # filed, then built anew
+    for stop in (100, 150, 600):  # filed, then built again
         searched.add(X[len(searched) : stop])
         _, ids = searched.search(Q, 5)
         expected = FaissNearestNeighbors(5).fit(X[:stop]).kneighbors(Q, return_distance=False)
@@ -127,8 +127,7 @@ def test_too_few_candidates_are_filled_up_exactly(rng):
     searched = RetrievalIndex(index="IVF8,Flat")
     searched.add(X)
     searched.search(X[:1])
-    searched.search_params_ = "nprobe=1"
-    searched._forget()
+    searched._gallery.coarse.set_effort("nprobe=1")
     _, ids = searched.search(X[-4:].astype(np.float32), 30)
     expected = FaissNearestNeighbors(30).fit(X.astype(np.float32))
     np.testing.assert_array_equal(
@@ -155,7 +154,7 @@ def test_tune_reaches_the_recall_it_is_asked_for(gallery):
 
 def test_recall_is_that_of_the_search(gallery, monkeypatch):
     X, _ = gallery
-    monkeypatch.setattr(_retrieval_index, "_CHUNK", 100)
+    monkeypatch.setattr(_gallery, "CHUNK", 100)
     searched = filled(X, index="PQ2x4")
     recall = searched.measure_recall(5, n_queries=600, rerank=20)
     exact = FaissNearestNeighbors(5).fit(X).kneighbors(return_distance=False)
@@ -168,81 +167,287 @@ def test_recall_is_that_of_the_search(gallery, monkeypatch):
     assert recall < 1
 
 
-# --- on disk ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("index", ["flat", "ivf"])
-@pytest.mark.parametrize("in_place", [False, True])
-def test_saved_and_loaded_alike(gallery, index, in_place, tmp_path):
-    X, Q = gallery
-    searched = RetrievalIndex(
-        index=index, metric="cosine", path=tmp_path / "a" if in_place else None
-    )
-    names = [f"row {i}" for i in range(600)]
-    searched.add(X, ids=names, payload={"price": np.arange(600.0), "name": names})
-    searched.remove(names[:5])
-    folder = tmp_path / "a" if in_place else tmp_path / "b"
-    searched.save(folder)
-    loaded = RetrievalIndex.load(folder)
-    assert isinstance(loaded._vectors.array(), np.memmap)
-    for got, expected in zip(loaded.search(Q, 5), searched.search(Q, 5), strict=True):
-        np.testing.assert_array_equal(got, expected)
-    ids = loaded.search(Q, 5)[1]
-    np.testing.assert_array_equal(loaded.payload(ids)["price"], searched.payload(ids)["price"])
-    assert loaded.payload("row 7")["name"] == "row 7"
-    # Rows added to a loaded index are lost unless it is saved, and kept if it is.
-    loaded.add(
-        Q, ids=[f"new {i}" for i in range(40)], payload={"price": np.ones(40), "name": ["n"] * 40}
-    )
-    assert loaded.search(Q, 1)[1][0] == "new 0"
-    assert len(RetrievalIndex.load(folder)) == 595
-    loaded.save(folder)
-    assert RetrievalIndex.load(folder).search(Q, 1)[1][3] == "new 3"
-
-
-def test_tuned_effort_is_saved(gallery, tmp_path):
-    searched = filled(gallery[0], index="ivf")
-    searched.tune(0.9)
-    searched.save(tmp_path)
-    assert RetrievalIndex.load(tmp_path).search_params_ == searched.search_params_
-
-
-def _truncate(file, share=0.5):
-    os.truncate(file, int(share * file.stat().st_size))
-
-
-def _edit(folder, **changes):
-    description = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps({**description, **changes}))
+# --- ids and payload are what was given ---------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    "ids",
     [
-        (lambda f: (f / "index.json").unlink(), "is not a saved retrieval index"),
-        (lambda f: (f / "index.json").write_bytes(b"\x80\x04junk"), "is not a saved retrieval"),
-        (lambda f: (f / "index.json").write_text("[]"), "is not a saved retrieval"),
-        (lambda f: _edit(f, format="other"), "is not a saved retrieval"),
-        (lambda f: _edit(f, version=9), "saved in version 9 of the format"),
-        (lambda f: _truncate(f / "vectors.f32"), "vectors.f32 is missing or cut short"),
-        (lambda f: _truncate(f / "coarse.npy"), "coarse.npy is missing, cut short or changed"),
-        (lambda f: (f / "ids.npy").unlink(), "ids.npy is missing, cut short or changed"),
-        (
-            lambda f: np.save(f / "ids.npy", np.array([{}] * 600), allow_pickle=True),
-            "ids.npy is missing, cut short or changed",
-        ),
+        np.array([2**63 + 5, 7], dtype=np.uint64),
+        [2**63 + 5, 7],
+        np.array([-5, 2**62]),
+        np.array([3, 250], dtype=np.uint8),
+        ["a", "longer than the other"],
+        pd.Series(["a", "b"], dtype=object),
+        pd.Series(["a", "b"], dtype="string"),
+        pd.DataFrame({"id": ["a", "b"]})["id"],
+        pd.Series([4, 2], dtype="Int64"),
+        np.array([4, 2], dtype=object),
+    ],
+    ids=lambda ids: f"{type(ids).__name__} {getattr(ids, 'dtype', '')}",
+)
+def test_ids_come_back_as_they_were_given(gallery, ids, tmp_path):
+    X, _ = gallery
+    index = RetrievalIndex()
+    index.add(X[:2], ids=ids)
+    index.save(tmp_path)
+    for each in (index, RetrievalIndex.load(tmp_path)):
+        assert each.ids.tolist() == list(ids)
+        assert each.search(X[:2], 1)[1].ravel().tolist() == list(ids)
+        each.payload(ids)
+        each.remove(ids[1:2])
+        assert each.ids.tolist() == list(ids)[:1]
+
+
+def test_large_ids_join_small_ones_but_not_negative_ones(gallery):
+    X, _ = gallery
+    index = RetrievalIndex()
+    index.add(X[:2])
+    index.add(X[2:3], ids=[2**64 - 1])
+    assert index.ids.tolist() == [0, 1, 2**64 - 1]
+    with pytest.raises(ValueError, match="-4 is not in the index"):
+        index.remove([-4])
+    with pytest.raises(ValueError, match="do not fit one index; give them as strings"):
+        index.add(X[3:4], ids=[-4])
+    with pytest.raises(ValueError, match="no whole numbers beyond"):
+        index.add(X[3:4])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("text", [False, True], ids=["numbers", "text"])
+def test_ids_are_found_whatever_was_added_and_removed(seed, text):
+    """As a dict of id to row does, through many additions, removals and replacements."""
+    rng = np.random.default_rng(seed)
+    index, expected = RetrievalIndex(), {}
+    for _ in range(60):
+        new = rng.choice(1000, size=rng.integers(1, 30), replace=False)
+        new = new.astype(str) if text else new
+        values = rng.random(len(new))
+        known = [each for each in new.tolist() if each in expected]
+        if known and rng.random() < 0.5:
+            with pytest.raises(ValueError, match=f"{known[0]} is in the index already"):
+                index.add(np.c_[values, values], new, {"v": values})
+        index.upsert(np.c_[values, values], new, {"v": values})
+        expected.update(zip(new.tolist(), values, strict=True))
+        gone = rng.choice(list(expected), size=min(len(expected), 12), replace=False)
+        index.remove(gone)
+        for each in gone.tolist():
+            del expected[each]
+        assert sorted(index.ids.tolist()) == sorted(expected)
+        found = index.payload(list(expected) if expected else np.zeros(0, gone.dtype))["v"]
+        np.testing.assert_array_equal(found, list(expected.values()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", None],
+        [None, None],
+        [1, None],
+        [2.5, None],
+        [True, None],
+        pd.Series(["a", None]),
+        pd.Series(["a", pd.NA], dtype="string"),
+        pd.Series([1, pd.NA], dtype="Int64"),
+        pd.Categorical(["a", None]),
+    ],
+    ids=str,
+)
+def test_none_in_a_payload_comes_back_as_none(gallery, values, tmp_path):
+    X, _ = gallery
+    index = RetrievalIndex()
+    index.add(X[:2], payload={"t": values})
+    index.add(X[2:4], payload={"t": [values[0], "long text"] if values[0] == "a" else values})
+    index.remove([2])
+    index.save(tmp_path)
+    index.to_parquet(tmp_path / "p")
+    back = RetrievalIndex.from_parquet(tmp_path / "p")
+    for each in (index, RetrievalIndex.load(tmp_path), back):
+        assert each.payload([1])["t"].tolist() == [None]
+        assert each.payload([0])["t"].tolist() == [values[0]]
+        assert each.payload([[0], [1]])["t"].tolist() == [[values[0]], [None]]
+    assert index.search(X, 2, where={"t": None})[1].max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, "a"], "must hold numbers or strings of one kind, got int and str"),
+        ([{}, {}], "of one kind, got dict"),
+        ([[1], [2, 3]], "column 't' must hold 2 numbers|of one kind, got list"),
+        (np.zeros((2, 2)), "column 't' must hold 2 numbers or strings"),
+        ([2**70, 1], "numbers that do not fit 64 bits"),
+        (["a", "b"], "holds <U1, but the index has int64 there"),
     ],
 )
-def test_spoiled_folders_are_refused(gallery, tmp_path, spoil, message):
-    filled(gallery[0], index="ivf").save(tmp_path)
-    spoil(tmp_path)
+def test_payload_of_other_kinds_is_refused(gallery, values, message):
+    index = RetrievalIndex()
+    index.add(gallery[0][:2], payload={"t": [1, 2]})
     with pytest.raises(ValueError, match=message):
-        RetrievalIndex.load(tmp_path)
+        index.add(gallery[0][:2], payload={"t": values})
+    assert len(index) == 2
+
+
+def test_values_beyond_float32_are_refused(gallery, tmp_path):
+    X = gallery[0].astype(float)
+    for path in (None, tmp_path / "i"):
+        index = RetrievalIndex(path=path)
+        with pytest.raises(ValueError, match=r"X: row 3 has a value beyond 3\.4e\+38"):
+            index.add(np.r_[X[:3], X[:1] * 1e39])
+        assert len(index) == 0
+        index.add(X)
+        with pytest.raises(ValueError, match="X: row 0 has a value beyond"):
+            index.add(X[:2] * 1e300)
+        assert len(index) == 600
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_a_common_offset_of_float64_rows_costs_no_neighbor(rng, tmp_path, offset):
+    X, Q = rng.randn(800, 8) + offset, rng.randn(100, 8) + offset
+    index = filled(X)
+    index.save(tmp_path)
+    for each in (index, RetrievalIndex.load(tmp_path)):
+        distances, ids = each.search(Q, 5)
+        expected = FaissNearestNeighbors(5).fit(X).kneighbors(Q)
+        np.testing.assert_array_equal(ids, expected[1])
+        np.testing.assert_allclose(distances, expected[0], rtol=1e-5)
+        distances, ids = each.search(X, 1)
+        np.testing.assert_array_equal(ids.ravel(), np.arange(800))
+        assert distances.max() < 1e-5 + 1e-9 * offset
+    index.to_parquet(tmp_path / "p")
+    table = pyarrow.parquet.read_table(tmp_path / "p")
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist()), X.astype(np.float32))
+
+
+# --- conditions, thresholds, replacement ---------------------------------------------------
+
+
+@pytest.mark.parametrize("index", ["flat", "ivf", "hnsw"])
+@pytest.mark.parametrize("rerank", [10, 1000])
+def test_where_searches_rows_that_meet_a_condition(gallery, index, rerank):
+    X, Q = gallery
+    kind, price = np.arange(600) % 3, np.arange(600) // 2
+    searched = RetrievalIndex(index=index)
+    names = np.array(["a", "b", "c"])[kind]
+    searched.add(X, payload={"kind": names, "price": price})
+    searched.remove(np.arange(0, 600, 7))
+    left = np.arange(600) % 7 != 0
+    for where, met in (
+        ({"kind": "b"}, kind == 1),
+        ({"kind": ["a", "c"]}, kind != 1),
+        ({"kind": "a", "price": range_list(100)}, (kind == 0) & (price < 100)),
+        (lambda payload: payload["price"] >= 295, price >= 295),
+        ({"kind": "nothing"}, kind > 5),
+    ):
+        rows = np.flatnonzero(met & left)
+        k = min(9, len(rows))
+        distances, ids = searched.search(Q, 9, where=where, rerank=rerank)
+        assert ids.shape == distances.shape == (40, k)
+        if k:
+            expected = FaissNearestNeighbors(k).fit(X[rows]).kneighbors(Q)
+            np.testing.assert_array_equal(ids, rows[expected[1]])
+            np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
+    searched.remove(where={"kind": ["a", "b"]})
+    assert len(searched) == np.sum((kind == 2) & left)
+
+
+def range_list(n):
+    return list(range(n))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("ids", "nobody"),
+    [
+        (None, -1),
+        ([f"n{i}" for i in range(600)], ""),
+        (np.arange(600, dtype=np.uint64) + 2**63, 2**64 - 1),
+    ],
+    ids=["int", "text", "uint"],
+)
+def test_beyond_the_largest_distance_is_nobody(gallery, metric, ids, nobody):
+    X, Q = gallery
+    searched = RetrievalIndex(metric=metric)
+    searched.add(X, ids=None if ids is None else np.asarray(ids))
+    distances, found = searched.search(Q, 6)
+    limit = float(np.median(distances))
+    near, near_ids = searched.search(Q, 6, max_distance=limit)
+    far = distances > limit
+    assert far.any()
+    assert not far.all()
+    np.testing.assert_array_equal(near, np.where(far, np.inf, distances))
+    assert near_ids[far].tolist() == [nobody] * far.sum()
+    np.testing.assert_array_equal(near_ids[~far], found[~far])
+
+
+@pytest.mark.parametrize("index", ["flat", "ivf", "hnsw"])
+def test_more_neighbors_than_rows_are_all_rows(gallery, index):
+    X, Q = gallery
+    searched = filled(X[:5], index=index)
+    distances, ids = searched.search(Q)
+    assert distances.shape == ids.shape == (40, 5)
+    assert np.all(np.sort(ids, axis=1) == np.arange(5))
+
+
+@pytest.mark.parametrize("index", ["flat", "SQ8"])
+@pytest.mark.parametrize("seed", range(3))
+def test_growing_and_shrinking_finds_what_all_rows_at_once_would(index, seed):
+    """To the last bit, for rows that come and go one by one and by the thousand."""
+    rng = np.random.default_rng(seed)
+    searched, rows = RetrievalIndex(index=index), np.empty((0, 5))
+    names = np.empty(0, dtype=int)
+    Q = rng.normal(size=(7, 5))
+    for n in (2, 1500, 1, 3, 800, 1, 2500, 1, 1, 5):
+        new = rng.normal(size=(n, 5)).astype(np.float32)
+        fresh = np.arange(n) + (names.max(initial=-1) + 1)
+        searched.add(new, ids=fresh)
+        rows, names = np.r_[rows, new], np.r_[names, fresh]
+        gone = rng.choice(len(names), size=len(names) // 5, replace=False)
+        searched.remove(names[gone])
+        rows, names = np.delete(rows, gone, axis=0), np.delete(names, gone)
+        k = min(4, len(names))
+        distances, ids = searched.search(Q, k, rerank=100_000)
+        expected = FaissNearestNeighbors(k).fit(rows).kneighbors(Q)
+        np.testing.assert_array_equal(ids, names[expected[1]])
+        np.testing.assert_array_equal(distances, expected[0])
+
+
+def test_one_more_row_builds_nothing_large_again(rng, monkeypatch):
+    """The rows that searches are built of, over many additions of one row."""
+    built = []
+
+    class Counted(ExactSearch):
+        def __init__(self, X, metric="euclidean"):
+            built.append(len(X))
+            super().__init__(X, metric)
+
+    monkeypatch.setattr("metriclearn.neighbors._segments.ExactSearch", Counted)
+    index = filled(rng.randn(5000, 4))
+    index.search(np.zeros((1, 4)), 1)
+    built.clear()
+    for k in range(30):
+        index.add(rng.randn(1, 4))
+        index.remove([k])
+        index.search(np.zeros((1, 4)), 1)
+    assert max(built) <= 1024
+
+
+def test_a_million_additions_sort_little(monkeypatch):
+    """One more id among many is found without sorting the others."""
+    sizes = []
+    sort = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda a, **k: sizes.append(np.size(a)) or sort(a, **k))
+    table = IdTable(np.random.default_rng(0).permutation(100_000))
+    alive = np.ones(200_000, dtype=bool)
+    for k in range(200):
+        table.append(np.array([100_000 + (k * 7) % 200]))
+        assert table.find(np.array([100_000 + (k * 7) % 200]), alive) == 100_000 + k
+    assert sorted(sizes)[-2] <= 1000
 
 
 def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
     X, _ = gallery
-    monkeypatch.setattr("metriclearn.neighbors._saved._ROW_GROUP", 100)
+    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
     searched = RetrievalIndex()
     searched.add(X, ids=np.arange(600) * 2, payload={"name": [f"n{i}" for i in range(600)]})
     searched.remove([0, 2])
@@ -254,15 +459,62 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
     assert table["name"].to_pylist()[0] == "n2"
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+def test_parquet_comes_back_with_its_metric(gallery, tmp_path, monkeypatch, metric, on_disk):
+    X, Q = gallery
+    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
+    searched = RetrievalIndex(metric=metric)
+    searched.add(X, payload={"name": [f"n{i}" for i in range(600)]})
+    searched.to_parquet(tmp_path / "p")
+    back = RetrievalIndex.from_parquet(tmp_path / "p", path=tmp_path / "i" if on_disk else None)
+    assert back.metric == metric
+    for got, expected in zip(back.search(Q, 3), searched.search(Q, 3), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+    assert RetrievalIndex.from_parquet(tmp_path / "p", metric="euclidean").metric == "euclidean"
+    assert back.payload([5])["name"] == "n5"
+
+
+def test_parquet_of_others_is_read_or_refused(gallery, tmp_path):
+    X, _ = gallery
+    rows = X[:20].tolist()
+    frame = pd.DataFrame({"id": [f"i{i}" for i in range(20)], "vector": rows})
+    frame.to_parquet(tmp_path / "p")
+    index = RetrievalIndex.from_parquet(tmp_path / "p")
+    np.testing.assert_array_equal(index.search(X[:20], 1)[1].ravel(), frame["id"])
+    frame["vector"] = [row[: 5 - i % 2] for i, row in enumerate(rows)]
+    frame.to_parquet(tmp_path / "q")
+    with pytest.raises(ValueError, match="vectors are of different lengths"):
+        RetrievalIndex.from_parquet(tmp_path / "q")
+    frame["vector"] = [None, *rows[1:]]
+    frame.to_parquet(tmp_path / "r")
+    with pytest.raises(ValueError, match="'vector' must be a list of numbers in every row"):
+        RetrievalIndex.from_parquet(tmp_path / "r")
+    frame.drop(columns="vector").to_parquet(tmp_path / "s")
+    with pytest.raises(ValueError, match="no columns 'id' and 'vector'"):
+        RetrievalIndex.from_parquet(tmp_path / "s")
+
+
 # --- bad input: one clear error, and the index as it was ----------------------------------
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda i, X: i.search(X, 601), "k=601 must be from 1 to 600"),
-        (lambda i, X: i.search(X, 0), "k=0 must be from 1"),
-        (lambda i, X: i.search(X, 2.5), "k=2.5 must be from 1"),
+        (lambda i, X: i.search(X, 0), "k=0 must be a whole number of at least 1"),
+        (lambda i, X: i.search(X, 2.5), "k=2.5 must be a whole number"),
+        (lambda i, X: i.search(X, True), "k=True must be a whole number"),
+        (lambda i, X: i.search(X, 2, max_distance="far"), "max_distance='far' must be a number"),
+        (lambda i, X: i.search(X, 2, max_distance=np.nan), "max_distance=nan must be a number"),
+        (lambda i, X: i.search(X, 2, where={"a": 1}), "where: there is no payload column 'a'"),
+        (lambda i, X: i.search(X, 2, where=3), "where must be a dict"),
+        (lambda i, X: i.search(X, 2, where=lambda p: [1]), "where must return 600 true or false"),
+        (lambda i, X: i.remove(), "remove needs either ids or where"),
+        (lambda i, X: i.upsert(X[:2], None), "ids is None; upsert needs to know"),
+        (lambda i, X: i.upsert(X[:2], [5, 5]), "ids: 5 is given twice"),
+        (lambda i, X: i.add(X[:2], ids=[5, None]), "whole numbers or strings, got None"),
+        (lambda i, X: i.add(X[:2], ids=[5, "a"]), "ids must be all numbers or all strings"),
+        (lambda i, X: i.add(X[:2], ids=[2**64, 5]), "must fit 64 bits|got dtype"),
         (lambda i, X: i.search(X, 5, rerank=0), "rerank=0 must be a whole number"),
         (lambda i, X: i.search(X, 5, rerank=9.5), "rerank=9.5 must be a whole number"),
         (lambda i, X: i.add(np.r_[X[:1], 0 * X[:1]]), "X: row 1 is all zeros"),
@@ -275,7 +527,7 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
         (lambda i, X: i.add(X[:2], ids=[700, 5]), "ids: 5 is in the index already"),
         (lambda i, X: i.add(X[:2], ids=["a", "b"]), "all numbers or all strings"),
         (lambda i, X: i.add(X[:2], ids=[700]), r"ids must be of shape \(2,\)"),
-        (lambda i, X: i.add(X[:2], ids=[0.5, 1.5]), "whole numbers or strings, got dtype float"),
+        (lambda i, X: i.add(X[:2], ids=[0.5, 1.5]), "whole numbers or strings, got 0.5 of"),
         (lambda i, X: i.add(X[:2], payload={"a": [1, 2]}), r"payload has the columns \['a'\]"),
         (lambda i, X: i.remove([5, 1000]), "ids: 1000 is not in the index"),
         (lambda i, X: i.payload([1000]), "ids: 1000 is not in the index"),
@@ -294,99 +546,19 @@ def test_bad_calls_leave_the_index_as_it_was(gallery, call, message, index, on_d
         call(searched, X)
     assert len(searched) == len(searched.ids) == 600
     if on_disk:
-        assert (folder / "vectors.f32").stat().st_size == X.nbytes
+        assert os.stat(searched._gallery.vectors.file).st_size == X.nbytes
     for got, expected in zip(searched.search(Q, 3), before, strict=True):
         np.testing.assert_array_equal(got, expected)
-
-
-def test_a_learner_of_another_width_is_refused(gallery, tmp_path):
-    X, Q = gallery
-    filled(X, index="ivf").save(tmp_path)
-    index = RetrievalIndex.load(tmp_path, PCA(3).fit(X))
-    for call in (index.add, index.search):
-        with pytest.raises(ValueError, match="X has 3 dimensions after embedding, but the index"):
-            call(Q)
-    assert len(index) == 600
-    index.learner = None
-    assert index.search(X[:5], 1)[1].ravel().tolist() == [0, 1, 2, 3, 4]
-
-
-class Runs:
-    """What no index may do when it is opened."""
-
-    def __reduce__(self):
-        return (os.mkdir, (self.folder,))
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        ("ids.npy", "ids.npy is not a plain array"),
-        ("coarse.npy", "coarse.npy is not a plain array"),
-    ],
-)
-def test_nothing_is_unpickled_though_checksums_agree(gallery, tmp_path, array, message):
-    folder = tmp_path / "index"
-    filled(gallery[0], index="ivf").save(folder)
-    code = Runs()
-    code.folder = str(tmp_path / "was run")
-    np.save(folder / array, np.array([code], dtype=object), allow_pickle=True)
-    saved = json.loads((folder / "index.json").read_text())
-    sums = {**saved["sha256"], array: hashlib.sha256((folder / array).read_bytes()).hexdigest()}
-    _edit(folder, sha256=sums)
-    with pytest.raises(ValueError, match=message):
-        RetrievalIndex.load(folder)
-    assert not (tmp_path / "was run").exists()
-
-
-@pytest.mark.parametrize("key", ["n", "d", "sha256", "columns", "metric", "index", "built"])
-def test_descriptions_that_lack_something_are_refused(gallery, tmp_path, key):
-    filled(gallery[0], index="ivf").save(tmp_path)
-    saved = json.loads((tmp_path / "index.json").read_text())
-    del saved[key]
-    (tmp_path / "index.json").write_text(json.dumps(saved))
-    with pytest.raises(ValueError, match="is not a saved retrieval index"):
-        RetrievalIndex.load(tmp_path)
-
-
-def test_files_of_different_indexes_are_refused(gallery, tmp_path):
-    X, Q = gallery
-    filled(X, index="ivf").save(tmp_path / "a")
-    filled(np.r_[X, Q], index="ivf").save(tmp_path / "b")
-    one, other = (json.loads((tmp_path / f / "index.json").read_text()) for f in "ab")
-    for name in ("ids.npy", "coarse.npy"):
-        (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
-        _edit(tmp_path / "a", sha256={**one["sha256"], name: other["sha256"][name]})
-        with pytest.raises(ValueError, match="has files of different indexes"):
-            RetrievalIndex.load(tmp_path / "a")
-        filled(X, index="ivf").save(tmp_path / "a")
-
-
-def test_codes_that_are_not_faiss_are_refused(gallery, tmp_path):
-    filled(gallery[0], index="ivf").save(tmp_path)
-    np.save(tmp_path / "coarse.npy", np.zeros(50, np.uint8))
-    saved = json.loads((tmp_path / "index.json").read_text())
-    name = "coarse.npy"
-    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-    _edit(tmp_path, sha256={**saved["sha256"], name: digest})
-    with pytest.raises(ValueError, match="is not a saved retrieval index"):
-        RetrievalIndex.load(tmp_path)
-
-
-def test_vectors_of_another_index_are_not_overwritten(gallery, tmp_path):
-    filled(gallery[0], path=tmp_path).save(tmp_path)
-    with pytest.raises(ValueError, match=r"holds vectors of another index; open it with"):
-        RetrievalIndex(path=tmp_path).add(gallery[1])
-    assert len(RetrievalIndex.load(tmp_path)) == 600
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda X: RetrievalIndex(metric="manhattan"), ValueError, "metric must be one of"),
+        (lambda X: RetrievalIndex(index=X), TypeError, "index must be a string"),
         (lambda X: RetrievalIndex("LMNN"), TypeError, "learner must have transform"),
         (lambda X: RetrievalIndex(metric="cosine").add(X * 0), ValueError, "X: row 0 is all zeros"),
-        (lambda X: RetrievalIndex().search(X), ValueError, "k=10 must be from 1 to 0"),
+        (lambda X: RetrievalIndex().search(X), ValueError, "the index is empty"),
         (lambda X: RetrievalIndex().save("nowhere"), ValueError, "the index is empty"),
         (lambda X: RetrievalIndex().to_parquet("nowhere"), ValueError, "the index is empty"),
         (lambda X: RetrievalIndex().add(X, payload={"a": [1]}), ValueError, "must hold 600"),

@@ -20,7 +20,7 @@ def resolve_index(index, n, device):
     if index != "auto":
         return index
     approximate = n > LARGEST_EXACT and device.type == "cpu" and find_spec("faiss") is not None
-    return "ivf" if approximate else "exact"
+    return "ivf" if approximate else "flat"
 
 
 def nearest_of_other_classes(embeddings, codes, k, index="auto"):
@@ -33,8 +33,9 @@ def nearest_of_other_classes(embeddings, codes, k, index="auto"):
         Class of each row.
     k : int
         Fewer are found where some class leaves fewer.
-    index : {"auto", "exact", "ivf", "hnsw"} or str
-        "exact", or an index of faiss; its clusters are seeded.
+    index : {"auto", "flat", "ivf", "hnsw"} or str
+        "flat" forms all distances; the others are indexes of faiss, whose clusters are
+        seeded.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def nearest_of_other_classes(embeddings, codes, k, index="auto"):
     k = min(k, len(codes) - largest)
     index = resolve_index(index, len(codes), embeddings.device)
     everything = np.arange(len(codes))
-    if index == "exact":
+    if index == "flat":
         return _exact(embeddings, codes, everything, k)
     search = build_search(embeddings.cpu().numpy(), "euclidean", index)
     _, near = search.search_all(min(len(codes) - 1, k + min(largest - 1, MOST_IN_VAIN)))

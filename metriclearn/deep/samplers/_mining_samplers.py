@@ -122,7 +122,7 @@ class HardNegativeSampler(Sampler):
     every : int, default=1
         Epochs between searches, at least 1.
     index : str, default="auto"
-        "exact" forms all distances; "ivf", "hnsw" or another index string of faiss finds most
+        "flat" forms all distances; "ivf", "hnsw" or another index string of faiss finds most
         candidates in a fraction of the time, the more of them the more structure the embedding
         has. "auto" is "ivf" for more than 50,000 rows on a CPU, where faiss is installed.
     kind : {"hard", "semi_hard"}, default="hard"
