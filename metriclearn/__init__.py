@@ -14,6 +14,8 @@ _EXPORTS = {
     "PairClassifier": "metriclearn.verification._pairs",
     "TripletClassifier": "metriclearn.verification._orders",
     "QuadrupletClassifier": "metriclearn.verification._orders",
+    "load": "metriclearn.persistence._model",
+    "save": "metriclearn.persistence._model",
 }
 _SUBMODULES = (
     "compare",
@@ -25,6 +27,7 @@ _SUBMODULES = (
     "metrics",
     "model_selection",
     "neighbors",
+    "persistence",
     "plots",
     "verification",
 )

@@ -5,6 +5,7 @@ of its private modules, so that such a release is answered in this file alone.
 """
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.neighbors._base import NeighborsBase
 from sklearn.utils._array_api import _convert_to_numpy as convert_to_numpy
 from sklearn.utils._array_api import device, get_namespace
 from sklearn.utils._param_validation import (
@@ -19,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 __all__ = [
     "HasMethods",
     "Interval",
+    "NeighborsBase",
     "StrOptions",
     "check_sample_weight",
     "convert_to_numpy",

@@ -1,0 +1,287 @@
+"""A saved model: a folder with a manifest, one file of parts for all but networks, and theirs."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+from sklearn.base import BaseEstimator
+
+from metriclearn._extras import require
+from metriclearn._files import Lock, open_regular, write_bytes, write_text
+from metriclearn._format import Format, checksum, parse_json
+from metriclearn.persistence._card import render_card
+from metriclearn.persistence._parts import put_back, take_out
+from metriclearn.persistence._trusted import untrusted
+
+_MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
+_FORMAT = Format("metriclearn model", {1: dict})
+_NAME = re.compile(r"[a-z0-9-]{1,60}\.(skops|safetensors)")
+# What the parts of a pipeline may unpack to, in all and as a multiple of the file.
+_MOST_BYTES, _MOST_RATIO = 2**34, 1100
+
+
+def save(estimator, path, *, card=None):
+    """Keep a fitted estimator, or a pipeline of estimators, in a folder.
+
+    Everything but networks goes into one file of skops, networks into one file of safetensors
+    each; a manifest names both with their checksums, and ``README.md`` is a model card. No file
+    is a pickle. Where the folder holds a model already, it is the old one or the new one at any
+    moment, whatever happens.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of this package, or a pipeline of them with steps of scikit-learn and skrub.
+    path : str or Path
+        A folder; made where there is none.
+    card : dict, default=None
+        What else the model card says: ``{title: text or list of texts}``. Kept in the manifest,
+        too.
+
+    Raises
+    ------
+    ValueError
+        If something in the estimator has no name that it could be found by when it is read, for
+        instance a function, a class or a network of one's own; or the folder holds something
+        else.
+    OSError
+        If it cannot be written; a model that was there is whole.
+
+    See Also
+    --------
+    load : Reads it.
+    metriclearn.deep.DeepEmbedder.save : Keeps one network, in one file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import metriclearn
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), metriclearn.LMNN()).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     metriclearn.save(model, folder)
+    ...     again = metriclearn.load(folder)
+    >>> bool((again.transform(X) == model.transform(X)).all())
+    True
+    """
+    skops = require("skops.io", "skops")
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}")
+    folder = Path(path)
+    _check_folder(folder)
+    try:
+        rest, networks = take_out(estimator)
+        parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
+        strangers = untrusted(skops.get_untrusted_types(data=parts))
+    except (TypeError, AttributeError, NotImplementedError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"estimator: cannot be saved without pickle ({reason})") from None
+    except Exception as error:  # of pickle's C code and skops, which share no base
+        if type(error).__name__ not in ("PicklingError", "UnsupportedTypeException"):
+            raise
+        raise ValueError(
+            f"estimator: cannot be saved without pickle ({' '.join(str(error).split())})"
+        ) from None
+    if strangers:
+        raise ValueError(
+            f"estimator: holds {', '.join(strangers)}, which a saved model may not; only "
+            f"estimators of metriclearn, scikit-learn and skrub can be saved"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder / _LOCK)
+    holder = lock.take()
+    if holder:
+        raise OSError(f"{folder}: {holder} is writing to it")
+    try:
+        _write(folder, parts, networks, estimator, card)
+    finally:
+        lock.release()
+
+
+def load(path):
+    """Read an estimator that `save` kept.
+
+    Every file is checked before anything is made of it, and every name in it against a list;
+    no code of the file is run, and files that the manifest does not name are not looked at.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no model.
+    ValueError
+        If a file is damaged or missing, was written by a newer version, or names something
+        that a model may not hold.
+
+    See Also
+    --------
+    save : Writes it.
+    """
+    skops = require("skops.io", "skops")
+    folder = Path(path)
+    manifest = _read_manifest(folder)
+    contents = {name: _checked(folder, name, entry) for name, entry in manifest["files"].items()}
+    parts = contents[manifest["parts"]]
+    where = folder / manifest["parts"]
+    try:
+        _check_archive(parts)
+        strangers = untrusted(skops.get_untrusted_types(data=parts))
+        if strangers:
+            raise ValueError(f"it names {', '.join(strangers)[:200]}, which a model may not hold")
+        names = skops.get_untrusted_types(data=parts)
+        estimator = skops.loads(parts, trusted=names)
+        networks = [_read_network(folder / name) for name in manifest["networks"]]
+        return put_back(estimator, networks)
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # whatever a damaged or hostile file leads skops to
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{where}: cannot be read ({reason})") from None
+
+
+def read_card(path):
+    """Read what a saved model says of itself, without loading it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    dict
+        ``estimator`` (its class), ``versions`` of the libraries that wrote it, and ``card``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load`.
+    """
+    manifest = _read_manifest(Path(path))
+    return {key: manifest[key] for key in ("estimator", "versions", "card")}
+
+
+def _write(folder, parts, networks, estimator, card):
+    before = _names_of(folder)
+    parts_name = f"parts-{hashlib.sha256(parts).hexdigest()[:12]}.skops"
+    names = [f"network-{k}-{os.urandom(6).hex()}.safetensors" for k in range(len(networks))]
+    try:
+        write_bytes(folder / parts_name, parts)
+        for name, network in zip(names, networks, strict=True):
+            network.save(folder / name)
+        manifest = {
+            **_FORMAT.head,
+            "estimator": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+            "parts": parts_name,
+            "networks": names,
+            "files": {name: _entry(folder / name) for name in (parts_name, *names)},
+            "versions": _versions(),
+            "card": card or {},
+        }
+        manifest["checksum"] = checksum(manifest)
+        write_text(folder / _CARD, render_card(estimator, manifest))
+        write_text(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    except BaseException:
+        _remove(folder, {parts_name, *names} - before)
+        raise
+    _remove(folder, before - {parts_name, *names})
+
+
+def _remove(folder, names):
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _read_manifest(folder):
+    path = folder / _MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: there is no saved model (no {_MANIFEST} in it)")
+    with open_regular(path) as stream:
+        manifest = parse_json(stream.read(), path)
+    manifest = _FORMAT.reader(manifest, path)(manifest)
+    given = manifest.pop("checksum", None)
+    if given != checksum(manifest):
+        raise ValueError(f"{path}: damaged: its checksum does not match its content")
+    files = manifest["files"]
+    if not all(_NAME.fullmatch(name) for name in files) or set(files) != {
+        manifest["parts"],
+        *manifest["networks"],
+    }:
+        raise ValueError(f"{path}: names files that a model does not have")
+    return manifest
+
+
+def _checked(folder, name, entry):
+    """Read a file that the manifest names; a network's only to compare its checksum."""
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; the model is not whole")
+    with open_regular(path) as stream:
+        content = stream.read(entry["bytes"] + 1)
+    if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{path}: damaged: its checksum is not that of {_MANIFEST}")
+    return content
+
+
+def _check_archive(parts):
+    """Bound what an archive unpacks to, before it is."""
+    with zipfile.ZipFile(io.BytesIO(parts)) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > min(_MOST_BYTES, _MOST_RATIO * len(parts)):
+        raise ValueError(f"it would unpack to {unpacked:,} bytes")
+
+
+def _read_network(path):
+    from metriclearn.deep import DeepEmbedder
+
+    return DeepEmbedder.load(path)
+
+
+def _check_folder(folder):
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"path={str(folder)!r} is a file; give a folder")
+    if folder.is_dir() and not all(_is_ours(file) for file in folder.iterdir()):
+        raise ValueError(
+            f"path={str(folder)!r} holds other files than a model's; give an empty or new folder"
+        )
+
+
+def _is_ours(file):
+    name = file.name
+    return name in (_MANIFEST, _CARD) or name.startswith(".") or _NAME.fullmatch(name) is not None
+
+
+def _names_of(folder):
+    """Return the files of the model that is there, also of those that were left half written."""
+    return {file.name for file in folder.iterdir() if _is_ours(file)} - {_MANIFEST, _CARD, _LOCK}
+
+
+def _entry(path):
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _versions():
+    found = {}
+    for name in ("metriclearn", "numpy", "scikit-learn", "skops", "skrub", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

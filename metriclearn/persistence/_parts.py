@@ -1,0 +1,121 @@
+"""Parts of an estimator that go into files of their own, and places that are kept for them.
+
+Networks are written as safetensors by their own class. Trees of scikit-learn's neighbors are
+left out and built again: their compiled code trusts the numbers that it is given.
+"""
+
+import io
+import pickle
+import sys
+
+from sklearn.neighbors import BallTree, KDTree
+
+from metriclearn._sklearn import NeighborsBase
+
+_TREE = -1
+
+
+class Part:
+    """The place of a part, which is in a file of its own.
+
+    Parameters
+    ----------
+    number : int
+    """
+
+    def __init__(self, number):
+        self.number = number
+
+
+def take_out(estimator):
+    """Copy an estimator, each network in it replaced by a `Part`.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    estimator
+        A copy; trees of neighbors are None in it.
+    networks : list of DeepEmbedder
+        By the numbers of their parts.
+    """
+    networks = []
+
+    class Taking(pickle.Pickler):
+        def persistent_id(self, found):
+            if isinstance(found, (KDTree, BallTree)):
+                return _TREE
+            if _is_network(found):
+                networks.append(found)
+                return len(networks) - 1
+            return None
+
+    class Placing(pickle.Unpickler):
+        def persistent_load(self, number):
+            return None if number == _TREE else Part(number)
+
+    return _through(estimator, Taking, Placing), networks
+
+
+def put_back(estimator, networks):
+    """Copy an estimator, with the networks in their places and trees built again.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As `take_out` returned it.
+    networks : list of DeepEmbedder
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    ValueError
+        If it names a network that is not there.
+    """
+
+    class Taking(pickle.Pickler):
+        def persistent_id(self, found):
+            if isinstance(found, Part):
+                return found.number
+            if isinstance(found, NeighborsBase):
+                _build_tree(found)
+            return None
+
+    class Placing(pickle.Unpickler):
+        def persistent_load(self, number):
+            if not isinstance(number, int) or not 0 <= number < len(networks):
+                raise ValueError(f"its network number {number!r:.20} is not there")
+            return networks[number]
+
+    return _through(estimator, Taking, Placing)
+
+
+def _through(estimator, taking, placing):
+    """Copy by pickle within this process: nothing of it comes from, or goes to, a file."""
+    stream = io.BytesIO()
+    taking(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(estimator)
+    stream.seek(0)
+    return placing(stream).load()
+
+
+def _is_network(found):
+    module = sys.modules.get("metriclearn.deep._embedder")
+    return module is not None and isinstance(found, module.DeepEmbedder)
+
+
+def _build_tree(neighbors):
+    """Build the tree that a fitted search of scikit-learn had."""
+    kinds = {"kd_tree": KDTree, "ball_tree": BallTree}
+    kind = kinds.get(getattr(neighbors, "_fit_method", None))
+    if kind is not None and neighbors._tree is None:
+        neighbors._tree = kind(
+            neighbors._fit_X,
+            neighbors.leaf_size,
+            metric=neighbors.effective_metric_,
+            **neighbors.effective_metric_params_,
+        )
