@@ -9,6 +9,7 @@ _EXPORTS = {
     "load": "metriclearn.persistence._model",
     "read_card": "metriclearn.persistence._model",
     "save": "metriclearn.persistence._model",
+    "to_onnx": "metriclearn.persistence._onnx",
 }
 
 __all__ = [*_EXPORTS]
