@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep._labels import Labels
 from metriclearn.deep.training._data import LabeledData
-from metriclearn.deep.training._net import VALUES_AT_A_TIME
+from metriclearn.deep.training._embedding_net import VALUES_AT_A_TIME
 
 
 def make_data(args):
@@ -93,8 +94,9 @@ def main():
             ).fit(X, y)
             net = embedder.net_
             codes = np.searchsorted(embedder.classes_, y)
-            rows = embedder._rows(X.reshape(len(X), -1))
-            data = LabeledData(rows, np.arange(len(X)), codes, codes, None)
+            rows = net.inputs_.rows(X.reshape(len(X), -1), net.device)
+            labels = Labels(codes, codes, embedder.classes_)
+            data = LabeledData(rows, labels, np.arange(len(X)), None)
             batches = net.recipe_.sampler.epoch(codes, np.random.default_rng(0))
             net.recipe_.sampler = FixedBatches(batches)
             compare(

@@ -1,35 +1,22 @@
 """DeepEmbedder: a scikit-learn transformer around a network trained by a metric loss."""
 
-from numbers import Integral, Real
-from os import PathLike
-
-import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._metric import LearnedMetricMixin
-from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
-from metriclearn.constraints import Pairs, Triplets, check_constraints
-from metriclearn.deep._images import RowsMixin
-from metriclearn.deep._labels import codes_among, encode_classes, is_continuous
+from metriclearn._sklearn import fit_context
+from metriclearn.deep._allowed import COMPONENTS, CONSTRAINTS
+from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._labels import check_form
 from metriclearn.deep._nested_params import NestedParamsMixin
-from metriclearn.deep._parts import resolve
-from metriclearn.deep._persistence import SavedMixin
-from metriclearn.deep.losses import LOSSES
-from metriclearn.deep.training._assembly import build_sampler
-from metriclearn.deep.training._data import ConstraintData, LabeledData
-from metriclearn.deep.training._seeding import spawn_seeds
-from metriclearn.deep.training._split import split_rows
-from metriclearn.deep.training._training import TrainingMixin
+from metriclearn.deep._persistence import load, save
+from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
+from metriclearn.deep.training._trainer import Trainer
 
 
 class DeepEmbedder(
     LearnedMetricMixin,
     NestedParamsMixin,
-    RowsMixin,
-    TrainingMixin,
-    SavedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -149,42 +136,8 @@ class DeepEmbedder(
     (150, 64)
     """
 
-    _parameter_constraints: dict = {
-        "module": [str, HasMethods("forward")],
-        "loss": [str, HasMethods("forward")],
-        "miner": [str, callable, None],
-        "sampler": [str, HasMethods("epoch")],
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "module_params": [dict, None],
-        "head_params": [dict, None],
-        "loss_params": [dict, None],
-        "miner_params": [dict, None],
-        "sampler_params": [dict, None],
-        "optimizer": [str, type],
-        "optimizer_params": [dict, None],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "backbone_lr": [Interval(Real, 0, None, closed="left"), None],
-        "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
-        "schedule": [str, callable],
-        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "freeze_batch_norm": ["boolean"],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "image_shape": [tuple, list, None],
-        "augment": [str, callable, None],
-        "precision": [str],
-        "checkpoint": [str, PathLike, None],
-        "compile": ["boolean"],
-        "callbacks": [list, None],
-        "device": [str, torch.device],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-    _components = ("module", "head", "loss", "miner", "sampler", "optimizer")
+    _parameter_constraints: dict = CONSTRAINTS
+    _components = COMPONENTS
 
     def __init__(
         self,
@@ -284,20 +237,23 @@ class DeepEmbedder(
             If the loss becomes infinite or NaN; the last good weights are kept.
         MemoryError
             If a batch does not fit; the last good weights are kept.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss of an epoch was 0 in every batch, or the embeddings have collapsed.
         """
-        first = not (self.warm_start and hasattr(self, "net_"))
-        if constraints is None:
-            return self._fit_labels(X, y, first)
-        if y is not None:
+        going_on = self.warm_start and self.__sklearn_is_fitted__()
+        if constraints is not None and y is not None:
             raise ValueError("y and constraints were both given; give one of them")
-        return self._fit_constraints(X, constraints, first)
+        return self._fit(X, y, constraints, going_on=going_on)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None):
         """Train for one epoch on these rows, going on from the present weights.
 
         Nothing is held out for validation, and the learning rate stays as at the beginning of a
-        ``fit``.
+        ``fit``. Arguments that were changed are treated as by ``warm_start=True``.
 
         Parameters
         ----------
@@ -306,25 +262,14 @@ class DeepEmbedder(
             Class labels; for a loss of continuous labels amounts, (n,) or (n, q).
         classes : array-like, default=None
             Every label that will ever come; read at the first call only. By default those of the
-            first ``y``.
+            first ``y``. A loss that learns nothing of classes takes new ones at any time.
 
         Returns
         -------
         self
         """
-        first = not hasattr(self, "net_")
-        X, y, amounts = self._validate_labeled(X, y, first)
-        if amounts:
-            return self._train(self._amounts(X, y, first), 1, scheduled=False)
-        sampler = self._build_sampler()
-        labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
-        if first:
-            labels = labels if classes is None else np.unique(classes)
-            self._build_net(X, labels, len(X), sampler, spawn_seeds(self.random_state))
-            self._known_classes = labels
-        targets = self._targets(y, codes_among(self.classes_, y))
-        data = self._labeled(X, np.arange(len(X)), targets, codes, None)
-        return self._train(data, 1, scheduled=False)
+        going_on = self.__sklearn_is_fitted__()
+        return self._fit(X, y, None, going_on=going_on, whole=False, classes=classes)
 
     def transform(self, X):
         """Embed rows.
@@ -343,97 +288,90 @@ class DeepEmbedder(
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
-    def _fit_labels(self, X, y, first):
-        X, y, amounts = self._validate_labeled(X, y, first)
-        if amounts:
-            self._refuse_validation("y is continuous")
-            data = self._amounts(X, y, first)
-            return self._train(data, self._epochs(len(X)), self.checkpoint)
-        sampler = self._build_sampler()
-        labels, codes = encode_classes(y, sampler.min_rows, self.sampler)
-        validation = self.validation
-        if not first:
-            codes_among(self._known_classes, labels)
-            held = ~np.isin(y, self.classes_)
-            if held.any():  # as in the earlier fit
-                validation = np.flatnonzero(held)
-        seeds = spawn_seeds(self.random_state)
-        rng = np.random.default_rng(seeds[0])
-        train, held = split_rows(codes, validation, self.validation_fraction, rng)
-        if first:
-            self._build_net(X, labels[np.unique(codes[train])], len(train), sampler, seeds)
-            self._known_classes = labels
-        targets = self._targets(y[train], codes_among(self.classes_, y[train]))
-        data = self._labeled(X, train, targets, codes, held)
-        return self._train(data, self._epochs(len(train)), self.checkpoint)
+    def save(self, path):
+        """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
 
-    def _amounts(self, X, y, first):
-        """Labels that are amounts: there are no classes to balance or to hold out."""
-        if first:
-            sampler = build_sampler(
-                self.sampler, self.sampler_params, self.batch_size, continuous=True
-            )
-            self._build_net(
-                X, None, len(X), sampler, spawn_seeds(self.random_state), y.astype(np.float32)
-            )
-        codes = np.zeros(len(X), dtype=np.intp)
-        return self._labeled(X, np.arange(len(X)), y.astype(np.float32), codes, None)
+        What continuing needs besides (optimizer, random state) is not in it; pickle keeps that.
 
-    def _fit_constraints(self, X, constraints, first):
-        X, _ = self._validate_rows(X, "no_validation", first)
-        check_constraints(constraints, (Pairs, Triplets), len(X), type(self).__name__)
-        kind = type(constraints).__name__
-        loss = resolve("loss", self.loss, LOSSES)
-        if kind.lower() not in getattr(loss, "accepts", ()):
-            name = repr(self.loss) if isinstance(self.loss, str) else type(self.loss).__name__
-            able = [k for k, v in LOSSES.items() if kind.lower() in getattr(v, "accepts", ())]
-            raise ValueError(
-                f"loss={name} cannot be trained on {kind}; these can: {', '.join(sorted(able))}"
-            )
-        if self.miner is not None and self.miner != "auto":
-            raise ValueError(f"miner={self.miner!r} has nothing to choose from {kind}; use None")
-        self._refuse_validation(f"{kind} are given")
-        if first:
-            self._build_net(X, None, len(X), None, spawn_seeds(self.random_state))
-        data = ConstraintData(self._rows(X), constraints, self.batch_size)
-        return self._train(data, self._epochs(len(constraints)), self.checkpoint)
+        Parameters
+        ----------
+        path : str or Path
+            Replaced as a whole, or, on an error, not at all.
 
-    def _refuse_validation(self, given):
-        auto = isinstance(self.validation, str) and self.validation == "auto"
-        if self.validation is not None and not auto:
-            raise ValueError(f"validation={self.validation!r} needs classes, but {given}; use None")
+        Raises
+        ------
+        ValueError
+            If a part was given as a class or an instance, which no name can bring back.
+        """
+        check_is_fitted(self)
+        save(self, path)
 
-    def _takes_amounts(self):
-        loss = resolve("loss", self.loss, LOSSES)
-        return bool(getattr(loss, "continuous_labels", False))
+    @classmethod
+    def load(cls, path):
+        """Read an embedder that :meth:`save` wrote; no code of the file is run.
 
-    def _targets(self, y, codes):
-        """What the loss is told of each row: its class, or where it takes amounts the label."""
-        if not self._takes_amounts():
-            return codes
-        # Such a loss may take whole numbers for names of classes.
-        return np.asarray(y, dtype=np.int64 if y.dtype.kind in "iub" else np.float32)
+        Parameters
+        ----------
+        path : str or Path
 
-    def _validate_labeled(self, X, y, reset):
-        """Rows, labels, and whether the loss takes these labels for amounts."""
-        takes = self._takes_amounts()
-        X, y = self._validate_rows(X, y, reset, y_numeric=takes, multi_output=takes)
-        return X, y, takes and is_continuous(y)
+        Returns
+        -------
+        DeepEmbedder
+            Fitted; further training starts with a fresh optimizer.
+
+        Raises
+        ------
+        ValueError
+            If the file is foreign, cut short, or of a newer version.
+        """
+        return load(cls, path)
+
+    def _fit(self, X, y, constraints, *, going_on, whole=True, classes=None):
+        trainer = Trainer(self.get_params(deep=False))
+        net = self.net_ if going_on else None
+        if constraints is None:
+            amounts = trainer.loss_says("continuous_labels")
+            check_form(X, y, self.loss, amounts)
+            checks = {"y_numeric": amounts, "multi_output": amounts}
+            inputs, X, y = self._read(X, net, y=y, **checks)
+            net, data = prepare_labels(trainer, net, inputs, X, y, classes=classes, whole=whole)
+        else:
+            inputs, X, _ = self._read(X, net)
+            net, data = prepare_constraints(trainer, net, inputs, X, constraints)
+        try:
+            trainer.run(net, data, whole=whole)
+        finally:
+            if net.history:  # an error before the first epoch was over leaves all as it was
+                self._with_net(net)
+        return self
+
+    def _with_net(self, net):
+        """Take up a net, and show what it knows as fitted attributes."""
+        self.net_ = net
+        self.classes_, self.image_shape_ = net.classes_, net.inputs_.image_shape
+        self.history_ = net.records()
+        self.n_iter_ = len(self.history_)
+        self.best_epoch_ = net.best_epoch_ or self.n_iter_
+        self._n_features_out = net.module_.head.embedding_dim
+        return self
+
+    def _read(self, X, net, **checks):
+        """Check rows, and labels where there are some, by what a first fit found out."""
+        checks["ensure_min_samples"] = 2
+        if net is not None:
+            return net.inputs_, *net.inputs_.check(self, X, **checks)
+        own = not isinstance(self.module, str)
+        return Inputs.learn(self, X, image_shape=self.image_shape, own_module=own, **checks)
+
+    def _check_rows(self, X):
+        return self.net_.inputs_.check_to_embed(self, X)
 
     def _embed(self, X):
-        return self.net_.embed(self._rows(X)).cpu().numpy()
-
-    def _labeled(self, X, train, targets, codes, held):
-        with_indices = getattr(self.net_.criterion_, "needs_indices", False)
-        if with_indices and len(train) != self._n_samples:
-            raise ValueError(
-                f"the loss learns something of each of the {self._n_samples} rows it was first "
-                f"trained on, now there are {len(train)}; fit again, or choose another scope"
-            )
-        return LabeledData(self._rows(X), train, targets, codes, held, with_indices)
+        Trainer(self.get_params(deep=False)).move(self.net_)
+        return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
+        return "net_" in vars(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,9 @@
 """``loss__margin`` as a view into ``loss_params["margin"]``."""
 
+import inspect
+
+from metriclearn.deep._parts import check_params
+
 
 class NestedParamsMixin:
     """Estimators whose components' parameters are dicts, settable one by one.
@@ -7,14 +11,17 @@ class NestedParamsMixin:
     For each name in ``_components`` the constructor takes ``{name}_params``.
     ``get_params(deep=True)`` shows the entries as ``{name}__{key}``;
     ``set_params`` takes the same and writes to a copy of the dict, so that one
-    shared with a clone is not changed. Which keys a component takes is known
-    only with its class, so they are checked in ``fit``.
+    shared with a clone is not changed. A key that the component does not take is
+    an error at once, where the component is known by then.
+
+    ``_components`` maps each name to the table in which the argument of that name
+    is looked up, or to the class itself where there is no such argument.
     """
 
-    _components = ()
+    _components: dict = {}
 
     def get_params(self, deep=True):
-        """Get the parameters, those of the components among them.
+        """Get the parameters, those of the components included.
 
         Parameters
         ----------
@@ -29,7 +36,7 @@ class NestedParamsMixin:
         params = super().get_params(deep=deep)
         if deep:
             for name in self._components:
-                entries = getattr(self, f"{name}_params")
+                entries = params[f"{name}_params"]
                 if isinstance(entries, dict):
                     params.update({f"{name}__{key}": value for key, value in entries.items()})
         return params
@@ -45,6 +52,11 @@ class NestedParamsMixin:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a component does not take a parameter, with the nearest name that it takes.
         """
         entries = {}
         for name in list(params):
@@ -53,6 +65,20 @@ class NestedParamsMixin:
                 entries.setdefault(component, {})[key] = params.pop(name)
         super().set_params(**params)
         for component, changed in entries.items():
-            present = getattr(self, f"{component}_params") or {}
+            taker = self._taker(component)
+            if taker is not None:
+                check_params(component, taker, changed)
+        for component, changed in entries.items():
+            present = self.get_params(deep=False)[f"{component}_params"] or {}
             setattr(self, f"{component}_params", {**present, **changed})
         return self
+
+    def _taker(self, component):
+        """Return the class that takes a component's parameters, or None where it is not known."""
+        table = self._components[component]
+        if not isinstance(table, dict):
+            return table
+        given = self.get_params(deep=False)[component]
+        if isinstance(given, str):
+            return table.get(given)
+        return given if inspect.isclass(given) else None

@@ -102,7 +102,7 @@ def argument_names(component):
 
 
 def _name(component):
-    return getattr(component, "__name__", str(component))
+    return str(component) if isinstance(component, functools.partial) else component.__name__
 
 
 def _is_maker(component):

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._extras import require
+from metriclearn.deep._inputs import Inputs
 from metriclearn.deep.modules._libraries import find_library
-from metriclearn.deep.training._seeding import spawn_seeds
+from metriclearn.deep.training._trainer import Trainer
 
 FORMAT = "metriclearn.DeepEmbedder"
 VERSION = 1
@@ -122,92 +122,77 @@ def without_weights(params):
     return {k: v for k, v in module_params.items() if k not in ("pretrained", "weights")}
 
 
-# What a saved file says besides arguments and weights.
-_FACTS = (
-    "n_features_in_",
-    "feature_names_in_",
-    "classes_",
-    "_known_classes",
-    "image_shape_",
-    "_scale",
-    "_n_samples",
-    "_n_features_out",
-    "history_",
-    "n_iter_",
-    "best_epoch_",
-)
+def save(embedder, path):
+    """Write a fitted :class:`DeepEmbedder`; see its ``save``."""
+    net = embedder.net_
+    inputs = net.inputs_
+    facts = {
+        "n_features_in_": embedder.n_features_in_,
+        "feature_names_in_": vars(embedder).get("feature_names_in_"),
+        "classes_": net.classes_,
+        "_known_classes": net.known_classes_,
+        "image_shape_": inputs.image_shape,
+        "channels_first": inputs.channels_first,
+        "integers": inputs.integers,
+        "_scale": inputs.scale,
+        "_n_samples": net.sizes_["n_samples"],
+        "history_": embedder.history_,
+        "best_epoch_": embedder.best_epoch_,
+    }
+    tensors = {f"module.{k}": v for k, v in net.module_.state_dict().items()}
+    tensors |= {f"loss.{k}": v for k, v in net.criterion_.state_dict().items()}
+    write(path, embedder.get_params(deep=False), facts, tensors)
 
 
-class SavedMixin:
-    """``save`` and ``load`` of :class:`DeepEmbedder`."""
+def load(cls, path):
+    """Read what :func:`save` wrote into an estimator of ``cls``; see ``DeepEmbedder.load``."""
+    params, facts, tensors = read(path)
+    try:
+        embedder = cls(**{**params, "module_params": without_weights(params)})
+        net = _net_of(embedder, facts)
+        for prefix, part in (("module.", net.module_), ("loss.", net.criterion_)):
+            part.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+        net.history.extend({**row, "batches": []} for row in facts["history_"])
+        net.best_epoch_ = facts["best_epoch_"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{str(path)!r} holds settings and weights that do not fit each other: {error}"
+        ) from None
+    net._set_training(False)
+    embedder.set_params(module_params=params["module_params"])
+    net.arguments_["module_params"] = params["module_params"]
+    embedder.n_features_in_ = facts["n_features_in_"]
+    if facts["feature_names_in_"] is not None:
+        embedder.feature_names_in_ = as_array(facts["feature_names_in_"])
+    return embedder._with_net(net)
 
-    def save(self, path):
-        """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
 
-        What continuing needs besides (optimizer, random state) is not in it; pickle keeps that.
-
-        Parameters
-        ----------
-        path : str or Path
-            Replaced as a whole, or, on an error, not at all.
-
-        Raises
-        ------
-        ValueError
-            If a part was given as a class or an instance, which no name can bring back.
-        """
-        check_is_fitted(self)
-        facts = {name: getattr(self, name, None) for name in _FACTS}
-        tensors = {f"module.{k}": v for k, v in self.net_.module_.state_dict().items()}
-        tensors |= {f"loss.{k}": v for k, v in self.net_.criterion_.state_dict().items()}
-        write(path, self.get_params(deep=False), facts, tensors)
-
-    @classmethod
-    def load(cls, path):
-        """Read an embedder that :meth:`save` wrote; no code of the file is run.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Returns
-        -------
-        DeepEmbedder
-            Fitted; further training starts with a fresh optimizer.
-
-        Raises
-        ------
-        ValueError
-            If the file is foreign, cut short, or of a newer version.
-        """
-        params, facts, tensors = read(path)
-        try:
-            embedder = cls(**{**params, "module_params": without_weights(params)})
-            embedder._take_facts(facts)
-            rows = np.zeros((2, embedder.n_features_in_), dtype=np.float32)
-            judged = embedder.classes_ is None and not embedder._takes_amounts()
-            sampler = None if judged else embedder._build_sampler()
-            seeds = spawn_seeds(embedder.random_state)
-            embedder._build_net(rows, embedder.classes_, embedder._n_samples, sampler, seeds)
-            for prefix in ("module", "loss"):
-                part = embedder.net_.module_ if prefix == "module" else embedder.net_.criterion_
-                part.load_state_dict(
-                    {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(prefix)}
-                )
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"{str(path)!r} holds settings and weights that do not fit each other: {error}"
-            ) from None
-        embedder.net_.history.extend({**row, "batches": []} for row in embedder.history_)
-        embedder.net_._set_training(False)
-        return embedder.set_params(module_params=params["module_params"])
-
-    def _take_facts(self, facts):
-        for name in _FACTS:
-            if facts[name] is not None or name in ("classes_", "_known_classes", "image_shape_"):
-                setattr(self, name, facts[name])
-        if self.image_shape_ is not None:
-            self.image_shape_ = tuple(self.image_shape_)
-        for name in ("classes_", "_known_classes", "feature_names_in_"):
-            if getattr(self, name, None) is not None:
-                setattr(self, name, as_array(getattr(self, name)))
+def _net_of(embedder, facts):
+    """Build the net of a saved embedder, with weights that are still to be read."""
+    trainer = Trainer(embedder.get_params(deep=False))
+    shape = facts["image_shape_"]
+    inputs = Inputs(
+        facts["n_features_in_"],
+        None if shape is None else tuple(shape),
+        facts["channels_first"],
+        facts["_scale"],
+        facts["integers"],
+        isinstance(embedder.module, str),
+    )
+    classes, known = (
+        None if facts[name] is None else as_array(facts[name])
+        for name in ("classes_", "_known_classes")
+    )
+    on_constraints = classes is None and not trainer.loss_says("continuous_labels")
+    net = trainer.build(
+        inputs,
+        np.zeros((2, inputs.n_features), dtype=np.int64 if inputs.integers else np.float32),
+        None if on_constraints else trainer.make_sampler(),
+        None if classes is None else len(classes),
+        facts["_n_samples"],
+        trainer.seeds(),
+    )
+    net.classes_, net.known_classes_ = classes, known
+    return net

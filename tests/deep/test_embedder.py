@@ -383,12 +383,27 @@ def test_warm_start_goes_on():
     assert clone(embedder).set_params(warm_start=False).fit(X, y).n_iter_ == 2
 
 
-def test_warm_start_with_new_classes_is_refused():
+@pytest.mark.parametrize("loss", [
+    "proxy_anchor", "arcface", "soft_triple", CrossBatchMemory(ContrastiveLoss(), size=64),
+])  # fmt: skip
+def test_new_classes_are_refused_by_losses_that_learn_of_classes(loss):
     X, y = make()
-    embedder = quick(warm_start=True).fit(X[y < 4], y[y < 4])
-    with pytest.raises(ValueError, match="y has label 4, which was not among the classes of the"):
-        embedder.fit(X, y)
+    embedder = quick(loss=loss, warm_start=True).fit(X[y < 4], y[y < 4])
+    for go_on in (embedder.fit, embedder.partial_fit):
+        with pytest.raises(ValueError, match=r"label 4, which was not among .* learned something"):
+            go_on(X, y)
     assert embedder.n_iter_ == 4
+
+
+@pytest.mark.parametrize("loss", ["triplet", "contrastive", "supcon"])
+def test_new_classes_are_welcome_to_losses_that_learn_nothing_of_classes(loss):
+    X, y = make()
+    embedder = quick(loss=loss, warm_start=True).partial_fit(X[y < 2], y[y < 2])
+    embedder.partial_fit(X[(y > 1) & (y < 4)], y[(y > 1) & (y < 4)])
+    np.testing.assert_array_equal(embedder.classes_, np.arange(4))
+    embedder.fit(X, y)
+    np.testing.assert_array_equal(embedder.classes_, np.arange(6))
+    assert embedder.n_iter_ == 6
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "log_ratio"])
@@ -432,9 +447,10 @@ def test_auto_validation_goes_by_what_there_is():
 
 
 def test_best_weights_of_module_and_loss_come_back():
-    X, y = make(n_classes=12, apart=0.8)
+    X, y = make(n_classes=12, apart=2.0)
     embedder = quick(
-        loss="proxy_anchor",
+        "linear",
+        "proxy_anchor",
         validation="class_disjoint",
         max_epochs=12,
         patience=None,

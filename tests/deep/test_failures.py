@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from metriclearn.deep.losses import TripletLoss
-from metriclearn.deep.training import _assembly, _data
+from metriclearn.deep.training import _assembly, _rows
 
 
 class Explode(Callback):
@@ -140,10 +140,10 @@ def test_mapped_rows_are_never_copied_whole(tmp_path, monkeypatch, dtype):
     ids=["plain", "strided", "columns", "bytes"],
 )
 def test_rows_moved_block_by_block_are_the_rows(monkeypatch, X):
-    monkeypatch.setattr(_data, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", 100)
     for given in (X, np.array(X)):
         given.flags.writeable = given is not X
-        moved = _data._moved(given, "cpu")
+        moved = _rows._moved(given, "cpu")
         assert moved.is_contiguous()
         np.testing.assert_array_equal(moved.numpy(), X)
         assert moved.numpy().dtype == X.dtype

@@ -72,7 +72,7 @@ def _torchvision():
             )
         model = models.get_model(name, **params)
         for part in CLASSIFIERS:
-            if hasattr(model, part):
+            if part in dict(model.named_children()):
                 setattr(model, part, nn.Identity())
                 return nn.Sequential(Standardize(in_channels), model)
         raise ValueError(f"torchvision's {name!r} has no classifier that could be taken off")

@@ -15,12 +15,6 @@ from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardiz
 from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "rmsprop": torch.optim.RMSprop,
-}
 # The miner of miner="auto": what the loss was published with.
 PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
@@ -38,7 +32,7 @@ def build_sampler(sampler, params, batch_size, *, continuous=False):
 
 
 def build_network(module, module_params, n_components, head_params, rows):
-    """Make backbone and head, sized by the rows, with the input's statistics measured.
+    """Make backbone and head, sized by the rows, and measure the input's statistics.
 
     Parameters
     ----------
@@ -55,33 +49,54 @@ def build_network(module, module_params, n_components, head_params, rows):
     component = find_backbone(module) if isinstance(module, str) else None
     if component is None:
         component = resolve("module", module, MODULES)
-    offers = {"in_features": rows.X.shape[1]}
+    offers = {"in_features": rows.values_per_row}
     if rows.image_shape is not None:
         offers["in_channels"] = rows.image_shape[2]
     elif "in_channels" in argument_names(component):
-        refuse_rows(f"module={module!r}", rows)
+        refuse_rows(f"module={module!r}", rows.values_per_row)
     backbone = build("module", component, module_params, offers)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
     features = _first_features(backbone, rows)
+    _check_pooling(backbone, features, head_params)
     sizes = {"feature_shape": tuple(features.shape[1:]), "embedding_dim": n_components}
     network = EmbeddingNetwork(backbone, build("head", Head, head_params, sizes))
     if rows.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    measure(network, rows)
+    if not rows.integers:
+        measure(network, rows)
     return network
 
 
 def _first_features(backbone, rows):
-    """What a backbone makes of two rows; one that is not for such rows is refused."""
+    """Return what a backbone makes of two rows, and check that it can.
+
+    Where rows are integers and the backbone wants floats, the rows become floats.
+    """
+    backbone.eval()
+    if rows.integers:
+        try:
+            return _features(backbone, rows)
+        except ValueError:
+            rows.integers = False
+            try:
+                return _features(backbone, rows)
+            except ValueError:
+                rows.integers = True  # whose error says more
+    return _features(backbone, rows)
+
+
+def _features(backbone, rows):
     two = rows.take(slice(0, 2))
     try:
         with torch.inference_mode():
-            features = backbone.eval()(two)
-    except (RuntimeError, ValueError, TypeError) as error:
+            features = backbone(two)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
         shape = ", ".join(map(str, two.shape[1:]))
+        integers = " of integers" if rows.integers else ""
         raise ValueError(
-            f"module={type(backbone).__name__} does not take batches of shape (n, {shape}): {error}"
+            f"module={type(backbone).__name__} does not take batches of shape (n, {shape})"
+            f"{integers}: {error}"
         ) from error
     if not isinstance(features, torch.Tensor) or features.ndim < 2 or len(features) != len(two):
         shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
@@ -92,11 +107,22 @@ def _first_features(backbone, rows):
     return features
 
 
+def _check_pooling(backbone, features, head_params):
+    """Ask how to pool features of which either axis may be that of tokens."""
+    if features.ndim == 3 and "pooling" not in (head_params or {}):
+        a, b = features.shape[1:]
+        raise ValueError(
+            f"module={type(backbone).__name__} gives features of shape ({a}, {b}) for each row, "
+            f"which can be pooled in two ways; give head__pooling='mean' or 'cls' for {a} tokens "
+            f"of {b} features, or 'avg', 'max' or 'avg+max' for {a} channels of length {b}"
+        )
+
+
 def measure(network, rows):
     """Set the network's input statistics from rows spread over the whole set."""
     layers = [part for part in network.modules() if isinstance(part, Standardize)]
     if layers:
-        most = max(2, min(len(rows), MEASURED_ROWS, MEASURED_VALUES // rows.X.shape[1]))
+        most = max(2, min(len(rows), MEASURED_ROWS, MEASURED_VALUES // rows.values_per_row))
         spread = np.linspace(0, len(rows) - 1, most).astype(np.intp)
         sample = rows.take(spread)
         for layer in layers:
@@ -126,27 +152,32 @@ def build_loss(loss, params, miner, miner_params, sizes):
         loss.build(**sizes)
     else:
         _check_sizes(loss, sizes)
+    return with_miner(loss, miner, miner_params)
+
+
+def with_miner(loss, miner, params):
+    """Put a miner before a loss; "auto" is that of the loss's paper, None is none."""
     if isinstance(miner, str) and miner == "auto":
         miner = PAPER_MINERS.get(type(loss).__name__)
     if miner is None:
-        if miner_params:
-            raise ValueError(f"miner_params={miner_params} were given, but there is no miner")
+        if params:
+            raise ValueError(f"miner_params={params} were given, but there is no miner")
         return loss
     miner = resolve("miner", miner, MINERS)
     # A function is a miner as it stands, not a maker of one.
-    if not inspect.isfunction(miner) or miner_params:
-        miner = build("miner", miner, miner_params)
+    if not inspect.isfunction(miner) or params:
+        miner = build("miner", miner, params)
     return MinedLoss(loss, miner)
 
 
 def settle_length(head, head_params, loss):
-    """Embeddings have length one, unless the user or the loss wants them of any length."""
+    """Scale embeddings to length one, unless the user or the loss wants them of any length."""
     if "normalize" not in (head_params or {}):
         head.normalize = not loss.any_length
 
 
 def _check_sizes(loss, sizes):
-    """Refuse a ready-made loss that was sized for other data."""
+    """Check that a ready-made loss was sized for these data."""
     name, n_classes, dim = type(loss).__name__, sizes["n_classes"], sizes["embedding_dim"]
     if n_classes is None:
         raise ValueError(f"{name} as set up needs class labels")
@@ -158,19 +189,19 @@ def _check_sizes(loss, sizes):
         )
 
 
-def build_augment(augment, rows):
-    """Make the augmentation; one by name is of images only."""
+def build_augment(augment, inputs):
+    """Make the augmentation; one by name is for images only."""
     if not isinstance(augment, str):
         return augment
     augment = resolve("augment", augment, AUGMENTS)
-    if rows.image_shape is None:
-        refuse_rows(f"augment={augment.__name__}", rows)
+    if inputs.image_shape is None:
+        refuse_rows(f"augment={augment.__name__}", inputs.n_features)
     return augment()
 
 
-def refuse_rows(what, rows):
-    """Say that images are due where rows are given."""
+def refuse_rows(what, n_features):
+    """Raise an error that asks for images."""
     raise ValueError(
-        f"{what} takes images, X has rows of {rows.X.shape[1]} features; give X of shape "
+        f"{what} takes images, X has rows of {n_features} features; give X of shape "
         f"(n, height, width[, channels]), or image_shape"
     )

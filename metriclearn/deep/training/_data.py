@@ -1,107 +1,17 @@
-"""Rows of an array as float tensors, a batch at a time, with what the loss is told of them."""
+"""Rows with labels or constraints: what an epoch draws from, and its batches."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.validation import assert_all_finite
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
 
 from metriclearn import constraints
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
 from metriclearn.deep.training import _distributed
-
-# Of an accelerator's free memory, the share that data may take to stay there.
-RESIDENT_SHARE = 0.25
-# What is mapped from a file is moved to an accelerator in blocks of about so many bytes.
-BLOCK_BYTES = 2**26
-
-
-class Rows:
-    """The rows of ``X``, converted batch by batch and never as a whole.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-        Any numeric dtype; may be memory-mapped or read-only.
-    image_shape : tuple of int or None
-        (height, width, channels) of each row; a batch is then of shape
-        (b, channels, height, width).
-    scale : float
-        Factor on the values: 1/255 for bytes.
-    device : torch.device
-    channels_last : bool, default=False
-        Leave images in the memory order they come in, channels last, which
-        convolutions are faster on; a network must not ``view`` it as rows.
-    """
-
-    def __init__(self, X, image_shape, scale, device, channels_last=False):
-        self.X = X
-        self.image_shape = image_shape
-        self.scale = scale
-        self.device = torch.device(device)
-        self.channels_last = channels_last
-        self.resident = None
-        if self.device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(self.device)
-            if X.nbytes < RESIDENT_SHARE * free:
-                self.resident = _moved(X, self.device)
-
-    def __len__(self):
-        return len(self.X)
-
-    def take(self, rows):
-        """Batch of the rows given by number or by slice, as a float32 tensor on the device."""
-        if self.resident is None:
-            batch = torch.from_numpy(_owned(self.X[rows])).to(self.device)
-        else:
-            if isinstance(rows, np.ndarray):
-                rows = torch.from_numpy(rows).to(self.device)
-            batch = self.resident[rows]
-        if self.image_shape is not None:
-            batch = batch.view(-1, *self.image_shape).permute(0, 3, 1, 2)
-            if not self.channels_last:
-                batch = batch.contiguous()
-        batch = batch.float()
-        return batch if self.scale == 1 else batch * self.scale
-
-
-def _moved(X, device):
-    """``X`` on a device; what is mapped or read-only passes through memory block by block."""
-    if X.flags.writeable and X.flags.c_contiguous and not isinstance(X, np.memmap):
-        return torch.from_numpy(X).to(device)
-    step = max(1, BLOCK_BYTES // max(1, X[:1].nbytes))
-    first = torch.from_numpy(np.array(X[:step], order="C"))
-    moved = torch.empty(X.shape, dtype=first.dtype, device=device)
-    moved[:step] = first
-    for start in range(step, len(X), step):
-        block = np.array(X[start : start + step], order="C")
-        moved[start : start + step] = torch.from_numpy(block)
-    return moved
-
-
-def check_finite(X, estimator_name):
-    """Refuse infinite values and NaN, in a fraction of scikit-learn's time where there are none.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    estimator_name : str
-
-    Raises
-    ------
-    ValueError
-    """
-    if X.dtype.kind == "f" and X.flags.c_contiguous:
-        values = X.reshape(-1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(np.dot(values, values)):
-                return
-    assert_all_finite(X, estimator_name=estimator_name, input_name="X")
-
-
-def _owned(X):
-    """``X``, or a copy where torch could not share its memory."""
-    return X if X.flags.writeable and X.flags.c_contiguous else np.array(X, order="C")
 
 
 class Batch(NamedTuple):
@@ -112,7 +22,7 @@ class Batch(NamedTuple):
     X : tensor of shape (b, ...)
         Rows to embed: of several processes, this one's share.
     targets : tensor of shape (b,)
-        What the loss is told of each row.
+        What the loss compares for each row.
     extra : dict
         Further arguments of the loss.
     """
@@ -128,24 +38,23 @@ class LabeledData:
     Parameters
     ----------
     rows : Rows
+    labels : Labels
+        Of all rows.
     train : ndarray of int
         Row numbers to train on.
-    targets : ndarray of shape (len(train),) or (len(train), q)
-        What the loss is told of each: its class, or a continuous label.
-    codes : ndarray of int, shape (len(rows),)
-        Class of every row, for the sampler and the validation.
     validation : Validation or None
     with_indices : bool, default=False
-        Tell the loss the place in ``train`` of each row.
+        Give the loss the place in ``train`` of each row.
     """
 
-    def __init__(self, rows, train, targets, codes, validation, with_indices=False):
+    def __init__(self, rows, labels, train, validation, with_indices=False):
         self.rows = rows
+        self.labels = labels
         self.train = train
-        self.targets = torch.from_numpy(targets).to(rows.device)
-        self.codes = codes
-        self.train_codes = np.unique(codes[train], return_inverse=True)[1].reshape(-1)
+        self.targets = torch.from_numpy(labels.targets[train]).to(rows.device)
+        self.train_codes = np.unique(labels.codes[train], return_inverse=True)[1].reshape(-1)
         self.validation = validation
+        self.y = labels.values()
         self.with_indices = with_indices
 
     def __len__(self):
@@ -163,8 +72,14 @@ class LabeledData:
         return Batch(self.rows.take(_own(self.train[chosen])), self.targets[at], extra)
 
     def facts(self):
-        """Arrays that, with the rows, say what is trained on."""
-        return self.train, self.targets.cpu().numpy(), self.codes
+        """Return the arrays that, with the rows, define what is trained on."""
+        return self.train, self.targets.cpu().numpy(), self.labels.codes
+
+    def datasets(self):
+        """Return the rows that train and those that validate, as skorch's data sets."""
+        whole = Dataset(self.rows.X, self.y)
+        train = whole if len(self.train) == len(self.rows) else Subset(whole, self.train)
+        return train, self.validation and Subset(whole, self.validation.queries)
 
 
 class ConstraintData:
@@ -174,23 +89,26 @@ class ConstraintData:
     ----------
     rows : Rows
     constraints : metriclearn.constraints.Pairs or Triplets
-        Weighted ones are drawn with replacement, as often as they weigh.
+        Weighted ones are drawn with replacement, in proportion to their weights. Where all pairs
+        are similar, the other rows of a batch are the negatives: all those that no chain of
+        similar pairs links to the anchor.
     batch_size : int
         Constraints in a batch.
     """
 
-    validation = None
+    validation = y = None
 
     def __init__(self, rows, constraints, batch_size):
         self.rows = rows
         self.constraints = constraints
         self.batch_size = batch_size
+        self.groups = linked_groups(constraints, len(rows)) if all_similar(constraints) else None
 
     def __len__(self):
         return len(self.constraints)
 
     def draw(self, sampler, rng):
-        """Draw the batches of an epoch; the sampler, which knows classes only, is not asked."""
+        """Draw the batches of an epoch; the sampler, which draws by classes, is not used."""
         n, weights = len(self), self.constraints.weights
         if weights is None:
             order = rng.permutation(n)
@@ -203,7 +121,11 @@ class ConstraintData:
         tuples = self.constraints.indices[chosen]
         rows, places = np.unique(tuples, return_inverse=True)
         places = torch.from_numpy(places.reshape(tuples.shape)).to(self.rows.device)
-        if isinstance(self.constraints, constraints.Pairs):
+        if self.groups is not None:
+            groups = torch.from_numpy(self.groups[rows]).to(self.rows.device)
+            negatives = (groups[:, None] != groups).nonzero()
+            selection = MinedPairs(torch.cat([places, places.flip(1)]), negatives)
+        elif isinstance(self.constraints, constraints.Pairs):
             similar = torch.from_numpy(self.constraints.similar[chosen]).to(self.rows.device)
             selection = MinedPairs(places[similar], places[~similar])
         else:
@@ -212,12 +134,33 @@ class ConstraintData:
         return Batch(self.rows.take(_own(rows)), targets, {"selection": selection})
 
     def facts(self):
-        """Arrays that, with the rows, say what is trained on."""
-        constraints = self.constraints
-        facts = (constraints.indices, getattr(constraints, "similar", None), constraints.weights)
-        return [fact for fact in facts if fact is not None]
+        """Return the arrays that, with the rows, define what is trained on."""
+        given = self.constraints
+        similar = given.similar if isinstance(given, constraints.Pairs) else None
+        return [fact for fact in (given.indices, similar, given.weights) if fact is not None]
+
+    def datasets(self):
+        """Return the rows as a data set of skorch's without labels, and none that validates."""
+        return Dataset(self.rows.X, None), None
+
+
+def all_similar(given):
+    """Whether constraints are pairs none of which is dissimilar."""
+    return isinstance(given, constraints.Pairs) and bool(given.similar.all())
+
+
+def linked_groups(pairs, n_rows):
+    """Number the groups of rows that chains of pairs link.
+
+    Returns
+    -------
+    ndarray of int, shape (n_rows,)
+    """
+    i, j = pairs.indices.T
+    graph = coo_array((np.ones(len(i), dtype=np.int8), (i, j)), shape=(n_rows, n_rows))
+    return connected_components(graph, directed=False)[1]
 
 
 def _own(rows):
-    """Rows of a batch that this process embeds: all, where it is the only one."""
+    """Return the rows of a batch that this process embeds: all, where it is the only one."""
     return rows[_distributed.own_slice(len(rows))] if _distributed.is_active() else rows

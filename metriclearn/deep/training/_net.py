@@ -4,25 +4,24 @@ import math
 import time
 
 import torch
-from skorch import NeuralNet
 from torch import nn
 
 from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.training import _distributed
-from metriclearn.deep.training._recipe import PRECISIONS
+from metriclearn.deep.training._embedding_net import EmbeddingNet
+from metriclearn.deep.training._memory import empty_cache, out_of_memory
+from metriclearn.deep.training._schedules import constant
 from metriclearn.deep.training._split import recall_at_1
+from metriclearn.deep.training._watch import Watch
 
 # Losses are read from the device this many batches at a time: each reading
 # makes an accelerator wait.
 BATCHES_PER_READING = 64
-# Values embedded at a time where no gradient is kept: short rows go in larger
-# batches than in training.
-VALUES_AT_A_TIME = 2**17
 
 
 class EpochBatches:
-    """Iterates over the batches of one epoch; each iteration draws another epoch."""
+    """Iterable over the batches of one epoch; each iteration draws another epoch."""
 
     def __init__(self, data, sampler, rng):
         self.data = data
@@ -36,7 +35,7 @@ class EpochBatches:
             yield self.data.batch(chosen)
 
 
-class MetricNet(NeuralNet):
+class MetricNet(EmbeddingNet):
     """A skorch net that trains on index-array batches and validates by Recall@1.
 
     skorch brings the callbacks, the history and the pickling; the data path is
@@ -52,77 +51,26 @@ class MetricNet(NeuralNet):
     recipe : Recipe
     rng : numpy.random.Generator
         Draws the batches.
+    inputs : Inputs
+        Makes rows of what ``forward`` and ``transform`` are given.
     **settings
         skorch's own.
     """
 
-    def __init__(self, module, criterion, *, recipe, rng, **settings):
-        # skorch takes every name without a trailing underscore for a parameter.
-        self.recipe_ = recipe
+    def __init__(self, module, criterion, *, recipe, rng, inputs, **settings):
         self.rng_ = rng
         self.stop_training_ = False
-        super().__init__(module, criterion, train_split=None, verbose=0, **settings)
+        self.best_epoch_ = None
+        super().__init__(module, criterion, recipe=recipe, inputs=inputs, **settings)
 
-    @property
-    def _default_callbacks(self):
-        return []
+    def fit(self, X, y=None, **fit_params):
+        """Raise an error: only the embedder knows how to train on arrays."""
+        raise NotImplementedError("the net is trained by DeepEmbedder.fit and partial_fit")
 
-    def initialize_module(self):
-        """Take the module as built; held once, as ``module_``."""
-        self.module_, self.module = self.module, None
-        return self
-
-    def initialize_criterion(self):
-        """Take the criterion as built; held once, as ``criterion_``."""
-        self.criterion_, self.criterion = self.criterion, None
-        return self
-
-    def initialize_optimizer(self, triggered_directly=None):
-        """Make the optimizer, with a learning rate for each of backbone, head and proxies."""
-        parts = {
-            "backbone": self.module_.backbone,
-            "head": self.module_.head,
-            "proxies": self.criterion_,
-        }
-        groups = []
-        for name, part in parts.items():
-            rate = self.recipe_.rates[name]
-            parameters = [p for p in part.parameters() if p.requires_grad]
-            if rate == 0:
-                part.requires_grad_(False)
-            elif parameters:
-                groups.append({"params": parameters, "lr": rate, "initial_lr": rate, "part": name})
-        only_backbone = [group["part"] for group in groups] == ["backbone"]
-        if only_backbone and self.recipe_.warmup_epochs:
-            raise ValueError(
-                "nothing is left to train in warm-up: there is no head and no proxy; give "
-                "n_components, or warmup_epochs=0"
-            )
-        if not groups:
-            raise ValueError(
-                "nothing is left to train: every learning rate is 0 or every parameter frozen"
-            )
-        self.optimizer_ = self.optimizer(groups, **self.recipe_.optimizer_params)
-        # Gradients of float16 would underflow; elsewhere the scaler passes everything through.
-        self.scaler_ = torch.amp.GradScaler(
-            torch.device(self.device).type, enabled=self.recipe_.precision == "float16"
-        )
-        return self
-
-    def get_params_for(self, prefix):
-        """Return nothing: all parts are made ready outside."""
-        return {}
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Return the data as they are: the rows that validate were chosen before."""
-        return X, None if X.validation is None else X
-
-    def get_iterator(self, dataset, training=False):
-        """Return the training batches, or, to validate, the data themselves."""
-        return EpochBatches(dataset, self.recipe_.sampler, self.rng_) if training else dataset
+    partial_fit = fit
 
     def train(self, data, epochs, scheduled=True):
-        """Train, with the callbacks told of begin and end, however it ends.
+        """Train; callbacks see the beginning and the end, however training ends.
 
         Parameters
         ----------
@@ -132,19 +80,22 @@ class MetricNet(NeuralNet):
         scheduled : bool, default=True
             Move the rates by the schedule over these epochs; else they stay as at its beginning.
         """
+        self.max_epochs = epochs
         self.scheduled_ = scheduled
         self.epochs_done_ = 0
         self.stop_training_ = False
+        self.watch_ = Watch(self.criterion_)
         if _distributed.is_active():
             _distributed.agree(self.module_)
             _distributed.agree(self.criterion_)
-        self.notify("on_train_begin", X=data, y=None)
+        self.notify("on_train_begin", X=data.rows.X, y=data.y)
         try:
             self.fit_loop(data, epochs=epochs)
         finally:
             if self.history and "dur" not in self.history[-1]:
                 self.history.pop()
-            self.notify("on_train_end", X=data, y=None)
+            self.watch_ = None
+            self.notify("on_train_end", X=data.rows.X, y=data.y)
             self._set_training(False)
         return self
 
@@ -155,47 +106,56 @@ class MetricNet(NeuralNet):
         do, by ``KeyboardInterrupt`` at the end of an epoch. The user's Ctrl-C
         comes at any other time and is not swallowed.
         """
-        train, valid = self.get_split_datasets(X)
-        batches = self.get_iterator(train, training=True)
+        train, valid = X.datasets()
+        batches = EpochBatches(X, self.recipe_.sampler, self.rng_)
         while self.epochs_done_ < epochs and not self.stop_training_:
-            done = self.epochs_done_ / epochs, (self.epochs_done_ + 1) / epochs
-            self.done_ = done if self.scheduled_ else (0.0, 0.0)
-            self._one_epoch(train, valid, batches)
+            self.done_ = self.epochs_done_ / epochs, (self.epochs_done_ + 1) / epochs
+            self._one_epoch(X, batches, {"dataset_train": train, "dataset_valid": valid})
             self.epochs_done_ += 1
             try:
                 self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
             except KeyboardInterrupt:
-                break
+                self.stop_training_ = True
         return self
 
-    def _one_epoch(self, train, valid, batches):
+    def _one_epoch(self, data, batches, datasets):
         started = time.perf_counter()
         last_good = snapshot(self)
-        self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
+        self.notify("on_epoch_begin", **datasets)
         try:
-            self._refresh(train)
+            self._refresh(data)
             self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
             self._check_weights()
             if _distributed.is_active():
                 # Each process normalized its own slices; one's statistics have to serve all.
                 _distributed.agree(self.module_)
-            self.history.record("rows_per_second", len(train) / (time.perf_counter() - started))
-            if valid is not None:
-                self.history.record("valid_recall_at_1", self.validate(valid))
+            self._record("train_loss", self.watch_.mean_loss(), math.inf, min)
+            rows_per_second = self.watch_.n_rows / (time.perf_counter() - started)
+            self.history.record("rows_per_second", rows_per_second)
+            if data.validation is not None:
+                self._record("valid_recall_at_1", self.validate(data), -math.inf, max)
         except FloatingPointError:
             restore(self, last_good)
             raise
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             restore(self, last_good)
-            _empty_cache()
+            empty_cache()
             raise MemoryError(
                 f"out of memory in epoch {len(self.history)}; lower batch_size (now "
                 f"{self.batch_size}), or use precision='bfloat16'. The weights of the last epoch "
                 f"are kept"
             ) from error
         self.history.record("dur", time.perf_counter() - started)
+        if _distributed.is_first():
+            self.watch_.warn(len(self.history))
+
+    def _record(self, name, value, worst, better):
+        """Record a value of the epoch, and whether it is the best so far, as skorch does."""
+        best = better((row[name] for row in self.history[:-1] if name in row), default=worst)
+        self.history.record(name, value)
+        self.history.record(f"{name}_best", value != best and better(value, best) == value)
 
     def _refresh(self, data):
         """Show the training set, as embedded now, to the sampler and losses that ask for it."""
@@ -216,47 +176,56 @@ class MetricNet(NeuralNet):
         """Do nothing: ``run_single_epoch`` keeps the record of the batch."""
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Train on every batch of an epoch and record its mean loss."""
+        """Train on every batch of an epoch."""
+        self._freeze_backbone()
         self._set_training(True)
-        self._freeze_backbone(len(self.history) <= self.recipe_.warmup_epochs)
         batches = self.history[-1]["batches"]
-        begin, end = self.done_
+        begin, end = self.done_ if self.scheduled_ else (0.0, 0.0)
+        # A callback may want to see the loss of each batch at once.
+        at_a_time = 1 if self.callbacks else BATCHES_PER_READING
         unread = []
+        self.watch_.begin_epoch()
         for number, batch in enumerate(iterator):
             self._set_rates(begin + (end - begin) * number / iterator.n_batches)
             batches.append({"train_batch_size": len(batch.targets)})
-            self.notify("on_batch_begin", batch=batch, training=True)
+            self.notify("on_batch_begin", batch=batch[:2], training=True)
+            if not self.module_.training:  # a callback embedded something
+                self._set_training(True)
             try:
                 step = step_fn(batch)
             except FloatingPointError:  # it may have begun in a batch whose loss is not read yet
                 self._read_losses(unread, batches[:-1])
                 raise
             unread.append(step["loss"])
-            if len(unread) == BATCHES_PER_READING:
+            self.watch_.see(step["y_pred"], batch)
+            if len(unread) == at_a_time:
                 self._read_losses(unread, batches)
-            self.notify("on_batch_end", batch=batch, training=True, **step)
+            self.notify("on_batch_end", batch=batch[:2], training=True, **step)
         self._read_losses(unread, batches)
-        n_rows = sum(b["train_batch_size"] for b in batches)
-        total = sum(b["train_loss"] * b["train_batch_size"] for b in batches)
-        self.history.record("train_loss", total / n_rows)
+
+    def _freeze_backbone(self):
+        """Freeze the backbone, or not, for the epoch that begins."""
+        done = self.epochs_done_ if self.scheduled_ else len(self.history) - 1
+        warming_up = done < self.recipe_.warmup_epochs
+        self.backbone_frozen_ = warming_up or self.recipe_.rates["backbone"] == 0
 
     def _set_training(self, training=True):
         super()._set_training(training)
-        if training and self.recipe_.freeze_batch_norm:
+        if not training:
+            return
+        if self.backbone_frozen_:
+            self.module_.backbone.eval()
+        elif self.recipe_.freeze_batch_norm:
             for part in self.module_.backbone.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
 
-    def _freeze_backbone(self, frozen):
-        for group in self.optimizer_.param_groups:
-            if group["part"] == "backbone":
-                for parameter in group["params"]:
-                    parameter.requires_grad_(not frozen)
-
     def _set_rates(self, done):
-        factor = self.recipe_.schedule(done)
-        for group in self.optimizer_.param_groups:
-            group["lr"] = group["initial_lr"] * factor
+        """Set the rates by the schedule; a constant one leaves them to callbacks."""
+        if self.recipe_.schedule is not constant:
+            factor = self.recipe_.schedule(done)
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group["initial_lr"] * factor
 
     def _read_losses(self, unread, batches):
         """Move losses from the device to the records of the last batches."""
@@ -267,6 +236,7 @@ class MetricNet(NeuralNet):
         first = len(batches) - len(values)
         for number, value in enumerate(values, first):
             batches[number]["train_loss"] = value
+            self.watch_.count(value, batches[number]["train_batch_size"])
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the loss became {value} at batch {number + 1} of epoch {len(self.history)}; "
@@ -275,7 +245,7 @@ class MetricNet(NeuralNet):
                 )
 
     def _check_weights(self):
-        """Refuse what the last step of an epoch may have broken: no loss has seen it yet."""
+        """Check what the last step of an epoch may have broken: no loss has seen it yet."""
         parameters = [*self.module_.parameters(), *self.criterion_.parameters()]
         if not torch.stack([torch.isfinite(p).all() for p in parameters]).all():
             raise FloatingPointError(
@@ -285,6 +255,25 @@ class MetricNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """Forward, backward and one step of the optimizer."""
+        step = {}
+
+        def evaluate():
+            loss, embeddings = self._backward(batch)
+            # An optimizer may evaluate the batch again, at other weights; the first counts.
+            step.setdefault("loss", loss.detach())
+            step.setdefault("y_pred", embeddings.detach())
+            return loss
+
+        if self.scaler_.is_enabled() or not self.takes_closure_:
+            evaluate()
+            self.scaler_.step(self.optimizer_)
+            self.scaler_.update()
+        else:
+            self.optimizer_.step(evaluate)
+        return step
+
+    def _backward(self, batch):
+        """Evaluate the loss of a batch and its gradient."""
         self._zero_grad_optimizer()
         embeddings = self._embed_batch(batch)
         loss = self.criterion_(embeddings, batch.targets, **batch.extra)
@@ -295,15 +284,16 @@ class MetricNet(NeuralNet):
         if _distributed.is_active():
             _distributed.sum_gradients(self.module_.parameters())
             _distributed.average_gradients(self.criterion_.parameters())
+        if self.scaler_.is_enabled():
+            # Callbacks clip the gradient itself, not the scaled one.
+            self.scaler_.unscale_(self.optimizer_)
         self.notify(
             "on_grad_computed",
             named_parameters=self.get_all_learnable_params(),
-            batch=batch,
+            batch=batch[:2],
             training=True,
         )
-        self.scaler_.step(self.optimizer_)
-        self.scaler_.update()
-        return {"loss": loss.detach(), "y_pred": embeddings}
+        return loss, embeddings
 
     def _embed_batch(self, batch):
         """Embed the rows of a training batch, those that other processes embed included."""
@@ -325,74 +315,24 @@ class MetricNet(NeuralNet):
             )
         return changed
 
-    def _forward(self, X):
-        """Embed a batch, in the precision of the recipe, to float32."""
-        dtype = PRECISIONS[self.recipe_.precision]
-        if dtype is None:
-            return self._compiled()(X)
-        with torch.autocast(torch.device(self.device).type, dtype):
-            return self._compiled()(X).float()
-
-    def _compiled(self):
-        if not self.recipe_.compile:
-            return self.module_
-        if "compiled_" not in self.__dict__:
-            # Past skorch's __setattr__, which would register it as one more module to train.
-            self.__dict__["compiled_"] = torch.compile(self.module_)
-        return self.__dict__["compiled_"]
-
-    def embed(self, rows, indices=None, batch_size=None):
-        """Embed rows in evaluation mode.
-
-        Parameters
-        ----------
-        rows : Rows
-        indices : ndarray of int, default=None
-            Row numbers; all rows by default.
-        batch_size : int, default=None
-            Rows at a time; by default the net's own ``batch_size``, or more
-            where rows are so short that the calls would cost more than the work. Halved as
-            often as memory runs out.
-
-        Returns
-        -------
-        tensor of shape (n, embedding_dim), dtype float32
-            On the net's device.
-        """
-        if self.module_.training:
-            self.module_.eval()
-        n = len(rows) if indices is None else len(indices)
-        step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.X.shape[1])
-        while True:
-            try:
-                return self._embed_by(step, rows, indices, n)
-            except (RuntimeError, MemoryError) as error:
-                if step == 1 or not _out_of_memory(error):
-                    raise
-            # Behind the handler, whose traceback would hold the batch that did not fit.
-            step = min(step, n) // 2 or 1
-            _empty_cache()
-
-    def _embed_by(self, step, rows, indices, n):
-        with torch.inference_mode():
-            parts = [
-                self._forward(rows.take(part if indices is None else indices[part]))
-                for part in (slice(start, start + step) for start in range(0, n, step))
-            ]
-            return torch.cat(parts) if len(parts) > 1 else parts[0]
+    def records(self):
+        """Return the history without the records of single batches and of what was best."""
+        return [
+            {
+                name: value
+                for name, value in row.items()
+                if name not in ("batches", "train_loss_best", "valid_recall_at_1_best")
+            }
+            for row in self.history
+        ]
 
     def validate(self, data):
         """Recall@1 of the held-out rows."""
         held = data.validation
-        codes = torch.from_numpy(data.codes).to(data.rows.device)
+        codes = torch.from_numpy(data.labels.codes).to(data.rows.device)
         queries = self.embed(data.rows, held.queries)
         gallery = self.embed(data.rows, held.gallery) if len(held.gallery) else queries[:0]
         return recall_at_1(queries, codes[held.queries], gallery, codes[held.gallery])
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        state.pop("compiled_", None)
-        return state
 
 
 def _refreshes(asker):
@@ -400,16 +340,3 @@ def _refreshes(asker):
     if isinstance(asker, MetricLoss):
         return asker.refreshes
     return asker is not None and asker.due  # constraints are drawn without a sampler
-
-
-def _empty_cache():
-    """Give back what torch holds of an accelerator's memory without using it."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _out_of_memory(error):
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    # The CPU's and Apple's say it in words only.
-    words = ("can't allocate memory", "out of memory")
-    return isinstance(error, kinds) or any(word in str(error) for word in words)

@@ -1,4 +1,4 @@
-"""What a net is told of how to train."""
+"""The settings that a net trains by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 
 @dataclass
 class Recipe:
-    """How a net is trained.
+    """The settings that a net trains by.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Recipe:
     freeze_batch_norm : bool
         Keep the backbone's batch normalization in evaluation mode.
     warmup_epochs : int
-        First epochs, in which the backbone is not trained.
+        First epochs of a run, in which the backbone is not trained.
     compile : bool
         Run the network through ``torch.compile``.
     """
@@ -42,3 +42,7 @@ class Recipe:
     freeze_batch_norm: bool = False
     warmup_epochs: int = 0
     compile: bool = False
+
+    def frozen_parts(self):
+        """Return the names of the parts whose rate is zero."""
+        return {name for name, rate in self.rates.items() if rate == 0}

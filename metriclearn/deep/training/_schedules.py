@@ -8,23 +8,25 @@ import math
 
 
 def constant(done):
-    """One throughout."""
+    """Return one throughout."""
     return 1.0
 
 
 def cosine(done):
-    """Half a cosine wave, from one to zero."""
+    """Return half a cosine wave, from one to zero."""
     return (1 + math.cos(math.pi * done)) / 2
 
 
 def linear(done):
-    """A straight line from one to zero."""
+    """Return a straight line from one to zero."""
     return 1 - done
 
 
 def step(done):
-    """One, a tenth from 60% of the run on, a hundredth from 85% on."""
-    return 1.0 if done < 0.6 else 0.1 if done < 0.85 else 0.01
+    """Return one; a tenth from 60% of the run on; a hundredth from 85% on."""
+    if done < 0.6:
+        return 1.0
+    return 0.1 if done < 0.85 else 0.01
 
 
 SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear, "step": step}

@@ -15,8 +15,8 @@ class Validation:
     queries : ndarray of int
         Held-out rows.
     gallery : ndarray of int
-        Training rows searched besides the other held-out rows; empty where the
-        held-out classes are disjoint from the training classes.
+        Training rows searched besides the other held-out rows. Of classes that are not held out
+        they are wrong answers, as the rest of the world will be.
     """
 
     queries: np.ndarray
@@ -37,7 +37,8 @@ def split_rows(codes, validation, fraction, rng):
     Parameters
     ----------
     codes : ndarray of int, shape (n,)
-        Class of each row, 0 to n_classes - 1.
+        Class of each row, 0 to n_classes - 1; -1 for a row without a label, which neither trains
+        nor validates.
     validation : {"auto", "class_disjoint", "stratified"}, None or array of int
         As in :class:`DeepEmbedder`.
     fraction : float in (0, 1)
@@ -50,34 +51,43 @@ def split_rows(codes, validation, fraction, rng):
         Row numbers.
     validation : Validation or None
     """
+    labeled = np.flatnonzero(codes >= 0)
+    if not isinstance(validation, str) and validation is not None:
+        held = _given_rows(validation, len(codes))
+        if (codes[held] < 0).any():
+            raise ValueError("validation names rows without a label (-1); name labeled ones")
+        held = held[labeled]
+        if held.all():
+            raise ValueError("validation names every labeled row of X; leave some to train on")
+    else:
+        held = _hold(codes[labeled], validation, fraction, rng)
+    if held is None:
+        return labeled, None
+    train, queries = labeled[~held], labeled[held]
+    if np.bincount(codes[labeled])[codes[queries]].max() < 2:
+        raise ValueError(
+            "validation names rows whose classes have no other row, so no Recall@1 can be measured"
+        )
+    gallery = train
+    if len(gallery) > LARGEST_GALLERY:
+        gallery = np.sort(rng.choice(gallery, LARGEST_GALLERY, replace=False))
+    return train, Validation(queries, gallery)
+
+
+def _hold(codes, validation, fraction, rng):
+    """Choose the rows to hold out by a rule; None where none are."""
     counts = np.bincount(codes)
-    everything = np.arange(len(codes))
-    if isinstance(validation, str) and validation == "auto":
+    if validation == "auto":
         validation = None
         if len(counts) >= ENOUGH_CLASSES:
             validation = "class_disjoint"
         elif np.sum(np.floor(fraction * counts)) >= ENOUGH_ROWS:
             validation = "stratified"
     if validation is None:
-        return everything, None
-    if isinstance(validation, str) and validation == "class_disjoint":
-        held = _hold_classes(counts, fraction, rng)[codes]
-        return everything[~held], Validation(everything[held], np.empty(0, dtype=np.intp))
-    if isinstance(validation, str):
-        held = _hold_rows(codes, counts, fraction, rng)
-    else:
-        held = _given_rows(validation, len(codes))
-    train = everything[~held]
-    if np.bincount(codes)[codes[held]].max() < 2:
-        raise ValueError(
-            "validation names rows whose classes have no other row, so no Recall@1 can be measured"
-        )
-    gallery = train
-    if not np.intersect1d(codes[held], codes[train]).size:
-        gallery = train[:0]
-    elif len(gallery) > LARGEST_GALLERY:
-        gallery = np.sort(rng.choice(gallery, LARGEST_GALLERY, replace=False))
-    return train, Validation(everything[held], gallery)
+        return None
+    if validation == "class_disjoint":
+        return _hold_classes(counts, fraction, rng)[codes]
+    return _hold_rows(codes, counts, fraction, rng)
 
 
 def _hold_classes(counts, fraction, rng):

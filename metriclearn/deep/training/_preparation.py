@@ -1,0 +1,154 @@
+"""What a fit trains on: from checked rows, and labels or constraints, to a net and its data."""
+
+import numpy as np
+import torch
+
+from metriclearn.constraints import Pairs, Triplets, check_constraints
+from metriclearn.deep._labels import Labels, check_known, is_continuous
+from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.training._arguments import same
+from metriclearn.deep.training._data import ConstraintData, LabeledData
+from metriclearn.deep.training._split import split_rows
+
+
+def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
+    """Make a net ready for rows with labels.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    net : MetricNet or None
+        To go on with; None in a first fit.
+    inputs : Inputs
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,) or (n, q)
+    classes : array-like, default=None
+        Every label that will ever come; read in a first fit only.
+    whole : bool, default=True
+        Whether this is a ``fit``, which may hold rows out, rather than a ``partial_fit``.
+
+    Returns
+    -------
+    net : MetricNet
+        With ``classes_``, those that the loss trains on, and ``known_classes_``, these and the
+        held-out ones.
+    data : LabeledData
+    """
+    args = trainer.args
+    amounts = trainer.loss_says("continuous_labels")
+    continuous = amounts and is_continuous(y)
+    sampler = trainer.make_sampler(continuous=continuous)
+    seeds = trainer.seeds()
+    if continuous:
+        if whole:
+            _refuse_validation(args.validation, "y is continuous")
+        labels, (train, held) = Labels.of_amounts(y), (np.arange(len(X)), None)
+    else:
+        labels = Labels.of_classes(y, sampler.min_rows, args.sampler, amounts)
+        validation = args.validation if whole else None
+        if net is not None:
+            if learns_classes(net.criterion_) or net.known_classes_ is None:
+                check_known(net.known_classes_, labels.classes)
+            validation = _validation_again(args.validation, net, labels) if whole else None
+        rng = np.random.default_rng(seeds[0])
+        train, held = split_rows(labels.codes, validation, args.validation_fraction, rng)
+    trained = known = None
+    if labels.classes is not None:
+        trained, known = labels.classes[np.unique(labels.codes[train])], labels.classes
+        if classes is not None and net is None:
+            trained = known = np.unique(classes)
+            check_known(known, labels.classes)
+    given = labels.targets if continuous else None
+    if net is None:
+        n_classes = None if trained is None else len(trained)
+        net = trainer.build(inputs, X, sampler, n_classes, len(train), seeds, given)
+        net.classes_, net.known_classes_ = trained, known
+    else:
+        trainer.update(net, sampler, given)
+        if trained is not None:
+            net.classes_ = np.union1d(net.classes_, trained)
+            net.known_classes_ = np.union1d(net.known_classes_, known)
+    if labels.classes is not None and not amounts:
+        labels = labels.as_known(net.classes_)
+        if sampler.min_rows == 1 and not learns_classes(net.criterion_):
+            # Every row is drawn: those without a label are nobody's positive.
+            train = np.sort(np.concatenate([train, np.flatnonzero(labels.codes < 0)]))
+            labels = labels.with_singletons(len(net.classes_))
+    indices = _wants_indices(net, len(train))
+    return net, LabeledData(inputs.rows(X, net.device), labels, train, held, indices)
+
+
+def prepare_constraints(trainer, net, inputs, X, constraints):
+    """Make a net ready for rows with constraints.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    net : MetricNet or None
+        To go on with; None in a first fit.
+    inputs : Inputs
+    X : ndarray of shape (n, n_features)
+    constraints : metriclearn.constraints.Pairs or Triplets
+
+    Returns
+    -------
+    net : MetricNet
+    data : ConstraintData
+    """
+    args = trainer.args
+    check_constraints(constraints, (Pairs, Triplets), len(X), "DeepEmbedder")
+    kind = type(constraints).__name__
+    if kind.lower() not in trainer.loss_says("accepts"):
+        name = repr(args.loss) if isinstance(args.loss, str) else type(args.loss).__name__
+        able = [key for key, value in LOSSES.items() if kind.lower() in value.accepts]
+        raise ValueError(
+            f"loss={name} cannot be trained on {kind}; these can: {', '.join(sorted(able))}"
+        )
+    if args.miner is not None and args.miner != "auto":
+        raise ValueError(f"miner={args.miner!r} has nothing to choose from {kind}; use None")
+    _refuse_validation(args.validation, f"{kind} are given")
+    if net is None:
+        net = trainer.build(inputs, X, None, None, len(X), trainer.seeds())
+        net.classes_ = net.known_classes_ = None
+    else:
+        trainer.update(net, None)
+    return net, ConstraintData(inputs.rows(X, net.device), constraints, args.batch_size)
+
+
+def learns_classes(criterion):
+    """Whether a loss learns or remembers something of each class, as proxies or a memory do."""
+    state = criterion.state_dict().values()
+    return any(value.ndim > 0 for value in state if isinstance(value, torch.Tensor))
+
+
+def _validation_again(asked, net, labels):
+    """Return the validation of a fit that goes on: the held-out classes stay held out."""
+    held = np.isin(labels.classes, np.setdiff1d(net.known_classes_, net.classes_))
+    if not held.any():
+        return asked
+    if same(asked, net.arguments_["validation"]):
+        return np.flatnonzero((labels.codes >= 0) & held[labels.codes])
+    if learns_classes(net.criterion_):
+        raise ValueError(
+            f"validation was changed from {net.arguments_['validation']!r} to {asked!r}, but the "
+            f"loss has learned nothing of the classes that were held out; fit a clone, or set "
+            f"warm_start=False"
+        )
+    return asked
+
+
+def _refuse_validation(validation, given):
+    auto = isinstance(validation, str) and validation == "auto"
+    if validation is not None and not auto:
+        raise ValueError(f"validation={validation!r} needs classes, but {given}; use None")
+
+
+def _wants_indices(net, n_train):
+    """Whether the loss is to know the place of each row, which must be those of the first fit."""
+    wants = net.criterion_.needs_indices
+    if wants and n_train != net.sizes_["n_samples"]:
+        raise ValueError(
+            f"the loss learns something of each of the {net.sizes_['n_samples']} rows it was first "
+            f"trained on, now there are {n_train}; fit again, or choose another scope"
+        )
+    return wants

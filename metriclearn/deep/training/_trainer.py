@@ -1,0 +1,310 @@
+"""From the arguments of :class:`DeepEmbedder` to a net, and to a trained one."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from skorch.callbacks import PrintLog
+
+from metriclearn._progress import progress
+from metriclearn.deep._parts import resolve
+from metriclearn.deep.callbacks import (
+    BestWeights,
+    ProgressBar,
+    check_callbacks,
+    copy_callbacks,
+    settle_monitors,
+)
+from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.training import _distributed
+from metriclearn.deep.training._arguments import copied, same
+from metriclearn.deep.training._assembly import (
+    build_augment,
+    build_loss,
+    build_network,
+    build_sampler,
+    settle_length,
+    with_miner,
+)
+from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
+from metriclearn.deep.training._net import MetricNet
+from metriclearn.deep.training._optimizer import find_optimizer
+from metriclearn.deep.training._recipe import PRECISIONS, Recipe
+from metriclearn.deep.training._schedules import SCHEDULES, constant
+from metriclearn.deep.training._seeding import (
+    check_device,
+    generator_states,
+    seed_generators,
+    seeded,
+    spawn_seeds,
+)
+
+# Arguments that make the network, which a warm start goes on with.
+OF_THE_NETWORK = ("module", "module_params", "n_components", "head_params", "image_shape")
+OF_THE_LOSS = {"loss", "loss_params", "miner", "miner_params"}
+OF_THE_SAMPLER = {"sampler", "sampler_params", "batch_size"}
+# Arguments that what is trained does not depend on.
+FREE = {"checkpoint", "verbose", "device", "compile", "warm_start", "callbacks"}
+
+
+class Trainer:
+    """Makes a net by the arguments of an embedder, keeps it in step with them, and trains it.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of the embedder's constructor.
+    """
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.args = SimpleNamespace(**arguments)
+
+    def loss_says(self, name):
+        """Return what the loss declares under the name of a class attribute of MetricLoss.
+
+        The loss is not made yet: it may be a class, or a module that declares nothing.
+        """
+        loss = resolve("loss", self.args.loss, LOSSES)
+        return getattr(loss, name, getattr(MetricLoss, name))
+
+    def make_sampler(self, *, continuous=False):
+        """Make the sampler of the batches."""
+        return build_sampler(
+            self.args.sampler, self.args.sampler_params, self.args.batch_size, continuous=continuous
+        )
+
+    def seeds(self):
+        """Return independent seeds of the split, the batches and the weights."""
+        return spawn_seeds(self.args.random_state)
+
+    def build(self, inputs, X, sampler, n_classes, n_samples, seeds, amounts=None):
+        """Make network, loss and net, all from their own seed.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            Whose ``integers`` is settled by what the module takes.
+        X : ndarray
+        sampler : object or None
+            None for constraints.
+        n_classes : int or None
+            None without classes.
+        n_samples : int
+            Rows to train on.
+        seeds : list of SeedSequence
+        amounts : ndarray, default=None
+            Labels to train on, where these are amounts: losses may scale themselves by them.
+
+        Returns
+        -------
+        MetricNet
+        """
+        args = self.args
+        device = self.device()
+        optimizer = find_optimizer(args.optimizer, args.optimizer_params)
+        self.check()
+        rows = inputs.rows(X, "cpu")
+        with seeded(device):
+            seed_generators(device, _number(seeds[2]))
+            network = build_network(
+                args.module, args.module_params, args.n_components, args.head_params, rows
+            )
+            inputs.integers = rows.integers
+            sizes = {
+                "n_classes": n_classes,
+                "embedding_dim": network.head.embedding_dim,
+                "n_samples": n_samples,
+            }
+            criterion = self._make_loss(sizes, sampler is not None, amounts)
+            settle_length(network.head, args.head_params, criterion)
+            net = MetricNet(
+                network,
+                criterion,
+                recipe=self._recipe(sampler, inputs),
+                rng=np.random.default_rng(seeds[1]),
+                inputs=inputs,
+                optimizer=optimizer,
+                lr=args.lr,
+                batch_size=args.batch_size,
+                callbacks=copy_callbacks(args.callbacks),
+                device=device,
+            ).initialize()
+            net.generators_ = generator_states(device)
+        net.sizes_, net.mined_ = sizes, sampler is not None
+        net.arguments_ = copied(self.arguments)
+        return net
+
+    def update(self, net, sampler, amounts=None):
+        """Bring a net in step with arguments that were changed since it was built or updated.
+
+        Parameters
+        ----------
+        net : MetricNet
+        sampler : object or None
+            None for constraints.
+        amounts : ndarray, default=None
+            As in :meth:`build`.
+
+        Raises
+        ------
+        ValueError
+            If an argument of the network was changed.
+        """
+        args, changed = self.args, self._changed(net)
+        for name in OF_THE_NETWORK:
+            if name in changed:
+                raise ValueError(
+                    f"{name} was changed from {net.arguments_[name]!r} to {getattr(args, name)!r}, "
+                    f"but training goes on with the network as it is; fit a clone, or set "
+                    f"warm_start=False"
+                )
+        mined = sampler is not None
+        self.check()
+        optimizer = find_optimizer(args.optimizer, args.optimizer_params)
+        self.move(net)
+        if "random_state" in changed:
+            seeds = self.seeds()
+            net.rng_ = np.random.default_rng(seeds[1])
+            with seeded(net.device):
+                seed_generators(net.device, _number(seeds[2]))
+                net.generators_ = generator_states(net.device)
+        before = net.recipe_
+        new_loss = bool(changed & OF_THE_LOSS)
+        if new_loss:
+            with seeded(net.device, net.generators_):
+                criterion = self._make_loss(net.sizes_, mined, amounts)
+                net.generators_ = generator_states(net.device)
+            settle_length(net.module_.head, args.head_params, criterion)
+            net.criterion_ = criterion.to(net.device)
+        elif mined != net.mined_:
+            net.criterion_ = self._remined(net.criterion_, mined)
+        net.mined_ = mined
+        if not changed & OF_THE_SAMPLER and type(sampler) is type(before.sampler):
+            sampler = before.sampler  # which may know the training set
+        net.recipe_ = self._recipe(sampler, net.inputs_)
+        net.batch_size, net.lr, net.optimizer = args.batch_size, args.lr, optimizer
+        frozen = [
+            {name: rate == 0 for name, rate in r.rates.items()} for r in (before, net.recipe_)
+        ]
+        if new_loss or changed & {"optimizer", "optimizer_params"} or frozen[0] != frozen[1]:
+            net.initialize_optimizer()
+        elif before.rates != net.recipe_.rates:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = group["initial_lr"] = net.recipe_.rates[group["part"]]
+        elif "schedule" in changed:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = group["initial_lr"]
+        if "precision" in changed:
+            net.initialize_scaler()
+        if "callbacks" in changed:
+            net.callbacks = copy_callbacks(args.callbacks)
+            net.initialize_callbacks()
+        net.arguments_ = copied(self.arguments)
+
+    def check(self):
+        """Check the arguments that no part checks when it is made."""
+        resolve("precision", self.args.precision, PRECISIONS)
+        schedule = resolve("schedule", self.args.schedule, SCHEDULES)
+        check_callbacks(self.args.callbacks, schedule is not constant)
+
+    def device(self):
+        """Return the name of the device to use."""
+        return _distributed.start(check_device(self.args.device))
+
+    def move(self, net):
+        """Move a net to the device of the arguments, where that was changed."""
+        if str(net.arguments_["device"]) != str(self.args.device):
+            net.move(self.device())
+            net.arguments_["device"] = self.args.device
+
+    def run(self, net, data, *, whole=True):
+        """Train a net.
+
+        Parameters
+        ----------
+        net : MetricNet
+        data : LabeledData or ConstraintData
+        whole : bool, default=True
+            Whether this is a whole ``fit``; else one epoch, with the rates as they are at the
+            beginning of one, without checkpoint.
+        """
+        args, epochs = self.args, self._epochs(len(data)) if whole else 1
+        patience = max(5, 3 * epochs // 10) if args.patience == "auto" else args.patience
+        best = BestWeights(patience=patience)
+        own = [] if data.validation is None else [("best_weights", best)]
+        settle_monitors(net.callbacks_, data.validation is not None, whole)
+        verbose = args.verbose if _distributed.is_first() else 0
+        prints = any(isinstance(callback, PrintLog) for _, callback in net.callbacks_)
+        net.verbose = verbose or int(prints)
+        with (
+            seeded(net.device, net.generators_),
+            progress(verbose, "DeepEmbedder", total=epochs) as advance,
+        ):
+            if whole and args.checkpoint is not None:
+                own.append(("checkpoint", self._checkpoint(data, epochs, best)))
+            if verbose:
+                own.append(("progress_bar", ProgressBar(advance)))
+            theirs = net.callbacks_
+            # Ours first: what a callback does to the weights at the end is not undone.
+            net.callbacks_ = [*own, *theirs]
+            try:
+                net.train(data, epochs, scheduled=whole)
+            finally:
+                net.callbacks_ = theirs
+                net.generators_ = generator_states(net.device)
+                net.best_epoch_ = best.best_epoch_
+
+    def _checkpoint(self, data, epochs, best):
+        if self.args.random_state is None:
+            raise ValueError("checkpoint needs random_state, or the run could not be recognized")
+        settings = {name: value for name, value in self.arguments.items() if name not in FREE}
+        run = fingerprint({**settings, "epochs": epochs}, data)
+        return Checkpoint(self.args.checkpoint, run, best)
+
+    def _epochs(self, n_rows):
+        if self.args.max_epochs != "auto":
+            return self.args.max_epochs
+        return int(np.clip(2000 * self.args.batch_size / n_rows, 20, 100))
+
+    def _make_loss(self, sizes, mined, amounts):
+        args = self.args
+        sizes = {**sizes, "labels": None if amounts is None else torch.as_tensor(amounts)}
+        miner = args.miner if mined else None
+        params = args.miner_params if mined else None
+        return build_loss(args.loss, args.loss_params, miner, params, sizes)
+
+    def _remined(self, criterion, mined):
+        """Take the miner off a loss that constraints come to, or put it back for labels."""
+        if mined:
+            return with_miner(criterion, self.args.miner, self.args.miner_params)
+        return criterion.loss if isinstance(criterion, MinedLoss) else criterion
+
+    def _recipe(self, sampler, inputs):
+        args = self.args
+        rates = {
+            "head": args.lr,
+            "backbone": args.lr if args.backbone_lr is None else args.backbone_lr,
+            "proxies": 10 * args.lr if args.proxy_lr is None else args.proxy_lr,
+        }
+        return Recipe(
+            sampler,
+            rates,
+            resolve("schedule", args.schedule, SCHEDULES),
+            args.optimizer_params or {},
+            build_augment(args.augment, inputs),
+            args.precision,
+            args.freeze_batch_norm,
+            args.warmup_epochs,
+            args.compile,
+        )
+
+    def _changed(self, net):
+        before = net.arguments_
+        return {name for name, value in self.arguments.items() if not same(value, before[name])}
+
+
+def _number(seed):
+    return int(seed.generate_state(1)[0])

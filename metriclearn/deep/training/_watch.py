@@ -1,0 +1,105 @@
+"""Watch over a run: its mean loss, and warnings when nothing is learned."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
+# Embeddings this many times closer together than at the start have collapsed.
+COLLAPSE = 10
+# A loss is at its margin within this share of it.
+NEAR_MARGIN = 0.05
+
+
+class Watch:
+    """The losses and embeddings of a run, an epoch at a time.
+
+    Parameters
+    ----------
+    criterion : nn.Module
+        Whose margin tells what the loss of collapsed embeddings is.
+    """
+
+    def __init__(self, criterion):
+        self.margin = _margin(criterion)
+        self.first_spread = None
+        self.last = None
+        self.warned = set()
+        self.begin_epoch()
+
+    def begin_epoch(self):
+        """Forget the losses of the epoch before."""
+        self.n_rows, self.total, self.all_zero = 0, 0.0, True
+
+    def see(self, embeddings, batch):
+        """Note the embeddings of a batch; nothing is read from the device."""
+        if self.first_spread is None:
+            self.first_spread = _spread(embeddings)
+        self.last = embeddings, batch
+
+    def count(self, loss, n_rows):
+        """Note the loss of a batch."""
+        self.total += loss * n_rows
+        self.n_rows += n_rows
+        self.all_zero &= loss == 0
+
+    def mean_loss(self):
+        """Return the mean loss of the epoch over its rows."""
+        return self.total / self.n_rows
+
+    def warn(self, epoch):
+        """Warn, once a run, if the epoch taught nothing or the embeddings have collapsed."""
+        embeddings, batch = self.last
+        self.last = None
+        if self.all_zero:
+            self._once(f"the loss was 0 in every batch of epoch {epoch}: {_remedy(batch)}")
+        elif self._collapsed(embeddings):
+            self._once(
+                f"the embeddings have collapsed by epoch {epoch}: they are {COLLAPSE} times closer "
+                f"together than at the start, and the loss stands at its margin; lower lr, or take "
+                f"a less hard miner (miner='semi_hard') or another loss (loss='contrastive')"
+            )
+
+    def _collapsed(self, embeddings):
+        if self.margin is None or abs(self.mean_loss() - self.margin) > NEAR_MARGIN * self.margin:
+            return False
+        return float(_spread(embeddings)) < float(self.first_spread) / COLLAPSE
+
+    def _once(self, message):
+        kind = message.partition(" epoch ")[0]
+        if kind not in self.warned:
+            self.warned.add(kind)
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+
+
+def _remedy(batch):
+    """Say why the loss of a batch was zero, and what to do."""
+    targets = batch.targets
+    if "selection" in batch.extra:
+        return "every constraint is met; raise the loss's margin, or give harder constraints"
+    if targets.is_floating_point():
+        return (
+            "no two labels differ by as much or as little as the loss wants; give its bounds in "
+            "the units of y (loss__near, loss__far)"
+        )
+    if len(targets.unique()) == len(targets):
+        return (
+            "no two rows of a batch are of one class, so nothing was learned; give classes of at "
+            "least two rows, with sampler='class_balanced', or a loss with proxies "
+            "(loss='proxy_anchor')"
+        )
+    return (
+        "every pair or triplet that it compares is as it should be, and nothing more is learned; "
+        "raise the loss's margin, take a harder miner (miner='batch_hard'), or lower max_epochs"
+    )
+
+
+def _spread(embeddings):
+    """Root of the mean squared distance of embeddings from their mean."""
+    return embeddings.float().var(dim=0, correction=0).sum().sqrt()
+
+
+def _margin(criterion):
+    """Return the margin of a loss, or of the one loss that it wraps; None where there is none."""
+    margins = [vars(part).get("margin") for part in criterion.modules()]
+    margins = [margin for margin in margins if isinstance(margin, float | int) and margin > 0]
+    return margins[0] if len(margins) == 1 else None
