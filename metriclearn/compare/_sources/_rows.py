@@ -1,14 +1,23 @@
-"""Labeled rows, checked: what every source ends in."""
+"""Labeled rows, looked at: what every source ends in."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.multiclass import type_of_target
 
-from metriclearn._validation import check_labels
+from metriclearn.compare._inspect._finding import counted, listed
+from metriclearn.compare._inspect._inspect import inspect
+from metriclearn.compare._inspect._labels import is_amount
+from metriclearn.compare._inspect._view import joined_groups
+from metriclearn.compare._sources._columns import choose_columns, group_codes
+from metriclearn.compare._tables._columns import read_columns
+from metriclearn.compare._tables._labels import as_frame, read_labels
+
+# Classes with fewer rows are not tested on, unless most rows are of such classes.
+MIN_ROWS = 5
+FEWEST_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -17,8 +26,10 @@ class Source:
 
     Attributes
     ----------
-    X : ndarray of shape (n, n_features), float32 or float64
-        Images are flattened.
+    X : ndarray of shape (n, n_features), float32 or float64, or DataFrame
+        Images are flattened. A frame where something is to be learned before there are numbers:
+        categories, medians for gaps. Then ``_tables._cleaning.split_rows`` makes arrays of it,
+        fitted on training rows.
     y : ndarray of shape (n,)
         Class labels.
     name : str
@@ -26,15 +37,31 @@ class Source:
     image_shape : tuple of int or None
         (height, width) or (height, width, channels); None for tabular rows.
     notes : tuple of str
-        What was done to the data that a reader of the result should know.
+        How the data were read.
+    findings : tuple of Finding
+        What is remarkable about them.
+    columns : tuple of ColumnNote
+        What was done to each column of a table.
+    groups : ndarray of int, shape (n,), or None
+        Rows with one number stay on one side of every split: those of one group of the user's,
+        and equal rows. None where every row is on its own.
+    queries : ndarray of bool, shape (n,), or None
+        Rows that can be tested on; the others are of classes too small. None for all.
+    rows : ndarray of int, shape (n,), or None
+        Place of each row among those given, where some had no label.
     """
 
-    X: np.ndarray
+    X: object
     y: np.ndarray
     name: str = "data"
     feature_names: list | None = None
     image_shape: tuple | None = None
-    notes: tuple = field(default=())
+    notes: tuple = ()
+    findings: tuple = ()
+    columns: tuple = ()
+    groups: np.ndarray | None = None
+    queries: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     @property
     def kind(self):
@@ -42,20 +69,47 @@ class Source:
         return "tabular" if self.image_shape is None else "image"
 
 
-def as_source(X, y, *, name="data", image_shape=None, target_name="y", notes=()):
-    """Check labeled rows, as arrays or a DataFrame, and wrap them.
+def as_source(
+    X,
+    y,
+    *,
+    name="data",
+    image_shape=None,
+    target_name="y",
+    notes=(),
+    feature_names=None,
+    groups=None,
+    drop=(),
+    keep=(),
+    min_rows=None,
+    lines=None,
+):
+    """Read labeled rows, look at them and wrap them.
 
     Parameters
     ----------
-    X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-        More than two axes means images.
+    X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels), \
+DataFrame or structured array
+        More than two axes means images. Columns may hold anything that a table holds.
     y : array-like of shape (n,)
     name : str, default="data"
     image_shape : tuple, default=None
         Shape of one image where the rows of ``X`` are flattened images.
     target_name : str, default="y"
-        What errors call the labels.
+        What errors and findings call the labels.
     notes : tuple of str, default=()
+        How the data were read.
+    feature_names : list of str, default=None
+        Of an array.
+    groups : array-like of shape (n,) or str, default=None
+        What each row is a measurement of, or the column of ``X`` that says it.
+    drop, keep : iterable of str, default=()
+        Columns to leave out, and columns to keep that would be left out.
+    min_rows : int, default=None
+        Classes with fewer rows are not tested on; 5 by default, fewer where most classes are
+        small.
+    lines : list of int, default=None
+        Line of the file of each row, by which rows are named.
 
     Returns
     -------
@@ -64,12 +118,61 @@ def as_source(X, y, *, name="data", image_shape=None, target_name="y", notes=())
     Raises
     ------
     ValueError
-        If a number is missing, infinite or no number at all, if the labels are
-        not classes, if a class is too small, or the lengths differ.
+        That lists all that is wrong: columns that cannot be read, labels that are no classes,
+        classes that are too small, lengths that differ.
     """
-    feature_names = [str(column) for column in X.columns] if hasattr(X, "columns") else None
-    X = _as_numbers(X, feature_names)
-    if X.ndim in (3, 4):
+    if issparse(X):
+        raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")
+    frame = as_frame(X)
+    if frame is None:
+        X, frame, image_shape = _as_array(X, image_shape, feature_names)
+    n_rows = len(X if frame is None else frame)
+    labels, faults = _checked_labels(y, n_rows, target_name, lines, min_rows)
+    if frame is not None:
+        frame, groups, more = choose_columns(frame, groups, drop=drop, keep=keep)
+        faults += more
+        typed, more = _typed(frame)
+        faults += more
+    if faults:
+        raise ValueError("; ".join(faults))
+    rows, labels, limit = labels
+    if frame is None:
+        X, columns, findings = X[rows.rows], (), ()
+    else:
+        X, columns, findings = typed.frame.iloc[rows.rows], typed.notes, typed.findings
+        X = X.reset_index(drop=True)
+    groups = group_codes(groups, n_rows, rows.rows)
+    looked = inspect(
+        X,
+        labels,
+        names=feature_names,
+        groups=groups,
+        keep=keep,
+        min_rows=limit,
+        target=target_name.removeprefix("target column ").strip("'"),
+        is_image=image_shape is not None,
+    )
+    X, feature_names = _kept(X, feature_names, looked.left_out)
+    together = joined_groups(groups, looked.equal)
+    return Source(
+        X,
+        labels,
+        name,
+        feature_names,
+        image_shape,
+        notes=(*notes, *rows.notes),
+        findings=(*findings, *rows.findings, *looked.findings),
+        columns=_column_notes(columns, looked.left_out),
+        groups=together if together.max() + 1 < len(together) else None,
+        queries=None if looked.queries.all() else looked.queries,
+        rows=None if len(rows.rows) == n_rows else rows.rows,
+    )
+
+
+def _as_array(X, image_shape, feature_names):
+    """Numbers without gaps as an array; anything else as a frame."""
+    X = np.asarray(X)
+    if X.ndim in (3, 4) and X.dtype.kind in "buif":
         image_shape = X.shape[1:]
         X = X.reshape(len(X), -1)
     if X.ndim != 2:
@@ -81,14 +184,30 @@ def as_source(X, y, *, name="data", image_shape=None, target_name="y", notes=())
         raise ValueError(f"X is empty: {X.shape[0]} rows of {X.shape[1]} features")
     if image_shape is not None:
         image_shape = _as_image_shape(image_shape)
-    if image_shape is not None and int(np.prod(image_shape)) != X.shape[1]:
-        raise ValueError(
-            f"image_shape={image_shape} has {int(np.prod(image_shape))} values, the rows "
-            f"of X have {X.shape[1]}"
-        )
-    _check_finite(X, feature_names)
-    y = _as_labels(y, len(X), target_name)
-    return Source(X, y, name, feature_names, image_shape, tuple(notes))
+        if int(np.prod(image_shape)) != X.shape[1]:
+            raise ValueError(
+                f"image_shape={image_shape} has {int(np.prod(image_shape))} values, the rows "
+                f"of X have {X.shape[1]}"
+            )
+    if X.dtype.kind not in "buifOSU":
+        raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
+    if X.dtype.kind in "buif":
+        if X.dtype not in (np.float32, np.float64):
+            X = X.astype(np.float32 if X.dtype == np.uint8 else np.float64)
+        if np.isfinite(np.sum(X, dtype=np.float64)) or np.isfinite(X).all():
+            return X, None, image_shape
+        if image_shape is not None:
+            rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
+            raise ValueError(
+                f"X has pixels that are NaN or infinite, in {counted(len(rows), 'image')} (the "
+                f"first: {rows[0]}); fill them or leave these images out"
+            )
+    from metriclearn._extras import require
+
+    names = [f"x{j}" for j in range(X.shape[1])] if feature_names is None else feature_names
+    if X.dtype.kind == "S":
+        X = X.astype(object)
+    return X, require("pandas", "cli").DataFrame(X, columns=list(names)), image_shape
 
 
 def _as_image_shape(given):
@@ -102,105 +221,112 @@ def _as_image_shape(given):
     return tuple(int(side) for side in sides)
 
 
-def _as_numbers(X, feature_names):
-    if issparse(X):
-        raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")
-    if feature_names is None:
-        X = np.asarray(X)
-        if X.dtype.kind in "OSU":
-            try:
-                X = X.astype(np.float64)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"X must hold numbers: {error}") from None
-    else:
-        columns = [_numeric_column(X.iloc[:, j], name) for j, name in enumerate(feature_names)]
-        X = np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
-    if X.dtype.kind not in "buif":
-        raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
-    return X if X.dtype in (np.float32, np.float64) else X.astype(_float_for(X.dtype))
-
-
-def _float_for(dtype):
-    return np.float32 if dtype == np.uint8 else np.float64
-
-
-def _numeric_column(column, name):
+def _checked_labels(y, n_rows, target_name, lines, min_rows):
+    """Labels that are classes, with the fewest rows of one; or what is wrong with them."""
     try:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        bad = next((value for value in column if not _is_number(value)), column.iloc[0])
+        labels = read_labels(y, name=target_name, lines=lines)
+        n_labels = len(labels.y) + sum(f.kind == "unreadable" for f in labels.findings) * 0
+        n_given = len(y) if hasattr(y, "__len__") else n_labels
+        if n_given != n_rows:
+            raise ValueError(f"{target_name} has {n_given} labels for the {n_rows} rows of X")
+        return (labels, labels.y, check_classes(labels.y, target_name, min_rows)), []
+    except ValueError as error:
+        return None, [str(error)]
+
+
+def check_classes(y, target_name="y", min_rows=None):
+    """Check that labels are classes, and return the rows that one needs to be tested on.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    target_name : str, default="y"
+    min_rows : int, default=None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
         raise ValueError(
-            f"column {name!r} holds {bad!r}, which is not a number; drop the column or encode it "
-            f"(for instance one-hot)"
-        ) from None
-
-
-def _is_number(value):
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _check_finite(X, feature_names):
-    if np.isfinite(np.sum(X, dtype=np.float64)):
-        return
-    rows, columns = np.nonzero(~np.isfinite(X))
-    if len(rows) == 0:  # only the sum overflowed
-        return
-    row, column = rows[0], columns[0]
-    what = "NaN" if np.isnan(X[row, column]) else "infinity"
-    where = f"X[:, {column}]" if feature_names is None else f"column {feature_names[column]!r}"
-    n_rows = len(np.unique(rows))
-    raise ValueError(
-        f"{where} holds {what} in row {row}, counting from 0 ({n_rows} such "
-        f"{'row' if n_rows == 1 else 'rows'} in all); fill or drop what is missing"
-    )
-
-
-def _as_labels(y, n_rows, target_name):
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise ValueError(f"{target_name} must be one label per row, got shape {y.shape}")
-    if len(y) != n_rows:
-        raise ValueError(f"{target_name} has {len(y)} labels for the {n_rows} rows of X")
-    if y.dtype.kind == "O":
-        missing = [i for i, label in enumerate(y) if label is None or label != label]
-        if missing:
-            raise ValueError(_missing_label(target_name, missing))
-        y = y.astype(str)
-    if y.dtype.kind == "f":
-        missing = np.flatnonzero(~np.isfinite(y))
-        if len(missing):
-            raise ValueError(_missing_label(target_name, missing))
-    n_classes = len(np.unique(y))
-    if len(y) > 2 and n_classes == len(y):
+            f"{target_name} has one class only ({classes[:1].tolist()[0]!r}): a metric is learned "
+            f"from rows of at least 2 classes"
+        )
+    if is_amount(y):
+        raise ValueError(
+            f"{target_name} is an amount, not classes: {counted(len(classes), 'different number')} "
+            f"from {classes[0]:g} to {classes[-1]:g} in {counted(len(y), 'row')}; cut it into a "
+            f"few ranges, or learn a metric for it with metriclearn.MLKR"
+        )
+    if len(classes) == len(y):
         raise ValueError(
             f"{target_name} has a different label in every one of its {len(y)} rows: that is a "
             f"name or a measurement, not a class; choose a column whose labels repeat"
         )
-    if type_of_target(y).startswith("continuous"):
+    limit = min_rows
+    if min_rows is None:
+        enough = counts >= MIN_ROWS
+        limit = MIN_ROWS
+        if enough.sum() < 2 or counts[enough].sum() < 0.5 * counts.sum():
+            limit = FEWEST_ROWS
+    if (counts >= limit).sum() < 2:
+        small = np.argsort(counts, kind="stable")
+        names = ", ".join(f"{classes[i]} has {counted(int(counts[i]), 'row')}" for i in small[:5])
         raise ValueError(
-            f"{target_name} holds continuous numbers ({n_classes} distinct, for instance "
-            f"{y[y != np.floor(y)][0]}): bin them into classes or choose another column"
+            f"{target_name}: fewer than 2 classes have the {limit} rows that are needed (class "
+            f"{names}{', ...' if len(classes) > 5 else ''}); add rows"
         )
-    if y.dtype.kind == "f":
-        y = y.astype(np.int64)
-    # Three rows are what a class needs to leave one out and still give a learner two.
-    check_labels(y, min_rows=3, argument=target_name)
-    return y
+    return limit
 
 
-def _missing_label(target_name, rows):
+def _typed(frame):
+    if frame.shape[1] == 0:
+        return None, ["there are no columns of features"]
+    try:
+        return read_columns(frame), []
+    except ValueError as error:
+        return None, [str(error)]
+
+
+def _kept(X, feature_names, left_out):
+    """Leave out columns; numbers without gaps become an array."""
+    if not hasattr(X, "iloc"):
+        names = feature_names or [f"x{j}" for j in range(X.shape[1])]
+        stay = [j for j, name in enumerate(names) if name not in left_out]
+        if not stay:
+            raise ValueError(_nothing_left(left_out))
+        if len(stay) == X.shape[1]:
+            return X, feature_names
+        return X[:, stay], [names[j] for j in stay]
+    X = X.drop(columns=list(left_out))
+    if X.shape[1] == 0:
+        raise ValueError(_nothing_left(left_out))
+    names = list(X.columns)
+    if all(dtype.kind == "f" for dtype in X.dtypes):
+        values = X.to_numpy(dtype=np.float64)
+        if not np.isnan(values).any():
+            return values, names
+    return X, names
+
+
+def _nothing_left(left_out):
     return (
-        f"{target_name} has no label in row {rows[0]}, counting from 0 ({len(rows)} such rows in "
-        f"all); drop these rows"
+        f"no column is left to compare by: {listed(left_out)} {'is' if len(left_out) == 1 else 'are'} "
+        f"left out as row numbers, ids or empty; give other columns, or keep one with --keep"
     )
 
 
-def one_line(error):
-    """Return what an exception says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _column_notes(columns, left_out):
+    from dataclasses import replace
+
+    return tuple(
+        replace(note, text="; ".join(filter(None, [note.text, "left out"])))
+        if note.column in left_out
+        else note
+        for note in columns
+    )

@@ -1,62 +1,78 @@
-"""Tables: ``.csv`` and ``.parquet``."""
+"""Tables of files: the label column is found, the rest are features."""
 
-import difflib
+from metriclearn._text import one_line
+from metriclearn.compare._sources._columns import no_such_column, shown_columns
+from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._tables._read import read_file
 
-from metriclearn._extras import require
-from metriclearn.compare._sources._rows import as_source, one_line
 
+def read_table(path, target, **choices):
+    """Read a table whose column ``target`` holds the labels.
 
-def read_table(path, suffix, target):
-    """Read a table whose column ``target`` holds the labels."""
-    pandas = require("pandas", "cli")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: the file is empty")
+    Parameters
+    ----------
+    path : Path
+    target : str or None
+    **choices
+        Of ``as_source``: ``groups``, ``drop``, ``keep``, ``min_rows``.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError
+        If the file is no table or has no such column; it names the file.
+    """
     try:
-        if suffix == ".csv":
-            frame = pandas.read_csv(path)
-        else:
-            require("pyarrow", "cli")
-            frame = pandas.read_parquet(path)
+        table = read_file(path)
     except ImportError:
         raise
     except Exception as error:
-        raise ValueError(f"{path}: cannot be read as {suffix[1:]}: {one_line(error)}") from None
-    frame, notes = _without_row_numbers(frame)
-    columns = [str(column) for column in frame.columns]
-    frame.columns = columns
-    if target not in columns:
-        raise ValueError(_no_such_column(path, target, columns))
-    if len(frame) == 0:
-        raise ValueError(f"{path}: the file has a header and no rows")
-    if len(columns) == 1:
-        raise ValueError(f"{path}: {target!r} is the only column; features are needed beside it")
-    return as_source(
-        frame.drop(columns=target),
-        frame[target].to_numpy(),
-        name=path.stem,
-        target_name=f"target column {target!r}",
-        notes=notes,
-    )
+        message = one_line(error)
+        if message != "the file is empty" and not isinstance(error, ValueError):
+            message = f"cannot be read as {path.suffix[1:]}: {message}"
+        raise ValueError(f"{path}: {message}") from None
+    frame = table.frame
+    try:
+        target, notes = _find_target(table, target)
+        if len(frame) == 0:
+            raise ValueError("the file has a header and no rows")
+        if frame.shape[1] == 1:
+            raise ValueError(f"{target!r} is the only column; features are needed beside it")
+        return as_source(
+            frame.drop(columns=target),
+            frame[target],
+            name=path.name.split(".")[0],
+            target_name=f"target column {target!r}",
+            notes=(*table.notes, *notes),
+            lines=table.lines,
+            **choices,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _without_row_numbers(frame):
-    """Leave out the row numbers that ``to_csv`` writes: sorted rows would give the labels away."""
-    numbers = range(len(frame))
-    first = frame.iloc[:, 0] if frame.shape[1] else ()
-    unnamed = len(first) and str(frame.columns[0]).startswith("Unnamed: ")
-    if unnamed and list(first) in ([*numbers], [i + 1 for i in numbers]):
-        return frame.iloc[:, 1:], ("The first column, which numbers the rows, was left out",)
-    return frame, ()
-
-
-def _no_such_column(path, target, columns):
-    other = next((mark for mark in ";\t|" if len(columns) == 1 and mark in columns[0]), None)
-    if other is not None:
-        return f"{path}: a .csv file has commas between its columns, this one has {other!r}"
-    shown = ", ".join(columns[:30]) + (f", … ({len(columns)} in all)" if len(columns) > 30 else "")
+def _find_target(table, target):
+    """Name of the label column, which of a file without a header can be given by its place."""
+    columns = list(table.frame.columns)
+    if target in columns:
+        return target, ()
+    if target is not None and target.strip() in columns:
+        return target.strip(), ()
+    headless = table.first_row is not None
+    if headless and target is not None:
+        places = [j for j, cell in enumerate(table.first_row) if cell == target.strip()]
+        if len(places) == 1:
+            name = columns[places[0]]
+            return name, (f"The labels are in {name!r}, whose first cell is {target!r}.",)
+        if target.isdigit() and 1 <= int(target) <= len(columns):
+            return columns[int(target) - 1], ()
+    about = ", and its first line looks like data: columns are known by their place" * headless
     if target is None:
-        return f"{path}: say which column holds the labels with --target; there are: {shown}"
-    lower = {column.lower(): column for column in columns}
-    near = difflib.get_close_matches(target.lower(), lower, n=1)
-    hint = f"; did you mean {lower[near[0]]!r}?" if near else "."
-    return f"{path}: no column {target!r}{hint} There are: {shown}"
+        raise ValueError(
+            f"say which column holds the labels with --target{about}; there are: "
+            f"{shown_columns(columns)}"
+        )
+    raise ValueError(f"{no_such_column(target, columns)}{about}")
