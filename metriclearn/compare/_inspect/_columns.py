@@ -12,6 +12,8 @@ from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
 
 # Fewer rows are monotone or all different by chance.
 MIN_ROWS = 8
+# A time that tells so much of the labels is left out.
+MUCH = 0.9
 
 LEFT_OUT = "Left out; --keep {0} takes it in."
 KEPT = "Kept; --drop {0} leaves it out."
@@ -28,7 +30,11 @@ _TIME_NAME = re.compile(
 )
 
 
-def check_column(name, kind, values, words=None, *, label_rate=None):
+def _never():
+    return 0.0
+
+
+def check_column(name, kind, values, words=None, *, label_rate=_never):
     """Say what a column is where it is no feature.
 
     Parameters
@@ -39,8 +45,8 @@ def check_column(name, kind, values, words=None, *, label_rate=None):
         As in ``View``.
     words : list of str, default=None
         Distinct words of a column of words.
-    label_rate : float, default=None
-        How often the label is told by this column alone (0 to 1).
+    label_rate : callable, default=None
+        ``label_rate()`` is how often the label is told by this column alone (0 to 1).
 
     Returns
     -------
@@ -83,7 +89,7 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     named = _UNNAMED.fullmatch(name.strip()) is not None
     epoch = _epoch(distinct) if whole else None
     if epoch and (monotone or _TIME_NAME.fullmatch(name)):
-        tells = label_rate is not None and label_rate >= 0.9
+        tells = label_rate() >= MUCH
         order = ", in the order of the rows" if monotone else ""
         text = f"Column {name!r} looks like times, in {epoch} since 1970{order}."
         out = monotone or tells
@@ -134,11 +140,12 @@ def _check_time(name, present, distinct, n_rows, label_rate):
     steps = np.diff(present)
     monotone = bool((steps >= 0).all() or (steps <= 0).all())
     ordered = monotone and len(distinct) > max(10, 0.1 * n_rows)
-    tells = label_rate is not None and label_rate >= 0.9
+    rate = 0.0 if ordered else label_rate()
+    tells = rate >= MUCH
     if ordered:
         text = f"Column {name!r} is a time, and the rows are in its order."
     elif tells:
-        text = f"Column {name!r} is a time, and it alone tells {label_rate:.0%} of the labels."
+        text = f"Column {name!r} is a time, and it alone tells {rate:.0%} of the labels."
     else:
         text = f"Column {name!r} is a time: the future is not known when a row is to be classified."
     out = ordered or tells
@@ -211,8 +218,11 @@ def label_rates(values, codes, max_cells=4_000_000):
     width = max(1, max_cells // max(1, n_rows))
     for start in range(0, n_columns, width):
         block = values[shuffled, start : start + width]
-        top = np.nanmax(np.where(np.isnan(block), -np.inf, block), axis=0)
-        block = np.where(np.isnan(block), np.where(np.isfinite(top), top + 1 + abs(top), 0), block)
+        gaps = np.isnan(block)
+        if gaps.any():  # beyond all values, so that a gap can tell the label, too
+            top = np.where(gaps, -np.inf, block).max(axis=0)
+            beyond = np.where(np.isfinite(top), 1 + 2 * np.abs(np.where(gaps, 0, block)).max(0), 0)
+            block = np.where(gaps, beyond, block)
         order = np.argsort(block, axis=0, kind="stable")
         sorted_values = np.take_along_axis(block, order, axis=0)
         labels = codes[order]

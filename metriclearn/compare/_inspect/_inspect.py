@@ -7,6 +7,7 @@ the caller: ``left_out`` columns are dropped, ``equal`` joins the groups of ever
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -72,36 +73,42 @@ def inspect(X, y, *, names=None, groups=None, keep=(), min_rows=5, target="y", i
     labels = np.asarray(y)
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
     view = make_view(X, names)
-    findings, left_out = [], np.zeros(len(view.names), dtype=bool)
-    amount = [f for f in check_labels(labels, target=target, min_rows=min_rows)]
-    is_amount = any(finding.kind == "amount_target" for finding in amount)
-    findings += amount
+    findings = check_labels(labels, target=target, min_rows=min_rows)
+    has_classes = not any(finding.kind == "amount_target" for finding in findings)
+    about, left_out = [], np.zeros(len(view.names), dtype=bool)
     if not is_image:
-        rates = None if is_amount else label_rates(view.values, codes)
-        about, left_out = _look_at_columns(view, rates, set(keep))
+        about, left_out = _look_at_columns(view, codes if has_classes else None, set(keep))
         findings += about
-        if rates is not None:
-            explained = {name for finding in about for name in finding.columns}
-            free = np.array([name not in explained for name in view.names], dtype=bool)
-            found = check_giveaways(view.only(free), codes, rates[free])
-            found += check_named_groups(view.only(free), found)
-            findings += [f for f in found if groups is None or f.kind != "repeated_measurements"]
         findings += _wide(len(view.values), int((~left_out).sum()))
     values = view.values[:, ~left_out]
     equal, n_near = find_equal_rows(values)
-    duplicates = check_duplicates(equal, n_near, None if is_amount else codes)
-    if duplicates is not None:
-        findings.append(duplicates)
-    suspected = any(finding.kind == "repeated_measurements" for finding in findings)
-    if groups is None and not is_amount and not suspected:
-        repeats = check_repeats(values, codes, equal)
-        findings += [] if repeats is None else [repeats]
+    duplicates = check_duplicates(equal, n_near, codes if has_classes else None)
+    findings += [] if duplicates is None else [duplicates]
+    if has_classes:
+        first = np.sort(np.unique(equal, return_index=True)[1])
+        found = []
+        if not is_image:
+            explained = {name for finding in about for name in finding.columns}
+            free = np.array([name not in explained for name in view.names], dtype=bool)
+            found = _look_for_labels(view.only(free, first), codes[first])
+        if groups is not None:
+            found = [finding for finding in found if finding.kind != "repeated_measurements"]
+        elif not any(finding.kind == "repeated_measurements" for finding in found):
+            repeats = check_repeats(values[first], codes[first], first)
+            found += [] if repeats is None else [repeats]
+        findings += found
     findings.sort(key=lambda finding: KINDS.index(finding.kind))
     names_out = tuple(name for name, out in zip(view.names, left_out, strict=True) if out)
     return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))
 
 
-def _look_at_columns(view, rates, keep):
+def _look_for_labels(view, codes):
+    """Columns that give the label away, and those that say what was measured repeatedly."""
+    found = check_giveaways(view, codes, label_rates(view.values, codes))
+    return found + check_named_groups(view, found)
+
+
+def _look_at_columns(view, codes, keep):
     by_kind, left_out = {}, np.zeros(len(view.names), dtype=bool)
     for j, (name, kind) in enumerate(zip(view.names, view.kinds, strict=True)):
         finding, out = check_column(
@@ -109,7 +116,7 @@ def _look_at_columns(view, rates, keep):
             kind,
             view.values[:, j],
             view.words.get(j),
-            label_rate=None if rates is None else rates[j],
+            label_rate=partial(_label_rate, view.values[:, j], codes),
         )
         if finding is None:
             continue
@@ -122,6 +129,10 @@ def _look_at_columns(view, rates, keep):
     for (kind, out), alike in by_kind.items():
         findings += alike if len(alike) <= MAX_ALIKE else [_merged(kind, out, alike)]
     return findings, left_out
+
+
+def _label_rate(values, codes):
+    return 0.0 if codes is None else label_rates(values[:, None], codes)[0]
 
 
 _MANY = {

@@ -126,23 +126,20 @@ def check_duplicates(groups, n_near, codes=None):
     )
 
 
-def check_repeats(values, codes, equal):
+def check_repeats(values, codes, places):
     """Find blocks of rows that look like repeated measurements of one thing.
 
     Parameters
     ----------
     values : ndarray of shape (n, n_columns)
-    codes : ndarray of int, shape (n,)
-        Classes.
-    equal : ndarray of int, shape (n,)
-        Of ``find_equal_rows``; each distinct row is looked at once.
+        The distinct rows alone.
+    places : ndarray of int, shape (n,)
+        Where each row stands among all.
 
     Returns
     -------
     Finding or None
     """
-    first = np.sort(np.unique(equal, return_index=True)[1])
-    values, codes = values[first], codes[first]
     values = values[:, ~np.isnan(values).any(axis=0)]
     scale = values.std(axis=0) if values.shape[1] else np.empty(0)
     values = values[:, scale > 0]
@@ -150,11 +147,11 @@ def check_repeats(values, codes, equal):
     if len(values) < 40 or values.shape[1] < 3 or counts[counts > 0].max() < 8:
         return None
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-    finding = _blocks_in_order(scaled, codes, first)
-    return finding or _tight_groups(scaled, codes, first)
+    finding = _blocks_in_order(scaled, codes, places)
+    return finding or _tight_groups(scaled, codes, places)
 
 
-def _blocks_in_order(scaled, codes, first):
+def _blocks_in_order(scaled, codes, places):
     """Blocks in the order of the rows: small steps within, large steps between."""
     order = np.argsort(codes, kind="stable")
     rows, sorted_codes = scaled[order], codes[order]
@@ -177,11 +174,13 @@ def _blocks_in_order(scaled, codes, first):
         return None
     sizes = np.bincount(blocks)
     return _repeats(
-        int((sizes > 1).sum()), int(np.median(sizes[sizes > 1])), first[order[~cut_start(cut)]]
+        int((sizes > 1).sum()),
+        int(np.median(sizes[sizes > 1])),
+        places[np.sort(order[~_starts(cut)])],
     )
 
 
-def cut_start(cut):
+def _starts(cut):
     """Mark the first row of each block."""
     return np.concatenate([[True], cut])
 
@@ -217,7 +216,7 @@ def _lengths(differences):
     return np.sqrt(np.einsum("ij,ij->i", differences, differences))
 
 
-def _tight_groups(scaled, codes, first):
+def _tight_groups(scaled, codes, places):
     """Groups in any order: a few rows very near, and then nothing for a long way."""
     n_rows = len(scaled)
     queries = np.random.RandomState(0).permutation(n_rows)[:MAX_QUERIES]
@@ -242,7 +241,7 @@ def _tight_groups(scaled, codes, first):
     if clear.mean() < 0.75:
         return None
     size = int(np.median(sizes[clear]))
-    return _repeats(round(n_rows / size), size, first[np.sort(queries[clear])], in_order=False)
+    return _repeats(round(n_rows / size), size, places[np.sort(queries[clear])], in_order=False)
 
 
 def _repeats(n_groups, size, rows, in_order=True):

@@ -27,14 +27,14 @@ class View:
     values: np.ndarray
     words: dict
 
-    def only(self, keep):
-        """Return the view of some columns, given by a mask."""
+    def only(self, keep, rows=slice(None)):
+        """Return the view of some columns, given by a mask, and of some rows."""
         places = np.flatnonzero(keep)
         words = {new: self.words[old] for new, old in enumerate(places) if old in self.words}
         return View(
             [self.names[j] for j in places],
             [self.kinds[j] for j in places],
-            self.values[:, places],
+            self.values[:, places][rows],
             words,
         )
 

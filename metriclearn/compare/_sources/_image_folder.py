@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._sources._rows import as_source, one_line
+from metriclearn._text import one_line
+from metriclearn.compare._sources._rows import as_source
 
 # Images of a folder are brought to at most this many pixels a side: it bounds
 # the time of a comparison on two cores, and the report says so.

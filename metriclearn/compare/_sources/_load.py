@@ -8,20 +8,28 @@ import numpy as np
 from metriclearn.compare._names import SOURCE_NAMES
 from metriclearn.compare._sources._arrays import read_npz
 from metriclearn.compare._sources._image_folder import read_image_folder
-from metriclearn.compare._sources._rows import Source, as_source
+from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._tables import read_table
+from metriclearn.compare._tables._read import TABLE_SUFFIXES, table_suffix
 
 
-def load_source(source, target=None):
+def load_source(source, target=None, *, groups=None, drop=(), keep=(), min_rows=None):
     """Load labeled rows from a built-in name, a file or a folder.
 
     Parameters
     ----------
     source : str or path
-        One of ``SOURCE_NAMES``, a ``.csv`` or ``.parquet`` file, an ``.npz`` file
-        with ``X`` and ``y``, or a folder with one sub-folder of images per class.
+        One of ``SOURCE_NAMES``; a table, packed or not (``.csv``, ``.tsv``, ``.txt``,
+        ``.parquet``, ``.xlsx``, ...); an ``.npz`` file with ``X`` and ``y``; or a folder with one
+        sub-folder of images per class.
     target : str, default=None
-        The label column of a ``.csv`` or ``.parquet`` file.
+        The label column of a table; of an ``.npz`` file the array of labels, ``y`` by default.
+    groups : str, default=None
+        The column that says what each row is a measurement of.
+    drop, keep : iterable of str, default=()
+        Columns to leave out, and columns to keep that would be left out.
+    min_rows : int, default=None
+        Classes with fewer rows are not tested on.
 
     Returns
     -------
@@ -36,32 +44,34 @@ def load_source(source, target=None):
     """
     if not str(source):
         raise ValueError("the name of a source is empty")
-    path = Path(source)
-    suffix = path.suffix.lower()
-    is_table = suffix in (".csv", ".parquet")
-    if target is not None and not is_table:
-        raise ValueError(
-            f"{source} has its labels built in; --target names a column of a .csv or .parquet file"
-        )
+    path, choices = Path(source), {"drop": drop, "keep": keep, "min_rows": min_rows}
     if str(source) in SOURCE_NAMES:
-        loaded = _read_built_in(str(source))
-    elif path.is_dir():
-        loaded = read_image_folder(path)
-    elif not path.exists():
+        _refuse_target(source, target, "comes with scikit-learn and has its own labels")
+        return _read_built_in(str(source), groups=groups, **choices)
+    if path.is_dir():
+        _refuse_target(source, target, "is a folder, whose sub-folders are the labels")
+        return read_image_folder(path)
+    if not path.exists():
         raise ValueError(_no_such_source(str(source)))
-    elif not path.is_file():
+    if not path.is_file():
         raise ValueError(
             f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
         )
-    elif is_table:
-        loaded = read_table(path, suffix, target)
-    elif suffix == ".npz":
-        loaded = read_npz(path)
-    else:
+    if table_suffix(path) is not None:
+        return read_table(path, target, groups=groups, **choices)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, target, groups=groups, **choices)
+    raise ValueError(
+        f"{source}: a file must be a table ({', '.join(TABLE_SUFFIXES)}) or an .npz file, got "
+        f"{path.suffix.lower() or 'no suffix'!r}"
+    )
+
+
+def _refuse_target(source, target, why):
+    if target is not None:
         raise ValueError(
-            f"{source}: a file must be .csv, .parquet or .npz, got {suffix or 'no suffix'!r}"
+            f"{source} {why}; target={target!r} names a column of a table, leave it out"
         )
-    return loaded
 
 
 def _no_such_source(source):
@@ -71,12 +81,12 @@ def _no_such_source(source):
     near = difflib.get_close_matches(source.lower(), SOURCE_NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return (
-        f"unknown source {source!r}{hint} Built-in names: {names}; or give a .csv, .parquet or "
-        f".npz file, or a folder with one sub-folder of images per class"
+        f"unknown source {source!r}{hint} Built-in names: {names}; or give a table (.csv, "
+        f".parquet, .xlsx, ...), an .npz file, or a folder with one sub-folder of images per class"
     )
 
 
-def _read_built_in(name):
+def _read_built_in(name, **choices):
     from sklearn import datasets
 
     if name == "olivetti":
@@ -91,5 +101,5 @@ def _read_built_in(name):
     if name == "digits":
         return as_source(bunch.images.astype(np.float32), bunch.target, name=name)
     labels = np.asarray(bunch.target_names)[bunch.target]
-    source = as_source(bunch.data, labels, name=name)
-    return Source(source.X, source.y, name, [str(feature) for feature in bunch.feature_names])
+    names = [str(feature) for feature in bunch.feature_names]
+    return as_source(bunch.data, labels, name=name, feature_names=names, **choices)

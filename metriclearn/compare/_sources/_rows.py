@@ -1,12 +1,13 @@
 """Labeled rows, looked at: what every source ends in."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 
+from metriclearn._extras import require
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._labels import is_amount
@@ -202,8 +203,6 @@ def _as_array(X, image_shape, feature_names):
                 f"X has pixels that are NaN or infinite, in {counted(len(rows), 'image')} (the "
                 f"first: {rows[0]}); fill them or leave these images out"
             )
-    from metriclearn._extras import require
-
     names = [f"x{j}" for j in range(X.shape[1])] if feature_names is None else feature_names
     if X.dtype.kind == "S":
         X = X.astype(object)
@@ -225,10 +224,10 @@ def _checked_labels(y, n_rows, target_name, lines, min_rows):
     """Labels that are classes, with the fewest rows of one; or what is wrong with them."""
     try:
         labels = read_labels(y, name=target_name, lines=lines)
-        n_labels = len(labels.y) + sum(f.kind == "unreadable" for f in labels.findings) * 0
-        n_given = len(y) if hasattr(y, "__len__") else n_labels
-        if n_given != n_rows:
-            raise ValueError(f"{target_name} has {n_given} labels for the {n_rows} rows of X")
+        if labels.n_given != n_rows:
+            raise ValueError(
+                f"{target_name} has {labels.n_given} labels for the {n_rows} rows of X"
+            )
         return (labels, labels.y, check_classes(labels.y, target_name, min_rows)), []
     except ValueError as error:
         return None, [str(error)]
@@ -316,14 +315,13 @@ def _kept(X, feature_names, left_out):
 
 def _nothing_left(left_out):
     return (
-        f"no column is left to compare by: {listed(left_out)} {'is' if len(left_out) == 1 else 'are'} "
-        f"left out as row numbers, ids or empty; give other columns, or keep one with --keep"
+        f"no column is left to compare by: {listed(left_out)} "
+        f"{'is' if len(left_out) == 1 else 'are'} left out as row numbers, ids or empty; give "
+        f"other columns, or keep one with --keep"
     )
 
 
 def _column_notes(columns, left_out):
-    from dataclasses import replace
-
     return tuple(
         replace(note, text="; ".join(filter(None, [note.text, "left out"])))
         if note.column in left_out

@@ -63,3 +63,30 @@ def _vectorizer():
 
 def _standardized(encoder):
     return make_pipeline(encoder, StandardScaler()).set_output(transform="pandas")
+
+
+def split_rows(X, train, *others):
+    """Return parts of the rows as arrays, cleaned by what the first part teaches.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame
+        Of a ``Source``.
+    train : ndarray of int
+        Rows that the cleaning is fitted on.
+    *others : ndarray of int
+        Further rows.
+
+    Returns
+    -------
+    list of ndarray
+        One for ``train`` and each of ``others``.
+    """
+    parts = (train, *others)
+    if not hasattr(X, "iloc"):
+        return [X[rows] for rows in parts]
+    cleaner = make_cleaner(X)
+    if cleaner is None:
+        return [X.iloc[rows].to_numpy(dtype=np.float64) for rows in parts]
+    cleaner.fit(X.iloc[train])
+    return [np.asarray(cleaner.transform(X.iloc[rows])) for rows in parts]

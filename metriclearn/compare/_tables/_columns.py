@@ -167,7 +167,7 @@ def _read_text(cells, name, decimal, keep_codes):
     """Read a column of strings; ``cells`` has None where there is no value."""
     pandas = require("pandas", "cli")
     if decimal == "." and not any(map(_zero_first, cells[:50])):
-        values = pandas.to_numeric(cells, errors="coerce")
+        values = np.asarray(pandas.to_numeric(cells, errors="coerce"), dtype=np.float64)
         if np.isfinite(values).all():
             return _finished_numbers(values, name, ())
     codes, texts = pandas.factorize(cells)

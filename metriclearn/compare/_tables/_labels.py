@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
+from metriclearn.compare._inspect._finding import Finding, counted, make_finding
 from metriclearn.compare._tables._missing import is_missing
 from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
 
@@ -20,6 +20,8 @@ class Labels:
         Labels of the rows that have one: integers, floats or strings.
     rows : ndarray of int, shape (n_labeled,)
         Those rows, rising.
+    n_given : int
+        Rows with and without a label.
     notes : tuple of str
     findings : tuple of Finding
         Of the kind "unreadable", for rows without a label.
@@ -27,6 +29,7 @@ class Labels:
 
     y: np.ndarray
     rows: np.ndarray
+    n_given: int
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -63,7 +66,7 @@ def read_labels(values, *, name="y", lines=None):
     if len(rows) == 0:
         raise ValueError(f"{name} has no label in any of its {len(values)} rows")
     y, notes = _settled(strings[rows])
-    return Labels(y, rows, notes, findings)
+    return Labels(y, rows, len(values), notes, findings)
 
 
 def as_objects(values, name="y"):
@@ -188,11 +191,6 @@ def _canonical(text):
 
 def _no_codes(distinct):
     return not any(text.strip()[:1] == "0" and text.strip().isdigit() for text in distinct)
-
-
-def label_words(values, most=5):
-    """Return class names as words for a sentence."""
-    return listed([str(value) for value in values], most)
 
 
 def as_frame(X):
