@@ -70,45 +70,34 @@ def empty_class_folder(folder):
 
 
 BAD_INPUT = {
-    "NaN": (
-        lambda d: [flowers(d, lambda f: set_value(f, 17, "petal width (cm)", "")), "target"],
-        "column 'petal width (cm)' holds NaN in row 17, counting from 0 (1 such row in all)",
+    "an amount": (
+        lambda d: [flowers(d, lambda f: f), "petal width (cm)"],
+        "target column 'petal width (cm)' is an amount, not classes: 22 different numbers",
     ),
-    "infinity": (
-        lambda d: [flowers(d, lambda f: set_value(f, 3, "petal width (cm)", "inf")), "target"],
-        "column 'petal width (cm)' holds infinity in row 3",
+    "several faults at once": (
+        lambda d: [flowers(d, lambda f: f.assign(target=1)), "target", "--drop", "color"],
+        "target column 'target' has one class only (1): a metric is learned from rows of at least "
+        "2 classes; drop: no column 'color'",
     ),
-    "strings": (
-        lambda d: [flowers(d, lambda f: f.assign(color="blue")), "target"],
-        "column 'color' holds 'blue', which is not a number; drop the column or encode it",
+    "groups of nothing": (
+        lambda d: [flowers(d, lambda f: f), "target", "--groups", "person"],
+        "groups: no column 'person'. There are: sepal length (cm), ",
     ),
-    "a date": (
-        lambda d: [flowers(d, lambda f: set_value(f, 0, "petal width (cm)", "3 May")), "target"],
-        "column 'petal width (cm)' holds '3 May', which is not a number",
+    "numbers of the rows alone": (
+        lambda d: [flowers(d, lambda f: f[["target"]].assign(n=range(150))), "target"],
+        "no column is left to compare by: 'n' is left out",
     ),
     "one class": (
         lambda d: [flowers(d, lambda f: f.assign(target=1)), "target"],
         "target column 'target' has one class only",
     ),
-    "class of one row": (
-        lambda d: [flowers(d, lambda f: f.iloc[:101]), "target"],
-        "target column 'target': class 2 has 1 row, at least 3 are needed; drop the class or",
-    ),
     "fewer rows than neighbors": (
         lambda d: [flowers(d, lambda f: f.iloc[[0, 1, 50, 51]]), "target"],
-        "class 0 has 2 rows",
+        "fewer than 2 classes have the 3 rows that are needed (class 0 has 2 rows, 1 has 2 rows)",
     ),
     "all unique labels": (
         lambda d: [flowers(d, lambda f: f.assign(id=[f"n{i}" for i in range(150)])), "id"],
         "target column 'id' has a different label in every one of its 150 rows",
-    ),
-    "continuous labels": (
-        lambda d: [flowers(d, lambda f: f), "petal width (cm)"],
-        "target column 'petal width (cm)' holds continuous numbers (22 distinct",
-    ),
-    "missing label": (
-        lambda d: [flowers(d, lambda f: set_value(f, 9, "target", "")), "target"],
-        "target column 'target' has no label in row 9",
     ),
     "missing target column": (
         lambda d: [flowers(d, lambda f: f.assign(species=f.target)), "specis"],
@@ -118,19 +107,18 @@ BAD_INPUT = {
         lambda d: [flowers(d, lambda f: f.assign(Species=f.target)), "SPECIES"],
         "no column 'SPECIES'; did you mean 'Species'?",
     ),
-    "semicolons": (
-        lambda d: [broken_csv(d / "e.csv", "a;y\n1;2\n"), "y"],
-        "e.csv: a .csv file has commas between its columns, this one has ';'",
-    ),
     "no target": (
         lambda d: [flowers(d, lambda f: f)],
         "say which column holds the labels with --target; there are: sepal length (cm), ",
     ),
-    "target of a built-in": (lambda d: ["iris", "y"], "iris has its labels built in"),
+    "target of a built-in": (
+        lambda d: ["iris", "y"],
+        "iris comes with scikit-learn and has its own labels",
+    ),
     "empty file": (lambda d: [broken_csv(d / "e.csv", ""), "y"], "e.csv: the file is empty"),
     "blank file": (
         lambda d: [broken_csv(d / "e.csv", "\n\n"), "y"],
-        "e.csv: cannot be read as csv",
+        "e.csv: the file is empty",
     ),
     "header alone": (
         lambda d: [broken_csv(d / "e.csv", "a,y\n"), "y"],
@@ -142,7 +130,7 @@ BAD_INPUT = {
     ),
     "ragged csv": (
         lambda d: [broken_csv(d / "e.csv", "a,y\n1,2\n1,2,3,4\n"), "y"],
-        "e.csv: cannot be read as csv",
+        "e.csv: 1 line has more cells than the 2 columns of the table (line 3)",
     ),
     "no parquet": (
         lambda d: [broken_csv(d / "e.parquet", "text"), "y"],
@@ -154,7 +142,7 @@ BAD_INPUT = {
     "empty class folder": (empty_class_folder, "class 2: no images for this class"),
     "pickled objects": (
         lambda d: npz(d, X=np.array([[1], ["a"]], dtype=object), y=[0, 1]),
-        "holds pickled Python objects, which may run code when read, and is refused",
+        "holds pickled Python objects, which may run code when read",
     ),
     "a pickle": (pickled_npz, "holds pickled Python objects"),
     "no y": (lambda d: npz(d, X=[[1.0]]), "has no array 'y'; arrays X and y are needed"),
@@ -162,7 +150,7 @@ BAD_INPUT = {
     "lengths": (lambda d: npz(d, X=np.ones((4, 2)), y=[0, 1]), "y has 2 labels for the 4 rows"),
     "unknown name": (lambda d: "digit", "unknown source 'digit'; did you mean 'digits'?"),
     "no file": (lambda d: d / "no.csv", "no.csv: no such file or folder"),
-    "unknown suffix": (lambda d: broken_csv(d / "a.xls", "x"), "must be .csv, .parquet or .npz"),
+    "unknown suffix": (lambda d: broken_csv(d / "a.xls", "x"), "a file must be a table (.csv, "),
 }
 
 

@@ -11,6 +11,7 @@ from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
+from metriclearn.compare._tables._read import table_suffix
 
 CONNECT_SECONDS = 10
 EXAMPLES = """
@@ -21,7 +22,8 @@ examples:
   metriclearn compare digits --learners lmnn,nca,proxy_anchor --tune random --budget 20
   metriclearn compare wine iris breast_cancer --learners linear
 
-A table has a header, one row a sample, and a column of labels. Exit codes: 0; 2 for bad input;
+A table has one row a sample and a column of labels; it is looked at first, and what is found
+and done is printed. Exit codes: 0; 2 for bad input;
 130 after Ctrl-C and 143 after SIGTERM, with what was finished.
 """
 
@@ -44,11 +46,32 @@ def add_parser(commands):
         "sources",
         metavar="SOURCE",
         nargs="+",
-        help=f"{', '.join(SOURCE_NAMES[:-1])} or {SOURCE_NAMES[-1]}; a .csv or .parquet file; an "
-        ".npz file with X and y; or a folder with one sub-folder of images per class; "
+        help=f"{', '.join(SOURCE_NAMES[:-1])} or {SOURCE_NAMES[-1]}; a table (.csv, "
+        ".tsv, .parquet, .xlsx, packed or not); an .npz file with X and y; or a folder with one "
+        "sub-folder of images per class; "
         "of several, the learners are ranked over them",
     )
-    add("--target", metavar="COL", help="label column of a .csv or .parquet file")
+    add("--target", metavar="COL", help="label column of a table")
+    add(
+        "--groups",
+        metavar="COL",
+        help="column that says what a row is a measurement of: a person, a machine; rows of one "
+        "group are never on both sides of a split",
+    )
+    add("--drop", metavar="COL,..", type=_numbers.names, default=(), help="columns to leave out")
+    add(
+        "--keep",
+        metavar="COL,..",
+        type=_numbers.names,
+        default=(),
+        help="columns to keep that would be left out: row numbers, ids",
+    )
+    add(
+        "--min-rows",
+        type=_numbers.whole,
+        metavar="N",
+        help="classes with fewer rows are searched, but not tested on (5)",
+    )
     add(
         "--learners",
         metavar="A,B,..",
@@ -131,6 +154,10 @@ def run(options, command):
                 **given,
                 **workers,
                 learners=options.learners,
+                groups=options.groups,
+                drop=options.drop,
+                keep=options.keep,
+                min_rows=options.min_rows,
                 n_folds=options.folds,
                 tune=False if options.tune == "none" else options.tune,
                 tune_budget=options.budget,
@@ -185,7 +212,7 @@ def _check_apart(outputs, sources):
 
 def _target(options, source):
     """Return the label column, which among several sources is of the tables alone."""
-    return options.target if source.lower().endswith((".csv", ".parquet")) else None
+    return options.target if table_suffix(source) is not None else None
 
 
 @contextmanager

@@ -41,3 +41,8 @@ def counts(text):
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a list of whole numbers, as in 100,300") from None
+
+
+def names(text):
+    """Return the names in a list separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]

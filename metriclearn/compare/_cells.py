@@ -66,7 +66,7 @@ class CellStore:
         split = task.split
         about = (
             (self._data, self._learners[task.learner.key]),
-            (split.protocol, split.fold, split.train, split.test),
+            (split.protocol, split.fold, split.train, split.test, split.gallery, split.groups),
             (task.seed, task.tuning, task.pictures, task.image_shape, task.axis, task.place),
         )
         return self.folder / f"{joblib.hash(about)}.json"

@@ -7,8 +7,10 @@ from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, RichProgress
 from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
+from metriclearn.compare._sources._columns import shown_columns
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._tables._labels import as_frame
 from metriclearn.compare._workers import make_workers
 
 
@@ -17,9 +19,13 @@ def compare(
     y=None,
     *,
     learners=None,
+    groups=None,
     datasets=None,
     name="data",
     image_shape=None,
+    drop=(),
+    keep=(),
+    min_rows=None,
     n_folds=5,
     tune=None,
     tune_budget=None,
@@ -45,9 +51,11 @@ def compare(
     X : array-like or DataFrame of shape (n, n_features), image array, str or path
         More than two axes, (n, height, width) or (n, height, width, channels), are images:
         deep learners then use a ConvNet, linear ones see flattened pixels. A str or path is
-        what the command takes: a built-in name, a file or a folder of images.
+        what the command takes: a built-in name, a file or a folder of images. Columns may hold
+        what tables hold: categories, text, dates, numbers as text, gaps. They are made numbers
+        inside each training part. The data are looked at first: ``result.findings``.
     y : array-like of shape (n,) or str
-        Class labels, at least 3 rows of each; or the name of their column in ``X``.
+        Class labels; or the name of their column in ``X``. Rows without a label are left out.
     learners : str, list or dict, default=None
         None for the default ones; ``"all"``, ``"linear"``, ``"deep"``, a name, a path
         ``package.module:Class`` or several of these separated by commas; a list of names and
@@ -56,6 +64,9 @@ def compare(
         over a search space that you give. Their family is that of their last step: a
         :class:`~metriclearn.deep.DeepEmbedder` is deep, a learner of
         :mod:`metriclearn.mahalanobis` linear.
+    groups : array-like of shape (n,) or str, default=None
+        What each row is a measurement of (a person, a machine), or the name of that column of
+        ``X``: rows of one group are never on both sides of a split.
     datasets : dict or list, default=None
         Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
         list of what ``X`` may be as a str, each alone or in a pair with the name of its
@@ -64,6 +75,12 @@ def compare(
         What the report calls the data.
     image_shape : tuple, default=None
         Shape of one image where the rows of ``X`` are flattened images.
+    drop, keep : list of str, default=()
+        Columns to leave out, and columns to keep that would be left out (row numbers, ids, empty
+        columns).
+    min_rows : int, default=None
+        Classes with fewer rows are searched, but not tested on; 5 by default, 3 where most rows
+        are of small classes.
     n_folds : int, default=5
         Folds of each protocol, at least 2.
     tune : {None, False, "grid", "random", "halving"}, default=None
@@ -147,13 +164,16 @@ def compare(
     workers = make_workers(n_jobs, client)
     store = NoStore() if resume is None else CellStore(resume)
     make_bar = RichProgress if verbose else NoProgress
+    choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
     if datasets is None:
-        source = _source_of(X, y, name=name, image_shape=image_shape)
+        source = _source_of(X, y, name=name, image_shape=image_shape, groups=groups, **choices)
         results = [run(plan.on(source), workers, store, make_bar)]
     else:
         if X is not None or y is not None:
             raise ValueError("datasets and X, y are two answers to one question; give one")
-        results = _run_each(plan, _sources_of(datasets), workers, store, make_bar)
+        if groups is not None or drop or keep:
+            raise ValueError("groups, drop and keep are of one data set; give them with X and y")
+        results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
     command = f"metriclearn.compare.compare(..., random_state={random_state})"
     result = results[0] if datasets is None else RankedComparison(tuple(results))
     return result.with_command(command)
@@ -174,32 +194,29 @@ def _run_each(plan, sources, workers, store, make_bar):
     return results
 
 
-def _source_of(X, y, *, name="data", image_shape=None, target_name="y"):
+def _source_of(X, y, *, name="data", image_shape=None, target_name="y", **choices):
     if isinstance(X, str | PathLike):
-        return load_source(X, y)
+        return load_source(X, y, **choices)
     if isinstance(y, str) and hasattr(X, "columns"):
-        columns = list(X.columns)
+        X = as_frame(X)
+        columns = [str(column) for column in X.columns]
         if y not in columns:
-            raise ValueError(f"y={y!r} is not a column of X; there are: {_shown(columns)}")
-        X, y, target_name = X[[c for c in columns if c != y]], X[y], f"column {y!r}"
+            raise ValueError(f"y={y!r} is not a column of X; there are: {shown_columns(columns)}")
+        at, target_name, choices["target"] = columns.index(y), f"column {y!r}", y
+        X, y = X.iloc[:, [i for i in range(len(columns)) if i != at]], X.iloc[:, at]
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(X, y)")
-    return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name)
+    return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name, **choices)
 
 
-def _shown(columns, most=30):
-    more = f", … ({len(columns)} in all)" if len(columns) > most else ""
-    return ", ".join(map(str, columns[:most])) + more
-
-
-def _sources_of(datasets):
+def _sources_of(datasets, min_rows=None):
     if hasattr(datasets, "items"):
-        sources = [_source_from_pair(name, pair) for name, pair in datasets.items()]
+        sources = [_source_from_pair(name, pair, min_rows) for name, pair in datasets.items()]
     elif isinstance(datasets, str) or not hasattr(datasets, "__iter__"):
         raise ValueError(f"datasets must be a dict of name to (X, y) or a list, got {datasets!r}")
     else:
         pairs = (each if isinstance(each, tuple) else (each, None) for each in datasets)
-        sources = [load_source(source, target) for source, target in pairs]
+        sources = [load_source(source, target, min_rows=min_rows) for source, target in pairs]
     if len(sources) < 2:
         raise ValueError(f"datasets has {len(sources)}; ranks need at least 2")
     names = [source.name for source in sources]
@@ -209,7 +226,9 @@ def _sources_of(datasets):
     return sources
 
 
-def _source_from_pair(name, pair):
+def _source_from_pair(name, pair, min_rows):
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise ValueError(f"datasets[{name!r}] must be a pair (X, y)")
-    return _source_of(*pair, name=str(name), target_name=f"datasets[{name!r}]: y")
+    return _source_of(
+        *pair, name=str(name), target_name=f"datasets[{name!r}]: y", min_rows=min_rows
+    )

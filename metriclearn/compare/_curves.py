@@ -8,9 +8,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn.compare._protocol import MIN_TRAIN_CLASSES, Split
 from metriclearn.compare._rows import stratified_order
+from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split
+from metriclearn.compare._tables._cleaning import split_rows
 from metriclearn.model_selection import ClassShiftSplit
+from metriclearn.model_selection._grouped import without_groups_of
 
 # The shift is measured in no more principal components than this.
 SHIFT_FEATURES = 50
@@ -78,7 +80,7 @@ def is_whole(value):
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def curve_tasks(curves, tasks, X, y):
+def curve_tasks(curves, tasks, X, y, groups=None):
     """Tasks of all curves, made from those of the comparison itself.
 
     Parameters
@@ -86,8 +88,10 @@ def curve_tasks(curves, tasks, X, y):
     curves : Curves
     tasks : list of Task
         One for each learner and split.
-    X : ndarray of shape (n, n_features)
+    X : ndarray or DataFrame of shape (n, n_features)
     y : ndarray of shape (n,), integer codes of the classes
+    groups : ndarray of int, shape (n,), default=None
+        Rows that stay together.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def curve_tasks(curves, tasks, X, y):
             if d <= X.shape[1] or task.learner.is_own or task.learner.family == "deep"
         ]
     if curves.shift:
-        splits, axes["shift"] = shift_splits(curves.shift, X, y, tasks[0].image_shape)
+        splits, axes["shift"] = shift_splits(curves.shift, X, y, tasks[0].image_shape, groups)
         learners = {task.learner.key: task for task in tasks}.values()
         made += [
             replace(task, split=split, pictures=False, axis="shift", place=split.fold)
@@ -140,23 +144,25 @@ def _row_tasks(sizes, tasks, y):
     made = []
     for task in tasks:
         train = task.split.train
-        order = train[stratified_order(y[train], task.seed)]
+        order = stratified_order(y[train], task.seed)
         for size in sizes:
             if size <= len(train):
-                split = replace(task.split, train=np.sort(order[:size]))
+                split = task.split.trained_on(np.sort(order[:size]))
                 made.append(replace(task, split=split, pictures=False, axis="rows", place=size))
     return made
 
 
-def shift_splits(n_splits, X, y, image_shape=None):
+def shift_splits(n_splits, X, y, image_shape=None, groups=None):
     """Split whole classes, train and test ever further apart.
 
     Parameters
     ----------
     n_splits : int
-    X : ndarray of shape (n, n_features)
+    X : ndarray or DataFrame of shape (n, n_features)
     y : ndarray of shape (n,), integer codes of the classes
     image_shape : tuple, default=None
+    groups : ndarray of int, shape (n,), default=None
+        Rows that stay together.
 
     Returns
     -------
@@ -176,6 +182,7 @@ def shift_splits(n_splits, X, y, image_shape=None):
             f"shift: {n_classes} classes are too few; {2 * MIN_TRAIN_CLASSES - 1} are needed, half "
             f"of them to fit and tune on"
         )
+    (X,) = split_rows(X, np.arange(len(y)))  # the shift is a description, not a score
     features = X if image_shape is not None else StandardScaler().fit_transform(X)
     if features.shape[1] > SHIFT_FEATURES:
         n_components = min(SHIFT_FEATURES, len(X))
@@ -184,5 +191,8 @@ def shift_splits(n_splits, X, y, image_shape=None):
     shifts = splitter.shifts(features, y).tolist()
     # Few classes make few different splits: those that are the same come once.
     distinct = dict(zip(shifts, splitter.split(features, y), strict=True))
-    splits = [Split("open", i, *rows) for i, rows in enumerate(distinct.values())]
+    splits = [
+        make_split("open", i, without_groups_of(train, test, groups), test, groups)
+        for i, (train, test) in enumerate(distinct.values())
+    ]
     return splits, tuple(distinct)

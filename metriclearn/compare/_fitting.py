@@ -15,6 +15,7 @@ from metriclearn.compare._roster import at_dimension, search_space
 from metriclearn.compare._rows import fit_capped
 from metriclearn.compare._tuning._search import choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
+from metriclearn.model_selection._grouped import stratified_group_folds, without_groups_of
 
 VALIDATION_PART = 0.25
 DEFAULT = Tuning()
@@ -32,7 +33,18 @@ class Fitted:
     notes: tuple
 
 
-def fit_tuned(learner, X, y, *, protocol, seed=0, tuning=DEFAULT, image_shape=None, dimension=None):
+def fit_tuned(
+    learner,
+    X,
+    y,
+    *,
+    protocol,
+    seed=0,
+    tuning=DEFAULT,
+    image_shape=None,
+    dimension=None,
+    groups=None,
+):
     """Choose a learner's settings on a part of the training rows, then fit it on all of them.
 
     Parameters
@@ -50,12 +62,14 @@ def fit_tuned(learner, X, y, *, protocol, seed=0, tuning=DEFAULT, image_shape=No
     image_shape : tuple, default=None
     dimension : int, default=None
         Dimension of the learned space, in place of the learner's own.
+    groups : ndarray of int, shape (n,), default=None
+        Rows that stay together when a validation part is drawn.
 
     Returns
     -------
     Fitted
     """
-    inner = _validation_split(y, protocol, seed)
+    inner = _validation_split(y, protocol, seed, groups)
     smallest = np.unique(y if inner is None else y[inner[0]], return_counts=True)[1].min()
     setting = Setting(len(X), X.shape[1], len(np.unique(y)), int(smallest), image_shape)
     estimator, grid = learner.make(setting)
@@ -102,7 +116,7 @@ def _notes(estimator, n_fit, n_rows):
     return notes
 
 
-def _validation_split(y, protocol, seed):
+def _validation_split(y, protocol, seed, groups=None):
     """Rows to fit on and rows to judge a setting by; None where there are too few."""
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if protocol == "open":
@@ -110,11 +124,18 @@ def _validation_split(y, protocol, seed):
         if len(counts) - n_val < 2:
             return None
         splitter = ClassDisjointShuffleSplit(1, test_size=n_val, random_state=seed)
-        return next(splitter.split(codes, codes))
+        fit_rows, val_rows = next(splitter.split(codes, codes))
+        fit_rows = without_groups_of(fit_rows, val_rows, groups)
+        return (fit_rows, val_rows) if len(np.unique(codes[fit_rows])) >= 2 else None
     rows = np.flatnonzero(counts[codes] >= 4)
     n_val = int(VALIDATION_PART * len(rows))
     if len(np.unique(codes[rows])) < 2 or n_val < np.sum(counts >= 4):
         return None
+    if groups is not None:
+        folds = stratified_group_folds(codes[rows], groups[rows], round(1 / VALIDATION_PART), seed)
+        fit_rows, val_rows = next(folds)
+        enough = len(val_rows) and len(np.unique(codes[rows[fit_rows]])) >= 2
+        return (rows[fit_rows], rows[val_rows]) if enough else None
     splitter = StratifiedShuffleSplit(1, test_size=n_val, random_state=seed)
     fit_rows, val_rows = next(splitter.split(rows, codes[rows]))
     return rows[fit_rows], rows[val_rows]

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
-from metriclearn.compare._protocol import Task, make_splits
+from metriclearn.compare._protocol import Task
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import resolve_learners
 from metriclearn.compare._sources._rows import Source
+from metriclearn.compare._splits import make_splits
 from metriclearn.compare._tuning._budget import make_tuning
 
 
@@ -97,7 +98,9 @@ class Plan:
         """
         source = self.source
         class_names, codes = np.unique(source.y, return_inverse=True)
-        splits, notes = make_splits(codes, self.n_folds, self.seed)
+        splits, notes = make_splits(
+            codes, self.n_folds, self.seed, groups=source.groups, queries=source.queries
+        )
         tasks = [
             Task(learner, split, self.seed, self.tuning, split.fold == 0, source.image_shape)
             # Fold by fold, the slow learners of a fold first: an interrupt leaves
@@ -105,7 +108,7 @@ class Plan:
             for split in sorted(splits, key=lambda split: split.fold)
             for learner in sorted(self.learners, key=lambda learner: -learner.cost)
         ]
-        of_curves, axes = curve_tasks(self.curves, tasks, source.X, codes)
+        of_curves, axes = curve_tasks(self.curves, tasks, source.X, codes, source.groups)
         protocols = tuple(sorted({split.protocol for split in splits}))
         names = tuple(str(name) for name in class_names)
         return Schedule((*tasks, *of_curves), source.X, codes, names, protocols, notes, axes)
@@ -118,7 +121,7 @@ class Schedule:
     Attributes
     ----------
     tasks : tuple of Task
-    X : ndarray of shape (n, n_features)
+    X : ndarray of shape (n, n_features) or DataFrame
     codes : ndarray of shape (n,)
         Class of each row, as an index of ``class_names``.
     class_names : tuple of str
@@ -130,7 +133,7 @@ class Schedule:
     """
 
     tasks: tuple
-    X: np.ndarray
+    X: object
     codes: np.ndarray
     class_names: tuple
     protocols: tuple

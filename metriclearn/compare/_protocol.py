@@ -17,9 +17,7 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
@@ -28,21 +26,8 @@ from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
 from metriclearn.compare._records import FoldRecord, Tuning
-from metriclearn.model_selection import ClassDisjointShuffleSplit
-
-# Two classes to fit on, two to tune on and two to test on.
-MIN_TRAIN_CLASSES = 4
-MIN_OPEN_CLASSES = 6
-
-
-@dataclass(frozen=True)
-class Split:
-    """One fold of one protocol, as row numbers."""
-
-    protocol: str
-    fold: int
-    train: np.ndarray
-    test: np.ndarray
+from metriclearn.compare._splits import Split
+from metriclearn.compare._tables._cleaning import split_rows
 
 
 @dataclass(frozen=True)
@@ -66,46 +51,6 @@ class Task:
     def cell(self):
         """What tells the task, as its record, from the others of a comparison."""
         return self.learner.key, self.split.protocol, self.split.fold, self.axis, self.place
-
-
-def make_splits(y, n_folds, seed):
-    """Split the rows for both protocols.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,), integer codes of the classes
-    n_folds : int
-        Folds of each protocol; no more than the smallest class has rows.
-    seed : int
-
-    Returns
-    -------
-    splits : list of Split
-    notes : dict of str to str
-        What is remarkable about a protocol, or why it was left out.
-    """
-    counts = np.bincount(y)
-    notes = {}
-    n_closed = min(n_folds, counts.min())
-    if n_closed < n_folds:
-        notes["closed"] = f"{n_closed} folds, as the smallest class has {counts.min()} rows"
-    folds = StratifiedKFold(n_closed, shuffle=True, random_state=seed).split(y, y)
-    splits = [Split("closed", i, train, test) for i, (train, test) in enumerate(folds)]
-    n_classes = len(counts)
-    if n_classes < MIN_OPEN_CLASSES:
-        notes["open"] = (
-            f"left out: {n_classes} classes are too few; {MIN_OPEN_CLASSES} are needed, 2 to "
-            f"fit on, 2 to tune on and 2 to test on"
-        )
-        return splits, notes
-    n_test = min(n_classes // 2, n_classes - 4)
-    notes["open"] = (
-        f"{n_folds} splits, each fitted on {n_classes - n_test} classes and tested on the other "
-        f"{n_test}"
-    )
-    disjoint = ClassDisjointShuffleSplit(n_folds, test_size=n_test, random_state=seed)
-    splits += [Split("open", i, *rows) for i, rows in enumerate(disjoint.split(y, y))]
-    return splits, notes
 
 
 def run_task(task, X, y):
@@ -149,23 +94,27 @@ def _blank_record(task):
 
 
 def _run(task, X, y, blank):
-    train, test, protocol = task.split.train, task.split.test, task.split.protocol
-    X_train, y_train = X[train], y[train]
+    split = task.split
+    searched = split.searched
+    X_train, X_test, X_gallery = split_rows(X, split.train, split.test, searched)
     fitted = fit_tuned(
         task.learner,
         X_train,
-        y_train,
-        protocol=protocol,
+        y[split.train],
+        protocol=split.protocol,
         seed=task.seed,
         tuning=task.tuning,
         image_shape=task.image_shape,
         dimension=task.place if task.axis == "dimensions" else None,
+        groups=split.groups,
     )
     with threadpool_limits(1):
-        measured = measure(fitted.estimator, X_train, y_train, X[test], y[test], protocol)
+        measured = measure(
+            fitted.estimator, X_gallery, y[searched], X_test, y[split.test], split.protocol
+        )
         drawn = {}
         if task.pictures:
-            drawn["map"] = draw_map(fitted.estimator, X[test], y[test], task.seed)
+            drawn["map"] = draw_map(fitted.estimator, X_test, y[split.test], task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train)
     return replace(
         blank,

@@ -7,6 +7,9 @@ what follows from it (``Row``, ``Verdict``, ``Ranking``), which is computed and 
 from dataclasses import dataclass, field
 from typing import Any
 
+from metriclearn.compare._inspect._finding import Finding
+from metriclearn.compare._tables._columns import ColumnNote
+
 # Measured
 
 
@@ -159,7 +162,11 @@ class DataFacts:
     feature_names : tuple of str or None
     image_shape : tuple of int or None
     notes : tuple of str
-        What was done to the data.
+        How the data were read.
+    findings : tuple of Finding
+        What is remarkable about them, and what was done.
+    columns : tuple of ColumnNote
+        What each column of a table was read as.
     """
 
     name: str
@@ -171,6 +178,8 @@ class DataFacts:
     feature_names: tuple[str, ...] | None = None
     image_shape: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    columns: tuple[ColumnNote, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ class ComparisonResult:
         return replace(self, interrupted=reason)
 
     @property
+    def findings(self):
+        """What is remarkable about the data, and what was done about it."""
+        return self.data.findings
+
+    @property
     def protocols(self):
         """The protocols that were run, closed set first."""
         return [p for p in ("closed", "open") if p in self.run.protocols]

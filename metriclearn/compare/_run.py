@@ -89,6 +89,8 @@ def _data_facts(source, schedule, store):
         feature_names=source.feature_names and tuple(source.feature_names),
         image_shape=source.image_shape and tuple(source.image_shape),
         notes=(*source.notes, *((store.failure,) if store.failure else ())),
+        findings=source.findings,
+        columns=source.columns,
     )
 
 

@@ -10,6 +10,7 @@ from metriclearn.compare._words import (
     AXIS_NAMES,
     best_of,
     curve_tables,
+    data_lines,
     headline,
     notes_of,
     place_text,
@@ -31,6 +32,8 @@ def show(result):
     """
     console, escape = _console()
     console.print()
+    for line in data_lines(result):
+        console.print(escape(line), style="yellow")
     console.print(escape(headline(result)), style="bold")
     for line in protocol_lines(result):
         console.print(escape(line), style="dim")

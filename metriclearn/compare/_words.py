@@ -197,3 +197,21 @@ def ranking_text(ranking):
     if not tied:
         return f"{text}: every other learner is worse."
     return f"{text}: not told apart from it: {listed(tied)}."
+
+
+def data_lines(result):
+    """What was found out about the data and done about it, a line each."""
+    told = [
+        f"{note.column}: {note.text}"
+        for note in result.data.columns
+        if note.text and not note.text.endswith("left out")
+    ]
+    more = [f"and {len(told) - MAX_COLUMN_LINES} more columns, in the report"]
+    return [
+        *(f"{finding.text} {finding.action}" for finding in result.findings),
+        *told[:MAX_COLUMN_LINES],
+        *(more if len(told) > MAX_COLUMN_LINES else []),
+    ]
+
+
+MAX_COLUMN_LINES = 20

@@ -11,12 +11,12 @@ from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare import _run as run
 from metriclearn.compare._curves import shift_splits
 from metriclearn.compare._learners._learner import Setting
-from metriclearn.compare._protocol import make_splits
 from metriclearn.compare._roster import (
     ROSTER,
     at_dimension,
 )
 from metriclearn.compare._rows import stratified_order
+from metriclearn.compare._splits import make_splits
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 

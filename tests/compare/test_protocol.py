@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from metriclearn.compare import _protocol as protocol
+from metriclearn.compare import _splits as splits_module
 from metriclearn.compare._fitting import fit_tuned
-from metriclearn.compare._protocol import Task, make_splits, run_task
+from metriclearn.compare._protocol import Task, run_task
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (
     GROUPS,
     ROSTER,
     resolve_learners,
 )
+from metriclearn.compare._splits import make_splits
 
 
 def learned_parameters(estimator):
@@ -148,4 +149,4 @@ def test_closed_scores_against_loops(blobs):
 
 
 def test_protocol_constants_leave_room_for_each_part():
-    assert protocol.MIN_OPEN_CLASSES == 6
+    assert splits_module.MIN_OPEN_CLASSES == 6

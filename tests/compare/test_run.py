@@ -13,9 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._progress import TimeLeft
-from metriclearn.compare._protocol import Split, Task, run_task
+from metriclearn.compare._protocol import Task, run_task
 from metriclearn.compare._records import FoldRecord, Tuning
 from metriclearn.compare._roster import ROSTER, resolve_learners
+from metriclearn.compare._splits import Split
 from metriclearn.compare._words import unequal_folds
 
 

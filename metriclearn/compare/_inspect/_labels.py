@@ -35,7 +35,7 @@ def check_labels(labels, *, target="y", min_rows=5):
     codes = codes.reshape(-1)
     found = [
         _similar_names(classes, codes, columns),
-        _imbalance(classes, counts, columns),
+        _imbalance(classes[counts >= min_rows], counts[counts >= min_rows], columns),
         _small(classes, counts, codes, columns, min_rows),
     ]
     return [finding for finding in found if finding is not None]
@@ -112,8 +112,10 @@ def _similar_names(classes, codes, columns):
 
 
 def _imbalance(classes, counts, columns):
+    if len(classes) < 2:
+        return None
     largest, smallest = int(counts.argmax()), int(counts.argmin())
-    if len(classes) < 2 or counts[largest] < MIN_IMBALANCE * counts[smallest]:
+    if counts[largest] < MIN_IMBALANCE * counts[smallest]:
         return None
     share = counts[largest] / counts.sum()
     if len(classes) <= 8:

@@ -77,6 +77,7 @@ def as_source(
     name="data",
     image_shape=None,
     target_name="y",
+    target="y",
     notes=(),
     feature_names=None,
     groups=None,
@@ -97,7 +98,9 @@ DataFrame or structured array
     image_shape : tuple, default=None
         Shape of one image where the rows of ``X`` are flattened images.
     target_name : str, default="y"
-        What errors and findings call the labels.
+        What errors call the labels.
+    target : str, default="y"
+        Name of their column, for findings.
     notes : tuple of str, default=()
         How the data were read.
     feature_names : list of str, default=None
@@ -128,7 +131,7 @@ DataFrame or structured array
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)
     n_rows = len(X if frame is None else frame)
-    labels, faults = _checked_labels(y, n_rows, target_name, lines, min_rows)
+    labels, faults = _checked_labels(y, n_rows, target_name, target, lines, min_rows)
     if frame is not None:
         frame, groups, more = choose_columns(frame, groups, drop=drop, keep=keep)
         faults += more
@@ -150,7 +153,7 @@ DataFrame or structured array
         groups=groups,
         keep=keep,
         min_rows=limit,
-        target=target_name.removeprefix("target column ").strip("'"),
+        target=target,
         is_image=image_shape is not None,
     )
     X, feature_names = _kept(X, feature_names, looked.left_out)
@@ -220,10 +223,10 @@ def _as_image_shape(given):
     return tuple(int(side) for side in sides)
 
 
-def _checked_labels(y, n_rows, target_name, lines, min_rows):
+def _checked_labels(y, n_rows, target_name, target, lines, min_rows):
     """Labels that are classes, with the fewest rows of one; or what is wrong with them."""
     try:
-        labels = read_labels(y, name=target_name, lines=lines)
+        labels = read_labels(y, name=target_name, target=target, lines=lines)
         if labels.n_given != n_rows:
             raise ValueError(
                 f"{target_name} has {labels.n_given} labels for the {n_rows} rows of X"

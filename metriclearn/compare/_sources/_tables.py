@@ -1,6 +1,5 @@
 """Tables of files: the label column is found, the rest are features."""
 
-from metriclearn._text import one_line
 from metriclearn.compare._sources._columns import no_such_column, shown_columns
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._read import read_file
@@ -27,13 +26,8 @@ def read_table(path, target, **choices):
     """
     try:
         table = read_file(path)
-    except ImportError:
-        raise
-    except Exception as error:
-        message = one_line(error)
-        if message != "the file is empty" and not isinstance(error, ValueError):
-            message = f"cannot be read as {path.suffix[1:]}: {message}"
-        raise ValueError(f"{path}: {message}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     frame = table.frame
     try:
         target, notes = _find_target(table, target)
@@ -46,6 +40,7 @@ def read_table(path, target, **choices):
             frame[target],
             name=path.name.split(".")[0],
             target_name=f"target column {target!r}",
+            target=target,
             notes=(*table.notes, *notes),
             lines=table.lines,
             **choices,

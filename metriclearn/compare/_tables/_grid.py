@@ -113,13 +113,16 @@ def _text(cell):
 
 
 def _width(filled):
-    """Number of columns that most rows reach."""
+    """Number of columns: those of the header, or of nearly all rows where they have more."""
     reach = np.where(filled.any(axis=1), filled.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
-    sizes, counts = np.unique(reach[reach > 1], return_counts=True)
-    if len(sizes) == 0:
+    wide = np.flatnonzero(reach > 1)
+    if len(wide) == 0:
         return int(max(1, reach.max(initial=1)))
-    often = sizes[counts >= max(1, 0.02 * len(reach))]
-    return int(often.max() if len(often) else sizes[counts.argmax()])
+    header, body = int(reach[wide[0]]), reach[wide[1:]]
+    if len(body) and np.mean(body > header) >= 0.9:
+        sizes, counts = np.unique(body, return_counts=True)
+        header = int(sizes[counts.argmax()])
+    return header
 
 
 def _body(grid, filled, width):
@@ -134,11 +137,10 @@ def _body(grid, filled, width):
     if len(table) == 0:
         return 0, len(grid)
     start = table[0]
-    while (
-        start + 1 < len(grid)
-        and n_filled[start] < width / 2 < n_filled[start + 1]
-        and (n_filled[start] <= 2 < width - 1)
-    ):
+    while start + 2 < len(grid) and n_filled[start] <= width - 2 < n_filled[start + 1]:
+        below = [_text(cell) for cell in grid.iloc[start + 1]]
+        if looks_like_data(below, grid.iloc[start + 2 :]):
+            break
         start += 1  # a title of several cells
     if start > 0 and comments[start - 1] and n_filled[start - 1] == n_filled[start]:
         start -= 1  # names written as a remark

@@ -1,5 +1,6 @@
 """The target column to class labels, read as they are meant."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Labels:
     findings: tuple[Finding, ...] = ()
 
 
-def read_labels(values, *, name="y", lines=None):
+def read_labels(values, *, name="y", target="y", lines=None):
     """Read class labels.
 
     The strings ``"None"`` and ``"NA"`` are labels; None, NaN, ``pandas.NA`` and an empty cell
@@ -45,7 +46,9 @@ def read_labels(values, *, name="y", lines=None):
     values : array-like of shape (n,)
         An array, a Series of pandas or polars, a list.
     name : str, default="y"
-        What findings and errors call the labels.
+        What errors call the labels.
+    target : str, default="y"
+        Name of their column, for findings.
     lines : list of int, default=None
         Lines of the file, by which rows are named.
 
@@ -61,7 +64,7 @@ def read_labels(values, *, name="y", lines=None):
     values = as_objects(values, name)
     strings = np.array([_as_label(value) for value in values], dtype=object)
     missing = np.array([value is None for value in strings], dtype=bool)
-    findings = _without_label(np.flatnonzero(missing), len(values), name, lines)
+    findings = _without_label(np.flatnonzero(missing), len(values), target, lines)
     rows = np.flatnonzero(~missing)
     if len(rows) == 0:
         raise ValueError(f"{name} has no label in any of its {len(values)} rows")
@@ -118,14 +121,14 @@ def _na():
     return None if pandas is None else pandas.NA
 
 
-def _without_label(rows, n_rows, name, lines):
+def _without_label(rows, n_rows, target, lines):
     if len(rows) == 0:
         return ()
     places = [f"line {lines[row]}" if lines is not None else f"row {row}" for row in rows[:5]]
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     verb = "has" if len(rows) == 1 else "have"
     text = f"{counted(len(rows), 'row')} of {n_rows:,} {verb} no label ({', '.join(places)}{more})."
-    columns = [] if name == "y" else [name]
+    columns = [] if target == "y" else [target]
     return (make_finding("unreadable", text, "Left out.", columns=columns, rows=rows),)
 
 
@@ -160,7 +163,7 @@ def _from_text(labels, notes):
     if len(np.unique(stripped)) == len(stripped):  # blanks that tell no classes apart
         distinct = stripped
     distinct = [str(text) for text in distinct]
-    plain = all(text == _canonical(text) for text in distinct)
+    plain = all(_PLAIN.match(text) for text in distinct)  # no codes such as 007
     if plain or (len(distinct) > 30 and _no_codes(distinct)):
         numbers, remarks = parse_numbers(distinct, decimal=find_decimal(distinct))
         is_amount = len(distinct) > 30
@@ -178,15 +181,7 @@ def _from_text(labels, notes):
     return np.array(distinct)[codes.reshape(-1)], notes
 
 
-def _canonical(text):
-    """How Python writes the number that a text is; an empty text where it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return ""
-    if number.is_integer():
-        return text if text.rstrip("0").rstrip(".") == f"{number:.0f}".rstrip("0") else ""
-    return text if not text.startswith(("00", "+")) else ""
+_PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?$")
 
 
 def _no_codes(distinct):

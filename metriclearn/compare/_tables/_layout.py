@@ -5,6 +5,8 @@ import io
 import re
 from collections import Counter
 
+import numpy as np
+
 from metriclearn._extras import require
 
 SEPARATORS = ("\t", ";", ",", "|", "::")
@@ -62,15 +64,35 @@ def read_grid(text):
         engine="python" if separator == "::" else "c",
     ).fillna("")
     notes = []
+    if len(lines) != len(grid):  # lines that only pandas takes for blank
+        lines = list(range(1, len(grid) + 1))
+    if separator == BLANKS:
+        grid, lines = _without_words_above(grid, lines, notes)
     if separator in _NAMES:
         notes.append(f"The cells are separated by {_NAMES[separator]}.")
     if quote == "'":
         notes.append("Cells are quoted by single quotes.")
     if blank_after:
         notes.append("Blanks after the separators were dropped.")
-    if len(lines) != len(grid):  # lines that only pandas takes for blank
-        lines = list(range(1, len(grid) + 1))
     return grid, [line + skipped for line in lines], tuple(notes)
+
+
+def _without_words_above(grid, lines, notes):
+    """Leave out first lines that have more or fewer words than the rows have cells.
+
+    Blanks between cells leave no cell empty, so that a header with blanks in its names cannot be
+    told from a title.
+    """
+    widths = (grid != "").sum(axis=1).to_numpy()
+    width = np.bincount(widths[1:]).argmax() if len(widths) > 1 else widths[0]
+    start = 0
+    while start < len(grid) - 1 and abs(widths[start] - width) > 1:
+        start += 1
+    if start:
+        words = " ".join(grid.iloc[0][grid.iloc[0] != ""])
+        notes.append(f"Words above the table were skipped, as they name no columns: {words!r:.80}.")
+    columns = range(widths[start:].max())
+    return grid.iloc[start:].reset_index(drop=True)[columns], lines[start:]
 
 
 def find_separator(text):

@@ -60,8 +60,12 @@ def parse_numbers(texts, *, decimal="."):
         return values, ()
     decimal_mark, thousands = _marks([match["number"] for match in found], decimal)
     multiples, unit = _suffixes(found)
-    if multiples is None:
-        return values, ()
+    if multiples is None:  # words after some numbers: these are none
+        multiples, unit = {}, ""
+        matches = [match if match and not match["after"] else None for match in matches]
+        found = [match for match in matches if match]
+        if not found:
+            return values, ()
     parsed = np.full(len(texts), np.nan)
     for i, match in enumerate(matches):
         if match:
@@ -124,6 +128,9 @@ def _suffixes(found):
     counts = Counter(match["after"] or "" for match in found)
     named = [suffix for suffix in counts if suffix]
     if len(named) == 1 and (named[0] not in _MULTIPLES or not counts[""]):
+        is_word = named[0].isalpha() and re.fullmatch(_CURRENCY, named[0]) is None
+        if is_word and counts[named[0]] <= counts[""]:
+            return None, ""  # a stray word is no unit
         return {}, named[0]
     if all(suffix in _MULTIPLES for suffix in named):
         return {suffix: _MULTIPLES[suffix] for suffix in named}, ""

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 from metriclearn._extras import require
+from metriclearn._text import one_line
 from metriclearn.compare._tables._bytes import read_text
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
@@ -58,10 +59,17 @@ def read_file(path):
         If the reader it needs is not installed.
     """
     suffix = table_suffix(path)
-    if suffix in TYPED_READERS:
-        return _read_typed(path, TYPED_READERS[suffix], suffix)
-    if suffix in SHEET_SUFFIXES:
-        return _read_sheet(path)
+    if suffix in TYPED_READERS or suffix in SHEET_SUFFIXES:
+        if path.stat().st_size == 0:
+            raise ValueError("the file is empty")
+        try:
+            if suffix in SHEET_SUFFIXES:
+                return _read_sheet(path)
+            return _read_typed(path, TYPED_READERS[suffix], suffix)
+        except ImportError:
+            raise
+        except Exception as error:  # whatever a reader makes of a broken file
+            raise ValueError(f"cannot be read as {suffix[1:]}: {one_line(error)}") from None
     text, notes = read_text(path)
     grid, lines, more = read_grid(text)
     table = read_frame(grid, lines)
@@ -72,8 +80,6 @@ def _read_typed(path, reader, suffix):
     pandas = require("pandas", "cli")
     if suffix != ".dta":
         require("pyarrow", "cli")
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
     frame = getattr(pandas, reader)(path)
     notes = ()
     index = frame.index
