@@ -84,3 +84,19 @@ def row_products(A, B):
 def squared_norms(X):
     """Squared length of each row."""
     return row_products(X, X)
+
+
+def unit_of(X):
+    """Power of two near the largest entry of ``X``; 1 where all entries are zero.
+
+    Rows divided by it neither overflow nor vanish when they are squared, and lose no digit.
+    """
+    if on_host(X):
+        values = X.data if sparse.issparse(X) else X
+        largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+    else:
+        largest = float(namespace(X).max(namespace(X).abs(X)))
+    if not 0 < largest < np.inf:
+        return 1.0
+    # Its inverse is a number, too.
+    return float(np.ldexp(1.0, int(np.clip(np.frexp(largest)[1], -1000, 1000))))

@@ -56,6 +56,12 @@ def paired_sq_distances(Z, first, second):
     return d2
 
 
+def blocks_of_pairs(n_pairs, n_features):
+    """Slices of pairs whose differences stay in a core's cache."""
+    step = max(1, _BLOCK_BYTES // (8 * max(1, n_features)))
+    return [slice(start, start + step) for start in range(0, n_pairs, step)]
+
+
 def _tensor_blocks(n_pairs, n_features):
     step = max(1, _TENSOR_BLOCK // max(1, n_features))
     return [slice(start, start + step) for start in range(0, max(n_pairs, 1), step)]
@@ -156,11 +162,20 @@ def pairwise_sq_distances(A, B):
     ndarray or tensor of shape (n, m)
         Not below zero.
     """
-    xp = namespace(B)
+    xp, same = namespace(B), A is B
     center = xp.mean(B, axis=0)
-    A, B = A - center, B - center
+    A = A - center
+    B = A if same else B - center
     d2 = A @ B.T
     d2 *= -2
-    d2 += squared_norms(A)[:, None]
-    d2 += squared_norms(B)
+    norms_A, norms_B = squared_norms(A), squared_norms(B)
+    if same and on_host(d2):
+        # Symmetric to the bit: a + b is b + a, while (c + a) + b may differ from (c + b) + a.
+        step = max(1, _BLOCK_BYTES // max(1, d2.itemsize * len(d2)))
+        for start in range(0, len(d2), step):
+            block = slice(start, start + step)
+            d2[block] += norms_A[block, None] + norms_B
+    else:
+        d2 += norms_A[:, None]
+        d2 += norms_B
     return np.maximum(d2, 0, out=d2) if on_host(d2) else xp.clip(d2, min=0)

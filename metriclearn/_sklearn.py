@@ -4,17 +4,20 @@ scikit-learn may rename them in any release. A linter keeps the rest of the pack
 of its private modules, so that such a release is answered in this file alone.
 """
 
-from sklearn.base import _fit_context as fit_context
+from functools import wraps
+
+import numpy as np
+from sklearn.base import _fit_context
 from sklearn.neighbors._base import NeighborsBase
 from sklearn.utils._array_api import _convert_to_numpy as convert_to_numpy
 from sklearn.utils._array_api import device, get_namespace
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     StrOptions,
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -30,3 +33,38 @@ __all__ = [
     "validate_parameter_constraints",
     "validate_params",
 ]
+
+
+class Interval(_Interval):
+    """An interval of numbers; True and False, which Python counts among them, are not in it."""
+
+    def is_satisfied_by(self, val):
+        """Whether a value is a number inside the interval."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
+def fit_context(*, prefer_skip_nested_validation):
+    """Check the parameters before ``fit``, and compute with Python's integers inside it.
+
+    A parameter given as ``np.int8(100)`` would overflow as soon as it is multiplied. It is
+    put back as it was given.
+    """
+
+    def decorate(fit):
+        checked = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)(fit)
+
+        @wraps(fit)
+        def fit_with_python_integers(estimator, *args, **kwargs):
+            given = {k: v for k, v in vars(estimator).items() if isinstance(v, np.integer)}
+            parameters = given.keys() & estimator.get_params(deep=False) if given else ()
+            for name in parameters:
+                setattr(estimator, name, int(given[name]))
+            try:
+                return checked(estimator, *args, **kwargs)
+            finally:
+                for name in parameters:
+                    setattr(estimator, name, given[name])
+
+        return fit_with_python_integers
+
+    return decorate

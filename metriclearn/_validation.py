@@ -7,7 +7,47 @@ what to do, before any work.
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from metriclearn._arrays import rows_of
 from metriclearn._sklearn import check_sample_weight
+
+#: The label of rows whose class is not known, among integer labels, as in scikit-learn.
+UNLABELED = -1
+
+
+def check_label_kinds(y, *, argument="y"):
+    """Raise a ``ValueError`` for labels that cannot be compared with each other.
+
+    Strings beside numbers, missing values beside either, or lists have no order, and no
+    class of their own that all of numpy agrees on.
+    """
+    if isinstance(y, (list, tuple)):
+        values = y
+    elif str(getattr(y, "dtype", None)) == "object":
+        values = np.asarray(y).ravel().tolist()
+    else:
+        return
+    examples = {type(value): value for value in values}
+    for kind, value in examples.items():
+        # A NaN is the one value that differs from itself.
+        if value is None or (isinstance(value, float) and value != value):
+            raise ValueError(
+                f"{argument} contains {value}: each row needs a label; drop the row, or give all "
+                f"integer labels and -1 where the class is not known"
+            )
+        if issubclass(kind, (list, tuple, dict, set)):
+            if isinstance(y, (list, tuple)):
+                return  # a nested list, of which scikit-learn says what shape it has
+            raise ValueError(
+                f"{argument} must hold one label for each row, got a {kind.__name__} as a label"
+            )
+    words = [kind for kind in examples if issubclass(kind, (str, bytes))]
+    if words and len(examples) > len(words):
+        other = next(kind for kind in examples if kind not in words)
+        raise ValueError(
+            f"{argument} mixes kinds of labels: {examples[words[0]]!r} is of type "
+            f"{words[0].__name__}, {examples[other]!r} of type {other.__name__}; give all of them "
+            f"as strings or all as integers"
+        )
 
 
 def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
@@ -34,24 +74,41 @@ def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
     Raises
     ------
     ValueError
-        If ``y`` is continuous, has one class only, or a class with too few rows.
+        If ``y`` mixes strings with numbers, is continuous, has one class only, or a class
+        with too few rows.
     """
+    check_label_kinds(y, argument=argument)
     check_classification_targets(y)
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    classes, codes, counts = encode(y)
     if len(classes) < 2:
         raise ValueError(
             f"{argument} has one class only ({classes.tolist()[0]!r}): a metric is learned from "
             f"rows of at least 2 classes"
         )
-    codes = codes.reshape(-1)
     if sample_weight is not None:
         counts = np.maximum(counts, np.bincount(codes, sample_weight).astype(np.intp))
     check_class_counts(classes, counts, min_rows, argument=argument)
     return classes, codes
 
 
+def encode(y):
+    """Return the distinct labels, sorted, the index of each row's among them, and their counts."""
+    y = np.asarray(y)
+    if y.dtype.kind in "iu" and y.size:
+        low, high = int(y.min()), int(y.max())
+        if high - low < 4 * y.size and high < 2**62:  # a table of all labels is small: no sorting
+            places = np.subtract(y, low, dtype=np.intp, casting="unsafe")
+            table = np.bincount(places)
+            present = np.flatnonzero(table)
+            numbers = np.zeros(len(table), dtype=np.intp)
+            numbers[present] = np.arange(len(present))
+            return (present + low).astype(y.dtype), numbers[places], table[present]
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return classes, codes.reshape(-1), counts
+
+
 def check_class_counts(classes, counts, min_rows, *, argument="y"):
-    """Refuse classes with fewer than ``min_rows`` rows, naming the smallest."""
+    """Raise a ``ValueError`` for classes of fewer than ``min_rows`` rows, naming the smallest."""
     smallest = int(np.argmin(counts))
     if counts[smallest] < min_rows:
         n_small = int(np.sum(counts < min_rows))
@@ -61,6 +118,12 @@ def check_class_counts(classes, counts, min_rows, *, argument="y"):
             f"{argument}: class {classes.tolist()[smallest]!r} has {counts[smallest]} {rows}"
             f"{others}, at least {min_rows} are needed; drop the class or add rows to it"
         )
+
+
+def is_labeled(y):
+    """Return which rows have a class: all but those of label -1 where labels are numbers."""
+    y = np.asarray(y)
+    return y != UNLABELED if y.dtype.kind in "if" else np.ones(y.shape, dtype=bool)
 
 
 def weighted_rows(sample_weight, X, *aligned):
@@ -85,11 +148,49 @@ def weighted_rows(sample_weight, X, *aligned):
     if not weights.any():
         raise ValueError("sample_weight is zero for every row; give some row a weight above zero")
     counts = weights > 0
+    if counts.all():
+        return weights, X, *aligned
     return weights[counts], X[counts], *(a if a is None else a[counts] for a in aligned)
 
 
+def labeled_rows(sample_weight, X, y):
+    """Rows to learn from classes: those of weight zero or without a label are left out.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,) or None
+    X : array of shape (n, d), or of row numbers of shape (n,)
+    y : ndarray of shape (n,)
+        Class labels; -1 among integers is a row whose class is not known.
+
+    Returns
+    -------
+    sample_weight, X, y
+        As of :func:`weighted_rows`; the same arrays where every row counts.
+
+    Raises
+    ------
+    ValueError
+        If no two classes are left.
+    """
+    sample_weight, X, y = weighted_rows(sample_weight, X, y)
+    labeled = is_labeled(y)
+    if labeled.all():
+        return sample_weight, X, y
+    rows = np.flatnonzero(labeled)
+    left = np.unique(y[rows])
+    if len(left) < 2:
+        known = f"one class only ({left[0]!r})" if len(left) else "no class"
+        raise ValueError(
+            f"y has {known} beside -1, which marks rows whose class is not known, as in "
+            f"scikit-learn; name two classes 0 and 1, not -1 and 1"
+        )
+    weights = None if sample_weight is None else sample_weight[rows]
+    return weights, rows_of(X, rows), y[rows]
+
+
 def check_n_neighbors(n_neighbors, classes, counts):
-    """Refuse more target neighbors than the smallest class has rows."""
+    """Raise a ``ValueError`` for more target neighbors than the smallest class has rows."""
     smallest = int(np.argmin(counts))
     if n_neighbors > counts[smallest]:
         raise ValueError(
@@ -100,7 +201,7 @@ def check_n_neighbors(n_neighbors, classes, counts):
 
 
 def check_n_components(n_components, n_features):
-    """Resolve ``n_components``, refusing more than there are features.
+    """Resolve ``n_components``, which must not be more than there are features.
 
     Returns
     -------

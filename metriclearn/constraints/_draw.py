@@ -1,53 +1,84 @@
 """Constraints drawn from class labels, reproducibly."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.random import sample_without_replacement
 
+from metriclearn._validation import check_label_kinds, encode, is_labeled
+from metriclearn.constraints._checks import as_count
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
+from metriclearn.constraints._nearest import nearest_by_class
+
+#: So many constraints (pairs of each kind) that another draw hardly changes what is learned.
+ENOUGH = 20_000
+_PAIRS_PER_ROW = 10
 
 
 def _check_y(y):
-    y = np.asarray(y)
+    check_label_kinds(y)
+    try:
+        y = np.asarray(y)
+    except ValueError:  # rows of different lengths
+        raise ValueError(
+            "y must hold one label for each row, got rows of different lengths"
+        ) from None
     if y.ndim != 1 or not len(y):
         raise ValueError(f"y must hold one label for each row, got shape {y.shape}")
+    if y.dtype.kind not in "biufUSOM":
+        raise ValueError(f"y must hold class labels, got dtype {y.dtype}")
     if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
         raise ValueError("y contains NaN or infinity; each row needs a label")
     return y
 
 
-def _check_counts(**counts):
-    """Refuse what is no number of things to draw; None leaves it open."""
-    for name, count in counts.items():
-        if count is not None and not (isinstance(count, Integral) and count >= 1):
-            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
-
-
 class _Members:
-    """Rows grouped by class, for drawing many of a class, or of all others, at once."""
+    """Rows grouped by class, for drawing many of a class, or of all others, at once.
+
+    Rows of label -1, whose class is not known, are left out: all numbers here count the
+    others, ``rows`` holds which they are.
+    """
 
     def __init__(self, y):
-        classes, codes, counts = np.unique(_check_y(y), return_inverse=True, return_counts=True)
-        self.codes, self.counts, self.n_classes = codes.reshape(-1), counts, len(classes)
+        y = _check_y(y)
+        self.rows = np.flatnonzero(is_labeled(y))
+        if not len(self.rows):
+            raise ValueError("y holds -1 only, which marks rows whose class is not known")
+        classes, self.codes, self.counts = encode(y[self.rows])
+        self.n_classes = len(classes)
         self.by_class = np.argsort(self.codes, kind="stable")
-        self.start = np.cumsum(counts) - counts
+        self.start = np.cumsum(self.counts) - self.counts
         self.position = np.empty(len(self.codes), dtype=np.intp)
         self.position[self.by_class] = np.arange(len(self.codes))
 
-    def draw(self, rows, same, random_state):
-        """Another row of the class of each of ``rows``, or a row of any other class."""
-        begin, count = self.start[self.codes[rows]], self.counts[self.codes[rows]]
-        n = len(self.codes)
+    def available(self, anchors, same):
+        """How many other rows of its class, or rows of other classes, each anchor has."""
+        counts = self.counts[self.codes[anchors]]
+        return counts - 1 if same else len(self.codes) - counts
+
+    def at(self, anchors, offsets, same):
+        """Rows by number among those of :meth:`available`."""
+        begin, count = self.start[self.codes[anchors]], self.counts[self.codes[anchors]]
+        places = begin + offsets if same else offsets
         if same:
-            offset = (random_state.random_sample(rows.shape) * (count - 1)).astype(np.intp)
-            drawn = begin + offset
-            drawn += drawn >= self.position[rows]
+            places = places + (places >= self.position[anchors])
         else:
-            drawn = (random_state.random_sample(rows.shape) * (n - count)).astype(np.intp)
-            drawn += np.where(drawn >= begin, count, 0)
-        return self.by_class[drawn]
+            places = places + np.where(places >= begin, count, 0)
+        return self.by_class[places]
+
+    def draw(self, anchors, same, random_state):
+        """Draw another row of the class of each anchor, or a row of any other class."""
+        share = random_state.random_sample(anchors.shape)
+        offsets = (share * self.available(anchors, same)).astype(np.intp)
+        return self.at(anchors, offsets, same)
+
+    def similar_pairs(self):
+        """Return all pairs of two rows of one class."""
+        n = len(self.codes)
+        ends = (self.start + self.counts)[self.codes[self.by_class]]
+        later = ends - np.arange(n) - 1
+        first = np.repeat(np.arange(n), later)
+        second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
+        return np.sort(self.by_class[np.column_stack([first, second])], axis=1)
 
 
 def pairs_from_labels(y, *, n_pairs=None, random_state=None):
@@ -56,11 +87,11 @@ def pairs_from_labels(y, *, n_pairs=None, random_state=None):
     Parameters
     ----------
     y : array-like of shape (n,)
-        Class labels.
+        Class labels; rows of label -1 among integers are in no pair.
     n_pairs : int, default=None
-        Number of pairs of each kind, at most; by default 20 times the square
-        of the number of classes, as in Davis et al. (2007). Fewer are returned
-        where fewer distinct ones exist or repeats were drawn.
+        Number of pairs of each kind, at most; by default 20 times the square of the number of
+        classes, as in Davis et al. (2007), but no more than ten times the number of rows.
+        Fewer are returned where fewer distinct ones exist or repeats were drawn.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -82,35 +113,41 @@ def pairs_from_labels(y, *, n_pairs=None, random_state=None):
     >>> int(pairs.similar.sum()), len(pairs)
     (2, 6)
     """
-    _check_counts(n_pairs=n_pairs)
+    if n_pairs is not None:
+        n_pairs = as_count(n_pairs, "n_pairs")
     random_state = check_random_state(random_state)
     members = _Members(y)
-    codes, counts, n = members.codes, members.counts, len(members.codes)
-    n_pairs = 20 * members.n_classes**2 if n_pairs is None else n_pairs
-
+    n, counts = len(members.codes), members.counts
+    if n_pairs is None:
+        n_pairs = min(20 * members.n_classes**2, _PAIRS_PER_ROW * n)
     n_similar = int(np.sum(counts * (counts - 1) // 2))
     n_dissimilar = n * (n - 1) // 2 - n_similar
+
     if max(n_similar, n_dissimilar) <= 4 * n_pairs:
-        first, second = np.triu_indices(n, k=1)
-        same = codes[first] == codes[second]
-        similar = _sample_rows(np.flatnonzero(same), n_pairs, random_state)
-        dissimilar = _sample_rows(np.flatnonzero(~same), n_pairs, random_state)
-        chosen = np.concatenate([similar, dissimilar])
-        return Pairs(np.column_stack([first[chosen], second[chosen]]), same[chosen])
-
-    def draw(same):
-        i = random_state.randint(n, size=3 * n_pairs)
-        size = counts[codes[i]] if same else n - counts[codes[i]]
-        i = i[size > same]
-        pairs = np.sort(np.column_stack([i, members.draw(i, same, random_state)]), axis=1)
-        _, keep = np.unique(pairs, axis=0, return_index=True)
-        return pairs[np.sort(keep)[:n_pairs]]
-
-    similar, dissimilar = draw(True), draw(False)
+        every = np.column_stack(np.triu_indices(n, k=1))
+        same = members.codes[every[:, 0]] == members.codes[every[:, 1]]
+        similar = every[_sample_rows(np.flatnonzero(same), n_pairs, random_state)]
+        dissimilar = every[_sample_rows(np.flatnonzero(~same), n_pairs, random_state)]
+    else:
+        if n_similar <= n_pairs:
+            similar = members.similar_pairs()
+        else:
+            similar = _draw_pairs(members, n_pairs, True, random_state)
+        dissimilar = _draw_pairs(members, n_pairs, False, random_state)
     return Pairs(
-        np.concatenate([similar, dissimilar]),
+        members.rows[np.concatenate([similar, dissimilar])],
         np.arange(len(similar) + len(dissimilar)) < len(similar),
     )
+
+
+def _draw_pairs(members, n_pairs, same, random_state):
+    """Draw distinct pairs, at most ``n_pairs``."""
+    n = len(members.codes)
+    i = random_state.randint(n, size=3 * n_pairs)
+    i = i[members.available(i, same) > 0]
+    pairs = np.sort(np.column_stack([i, members.draw(i, same, random_state)]), axis=1)
+    _, keep = np.unique(pairs[:, 0] * n + pairs[:, 1], return_index=True)
+    return pairs[np.sort(keep)[:n_pairs]]
 
 
 def _sample_rows(rows, n, random_state):
@@ -125,7 +162,7 @@ def triplets_from_labels(
     Parameters
     ----------
     y : array-like of shape (n,)
-        Class labels.
+        Class labels; rows of label -1 among integers are in no triplet.
     X : array-like of shape (n, n_features), default=None
         Where given, the positives of a row are its nearest rows of the same
         class, the negatives its nearest rows of other classes (Euclidean
@@ -154,49 +191,70 @@ def triplets_from_labels(
     array([[0, 1, 2],
            [1, 0, 2]])
     """
-    _check_counts(n_positives=n_positives, n_negatives=n_negatives, n_triplets=n_triplets)
+    n_positives = as_count(n_positives, "n_positives")
+    n_negatives = as_count(n_negatives, "n_negatives")
+    n_triplets = None if n_triplets is None else as_count(n_triplets, "n_triplets")
     random_state = check_random_state(random_state)
     members = _Members(y)
     anchors = np.flatnonzero(members.counts[members.codes] > 1)
     if members.n_classes < 2 or len(anchors) == 0:
         raise ValueError("y: triplets need two classes or more, and a class of two rows or more")
     if X is None:
-        positives = members.draw(np.tile(anchors, (n_positives, 1)).T, True, random_state)
-        negatives = members.draw(np.tile(anchors, (n_negatives, 1)).T, False, random_state)
-        indices = np.unique(_combine(anchors, positives, negatives), axis=0)
+        positives = _draw_others(members, anchors, n_positives, True, random_state)
+        negatives = _draw_others(members, anchors, n_negatives, False, random_state)
     else:
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if len(X) != len(members.codes):
-            raise ValueError(f"X has {len(X)} rows for {len(members.codes)} labels in y")
-        indices = _nearest_triplets(X, members, n_positives, n_negatives)
-    if n_triplets is not None and n_triplets < len(indices):
-        indices = indices[_sample_rows(np.arange(len(indices)), n_triplets, random_state)]
-    return Triplets(indices)
+        if len(X) != np.size(y):
+            raise ValueError(f"X has {len(X)} rows for {np.size(y)} labels in y")
+        if n_triplets is not None:
+            # Neighbors of enough rows to choose among, not of all.
+            enough = -(-4 * n_triplets // (n_positives * n_negatives))
+            anchors = anchors[_sample_rows(np.arange(len(anchors)), enough, random_state)]
+        positives, negatives = nearest_by_class(
+            X[members.rows], members.codes, anchors, n_positives, n_negatives
+        )
+    indices = _combine(anchors, positives, negatives, n_triplets, random_state)
+    return Triplets(members.rows[indices])
 
 
-def _combine(anchors, positives, negatives):
-    a, p, q = np.broadcast_arrays(
-        anchors[:, None, None], positives[:, :, None], negatives[:, None, :]
-    )
-    return np.column_stack([a.ravel(), p.ravel(), q.ravel()])
+def _draw_others(members, anchors, wanted, same, random_state):
+    """Draw distinct rows for each anchor, all there are where these are few; -1 for none."""
+    available = members.available(anchors, same)
+    width = int(min(wanted, available.max()))
+    share = random_state.random_sample((len(anchors), width))
+    offsets = np.sort((share * available[:, None]).astype(np.intp), axis=1)
+    fresh = np.ones(offsets.shape, dtype=bool)
+    fresh[:, 1:] = np.diff(offsets, axis=1) > 0
+    few = available <= wanted
+    offsets[few] = np.arange(width)
+    fresh[few] = np.arange(width) < available[few, None]
+    offsets[~fresh] = 0
+    drawn = members.at(np.repeat(anchors[:, None], width, axis=1), offsets, same)
+    return np.where(fresh, drawn, -1)
 
 
-def _nearest_triplets(X, members, n_positives, n_negatives):
-    blocks = []
-    for k in range(members.n_classes):
-        inside = members.codes == k
-        own, others = np.flatnonzero(inside), np.flatnonzero(~inside)
-        if len(own) < 2:
-            continue
-        p = min(n_positives, len(own) - 1)
-        q = min(n_negatives, len(others))
-        search = NearestNeighbors(n_neighbors=p).fit(X[own])
-        positives = own[search.kneighbors(return_distance=False)]  # of the rows but themselves
-        search = NearestNeighbors(n_neighbors=q).fit(X[others])
-        negatives = others[search.kneighbors(X[own], return_distance=False)]
-        blocks.append(_combine(own, positives, negatives))
-    indices = np.concatenate(blocks)
-    return indices[np.argsort(indices[:, 0], kind="stable")]
+def _combine(anchors, positives, negatives, n_triplets, random_state):
+    """Let each positive of an anchor meet each negative, or draw some of these triplets."""
+    positives, n_positives = _packed(positives)
+    negatives, n_negatives = _packed(negatives)
+    counts = n_positives * n_negatives
+    ends = np.cumsum(counts)
+    if n_triplets is None or n_triplets >= ends[-1]:
+        numbers = np.arange(ends[-1])
+    else:
+        numbers = np.sort(
+            sample_without_replacement(ends[-1], n_triplets, random_state=random_state)
+        )
+    which = np.searchsorted(ends, numbers, side="right")
+    p, q = np.divmod(numbers - (ends - counts)[which], n_negatives[which])
+    return np.column_stack([anchors[which], positives[which, p], negatives[which, q]])
+
+
+def _packed(rows):
+    """Move what is there to the front of each row, and count it."""
+    missing = rows < 0
+    order = np.argsort(missing, axis=1, kind="stable")
+    return np.take_along_axis(rows, order, axis=1), np.sum(~missing, axis=1)
 
 
 def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
@@ -205,9 +263,9 @@ def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
     Parameters
     ----------
     y : array-like of shape (n,)
-        Class labels.
+        Class labels; rows of label -1 among integers are in no quadruplet.
     n_quadruplets : int, default=None
-        At most; by default 20 times the square of the number of classes.
+        At most; by default as many as :func:`pairs_from_labels` draws pairs of each kind.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -228,7 +286,8 @@ def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
     array([[0, 1, 0, 2],
            [0, 1, 1, 2]])
     """
-    _check_counts(n_quadruplets=n_quadruplets)
+    if n_quadruplets is not None:
+        n_quadruplets = as_count(n_quadruplets, "n_quadruplets")
     random_state = check_random_state(random_state)
     pairs = pairs_from_labels(y, n_pairs=n_quadruplets, random_state=random_state)
     similar, dissimilar = pairs.indices[pairs.similar], pairs.indices[~pairs.similar]
@@ -245,7 +304,7 @@ def chunks_from_labels(y, *, n_chunks=None, chunk_size=2, random_state=None):
     Parameters
     ----------
     y : array-like of shape (n,)
-        Class labels.
+        Class labels; rows of label -1 among integers are in no chunk.
     n_chunks : int, default=None
         Chunks drawn, at most as many as fit; by default each class is one
         chunk.
@@ -268,20 +327,23 @@ def chunks_from_labels(y, *, n_chunks=None, chunk_size=2, random_state=None):
     >>> chunks_from_labels(["a", "b", "b", "a"]).labels
     array([0, 1, 1, 0])
     """
-    _check_counts(n_chunks=n_chunks, chunk_size=chunk_size)
-    codes = np.unique(_check_y(y), return_inverse=True)[1].reshape(-1)
+    n_chunks = None if n_chunks is None else as_count(n_chunks, "n_chunks")
+    chunk_size = as_count(chunk_size, "chunk_size")
+    members = _Members(y)
+    labels = np.full(np.size(y), -1)
     if n_chunks is None:
-        return Chunks(codes)
+        labels[members.rows] = members.codes
+        return Chunks(labels)
     random_state = check_random_state(random_state)
-    pool = []
-    for k in range(codes.max() + 1):
-        rows = random_state.permutation(np.flatnonzero(codes == k))
-        whole = len(rows) - len(rows) % chunk_size
-        pool.append(rows[:whole].reshape(-1, chunk_size))
-    pool = np.concatenate(pool)
+    shuffled = random_state.permutation(len(members.codes))
+    order = shuffled[np.argsort(members.codes[shuffled], kind="stable")]
+    # Whole chunks only, of rows of one class that follow each other.
+    codes = members.codes[order]
+    within = np.arange(len(order)) - members.start[codes]
+    whole = order[within < members.counts[codes] // chunk_size * chunk_size]
+    pool = whole.reshape(-1, chunk_size)
     if len(pool) == 0:
         raise ValueError(f"chunk_size={chunk_size}: no class has that many rows; lower it")
     chosen = pool[_sample_rows(np.arange(len(pool)), n_chunks, random_state)]
-    labels = np.full(len(codes), -1)
-    labels[chosen] = np.arange(len(chosen))[:, None]
+    labels[members.rows[chosen]] = np.arange(len(chosen))[:, None]
     return Chunks(labels)

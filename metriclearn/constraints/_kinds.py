@@ -1,35 +1,17 @@
 """The four kinds of constraint, and the check that a learner takes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-
-def _as_indices(indices, width, kind):
-    indices = np.asarray(indices)
-    if indices.ndim != 2 or indices.shape[1] != width:
-        raise ValueError(
-            f"{kind}: indices must be of shape (n, {width}), got {indices.shape}; "
-            f"each row holds {width} row numbers of X"
-        )
-    if len(indices) == 0:
-        raise ValueError(f"{kind}: indices is empty; give at least one constraint")
-    if not np.issubdtype(indices.dtype, np.integer):
-        raise ValueError(f"{kind}: indices must be integers, got dtype {indices.dtype}")
-    if indices.min() < 0:
-        raise ValueError(f"{kind}: indices has {indices.min()}; row numbers start at 0")
-    return indices.astype(np.intp)
-
-
-def _as_weights(weights, n, kind):
-    if weights is None:
-        return None
-    weights = np.asarray(weights, dtype=float)
-    if weights.shape != (n,):
-        raise ValueError(f"{kind}: weights must be of shape ({n},), got {weights.shape}")
-    if not np.all(np.isfinite(weights)) or weights.min() < 0:
-        raise ValueError(f"{kind}: weights must be finite and not negative")
-    return weights
+from metriclearn.constraints._checks import (
+    as_indices,
+    as_n_rows,
+    as_similar,
+    as_weights,
+    refuse_equal,
+)
+from metriclearn.constraints._frames import columns_of, row_numbers
 
 
 class _Constraints:
@@ -40,17 +22,130 @@ class _Constraints:
 
     def __repr__(self):
         weighted = "" if self.weights is None else ", weighted"
-        return f"{type(self).__name__}({self._count()}{weighted})"
+        kept = getattr(self, "_n_before", None)
+        part = "" if kept is None else f", of {kept:,} those inside {self.n_rows:,} rows"
+        return f"{type(self).__name__}({self._count()}{weighted}{part})"
 
     def _count(self):
         return f"{len(self):,} constraints"
 
+    @property
+    def shape(self):
+        """``(n_rows,)``: to scikit-learn, what has as many entries as there are rows of ``X``.
+
+        Splitters and searches then take the part of a fold with ``constraints[rows]``.
+        """
+        if self.n_rows is None:
+            kind = type(self).__name__
+            raise ValueError(
+                f"constraints: {kind} hold row numbers of the whole X, which is about to be split "
+                f"into folds. Tell them how many rows it has, {kind}(..., n_rows=len(X)) or "
+                f"constraints.of(len(X)); each fold then learns from those with all their rows "
+                f"inside it"
+            )
+        return (self.n_rows,)
+
+    def of(self, n_rows):
+        """Return the same constraints, of an ``X`` of so many rows, which can be split with it.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Returns
+        -------
+        Pairs, Triplets or Quadruplets
+        """
+        return self._with(n_rows=as_n_rows(n_rows, self.indices, type(self).__name__))
+
+    def __getitem__(self, rows):
+        """Return the constraints with all their rows among ``rows``, numbered as these are.
+
+        Parameters
+        ----------
+        rows : slice, or array-like of int or bool
+            Row numbers of ``X``, none of them twice.
+
+        Returns
+        -------
+        Pairs, Triplets or Quadruplets
+            Their ``repr`` says how many of how many are left.
+
+        Raises
+        ------
+        ValueError
+            If ``n_rows`` is not known, a row comes twice, or no constraint is left.
+        """
+        (n_rows,), kind = self.shape, type(self).__name__
+        rows = rows[0] if isinstance(rows, tuple) else rows  # scikit-learn's X[rows, ...]
+        numbers = np.arange(n_rows)[rows]
+        if numbers.ndim != 1:
+            raise TypeError(
+                f"{kind}[rows] takes row numbers of X and gives the constraints among these rows; "
+                f"one constraint is {kind.lower()}.indices[i]"
+            )
+        places = np.full(n_rows, -1)
+        places[numbers] = np.arange(len(numbers))
+        if np.any(places[numbers] != np.arange(len(numbers))):
+            raise ValueError(f"constraints: {kind} cannot be sampled with repeated rows of X")
+        indices = places[self.indices]
+        inside = np.all(indices >= 0, axis=1)
+        if not inside.any():
+            raise ValueError(
+                f"constraints: none of the {len(self)} {kind} has all its rows among the "
+                f"{len(numbers)} of this part of X; give more of them, or larger folds"
+            )
+        part = self._with(inside, indices=indices[inside], n_rows=len(numbers))
+        object.__setattr__(part, "_n_before", len(self))
+        return part
+
+    def on_named_rows(self):
+        """Return the rows that are named at all, and the constraints numbered by them.
+
+        Returns
+        -------
+        rows : ndarray of int
+            Sorted row numbers of ``X``.
+        constraints : Pairs, Triplets or Quadruplets
+            Of ``X[rows]``.
+        """
+        rows, indices = np.unique(self.indices, return_inverse=True)
+        return rows, self._with(indices=indices.reshape(self.indices.shape), n_rows=len(rows))
+
+    @classmethod
+    def _unchecked(cls, **values):
+        """Constraints of fields that are known to be right."""
+        new = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(new, name, value)
+        return new
+
+    def _with(self, chosen=slice(None), **changes):
+        """Return some of the constraints with other fields, which are known to be right."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, np.ndarray) and name not in changes:
+                values[name] = value[chosen]
+        return self._unchecked(**{**values, **changes})
+
+    def _check(self, width):
+        """Check what all kinds have; the checked arrays take the place of what was given."""
+        kind = type(self).__name__
+        indices = as_indices(self.indices, width, kind)
+        object.__setattr__(self, "indices", indices)
+        object.__setattr__(self, "weights", as_weights(self.weights, len(indices), kind))
+        object.__setattr__(self, "n_rows", as_n_rows(self.n_rows, indices, kind))
+
     def check_rows(self, n_rows):
         """Raise ``ValueError`` where a constraint names a row that ``X`` does not have."""
-        largest = int(self.indices.max())
+        kind, largest = type(self).__name__, int(self.indices.max())
+        if self.n_rows is not None and self.n_rows != n_rows:
+            raise ValueError(
+                f"constraints: {kind} are of an X of {self.n_rows} rows, but X has {n_rows} rows"
+            )
         if largest >= n_rows:
             raise ValueError(
-                f"constraints: {type(self).__name__} names row {largest}, but X has {n_rows} rows "
+                f"constraints: {kind} names row {largest}, but X has {n_rows} rows "
                 f"(0 to {n_rows - 1})"
             )
 
@@ -58,6 +153,9 @@ class _Constraints:
 @dataclass(frozen=True, eq=False, repr=False)
 class Pairs(_Constraints):
     """Pairs of rows that are similar or dissimilar.
+
+    Two annotators may disagree: a pair given as similar and as dissimilar counts as both, with
+    the weights of both, and a pair given twice counts twice. ``conflicts`` lists them.
 
     Parameters
     ----------
@@ -67,57 +165,111 @@ class Pairs(_Constraints):
         True (or 1) where the two rows are similar, False (or 0, or -1) where not.
     weights : array-like of float, shape (n,), default=None
         Not negative; all one by default.
+    n_rows : int, default=None
+        Number of rows of ``X``. With it the pairs can be split with the rows, by
+        ``cross_validate(MMC(), X, params={"constraints": pairs})`` for example: each fold gets
+        the pairs that have both rows inside it. Without it they refuse.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, the list is empty, or the same two rows are both
-        similar and dissimilar.
+        If shapes do not fit, or the list is empty.
+
+    See Also
+    --------
+    pairs_from_labels : Pairs drawn from class labels.
+    constraints_from_tuples : Pairs from arrays of points.
 
     Examples
     --------
     >>> from metriclearn.constraints import Pairs
-    >>> pairs = Pairs([[0, 1], [0, 2]], similar=[True, False])
+    >>> pairs = Pairs([[0, 1], [0, 2]], similar=[True, False], n_rows=4)
     >>> len(pairs)
     2
     >>> pairs
     Pairs(1 similar, 1 dissimilar)
+    >>> pairs[[0, 2, 3]]
+    Pairs(0 similar, 1 dissimilar, of 2 those inside 3 rows)
     """
 
     indices: np.ndarray
     similar: np.ndarray
     weights: np.ndarray | None = None
+    n_rows: int | None = None
 
     def __post_init__(self):
-        indices = _as_indices(self.indices, 2, "Pairs")
+        self._check(2)
         similar = np.asarray(self.similar)
-        if similar.shape != (len(indices),):
-            raise ValueError(
-                f"Pairs: similar must be of shape ({len(indices)},), got {similar.shape}"
-            )
+        if similar.shape != (len(self),):
+            raise ValueError(f"Pairs: similar must be of shape ({len(self)},), got {similar.shape}")
         if not np.all(np.isin(similar, (-1, 0, 1))):
             raise ValueError("Pairs: similar must hold True/False, 1/0 or 1/-1")
-        object.__setattr__(self, "indices", indices)
         object.__setattr__(self, "similar", similar > 0)
-        object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Pairs"))
-        _refuse_contradictions(indices, self.similar)
+
+    @classmethod
+    def from_frame(cls, frame, ids, *, columns=None, similar=None, weights=None, pos_label=None):
+        """Read pairs from a table of the names of rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One pair in a row.
+        ids : array-like of shape (n_rows,)
+            The name of each row of ``X``, each once: numbers, strings or anything hashable.
+        columns : sequence of 2 column names, default=None
+            Where the names of the two rows are; the first two columns by default.
+        similar : column name, default=None
+            Whether the pair is similar; the column after these by default.
+        weights : column name, default=None
+            Weight of each pair; all one by default.
+        pos_label : int, str or bool, default=None
+            What stands in that column for similar pairs; True or 1 by default.
+
+        Returns
+        -------
+        Pairs
+            With ``n_rows=len(ids)``.
+
+        Raises
+        ------
+        ValueError
+            If a name is not among ``ids``, comes twice there, or words tell similar pairs
+            without ``pos_label``.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from metriclearn.constraints import Pairs
+        >>> frame = pd.DataFrame({"a": ["x", "x"], "b": ["y", "z"], "judged": ["yes", "no"]})
+        >>> Pairs.from_frame(frame, ["z", "x", "y"], pos_label="yes").indices
+        array([[1, 2],
+               [1, 0]])
+        """
+        names, rest = columns_of(frame, columns, 2)
+        if similar is None and not rest:
+            raise ValueError("frame has no column that says which pairs are similar")
+        similar = rest[0] if similar is None else similar
+        told = as_similar(np.asarray(frame[similar]), pos_label, f"frame[{similar!r}]")
+        given = None if weights is None else np.asarray(frame[weights])
+        return cls(row_numbers(frame, names, ids), told, given, n_rows=len(ids))
+
+    def conflicts(self):
+        """Return the pairs of rows that are given both as similar and as dissimilar.
+
+        Returns
+        -------
+        ndarray of shape (n_conflicts, 2)
+            Row numbers of ``X``, each pair once.
+        """
+        unordered = np.sort(self.indices, axis=1)
+        keys = unordered[:, 0] * (int(unordered.max()) + 1) + unordered[:, 1]
+        _, first = np.unique(keys, return_index=True)
+        both = np.intersect1d(keys[self.similar], keys[~self.similar])
+        return unordered[first[np.isin(keys[first], both)]]
 
     def _count(self):
         similar = int(self.similar.sum())
         return f"{similar:,} similar, {len(self) - similar:,} dissimilar"
-
-
-def _refuse_contradictions(indices, similar):
-    unordered = np.sort(indices, axis=1)
-    _, group = np.unique(unordered, axis=0, return_inverse=True)
-    group = group.reshape(-1)
-    both = np.bincount(group[similar], minlength=group.max() + 1).astype(bool)
-    both &= np.bincount(group[~similar], minlength=group.max() + 1).astype(bool)
-    if both.any():
-        i, j = unordered[np.flatnonzero(both[group])[0]]
-        raise ValueError(
-            f"Pairs: rows {i} and {j} are given both as similar and as dissimilar; keep one"
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,18 +279,52 @@ class Triplets(_Constraints):
     Parameters
     ----------
     indices : array-like of int, shape (n, 3)
-        Row numbers ``(anchor, positive, negative)`` of ``X``.
+        Row numbers ``(anchor, positive, negative)`` of ``X``. Neither the anchor nor the
+        positive is its own negative: no metric could agree.
     weights : array-like of float, shape (n,), default=None
         Not negative; all one by default.
+    n_rows : int, default=None
+        Number of rows of ``X``, with which they can be split, see :class:`Pairs`.
+
+    See Also
+    --------
+    triplets_from_labels : Triplets drawn from class labels.
+
+    Examples
+    --------
+    >>> from metriclearn.constraints import Triplets
+    >>> Triplets([[0, 1, 2]])
+    Triplets(1 constraints)
     """
 
     indices: np.ndarray
     weights: np.ndarray | None = None
+    n_rows: int | None = None
 
     def __post_init__(self):
-        indices = _as_indices(self.indices, 3, "Triplets")
-        object.__setattr__(self, "indices", indices)
-        object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Triplets"))
+        self._check(3)
+        for name, place in (("positive", 1), ("anchor", 0)):
+            refuse_equal(self.indices, place, 2, f"has its {name} as its negative", "Triplets")
+
+    @classmethod
+    def from_frame(cls, frame, ids, *, columns=None, weights=None):
+        """Read triplets from a table of the names of rows, see :meth:`Pairs.from_frame`.
+
+        Parameters
+        ----------
+        frame : DataFrame
+        ids : array-like of shape (n_rows,)
+        columns : sequence of 3 column names, default=None
+            Of the anchors, positives and negatives; the first three by default.
+        weights : column name, default=None
+
+        Returns
+        -------
+        Triplets
+        """
+        names, _ = columns_of(frame, columns, 3)
+        given = None if weights is None else np.asarray(frame[weights])
+        return cls(row_numbers(frame, names, ids), given, n_rows=len(ids))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,25 +337,68 @@ class Quadruplets(_Constraints):
         Row numbers ``(i, j, k, l)`` of ``X``.
     weights : array-like of float, shape (n,), default=None
         Not negative; all one by default.
+    n_rows : int, default=None
+        Number of rows of ``X``, with which they can be split, see :class:`Pairs`.
+
+    See Also
+    --------
+    quadruplets_from_labels : Quadruplets drawn from class labels.
+
+    Examples
+    --------
+    >>> from metriclearn.constraints import Quadruplets
+    >>> Quadruplets([[0, 1, 2, 3]], weights=[0.5])
+    Quadruplets(1 constraints, weighted)
     """
 
     indices: np.ndarray
     weights: np.ndarray | None = None
+    n_rows: int | None = None
 
     def __post_init__(self):
-        indices = _as_indices(self.indices, 4, "Quadruplets")
-        object.__setattr__(self, "indices", indices)
-        object.__setattr__(self, "weights", _as_weights(self.weights, len(indices), "Quadruplets"))
+        self._check(4)
+
+    @classmethod
+    def from_frame(cls, frame, ids, *, columns=None, weights=None):
+        """Read quadruplets from a table of the names of rows, see :meth:`Pairs.from_frame`.
+
+        Parameters
+        ----------
+        frame : DataFrame
+        ids : array-like of shape (n_rows,)
+        columns : sequence of 4 column names, default=None
+            Of the rows i, j, k and l; the first four by default.
+        weights : column name, default=None
+
+        Returns
+        -------
+        Quadruplets
+        """
+        names, _ = columns_of(frame, columns, 4)
+        given = None if weights is None else np.asarray(frame[weights])
+        return cls(row_numbers(frame, names, ids), given, n_rows=len(ids))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Chunks:
     """Groups of rows known to be of one class, the class itself unknown.
 
+    As chunks have a label for each row, splitters take the part of a fold by themselves.
+
     Parameters
     ----------
     labels : array-like of int, shape (n_rows,)
         Chunk number of each row of ``X``; -1 for a row in no chunk.
+
+    See Also
+    --------
+    chunks_from_labels : Chunks drawn from class labels.
+
+    Examples
+    --------
+    >>> from metriclearn.constraints import Chunks
+    >>> Chunks([0, 0, -1, 1, 1])[1:]
+    Chunks(2 chunks, 3 rows in them)
     """
 
     labels: np.ndarray
@@ -185,6 +414,19 @@ class Chunks:
             raise ValueError("Chunks: no row is in a chunk; give at least one label of 0 or more")
         object.__setattr__(self, "labels", labels.astype(np.intp))
 
+    @property
+    def shape(self):
+        """``(n_rows,)``."""
+        return self.labels.shape
+
+    def __getitem__(self, rows):
+        """Return the chunks of some rows: of a slice, row numbers or a mask."""
+        rows = rows[0] if isinstance(rows, tuple) else rows  # scikit-learn's X[rows, ...]
+        labels = self.labels[rows]
+        if np.ndim(labels) != 1:
+            raise TypeError("Chunks[rows] takes row numbers of X; one label is chunks.labels[i]")
+        return Chunks(labels)
+
     def __len__(self):
         return len(np.unique(self.labels[self.labels >= 0]))
 
@@ -199,8 +441,13 @@ class Chunks:
             )
 
 
+def is_constraints(value):
+    """Whether ``value`` is constraints of any kind."""
+    return isinstance(value, (_Constraints, Chunks))
+
+
 def check_constraints(constraints, accepts, n_rows, learner):
-    """Refuse constraints of a kind that a learner does not take, or of rows not there.
+    """Raise for constraints of a kind that a learner does not take, or of rows not there.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
+from metriclearn.constraints._checks import as_weights
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
 
@@ -57,5 +58,8 @@ def constraints_from_tuples(tuples, similar=None, weights=None):
     X, rows = np.unique(tuples.reshape(-1, n_features), axis=0, return_inverse=True)
     rows = rows.reshape(n, width)
     if width == 2:
-        return X, Pairs(rows, similar, weights)
-    return X, (Triplets if width == 3 else Quadruplets)(rows, weights)
+        return X, Pairs(rows, similar, weights, n_rows=len(X))
+    weights = as_weights(weights, n, "tuples")
+    # Unchecked: two points of a triplet may look the same without being the same row.
+    kind = Triplets if width == 3 else Quadruplets
+    return X, kind._unchecked(indices=rows, weights=weights, n_rows=len(X))

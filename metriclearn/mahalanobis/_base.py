@@ -3,17 +3,20 @@
 import warnings
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._arrays import float_dtypes, moved_to, namespace, on_host, to_numpy
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
-from metriclearn.constraints import check_constraints
+from metriclearn._validation import check_label_kinds
+from metriclearn.constraints._kinds import check_constraints, is_constraints
+from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
 
 class MahalanobisTransformer(
-    LearnedMetricMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    LearnedMetricMixin, Hints, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Base of the linear learners: all that follows from ``components_``.
 
@@ -24,6 +27,10 @@ class MahalanobisTransformer(
 
     _constraint_kinds = ()
     _fits_sparse = False
+    _target_is_class = True
+
+    def __init__(self):
+        pass
 
     def _validate_fit(self, X, y=None, constraints=None, *, reset=True):
         """Check the arguments of ``fit`` or ``partial_fit``; ``X`` comes back as a float array.
@@ -31,6 +38,13 @@ class MahalanobisTransformer(
         Exactly one of ``y`` and ``constraints`` must be given, and the
         constraints must be of a kind in ``_constraint_kinds``.
         """
+        name = type(self).__name__
+        refuse_rows(X, name, self._fits_sparse)
+        if is_constraints(y):
+            raise ValueError(
+                f"y is {y!r}; constraints are given by name: fit(X, constraints={type(y).__name__}"
+                f"(...))"
+            )
         checks = {
             "dtype": float_dtypes(X),
             "ensure_min_samples": 2,
@@ -42,6 +56,8 @@ class MahalanobisTransformer(
                 X, y = validate_data(self, X, **checks), None
             else:
                 self._refuse_no_target(y)
+                if self._target_is_class:
+                    check_label_kinds(y)
                 X, y = validate_data(self, X, y, **checks)
             self._refuse_tensors(X)
             return X, None if y is None else to_numpy(y)
@@ -49,7 +65,7 @@ class MahalanobisTransformer(
             raise ValueError("y and constraints were both given; give one of them")
         X = validate_data(self, X, **checks)
         self._refuse_tensors(X)
-        check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
+        check_constraints(constraints, self._constraint_kinds, X.shape[0], name)
         return X, None
 
     def _refuse_no_target(self, y):
@@ -68,13 +84,33 @@ class MahalanobisTransformer(
             )
 
     def _set_components(self, components, like=None):
-        """Keep the result; ``like``: rows whose library, device and dtype it shall have."""
+        """Keep the result.
+
+        Parameters
+        ----------
+        components : array-like of shape (r, n_features)
+            Filled up with zero rows where ``n_components`` asks for more.
+        like : ndarray or tensor, default=None
+            Rows whose library, device and dtype the result shall have.
+        """
         components = np.ascontiguousarray(components)
-        self.components_ = components if like is None else moved_to(like, components)
+        missing = (getattr(self, "n_components", None) or 0) - len(components)
+        if missing > 0:
+            components = np.pad(components, ((0, missing), (0, 0)))
+        if like is not None:
+            with np.errstate(over="ignore"):
+                components = moved_to(like, components)
+        if not np.all(np.isfinite(to_numpy(components))):
+            raise ValueError(
+                f"X: its values are so small, or so far apart, that the metric in their units is "
+                f"beyond the largest {components.dtype}; scale X, for example by StandardScaler"
+            )
+        self.components_ = components
         self._n_features_out = components.shape[0]
         return self
 
     def _check_rows(self, X):
+        refuse_rows(X, type(self).__name__, fits_sparse=True)
         X = validate_data(self, X, dtype=float_dtypes(X), accept_sparse="csr", reset=False)
         if on_host(X) != on_host(self.components_):
             raise ValueError(
@@ -89,6 +125,20 @@ class MahalanobisTransformer(
         if on_host(X):
             return X @ self.components_.T.astype(X.dtype, copy=False)
         return X @ namespace(X).astype(self.components_, X.dtype, copy=False).T
+
+    # Subtracted first: an offset that all rows share then costs no digits.
+
+    def _embed_difference(self, A, B):
+        if sparse.issparse(A) != sparse.issparse(B):
+            return super()._embed_difference(A, B)
+        return self._embed(A - B)
+
+    def _embed_both(self, A, B):
+        if sparse.issparse(A) or sparse.issparse(B):
+            return super()._embed_both(A, B)
+        center = namespace(B).mean(B, axis=0)
+        embedded = self._embed(B - center)
+        return (embedded if A is B else self._embed(A - center)), embedded
 
     def transform(self, X):
         """Map rows to the learned space, where Euclidean distance is the learned metric.
@@ -110,11 +160,27 @@ class MahalanobisTransformer(
 
         Returns
         -------
-        ndarray of shape (n_features, n_features)
-            Symmetric positive semidefinite.
+        ndarray of shape (n_features, n_features), float64
+            Symmetric positive semidefinite. Of a learner of tensors a tensor, in their dtype.
+
+        Raises
+        ------
+        ValueError
+            If an entry is beyond the largest float64, as where features are of size 1e-160.
         """
         check_is_fitted(self)
-        return self.components_.T @ self.components_
+        L = self.components_
+        if not on_host(L):
+            return L.T @ L
+        L = L.astype(np.float64, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            M = L.T @ L
+        if not np.all(np.isfinite(M)):
+            raise ValueError(
+                "M = LᵀL has entries beyond the largest float64; use components_ (L), transform "
+                "or the distances, or fit to X times a power of ten"
+            )
+        return M
 
     def get_metric(self):
         """Return the learned metric as a function of two rows.

@@ -4,7 +4,7 @@ from metriclearn._linalg import inverse_sqrt_psd
 from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centered_scatter
+from metriclearn.mahalanobis._span import Span
 
 
 class Covariance(MahalanobisTransformer):
@@ -61,9 +61,10 @@ class Covariance(MahalanobisTransformer):
         """
         X, _ = self._validate_fit(X)
         weights, X = weighted_rows(sample_weight, X)
-        scatter = centered_scatter(X, weights)
-        components = inverse_sqrt_psd(scatter / (X.shape[0] if weights is None else weights.sum()))
-        return self._set_components(components.astype(X.dtype, copy=False))
+        span = Span(X, weights=weights)
+        size = X.shape[0] if weights is None else weights.sum()
+        components = inverse_sqrt_psd(span.scatter(weights) / size)
+        return self._set_components(span.leave(components), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,11 +8,12 @@ from scipy import linalg, sparse
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import laplacian, pair_scatter
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components, weighted_rows
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centered_scatter, within_scatter
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
+from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._span import Span
 
 # Smallest ridge, in mean eigenvalues: it decides where the data say nothing.
 _RIDGE = 1e-9
@@ -136,81 +137,103 @@ class GMML(MahalanobisTransformer):
                 "sample_weight goes with y; with constraints give each pair its weight, "
                 "Pairs(indices, similar, weights)"
             )
-        weights, X, y = weighted_rows(sample_weight, X, y)
-        n_components = check_n_components(self.n_components, X.shape[1])
-        rows = X.astype(np.float64, copy=False)
-        factor = prior_factor(self.prior, rows, self.random_state)
+        n_components, weights = check_n_components(self.n_components, X.shape[1]), None
         if constraints is None:
+            weights, X, y = labeled_rows(sample_weight, X, y)
             _, codes = check_labels(y, sample_weight=weights)
-            if self.n_pairs is None:
-                similar, dissimilar = _class_scatters(rows, codes, weights)
-            else:
-                constraints = pairs_from_labels(
-                    codes, n_pairs=self.n_pairs, random_state=self.random_state
-                )
-                if weights is not None:
-                    of_pairs = weights[constraints.indices].prod(axis=1)
-                    constraints = Pairs(constraints.indices, constraints.similar, of_pairs)
+            if self.n_pairs is not None:
+                constraints = self._draw(codes, weights)
+        span = Span(X, weights=weights, reduce=not is_given(self.prior))
+        prior = prior_of(self.prior, span, self.random_state)
         if constraints is not None:
-            centered = rows if sparse.issparse(rows) else rows - rows.mean(axis=0)
-            similar, dissimilar = _mean_scatters(centered, constraints)
+            similar, dissimilar = _pair_scatters(X, span, constraints)
+        elif span.reduced:
+            similar, dissimilar = _class_scatters(span.rows(), 1.0, codes, weights)
+        else:
+            similar, dissimilar = _class_scatters(X, span.unit, codes, weights)
+        return self._finish(similar, dissimilar, prior, span, n_components, X)
 
-        similar, dissimilar = _regularize(similar, dissimilar, factor, self.regularization)
-        M, self.objective_ = _geometric_mean(similar, dissimilar, self.t)
-        components = components_from_matrix(M, n_components)
-        return self._set_components(components.astype(X.dtype, copy=False))
+    def _draw(self, codes, weights):
+        pairs = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=self.random_state)
+        if weights is None:
+            return pairs
+        return Pairs(pairs.indices, pairs.similar, weights[pairs.indices].prod(axis=1))
+
+    def _finish(self, similar, dissimilar, prior, span, n_components, X):
+        similar, dissimilar = _regularize(
+            similar, dissimilar, prior.factor, self.regularization, self._n_ridged(span)
+        )
+        M, self.objective_ = _geometric_mean(similar, dissimilar, self.t, span.unit)
+        # Scatters in the unit u of the span are S/u² and D/u², their mean u^(2-4t) times as large.
+        components = components_from_matrix(M, n_components) * span.unit ** (2 * self.t)
+        return self._set_components(span.leave(components), like=X)
+
+    def _n_ridged(self, span):
+        """Over how many directions the prior spreads: all features, but for that of the rows."""
+        of_rows = isinstance(self.prior, str) and self.prior == "covariance"
+        return span.width if of_rows else span.n_features
 
 
-def _class_scatters(X, codes, weights):
+def _class_scatters(X, unit, codes, weights):
     """Mean scatters of all pairs of one class, and of all pairs of two."""
-    weights = np.ones(len(codes)) if weights is None else weights
-    sizes = np.bincount(codes, weights)
+    w = np.ones(len(codes)) if weights is None else weights
+    sizes = np.bincount(codes, w)
     # Σ_{i<j} wᵢwⱼ(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of rows of weight m is m times their centered scatter.
-    similar = within_scatter(X, codes, weights * sizes[codes])
-    dissimilar = sizes.sum() * centered_scatter(X, weights) - similar
+    similar = moments(X, codes, w * sizes[codes], unit=unit).within()
+    dissimilar = sizes.sum() * moments(X, weights=weights, unit=unit).scatter - similar
     n_similar = np.sum(sizes**2) / 2
     return similar / n_similar, dissimilar / (sizes.sum() ** 2 / 2 - n_similar)
 
 
-def _mean_scatters(X, pairs):
+def _pair_scatters(X, span, pairs):
+    """Mean scatters of the similar and of the dissimilar pairs, of the rows they name."""
     for kind, chosen in (("similar", pairs.similar), ("dissimilar", ~pairs.similar)):
         if not chosen.any():
             raise ValueError(f"constraints: GMML needs pairs of both kinds, got no {kind} one")
     weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+    if sparse.issparse(X):
+        rows = X.astype(np.float64) / span.unit
+    else:
+        named, pairs = pairs.on_named_rows()
+        rows = span.rows(named)
     scatters = []
     for chosen in (pairs.similar, ~pairs.similar):
         first, second = pairs.indices[chosen].T
         total = max(weights[chosen].sum(), np.finfo(float).tiny)
         shares = weights[chosen] / total
         if sparse.issparse(X):
-            scatters.append((X.T @ laplacian(shares, first, second, X.shape[0]) @ X).toarray())
+            scatters.append(
+                (rows.T @ laplacian(shares, first, second, X.shape[0]) @ rows).toarray()
+            )
         else:
-            scatters.append(pair_scatter(X, shares, first, second))
+            scatters.append(pair_scatter(rows, shares, first, second))
     return scatters
 
 
-def _regularize(similar, dissimilar, prior_factor, regularization):
-    n_features = len(similar)
-    if len(prior_factor) < n_features:
+def _regularize(similar, dissimilar, prior_factor, regularization, n_features):
+    """Add the ridges, each a share of the trace, over ``n_features`` directions of equal part."""
+    width = len(similar)
+    if len(prior_factor) < width:
         raise ValueError(
-            f"prior has rank {len(prior_factor)} of {n_features}, GMML needs a positive definite "
+            f"prior has rank {len(prior_factor)} of {width}, GMML needs a positive definite "
             f"one; use prior='identity'"
         )
     prior = prior_factor.T @ prior_factor
     inverse = linalg.pinvh(prior)
+    part = width / n_features
 
     def add(scatter, matrix):
         size = np.trace(scatter) if np.trace(scatter) > 0 else 1.0
         ridge = (
-            regularization * matrix / np.trace(matrix) + _RIDGE * np.eye(n_features) / n_features
+            regularization * part * matrix / np.trace(matrix) + _RIDGE * np.eye(width) / n_features
         )
         return scatter + size * ridge
 
     return add(similar, inverse), add(dissimilar, prior)
 
 
-def _geometric_mean(S, D, t):
-    """``S⁻¹ #_t D``, and the weighted squared distance of its ends."""
+def _geometric_mean(S, D, t, unit=1.0):
+    """``S⁻¹ #_t D``, and the weighted squared distance of its ends in units of the features."""
     values, vectors = linalg.eigh(S)
     values = np.maximum(values, _RIDGE**2 * values[-1])
     root = (vectors * np.sqrt(values)) @ vectors.T
@@ -218,4 +241,5 @@ def _geometric_mean(S, D, t):
     middle, axes = linalg.eigh(root @ D @ root)
     middle = np.maximum(middle, np.finfo(float).tiny)
     half = (axes * middle ** (t / 2)).T @ inverse_root
-    return half.T @ half, float(t * (1 - t) * np.sum(np.log(middle) ** 2))
+    logs = np.log(middle) + 4 * np.log(unit)
+    return half.T @ half, float(t * (1 - t) * np.sum(logs**2))

@@ -9,12 +9,13 @@ from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._bounds import check_bounds, percentiles
 from metriclearn.mahalanobis._logdet import PairDifferences, minimize_logdet
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
+from metriclearn.mahalanobis._span import Span
 
 _N_BOUND_PAIRS = 20_000
 
@@ -161,17 +162,27 @@ class ITML(MahalanobisTransformer):
         n_components = check_n_components(self.n_components, X.shape[1])
         check_bounds(self.bounds)
         random_state = check_random_state(self.random_state)
-        rows = X.astype(np.float64, copy=False)
-        factor = prior_factor(self.prior, rows, random_state)
-        Z = (rows - rows.mean(axis=0)) @ factor.T
+        if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
+        span = Span(X, reduce=not is_given(self.prior))
+        prior = prior_of(self.prior, span, random_state)
         if constraints is None:
             _, codes = check_labels(y)
             constraints = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=random_state)
-        self.bounds_ = self.bounds
+        # All in coordinates where the prior is the identity times a number.
+        first, second = random_state.randint(X.shape[0], size=(2, _N_BOUND_PAIRS))
         if self.bounds is None:
-            self.bounds_ = _distance_percentiles(Z, random_state)
+            drawn, (first, second) = _numbered(first, second)
+            d2 = paired_sq_distances(span.rows(drawn) @ prior.factor.T, first, second)
+            bounds = percentiles(d2)
+            self.bounds_ = tuple(bound * prior.scale**2 for bound in bounds)
+        else:
+            self.bounds_ = self.bounds
+            bounds = tuple(float(bound) / prior.scale / prior.scale for bound in self.bounds)
+        named, constraints = constraints.on_named_rows()
+        Z = span.rows(named) @ prior.factor.T
 
-        loss, differences = _bounded_pairs(Z, constraints, self.bounds_, self.gamma)
+        loss, differences = _bounded_pairs(Z, constraints, bounds, self.gamma)
         with progress(self.verbose, "ITML", self.max_iter) as advance:
             solution = minimize_logdet(
                 loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
@@ -181,15 +192,15 @@ class ITML(MahalanobisTransformer):
         self.n_iter_ = max(1, solution.n_iter)
         if not solution.converged:
             warn_not_converged("ITML", self.max_iter, "raise max_iter or tol, or lower gamma")
-        L = solution.components @ factor
-        components = components_from_matrix(L.T @ L, n_components)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        L = solution.components @ prior.factor
+        components = components_from_matrix(L.T @ L, n_components) * prior.scale
+        return self._set_components(span.leave(components), like=X)
 
 
-def _distance_percentiles(Z, random_state):
-    first = random_state.randint(len(Z), size=_N_BOUND_PAIRS)
-    second = random_state.randint(len(Z), size=_N_BOUND_PAIRS)
-    return percentiles(paired_sq_distances(Z, first, second))
+def _numbered(first, second):
+    """Rows that are named at all, and pairs of them."""
+    rows, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
+    return rows, numbers.reshape(2, -1)
 
 
 def _bounded_pairs(Z, pairs, bounds, gamma):

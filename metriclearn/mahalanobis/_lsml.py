@@ -6,13 +6,15 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
+from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Quadruplets, quadruplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._logdet import PairDifferences, minimize_logdet
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_factor
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
+from metriclearn.mahalanobis._span import Span
 
 
 class LSML(MahalanobisTransformer):
@@ -20,11 +22,12 @@ class LSML(MahalanobisTransformer):
 
     ::
 
-        min_{M ≻ 0}  tr(M M0⁻¹) - log det(M) + Σ_q w_q max(0, d_M(i, j) - d_M(k, l))²
+        min_{M ≻ 0}  tr(M M0⁻¹) - log det(M) + 1/s² Σ_q w_q max(0, d_M(i, j) - d_M(k, l))²
 
     over quadruplets ``q = (i, j, k, l)`` that say ``d(i, j) < d(k, l)``, with
-    ``Σ w = 1``. Convex: each squared residual is, in the two squared
-    distances, a sum minus twice a geometric mean.
+    ``Σ w = 1``. ``s`` is the unit in which distances count, by default their root mean square
+    under the prior, so that the units of the data do not matter. Convex: each squared
+    residual is, in the two squared distances, a sum minus twice a geometric mean.
 
     Parameters
     ----------
@@ -33,6 +36,8 @@ class LSML(MahalanobisTransformer):
     prior : {"identity", "covariance", "random"} or array-like of shape \
             (n_features, n_features), default="identity"
         ``M0``; where it is singular ``M`` has its range.
+    unit : float, default=None
+        ``s``, above 0; 1.0 is the published loss.
     n_quadruplets : int, default=None
         Drawn when fitting from labels; 20 times the square of the number of
         classes by default.
@@ -60,8 +65,8 @@ class LSML(MahalanobisTransformer):
 
     Notes
     -----
-    metric-learn has the same loss, but its gradient leaves out the weights: with
-    one quadruplet the two agree, with more it comes to rest above the minimum.
+    The paper has ``s = 1``. metric-learn has that loss, but its gradient leaves out the
+    weights: with one quadruplet the two agree, with more it comes to rest above the minimum.
     Its eigenvalues are kept above 1e-8, ours above 0.
 
     Examples
@@ -77,6 +82,7 @@ class LSML(MahalanobisTransformer):
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "prior": PRIOR_OPTIONS,
+        "unit": [Interval(Real, 0, None, closed="neither"), None],
         "n_quadruplets": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -90,6 +96,7 @@ class LSML(MahalanobisTransformer):
         n_components=None,
         *,
         prior="identity",
+        unit=None,
         n_quadruplets=None,
         max_iter=100,
         tol=1e-6,
@@ -98,6 +105,7 @@ class LSML(MahalanobisTransformer):
     ):
         self.n_components = n_components
         self.prior = prior
+        self.unit = unit
         self.n_quadruplets = n_quadruplets
         self.max_iter = max_iter
         self.tol = tol
@@ -128,14 +136,21 @@ class LSML(MahalanobisTransformer):
         X, y = self._validate_fit(X, y, constraints)
         n_components = check_n_components(self.n_components, X.shape[1])
         random_state = check_random_state(self.random_state)
-        rows = X.astype(np.float64, copy=False)
-        factor = prior_factor(self.prior, rows, random_state)
+        if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
+        span = Span(X, reduce=not is_given(self.prior))
+        prior = prior_of(self.prior, span, random_state)
         if constraints is None:
             _, codes = check_labels(y)
             constraints = quadruplets_from_labels(
                 codes, n_quadruplets=self.n_quadruplets, random_state=random_state
             )
-        loss, differences = _residuals(rows @ factor.T, constraints)
+        named, constraints = constraints.on_named_rows()
+        loss, differences = _residuals(
+            span.rows(named) @ prior.factor.T,
+            constraints,
+            None if self.unit is None else self.unit / prior.scale,
+        )
         with progress(self.verbose, "LSML", self.max_iter) as advance:
             solution = minimize_logdet(
                 loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
@@ -145,16 +160,19 @@ class LSML(MahalanobisTransformer):
         self.n_iter_ = max(1, solution.n_iter)
         if not solution.converged:
             warn_not_converged("LSML", self.max_iter)
-        L = solution.components @ factor
-        components = components_from_matrix(L.T @ L, n_components)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        L = solution.components @ prior.factor
+        components = components_from_matrix(L.T @ L, n_components) * prior.scale
+        return self._set_components(span.leave(components), like=X)
 
 
-def _residuals(Z, quadruplets):
+def _residuals(Z, quadruplets, unit):
     i, j, k, l = quadruplets.indices.T
     weights = np.ones(len(i)) if quadruplets.weights is None else quadruplets.weights
     loss = ResidualLoss(weights / max(weights.sum(), np.finfo(float).tiny))
-    return loss, PairDifferences(Z, np.concatenate([i, k]), np.concatenate([j, l]))
+    first, second = np.concatenate([i, k]), np.concatenate([j, l])
+    if unit is None:
+        unit = np.sqrt(np.mean(paired_sq_distances(Z, first, second))) or 1.0
+    return loss, PairDifferences(Z, first, second, np.full(len(first), 1 / unit))
 
 
 class ResidualLoss:

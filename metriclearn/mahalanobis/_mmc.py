@@ -5,15 +5,18 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import linalg
 
+from metriclearn._arrays import unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
+from metriclearn._pairs import blocks_of_pairs
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import check_labels
+from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._clarabel import GAP, solve_exactly, warn_far
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
+from metriclearn.mahalanobis._span import Span
 
 _MAX_PAIRS = 10_000
 _SDP_MAX_FEATURES = 20
@@ -154,14 +157,15 @@ class MMC(MahalanobisTransformer):
         """
         X, y = self._validate_fit(X, y, constraints)
         if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
             _, codes = check_labels(y)
             n_pairs = self.n_pairs or (_SDP_MAX_PAIRS if self.solver == "sdp" else _MAX_PAIRS)
             constraints = pairs_from_labels(codes, n_pairs=n_pairs, random_state=self.random_state)
         _check_pairs(constraints)
         if self.solver == "sdp":
             _check_sdp_size(X.shape[1], constraints)
-        U, weights, basis = _whitened_differences(
-            X.astype(np.float64), constraints, self.ridge, diagonal=self.variant == "diagonal"
+        U, weights, basis, span = _whitened_differences(
+            X, constraints, self.ridge, diagonal=self.variant == "diagonal"
         )
         if self.solver == "sdp":
             F, self.n_iter_ = _solve_sdp(U, weights, self.variant)
@@ -190,7 +194,8 @@ class MMC(MahalanobisTransformer):
             )
         if self.solver == "sdp" and self.duality_gap_ > GAP:
             warn_far("MMC")
-        return self._set_components(_components(basis, F).astype(X.dtype, copy=False))
+        components = fix_signs(span.leave(_components(basis, F)))
+        return self._set_components(components, like=X)
 
 
 def _check_pairs(pairs):
@@ -223,34 +228,52 @@ def _whitened_differences(X, pairs, ridge, *, diagonal):
     U : ndarray of shape (n_dissimilar, r)
         Whitened differences of the dissimilar pairs that differ at all.
     weights : ndarray of shape (n_dissimilar,)
-    B : ndarray of shape (n_features, r)
+    B : ndarray of shape (width, r)
+    span : Span
+        The coordinates that ``B`` belongs to: features of one scale, or what they span.
     """
-    first, second = pairs.indices.T
-    differences = X[first] - X[second]
     weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
-    scale = np.sqrt(np.mean(differences**2, axis=0))
+    scale = _feature_sizes(X, pairs)
     varies = scale > 0
-    scale[~varies] = 1
-    differences /= scale
-
-    similar, dissimilar = differences[pairs.similar], differences[~pairs.similar]
-    S = (similar.T * weights[pairs.similar]) @ similar
+    span = Span(X, scales=np.where(varies, scale, 1), reduce=not diagonal)
+    named, pairs = pairs.on_named_rows()
+    rows = span.rows(named)
+    first, second = pairs.indices[pairs.similar].T
+    S, w = np.zeros((span.width, span.width)), weights[pairs.similar]
+    for block in blocks_of_pairs(len(first), span.width):
+        V = rows[first[block]] - rows[second[block]]
+        S += V.T @ (w[block, None] * V)
     mean = np.trace(S) / max(1, varies.sum())
     S[np.diag_indices_from(S)] += ridge * mean if mean > 0 else ridge
+    kept = varies if not span.reduced else np.ones(span.width, dtype=bool)
     if diagonal:
         B = np.diag(np.where(varies, 1 / np.sqrt(np.diag(S)), 0))
     else:
-        values, vectors = linalg.eigh(S[np.ix_(varies, varies)])
-        B = np.zeros((X.shape[1], len(values)))
-        B[varies] = vectors / np.sqrt(values)
-    U, weights = dissimilar @ B, weights[~pairs.similar]
+        values, vectors = linalg.eigh(S[np.ix_(kept, kept)])
+        B = np.zeros((span.width, len(values)))
+        B[kept] = vectors / np.sqrt(values)
+    first, second = pairs.indices[~pairs.similar].T
+    U, weights = (rows[first] - rows[second]) @ B, weights[~pairs.similar]
     differs = np.any(U != 0, axis=1) & (weights > 0)
     if not differs.any():
         raise ValueError(
             "the two rows of every dissimilar pair are equal (or its weight is zero): nothing "
             "tells them apart; give pairs of rows that differ"
         )
-    return U[differs], weights[differs], B / scale[:, None]
+    if not differs.all():
+        U, weights = U[differs], weights[differs]
+    return U, weights, B, span
+
+
+def _feature_sizes(X, pairs):
+    """Root mean square of the difference of a pair, in each feature; zero where none differs."""
+    unit, total = unit_of(X), np.zeros(X.shape[1])
+    first, second = pairs.indices.T
+    for block in blocks_of_pairs(len(first), X.shape[1]):
+        V = X[first[block]] * np.float64(1 / unit)
+        V -= X[second[block]] * np.float64(1 / unit)
+        total += np.einsum("ij,ij->j", V, V)
+    return np.sqrt(total / len(first)) * unit
 
 
 # A factor F of A = FFᵀ is a matrix, or a vector that stands for a diagonal matrix.
@@ -334,4 +357,4 @@ def _components(basis, F):
     if F.ndim == 1:
         return basis * F
     left, singular, _ = linalg.svd(F, full_matrices=False)
-    return fix_signs((basis @ (left * singular)).T)
+    return (basis @ (left * singular)).T

@@ -7,12 +7,15 @@ from scipy import linalg
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
+from metriclearn._arrays import unit_of
 from metriclearn._linalg import components_from_matrix
+from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._span import Span
 
 
 class POLA(MahalanobisTransformer):
@@ -137,6 +140,7 @@ class POLA(MahalanobisTransformer):
         check_n_components(self.n_components, X.shape[1])
         random_state = check_random_state(self.random_state)
         if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
             _, codes = check_labels(y)
             constraints = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=random_state)
         if constraints.similar.all():
@@ -144,12 +148,17 @@ class POLA(MahalanobisTransformer):
                 "constraints: all pairs are similar, which a metric that is zero everywhere "
                 "satisfies; add dissimilar pairs"
             )
-        self._start(X, constraints)
+        span = Span(X)
+        named, constraints = constraints.on_named_rows()
+        rows = span.rows(named)
+        size = self._start(rows, constraints)
+        self._unit = size * span.unit
+        self._directions = span.leave(np.eye(span.width)) * span.unit if span.reduced else None
         with progress(self.verbose, "POLA", self.n_epochs) as advance:
             for _ in range(self.n_epochs):
-                self._learn(X, constraints, random_state.permutation(len(constraints)))
+                self._learn(rows / size, constraints, random_state.permutation(len(constraints)))
                 advance(f"mean squared loss {self.objective_:.3g}")
-        return self._finish(X.dtype)
+        return self._finish(X)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, constraints=None):
@@ -172,11 +181,18 @@ class POLA(MahalanobisTransformer):
         X, y = self._validate_fit(X, y, constraints, reset=first_call)
         if constraints is None:
             constraints = self._pairs_in_order(y)
+        named, constraints = constraints.on_named_rows()
+        X = X[named]
         if first_call:
             check_n_components(self.n_components, X.shape[1])
-            self._start(X, constraints)
-        self._learn(X, constraints, np.arange(len(constraints)))
-        return self._finish(X.dtype)
+            unit = unit_of(X)
+            self._unit = unit * self._start(X.astype(np.float64) / unit, constraints)
+            self._directions = None
+        elif self._directions is not None:  # later rows may vary in directions of their own
+            V, self._directions = self._directions, None
+            self._matrix, self._matrix_sum = V.T @ self._matrix @ V, V.T @ self._matrix_sum @ V
+        self._learn(X.astype(np.float64) / self._unit, constraints, np.arange(len(constraints)))
+        return self._finish(X)
 
     def _pairs_in_order(self, y):
         check_classification_targets(y)
@@ -186,12 +202,12 @@ class POLA(MahalanobisTransformer):
         return Pairs(pairs.indices[order], pairs.similar[order])
 
     def _start(self, X, pairs):
-        difference = X[pairs.indices[:, 0]] - X[pairs.indices[:, 1]]
-        size = np.sqrt(np.mean(np.sum(np.square(difference, dtype=np.float64), axis=1)))
-        self._unit = size if size > 0 else 1.0
+        """Begin at zero; returns the root mean square of the differences of the pairs."""
+        size = np.sqrt(np.mean(paired_sq_distances(X, *pairs.indices.T)))
         self._matrix, self._bound = np.zeros((X.shape[1], X.shape[1])), 1.0
         self._matrix_sum, self._bound_sum = np.zeros_like(self._matrix), 0.0
         self.n_pairs_seen_ = self.n_iter_ = 0
+        return float(size) if size > 0 else 1.0
 
     def _learn(self, X, pairs, order):
         weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
@@ -199,8 +215,7 @@ class POLA(MahalanobisTransformer):
         M, b, total = self._matrix, self._bound, 0.0
         for p in order:
             i, j = pairs.indices[p]
-            v = (X[i].astype(np.float64) - X[j]) / self._unit
-            M, b, loss = pola_step(M, b, v, pairs.similar[p], lengths[p])
+            M, b, loss = pola_step(M, b, X[i] - X[j], pairs.similar[p], lengths[p])
             total += loss**2
             self._matrix_sum += M
             self._bound_sum += b
@@ -209,13 +224,15 @@ class POLA(MahalanobisTransformer):
         self.n_iter_ += 1
         self.objective_ = total / len(order)
 
-    def _finish(self, dtype):
+    def _finish(self, X):
         M, b = self._matrix, self._bound
         if self.average:
             M, b = self._matrix_sum / self.n_pairs_seen_, self._bound_sum / self.n_pairs_seen_
         self.threshold_ = float(b)
         components = components_from_matrix(M, self.n_components) / self._unit
-        return self._set_components(components.astype(dtype, copy=False))
+        if self._directions is not None:
+            components = components @ self._directions
+        return self._set_components(components, like=X)
 
 
 def pola_step(M, b, v, similar, length=1.0):

@@ -1,12 +1,14 @@
 """``prior=``: the matrix that a learned metric is kept close to."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import linalg
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import is_psd
 from metriclearn._sklearn import StrOptions
-from metriclearn.mahalanobis._discriminant import centered_scatter, feature_scales
+from metriclearn.mahalanobis._discriminant import feature_scales
 
 PRIOR_OPTIONS = [StrOptions({"identity", "covariance", "random"}), "array-like"]
 
@@ -15,7 +17,7 @@ _RANK_TOL = 1e-10
 
 
 def check_prior(prior, n_features):
-    """Refuse a prior array that is no positive semidefinite matrix over the features.
+    """Raise for a prior array that is no positive semidefinite matrix over the features.
 
     Raises
     ------
@@ -42,54 +44,85 @@ def check_prior(prior, n_features):
         raise ValueError("prior must not be zero everywhere")
 
 
-def prior_factor(prior, X, random_state=None):
-    """Factor ``L0`` of the prior ``M0 = L0ᵀ L0``.
+@dataclass(frozen=True)
+class Prior:
+    """Prior over the coordinates of a span.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (r, width)
+        ``L0``, with ``M0 = scale² L0ᵀ L0`` over the coordinates. As many rows as the prior
+        has rank: a metric ``L0ᵀ A L0`` has the range of the prior, as LogDet regularization
+        demands.
+    scale : float
+        The unit of the span for priors over the features, which know no unit; 1 for a prior
+        that comes from the rows.
+    """
+
+    factor: np.ndarray
+    scale: float
+
+    @property
+    def inverse(self):
+        """Pseudo-inverse of ``L0ᵀ L0``, of shape (width, width)."""
+        # The rows of the factor are orthogonal, of squared length an eigenvalue.
+        return (self.factor.T / np.sum(self.factor**2, axis=1) ** 2) @ self.factor
+
+
+def is_given(prior):
+    """Whether the prior is a matrix over the features, which no other coordinates suit."""
+    return not isinstance(prior, str)
+
+
+def prior_of(prior, span, random_state=None):
+    """Prior of a metric of the rows of a span.
 
     Parameters
     ----------
     prior : {"identity", "covariance", "random"} or array-like of shape (d, d)
-        ``"covariance"``: the pseudo-inverse of the covariance of ``X``;
+        ``"covariance"``: the pseudo-inverse of the covariance of the rows;
         ``"random"``: a random matrix with eigenvalues spread over (0, 1);
         or the matrix itself, positive semidefinite.
-    X : ndarray of shape (n, d)
+    span : Span
+        Not reduced where the prior is a matrix.
     random_state : int, RandomState instance or None, default=None
 
     Returns
     -------
-    ndarray of shape (r, d)
-        With as many rows as the prior has rank. A metric ``L0ᵀ A L0`` has the
-        range of the prior, as LogDet regularization demands.
+    Prior
     """
-    d = X.shape[1]
-    check_prior(prior, d)
-    if isinstance(prior, str):
-        if prior == "identity":
-            return np.eye(d)
-        if prior == "random":
-            random_state = check_random_state(random_state)
-            axes = linalg.qr(random_state.standard_normal((d, d)))[0]
-            return np.sqrt(random_state.uniform(0.05, 1, size=d))[:, None] * axes
-        covariance = centered_scatter(X) / len(X)
-        scales = feature_scales(covariance)
-        values, vectors = _range_of(covariance / np.outer(scales, scales))
-        return (vectors / np.sqrt(values)).T / scales
-    values, vectors = _range_of(np.asarray(prior, dtype=np.float64))
-    return np.sqrt(values)[:, None] * vectors.T
+    check_prior(prior, span.n_features)
+    if is_given(prior):
+        values, vectors = _range_of(np.asarray(prior, dtype=np.float64))
+        return Prior(np.sqrt(values)[:, None] * vectors.T, span.unit)
+    d = span.width
+    if prior == "identity":
+        return Prior(np.eye(d), span.unit)
+    if prior == "random":
+        random_state = check_random_state(random_state)
+        axes = linalg.qr(random_state.standard_normal((d, d)))[0]
+        return Prior(np.sqrt(random_state.uniform(0.05, 1, size=d))[:, None] * axes, span.unit)
+    covariance = span.scatter() / span.n_rows
+    scales = feature_scales(covariance)
+    values, vectors = _range_of(covariance / np.outer(scales, scales))
+    return Prior((vectors / np.sqrt(values)).T / scales, 1.0)
 
 
-def prior_inverse(prior, X, random_state=None):
-    """``M0⁻¹`` of a prior: the covariance itself for ``"covariance"``, also where singular.
+def prior_inverse(prior, span, random_state=None):
+    """``M0⁻¹`` over the coordinates, and the scale of a prior.
 
     Returns
     -------
-    ndarray of shape (d, d)
-        Positive semidefinite; the pseudo-inverse of a singular array.
+    inverse : ndarray of shape (width, width)
+        Of ``L0ᵀ L0``: the covariance itself for ``"covariance"``, also where singular; the
+        pseudo-inverse of a singular array.
+    scale : float
+        ``M0 = scale² L0ᵀ L0``.
     """
     if isinstance(prior, str) and prior == "covariance":
-        return centered_scatter(X) / len(X)
-    factor = prior_factor(prior, X, random_state)
-    # Its rows are orthogonal, of squared length an eigenvalue.
-    return (factor.T / np.sum(factor**2, axis=1) ** 2) @ factor
+        return span.scatter() / span.n_rows, 1.0
+    found = prior_of(prior, span, random_state)
+    return found.inverse, found.scale
 
 
 def _range_of(S):

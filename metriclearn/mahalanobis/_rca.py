@@ -5,15 +5,18 @@ from numbers import Integral, Real
 import numpy as np
 
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components, weighted_rows
+from metriclearn._validation import (
+    check_labels,
+    check_n_components,
+    encode,
+    labeled_rows,
+    weighted_rows,
+)
 from metriclearn.constraints import Chunks, chunks_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import (
-    centered_scatter,
-    discriminant_directions,
-    shrink,
-    within_scatter,
-)
+from metriclearn.mahalanobis._discriminant import discriminant_directions
+from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._span import Span
 
 
 class RCA(MahalanobisTransformer):
@@ -114,10 +117,10 @@ class RCA(MahalanobisTransformer):
             do not count.
         """
         X, y = self._validate_fit(X, y, constraints)
-        n_components = check_n_components(self.n_components, X.shape[1])
+        check_n_components(self.n_components, X.shape[1])
         chunks = None if constraints is None else constraints.labels
-        weights, X, y, chunks = weighted_rows(sample_weight, X, y, chunks)
         if chunks is None:
+            weights, X, y = labeled_rows(sample_weight, X, y)
             check_labels(y, sample_weight=weights)
             chunks = chunks_from_labels(
                 y,
@@ -125,30 +128,42 @@ class RCA(MahalanobisTransformer):
                 chunk_size=self.chunk_size,
                 random_state=self.random_state,
             ).labels
-        rows = X.astype(np.float64, copy=False)
-        within = shrink(_within_chunk_covariance(rows, chunks, weights), self.shrinkage)
+        else:
+            weights, X, chunks = weighted_rows(sample_weight, X, chunks)
+        span = Span(X, weights=weights)
+        rows, unit = (span.rows(), 1.0) if span.reduced else (X, span.unit)
+        within, total = _scatters(rows, chunks, weights, unit)
+        if self.shrinkage:
+            diagonal = span.narrowed(span.sum_of_squares(within))
+            within = (1 - self.shrinkage) * within + self.shrinkage * diagonal
         # Adding `within` leaves the directions as they are and makes it the smaller of the two.
-        total = centered_scatter(rows, weights) / _size(rows, weights) + within
-        components, ratios = discriminant_directions(within, total, n_components)
+        components, ratios = discriminant_directions(
+            within, total + within, self.n_components or span.width
+        )
         self.ratios_ = np.maximum(ratios - 1, 0)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        return self._set_components(span.leave(components), like=X)
 
 
-def _size(X, weights):
-    return X.shape[0] if weights is None else weights.sum()
-
-
-def _within_chunk_covariance(X, labels, weights):
-    inside = labels >= 0
-    chunks, codes, counts = np.unique(labels[inside], return_inverse=True, return_counts=True)
-    codes = codes.reshape(-1)
+def _scatters(X, chunks, weights, unit):
+    """Mean scatter within chunks, and of all rows."""
+    inside = chunks >= 0
+    numbers, codes, counts = encode(chunks[inside])
     if weights is not None:
-        weights = weights[inside]
-        counts = np.maximum(counts, np.bincount(codes, weights))
+        counts = np.maximum(counts, np.bincount(codes, weights[inside]))
     if counts.max(initial=0) < 2:
         raise ValueError(
-            f"constraints: each of the {len(chunks)} chunks has one row; at least one chunk "
+            f"constraints: each of the {len(numbers)} chunks has one row; at least one chunk "
             f"needs two"
         )
-    X = X[inside]
-    return within_scatter(X, codes, weights) / _size(X, weights)
+    if inside.all():
+        found = moments(X, codes, weights, unit=unit)
+        return found.within() / found.totals.sum(), found.total() / found.totals.sum()
+
+    parts = (inside, codes), (~inside, None)
+    of_rows = [None if weights is None else weights[chosen] for chosen, _ in parts]
+    found, outside = (
+        moments(X[chosen], groups, w, unit=unit)
+        for (chosen, groups), w in zip(parts, of_rows, strict=True)
+    )
+    everything = found.as_one_group().merged(outside)
+    return found.within() / found.totals.sum(), everything.scatter / everything.totals.sum()

@@ -10,11 +10,12 @@ from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pair_scatter
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._discriminant import feature_scales
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_inverse
+from metriclearn.mahalanobis._span import Span
 
 # Smallest eigenvalue left to the matrix of the graphical lasso, in units of its diagonal.
 _RIDGE = 1e-3
@@ -80,7 +81,9 @@ class SDML(MahalanobisTransformer):
     the data ``P`` has an eigenvalue below zero and there is no minimum:
     metric-learn fails on most data for that reason. The scale of the penalty
     is our addition too: it makes the answer independent of the units of the
-    features. Where ``P`` is singular, as with a covariance prior on more
+    features. The penalty counts entries of ``M`` between features, so that every feature stays
+    one of its own: fits to many features, more than there are rows or not, carry matrices of
+    n_features × n_features. Where ``P`` is singular, as with a covariance prior on more
     features than rows, the diagonal gets a ridge of 1e-3 ``P_ii``.
 
     Examples
@@ -155,21 +158,25 @@ class SDML(MahalanobisTransformer):
         X, y = self._validate_fit(X, y, constraints)
         n_components = check_n_components(self.n_components, X.shape[1])
         random_state = check_random_state(self.random_state)
-        rows = X.astype(np.float64, copy=False)
-        inverse = prior_inverse(self.prior, rows, random_state)
+        if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
+        span = Span(X, reduce=False)
+        inverse, scale = prior_inverse(self.prior, span, random_state)
         if constraints is None:
             _, codes = check_labels(y)
             constraints = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=random_state)
 
-        P, scales, self.balance_ = _problem(rows, constraints, inverse, self.balance)
+        named, constraints = constraints.on_named_rows()
+        P, scales, balance = _problem(span.rows(named), constraints, inverse, self.balance)
+        self.balance_ = balance / scale / scale
         with progress(self.verbose, "SDML", self.max_iter) as advance:
             M, self.objective_, self.duality_gap_, self.n_iter_ = graphical_lasso(
                 P, self.sparsity, max_iter=self.max_iter, tol=self.tol, advance=advance
             )
         if self.duality_gap_ > self.tol * len(P):
             warn_not_converged("SDML", self.max_iter, "raise max_iter, tol or sparsity")
-        components = components_from_matrix(M / np.outer(scales, scales), n_components)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        components = components_from_matrix(M / np.outer(scales, scales), n_components) * scale
+        return self._set_components(span.leave(components), like=X)
 
 
 def _problem(X, pairs, inverse_prior, balance):

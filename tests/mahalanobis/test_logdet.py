@@ -67,7 +67,7 @@ def test_itml_agrees_with_metric_learn(iris, pairs):
 
 
 def test_lsml_agrees_with_metric_learn_on_one_quadruplet(iris):
-    learner = LSML(tol=1e-12).fit(iris[0], constraints=Quadruplets([[0, 100, 1, 2]]))
+    learner = LSML(unit=1.0, tol=1e-12).fit(iris[0], constraints=Quadruplets([[0, 100, 1, 2]]))
     np.testing.assert_allclose(learner.get_mahalanobis_matrix(), PEER_LSML, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_itml_is_optimal(iris, pairs, gamma, prior):
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
 def test_lsml_is_optimal(iris, quadruplets, scale):
     X = scale * iris[0]
-    learner = LSML(tol=1e-9).fit(X, constraints=quadruplets)
+    learner = LSML(unit=1.0, tol=1e-9).fit(X, constraints=quadruplets)
 
     i, j, k, l = quadruplets.indices.T
     near, far = X[i] - X[j], X[k] - X[l]
@@ -158,7 +158,7 @@ def test_itml_leaves_equal_rows_alone(iris, pairs):
 
 def test_lsml_takes_quadruplets_of_equal_rows(iris):
     # d(0, 9) < d(5, 5) cannot hold, but the metric that comes nearest is finite.
-    learner = LSML(tol=1e-10).fit(iris[0], constraints=Quadruplets([[0, 9, 5, 5]]))
+    learner = LSML(unit=1.0, tol=1e-10).fit(iris[0], constraints=Quadruplets([[0, 9, 5, 5]]))
     v = iris[0][0] - iris[0][9]
     expected = np.linalg.inv(np.eye(4) + np.outer(v, v))
     np.testing.assert_allclose(learner.get_mahalanobis_matrix(), expected, rtol=1e-4)

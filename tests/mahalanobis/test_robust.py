@@ -16,6 +16,7 @@ from metriclearn import (
     MLKR,
     MMC,
     NCA,
+    POLA,
     RCA,
     SCML,
     SDML,
@@ -177,11 +178,41 @@ def test_empty_constraints_are_refused(make):
         make()
 
 
-def test_contradicting_pairs_are_refused():
-    with pytest.raises(
-        ValueError, match="rows 0 and 1 are given both as similar and as dissimilar"
-    ):
-        Pairs([[0, 1], [2, 3], [1, 0]], [1, 0, 0])
+@pytest.mark.parametrize(
+    "learner",
+    # Of POLA a repeat is another step, and in MahalanobisLearner it counts in the unit.
+    [
+        taker
+        for taker, kind in TAKEN
+        if kind is Pairs and not isinstance(taker, (POLA, MahalanobisLearner))
+    ],
+    ids=names,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_annotators_who_disagree_are_weights(learner, small):
+    """Two votes against one are a similar pair of weight two and a dissimilar one."""
+    X, y = small
+    if "minibatch" in learner.get_params().values() or type(learner).__name__ == "POLA":
+        return  # one constraint after the other: a repeat is another step
+    learner = clone(learner)
+    if "bounds" in learner.get_params():
+        learner.set_params(bounds=(1.0, 20.0))  # not percentiles, which know no weights
+    drawn = pairs_from_labels(y, n_pairs=40, random_state=0)
+    voted = Pairs(
+        np.r_[drawn.indices, [[0, 1], [1, 0], [0, 1]]], np.r_[drawn.similar, True, True, False]
+    )
+    assert "dissimilar" in repr(voted)
+    np.testing.assert_array_equal(voted.conflicts(), [[0, 1]])
+    weighted = Pairs(
+        np.r_[drawn.indices, [[0, 1], [0, 1]]],
+        np.r_[drawn.similar, True, False],
+        np.r_[np.ones(len(drawn)), 2, 1],
+    )
+    found, expected = (
+        clone(learner).fit(X, constraints=pairs).get_mahalanobis_matrix()
+        for pairs in (voted, weighted)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ from metriclearn._arrays import (
     row_products,
     rows_of,
     to_numpy,
-    with_dtype,
     with_dtype_of,
 )
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import (
     Pairs,
     Quadruplets,
@@ -31,7 +30,7 @@ from metriclearn.mahalanobis._bounds import check_bounds, percentiles
 from metriclearn.mahalanobis._clarabel import warn_far
 from metriclearn.mahalanobis._general._solvers import (
     MinibatchState,
-    check_composition,
+    check_terms,
     solve_lbfgs,
     solve_minibatch,
     solve_proximal,
@@ -47,7 +46,8 @@ from metriclearn.mahalanobis._general._terms import (
     PairExcess,
     constrained_pairs,
 )
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, prior_inverse
+from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, is_given, prior_inverse
+from metriclearn.mahalanobis._span import Span
 
 # Under a linear regularizer a matrix right to 1e-10 still has a relative gap of up to 1e-3.
 _FAR = 1e-2
@@ -235,16 +235,19 @@ class MahalanobisLearner(MahalanobisTransformer):
         X, y = self._validate_fit(X, y, constraints)
         n_components = self._check_terms(X.shape[1])
         random_state = check_random_state(self.random_state)
-        if constraints is None:
-            _, codes = check_labels(y)
-            constraints = _DRAW[self.constraint_type](codes, self.n_constraints, random_state)
+        X, constraints = self._constraints(X, y, constraints, random_state)
         self._unit = self._bounds = None
-        objective = self._objective(X, constraints, random_state)
-        start = self._previous_metric(X.shape[1])
+        of_features = self.diagonal or (self.regularizer == "logdet" and is_given(self.prior))
+        span = Span(X, reduce=self.solver != "sdp" and not of_features)
+        n_components = min(n_components, span.width)
+        objective = self._objective(X, span, constraints, random_state)
+        start = self._previous_metric(span)
         A, self.n_iter_, converged = self._solve(objective, n_components, random_state, start)
         if not converged:
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
-        self._finish(A, objective, n_components, X)
+        if self.solver == "minibatch" and span.reduced:
+            self._state = self._state.turned(span.leave(np.eye(span.width)) * span.unit)
+        self._finish(A, objective, n_components, span, X)
         # At the kinks of the hinge the gap is not tight.
         certifies = self.solver == "sdp" and SHAPES[self.loss].smooth
         if certifies and self.duality_gap_ > _FAR * self.objective_:
@@ -280,17 +283,24 @@ class MahalanobisLearner(MahalanobisTransformer):
         first_call = not hasattr(self, "n_iter_")
         X, y = self._validate_fit(X, y, constraints, reset=first_call)
         random_state = check_random_state(self.random_state)
-        if constraints is None:
-            _, codes = check_labels(y)
-            constraints = _DRAW[self.constraint_type](codes, self.n_constraints, random_state)
+        X, constraints = self._constraints(X, y, constraints, random_state)
         n_components = self._check_terms(X.shape[1])
         if first_call:
             self._unit = self._bounds = None
             self._state, self.n_iter_ = MinibatchState(X.shape[1]), 0
-        objective = self._objective(X, constraints, random_state)
+        span = Span(X, reduce=False)
+        objective = self._objective(X, span, constraints, random_state)
         self._state.learn(objective, self.batch_size, random_state)
         self.n_iter_ += 1
-        return self._finish(self._state.mean, objective, n_components, X)
+        return self._finish(self._state.mean, objective, n_components, span, X)
+
+    def _constraints(self, X, y, constraints, random_state):
+        """Constraints as given, or drawn from the rows that have a label."""
+        if constraints is not None:
+            return X, constraints
+        _, X, y = labeled_rows(None, X, y)
+        _, codes = check_labels(y)
+        return X, _DRAW[self.constraint_type](codes, self.n_constraints, random_state)
 
     def _check_terms(self, n_features):
         n_components = check_n_components(self.n_components, n_features)
@@ -301,7 +311,7 @@ class MahalanobisLearner(MahalanobisTransformer):
                 f"diagonal=True keeps all {n_features} features, got n_components="
                 f"{n_components}; leave it None"
             )
-        check_composition(
+        check_terms(
             self.loss,
             SHAPES[self.loss].smooth,
             self.regularizer,
@@ -312,34 +322,36 @@ class MahalanobisLearner(MahalanobisTransformer):
         )
         return n_components
 
-    def _objective(self, X, constraints, random_state):
+    def _objective(self, X, span, constraints, random_state):
         """Everything in units of the mean squared distance of the pairs."""
-        rows = with_dtype(X, "float64")
+        named, constraints = constraints.on_named_rows()
+        rows = span.rows(named)
         first, second = constrained_pairs(constraints)
         V = rows_of(rows, first) - rows_of(rows, second)
         d2 = to_numpy(row_products(V, V))
-        if self._unit is None:
-            self._unit = float(np.sqrt(np.mean(d2))) or 1.0
-        V = V / self._unit
         n = len(constraints)
+        weights = np.ones(n) if constraints.weights is None else constraints.weights
+        weights = weights / max(weights.sum(), np.finfo(float).tiny)
+        if self._unit is None:
+            self._unit = (float(np.sqrt(np.mean(d2))) or 1.0) * span.unit
+        V = V * (span.unit / self._unit)
         if isinstance(constraints, Pairs):
-            if self._bounds is None:
-                self._bounds = self.bounds or percentiles(d2)
-            bounds = np.asarray(self._bounds) / self._unit**2
+            if self._bounds is None and self.bounds is not None:
+                self._bounds = tuple(float(b) / self._unit / self._unit for b in self.bounds)
+            elif self._bounds is None:
+                self._bounds = percentiles(d2 * (span.unit / self._unit) ** 2)
             sign = np.where(constraints.similar, 1.0, -1.0)
-            excess = PairExcess(sign, np.where(constraints.similar, *bounds))
+            excess = PairExcess(sign, np.where(constraints.similar, *self._bounds))
             near = rows_of(V, np.flatnonzero(constraints.similar))
         else:
             excess, near = MarginExcess(self.margin), V[:n, :]
-        weights = np.ones(n) if constraints.weights is None else constraints.weights
-        weights = self.C * weights / max(weights.sum(), np.finfo(float).tiny)
-        regularizer = self._regularizer(rows, near, random_state)
+        regularizer = self._regularizer(span, near, random_state)
         if self.solver == "lbfgs":
             V = with_dtype_of(X, V)
-        return Objective(V, weights, excess, SHAPES[self.loss], regularizer, self.diagonal)
+        return Objective(V, self.C * weights, excess, SHAPES[self.loss], regularizer, self.diagonal)
 
-    def _regularizer(self, rows, near, random_state):
-        d = rows.shape[1]
+    def _regularizer(self, span, near, random_state):
+        d = span.width
 
         def shaped(M):
             return np.diag(np.diag(M)) if self.diagonal else M
@@ -350,24 +362,28 @@ class MahalanobisLearner(MahalanobisTransformer):
             return Linear(np.eye(d))
         if self.regularizer == "scatter":
             scatter = to_numpy(near.T @ near) / max(1, near.shape[0])
-            return Linear(shaped(scatter + ridge_of(scatter, 1e-3) * np.eye(d)))
-        inverse = prior_inverse(self.prior, to_numpy(rows), random_state) / self._unit**2
+            ridge = ridge_of(scatter, 1e-3 * d / span.n_features)
+            return Linear(shaped(scatter + ridge * np.eye(d)))
+        inverse, scale = prior_inverse(self.prior, span, random_state)
+        # Over the coordinates M0⁻¹ is `inverse / scale²`, and metrics count in `unit² / u²`.
+        inverse = inverse * (span.unit / scale / self._unit) ** 2
         if linalg.eigvalsh(inverse)[0] <= 1e-12 * np.abs(inverse).max():
             raise ValueError("prior is singular, LogDet needs a positive definite one")
         return LogDet(shaped(inverse))
 
-    def _previous_metric(self, n_features):
+    def _previous_metric(self, span):
         """Where a warm start begins, in the units of this fit; None for a cold one."""
         if not (self.warm_start and hasattr(self, "components_")):
             return None
-        L = to_numpy(self.components_).astype(np.float64) * self._unit
-        if L.shape[1] != n_features:
+        L = to_numpy(self.components_).astype(np.float64)
+        if L.shape[1] != span.n_features:
             raise ValueError(
-                f"warm_start=True: the previous fit had {L.shape[1]} features, X has {n_features}; "
-                f"set it False"
+                f"warm_start=True: the previous fit had {L.shape[1]} features, X has "
+                f"{span.n_features}; set it False"
             )
+        L = span.enter(L) * (self._unit / span.unit)
         # Of full rank: a search over factors never leaves a singular metric.
-        A = L.T @ L + ridge_of(L.T @ L, 1e-3) * np.eye(n_features)
+        A = L.T @ L + ridge_of(L.T @ L, 1e-3) * np.eye(span.width)
         return np.diag(np.diag(A)) if self.diagonal else A
 
     def _solve(self, objective, n_components, random_state, start):
@@ -384,11 +400,11 @@ class MahalanobisLearner(MahalanobisTransformer):
             )
             return A, n_iter, converged
 
-    def _finish(self, A, objective, n_components, X):
+    def _finish(self, A, objective, n_components, span, X):
         value, _, gap = objective.by_matrix(A)
         self.objective_, self.duality_gap_ = float(value), float(max(0.0, gap))
-        components = components_from_matrix(A, n_components) / self._unit
-        return self._set_components(components, like=X)
+        components = components_from_matrix(A, n_components) * (span.unit / self._unit)
+        return self._set_components(span.leave(components), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

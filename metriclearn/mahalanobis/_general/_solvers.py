@@ -1,4 +1,4 @@
-"""Solvers of the general model; each says in ``check`` what it cannot do."""
+"""Solvers of the general model; `check_terms` says what each cannot do."""
 
 import numpy as np
 from scipy import linalg
@@ -16,8 +16,8 @@ _SDP_CONSTRAINTS = 5000
 _PATIENCE = 10
 
 
-def check_composition(loss, smooth, regularizer, barrier, solver, n_components, n_features):
-    """Refuse a solver that lacks what the other terms need.
+def check_terms(loss, smooth, regularizer, barrier, solver, n_components, n_features):
+    """Raise for a solver that lacks what the other terms need.
 
     Raises
     ------
@@ -196,6 +196,13 @@ class MinibatchState:
         self.mean = self.A
         self.squared = 0.0
         self.n_steps = 0
+
+    def turned(self, directions):
+        """The same state over the features, of which ``directions`` (r, d) are the coordinates."""
+        state = MinibatchState(directions.shape[1])
+        state.A, state.mean = (directions.T @ A @ directions for A in (self.A, self.mean))
+        state.squared, state.n_steps = self.squared, self.n_steps
+        return state
 
     def learn(self, objective, batch_size, random_state):
         """One pass over the constraints, in batches and random order."""

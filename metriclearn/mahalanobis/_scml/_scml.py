@@ -10,7 +10,7 @@ from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import check_labels, check_n_components
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._discriminant import (
@@ -20,6 +20,7 @@ from metriclearn.mahalanobis._discriminant import (
     shrink,
 )
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
+from metriclearn.mahalanobis._span import Span
 
 # Rows of each class around a region's center, for local discriminants at several scales.
 _REGION_ROWS = (10, 20, 50, 200)
@@ -168,12 +169,14 @@ class SCML(MahalanobisTransformer):
         n_components = check_n_components(self.n_components, X.shape[1])
         basis = _check_basis(self.basis, X.shape[1], constraints)
         random_state = check_random_state(self.random_state)
-        rows = X.astype(np.float64, copy=False)
-        units = feature_scales(centered_scatter(rows) / len(rows))
-        rows = (rows - rows.mean(axis=0)) / units
         codes = None
         if constraints is None:
+            _, X, y = labeled_rows(None, X, y)
             _, codes = check_labels(y)
+        span = Span(X, reduce=False)
+        rows, units = span.rows(), feature_scales(span.scatter() / X.shape[0])
+        rows /= units
+        if constraints is None:
             constraints = triplets_from_labels(
                 codes,
                 rows,
@@ -189,7 +192,7 @@ class SCML(MahalanobisTransformer):
                 else _difference_directions(rows, constraints, self.n_basis, random_state)
             )
         else:
-            basis = _unit_rows(basis * units)
+            basis = _unit_rows(basis * (units * span.unit))
 
         margins = TripletMargins(rows, *_shares(constraints))
         with progress(self.verbose, "SCML") as advance:
@@ -199,10 +202,10 @@ class SCML(MahalanobisTransformer):
         self.n_iter_ = max(1, self.n_iter_)
         if self.duality_gap_ > self.tol * self.objective_:
             warn_not_converged("SCML", self.max_iter, "raise max_iter, tol or beta")
-        self.bases_, self.weights_ = basis / units, weights
-        M = (self.bases_.T * weights) @ self.bases_
+        self.bases_, self.weights_ = span.leave(basis / units), weights
+        M = ((basis / units).T * weights) @ (basis / units)
         components = components_from_matrix(M, n_components)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        return self._set_components(span.leave(components), like=X)
 
 
 def _check_basis(basis, n_features, constraints):

@@ -1,0 +1,64 @@
+"""What to do instead: for what other libraries' learners take, and ours take elsewhere."""
+
+from scipy import sparse
+
+_PARTIAL = (
+    "Covariance, RCA, GMML, POLA and MahalanobisLearner(solver='minibatch') have it; NCA and "
+    "MLKR learn from batches of many rows by batch_size"
+)
+
+#: Methods that learners of metric-learn have, and what has become of them.
+_METHODS = {
+    "score_pairs": "paired_distances(pairs[:, 0], pairs[:, 1])",
+    "pair_distance": "paired_distances(pairs[:, 0], pairs[:, 1])",
+    "pair_score": "-paired_distances(pairs[:, 0], pairs[:, 1])",
+    "predict": "metriclearn.PairClassifier, or KNeighborsClassifier after transform",
+    "decision_function": "metriclearn.PairClassifier",
+    "calibrate_threshold": "metriclearn.PairClassifier(threshold=...)",
+    "set_threshold": "metriclearn.PairClassifier(threshold=...)",
+}
+
+
+def missing_method(learner, name):
+    """Message of the ``AttributeError`` for a method that a learner does not have."""
+    message = f"{type(learner).__name__!r} object has no attribute {name!r}"
+    if name == "partial_fit":
+        if hasattr(type(learner), "partial_fit"):
+            return f"{message}: it needs solver='minibatch', got solver={learner.solver!r}"
+        return f"{message}: {_PARTIAL}"
+    return f"{message}: use {_METHODS[name]}" if name in _METHODS else message
+
+
+class Hints:
+    """Messages that name the remedy, where Python would name what is missing only."""
+
+    def __new__(cls, *args, **parameters):
+        if "preprocessor" in parameters:
+            raise TypeError(
+                f"{cls.__name__} has no preprocessor: constraints are row numbers of X, given as "
+                f"{cls.__name__}().fit(X, constraints=Pairs(indices, similar))"
+            )
+        return super().__new__(cls)
+
+    def __getattr__(self, name):
+        # Asked only for what is not there.
+        raise AttributeError(missing_method(self, name), name=name, obj=self)
+
+
+def refuse_rows(X, learner, fits_sparse):
+    """Raise for tuples of points, and for sparse rows where these are not taken."""
+    shape = getattr(X, "shape", None)
+    if shape is not None and len(shape) == 3:
+        raise ValueError(
+            f"X: found array with dim 3, shape {tuple(shape)}, while dim <= 2 is required by "
+            f"{learner}. Tuples of points become rows and constraints by metriclearn.constraints: "
+            f"X, constraints = constraints_from_tuples(tuples, similar), then "
+            f"fit(X, constraints=constraints); distances of pairs are "
+            f"paired_distances(pairs[:, 0], pairs[:, 1])"
+        )
+    if sparse.issparse(X) and not fits_sparse:
+        raise TypeError(
+            f"X: sparse data was passed, but {learner} learns from dense rows. In the step before "
+            f"set OneHotEncoder(sparse_output=False) or ColumnTransformer(sparse_threshold=0); "
+            f"outside a pipeline use X.toarray()"
+        )

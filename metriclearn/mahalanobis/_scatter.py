@@ -1,0 +1,178 @@
+"""Scatter matrices of groups of rows: block by block, added up, or merged from parts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from metriclearn._arrays import unit_of
+
+_BLOCK_BYTES = 2**20  # of rows, in a core's cache
+# Share of the mean square below which a spread may be rounding.
+_ROUNDING = 64 * np.finfo(float).eps
+
+
+@dataclass
+class Moments:
+    """Weights, means and scatters of groups of rows, in units of ``unit``.
+
+    Attributes
+    ----------
+    unit : float
+        A power of two by which the rows are divided.
+    totals : ndarray of shape (n_groups,)
+        Sums of the weights of the rows.
+    means : ndarray of shape (n_groups, d)
+    scatter : ndarray of shape (d, d) or (n_groups, d, d)
+        ``Σ w (x - m)(x - m)ᵀ`` about the mean of each group: summed over the groups, or
+        for each. Exactly zero for features that do not vary.
+    """
+
+    unit: float
+    totals: np.ndarray
+    means: np.ndarray
+    scatter: np.ndarray
+
+    def with_unit(self, unit):
+        """The same in another unit."""
+        ratio = self.unit / unit
+        return replace(
+            self, unit=unit, means=self.means * ratio, scatter=self.scatter * ratio * ratio
+        )
+
+    def merged(self, other):
+        """Moments of the rows of both, whose groups are numbered alike."""
+        unit = max(self.unit, other.unit)
+        a, b = self.with_unit(unit).padded(len(other.totals)), other.with_unit(unit)
+        b = b.padded(len(a.totals))
+        totals = a.totals + b.totals
+        safe = np.where(totals > 0, totals, 1)
+        share, apart = b.totals / safe, b.means - a.means
+        between = np.sqrt(a.totals * share)[:, None] * apart
+        if a.scatter.ndim == 3:
+            scatter = a.scatter + b.scatter + between[:, :, None] * between[:, None, :]
+        else:
+            scatter = a.scatter + b.scatter + between.T @ between
+        return Moments(unit, totals, a.means + share[:, None] * apart, scatter)
+
+    def padded(self, n_groups):
+        """The same with as many groups, the last of them empty."""
+        more = n_groups - len(self.totals)
+        if more <= 0:
+            return self
+        scatter = self.scatter
+        if scatter.ndim == 3:
+            scatter = np.concatenate([scatter, np.zeros((more, *scatter.shape[1:]))])
+        return Moments(
+            self.unit,
+            np.concatenate([self.totals, np.zeros(more)]),
+            np.concatenate([self.means, np.zeros((more, self.means.shape[1]))]),
+            scatter,
+        )
+
+    def as_one_group(self):
+        """Moments of all rows as one group."""
+        center = self.totals @ self.means / self.totals.sum()
+        return Moments(self.unit, self.totals.sum()[None], center[None], self.total())
+
+    def within(self):
+        """Scatter about the means of the groups."""
+        return self.scatter.sum(axis=0) if self.scatter.ndim == 3 else self.scatter
+
+    def total(self):
+        """Scatter about the mean of all rows."""
+        center = self.totals @ self.means / self.totals.sum()
+        apart = np.sqrt(self.totals)[:, None] * (self.means - center)
+        # Rounding of equal means is no spread.
+        apart[:, np.ptp(self.means[self.totals > 0], axis=0) == 0] = 0
+        return self.within() + apart.T @ apart
+
+
+def moments(X, codes=None, weights=None, *, n_groups=None, unit=None, each=False):
+    """Return the moments of groups of rows, without a copy of the rows.
+
+    Parameters
+    ----------
+    X : ndarray or sparse of shape (n, d)
+    codes : ndarray of int, shape (n,), default=None
+        Group of each row, from 0 on; one group of all rows by default.
+    weights : ndarray of shape (n,), default=None
+        Above zero; one by default.
+    n_groups : int, default=None
+        By default as many as ``codes`` has.
+    unit : float, default=None
+        By default that of the largest entry.
+    each : bool, default=False
+        Whether each group has a scatter of its own.
+
+    Returns
+    -------
+    Moments
+    """
+    n, d = X.shape
+    codes = np.zeros(n, dtype=np.intp) if codes is None else codes
+    n_groups = n_groups or int(codes.max()) + 1
+    unit = unit_of(X) if unit is None else unit
+    weights = np.ones(n) if weights is None else weights.astype(np.float64)
+    totals = np.bincount(codes, weights, n_groups)
+    if each:
+        parts = []
+        for k in range(n_groups):
+            rows = np.flatnonzero(codes == k)
+            parts.append(
+                moments(X[rows], None, weights[rows], unit=unit)
+                if len(rows)
+                else Moments(unit, np.zeros(1), np.zeros((1, d)), np.zeros((d, d)))
+            )
+        means = np.concatenate([part.means for part in parts])
+        return Moments(unit, totals, means, np.stack([part.scatter for part in parts]))
+    if sparse.issparse(X):
+        return _sparse_moments(X, codes, weights, totals, unit)
+    groups = sparse.csc_array((weights / unit, codes, np.arange(n + 1)), shape=(n_groups, n))
+    sums = np.zeros((n_groups, d))
+    step = max(1, _BLOCK_BYTES // (8 * d))
+    blocks = [slice(start, start + step) for start in range(0, n, step)]
+    for block in blocks:
+        sums += groups[:, block] @ np.asarray(X[block], dtype=np.float64)
+    means = sums / np.where(totals > 0, totals, 1)[:, None]
+    scatter, roots = np.zeros((d, d)), None if np.all(weights == 1) else np.sqrt(weights)
+    rows, centers = np.empty((min(step, n), d)), np.empty((min(step, n), d))
+    for block in blocks:
+        part = rows[: len(codes[block])]
+        np.multiply(X[block], 1 / unit, out=part)
+        if n_groups == 1:
+            part -= means[0]
+        else:
+            part -= np.take(means, codes[block], axis=0, out=centers[: len(part)], mode="clip")
+        if roots is not None:
+            part *= roots[block, None]
+        scatter += part.T @ part
+    return Moments(unit, totals, means, _flat_set_zero(X, scatter, means, totals))
+
+
+def _flat_set_zero(X, scatter, means, totals):
+    """Set what rounding leaves of features that do not vary to zero."""
+    suspects = np.flatnonzero(np.diag(scatter) <= _ROUNDING**2 * (totals @ means**2) * 1e4)
+    flat = [feature for feature in suspects if np.ptp(X[:, feature]) == 0]
+    scatter[flat] = 0
+    scatter[:, flat] = 0
+    return scatter
+
+
+def _sparse_moments(X, codes, weights, totals, unit):
+    """Centered implicitly: digits are lost where a mean is far larger than its spread."""
+    X = sparse.csr_array(X, dtype=np.float64) / unit
+    groups = sparse.csr_array(
+        (weights, (codes, np.arange(len(codes)))), shape=(len(totals), len(codes))
+    )
+    sums = sparse.csr_array(groups @ X)
+    safe = np.where(totals > 0, totals, 1)
+    gram = (X.T @ (sparse.diags_array(weights) @ X)).toarray()
+    scatter = gram - (sums.T @ (sparse.diags_array(1 / safe) @ sums)).toarray()
+    # A variance that is rounding of the mean square tells nothing, its sign included.
+    flat = X.max(axis=0).toarray().ravel() == X.min(axis=0).toarray().ravel()
+    flat |= np.diag(scatter) <= _ROUNDING * np.diag(gram)
+    scatter[flat] = 0
+    scatter[:, flat] = 0
+    means = sums.toarray() / safe[:, None]
+    return Moments(unit, totals, means, (scatter + scatter.T) / 2)

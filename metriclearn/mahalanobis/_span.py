@@ -1,0 +1,136 @@
+"""The coordinates in which a metric is learned: of size one, and in no needless direction."""
+
+import numpy as np
+from scipy import linalg
+
+from metriclearn._arrays import namespace, rows_of, to_numpy, unit_of, with_dtype
+from metriclearn.mahalanobis._scatter import moments
+
+# Share of the largest variance below which a direction is rounding of the Gram matrix.
+_RANK_TOL = 1e-13
+
+
+class Span:
+    """Rows about their mean, in units of their largest entry and in the directions they span.
+
+    ::
+
+        x' = Vᵀ (x - x̄) / u,   L = L' Vᵀ / u
+
+    ``n`` rows vary in at most ``n - 1`` directions. Where there are more features than rows
+    the orthonormal columns of ``V`` are these directions, found from the Gram matrix of the
+    rows; a metric of rows in them is a metric of the rows, and what it does along all other
+    directions no row has told. Else ``V`` is the identity. ``u`` is a power of two, so that it
+    costs no digit.
+
+    Parameters
+    ----------
+    X : ndarray, sparse or tensor of shape (n, d)
+    weights : ndarray of shape (n,), default=None
+        Of the rows, above zero: the directions are then those of rows repeated so often.
+    scales : ndarray of shape (d,), default=None
+        The features are divided by these first, for learners whose result does not depend
+        on the units of each feature.
+    reduce : bool, default=True
+        Whether to look for directions at all. Not where a matrix over the features is given,
+        or a zero entry of the metric means something.
+
+    Attributes
+    ----------
+    unit : float
+        ``u``.
+    n_features : int
+        ``d``.
+    reduced : bool
+        Whether ``V`` is not the identity.
+    width : int
+        Number of coordinates.
+    """
+
+    def __init__(self, X, *, weights=None, scales=None, reduce=True):
+        self._X, self._scales = X, scales
+        self.n_rows, self.n_features = X.shape
+        self.reduced = reduce and isinstance(X, np.ndarray) and self.n_features > self.n_rows
+        self.unit = 1.0
+        if scales is None:
+            self.unit = unit_of(X)
+        self.width = self.n_features
+        if self.reduced:
+            self._reduce(weights)
+
+    def _reduce(self, weights):
+        centered = self._scaled(self._X)
+        centered -= np.average(centered, axis=0, weights=weights)
+        centered[:, np.ptp(self._X, axis=0) == 0] = 0
+        roots = np.ones(self.n_rows) if weights is None else np.sqrt(weights)
+        variances, axes = linalg.eigh(np.multiply.outer(roots, roots) * (centered @ centered.T))
+        kept = np.flatnonzero(variances > _RANK_TOL * max(variances[-1], 0))[::-1]
+        if not len(kept):  # no row differs from another: there is no direction to keep
+            self.reduced = False
+            return
+        lengths, axes = np.sqrt(variances[kept]), axes[:, kept]
+        # Of the two signs of each direction one, whatever the order of the rows.
+        ramp = centered @ np.linspace(1, 2, self.n_features)
+        axes *= np.where((roots * ramp) @ axes < 0, -1, 1)
+        self._centered, self._axes = centered, roots[:, None] * axes / lengths
+        self._rows = axes * lengths / roots[:, None]
+        self.width = len(lengths)
+
+    def rows(self, chosen=None):
+        """Rows in these coordinates, about their mean.
+
+        Parameters
+        ----------
+        chosen : ndarray of int, default=None
+            Numbers of the rows wanted; all by default. Where nothing is reduced they alone are
+            copied, and the mean is theirs.
+
+        Returns
+        -------
+        ndarray of shape (len(chosen), width), float64
+        """
+        if self.reduced:
+            return self._rows if chosen is None else self._rows[chosen]
+        rows = self._scaled(self._X if chosen is None else rows_of(self._X, chosen))
+        rows -= namespace(rows).mean(rows, axis=0)
+        return rows
+
+    def _scaled(self, X):
+        X = with_dtype(X, "float64")
+        return X * (1 / self.unit) if self._scales is None else X / self._scales
+
+    def scatter(self, weights=None):
+        """``Σ w (x' - x̄')(x' - x̄')ᵀ`` of all rows, of shape (width, width)."""
+        if self.reduced:
+            return moments(self._rows, weights=weights, unit=1.0).scatter
+        return moments(to_numpy(self._X), weights=weights, unit=self.unit).scatter
+
+    def enter(self, L):
+        """Rewrite rows ``L`` over the features, of shape (m, n_features), over the coordinates."""
+        L = L * (self.unit if self._scales is None else self._scales)
+        return (L @ self._centered.T) @ self._axes if self.reduced else L
+
+    def leave(self, L):
+        """Rewrite rows ``L`` over the coordinates, of shape (m, width), over the features."""
+        if self.reduced:
+            L = (L @ self._axes.T) @ self._centered
+        return L / (self.unit if self._scales is None else self._scales)
+
+    def sum_of_squares(self, S):
+        """Diagonal over the features of a scatter ``S`` of shape (width, width)."""
+        if not self.reduced:
+            return np.diag(S)
+        V = self._axes.T @ self._centered
+        return np.einsum("ij,ij->j", V, S @ V)
+
+    def narrowed(self, diagonal):
+        """What a diagonal scatter over the features is to a metric of the rows, its inverse.
+
+        ``(Vᵀ D⁻¹ V)⁻¹``: a metric ``(S + D)⁻¹`` of scatters ``S`` of the rows is, along the
+        directions of the rows, the inverse of ``S`` plus this.
+        """
+        if not self.reduced:
+            return np.diag(diagonal)
+        inverse = np.where(diagonal > 0, 1 / np.where(diagonal > 0, diagonal, 1), 0)
+        G = self._axes.T @ ((self._centered * inverse) @ self._centered.T) @ self._axes
+        return linalg.pinvh(G)
