@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+_LONGEST_HEAD = 1000
+
 
 class Format:
     """A kind of file, by name, with a reader for each version that was ever written.
@@ -71,6 +73,55 @@ upgrade it
                 f"up to {self.version}: upgrade it"
             )
         return self.readers[version]
+
+
+def seal(kind, payload):
+    """Return what stands before a payload in a file: what it is, with the payload's checksum.
+
+    Parameters
+    ----------
+    kind : Format
+    payload : bytes-like
+
+    Returns
+    -------
+    bytes
+        One line of JSON.
+    """
+    return json.dumps({**kind.head, "sha256": digest(payload)}).encode() + b"\n"
+
+
+def unseal(kind, content, path):
+    """Return the payload of a file that :func:`seal` begins.
+
+    Parameters
+    ----------
+    kind : Format
+    content : bytes
+        The whole file.
+    path : str or path-like
+        Named in the error.
+
+    Returns
+    -------
+    object
+        What the reader of the file's version makes of the payload, a memoryview.
+
+    Raises
+    ------
+    ValueError
+        If it is another kind of file, of a newer version, cut short or damaged.
+    """
+    line, _, _ = content[:_LONGEST_HEAD].partition(b"\n")
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError):
+        head = None
+    read = kind.reader(head, path)
+    payload = memoryview(content)[len(line) + 1 :]
+    if head.get("sha256") != digest(payload):
+        raise ValueError(f"{path} is damaged or cut short: its checksum is another")
+    return read(payload)
 
 
 def parse_json(text, path):

@@ -1,19 +1,24 @@
 """Runs that go on after a kill, and embedders that are written and read."""
 
+import io
 import json
+import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from helpers.embedders import Kill, Record, assert_same_weights, make, quick, recorded
+from helpers.faults import flipped, fork_and_kill, full_disk
 from sklearn.base import clone
+from skorch.callbacks import Callback
 from torch import nn
 
 from metriclearn.constraints import Triplets
@@ -21,6 +26,7 @@ from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.losses import CrossBatchMemory, NTXentLoss, TripletLoss
 from metriclearn.deep.miners import SemiHardMiner
 from metriclearn.deep.samplers import UnbalancedSampler
+from metriclearn.deep.training._checkpoint import Checkpoint
 
 
 @pytest.mark.parametrize(
@@ -116,13 +122,144 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
         clone(embedder).set_params(random_state=None).fit(X, y)
 
 
-def test_damaged_checkpoint_is_refused(tmp_path):
+def checkpoint_of(folder):
+    return Checkpoint(folder, "", None)._read("cpu")
+
+
+@pytest.mark.parametrize("n_flips", [40, pytest.param(3000, marks=pytest.mark.slow)])
+def test_a_flipped_bit_of_a_checkpoint_is_an_error_or_changes_nothing(tmp_path, n_flips):
     X, y = make()
     embedder = quick(checkpoint=tmp_path).fit(X, y)
     file = tmp_path / "checkpoint.pt"
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="not a whole checkpoint"):
+    whole, n_errors = file.read_bytes(), 0
+    state = checkpoint_of(tmp_path)
+    for damaged in (*flipped(whole, n_flips), *flipped(whole[:200], n_flips)):
+        file.write_bytes(damaged + (whole[200:] if len(damaged) == 200 else b""))
+        try:
+            assert_same_state(checkpoint_of(tmp_path), state)
+        except ValueError as error:
+            n_errors += str(file) in str(error)
+    assert n_errors > 0.9 * 2 * n_flips
+    file.write_bytes(whole)
+    assert_same_weights(embedder, clone(embedder).fit(X, y))
+
+
+def assert_same_state(found, expected):
+    assert found["fingerprint"] == expected["fingerprint"]
+    for name, tensor in found["weights"][0].items():
+        assert torch.equal(tensor, expected["weights"][0][name]), name
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: b"", "is not a metriclearn checkpoint"),
+        (lambda whole: whole[:-1], "is damaged or cut short"),
+        (lambda whole: whole[:1000], "is damaged or cut short"),
+        (lambda whole: whole[:20], "is not a metriclearn checkpoint"),
+        (lambda whole: b"PK\x03\x04 no", "is not a whole checkpoint"),
+        (lambda whole: b"[" * 5000, "is not a metriclearn checkpoint"),
+        (lambda whole: whole.replace(b'"version": 2', b'"version": 3', 1), "upgrade it"),
+        (
+            lambda whole: archive_of({"weights": {}}),
+            "is not a whole checkpoint .it holds something",
+        ),
+        (lambda whole: archive_of([1, 2]), "is not a whole checkpoint"),
+        (lambda whole: archive_of(Runs()), "is not a whole checkpoint"),
+        (lambda whole: zipped(b"0" * 10**7), "is not a whole checkpoint .it is compressed"),
+    ],
+)
+def test_a_damaged_or_foreign_checkpoint_is_one_error(tmp_path, content, message):
+    X, y = make()
+    embedder = quick(checkpoint=tmp_path, max_epochs=1).fit(X, y)
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(content(file.read_bytes()))
+    with pytest.raises(ValueError, match=message) as caught:
         clone(embedder).fit(X, y)
+    assert str(file) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+class Runs:
+    """What no file may do when it is opened."""
+
+    def __reduce__(self):
+        return (sys.exit, ("it was run",))
+
+
+def archive_of(value):
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+def zipped(content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", content)
+    return stream.getvalue()
+
+
+def test_a_checkpoint_of_version_1_is_taken_up(tmp_path):
+    X, y = make()
+    whole = quick().fit(X, y)
+    embedder = quick(checkpoint=tmp_path, callbacks=[Kill(3)])
+    with pytest.raises(KeyboardInterrupt):
+        embedder.fit(X, y)
+    file = tmp_path / "checkpoint.pt"
+    line, _, archive = file.read_bytes().partition(b"\n")
+    assert json.loads(line)["version"] == 2
+    file.write_bytes(archive)
+    assert_same_weights(whole, clone(embedder).set_params(callbacks=None).fit(X, y))
+    assert file.read_bytes().startswith(b'{"format": "metriclearn checkpoint", "version": 2')
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path):
+    X, y = make()
+
+    class Second(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            with pytest.raises(
+                ValueError, match=f"is in use by process {os.getpid()} on"
+            ) as caught:
+                quick(checkpoint=tmp_path).fit(X, y)
+            assert "give every run a folder of its own" in str(caught.value)
+
+    embedder = quick(checkpoint=tmp_path, callbacks=[Second()]).fit(X, y)
+    assert_same_weights(embedder, quick().fit(X, y))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_full_disk_is_a_warning_and_training_goes_on(tmp_path):
+    X, y = make()
+    embedder = quick(checkpoint=tmp_path, callbacks=[Kill(3)])
+    with pytest.raises(KeyboardInterrupt):
+        embedder.fit(X, y)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    again = clone(embedder).set_params(callbacks=None)
+    with (
+        full_disk(2000),
+        pytest.warns(UserWarning, match=r"could not be written after epoch .*stays"),
+    ):
+        again.fit(X, y)
+    assert_same_weights(again, quick().fit(X, y))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert_same_weights(clone(again).fit(X, y), again)
+
+
+@pytest.mark.parametrize("n_kills", [6, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_kill_at_any_time_leaves_a_whole_checkpoint(tmp_path, n_kills):
+    X, y = make()
+    embedder = quick(checkpoint=tmp_path, max_epochs=3, random_state=0)
+    rng = np.random.default_rng(0)
+    for _ in fork_and_kill(lambda: clone(embedder).fit(X, y), rng.uniform(0, 1, n_kills)):
+        if (tmp_path / "checkpoint.pt").exists():
+            checkpoint_of(tmp_path)
+            if rng.random() < 0.7:
+                (tmp_path / "checkpoint.pt").unlink()
+    assert_same_weights(clone(embedder).fit(X, y), quick(max_epochs=3, random_state=0).fit(X, y))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """A run that is continued after a kill exactly where it stopped."""
 
 import hashlib
+import io
 import json
-import os
-import pickle
+import warnings
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -11,26 +12,44 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
+from metriclearn._files import Lock, open_regular, write_bytes
+from metriclearn._format import Format, seal, unseal
 from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._seeding import generator_states, set_generator_states
 
 FILE = "checkpoint.pt"
+_LOCK = "checkpoint.lock"
+# Version 1 had neither head nor checksum: torch's archive alone, which begins so.
+CHECKPOINT = Format("metriclearn checkpoint", {1: bytes, 2: bytes})
+_ARCHIVE = b"PK"
+_ENTRIES = {
+    "fingerprint",
+    "epochs_done",
+    "stop_training",
+    "weights",
+    "history",
+    "rng",
+    "generators",
+    "sampler",
+    "best",
+}
 
 
 class Checkpoint(Callback):
-    """Write the whole state of a run after each epoch; take it up where one is found.
+    """Writer of the whole state of a run after each epoch, and its reader at the next start.
 
-    The file holds tensors and plain values only, and reading it runs no code.
-    It is replaced as a whole, so that a kill at any time leaves a valid one.
-    The user's own callbacks start anew.
+    The file holds tensors and plain values only, with a checksum, and reading it runs no code.
+    It is replaced as a whole, so that a kill at any time leaves a valid one. One run at a time
+    uses a folder. Where the disk is full a warning says so and training goes on.
+    The user's own callbacks start from the beginning.
 
     Parameters
     ----------
     folder : str or Path
         Made where it does not exist.
     fingerprint : str
-        Of settings and data: a checkpoint of another run is refused.
+        Of settings and data: a checkpoint of another run is an error.
     best : BestWeights
         Whose state is part of the run's.
     """
@@ -39,13 +58,33 @@ class Checkpoint(Callback):
         self.path = Path(folder) / FILE
         self.fingerprint = fingerprint
         self.best = best
+        self._lock = Lock(self.path.with_name(_LOCK))
 
     def on_train_begin(self, net, **kwargs):
         """Take up the run that the folder holds."""
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return
-        state = self._read(net.device)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        holder = self._lock.take() if _distributed.is_first() else None
+        if holder is not None:
+            raise ValueError(
+                f"checkpoint={str(self.path.parent)!r} is in use by {holder}; give every run a "
+                f"folder of its own"
+            )
+        try:
+            if self._lock.held:
+                self._clear()
+            if self.path.exists():
+                self._take_up(net, self._read(net.device))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _clear(self):
+        """Remove what a killed run left half-written."""
+        for scratch in self.path.parent.glob(f".{FILE}.*.part"):
+            scratch.unlink(missing_ok=True)
+        self.path.with_suffix(".part").unlink(missing_ok=True)  # of version 1
+
+    def _take_up(self, net, state):
         if state["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"checkpoint={str(self.path.parent)!r} holds a run on other data or with other "
@@ -57,14 +96,13 @@ class Checkpoint(Callback):
         net.history.extend(state["history"])
         net.rng_.bit_generator.state = json.loads(state["rng"])
         set_generator_states(net.device, state["generators"])
-        vars(net.recipe_.sampler).update(state["sampler"])
-        vars(self.best).update(state["best"])
+        vars(net.recipe_.sampler).update(_state_of(state["sampler"]))
+        vars(self.best).update({name: state["best"][name] for name in self.best.state})
 
     def on_epoch_end(self, net, **kwargs):
         """Write the state."""
         if not _distributed.is_first():
             return
-        sampler = net.recipe_.sampler
         state = {
             "fingerprint": self.fingerprint,
             "epochs_done": net.epochs_done_,
@@ -73,21 +111,51 @@ class Checkpoint(Callback):
             "history": [{**row, "batches": []} for row in net.history],
             "rng": json.dumps(net.rng_.bit_generator.state),
             "generators": generator_states(net.device),
-            "sampler": {name: value for name, value in vars(sampler).items() if name.endswith("_")},
+            "sampler": _state_of(vars(net.recipe_.sampler)),
             "best": {name: vars(self.best).get(name) for name in self.best.state},
         }
-        scratch = self.path.with_suffix(".part")
-        torch.save(state, scratch)
-        os.replace(scratch, self.path)
+        archive = io.BytesIO()
+        torch.save(state, archive)
+        payload = archive.getbuffer()
+        try:
+            write_bytes(self.path, seal(CHECKPOINT, payload), payload)
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint: {str(self.path)!r} could not be written after epoch "
+                f"{net.epochs_done_} ({error.strerror}); training goes on, and what was written "
+                f"before stays",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def on_train_end(self, net, **kwargs):
+        """Let another run use the folder."""
+        self._lock.release()
 
     def _read(self, device):
+        with open_regular(self.path) as stream:
+            content = stream.read()
+        archive = content
+        if not content.startswith(_ARCHIVE):
+            archive = unseal(CHECKPOINT, content, repr(str(self.path)))
         try:
-            return torch.load(self.path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            with zipfile.ZipFile(io.BytesIO(archive)) as members:
+                if any(member.compress_type for member in members.infolist()):
+                    raise ValueError("it is compressed, which torch's own files are not")
+            state = torch.load(io.BytesIO(archive), map_location=device, weights_only=True)
+            if not isinstance(state, dict) or not set(state) >= _ENTRIES:
+                raise ValueError("it holds something else")
+            return state
+        except Exception as error:  # of damaged archives torch raises nearly everything
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"{str(self.path)!r} is not a whole checkpoint ({str(error).splitlines()[0]}); "
-                f"delete it to start again"
+                f"{str(self.path)!r} is not a whole checkpoint ({reason}); delete it to start again"
             ) from None
+
+
+def _state_of(values):
+    """What a sampler keeps from epoch to epoch: attributes that end with an underscore."""
+    return {k: v for k, v in values.items() if k.endswith("_") and not k.startswith("_")}
 
 
 def fingerprint(params, data):
