@@ -16,15 +16,13 @@ import metriclearn
 PACKAGE = Path(metriclearn.__file__).parent
 
 
-def missing_extra(error, path):
+def missing_extra(error):
     """Return why a test is skipped, or None if it is not for a missing extra."""
     if "pip install 'metriclearn[" in str(error):
         return str(error)
-    if isinstance(error, pytest.skip.Exception):
-        return str(error)
-    from_tests = PACKAGE not in Path(path).resolve().parents
-    if isinstance(error, ModuleNotFoundError) and from_tests:
-        return f"needs {error.name}"
+    if isinstance(error, ModuleNotFoundError):
+        from_tests = PACKAGE not in Path(origin(error)).resolve().parents
+        return f"needs {error.name}" if from_tests else None
     return None
 
 
@@ -47,8 +45,8 @@ def origin(error):
 
 
 def as_skip(report, excinfo):
-    error = root_cause(excinfo.value)
-    reason = missing_extra(error, origin(error)) if isinstance(error, ImportError) else None
+    """Turn the report of a failure into one of a skip, if an extra is missing."""
+    reason = missing_extra(root_cause(excinfo.value))
     if reason is not None:
         report.outcome = "skipped"
         report.longrepr = (str(report.nodeid), 0, f"Skipped: {reason.splitlines()[0]}")
@@ -56,21 +54,9 @@ def as_skip(report, excinfo):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
-    errors = []
-    collect = collector.collect
-
-    def remembering():
-        try:
-            return collect()
-        except BaseException as error:
-            errors.append(error)
-            raise
-
-    collector.collect = remembering
     report = yield
-    if report.outcome == "failed" and errors:
-        # What pytest makes of an import error keeps the error as its cause.
-        as_skip(report, pytest.ExceptionInfo.from_exception(errors[0]))
+    if report.outcome == "failed":
+        as_skip(report, report.call.excinfo)
     return report
 
 
