@@ -5,8 +5,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
 from helpers.estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
+from helpers.optional import torch
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone

@@ -8,9 +8,9 @@ import tarfile
 import zipfile
 
 import numpy as np
-from PIL import Image
 from scipy.io import savemat
 
+from helpers.optional import Image
 from metriclearn.datasets import (
     fetch_cars196,
     fetch_cub200,

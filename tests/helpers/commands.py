@@ -1,8 +1,8 @@
 """The command with cheap learners, and files to give it."""
 
 import numpy as np
-from PIL import Image
 
+from helpers.optional import Image
 from metriclearn import cli
 
 CHEAP = ["--learners", "euclidean,mahalanobis", "--n-jobs", "1", "--folds", "2"]

@@ -1,7 +1,8 @@
 """LMNN's problem by loops, by cvxpy and over all pairs at once."""
 
-import cvxpy as cp
 import numpy as np
+
+from helpers.optional import cvxpy as cp
 
 
 def label_triplets(X, y, k=3):

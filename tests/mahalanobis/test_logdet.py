@@ -1,8 +1,8 @@
 """ITML and LSML: one solver, held against cvxpy, finite differences and metric-learn."""
 
-import cvxpy
 import numpy as np
 import pytest
+from helpers.optional import cvxpy
 from scipy.optimize import approx_fprime
 from sklearn.exceptions import ConvergenceWarning
 

@@ -1,8 +1,8 @@
 """MCML: optimal by cvxpy, by its dual certificate, and by finite differences."""
 
-import cvxpy as cp
 import numpy as np
 import pytest
+from helpers.optional import cvxpy as cp
 from scipy.optimize import approx_fprime
 from sklearn.exceptions import ConvergenceWarning
 

@@ -1,8 +1,8 @@
 """POLA: each step is the paper's projection, and a stream may come in any parts."""
 
-import cvxpy
 import numpy as np
 import pytest
+from helpers.optional import cvxpy
 
 from metriclearn import POLA
 from metriclearn.constraints import Pairs, Triplets, pairs_from_labels

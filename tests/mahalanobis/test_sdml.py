@@ -1,8 +1,8 @@
 """SDML: its graphical lasso against cvxpy and scikit-learn, and bounded whatever the data."""
 
-import cvxpy
 import numpy as np
 import pytest
+from helpers.optional import cvxpy
 from sklearn.covariance import graphical_lasso as sklearn_graphical_lasso
 from sklearn.exceptions import ConvergenceWarning
 

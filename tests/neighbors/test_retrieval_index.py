@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 import pytest
+from helpers.optional import parquet
 
 from metriclearn import Covariance
 from metriclearn.neighbors import ExactSearch, FaissNearestNeighbors, RetrievalIndex, _gallery
@@ -315,7 +315,7 @@ def test_a_common_offset_of_float64_rows_costs_no_neighbor(rng, tmp_path, offset
         np.testing.assert_array_equal(ids.ravel(), np.arange(800))
         assert distances.max() < 1e-5 + 1e-9 * offset
     index.to_parquet(tmp_path / "p")
-    table = pyarrow.parquet.read_table(tmp_path / "p")
+    table = parquet.read_table(tmp_path / "p")
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist()), X.astype(np.float32))
 
 
@@ -452,7 +452,7 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
     searched.add(X, ids=np.arange(600) * 2, payload={"name": [f"n{i}" for i in range(600)]})
     searched.remove([0, 2])
     searched.to_parquet(tmp_path / "gallery.parquet")
-    table = pyarrow.parquet.read_table(tmp_path / "gallery.parquet")
+    table = parquet.read_table(tmp_path / "gallery.parquet")
     assert table.column_names == ["id", "vector", "name"]
     np.testing.assert_array_equal(table["id"].to_numpy(), np.arange(2, 600) * 2)
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), X[2:])
