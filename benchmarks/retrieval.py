@@ -97,8 +97,8 @@ def large_classes(folder, repeats):
                 times.append(seconds(score, X, labels))
         a, b, c = (float(np.median([t for t, _ in times])) for times in took.values())
         value = took[ours][0][1]["map_at_r"]
-        rows = f"{X.shape[0]:,} × {X.shape[1]}"
-        print(f"| {rows} | {a:.2f} | {b:.2f} | {a / b:.2f} | {c:.2f} | {a / c:.2f} | {value:.12f} |")
+        rows, numbers = f"{X.shape[0]:,} × {X.shape[1]}", (a, b, a / b, c, a / c)
+        print(f"| {rows} | " + " | ".join(f"{n:.2f}" for n in numbers) + f" | {value:.12f} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measures of embeddings: retrieval, verification, clusters, shape."""
+"""Measures of embeddings: retrieval, verification, identification, clusters, shape."""
 
 from metriclearn._lazy import lazy
 
@@ -30,6 +30,9 @@ _EXPORTS = {
     "bootstrap_over_identities": "metriclearn.metrics._bootstrap",
     "cluster_scores": "metriclearn.metrics._clustering",
     "pairwise_f1": "metriclearn.metrics._clustering",
+    "hubness": "metriclearn.metrics._hubness",
+    "k_occurrence": "metriclearn.metrics._hubness",
+    "identification_rate_at_far": "metriclearn.metrics._identification",
     "alignment": "metriclearn.metrics._embedding",
     "uniformity": "metriclearn.metrics._embedding",
     "effective_rank": "metriclearn.metrics._embedding",

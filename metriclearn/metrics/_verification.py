@@ -1,5 +1,6 @@
 """Verification: are these two the same? Thresholds on a distance, and their errors."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +113,7 @@ def equal_error_rate(same, distances, *, sample_weight=None):
     Parameters
     ----------
     same, distances, sample_weight
-        As of :func:`verification_curve`.
+        As in :func:`verification_curve`.
 
     Returns
     -------
@@ -142,10 +143,10 @@ def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
     Parameters
     ----------
     same, distances, sample_weight
-        As of :func:`verification_curve`.
+        As in :func:`verification_curve`.
     far : float, default=1e-3
         Largest false accept rate allowed, from 0 to 1. Rates below one over the
-        number of different pairs cannot be told from zero.
+        number of different pairs cannot be told from zero, which is a warning.
 
     Returns
     -------
@@ -154,12 +155,25 @@ def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
     Examples
     --------
     >>> from metriclearn.metrics import tar_at_far
-    >>> tar_at_far([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], far=0.1)
+    >>> tar_at_far([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], far=0.0)
     0.5
     """
     _check_rate(far, "far")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
+    _warn_of_small_rate(far, int(np.sum(np.asarray(same) <= 0)))
     return float(curve.tar_at(far))
+
+
+def _warn_of_small_rate(far, n_different):
+    """Warn where no pair may be accepted falsely, though some rate above 0 was asked for."""
+    if 0 < far < 1 / n_different:
+        warnings.warn(
+            f"far={far:g} is below one over the {n_different} different pairs: the rate "
+            f"at the nearest of them is returned, whose true false accept rate can be several "
+            f"times as large; measure on more different pairs, at least {10 / far:.0f}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_rate(value, name):
@@ -173,7 +187,7 @@ def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sampl
     Parameters
     ----------
     same, distances, sample_weight
-        As of :func:`verification_curve`.
+        As in :func:`verification_curve`.
     criterion : {"accuracy", "f1", "max_tpr", "eer"}, default="accuracy"
         Most right decisions; largest F1 of the accepted; most true accepts with a
         false accept rate of at most ``max_fpr``; false accepts as frequent as false
@@ -212,7 +226,7 @@ def verification_accuracy(same, distances, folds=10):
     Parameters
     ----------
     same, distances
-        As of :func:`verification_curve`.
+        As in :func:`verification_curve`.
     folds : int or array-like of int, shape (n,), default=10
         Fold number of each pair, or the number of contiguous folds (as LFW's 6,000
         pairs are given: 10 folds of 300 and 300).
@@ -238,6 +252,17 @@ def verification_accuracy(same, distances, folds=10):
     accuracies = []
     for fold in np.unique(folds):
         test = folds == fold
+        _check_fold(fold, same[~test])
         threshold = best_threshold(same[~test], distances[~test])
         accuracies.append(np.mean((distances[test] <= threshold) == same[test]))
     return np.array(accuracies)
+
+
+def _check_fold(fold, same):
+    if same.all() or not same.any():
+        kind = "different identities" if same.all() else "the same identity"
+        raise ValueError(
+            f"folds: beside fold {fold} there is no pair of {kind} to choose a threshold from; "
+            f"pairs sorted by kind fall into contiguous folds of one kind each: shuffle them, or "
+            f"give the fold number of each pair"
+        )

@@ -222,3 +222,21 @@ def test_identities_are_drawn_not_pairs(rng):
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_rates_that_the_pairs_cannot_tell_are_a_warning():
+    same, distances = [1, 1, 0, 0, 0], [0.1, 0.6, 0.4, 0.8, 0.9]
+    with pytest.warns(UserWarning, match="far=0.01 is below one over the 3 different pairs"):
+        assert tar_at_far(same, distances, 0.01) == 0.5
+    assert tar_at_far(same, distances, 0.0) == 0.5
+    assert tar_at_far(same, distances, 0.34) == 1.0
+    weights = np.full(5, 1e-6)  # of any scale
+    assert tar_at_far(same, distances, 0.34, sample_weight=weights) == 1.0
+
+
+def test_folds_of_one_kind_are_named_as_the_cause(rng):
+    same, distances = np.repeat([1, 0], 50), rng.rand(100)
+    with pytest.raises(ValueError, match=r"folds: .*sorted by kind .* shuffle them"):
+        verification_accuracy(same, distances, folds=2)
+    order = rng.permutation(100)
+    assert verification_accuracy(same[order], distances[order], folds=2).shape == (2,)

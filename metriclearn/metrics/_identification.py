@@ -1,0 +1,96 @@
+"""Open-set identification: which class of the gallery, if any."""
+
+import numpy as np
+from sklearn.utils import check_array
+
+from metriclearn.metrics._relevance import LabelRelevance
+from metriclearn.neighbors._exact import ExactSearch
+
+
+def identification_rate_at_far(
+    embeddings, labels, *, gallery, gallery_labels, far=0.01, rank=1, metric="euclidean"
+):
+    """Compute the detection and identification rate at a false alarm rate, DIR@FAR [1]_.
+
+    A query whose class is in the gallery is identified if a row of its class is among the
+    ``rank`` nearest and its distance is at most a threshold. A query whose class is not in
+    the gallery, or whose label is -1, raises a false alarm if its nearest row is that near.
+    The threshold is the largest distance of a nearest row at which at most ``far`` of these
+    raise one.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries.
+    labels : array-like of shape (n_queries,)
+        Their classes, some of which are not in the gallery.
+    gallery : array-like of shape (n_gallery, n_features)
+        Enrolled rows.
+    gallery_labels : array-like of shape (n_gallery,)
+        Classes of the enrolled rows.
+    far : float, default=0.01
+        Largest share of unknown queries that may raise a false alarm, from 0 to 1.
+    rank : int, default=1
+        Nearest rows among which the right one must be.
+    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        Distance of the search.
+
+    Returns
+    -------
+    float
+        Share of the known queries that are identified.
+
+    Raises
+    ------
+    ValueError
+        If all queries are known, or none is.
+
+    See Also
+    --------
+    recall_at_k : Closed-set identification, where every query is known.
+    tar_at_far : Verification, one pair at a time.
+
+    References
+    ----------
+    .. [1] Phillips, P. J., Grother, P. & Micheals, R. "Evaluation methods in face
+       recognition", Handbook of Face Recognition, 2005. :doi:`10.1007/0-387-27257-7_15`
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import identification_rate_at_far
+    >>> queries, labels = [[0.1], [0.4], [5.2], [7.0]], ["a", "a", "b", "stranger"]
+    >>> identification_rate_at_far(
+    ...     queries, labels, gallery=[[0.0], [5.0]], gallery_labels=["a", "b"], far=0.0)
+    1.0
+    """
+    if not 0 <= far <= 1:
+        raise ValueError(f"far must be from 0 to 1, got {far!r}")
+    types = [np.float64, np.float32]
+    embeddings = check_array(embeddings, dtype=types, input_name="embeddings")
+    gallery = check_array(gallery, dtype=types, input_name="gallery")
+    for given, rows, name in (
+        (labels, embeddings, "labels"),
+        (gallery_labels, gallery, "gallery_labels"),
+    ):
+        if np.shape(given) != (len(rows),):
+            raise ValueError(
+                f"{name} must have one label for each of {len(rows)} rows, got shape "
+                f"{np.shape(given)}"
+            )
+    if not 1 <= rank <= len(gallery):
+        raise ValueError(f"rank must be from 1 to {len(gallery)}, the gallery, got {rank!r}")
+    relevance = LabelRelevance(labels, gallery_labels)
+    known = relevance.n_relevant > 0
+    if known.all() or not known.any():
+        raise ValueError(
+            "labels must have classes that are in gallery_labels and classes that are not: "
+            f"{known.sum()} of {len(known)} queries are known"
+        )
+    distances, found = ExactSearch(gallery, metric).search(embeddings, int(rank))
+    right = relevance.gains(np.arange(len(known)), found)
+    nearest_right = np.where(right, distances, np.inf).min(axis=1)[known]
+    alarms = np.sort(distances[~known, 0])
+    # So many unknown queries may be at most as far as the threshold; the next one may not.
+    allowed = int(np.floor(far * len(alarms) + 1e-9))
+    below = alarms[allowed] if allowed < len(alarms) else np.inf
+    return float(np.mean(nearest_right < below))

@@ -1,0 +1,90 @@
+"""DIR@FAR and k-occurrence against loops over their definitions."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import skew
+
+from metriclearn.metrics import hubness, identification_rate_at_far, k_occurrence
+
+
+@pytest.fixture
+def people(rng):
+    """Gallery of six people, queries of eight, two of whom are not enrolled."""
+    centers = 2 * rng.randn(8, 3)
+    enrolled, y = np.repeat(np.arange(6), 4), rng.randint(8, size=80)
+    gallery = centers[enrolled] + rng.randn(24, 3)
+    return centers[y] + rng.randn(80, 3), y, gallery, enrolled
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("far", [0.0, 0.1, 0.5, 1.0])
+def test_identification_is_the_best_threshold_of_all(people, far, rank):
+    Q, y, gallery, enrolled = people
+    distances = cdist(Q, gallery)
+    known = y < 6
+    best = 0.0
+    for threshold in [0, *np.unique(distances), np.inf]:
+        for limit in (threshold, np.nextafter(threshold, -np.inf)):
+            alarms = [d.min() <= limit for d in distances[~known]]
+            if np.mean(alarms) > far:
+                continue
+            found = 0
+            for d, label in zip(distances[known], y[known], strict=True):
+                near = np.argsort(d)[:rank]
+                found += any(enrolled[i] == label and d[i] <= limit for i in near)
+            best = max(best, found / known.sum())
+    got = identification_rate_at_far(
+        Q, y, gallery=gallery, gallery_labels=enrolled, far=far, rank=rank
+    )
+    assert got == pytest.approx(best)
+    strangers = np.where(known, y, -1)
+    assert got == identification_rate_at_far(
+        Q, strangers, gallery=gallery, gallery_labels=enrolled, far=far, rank=rank
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"far": 1.5}, "far must be from 0 to 1"),
+        ({"rank": 0}, "rank must be from 1 to 24"),
+        ({"labels": np.zeros(80, int)}, "80 of 80 queries are known"),
+        ({"labels": np.full(80, 9)}, "0 of 80 queries are known"),
+        ({"labels": [0]}, "labels must have one label for each of 80 rows"),
+    ],
+)
+def test_identification_checks_its_arguments(people, change, message):
+    Q, y, gallery, enrolled = people
+    arguments = {"labels": y, "gallery": gallery, "gallery_labels": enrolled, **change}
+    with pytest.raises(ValueError, match=message):
+        identification_rate_at_far(Q, **arguments)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_hubs_are_counted(rng, k):
+    X, gallery = rng.randn(60, 8), rng.randn(40, 8)
+    order = np.argsort(cdist(X, X) + np.diag(np.full(60, np.inf)), axis=1)[:, :k]
+    expected = [sum(j in near for near in order) for j in range(60)]
+    assert k_occurrence(X, k).tolist() == expected
+    assert hubness(X, k) == pytest.approx(skew(expected))
+    order = np.argsort(cdist(X, gallery), axis=1)[:, :k]
+    expected = [sum(j in near for near in order) for j in range(40)]
+    assert k_occurrence(X, k, gallery=gallery).tolist() == expected
+
+
+def test_more_dimensions_have_more_hubs(rng):
+    scores = [hubness(rng.randn(300, d)) for d in (2, 20, 200)]
+    assert scores == sorted(scores)
+    corners = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    assert hubness(corners, k=3) == 0
+
+
+def test_hubness_checks_its_arguments():
+    for k in (0, True, 1.5):
+        with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+            hubness(np.eye(3), k)
+    with pytest.raises(ValueError, match="k=3 neighbors were asked for"):
+        hubness(np.eye(3), 3)
+    with pytest.raises(ValueError, match="both must be of one space"):
+        hubness(np.eye(3), 1, gallery=np.eye(2))
