@@ -115,11 +115,12 @@ def as_array(stored):
 
 
 def without_weights(params):
-    """Arguments of the module without those that would fetch another library's weights."""
-    module_params = params["module_params"]
-    if module_params is None or find_library(params["module"]) is None:
+    """Return the arguments of the module, such that another library fetches no weights."""
+    module_params, library = params["module_params"], find_library(params["module"])
+    if library is None:
         return module_params
-    return {k: v for k, v in module_params.items() if k not in ("pretrained", "weights")}
+    fetches_none = {"pretrained": False} if library == "timm" else {"weights": None}
+    return {**(module_params or {}), **fetches_none}
 
 
 def save(embedder, path):

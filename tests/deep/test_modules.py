@@ -2,15 +2,18 @@
 
 import sys
 import types
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 
+from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.modules import (
+    MAP_POOLINGS,
     MLP,
-    POOLINGS,
     ConvNet,
     EmbeddingNetwork,
     Head,
@@ -83,7 +86,7 @@ def test_noise_is_added_in_training_only():
     np.testing.assert_array_equal(layer.eval()(Z), Z)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", [*MAP_POOLINGS, "flatten"])
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_head_gives_unit_vectors(pooling, layer_norm):
     head = Head((6, 3, 2), 5, pooling=pooling, layer_norm=layer_norm)
@@ -96,7 +99,7 @@ def test_poolings_are_means_and_maxima_of_each_map():
     maps = torch.randn(4, 6, 3, 2)
     pooled = {
         pooling: Head((6, 3, 2), None, pooling=pooling, normalize=False)(maps)
-        for pooling in POOLINGS
+        for pooling in (*MAP_POOLINGS, "flatten")
     }
     np.testing.assert_allclose(pooled["avg"], maps.mean(dim=(2, 3)), rtol=1e-5)
     np.testing.assert_allclose(pooled["max"], maps.numpy().max(axis=(2, 3)))
@@ -162,14 +165,19 @@ def test_backbones_of_other_libraries_are_found_by_name(monkeypatch):
         def forward(self, X):
             return self.classifier(X.mean(dim=(2, 3)))
 
+    asked = []
     models = types.SimpleNamespace(
-        list_models=lambda module: ["tiny_net"], get_model=lambda name, weights=None: Model()
+        list_models=lambda module: ["tiny_net"],
+        get_model=lambda name, weights=None: asked.append(weights) or Model(),
     )
     monkeypatch.setitem(sys.modules, "torchvision", types.SimpleNamespace(models=models))
     monkeypatch.setitem(sys.modules, "timm", None)
     assert find_backbone("tiny_net") is None
     backbone = find_backbone("torchvision/tiny_net")(in_channels=3)
     assert backbone(torch.rand(2, 3, 4, 4)).shape == (2, 3)
+    assert asked == ["DEFAULT"]
+    find_backbone("torchvision/tiny_net")(in_channels=3, weights=None)
+    assert asked == ["DEFAULT", None]
     with pytest.raises(ValueError, match="images of 3 channels, X has 1"):
         find_backbone("torchvision/tiny_net")(in_channels=1)
     with pytest.raises(ValueError, match=r"no model 'tin_net' \(did you mean 'tiny_net'\?\)"):
@@ -187,7 +195,7 @@ def test_timm_is_asked_for_features_of_images_of_any_channels(monkeypatch):
 
     timm = types.SimpleNamespace(list_models=lambda: ["tiny_net"], create_model=create_model)
     monkeypatch.setitem(sys.modules, "timm", timm)
-    backbone = find_backbone("timm/tiny_net.a1_in1k")(in_channels=2, pretrained=True)
+    backbone = find_backbone("timm/tiny_net.a1_in1k")(in_channels=2)
     assert asked == {
         "name": "tiny_net.a1_in1k", "in_chans": 2, "num_classes": 0, "pretrained": True,
     }  # fmt: skip
@@ -195,3 +203,81 @@ def test_timm_is_asked_for_features_of_images_of_any_channels(monkeypatch):
     assert backbone(torch.rand(2, 2, 4, 4)).shape == (2, 8, 2, 2)
     with pytest.raises(ValueError, match=r"no model 'tinynet' \(did you mean 'tiny_net'\?\)"):
         find_backbone("timm/tinynet")
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_pretrained_weights_that_cannot_be_had_are_an_error_that_names_the_other_choice(
+    monkeypatch, library
+):
+    def make(name, pretrained=None, weights=None, **params):
+        if pretrained or weights:
+            raise OSError("no network")
+        return nn.Sequential(OrderedDict(features=nn.Flatten(), fc=nn.Linear(48, 2)))
+
+    models = types.SimpleNamespace(list_models=lambda module: ["net"], get_model=make)
+    timm = types.SimpleNamespace(list_models=lambda: ["net"], create_model=make)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setitem(sys.modules, "torchvision", types.SimpleNamespace(models=models))
+    random = {"pretrained": False} if library == "timm" else {"weights": None}
+    X, y = np.random.RandomState(0).rand(20, 4, 4, 3), np.arange(20) % 2
+    embedder = DeepEmbedder(f"{library}/net", max_epochs=1, random_state=0)
+    with pytest.raises(ValueError, match=r"could not be loaded \(OSError: no network\); to start"):
+        embedder.fit(X, y)
+    assert embedder.set_params(module_params=random).fit(X, y).transform(X).shape == (20, 64)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        ("mean", lambda Z: Z.mean(axis=1)),
+        ("cls", lambda Z: Z[:, 0]),
+        ("avg", lambda Z: Z.mean(axis=2)),
+        ("flatten", lambda Z: Z.reshape(len(Z), -1)),
+    ],
+)
+def test_tokens_are_pooled_as_asked(pooling, expected):
+    Z = np.random.RandomState(0).rand(5, 3, 7).astype(np.float32)
+    head = Head((3, 7), None, pooling=pooling, normalize=False)
+    np.testing.assert_allclose(head(torch.from_numpy(Z)).numpy(), expected(Z), rtol=1e-5)
+    assert head.embedding_dim == expected(Z).shape[1]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_pooling_of_tokens_is_for_tokens(pooling):
+    with pytest.raises(ValueError, match=rf"pooling='{pooling}' is for tokens, .* \(8, 4, 4\)"):
+        Head((8, 4, 4), 2, pooling=pooling)
+
+
+class Tokens(nn.Module):
+    """Eight tokens of twelve features."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 12)
+
+    def forward(self, X):
+        return self.layer(X.view(-1, 8, 8))
+
+
+def test_pooling_is_asked_for_where_either_axis_may_be_that_of_tokens():
+    X, y = np.random.RandomState(0).rand(40, 64), np.arange(40) % 4
+    embedder = DeepEmbedder(Tokens, max_epochs=1, random_state=0)
+    with pytest.raises(ValueError, match=r"shape \(8, 12\) .* give head__pooling='mean' or 'cls'"):
+        embedder.fit(X, y)
+    for pooling, width in (("mean", 12), ("cls", 12), ("avg", 8), ("flatten", 96)):
+        Z = clone(embedder).set_params(head__pooling=pooling).fit(X, y).transform(X)
+        assert Z.shape == (40, width)
+
+
+class Auxiliary(nn.Linear):
+    """More than a tensor in training, as GoogLeNet."""
+
+    def forward(self, X):
+        features = super().forward(X)
+        return (features, features) if self.training else features
+
+
+def test_outputs_that_are_no_tensor_in_training_name_the_remedy():
+    X, y = np.random.RandomState(0).rand(40, 5), np.arange(40) % 4
+    with pytest.raises(ValueError, match=r"gives a tuple in training, .*'aux_logits': False"):
+        DeepEmbedder(Auxiliary(5, 3), max_epochs=1).fit(X, y)

@@ -8,6 +8,7 @@ A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
 import math
 from numbers import Integral
 
+import torch
 from torch import nn
 
 from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
@@ -145,7 +146,8 @@ class ConvNet(nn.Sequential):
             in_channels = width
 
 
-POOLINGS = ("avg", "max", "avg+max", "flatten")
+# Of feature maps, of tokens, and of either.
+MAP_POOLINGS, TOKEN_POOLINGS = ("avg", "max", "avg+max"), ("mean", "cls")
 
 
 class Head(nn.Module):
@@ -157,8 +159,10 @@ class Head(nn.Module):
         Shape of the backbone's output for one row.
     embedding_dim : int or None
         Dimension of the embedding; None leaves the linear layer out.
-    pooling : {"avg", "max", "avg+max", "flatten"}, default="avg"
-        How feature maps (c, h, w) become vectors; not used on vectors.
+    pooling : {"avg", "max", "avg+max", "mean", "cls", "flatten"}, default="avg"
+        How features that are no vectors become some. Of feature maps, (c, h, w) or (c, length):
+        "avg", "max" or their sum over all but the first axis. Of tokens, (tokens, width): their
+        "mean", or the first, "cls". "flatten" takes all values.
     layer_norm : bool, default=False
         Normalize each embedding to mean zero and variance one before its
         length; no learned scale.
@@ -167,7 +171,7 @@ class Head(nn.Module):
         that were published for embeddings of any length.
     """
 
-    _parameter_constraints: dict = {"pooling": [one_of(*POOLINGS)]}
+    _parameter_constraints: dict = {"pooling": [one_of(*MAP_POOLINGS, *TOKEN_POOLINGS, "flatten")]}
 
     def __init__(
         self, feature_shape, embedding_dim, *, pooling="avg", layer_norm=False, normalize=True
@@ -176,8 +180,17 @@ class Head(nn.Module):
         check_ranges(self, pooling=pooling)
         self.pooling = pooling
         self.normalize = normalize
-        pooled = len(feature_shape) > 1 and pooling != "flatten"
-        width = feature_shape[0] if pooled else math.prod(feature_shape)
+        if pooling in TOKEN_POOLINGS and len(feature_shape) != 2:
+            raise ValueError(
+                f"pooling={pooling!r} is for tokens, (tokens, width) for each row; the backbone "
+                f"gives features of shape {tuple(feature_shape)}"
+            )
+        if pooling in TOKEN_POOLINGS:
+            width = feature_shape[1]
+        elif len(feature_shape) > 1 and pooling in MAP_POOLINGS:
+            width = feature_shape[0]
+        else:
+            width = math.prod(feature_shape)
         self.linear = nn.Identity() if embedding_dim is None else nn.Linear(width, embedding_dim)
         width = width if embedding_dim is None else embedding_dim
         self.norm = nn.LayerNorm(width, elementwise_affine=False) if layer_norm else nn.Identity()
@@ -193,6 +206,8 @@ class Head(nn.Module):
     def _pool(self, maps):
         if self.pooling == "flatten":
             return maps.flatten(1)
+        if self.pooling in TOKEN_POOLINGS:
+            return maps.mean(dim=1) if self.pooling == "mean" else maps[:, 0]
         maps = maps.flatten(2)
         if self.pooling == "avg":
             return maps.mean(dim=2)
@@ -217,7 +232,18 @@ class EmbeddingNetwork(nn.Module):
 
     def forward(self, X):
         """Embed a batch of rows."""
-        return self.head(self.backbone(X))
+        return self.head(self.features(X))
+
+    def features(self, X):
+        """Return what the backbone makes of a batch."""
+        features = self.backbone(X)
+        if not isinstance(features, torch.Tensor):
+            raise ValueError(
+                f"the module gives a {type(features).__name__} in training, not a tensor; build it "
+                f"without auxiliary outputs (GoogLeNet, Inception: "
+                f"module_params={{'aux_logits': False}})"
+            )
+        return features
 
 
 MODULES = {

@@ -1,5 +1,6 @@
 """Backbones of timm and torchvision, by name, where these are installed."""
 
+from contextlib import contextmanager
 from functools import partial
 
 from torch import nn
@@ -29,7 +30,9 @@ def find_backbone(spec):
     -------
     callable or None
         None where the name does not start with a library's. To be called with
-        ``in_channels`` and the library's own arguments.
+        ``in_channels`` and the library's own arguments. Its weights are the pretrained ones
+        that the library has, unless ``pretrained=False`` (timm) or ``weights=None``
+        (torchvision) is among these.
 
     Raises
     ------
@@ -51,11 +54,28 @@ def find_backbone(spec):
     return partial(make, name)
 
 
+@contextmanager
+def _fetching(module, argument, given, none):
+    """Say, where pretrained weights cannot be had, how to start from random ones."""
+    try:
+        yield
+    except Exception as error:  # of the network, of the library, of its store of weights
+        if given == none:
+            raise
+        raise ValueError(
+            f"module={module!r}: the pretrained weights could not be loaded "
+            f"({type(error).__name__}: {error}); to start from random ones, give "
+            f"module_params={{{argument!r}: {none}}}"
+        ) from error
+
+
 def _timm():
     import timm
 
     def make(name, in_channels, **params):
-        model = timm.create_model(name, in_chans=in_channels, num_classes=0, **params)
+        params = {"pretrained": True, **params}
+        with _fetching(f"timm/{name}", "pretrained", params["pretrained"], False):
+            model = timm.create_model(name, in_chans=in_channels, num_classes=0, **params)
         return nn.Sequential(Standardize(in_channels), model)
 
     return timm.list_models(), make
@@ -70,7 +90,9 @@ def _torchvision():
                 f"torchvision's models take images of 3 channels, X has {in_channels}; repeat the "
                 f"channel, or use timm's"
             )
-        model = models.get_model(name, **params)
+        params = {"weights": "DEFAULT", **params}
+        with _fetching(f"torchvision/{name}", "weights", params["weights"], None):
+            model = models.get_model(name, **params)
         for part in CLASSIFIERS:
             if part in dict(model.named_children()):
                 setattr(model, part, nn.Identity())

@@ -131,7 +131,7 @@ class EmbeddingNet(NeuralNet):
     def _through_network(self, X):
         if self.backbone_frozen_ and self.module_.training:
             with torch.no_grad():
-                features = self.module_.backbone(X)
+                features = self.module_.features(X)
             return self.module_.head(features)
         if not self.recipe_.compile:
             return self.module_(X)
