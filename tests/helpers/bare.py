@@ -16,37 +16,36 @@ import metriclearn
 PACKAGE = Path(metriclearn.__file__).parent
 
 
-def missing_extra(error):
+HINT = "pip install 'metriclearn["
+
+
+def missing_extra(error, printed=""):
     """Return why a test is skipped, or None if it is not for a missing extra."""
-    if "pip install 'metriclearn[" in str(error):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        from_tests = PACKAGE not in Path(origin(error)).resolve().parents
-        return f"needs {error.name}" if from_tests else None
+    if HINT in printed:
+        return next(line for line in printed.splitlines() if HINT in line)
+    cause = error
+    while cause is not None:
+        if HINT in str(cause):
+            return str(cause)
+        if isinstance(cause, ModuleNotFoundError) and PACKAGE not in origin(cause).parents:
+            return f"needs {cause.name}"
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
-def root_cause(error):
-    """Return the first of a chain of errors that is an ImportError, or the error."""
-    cause = error
-    while cause is not None and not isinstance(cause, ImportError):
-        cause = cause.__cause__ or cause.__context__
-    return cause or error
-
-
 def origin(error):
-    """Return the file of the innermost frame that is not of the standard library's import."""
+    """Return the file of the innermost frame that is not of Python's own import."""
     frames = []
     traceback = error.__traceback__
     while traceback is not None:
         frames.append(traceback.tb_frame.f_code.co_filename)
         traceback = traceback.tb_next
-    return [frame for frame in frames if "importlib" not in frame][-1]
+    return Path([frame for frame in frames if "importlib" not in frame][-1]).resolve()
 
 
 def as_skip(report, excinfo):
     """Turn the report of a failure into one of a skip, if an extra is missing."""
-    reason = missing_extra(root_cause(excinfo.value))
+    reason = missing_extra(excinfo.value, getattr(report, "capstderr", ""))
     if reason is not None:
         report.outcome = "skipped"
         report.longrepr = (str(report.nodeid), 0, f"Skipped: {reason.splitlines()[0]}")

@@ -9,6 +9,7 @@ from metriclearn.neighbors import Finding, _doctor, diagnose
 
 
 def test_findings_that_are_not_well_have_a_remedy():
+    pytest.importorskip("faiss")
     findings = diagnose()
     assert [finding.name for finding in findings] == [
         "matrix products",
@@ -131,6 +132,7 @@ def test_the_command_prints_what_was_found(monkeypatch, capsys, findings, status
 
 
 def test_the_command_looks_at_this_machine(capsys):
+    pytest.importorskip("faiss")
     status = cli.main(["doctor"])
     printed = capsys.readouterr().out
     assert status == (0 if "Nothing slows search down" in printed else 1)
