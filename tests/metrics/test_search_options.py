@@ -10,7 +10,6 @@ from scipy.spatial.distance import cdist
 
 from metriclearn import metrics
 from metriclearn.metrics import make_retrieval_scorer, retrieval_scores, retrieve
-from metriclearn.metrics._named import MEASURES, Measure
 
 NAMES = ["recall_at_1", "precision_at_4", "share_found_at_5", "map_at_7", "ndcg_at_5"]
 NAMES += ["r_precision", "map_at_r", "mrr"]
@@ -191,20 +190,6 @@ def test_an_unknown_measure_names_the_one_that_is_meant(name, here):
             ask()
         hint = f"did you mean .*{here}" if here else "take r_precision, map_at_r, mrr, or"
         assert re.search(hint, str(caught.value))
-
-
-def test_a_row_of_the_table_is_a_measure(problem, monkeypatch):
-    def last_hit(gains, n_relevant, k):
-        return (gains[:, k - 1] > 0).astype(float)
-
-    monkeypatch.setitem(MEASURES, "last_hit", Measure(last_hit, "k"))
-    X, y = problem
-    expected = (y[retrieve(X, y, k=3).indices[:, 2]] == y).mean()
-    assert retrieve(X, y, k=5).score("last_hit_at_3") == expected
-    assert retrieval_scores(X, y, ["last_hit_at_3"])["last_hit_at_3"] == expected
-    assert "last_hit" in repr(make_retrieval_scorer("last_hit_at_3"))
-    with pytest.raises(ValueError, match="last_hit_at_10"):
-        retrieval_scores(X, y, ["purity"])
 
 
 def test_sparse_relevance_stays_sparse(rng):
