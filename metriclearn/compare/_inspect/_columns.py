@@ -110,10 +110,17 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     if dense or named or _ID_NAME.fullmatch(name.strip()):
         text = f"Column {name!r} has a different whole number in every row, as an id has."
         return _found("id", text, name, LEFT_OUT), True
-    if len(distinct) >= 50:
+    if len(distinct) >= 50 and _of_one_length(distinct):
         text = f"Column {name!r} has a different whole number in every row: an id or an amount."
         return _found("id", text, name, KEPT), False
     return None, False
+
+
+def _of_one_length(distinct):
+    """Whether numbers have as many digits as one another, as numbers that are given out have."""
+    digits = np.floor(np.log10(np.maximum(np.abs(distinct), 1)))
+    divisor = np.gcd.reduce(distinct.astype(np.int64)) if distinct[-1] < 2**62 else 1
+    return digits[0] >= 4 and digits[0] == digits[-1] and divisor == 1
 
 
 def _even(steps):

@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 
@@ -139,9 +140,9 @@ def _old_encoding(data):
         from charset_normalizer import from_bytes
     except ImportError:
         return "latin-1"
-    # Few of the bytes are telling where most of the file is numbers.
-    telling = b"\n".join(
-        line for line in data[:_SAMPLE].splitlines() if any(byte >= 0x80 for byte in line)
+    # Each telling cell once: most of a file is numbers, and words come again and again.
+    cells = dict.fromkeys(
+        cell for cell in re.split(rb"[,;|\t\r\n]", data[:_SAMPLE]) if max(cell, default=0) >= 0x80
     )
-    best = from_bytes(telling or data[:_SAMPLE]).best()
+    best = from_bytes(b" ".join(cells)).best()
     return "latin-1" if best is None else best.encoding

@@ -120,7 +120,8 @@ def _read_column(column, name, decimal, keep_codes):
     types = pandas.api.types
     dtype = column.dtype
     if isinstance(dtype, pandas.CategoricalDtype):
-        column = column.astype(dtype.categories.dtype if dtype.categories.dtype != bool else object)
+        is_number = types.is_numeric_dtype(dtype.categories.dtype)
+        column = column.astype(np.float64 if is_number else object)
         dtype = column.dtype
     if types.is_complex_dtype(dtype):
         raise _UnreadableError("complex numbers")
