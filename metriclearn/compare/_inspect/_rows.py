@@ -173,6 +173,10 @@ def _blocks_in_order(scaled, codes, places):
     if inside < 0.75 or by_chance > 0.5 * inside:
         return None
     sizes = np.bincount(blocks)
+    class_of_block = sorted_codes[np.unique(blocks, return_index=True)[1]]
+    n_in_class = np.bincount(class_of_block[sizes > 1], minlength=sorted_codes[-1] + 1)
+    if np.median(n_in_class[np.bincount(sorted_codes) > 0]) < 2:
+        return None  # one series for most classes: what is repeated is the class
     return _repeats(
         int((sizes > 1).sum()),
         int(np.median(sizes[sizes > 1])),
