@@ -11,6 +11,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ import torch
 from helpers.embedders import Kill, Record, assert_same_weights, make, quick, recorded
 from helpers.faults import flipped, fork_and_kill, full_disk
 from sklearn.base import clone
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
+from torch.optim import Adam
 
 from metriclearn.constraints import Triplets
 from metriclearn.deep import DeepEmbedder
@@ -101,16 +103,22 @@ def test_process_killed_outright_is_taken_up_where_it_stopped(tmp_path):
 def test_checkpoint_of_another_run_is_refused(tmp_path):
     X, y = make()
     embedder = quick(checkpoint=str(tmp_path)).fit(X, y)
-    with pytest.raises(ValueError, match="other data or with other settings"):
+    with pytest.raises(ValueError, match=r"with other settings: lr was 0\.001, now 0\.1\. Give"):
         clone(embedder).set_params(lr=0.1).fit(X, y)
-    with pytest.raises(ValueError, match="other data or with other settings"):
+    with pytest.raises(ValueError, match=r"with other settings: X is not the same\. Give"):
         clone(embedder).fit(X + 1, y)
+    with pytest.raises(ValueError, match=r"with other settings: y is not the same\. Give"):
+        clone(embedder).fit(X, (y + 1) % 6)
+    with pytest.raises(ValueError, match=r"settings: epochs was 4, now 3; loss was 'triplet', now"):
+        clone(embedder).set_params(loss="supcon", max_epochs=3).fit(X, y)
     for one, other in (
         ({"loss": TripletLoss(0.1)}, {"loss": TripletLoss(0.2)}),
         ({"miner": SemiHardMiner(0.1)}, {"miner": SemiHardMiner(0.2)}),
         ({"sampler": UnbalancedSampler(16)}, {"sampler": UnbalancedSampler(20)}),
         ({"module": torch.nn.Linear(5, 3)}, {"module": torch.nn.Linear(5, 3)}),
         ({"loss_params": {"margin": 0.1}}, {"loss_params": {"margin": 0.2}}),
+        ({"schedule": lambda done: 1.0}, {"schedule": lambda done: 0.5}),
+        ({"optimizer": partial(Adam, eps=1e-8)}, {"optimizer": partial(Adam, eps=1e-6)}),
     ):
         folder = tmp_path / str(one)[:9]
         quick(checkpoint=folder, **one).fit(X, y)
@@ -120,6 +128,36 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
             quick(checkpoint=folder, **other).fit(X, y)
     with pytest.raises(ValueError, match="checkpoint needs random_state"):
         clone(embedder).set_params(random_state=None).fit(X, y)
+
+
+def test_finished_run_goes_on_for_more_epochs(tmp_path):
+    X, y = make()
+    settings = {"schedule": "constant", "loss": "proxy_anchor", "checkpoint": tmp_path}
+    quick(**settings, max_epochs=2).fit(X, y)
+    longer = quick(**settings, max_epochs=5).fit(X, y)
+    assert_same_weights(longer, quick(**{**settings, "checkpoint": None}, max_epochs=5).fit(X, y))
+    assert [row["epoch"] for row in longer.history_] == [1, 2, 3, 4, 5]
+
+
+def test_run_that_a_callback_stopped_stays_stopped(tmp_path):
+    X, y = make()
+    stop = EarlyStopping("train_loss", patience=2, threshold=10)
+    embedder = quick(callbacks=[stop], max_epochs=20, checkpoint=tmp_path).fit(X, y)
+    assert embedder.n_iter_ == 3
+    assert clone(embedder).fit(X, y).n_iter_ == 3
+
+
+@pytest.mark.parametrize("policy", [{"step_size": 1, "gamma": 0.5}, {"step_size": 2, "gamma": 0.1}])
+def test_killed_run_goes_on_with_the_rates_of_a_scheduler(tmp_path, policy):
+    X, y = make()
+    settings = {"schedule": "constant", "max_epochs": 6}
+    scheduler = LRScheduler(torch.optim.lr_scheduler.StepLR, **policy)
+    whole = quick(**settings, callbacks=[scheduler]).fit(X, y)
+    embedder = quick(**settings, callbacks=[scheduler, Kill(4)], checkpoint=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        embedder.fit(X, y)
+    embedder.set_params(callbacks=[scheduler]).fit(X, y)
+    assert_same_weights(whole, embedder)
 
 
 def checkpoint_of(folder):

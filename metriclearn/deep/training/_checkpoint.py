@@ -1,14 +1,11 @@
 """A run that is continued after a kill exactly where it stopped."""
 
-import hashlib
 import io
 import json
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
 
@@ -16,6 +13,7 @@ from metriclearn._files import Lock, open_regular, write_bytes
 from metriclearn._format import Format, seal, unseal
 from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.training import _distributed
+from metriclearn.deep.training._fingerprint import differences
 from metriclearn.deep.training._seeding import generator_states, set_generator_states
 
 FILE = "checkpoint.pt"
@@ -48,8 +46,9 @@ class Checkpoint(Callback):
     ----------
     folder : str or Path
         Made where it does not exist.
-    fingerprint : str
-        Of settings and data: a checkpoint of another run is an error.
+    fingerprint : dict of str to str
+        Of settings and data: a checkpoint of another run is an error, one of the same run with
+        fewer epochs is gone on with.
     best : BestWeights
         Whose state is part of the run's.
     """
@@ -59,6 +58,7 @@ class Checkpoint(Callback):
         self.fingerprint = fingerprint
         self.best = best
         self._lock = Lock(self.path.with_name(_LOCK))
+        self._stop_written = False
 
     def on_train_begin(self, net, **kwargs):
         """Take up the run that the folder holds."""
@@ -85,13 +85,14 @@ class Checkpoint(Callback):
         self.path.with_suffix(".part").unlink(missing_ok=True)  # of version 1
 
     def _take_up(self, net, state):
-        if state["fingerprint"] != self.fingerprint:
+        found = differences(state["fingerprint"], self.fingerprint)
+        if found:
             raise ValueError(
                 f"checkpoint={str(self.path.parent)!r} holds a run on other data or with other "
-                f"settings; give an empty folder"
+                f"settings: {'; '.join(found)}. Give an empty folder, or what that run was given"
             )
         net.epochs_done_ = state["epochs_done"]
-        net.stop_training_ = state["stop_training"]
+        net.stop_training_ = self._stop_written = state["stop_training"]
         restore(net, state["weights"])
         net.history.extend(state["history"])
         net.rng_.bit_generator.state = json.loads(state["rng"])
@@ -103,17 +104,22 @@ class Checkpoint(Callback):
         """Write the state."""
         if not _distributed.is_first():
             return
-        state = {
-            "fingerprint": self.fingerprint,
-            "epochs_done": net.epochs_done_,
-            "stop_training": net.stop_training_,
-            "weights": snapshot(net),
-            "history": [{**row, "batches": []} for row in net.history],
-            "rng": json.dumps(net.rng_.bit_generator.state),
-            "generators": generator_states(net.device),
-            "sampler": _state_of(vars(net.recipe_.sampler)),
-            "best": {name: vars(self.best).get(name) for name in self.best.state},
-        }
+        self._stop_written = net.stop_training_
+        self._write(
+            {
+                "fingerprint": self.fingerprint,
+                "epochs_done": net.epochs_done_,
+                "stop_training": net.stop_training_,
+                "weights": snapshot(net),
+                "history": [{**row, "batches": []} for row in net.history],
+                "rng": json.dumps(net.rng_.bit_generator.state),
+                "generators": generator_states(net.device),
+                "sampler": _state_of(vars(net.recipe_.sampler)),
+                "best": {name: vars(self.best).get(name) for name in self.best.state},
+            }
+        )
+
+    def _write(self, state):
         archive = io.BytesIO()
         torch.save(state, archive)
         payload = archive.getbuffer()
@@ -122,14 +128,17 @@ class Checkpoint(Callback):
         except OSError as error:
             warnings.warn(
                 f"checkpoint: {str(self.path)!r} could not be written after epoch "
-                f"{net.epochs_done_} ({error.strerror}); training goes on, and what was written "
-                f"before stays",
+                f"{state['epochs_done']} ({error.strerror}); training goes on, and what was "
+                f"written before stays",
                 UserWarning,
                 stacklevel=2,
             )
 
     def on_train_end(self, net, **kwargs):
-        """Let another run use the folder."""
+        """Note that a callback stopped the run, and let another one use the folder."""
+        untold = self._stop_written != net.stop_training_ and self.path.exists()
+        if untold and _distributed.is_first():
+            self._write({**self._read("cpu"), "stop_training": net.stop_training_})
         self._lock.release()
 
     def _read(self, device):
@@ -156,43 +165,3 @@ class Checkpoint(Callback):
 def _state_of(values):
     """What a sampler keeps from epoch to epoch: attributes that end with an underscore."""
     return {k: v for k, v in values.items() if k.endswith("_") and not k.startswith("_")}
-
-
-def fingerprint(params, data):
-    """Digest of the settings and of what is trained on.
-
-    Parameters
-    ----------
-    params : dict
-        Of the estimator; those that do not change the result left out.
-    data : LabeledData or ConstraintData
-    """
-    named = [(name, _describe(value)) for name, value in sorted(params.items())]
-    digest = hashlib.sha256(repr(named).encode())
-    X = data.rows.X
-    spread = np.linspace(0, len(X) - 1, min(len(X), 1000)).astype(np.intp)
-    for array in (X[spread], *data.facts()):
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.shape}{array.dtype}{zlib.crc32(array)}".encode())
-    return digest.hexdigest()
-
-
-def _describe(value):
-    """What is the same in another process: not the address that the repr of an object has."""
-    if isinstance(value, dict):
-        return {key: _describe(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_describe(entry) for entry in value]
-    if isinstance(value, str | bool | int | float | None):
-        return value
-    if isinstance(value, torch.Tensor):  # as bytes: numpy does not know every dtype
-        values = value.detach().cpu().contiguous().flatten().view(torch.uint8)
-        return tuple(value.shape), str(value.dtype), zlib.crc32(values.numpy())
-    if isinstance(value, np.ndarray):
-        return value.shape, str(value.dtype), zlib.crc32(np.ascontiguousarray(value))
-    if hasattr(value, "__qualname__"):
-        return value.__qualname__
-    said = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
-    if isinstance(value, torch.nn.Module):
-        said |= {"parts": dict(value.named_children()), "state": value.state_dict()}
-    return type(value).__qualname__, _describe(said)

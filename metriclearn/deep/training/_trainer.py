@@ -28,7 +28,8 @@ from metriclearn.deep.training._assembly import (
     settle_length,
     with_miner,
 )
-from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
+from metriclearn.deep.training._checkpoint import Checkpoint
+from metriclearn.deep.training._fingerprint import fingerprint
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
 from metriclearn.deep.training._recipe import PRECISIONS, Recipe
@@ -46,7 +47,7 @@ OF_THE_NETWORK = ("module", "module_params", "n_components", "head_params", "ima
 OF_THE_LOSS = {"loss", "loss_params", "miner", "miner_params"}
 OF_THE_SAMPLER = {"sampler", "sampler_params", "batch_size"}
 # Arguments that what is trained does not depend on.
-FREE = {"checkpoint", "verbose", "device", "compile", "warm_start", "callbacks"}
+FREE = {"max_epochs", "checkpoint", "verbose", "device", "compile", "warm_start", "callbacks"}
 
 
 class Trainer:
@@ -261,7 +262,7 @@ class Trainer:
         if self.args.random_state is None:
             raise ValueError("checkpoint needs random_state, or the run could not be recognized")
         settings = {name: value for name, value in self.arguments.items() if name not in FREE}
-        run = fingerprint({**settings, "epochs": epochs}, data)
+        run = fingerprint(settings, epochs, data)
         return Checkpoint(self.args.checkpoint, run, best)
 
     def _epochs(self, n_rows):
