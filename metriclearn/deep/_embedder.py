@@ -302,6 +302,8 @@ class DeepEmbedder(
         ------
         ValueError
             If a part was given as a class or an instance, which no name can bring back.
+        OSError
+            If the file cannot be written.
         """
         check_is_fitted(self)
         save(self, path)
@@ -322,7 +324,8 @@ class DeepEmbedder(
         Raises
         ------
         ValueError
-            If the file is foreign, cut short, or of a newer version.
+            If the file is foreign, cut short, damaged (its checksum is verified), of a newer
+            version, or sets arguments that a file may not set.
         """
         return load(cls, path)
 

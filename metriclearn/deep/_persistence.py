@@ -1,126 +1,19 @@
-"""A fitted embedder in one file: weights as safetensors, settings as JSON in its header.
+"""A fitted embedder to a file and back: weights as safetensors, settings as JSON in its header.
 
 Reading runs no code: a loss or module is found by its name in this package.
 """
 
-import json
-import os
-from pathlib import Path
+import math
 
 import numpy as np
 
-from metriclearn._extras import require
+from metriclearn.deep._bounded import BoundedTensors
+from metriclearn.deep._embedder_file import as_array, read, without_weights, write
 from metriclearn.deep._inputs import Inputs
-from metriclearn.deep.modules._libraries import find_library
 from metriclearn.deep.training._trainer import Trainer
 
-FORMAT = "metriclearn.DeepEmbedder"
-VERSION = 1
-# Written for the record, and for use on other machines, without these.
-LEFT_OUT = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
-
-
-def write(path, params, facts, tensors):
-    """Write a file, or leave what was there untouched.
-
-    Parameters
-    ----------
-    path : str or Path
-    params : dict
-        Arguments of the constructor.
-    facts : dict
-        What fitting found out: sizes, classes, history. Plain values and arrays.
-    tensors : dict of str to tensor
-
-    Raises
-    ------
-    ValueError
-        If a parameter is a class, an instance or a function, which no name in
-        the file could bring back.
-    """
-    safetensors = require("safetensors.torch", "deep")
-    kept = {name: value for name, value in params.items() if name not in LEFT_OUT}
-    for name, value in kept.items():
-        try:
-            json.dumps(value, default=_plain)
-        except TypeError:
-            raise ValueError(
-                f"{name}={value!r} has no name to be found by when the file is read; give {name} "
-                f"by name, or use pickle"
-            ) from None
-    header = {"format": FORMAT, "version": VERSION, "params": kept, "facts": facts}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    scratch = Path(f"{os.fspath(path)}.part")
-    try:
-        safetensors.save_file(
-            tensors, scratch, metadata={"metriclearn": json.dumps(header, default=_plain)}
-        )
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def read(path):
-    """Read what :func:`write` wrote.
-
-    Returns
-    -------
-    params, facts : dict
-    tensors : dict of str to tensor
-
-    Raises
-    ------
-    ValueError
-        If the file is not one of these, is damaged, or comes from a newer version.
-    """
-    safetensors = require("safetensors", "deep")
-    with open(path, "rb"):
-        pass  # a missing file is the usual FileNotFoundError
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{str(path)!r} is not a whole safetensors file ({error}); it may be cut short"
-        ) from None
-    try:
-        header = json.loads(metadata["metriclearn"])
-        known = header["format"] == FORMAT
-        version, params, facts = header["version"], header["params"], header["facts"]
-    except (KeyError, TypeError, json.JSONDecodeError):
-        known = False
-    if not known:
-        raise ValueError(f"{str(path)!r} was not written by DeepEmbedder.save")
-    if version > VERSION:
-        raise ValueError(
-            f"{str(path)!r} has format {version}, this version of metriclearn reads up to "
-            f"{VERSION}; upgrade it"
-        )
-    return params, facts, tensors
-
-
-def _plain(value):
-    """Numpy's values for JSON."""
-    if isinstance(value, np.ndarray):
-        return {"dtype": value.dtype.str, "values": value.tolist()}
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError
-
-
-def as_array(stored):
-    """Array from what :func:`write` made of it."""
-    return np.array(stored["values"], dtype=stored["dtype"])
-
-
-def without_weights(params):
-    """Return the arguments of the module, such that another library fetches no weights."""
-    module_params, library = params["module_params"], find_library(params["module"])
-    if library is None:
-        return module_params
-    fetches_none = {"pretrained": False} if library == "timm" else {"weights": None}
-    return {**(module_params or {}), **fetches_none}
+# Largest image, in values, of a file that does not say what shape its features have.
+_MOST_VALUES = 2**22
 
 
 def save(embedder, path):
@@ -137,6 +30,7 @@ def save(embedder, path):
         "integers": inputs.integers,
         "_scale": inputs.scale,
         "_n_samples": net.sizes_["n_samples"],
+        "feature_shape": net.module_.head.feature_shape,
         "history_": embedder.history_,
         "best_epoch_": embedder.best_epoch_,
     }
@@ -147,35 +41,45 @@ def save(embedder, path):
 
 def load(cls, path):
     """Read what :func:`save` wrote into an estimator of ``cls``; see ``DeepEmbedder.load``."""
-    params, facts, tensors = read(path)
+    params, facts, tensors = read(path, cls)
     try:
         embedder = cls(**{**params, "module_params": without_weights(params)})
-        net = _net_of(embedder, facts)
+        embedder._validate_params()
+        net = _net_of(embedder, facts, tensors)
         for prefix, part in (("module.", net.module_), ("loss.", net.criterion_)):
             part.load_state_dict(
                 {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             )
         net.history.extend({**row, "batches": []} for row in facts["history_"])
         net.best_epoch_ = facts["best_epoch_"]
-    except (KeyError, TypeError, RuntimeError) as error:
+        names = facts["feature_names_in_"]
+        names = None if names is None else as_array(names)
+        if names is not None and names.shape != (facts["n_features_in_"],):
+            raise ValueError(f"{facts['n_features_in_']} features have {names.shape} names")
+    except Exception as error:  # settings of strangers can make any part stumble
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"{str(path)!r} holds settings and weights that do not fit each other: {error}"
+            f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
         ) from None
     net._set_training(False)
     embedder.set_params(module_params=params["module_params"])
     net.arguments_["module_params"] = params["module_params"]
     embedder.n_features_in_ = facts["n_features_in_"]
-    if facts["feature_names_in_"] is not None:
-        embedder.feature_names_in_ = as_array(facts["feature_names_in_"])
+    if names is not None:
+        embedder.feature_names_in_ = names
     return embedder._with_net(net)
 
 
-def _net_of(embedder, facts):
-    """Build the net of a saved embedder, with weights that are still to be read."""
+def _net_of(embedder, facts, tensors):
+    """Build the net of a saved embedder, with weights that are still to be read.
+
+    Nothing larger than what the file holds is made, and no row passes through it.
+    """
     trainer = Trainer(embedder.get_params(deep=False))
-    shape = facts["image_shape_"]
+    _check_facts(facts)
+    shape, n_features = facts["image_shape_"], facts["n_features_in_"]
     inputs = Inputs(
-        facts["n_features_in_"],
+        n_features,
         None if shape is None else tuple(shape),
         facts["channels_first"],
         facts["_scale"],
@@ -187,13 +91,51 @@ def _net_of(embedder, facts):
         for name in ("classes_", "_known_classes")
     )
     on_constraints = classes is None and not trainer.loss_says("continuous_labels")
-    net = trainer.build(
-        inputs,
-        np.zeros((2, inputs.n_features), dtype=np.int64 if inputs.integers else np.float32),
-        None if on_constraints else trainer.make_sampler(),
-        None if classes is None else len(classes),
-        facts["_n_samples"],
-        trainer.seeds(),
-    )
+    features = facts["feature_shape"]
+    if features is None and n_features > _MOST_VALUES:
+        raise ValueError(f"it was written by an older version, for rows of {n_features} values")
+    # One number, seen as two rows: no memory, however long they are.
+    number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
+    with BoundedTensors(tensors):
+        net = trainer.build(
+            inputs,
+            np.broadcast_to(number, (2, n_features)),
+            None if on_constraints else trainer.make_sampler(),
+            None if classes is None else len(classes),
+            facts["_n_samples"],
+            trainer.seeds(),
+            feature_shape=None if features is None else tuple(features),
+        )
     net.classes_, net.known_classes_ = classes, known
     return net
+
+
+def _check_facts(facts):
+    """Check kinds and sizes of what a file says that fitting found out."""
+
+    def is_count(value):
+        return type(value) is int and value >= 1
+
+    def are_counts(value):
+        return isinstance(value, list) and len(value) <= 8 and all(map(is_count, value))
+
+    def is_number(value):
+        return type(value) in (int, float) and 0 < value < np.inf
+
+    n_features, shape = facts["n_features_in_"], facts["image_shape_"]
+    right = {
+        "n_features_in_": is_count(n_features),
+        "image_shape_": shape is None
+        or (are_counts(shape) and len(shape) == 3 and math.prod(shape) == n_features),
+        "channels_first": isinstance(facts["channels_first"], bool),
+        "integers": isinstance(facts["integers"], bool),
+        "_scale": is_number(facts["_scale"]),
+        "_n_samples": is_count(facts["_n_samples"]),
+        "feature_shape": facts["feature_shape"] is None or are_counts(facts["feature_shape"]),
+        "best_epoch_": facts["best_epoch_"] is None or is_count(facts["best_epoch_"]),
+        "history_": isinstance(facts["history_"], list)
+        and all(isinstance(row, dict) for row in facts["history_"]),
+    }
+    for name, fits in right.items():
+        if not fits:
+            raise ValueError(f"{name} is {facts[name]!r:.60}")

@@ -180,6 +180,7 @@ class Head(nn.Module):
         check_ranges(self, pooling=pooling)
         self.pooling = pooling
         self.normalize = normalize
+        self.feature_shape = tuple(feature_shape)
         if pooling in TOKEN_POOLINGS and len(feature_shape) != 2:
             raise ValueError(
                 f"pooling={pooling!r} is for tokens, (tokens, width) for each row; the backbone "

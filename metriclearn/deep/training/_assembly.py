@@ -31,7 +31,7 @@ def build_sampler(sampler, params, batch_size, *, continuous=False):
     return as_sampler(build("sampler", sampler, params, {"batch_size": batch_size}))
 
 
-def build_network(module, module_params, n_components, head_params, rows):
+def build_network(module, module_params, n_components, head_params, rows, feature_shape=None):
     """Make backbone and head, sized by the rows, and measure the input's statistics.
 
     Parameters
@@ -41,6 +41,9 @@ def build_network(module, module_params, n_components, head_params, rows):
     n_components : int, "auto" or None
     rows : Rows
         On the CPU.
+    feature_shape : tuple of int, default=None
+        Of what the backbone makes of a row, where that is known; then no row is read, and the
+        input's statistics are to come with the weights.
 
     Returns
     -------
@@ -57,13 +60,16 @@ def build_network(module, module_params, n_components, head_params, rows):
     backbone = build("module", component, module_params, offers)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
-    features = _first_features(backbone, rows)
-    _check_pooling(backbone, features, head_params)
-    sizes = {"feature_shape": tuple(features.shape[1:]), "embedding_dim": n_components}
+    known = feature_shape is not None
+    if not known:
+        features = _first_features(backbone, rows)
+        _check_pooling(backbone, features, head_params)
+        feature_shape = tuple(features.shape[1:])
+    sizes = {"feature_shape": feature_shape, "embedding_dim": n_components}
     network = EmbeddingNetwork(backbone, build("head", Head, head_params, sizes))
     if rows.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    if not rows.integers:
+    if not known and not rows.integers:
         measure(network, rows)
     return network
 

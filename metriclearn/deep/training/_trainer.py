@@ -81,7 +81,9 @@ class Trainer:
         """Return independent seeds of the split, the batches and the weights."""
         return spawn_seeds(self.args.random_state)
 
-    def build(self, inputs, X, sampler, n_classes, n_samples, seeds, amounts=None):
+    def build(
+        self, inputs, X, sampler, n_classes, n_samples, seeds, amounts=None, feature_shape=None
+    ):
         """Make network, loss and net, all from their own seed.
 
         Parameters
@@ -98,6 +100,8 @@ class Trainer:
         seeds : list of SeedSequence
         amounts : ndarray, default=None
             Labels to train on, where these are amounts: losses may scale themselves by them.
+        feature_shape : tuple of int, default=None
+            Of what the backbone makes of a row, where that is known; then no row is read.
 
         Returns
         -------
@@ -111,7 +115,12 @@ class Trainer:
         with seeded(device):
             seed_generators(device, _number(seeds[2]))
             network = build_network(
-                args.module, args.module_params, args.n_components, args.head_params, rows
+                args.module,
+                args.module_params,
+                args.n_components,
+                args.head_params,
+                rows,
+                feature_shape,
             )
             inputs.integers = rows.integers
             sizes = {

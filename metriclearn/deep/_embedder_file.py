@@ -1,0 +1,224 @@
+"""The file of a fitted embedder: a safetensors file, with settings and a checksum in its header.
+
+Everything but the network is JSON; reading runs no code and trusts nothing it has not checked.
+"""
+
+import inspect
+import json
+import secrets
+
+import numpy as np
+
+from metriclearn._extras import require
+from metriclearn._files import open_regular, write_bytes
+from metriclearn._format import Format, digest, parse_json
+from metriclearn.deep.modules._libraries import find_library
+
+_METADATA = "metriclearn"
+_CHECKSUM = "sha256"
+# Arguments that belong to a machine or a session rather than to the embedder.
+LEFT_OUT = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
+# Arguments by which a library would read other weights; those of the file take their place.
+_WEIGHTS = ("pretrained", "weights", "weights_backbone")
+_READS_FILES = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+# What a file may set of another library's model: sizes, rates and names of parts.
+_HARMLESS = {
+    *_WEIGHTS,
+    *(
+        "act_layer",
+        "attention_dropout",
+        "attn_drop_rate",
+        "aux_logits",
+        "block_size",
+        "class_token",
+    ),
+    *("depth", "depths", "drop_block_rate", "drop_path_rate", "drop_rate", "dropout"),
+    *("dynamic_img_pad", "dynamic_img_size", "embed_dim", "embed_dims", "fc_norm", "final_norm"),
+    *("global_pool", "groups", "growth_rate", "head_dropout", "image_size", "img_size"),
+    *("init_values", "init_weights", "layer_scale", "memory_efficient", "mlp_ratio"),
+    *("no_embed_class", "norm_eval", "norm_layer", "num_heads", "num_layers", "output_stride"),
+    *("patch_drop_rate", "patch_size", "pos_drop_rate", "pre_norm", "progress", "proj_drop_rate"),
+    *("qk_norm", "qkv_bias", "reg_tokens", "replace_stride_with_dilation", "stem_type"),
+    *("stochastic_depth_prob", "transform_input", "width_mult", "width_per_group", "window_size"),
+    "zero_init_residual",
+}
+
+
+def _version_1(params, facts):
+    """Bring what was written before checksums and the orders of channels to what is now."""
+    return params, {"channels_first": False, "integers": False, "feature_shape": None, **facts}
+
+
+EMBEDDER = Format("metriclearn.DeepEmbedder", {1: _version_1, 2: lambda *both: both})
+
+
+def write(path, params, facts, tensors):
+    """Write a file, or leave what was there untouched.
+
+    Parameters
+    ----------
+    path : str or Path
+    params : dict
+        Arguments of the constructor.
+    facts : dict
+        What fitting found out: sizes, classes, history. Plain values and arrays.
+    tensors : dict of str to tensor
+
+    Raises
+    ------
+    ValueError
+        If a parameter is a class, an instance or a function, which no name in
+        the file could bring back.
+    OSError
+        If the file cannot be written.
+    """
+    safetensors = require("safetensors.torch", "deep")
+    kept = {name: value for name, value in params.items() if name not in LEFT_OUT}
+    for name, value in kept.items():
+        try:
+            json.dumps(value, default=_plain)
+        except TypeError:
+            raise ValueError(
+                f"{name}={value!r} has no name to be found by when the file is read; give {name} "
+                f"by name, or use pickle"
+            ) from None
+    if _of_library(kept):
+        # The weights that these led to are in the file.
+        given = kept["module_params"]
+        kept["module_params"] = {k: v for k, v in given.items() if k not in _READS_FILES}
+    header = {**EMBEDDER.head, "params": kept, "facts": facts}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # In place of the checksum, which is of the file with zeros there.
+    mark = secrets.token_hex(32)
+    metadata = {_METADATA: json.dumps(header, default=_plain), _CHECKSUM: mark}
+    content = bytearray(safetensors.save(tensors, metadata=metadata))
+    place = content.index(mark.encode())
+    content[place : place + 64] = b"0" * 64
+    content[place : place + 64] = digest(content).encode()
+    write_bytes(path, content)
+
+
+def read(path, cls):
+    """Read what :func:`write` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    cls : type
+        Whose constructor takes the arguments.
+
+    Returns
+    -------
+    params, facts : dict
+    tensors : dict of str to tensor
+
+    Raises
+    ------
+    ValueError
+        If the file is not one of these, is damaged, comes from a newer version, or holds
+        arguments that a file may not give.
+    """
+    safetensors = require("safetensors.torch", "deep")
+    name = repr(str(path))
+    with open_regular(path) as stream:
+        content = stream.read()
+    try:
+        tensors = safetensors.load(content)
+    except Exception as error:  # its own kind, KeyError for dtypes, whatever comes next
+        raise ValueError(
+            f"{name} is not a whole safetensors file ({error}); it may be cut short"
+        ) from None
+    length = int.from_bytes(content[:8], "little")
+    metadata = parse_json(content[8 : 8 + length], name).get("__metadata__") or {}
+    if _METADATA not in metadata:
+        raise ValueError(f"{name} was not written by DeepEmbedder.save")
+    header = parse_json(metadata[_METADATA], name)
+    bring = EMBEDDER.reader(header, name)
+    if header["version"] > 1:
+        _verify(content, metadata.get(_CHECKSUM, ""), length, name)
+    params, facts = header.get("params"), header.get("facts")
+    if not isinstance(params, dict) or not isinstance(facts, dict):
+        raise ValueError(f"{name} is damaged: it lacks settings")
+    params, facts = bring(params, facts)
+    _check_params(params, cls, name)
+    return {key: _array_or_value(value) for key, value in params.items()}, facts, tensors
+
+
+def _verify(content, checksum, length, name):
+    place = content.find(checksum.encode(), 8, 8 + length) if len(checksum) == 64 else -1
+    if place >= 0:
+        parts = content[:place], b"0" * 64, memoryview(content)[place + 64 :]
+        if digest(*parts) == checksum:
+            return
+    raise ValueError(f"{name} is damaged: its checksum is another")
+
+
+def _check_params(params, cls, name):
+    known = set(inspect.signature(cls).parameters) - set(LEFT_OUT)
+    unknown = sorted(set(params) - known)
+    if unknown:
+        raise ValueError(f"{name} gives {unknown[0]!r}, which is no argument that a file may give")
+    if not _of_library(params):
+        return
+    for argument, value in params["module_params"].items():
+        if argument not in _HARMLESS or not _is_simple(value):
+            raise ValueError(
+                f"{name} gives module_params={{{argument!r}: {value!r:.60}}}, which is not among "
+                f"the arguments of {find_library(params['module'])} that a file may give; build "
+                f"the embedder in Python and load its weights by safetensors"
+            )
+
+
+def _of_library(params):
+    named = isinstance(params.get("module"), str) and find_library(params["module"]) is not None
+    return named and isinstance(params.get("module_params"), dict)
+
+
+def _is_simple(value):
+    if isinstance(value, list):
+        return len(value) <= 100 and all(map(_is_simple, value))
+    return (
+        value is None
+        or isinstance(value, bool | int | float)
+        or (isinstance(value, str) and len(value) <= 100 and not set(value) & set("/\\:"))
+    )
+
+
+def without_weights(params):
+    """Return the arguments of the module, such that another library fetches no weights."""
+    library = find_library(params["module"]) if isinstance(params.get("module"), str) else None
+    if library is None:
+        return params.get("module_params")
+    fetches_none = {"pretrained": False} if library == "timm" else {"weights": None}
+    kept = {k: v for k, v in (params["module_params"] or {}).items() if k not in _WEIGHTS}
+    return {**kept, **fetches_none}
+
+
+def _plain(value):
+    """Numpy's values for JSON."""
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.str, "values": value.tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError
+
+
+def _array_or_value(value):
+    is_array = isinstance(value, dict) and set(value) == {"dtype", "values"}
+    return as_array(value) if is_array else value
+
+
+def as_array(stored):
+    """Return the array that :func:`write` wrote: numbers, truth values or text.
+
+    Raises
+    ------
+    ValueError
+        For anything else; text takes the room that it needs, whatever the file says.
+    """
+    values, dtype = stored["values"], np.dtype(stored["dtype"])
+    if dtype.kind == "O" and all(isinstance(value, str) for value in values):
+        return np.array(values, dtype=object)
+    if dtype.kind not in "biufU":
+        raise ValueError(f"it holds an array of {dtype}")
+    return np.array(values, dtype=str if dtype.kind == "U" else dtype)
