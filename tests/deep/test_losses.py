@@ -258,7 +258,7 @@ def test_what_cannot_be_composed_is_named(make, message):
 def test_selections_are_checked():
     embeddings, labels = batch()
     pairs = M.MultiSimilarityMiner()(embeddings, labels)
-    with pytest.raises(ValueError, match="TripletLoss accepts triplets, got pairs"):
+    with pytest.raises(ValueError, match="TripletLoss accepts triplets as selection, got pairs"):
         L.TripletLoss()(embeddings, labels, selection=pairs)
     with pytest.raises(TypeError, match="selection must be MinedPairs or MinedTriplets"):
         L.TripletLoss()(embeddings, labels, selection=(1, 2, 3))

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from metriclearn.deep.tensors._batches import (
+    as_codes,
     check_batch,
     check_embeddings,
     check_indices,
@@ -170,6 +171,8 @@ class MetricLoss(nn.Module):
             If an argument is not what is described here, or the loss does not take it.
         """
         selection = self._checked(embeddings, labels, selection, reference)
+        if self.needs_labels:
+            labels = as_codes(labels)
         of_rows = {"labels": labels, "indices": indices, "features": features}
         if not selection.lists and labels is not None and self.needs_labels:
             kept = labeled_rows(labels)
@@ -177,6 +180,8 @@ class MetricLoss(nn.Module):
                 embeddings = embeddings[kept]
                 of_rows = {k: v if v is None else v[kept] for k, v in of_rows.items()}
             reference = _labeled(reference)
+        elif reference is not None:
+            reference = Reference(reference[0], as_codes(reference[1]))
         self._active = 0
         if not len(embeddings):
             return attached_zero(embeddings)
@@ -197,22 +202,20 @@ class MetricLoss(nn.Module):
         selection = as_selection(selection)
         if labels is not None and self.needs_labels:
             check_batch(embeddings, labels, amounts=self.continuous_labels)
-        elif embeddings.ndim != 2:
-            raise ValueError(f"embeddings must be of shape (b, d), got {tuple(embeddings.shape)}")
         elif self.needs_labels and not selection.lists:
             raise ValueError(f"labels are needed by {name} where no selection is given")
-        if selection.yields is not None:
-            if selection.yields not in self.accepts:
-                raise ValueError(
-                    f"{name} accepts {' or '.join(self.accepts) or 'no selection'}, "
-                    f"got {selection.yields}"
-                )
-            n = len(embeddings)
-            check_indices(selection, n, n + (0 if reference is None else len(reference[0])))
         if reference is not None:
             if not self.takes_reference:
                 raise ValueError(f"{name} takes no reference; compare with the batch alone")
             check_reference(embeddings, reference)
+        if selection.yields is not None:
+            if selection.yields not in self.accepts:
+                raise ValueError(
+                    f"{name} accepts {' or '.join(self.accepts) or 'nothing'} as selection, "
+                    f"got {selection.yields}"
+                )
+            n = len(embeddings)
+            check_indices(selection, n, n + (0 if reference is None else len(reference[0])))
         return selection
 
     def _mean(self, total, count, active=None):
@@ -232,7 +235,8 @@ def _labeled(reference):
     """Return the labeled rows of a reference."""
     if reference is None:
         return None
-    kept = labeled_rows(reference[1])
-    if kept is None:
-        return Reference(*reference)
-    return Reference(reference[0][kept], reference[1][kept])
+    embeddings, labels = reference[0], as_codes(reference[1])
+    kept = labeled_rows(labels)
+    return (
+        Reference(embeddings, labels) if kept is None else Reference(embeddings[kept], labels[kept])
+    )

@@ -5,6 +5,7 @@ import inspect
 import torch
 
 from metriclearn.deep.tensors._batches import (
+    as_codes,
     check_batch,
     check_embeddings,
     check_reference,
@@ -116,6 +117,9 @@ class Miner:
         check_embeddings(embeddings)
         check_batch(embeddings, labels)
         check_reference(embeddings, reference)
+        labels = as_codes(labels)
+        if reference is not None:
+            reference = Reference(reference[0], as_codes(reference[1]))
         rows = labeled_rows(labels)
         columns = None if reference is None else labeled_rows(reference[1])
         n = len(labels)

@@ -110,7 +110,8 @@ class Sampler:
         codes : array-like of int, shape (n,)
             As in `epoch`.
         """
-        if len(embeddings) != len(codes):
+        codes = np.asarray(codes)
+        if codes.ndim and len(embeddings) != len(codes):
             raise ValueError(
                 f"embeddings must be one row for each of the {len(codes)} codes, got "
                 f"{len(embeddings)}"

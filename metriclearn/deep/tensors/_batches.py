@@ -33,7 +33,12 @@ def check_embeddings(embeddings):
             f"embeddings must be a tensor of floats, got {given}; "
             f"use torch.as_tensor(embeddings, dtype=torch.float32)"
         )
-    if embeddings.ndim == 2 and embeddings.shape[1] == 0:
+    if embeddings.ndim != 2:
+        raise ValueError(
+            f"embeddings must be of shape (b, d) and labels of shape (b,), got embeddings of shape "
+            f"{tuple(embeddings.shape)}"
+        )
+    if embeddings.shape[1] == 0:
         raise ValueError(f"embeddings must have a column at least, got {tuple(embeddings.shape)}")
     if embeddings.device.type == "cpu" and embeddings.numel():
         _check_finite(embeddings.detach())
@@ -82,8 +87,7 @@ def check_batch(embeddings, labels, *, amounts=False):
         raise TypeError(
             f"labels must be a tensor, got a {type(labels).__name__}; use torch.as_tensor(labels)"
         )
-    fits = embeddings.ndim == 2 and labels.shape[:1] == embeddings.shape[:1]
-    if not fits or labels.ndim > (2 if amounts else 1):
+    if labels.shape[:1] != embeddings.shape[:1] or labels.ndim > (2 if amounts else 1):
         wanted = "(b,) or (b, q)" if amounts else "(b,)"
         raise ValueError(
             f"embeddings must be of shape (b, d) and labels of shape {wanted}, got "
@@ -98,6 +102,13 @@ def check_batch(embeddings, labels, *, amounts=False):
         finite = torch.isfinite(labels)
         if not finite.all():
             raise ValueError(f"labels must be finite, got {labels[~finite][0].item()}")
+
+
+def as_codes(labels):
+    """Return labels of any integer type, or truth values, as int64; amounts as they are."""
+    if labels is None or labels.is_floating_point():
+        return labels
+    return labels.long()
 
 
 def labeled_rows(labels):
