@@ -11,7 +11,7 @@ _FEW_GROUPS = 20
 def bootstrap_interval(
     values, *, groups=None, confidence=0.95, n_resamples=1000, random_state=None
 ):
-    """Compute a confidence interval of a mean: percentiles of its bootstrap (Efron, 1979).
+    """Compute a confidence interval of a mean: percentiles of its bootstrap [1]_.
 
     Parameters
     ----------
@@ -24,12 +24,26 @@ def bootstrap_interval(
         narrow, it is a t interval over the means of the classes, each of the weight of its
         queries.
     confidence : float, default=0.95
+        Nominal coverage of the interval, between 0 and 1.
     n_resamples : int, default=1000
+        Bootstrap samples.
     random_state : int, RandomState instance or None, default=None
+        Seed of the resampling.
 
     Returns
     -------
     low, high : float
+        Ends of the interval.
+
+    See Also
+    --------
+    bootstrap_over_identities : Of a measure of pairs.
+    scipy.stats.bootstrap : Of independent values.
+
+    References
+    ----------
+    .. [1] Efron, B. "Bootstrap methods: another look at the jackknife", Annals of Statistics
+       7(1), 1979. :doi:`10.1214/aos/1176344552`
 
     Examples
     --------
@@ -68,29 +82,44 @@ def bootstrap_over_identities(
     n_resamples=1000,
     random_state=None,
 ):
-    """Percentile interval of a verification measure, identities drawn with replacement.
+    """Compute a bootstrap interval of a measure of pairs by drawing identities [1]_.
 
-    A pair counts as often as the identities in it were drawn: the product of both
-    for two identities, once each for one (Bolle, Ratha & Pankanti, 2004). Drawing
-    pairs instead takes the many pairs of one person for independent and gives
-    intervals far too narrow.
+    Identities are drawn with replacement. A pair of two identities counts as often as the
+    product of how often they were drawn, a pair of one identity as often as it was drawn.
+    Drawing pairs instead would treat the many pairs of one person as independent, and the
+    intervals would be far too narrow.
 
     Parameters
     ----------
     measure : callable
         ``measure(same, distances, sample_weight=...)``, a float or an array of them, such
         as :func:`~metriclearn.metrics.equal_error_rate`.
-    same, distances : array-like of shape (n,)
-        As of the measure.
+    same : array-like of shape (n,)
+        Whether each pair is of one identity.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
     identities : array-like of shape (n, 2)
         Identity of the first and of the second of each pair.
     confidence : float, default=0.95
+        Nominal coverage of the interval, between 0 and 1.
     n_resamples : int, default=1000
+        Bootstrap samples.
     random_state : int, RandomState instance or None, default=None
+        Seed of the resampling.
 
     Returns
     -------
     low, high : float, or ndarray where the measure is one
+        Ends of the interval.
+
+    See Also
+    --------
+    bootstrap_interval : Of a mean over queries.
+
+    References
+    ----------
+    .. [1] Bolle, R. M., Ratha, N. K. & Pankanti, S. "Error analysis of pattern recognition
+       systems: the subsets bootstrap", CVIU 93(1), 2004. :doi:`10.1016/j.cviu.2003.08.002`
 
     Examples
     --------

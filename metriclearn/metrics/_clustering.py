@@ -8,7 +8,7 @@ from sklearn.utils import check_X_y
 
 
 def pairwise_f1(labels_true, labels_pred):
-    """F1 of pairs: two rows of one cluster are an answer, right if of one class.
+    """Compute the F1 of pairs: pairs of one cluster that are of one class.
 
     Parameters
     ----------
@@ -19,6 +19,11 @@ def pairwise_f1(labels_true, labels_pred):
     -------
     float
         From 0 to 1; 0 where no two rows share a cluster and a class.
+
+    See Also
+    --------
+    cluster_scores : Cluster embeddings and compare.
+    sklearn.metrics.cluster.pair_confusion_matrix : The counts behind it.
 
     Examples
     --------
@@ -31,16 +36,18 @@ def pairwise_f1(labels_true, labels_pred):
 
 
 def cluster_scores(embeddings, labels, *, n_init=10, random_state=None):
-    """Cluster the embeddings by k-means, as many clusters as classes, and compare.
+    """Cluster embeddings by k-means, one cluster for each class, and compare with the classes.
 
     Parameters
     ----------
     embeddings : array-like of shape (n, n_features)
+        Rows to cluster.
     labels : array-like of shape (n,)
         Classes.
     n_init : int, default=10
         Starts of k-means; the tightest clustering counts.
     random_state : int, RandomState instance or None, default=None
+        Seed of k-means.
 
     Returns
     -------
@@ -48,6 +55,11 @@ def cluster_scores(embeddings, labels, *, n_init=10, random_state=None):
         ``"nmi"``, normalized mutual information (arithmetic mean); ``"ami"``, adjusted
         for chance, which NMI is not: many small clusters score well by it;
         ``"pairwise_f1"``.
+
+    See Also
+    --------
+    pairwise_f1 : Of given clusters.
+    retrieval_scores : Measures of ranked neighbors, which need no clustering.
 
     Examples
     --------

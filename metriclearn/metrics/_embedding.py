@@ -11,7 +11,7 @@ _BLOCK_ROWS = 1024
 
 
 def alignment(embeddings, labels, *, alpha=2.0):
-    """Mean distance of pairs of one class on the unit sphere (Wang & Isola, 2020).
+    """Compute the mean distance of pairs of one class on the unit sphere [1]_.
 
     ::
 
@@ -22,6 +22,7 @@ def alignment(embeddings, labels, *, alpha=2.0):
     embeddings : array-like of shape (n, n_features)
         Scaled to length 1.
     labels : array-like of shape (n,)
+        Classes.
     alpha : float, default=2.0
         More than 0.
 
@@ -29,6 +30,15 @@ def alignment(embeddings, labels, *, alpha=2.0):
     -------
     float
         0 where each class is one point; smaller is better.
+
+    See Also
+    --------
+    uniformity : How evenly embeddings cover the sphere.
+
+    References
+    ----------
+    .. [1] Wang, T. & Isola, P. "Understanding contrastive representation learning through
+       alignment and uniformity on the hypersphere", ICML 2020. :doi:`10.48550/arXiv.2005.10242`
 
     Examples
     --------
@@ -54,7 +64,7 @@ def alignment(embeddings, labels, *, alpha=2.0):
 
 
 def uniformity(embeddings, *, t=2.0):
-    """Measure how evenly embeddings cover the unit sphere (Wang & Isola, 2020).
+    """Measure how evenly embeddings cover the unit sphere [1]_.
 
     ::
 
@@ -71,6 +81,15 @@ def uniformity(embeddings, *, t=2.0):
     -------
     float
         0 where all is one point, falling as it spreads; smaller is better.
+
+    See Also
+    --------
+    alignment : How near rows of one class are.
+
+    References
+    ----------
+    .. [1] Wang, T. & Isola, P. "Understanding contrastive representation learning through
+       alignment and uniformity on the hypersphere", ICML 2020. :doi:`10.48550/arXiv.2005.10242`
 
     Examples
     --------
@@ -91,7 +110,7 @@ def uniformity(embeddings, *, t=2.0):
 
 
 def effective_rank(embeddings):
-    """Count the directions that embeddings use (Roy & Vetterli, 2007).
+    """Count the directions that embeddings use [1]_.
 
     The exponential of the entropy of the singular values of the centered embeddings,
     as shares of their sum.
@@ -99,11 +118,21 @@ def effective_rank(embeddings):
     Parameters
     ----------
     embeddings : array-like of shape (n, n_features)
+        Rows; centered by the function.
 
     Returns
     -------
     float
         From 1, all on a line, to ``min(n - 1, n_features)``; 0 where all is one point.
+
+    See Also
+    --------
+    hubness : Another sign of a bad use of dimensions.
+
+    References
+    ----------
+    .. [1] Roy, O. & Vetterli, M. "The effective rank: a measure of effective dimensionality",
+       EUSIPCO 2007.
 
     Examples
     --------
@@ -121,21 +150,27 @@ def effective_rank(embeddings):
 
 
 def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
-    """Mean distance within classes over mean distance between them.
+    """Compute the mean distance within classes over the mean distance between them.
 
     Parameters
     ----------
     embeddings : array-like of shape (n, n_features)
+        Rows.
     labels : array-like of shape (n,)
         At least two classes, and one with two rows.
     max_rows : int, default=5000
-        Of more rows, as many are drawn at random.
+        If there are more rows, this many are drawn at random.
     random_state : int, RandomState instance or None, default=0
+        Seed of the drawing.
 
     Returns
     -------
     float
         Smaller is better; 1 where distances know nothing of classes.
+
+    See Also
+    --------
+    alignment : Distances within classes alone.
 
     Examples
     --------

@@ -10,12 +10,25 @@ from sklearn.utils.random import sample_without_replacement
 class VerificationPairs(NamedTuple):
     """Pairs of rows, in folds that share no identity.
 
-    Attributes
+    Parameters
     ----------
     indices : ndarray of int, shape (n, 2)
-        Rows of both of each pair.
+        Row numbers of the first and the second of each pair.
     same : ndarray of bool, shape (n,)
+        Whether both are of one identity.
     folds : ndarray of int, shape (n,)
+        Fold of each pair.
+
+    See Also
+    --------
+    verification_pairs : Draw them.
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import verification_pairs
+    >>> pairs = verification_pairs([0, 0, 1, 1, 2, 2, 3, 3], n_folds=2, n_pairs=1, random_state=0)
+    >>> pairs.same
+    array([ True, False,  True, False])
     """
 
     indices: np.ndarray
@@ -24,18 +37,20 @@ class VerificationPairs(NamedTuple):
 
 
 def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
-    """Draw pairs in folds of disjoint identities, as LFW's 6,000 (Huang et al., 2007).
+    """Draw pairs in folds of disjoint identities, as the 6,000 pairs of LFW [1]_.
 
-    In each fold as many pairs of one identity as of two, none of them twice.
+    Each fold has as many pairs of one identity as of two, and none of them twice.
 
     Parameters
     ----------
     labels : array-like of shape (n_rows,)
         Identity of each row.
     n_folds : int, default=10
+        Folds, from 2 to half the number of identities.
     n_pairs : int, default=300
         Of each kind in each fold; 10 folds of 300 and 300 are 6,000.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -45,7 +60,17 @@ def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
     Raises
     ------
     ValueError
-        If a fold has not as many different pairs of a kind.
+        If a fold has fewer different pairs of a kind.
+
+    See Also
+    --------
+    verification_accuracy : Accuracy in these folds.
+    metriclearn.constraints.pairs_from_labels : Pairs to learn from.
+
+    References
+    ----------
+    .. [1] Huang, G. B., Ramesh, M., Berg, T. & Learned-Miller, E. "Labeled faces in the wild",
+       University of Massachusetts, Amherst, Technical Report 07-49, 2007.
 
     Examples
     --------
@@ -89,7 +114,7 @@ def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
 
 
 def _same(codes, n_pairs, rng):
-    """At most ``n_pairs`` pairs of one identity; ``codes`` sorted."""
+    """Draw at most ``n_pairs`` pairs of one identity; ``codes`` are sorted."""
     _, starts, counts = np.unique(codes, return_index=True, return_counts=True)
     ends = np.cumsum(counts * (counts - 1) // 2)
     chosen = _sample(ends[-1], n_pairs, rng)
@@ -99,11 +124,11 @@ def _same(codes, n_pairs, rng):
 
 
 def _different(codes, n_pairs, rng):
-    """At most ``n_pairs`` pairs of two identities."""
+    """Draw at most ``n_pairs`` pairs of two identities."""
     counts = np.unique(codes, return_counts=True)[1]
     n_all = len(codes) * (len(codes) - 1) // 2
     n_different = n_all - int(np.sum(counts * (counts - 1) // 2))
-    # Of all pairs so many that, but for very bad luck, enough are of two identities.
+    # As many of all pairs as make it very likely that enough are of two identities.
     wanted = n_all if n_different <= n_pairs else int(2 * n_pairs * n_all / n_different) + 64
     while True:
         pairs = _pair(_sample(n_all, wanted, rng))
@@ -118,7 +143,7 @@ def _sample(n, size, rng):
 
 
 def _pair(number):
-    """The pairs ``i < j`` in the order 01, 02, 12, 03, ... by their numbers."""
+    """Return the pairs ``i < j``, in the order 01, 02, 12, 03, ..., of these numbers."""
     j = ((1 + np.sqrt(1 + 8 * number)) / 2).astype(np.int64)
     # The root may be rounded over the edge of a whole number.
     j -= j * (j - 1) // 2 > number

@@ -274,11 +274,15 @@ def retrieval_scores(
 
     Parameters
     ----------
-    embeddings, labels, gallery, gallery_labels, queries_in_gallery, ignore, metric, relevance
-        As in :func:`retrieve`.
+    embeddings : array-like of shape (n_queries, n_features), float32 or float64
+        Queries, in a space where ``metric`` is what was learned.
+    labels : array-like of shape (n_queries,), default=None
+        Classes of the queries.
     measures : str or sequence of str, default=("recall_at_1", "r_precision", "map_at_r")
         ``"recall_at_1"``, ``"precision_at_5"``, ``"share_found_at_10"``, ``"map_at_10"``,
         ``"ndcg_at_10"`` with any number, ``"r_precision"``, ``"map_at_r"``, ``"mrr"``.
+    gallery, gallery_labels, queries_in_gallery, ignore, metric, relevance
+        As in :func:`retrieve`.
     average : bool, default=True
         False gives one value for each query, NaN for those with nothing to find.
 

@@ -123,7 +123,7 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
         ``"effective_rank"``, ``"neg_intra_inter_ratio"``. Of several, all are scored
         from one embedding and one search; name the one to choose by as ``refit``.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
-        Of the search.
+        Distance of the search.
 
     Returns
     -------
@@ -134,6 +134,11 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
     ------
     ValueError
         If there is no such measure.
+
+    See Also
+    --------
+    get_scorer : Scorers of scikit-learn and of verification by name, too.
+    retrieval_scores : The same measures as a function.
 
     Examples
     --------
@@ -158,7 +163,7 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
 
 
 def get_scorer(scoring):
-    """Get a scorer by name: a measure of embeddings or of pairs, or one of scikit-learn's.
+    """Get a scorer by name: a measure of embeddings or of pairs, or one of scikit-learn.
 
     Parameters
     ----------
@@ -176,7 +181,12 @@ def get_scorer(scoring):
     Raises
     ------
     ValueError
-        If neither knows the name.
+        If there is no such scorer here or in scikit-learn.
+
+    See Also
+    --------
+    make_retrieval_scorer : With another metric of the search.
+    sklearn.metrics.get_scorer : Scorers of scikit-learn.
 
     Examples
     --------

@@ -43,7 +43,7 @@ class Curve:
 
 
 def verification_curve(same, distances, *, sample_weight=None):
-    """Accept rates at every threshold on the distance (the ROC curve).
+    """Compute accept rates at every threshold on the distance (the ROC curve).
 
     Parameters
     ----------
@@ -63,6 +63,12 @@ def verification_curve(same, distances, *, sample_weight=None):
     ------
     ValueError
         If there are no pairs of one kind, or distances are not finite.
+
+    See Also
+    --------
+    equal_error_rate : The error where both rates are equal.
+    tar_at_far : The accept rate at one false accept rate.
+    sklearn.metrics.det_curve : Of scores instead of distances.
 
     Examples
     --------
@@ -112,13 +118,22 @@ def equal_error_rate(same, distances, *, sample_weight=None):
 
     Parameters
     ----------
-    same, distances, sample_weight
-        As in :func:`verification_curve`.
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
+    sample_weight : array-like of shape (n,), default=None
+        Not negative; all one by default.
 
     Returns
     -------
     float
         From 0 to 1.
+
+    See Also
+    --------
+    tar_at_far : At a false accept rate of your choice.
+    verification_curve : Both rates at every threshold.
 
     Examples
     --------
@@ -142,15 +157,25 @@ def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
 
     Parameters
     ----------
-    same, distances, sample_weight
-        As in :func:`verification_curve`.
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
     far : float, default=1e-3
         Largest false accept rate allowed, from 0 to 1. Rates below one over the
         number of different pairs cannot be told from zero, which is a warning.
+    sample_weight : array-like of shape (n,), default=None
+        Not negative; all one by default.
 
     Returns
     -------
     float
+        From 0 to 1.
+
+    See Also
+    --------
+    identification_rate_at_far : The same of one query against a gallery.
+    verification_curve : Rates at every threshold.
 
     Examples
     --------
@@ -186,19 +211,27 @@ def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sampl
 
     Parameters
     ----------
-    same, distances, sample_weight
-        As in :func:`verification_curve`.
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
     criterion : {"accuracy", "f1", "max_tpr", "eer"}, default="accuracy"
         Most right decisions; largest F1 of the accepted; most true accepts with a
         false accept rate of at most ``max_fpr``; false accepts as frequent as false
         rejects.
     max_fpr : float, default=0.01
         Only for ``"max_tpr"``.
+    sample_weight : array-like of shape (n,), default=None
+        Not negative; all one by default.
 
     Returns
     -------
     float
         Midway between two distances of the data; of equals, the smallest.
+
+    See Also
+    --------
+    metriclearn.verification.PairClassifier : A classifier with such a threshold.
 
     Examples
     --------
@@ -221,12 +254,14 @@ def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sampl
 
 
 def verification_accuracy(same, distances, folds=10):
-    """Accuracy in folds, the threshold of each chosen on the others (the LFW protocol).
+    """Compute accuracies of folds, the threshold of each chosen on the others [1]_.
 
     Parameters
     ----------
-    same, distances
-        As in :func:`verification_curve`.
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair.
     folds : int or array-like of int, shape (n,), default=10
         Fold number of each pair, or the number of contiguous folds (as LFW's 6,000
         pairs are given: 10 folds of 300 and 300).
@@ -234,7 +269,17 @@ def verification_accuracy(same, distances, folds=10):
     Returns
     -------
     ndarray of shape (n_folds,)
-        Report ``mean()`` and ``std(ddof=1) / sqrt(n_folds)`` (Huang et al., 2007).
+        Report ``mean()`` and ``std(ddof=1) / sqrt(n_folds)`` .
+
+    See Also
+    --------
+    verification_pairs : Draw pairs in such folds.
+    best_threshold : The threshold of one set of pairs.
+
+    References
+    ----------
+    .. [1] Huang, G. B., Ramesh, M., Berg, T. & Learned-Miller, E. "Labeled faces in the wild",
+       University of Massachusetts, Amherst, Technical Report 07-49, 2007.
 
     Examples
     --------

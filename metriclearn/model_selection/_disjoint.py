@@ -84,6 +84,11 @@ class ClassDisjointKFold(_ClassDisjointSplitter):
     ValueError
         From ``split``, if there are fewer classes than folds.
 
+    See Also
+    --------
+    ClassDisjointShuffleSplit : Random splits of classes.
+    sklearn.model_selection.GroupKFold : Folds of groups instead of classes.
+
     Examples
     --------
     >>> from metriclearn.model_selection import ClassDisjointKFold
@@ -105,23 +110,30 @@ class ClassDisjointKFold(_ClassDisjointSplitter):
 
 
 class ClassDisjointShuffleSplit(_ClassDisjointSplitter):
-    """Random splits of whole classes, each split drawn anew.
+    """Random splits of whole classes, each drawn independently.
 
     Parameters
     ----------
     n_splits : int, default=10
+        Number of splits.
     test_size : float or int, default=None
-        Fraction or number of *classes* in the test part; the rest of ``train_size``
-        by default, and 0.5 where that is None too: half the classes, the field's
-        habit.
+        Fraction or number of *classes* in the test part. By default the complement of
+        ``train_size``, and 0.5 if that is None as well: half the classes, as is usual in
+        metric learning.
     train_size : float or int, default=None
         Fraction or number of classes in the train part.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Raises
     ------
     ValueError
         From ``split``, if either part would have no class.
+
+    See Also
+    --------
+    ClassDisjointKFold : Folds of classes, each tested once.
+    OpenSetSplit : With validation classes.
 
     Examples
     --------

@@ -17,11 +17,10 @@ PRESETS = {
 class OpenSetSplit:
     """Split rows by class into train, validation and test.
 
-    Whatever is chosen (hyperparameters, the epoch to stop at) is chosen on the
-    validation classes; the test classes are looked at once. Tuning on test classes
-    is what made this field's tables wrong (Musgrave, Belongie & Lim, 2020). Its splits have
-    three parts, so it is no ``cv`` of scikit-learn's searches; there
-    :class:`ClassDisjointKFold` is, on the rows that are not for the test.
+    Hyperparameters and the epoch to stop at are chosen on the validation classes, and the
+    test classes are used once. Tuning on test classes made many published results too
+    good [1]_. Splits have three parts, so they cannot be the ``cv`` of a search of
+    scikit-learn; use :class:`ClassDisjointKFold` there, on the rows that are not tested on.
 
     Parameters
     ----------
@@ -33,12 +32,22 @@ class OpenSetSplit:
         Fraction of the other classes, or their number, in the validation part: the
         last of them. Not used with ``n_folds``.
     n_folds : int, default=None
-        So many splits, the test part the same in all, each with another fold of the
+        Number of splits. All have the same test part, and each has another fold of the
         other classes as validation part: 10 for ten class folds.
     shuffle : bool, default=False
         Whether to deal the classes at random instead of in sorted order.
     random_state : int, RandomState instance or None, default=None
         Only with ``shuffle=True``.
+
+    See Also
+    --------
+    ClassDisjointKFold : A ``cv`` for the searches of scikit-learn.
+    ClassDisjointShuffleSplit : Random splits into two parts.
+
+    References
+    ----------
+    .. [1] Musgrave, K., Belongie, S. & Lim, S.-N. "A metric learning reality check",
+       ECCV 2020. :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------

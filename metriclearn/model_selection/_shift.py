@@ -11,7 +11,7 @@ from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 
 def frechet_distance(A, B):
-    """Fréchet distance of two sets of rows, each taken for a Gaussian (Dowson & Landau, 1982).
+    """Compute the Fréchet distance of two sets of rows, each seen as a Gaussian [1]_.
 
     ::
 
@@ -20,13 +20,24 @@ def frechet_distance(A, B):
     Parameters
     ----------
     A : array-like of shape (n, n_features)
+        First set.
     B : array-like of shape (m, n_features)
+        Second set.
 
     Returns
     -------
     float
         Not below zero; the squared Wasserstein-2 distance of the Gaussians, as in the
         Fréchet inception distance.
+
+    See Also
+    --------
+    ClassShiftSplit : Splits by growing distance.
+
+    References
+    ----------
+    .. [1] Dowson, D. C. & Landau, B. V. "The Fréchet distance between multivariate normal
+       distributions", J. Multivariate Analysis 12(3), 1982. :doi:`10.1016/0047-259X(82)90077-X`
 
     Examples
     --------
@@ -48,21 +59,31 @@ def frechet_distance(A, B):
 
 
 class ClassShiftSplit(BaseCrossValidator):
-    """Splits of whole classes, train and test ever further apart.
+    """Splits of whole classes, with train and test parts further and further apart.
 
-    Read as a curve over the shift, a score says how a learner generalizes, where one
-    split gives only a number (Milbich et al., 2021). Classes are ranked along the
+    A score as a curve over the shift shows how a learner generalizes, where one split
+    gives a single number [1]_. Classes are ranked along the
     main direction of their means. The easiest split deals them alternately to train
-    and test; the hardest gives one end to train and the other to test; between them
-    each test class has come a share of its way to its end, more at each split. Splits
+    and test; the hardest gives one end to train and the other to test; in between,
+    each test class has moved part of the way to its end, further in each split. Splits
     are in the order of the Fréchet distance of their parts.
 
     Parameters
     ----------
     n_splits : int, default=5
-        At least 2. Of few classes there are few splits: the ways there are from the
-        easiest to the hardest are 2 of 4 classes, 4 of 6, 6 of 8, and some of more splits
-        are equal.
+        At least 2. There are few different splits of few classes, from the easiest to the
+        hardest 2 of 4 classes, 4 of 6, 6 of 8; some of more splits are equal.
+
+    See Also
+    --------
+    ClassDisjointShuffleSplit : Random splits, without regard to shift.
+    frechet_distance : How far apart two parts are.
+
+    References
+    ----------
+    .. [1] Milbich, T., Roth, K., Sinha, S., Schmidt, L., Ghassemi, M. & Ommer, B.
+       "Characterizing generalization under out-of-distribution shifts in deep metric
+       learning", NeurIPS 2021. :doi:`10.48550/arXiv.2107.09562`
 
     Examples
     --------
