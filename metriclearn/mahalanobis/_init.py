@@ -16,7 +16,7 @@ INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
 INIT_CONSTRAINTS = [StrOptions(set(INIT_OPTIONS)), "array-like"]
 
 
-def initial_components(init, X, y_codes, n_components, random_state, weights=None):
+def initial_components(init, X, y_codes, n_components, random_state, weights=None, span=None):
     """First guess of ``components_``.
 
     Parameters
@@ -40,11 +40,15 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
         Used by ``"random"``, and by ``"pca"`` where its solver is randomized.
     weights : ndarray of shape (n,), default=None
         Of the rows, above zero.
+    span : Span, default=None
+        Where ``X`` are rows of a span, times its size: the result is over its coordinates, while
+        arrays and the identity are of the features.
 
     Returns
     -------
     ndarray of shape (n_components, n_features)
-        On the host, in the dtype of ``X``; a copy, never the caller's array.
+        At most as many rows as the span has coordinates, unless an array has more. On the
+        host, in the dtype of ``X``; a copy, never the caller's array.
 
     Raises
     ------
@@ -52,11 +56,13 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
         If ``n_components`` is larger than ``n_features``, or does not go with
         ``init``; if an array holds NaN or infinity, or has a wrong shape.
     """
-    n_features = X.shape[1]
+    n_features = X.shape[1] if span is None else span.n_features
     dtype = np.float64 if is_double(X) else np.float32
     if not isinstance(init, str):
-        return _given_components(init, n_features, n_components, dtype)
-    r = check_n_components(n_components, n_features)
+        L = _given_components(init, n_features, n_components, dtype)
+        return L if span is None else (span.enter(L) / span.size).astype(dtype)
+    r = min(check_n_components(n_components, n_features), X.shape[1])
+    n_features = X.shape[1]
     n_classes = 0 if y_codes is None else int(y_codes.max()) + 1
     if init == "auto":
         if r < n_features and r < n_classes:
@@ -76,6 +82,8 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
         L = _discriminant_axes(X, y_codes, r, weights)
     elif init == "identity":
         L = np.eye(r, n_features)
+        if span is not None and r < n_features:
+            L = span.enter(np.eye(r, span.n_features)) / span.unit
     else:
         L = check_random_state(random_state).standard_normal((r, n_features)) / np.sqrt(r)
     return L.astype(dtype, copy=False)

@@ -8,9 +8,10 @@ from scipy import linalg
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import check_labels, check_n_components, weighted_rows
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centered_scatter, discriminant_directions, shrink
+from metriclearn.mahalanobis._discriminant import centered_scatter, discriminant_directions
+from metriclearn.mahalanobis._span import Span
 
 _BLOCK_BYTES = 32 * 2**20
 
@@ -108,22 +109,26 @@ class LFDA(MahalanobisTransformer):
             do not count.
         """
         X, y = self._validate_fit(X, y)
-        weights, X, y = weighted_rows(sample_weight, X, y)
+        weights, X, y = labeled_rows(sample_weight, X, y)
         _, codes = check_labels(y, sample_weight=weights)
-        n_components = check_n_components(self.n_components, X.shape[1])
+        check_n_components(self.n_components, X.shape[1])
 
-        rows = X.astype(np.float64, copy=False)
-        within, between = local_scatters(rows, codes, self.n_neighbors, weights)
-        within = shrink(within, self.shrinkage)
-        components, ratios = discriminant_directions(within, within + between, n_components)
+        span = Span(X, weights=weights)
+        within, between = local_scatters(span.rows(), codes, self.n_neighbors, weights)
+        if self.shrinkage:
+            diagonal = span.narrowed(span.sum_of_squares(within))
+            within = (1 - self.shrinkage) * within + self.shrinkage * diagonal
+        components, ratios = discriminant_directions(
+            within, within + between, self.n_components or span.width
+        )
         self.ratios_ = np.maximum(ratios - 1, 0)
         if self.embedding == "weighted":
             components *= np.sqrt(self.ratios_)[:, None]
         elif self.embedding == "orthonormalized":
             found = ratios > 0
             basis = linalg.qr(components[found].T, mode="economic")[0].T
-            components[found] = fix_signs(basis)
-        return self._set_components(components.astype(X.dtype, copy=False))
+            components[found] = fix_signs(basis) * span.unit  # of length one over the features
+        return self._set_components(span.leave(components), like=X)
 
 
 def local_scatters(X, codes, n_neighbors, weights=None):

@@ -7,11 +7,12 @@ from scipy import linalg
 
 from metriclearn._linalg import fix_signs
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, weighted_rows
+from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._targets import NoTargets
+from metriclearn.mahalanobis._span import Span
 
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.
@@ -109,10 +110,12 @@ class MCML(MahalanobisTransformer):
             one row.
         """
         X, y = self._validate_fit(X, y)
-        weights, X, y = weighted_rows(sample_weight, X, y)
+        weights, X, y = labeled_rows(sample_weight, X, y)
         _, codes = check_labels(y, sample_weight=weights)
-        basis = _whitening(X.astype(np.float64), weights)
-        problem = CollapseProblem((X - X.mean(axis=0)) @ basis, codes, self.max_memory, weights)
+        span = Span(X, weights=weights)
+        rows = span.rows()
+        basis = _whitening(rows, weights)
+        problem = CollapseProblem(rows @ basis, codes, self.max_memory, weights)
         d = basis.shape[1]
         L, self.n_iter_ = minimize_to_certificate(
             problem.loss,
@@ -132,8 +135,8 @@ class MCML(MahalanobisTransformer):
                 f"the relative duality gap is {self.duality_gap_:.1e}; raise max_iter or tol",
             )
         left, singular, _ = linalg.svd(L.T, full_matrices=False)
-        components = fix_signs((basis @ (left * singular)).T)
-        return self._set_components(components.astype(X.dtype, copy=False))
+        components = fix_signs(span.leave((basis @ (left * singular)).T))
+        return self._set_components(components, like=X)
 
 
 class CollapseProblem:
@@ -245,5 +248,7 @@ def _whitening(X, weights):
     X /= np.where(scale > 0, scale, 1)
     w = np.full(len(X), 1 / len(X)) if weights is None else weights / weights.sum()
     values, vectors = linalg.eigh(X.T @ (w[:, None] * X))
+    if values[-1] <= 0:
+        raise ValueError("X has one row only, many times: no metric can be learned from it")
     keep = values > 1e-10 * values[-1]
     return vectors[:, keep] / np.sqrt(values[keep]) / np.where(scale > 0, scale, 1)[:, None]

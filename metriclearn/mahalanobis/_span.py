@@ -95,6 +95,14 @@ class Span:
         rows -= namespace(rows).mean(rows, axis=0)
         return rows
 
+    @property
+    def size(self):
+        """Factor that brings the coordinates back to the size of ``X``; 1 if that is extreme.
+
+        For learners whose search begins at the size that the rows have.
+        """
+        return self.unit if 1e-15 < self.unit < 1e15 else 1.0
+
     def _scaled(self, X):
         X = with_dtype(X, "float64")
         return X * (1 / self.unit) if self._scales is None else X / self._scales

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from metriclearn._arrays import mean_row, moved_to, on_host, rows_of, with_dtype_of
+from metriclearn._arrays import moved_to, on_host, rows_of, with_dtype_of
 from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
@@ -13,6 +13,7 @@ from metriclearn.mahalanobis._soft_neighbors._soft_fit import (
     starting_components,
 )
 from metriclearn.mahalanobis._soft_neighbors._targets import Values
+from metriclearn.mahalanobis._span import Span
 
 
 def mlkr_terms(y):
@@ -96,6 +97,7 @@ class MLKR(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = SOFT_NEIGHBOR_CONSTRAINTS
+    _target_is_class = False
 
     def __init__(
         self,
@@ -152,23 +154,24 @@ class MLKR(MahalanobisTransformer):
         y = _check_targets(y)
         random_state = check_random_state(self.random_state)
         X = rows_of(X, rows)
-        X -= mean_row(X)
+        span = Span(X, weights=weights)
+        Z = with_dtype_of(X, span.rows() * span.size)
         y = y - np.average(y, weights=weights)
         spread = np.sqrt(np.average(y**2, weights=weights))
         y /= spread
         # Numbers that are compared with predictions are to be where those are.
         y_there = y if on_host(X) else moved_to(X, y)
-        L, scale = starting_components(self, X, None, weights, random_state)
+        L, scale = starting_components(self, Z, None, weights, random_state, span)
         L, value, self.n_iter_ = learn_components(
             self,
-            X * scale,
+            Z * scale,
             L,
             lambda rows: (Values(y[rows]), mlkr_terms(rows_of(y_there, rows))),
             weights,
             random_state,
         )
         self.objective_ = value * float(spread) ** 2
-        return self._set_components(L * scale, like=X)
+        return self._set_components(span.leave(L * (scale * span.size)), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

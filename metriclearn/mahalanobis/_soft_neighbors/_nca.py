@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from metriclearn._arrays import mean_row, namespace, rows_of
+from metriclearn._arrays import namespace, rows_of, with_dtype_of
 from metriclearn._sklearn import fit_context
-from metriclearn._validation import check_labels, weighted_rows
+from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._soft_neighbors._soft_fit import (
     SOFT_NEIGHBOR_CONSTRAINTS,
@@ -13,6 +13,7 @@ from metriclearn.mahalanobis._soft_neighbors._soft_fit import (
     starting_components,
 )
 from metriclearn.mahalanobis._soft_neighbors._targets import SameClass
+from metriclearn.mahalanobis._span import Span
 
 
 def nca_terms(rows, p, log_normalizers):
@@ -148,24 +149,25 @@ class NCA(MahalanobisTransformer):
             row; or ``n_components`` or ``init`` does not fit the features.
         """
         X, y = self._validate_fit(X, y)
-        weights, rows, y = weighted_rows(sample_weight, np.arange(len(y)), y)
+        weights, rows, y = labeled_rows(sample_weight, np.arange(len(y)), y)
         _, codes = check_labels(y, sample_weight=weights)
         random_state = check_random_state(self.random_state)
         order = np.argsort(codes, kind="stable")
         X, codes = rows_of(X, rows[order]), codes[order]
-        X -= mean_row(X)
         weights = None if weights is None else weights[order]
-        L, scale = starting_components(self, X, codes, weights, random_state)
+        span = Span(X, weights=weights)
+        Z = with_dtype_of(X, span.rows() * span.size)
+        L, scale = starting_components(self, Z, codes, weights, random_state, span)
         L, value, self.n_iter_ = learn_components(
             self,
-            X * scale,
+            Z * scale,
             L,
             lambda rows: (SameClass(codes[rows]), nca_terms),
             weights,
             random_state,
         )
         self.objective_ = -value
-        return self._set_components(L * scale, like=X)
+        return self._set_components(span.leave(L * (scale * span.size)), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -29,8 +29,10 @@ SOFT_NEIGHBOR_CONSTRAINTS = {
 }
 
 
-def starting_components(learner, X, codes, weights, random_state):
+def starting_components(learner, X, codes, weights, random_state, span):
     """Where ``learner`` starts, and the factor that its start and ``X`` call for.
+
+    ``X`` are rows of ``span``, in its coordinates, in which the start is as well.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def starting_components(learner, X, codes, weights, random_state):
     """
     warm = learner.warm_start and hasattr(learner, "components_")
     init = learner.components_ if warm else learner.init
-    L = initial_components(init, X, codes, learner.n_components, random_state, weights)
+    L = initial_components(init, X, codes, learner.n_components, random_state, weights, span)
     return L, float(unit_scale(X @ moved_to(X, L.T))) if isinstance(init, str) else 1.0
 
 
