@@ -6,14 +6,14 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from metriclearn._arrays import rows_of
+from metriclearn._arrays import rows_of, with_dtype_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import (
     check_labels,
     check_n_components,
     check_n_neighbors,
-    weighted_rows,
+    labeled_rows,
 )
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
@@ -24,6 +24,7 @@ from metriclearn.mahalanobis._lmnn._passes import SOLVERS, choose_passes, passes
 from metriclearn.mahalanobis._lmnn._problem import Problem
 from metriclearn.mahalanobis._lmnn._sdp import check_sdp_components
 from metriclearn.mahalanobis._lmnn._solver import Search
+from metriclearn.mahalanobis._span import Span
 
 
 class LMNN(MahalanobisTransformer):
@@ -215,17 +216,20 @@ class LMNN(MahalanobisTransformer):
             )
         codes = weights = None
         if constraints is None:
-            weights, rows, y = weighted_rows(sample_weight, np.arange(len(y)), y)
+            weights, rows, y = labeled_rows(sample_weight, np.arange(len(y)), y)
             classes, codes = check_labels(y, sample_weight=weights)
             counts = np.bincount(codes)
-            if weights is not None:
+            if len(rows) < X.shape[0]:
                 X = rows_of(X, rows)
+            if weights is not None:
                 counts = np.maximum(counts, np.bincount(codes, weights).astype(int))
             check_n_neighbors(self.n_neighbors, classes, counts)
         random_state = check_random_state(self.random_state)
         warm = self.warm_start and hasattr(self, "components_")
         given = self.components_ if warm else self.init
-        init = initial_components(given, X, codes, n_components, random_state, weights)
+        like, span = X, Span(X, weights=weights)
+        X = with_dtype_of(X, span.rows() * span.size)
+        init = initial_components(given, X, codes, n_components, random_state, weights, span)
         start = init, not isinstance(given, str)
         with progress(self.verbose, "LMNN") as advance:
             search = Search(self.loss, self.tol, self.max_iter, advance)
@@ -241,7 +245,7 @@ class LMNN(MahalanobisTransformer):
                 warn_far("LMNN")
             else:
                 warn_not_converged("LMNN", self.max_iter)
-        return self._set_components(L, like=X)
+        return self._set_components(span.leave(L * span.size), like=like)
 
     def _fit_labels(self, X, codes, weights, init, given_scale, search, random_state):
         self.n_passes_ = self.n_passes
