@@ -46,7 +46,8 @@ class LearnedMetricMixin:
 
     def _embed_both(self, A, B):
         """Embed two arrays of rows, up to a shift of both."""
-        return self._embed(A), self._embed(B)
+        embedded = self._embed(B)
+        return (embedded if A is B else self._embed(A)), embedded
 
     def pairwise_distances(self, X, Y=None):
         """Learned distance between every row of ``X`` and every row of ``Y``.

@@ -113,7 +113,7 @@ def laplacian(weights, first, second, n):
     return sparse.csr_array(sparse.diags_array(degree) - W)
 
 
-def _laplacian_product(weights, first, second, X):
+def laplacian_product(weights, first, second, X):
     """``(D - W) X``, its sparse matrix never added up."""
     n = len(X)
     W = sparse.csr_array((weights, (first, second)), shape=(n, n))
@@ -140,7 +140,7 @@ def pair_scatter(X, weights, first, second):
         derivatives by squared distance are ``weights``. On the host.
     """
     if on_host(X):
-        scatter = X.T @ _laplacian_product(weights, first, second, X)
+        scatter = X.T @ laplacian_product(weights, first, second, X)
     else:
         scatter = pair_moment(X, X, weights, first, second)
     return (scatter + scatter.T) / 2

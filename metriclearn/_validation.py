@@ -180,7 +180,7 @@ def labeled_rows(sample_weight, X, y):
     rows = np.flatnonzero(labeled)
     left = np.unique(y[rows])
     if len(left) < 2:
-        known = f"one class only ({left[0]!r})" if len(left) else "no class"
+        known = f"one class only ({left.tolist()[0]!r})" if len(left) else "no class"
         raise ValueError(
             f"y has {known} beside -1, which marks rows whose class is not known, as in "
             f"scikit-learn; name two classes 0 and 1, not -1 and 1"

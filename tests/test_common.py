@@ -2,12 +2,14 @@
 
 import pickle
 import tracemalloc
+from numbers import Integral
 
 import numpy as np
 import pytest
 from helpers.estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
 from helpers.optional import torch
 from scipy import sparse
+from scipy.spatial.distance import squareform
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -15,6 +17,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from metriclearn import LFDA, RCA, KernelMetric
+from metriclearn.constraints import Pairs
+from metriclearn.deep import DeepEmbedder
+from metriclearn.mahalanobis._span import Span
 
 # check_estimator does not run these by itself.
 EXTRA_CHECKS = [
@@ -199,6 +206,229 @@ def test_awkward_features_never_give_nan(estimator, small, spoil):
     Z = clone(estimator).fit(X, y).transform(X)
     assert np.all(np.isfinite(Z))
     assert np.ptp(Z) > 0
+
+
+# Of these the metric depends on the basis: on which features are scaled, or entangled.
+OF_FEATURES = ("MMC", "SDML", "SCML")
+of_any_basis = pytest.mark.parametrize(
+    "estimator",
+    [e for e in LINEAR if type(e).__name__ not in OF_FEATURES],
+    ids=lambda e: type(e).__name__,
+)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """Thirty rows of three classes in sixty features."""
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1, 2], 10)
+    X = rng.randn(30, 60) * rng.uniform(0.5, 2, 60)
+    X[:, :3] += 4 * np.eye(3)[y]
+    return X, y
+
+
+def relative_difference(Z, other):
+    d, e = (np.linalg.norm(A[:, None] - A, axis=2) for A in (Z, other))
+    return np.linalg.norm(d - e) / np.linalg.norm(e)
+
+
+@of_any_basis
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_rotation_of_the_features_turns_the_metric_with_them(estimator, small):
+    X, y = small
+    Q = np.linalg.qr(np.random.RandomState(1).randn(4, 4))[0]
+    plain, turned = clone(estimator).fit(X, y), clone(estimator).fit(X @ Q, y)
+    assert relative_difference(turned.transform(X @ Q), plain.transform(X)) < 2e-3
+
+
+@linear_estimators
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_more_features_than_rows_are_learned_on_the_span_of_the_rows(estimator, wide, monkeypatch):
+    """The metric of the rows is that of the fit to all features, its rows far fewer."""
+    X, y = wide
+    on_span = clone(estimator).fit(X, y)
+    if type(estimator).__name__ not in ("SDML", "SCML"):
+        assert on_span.components_.shape == (29, 60)
+    monkeypatch.setattr(Span, "_reduce", lambda span, weights: setattr(span, "reduced", False))
+    raw = clone(estimator).fit(X, y)
+    # LMNN ends at one of many optima, and which one depends on the coordinates; where
+    # classes separate MCML has its optimum at infinity.
+    tol = {"LMNN": 0.5, "MCML": 1e-2}.get(type(estimator).__name__, 2e-3)
+    assert relative_difference(on_span.transform(X), raw.transform(X)) < tol
+
+
+@pytest.mark.parametrize("estimator", [RCA(shrinkage=0.3), LFDA(shrinkage=0.3)], ids=repr)
+def test_shrinkage_towards_features_is_carried_to_the_span(estimator, wide, monkeypatch):
+    X, y = wide
+    on_span = clone(estimator).fit(X, y)
+    monkeypatch.setattr(Span, "_reduce", lambda span, weights: setattr(span, "reduced", False))
+    assert relative_difference(on_span.transform(X), clone(estimator).fit(X, y).transform(X)) < 1e-6
+
+
+@linear_estimators
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_n_components_beyond_the_span_are_zero_rows(estimator, wide):
+    if "n_components" not in estimator.get_params() or "diagonal" in str(estimator):
+        return
+    X, y = wide
+    L = clone(estimator).set_params(n_components=40).fit(X, y).components_
+    assert L.shape == (40, 60)
+    assert not L[29:].any() or type(estimator).__name__ in ("SDML", "SCML")
+
+
+@linear_estimators
+@pytest.mark.parametrize("scale", [1e3, 1e-20, 1e150, 1e155, 1e-150, 1e-155])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_scale_for_all_features_changes_no_metric(estimator, scale, small):
+    X, y = small
+    Z = clone(estimator).fit(X, y).transform(X)
+    scaled = clone(estimator).fit(X * scale, y)
+    found = scaled.pairwise_distances(X * scale)
+    assert np.all(np.isfinite(found))
+    assert np.ptp(found) > 0
+    if scale == 1e3 and type(estimator).__name__ not in ("NCA", "MLKR"):
+        expected = np.linalg.norm(Z[:, None] - Z, axis=2)
+        found, expected = found / found.mean(), expected / expected.mean()
+        assert np.linalg.norm(found - expected) / np.linalg.norm(expected) < 1e-3
+
+
+@linear_estimators
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_tiny_numbers_in_float32_are_learned(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit((X * 1e-30).astype(np.float32), y)
+    assert np.all(np.isfinite(learner.transform((X * 1e-30).astype(np.float32))))
+    assert np.all(np.isfinite(learner.get_mahalanobis_matrix()))
+
+
+@linear_estimators
+def test_an_offset_of_all_rows_costs_float32_no_digits_of_distances(estimator, small):
+    X, y = small
+    X = (X + 1e4).astype(np.float32)
+    learner = clone(estimator).fit(X, y)
+    exact = np.linalg.norm((X[:9].astype(float) - X[9:18]) @ learner.components_.T, axis=1)
+    np.testing.assert_allclose(learner.paired_distances(X[:9], X[9:18]), exact, rtol=1e-5)
+    np.testing.assert_allclose(
+        learner.pairwise_distances(X[:9], X[9:18])[range(9), range(9)], exact, rtol=1e-4
+    )
+
+
+@all_estimators
+def test_distances_within_a_set_are_symmetric_and_zero_for_equal_rows(estimator, small):
+    X, y = small
+    learner = clone(estimator).fit(X, y)
+    rows = np.concatenate([X, X[::-1]])
+    d = learner.pairwise_distances(rows)
+    np.testing.assert_array_equal(d, d.T)
+    squareform(d, checks=True)
+    Z = learner.transform(rows)
+    equal = np.all(Z[:, None] == Z, axis=2)
+    assert equal.sum() >= len(rows)
+    assert not d[equal].any()
+
+
+@class_estimators
+def test_rows_labeled_minus_one_are_left_out(estimator, small):
+    """-1 among integer labels is no class, as in scikit-learn: as if these rows were not there."""
+    if type(estimator).__name__ == "DeepEmbedder" or not (
+        estimator.__sklearn_tags__().target_tags.required
+    ):
+        return
+    X, y = small
+    hidden = np.random.RandomState(0).rand(45) < 0.3
+    learner = clone(estimator).fit(X, np.where(hidden, -1, y))
+    expected = clone(estimator).fit(X[~hidden], y[~hidden])
+    if isinstance(estimator, KernelMetric):  # the rows are landmarks all the same
+        assert learner.transform(X).shape[0] == 45
+        return
+    np.testing.assert_allclose(learner.transform(X), expected.transform(X), rtol=1e-5, atol=1e-7)
+
+
+@class_estimators
+def test_labels_of_minus_one_and_one_are_one_class(estimator, small):
+    if isinstance(estimator, DeepEmbedder) or not estimator.__sklearn_tags__().target_tags.required:
+        return
+    with pytest.raises(ValueError, match=r"one class only \(1\) beside -1"):
+        clone(estimator).fit(small[0], np.where(small[1] > 0, 1, -1))
+
+
+@class_estimators
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda y: [1, "a", *y[2:].tolist()], "y mixes kinds of labels"),
+        (lambda y: np.array([1, "a", *y[2:].tolist()], dtype=object), "y mixes kinds of labels"),
+        (lambda y: np.array([None, *map(str, y[1:])], dtype=object), "y contains None"),
+    ],
+    ids=["list", "object array", "missing"],
+)
+def test_labels_of_mixed_kinds_are_one_clear_error(estimator, labels, message, small):
+    X, y = small
+    if isinstance(estimator, DeepEmbedder) or not estimator.__sklearn_tags__().target_tags.required:
+        return
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(X, labels(y))
+
+
+def integers_of(estimator):
+    """Parameters that are integers, with a value that fits int8."""
+    constraints = getattr(estimator, "_parameter_constraints", {})
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if any(getattr(c, "type", None) is Integral for c in constraints.get(name, []))
+        and name not in ("random_state", "verbose")
+    }
+
+
+@all_estimators
+def test_true_is_no_number(estimator, small):
+    for name in integers_of(estimator):
+        with pytest.raises(ValueError, match=f"'{name}' parameter .* must be .* Got True"):
+            clone(estimator).set_params(**{name: True}).fit(*small)
+
+
+@linear_estimators
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_integers_of_eight_bits_are_integers(estimator, small):
+    narrow = {
+        name: np.int8({"batch_size": 20, "n_basis": 40, "n_components": 3}.get(name, 100))
+        for name, value in integers_of(estimator).items()
+        if name not in ("n_neighbors", "n_chunks", "chunk_size", "n_passes", "n_epochs")
+    }
+    if "diagonal" in estimator.get_params() or "n_components" not in narrow:
+        narrow.pop("n_components", None)
+    estimator = clone(estimator)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=0)
+    given = clone(estimator).set_params(**narrow)
+    plain = clone(estimator).set_params(**{name: int(value) for name, value in narrow.items()})
+    np.testing.assert_array_equal(given.fit(*small).components_, plain.fit(*small).components_)
+    assert all(type(getattr(given, name)) is np.int8 for name in narrow)
+
+
+@linear_estimators
+def test_what_other_libraries_do_is_answered_with_what_to_do_here(estimator, small):
+    X, y = small
+    with pytest.raises(ValueError, match="constraints_from_tuples"):
+        clone(estimator).fit(X[[[0, 1], [2, 3]]], [1, 0])
+    learner = clone(estimator).fit(X, y)
+    with pytest.raises(ValueError, match="paired_distances"):
+        learner.transform(X[[[0, 1], [2, 3]]])
+    with pytest.raises(TypeError, match="has no preprocessor: constraints are row numbers"):
+        type(estimator)(preprocessor=X)
+    with pytest.raises(AttributeError, match=r"use paired_distances\(pairs"):
+        learner.score_pairs  # noqa: B018
+    if estimator._constraint_kinds:
+        pairs = Pairs([[0, 1], [0, 20]], [1, 0])
+        with pytest.raises(ValueError, match=r"by name: fit\(X, constraints=Pairs"):
+            clone(estimator).fit(X, pairs)
+    if not hasattr(estimator, "partial_fit"):
+        with pytest.raises(AttributeError, match=r"solver='minibatch'"):
+            learner.partial_fit  # noqa: B018
+    if estimator not in SPARSE and not estimator._fits_sparse:
+        with pytest.raises(TypeError, match=r"OneHotEncoder\(sparse_output=False\)"):
+            clone(estimator).fit(sparse.csr_array(X), y)
 
 
 def assert_same_metric(learner, expected):

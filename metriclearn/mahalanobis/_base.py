@@ -100,7 +100,8 @@ class MahalanobisTransformer(
         if like is not None:
             with np.errstate(over="ignore"):
                 components = moved_to(like, components)
-        if not np.all(np.isfinite(to_numpy(components))):
+        values = to_numpy(components)
+        if not np.isfinite(values.sum()) and not np.all(np.isfinite(values)):
             raise ValueError(
                 f"X: its values are so small, or so far apart, that the metric in their units is "
                 f"beyond the largest {components.dtype}; scale X, for example by StandardScaler"

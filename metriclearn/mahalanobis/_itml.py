@@ -175,7 +175,7 @@ class ITML(MahalanobisTransformer):
             drawn, (first, second) = _numbered(first, second)
             d2 = paired_sq_distances(span.rows(drawn) @ prior.factor.T, first, second)
             bounds = percentiles(d2)
-            self.bounds_ = tuple(bound * prior.scale**2 for bound in bounds)
+            self.bounds_ = tuple(bound * prior.scale * prior.scale for bound in bounds)
         else:
             self.bounds_ = self.bounds
             bounds = tuple(float(bound) / prior.scale / prior.scale for bound in self.bounds)

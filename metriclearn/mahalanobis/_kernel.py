@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._validation import check_label_kinds
 from metriclearn.mahalanobis._gmml import GMML
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
@@ -134,6 +135,8 @@ class KernelMetric(
         checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
         learner = self._learner()
         if constraints is None and get_tags(learner).target_tags.required:
+            if getattr(learner, "_target_is_class", False):
+                check_label_kinds(y)
             X, y = validate_data(self, X, y, **checks)
         else:
             X = validate_data(self, X, **checks)

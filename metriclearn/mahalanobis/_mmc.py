@@ -8,7 +8,7 @@ from scipy import linalg
 from metriclearn._arrays import unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
-from metriclearn._pairs import blocks_of_pairs
+from metriclearn._pairs import blocks_of_pairs, laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import pairs_from_labels
@@ -22,6 +22,8 @@ _MAX_PAIRS = 10_000
 _SDP_MAX_FEATURES = 20
 _SDP_MAX_PAIRS = 1000
 _ITERATIONS_PER_CERTIFICATE = 10
+_BLOCK_BYTES = 2**21  # of a few features of all rows
+_ROUNDING = 1e-10  # share of the mean square of the rows that differences may be rounding of
 
 
 class MMC(MahalanobisTransformer):
@@ -253,7 +255,9 @@ def _whitened_differences(X, pairs, ridge, *, diagonal):
         B = np.zeros((span.width, len(values)))
         B[kept] = vectors / np.sqrt(values)
     first, second = pairs.indices[~pairs.similar].T
-    U, weights = (rows[first] - rows[second]) @ B, weights[~pairs.similar]
+    U, weights = np.empty((len(first), B.shape[1])), weights[~pairs.similar]
+    for block in blocks_of_pairs(len(first), span.width):
+        np.matmul(rows[first[block]] - rows[second[block]], B, out=U[block])
     differs = np.any(U != 0, axis=1) & (weights > 0)
     if not differs.any():
         raise ValueError(
@@ -267,13 +271,22 @@ def _whitened_differences(X, pairs, ridge, *, diagonal):
 
 def _feature_sizes(X, pairs):
     """Root mean square of the difference of a pair, in each feature; zero where none differs."""
-    unit, total = unit_of(X), np.zeros(X.shape[1])
-    first, second = pairs.indices.T
-    for block in blocks_of_pairs(len(first), X.shape[1]):
-        V = X[first[block]] * np.float64(1 / unit)
-        V -= X[second[block]] * np.float64(1 / unit)
-        total += np.einsum("ij,ij->j", V, V)
-    return np.sqrt(total / len(first)) * unit
+    named, pairs = pairs.on_named_rows()
+    unit, (first, second) = unit_of(X), pairs.indices.T
+    total, weights = np.empty(X.shape[1]), np.ones(len(pairs))
+    step = max(1, _BLOCK_BYTES // (8 * len(named)))
+    for start in range(0, X.shape[1], step):
+        block = slice(start, start + step)
+        rows = X[named, block] * np.float64(1 / unit)
+        rows -= rows.mean(axis=0)
+        squares = np.einsum("ij,ij->j", rows, rows) / len(rows)
+        sums = np.einsum("ij,ij->j", rows, laplacian_product(weights, first, second, rows))
+        # What may be rounding of the rows is measured pair by pair.
+        for feature in np.flatnonzero(sums <= _ROUNDING * len(pairs) * squares):
+            column = X[named, start + feature] * np.float64(1 / unit)
+            sums[feature] = np.sum((column[first] - column[second]) ** 2)
+        total[block] = sums
+    return np.sqrt(total / len(pairs)) * unit
 
 
 # A factor F of A = FFᵀ is a matrix, or a vector that stands for a diagonal matrix.

@@ -8,6 +8,7 @@ from metriclearn.mahalanobis._scatter import moments
 
 # Share of the largest variance below which a direction is rounding of the Gram matrix.
 _RANK_TOL = 1e-13
+_ROUNDING = 1e-24  # a sum of squares, where the largest entry is near one
 
 
 class Span:
@@ -61,7 +62,9 @@ class Span:
     def _reduce(self, weights):
         centered = self._scaled(self._X)
         centered -= np.average(centered, axis=0, weights=weights)
-        centered[:, np.ptp(self._X, axis=0) == 0] = 0
+        # Rounding is all that is left of features that do not vary.
+        suspects = np.flatnonzero(np.einsum("ij,ij->j", centered, centered) < _ROUNDING)
+        centered[:, suspects[np.ptp(self._X[:, suspects], axis=0) == 0]] = 0
         roots = np.ones(self.n_rows) if weights is None else np.sqrt(weights)
         variances, axes = linalg.eigh(np.multiply.outer(roots, roots) * (centered @ centered.T))
         kept = np.flatnonzero(variances > _RANK_TOL * max(variances[-1], 0))[::-1]
@@ -120,9 +123,11 @@ class Span:
 
     def leave(self, L):
         """Rewrite rows ``L`` over the coordinates, of shape (m, width), over the features."""
+        if self._scales is None:
+            L = L / self.unit
         if self.reduced:
             L = (L @ self._axes.T) @ self._centered
-        return L / (self.unit if self._scales is None else self._scales)
+        return L if self._scales is None else L / self._scales
 
     def sum_of_squares(self, S):
         """Diagonal over the features of a scatter ``S`` of shape (width, width)."""

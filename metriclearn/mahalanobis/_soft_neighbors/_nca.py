@@ -153,10 +153,9 @@ class NCA(MahalanobisTransformer):
         _, codes = check_labels(y, sample_weight=weights)
         random_state = check_random_state(self.random_state)
         order = np.argsort(codes, kind="stable")
-        X, codes = rows_of(X, rows[order]), codes[order]
+        span = Span(X if len(rows) == X.shape[0] else rows_of(X, rows), weights=weights)
+        Z, codes = with_dtype_of(X, span.rows(order) * span.size), codes[order]
         weights = None if weights is None else weights[order]
-        span = Span(X, weights=weights)
-        Z = with_dtype_of(X, span.rows() * span.size)
         L, scale = starting_components(self, Z, codes, weights, random_state, span)
         L, value, self.n_iter_ = learn_components(
             self,
