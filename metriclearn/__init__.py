@@ -29,6 +29,7 @@ _SUBMODULES = (
     "neighbors",
     "persistence",
     "plots",
+    "recommend",
     "verification",
 )
 

@@ -1,0 +1,122 @@
+"""The loss of collaborative metric learning, its gradients, and steps within the unit ball."""
+
+import numpy as np
+
+
+def imposter_weights(n_imposters, n_negatives, n_items):
+    """Weigh pairs by how far down an item stands, as it shows among sampled ones.
+
+    ::
+
+        w = log(1 + ⌊J · M / U⌋)
+
+    for M imposters among U sampled negatives of J items: an estimate of the item's rank.
+
+    Parameters
+    ----------
+    n_imposters : ndarray of int
+    n_negatives, n_items : int
+
+    Returns
+    -------
+    ndarray of float
+    """
+    return np.log1p(n_items * n_imposters // n_negatives)
+
+
+def collaborative_loss(users, items, negatives, margin, n_items):
+    """Compute the loss of pairs and its gradients.
+
+    Parameters
+    ----------
+    users, items : ndarray of shape (b, d)
+        Vectors of a user and of an item that it chose.
+    negatives : ndarray of shape (b, U, d)
+        Vectors of items that it did not choose.
+    margin : float
+    n_items : int
+        Of all items, for the weights.
+
+    Returns
+    -------
+    losses : ndarray of shape (b,)
+    toward_users, toward_items, toward_nearest : ndarray of shape (b, d)
+        Gradients; the last is of the nearest negative alone.
+    nearest : ndarray of shape (b,)
+        Its place among the negatives.
+    """
+    apart = np.sum((users - items) ** 2, axis=1)
+    away = np.sum((users[:, None] - negatives) ** 2, axis=2)
+    imposters = np.sum(margin + apart[:, None] - away > 0, axis=1)
+    weights = imposter_weights(imposters, negatives.shape[1], n_items)
+    nearest = away.argmin(axis=1)
+    rows = np.arange(len(users))
+    excess = margin + apart - away[rows, nearest]
+    active = (2 * weights * (excess > 0))[:, None]
+    closest = negatives[rows, nearest]
+    gradients = active * (closest - items), active * (items - users), active * (users - closest)
+    return weights * np.maximum(excess, 0), *gradients, nearest
+
+
+def covariance_penalty(vectors):
+    """Compute how correlated the dimensions of vectors are, and the gradient of that.
+
+    ::
+
+        (‖C‖²_F − ‖diag C‖²) / n,   C the covariance of n vectors
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d)
+
+    Returns
+    -------
+    float, ndarray of shape (n, d)
+    """
+    n = len(vectors)
+    centered = vectors - vectors.mean(axis=0)
+    covariance = centered.T @ centered / n
+    np.fill_diagonal(covariance, 0)
+    return float(np.sum(covariance**2)) / n, 4 * centered @ covariance / n**2
+
+
+class AdaGrad:
+    """Steps of AdaGrad on some rows of an array, which then are pulled back into the unit ball.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d)
+        Changed in place.
+    learning_rate : float
+
+    References
+    ----------
+    .. [1] J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online learning
+       and stochastic optimization", JMLR 12, 2011.
+    """
+
+    def __init__(self, vectors, learning_rate):
+        self.vectors = vectors
+        self.learning_rate = learning_rate
+        self.sums = np.full_like(vectors, 0.1)
+
+    def step(self, rows, gradients):
+        """Take a step; rows may repeat, their gradients then add up."""
+        distinct, places = np.unique(rows, return_inverse=True)
+        total = np.zeros((len(distinct), gradients.shape[1]))
+        np.add.at(total, places.reshape(-1), gradients)
+        self.sums[distinct] += total**2
+        moved = self.vectors[distinct] - self.learning_rate * total / np.sqrt(self.sums[distinct])
+        self.vectors[distinct] = into_ball(moved)
+
+
+def into_ball(vectors):
+    """Shorten vectors that are longer than 1.
+
+    Examples
+    --------
+    >>> into_ball(np.array([[3.0, 4.0], [0.3, 0.4]])).tolist()
+    [[0.6, 0.8], [0.3, 0.4]]
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1)
