@@ -45,6 +45,9 @@ def test_every_spelling_is_the_same_table(tmp_path, spelling):
         ("a comma at the end", "Column 'Unnamed: 5' has no value in any row"),
         ("an index", "Column 'Unnamed: 0' numbers the rows"),
         ("a named index", "Column 'no' numbers the rows"),
+        ("names on the second line", "were read from the second line"),
+        ("the header again and again", "2 lines that repeated the header"),
+        ("an open quote", "is opened and never closed"),
         ("a workbook with a title and two sheets", "Sheet 'Data' was read, of 2"),
     ],
 )
@@ -116,7 +119,7 @@ def test_a_header_of_numbers_is_no_row(tmp_path, names):
 def test_a_headerless_table_without_its_target_says_how_to_name_it(tmp_path):
     iris_frame().to_csv(tmp_path / "t.csv", index=False, header=False)
     for target in (None, "species"):
-        with pytest.raises(ValueError, match="its first line looks like data"):
+        with pytest.raises(ValueError, match="the first line looks like data"):
             load_source(tmp_path / "t.csv", target)
 
 
@@ -127,6 +130,30 @@ def test_lines_that_are_too_long_are_all_named(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(lines))
     with pytest.raises(ValueError, match=r"2 lines have more cells .* \(lines 4, 10\)"):
         load_source(tmp_path / "t.csv", "target")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!DOCTYPE html><html></html>", "looks like HTML"),
+        ('{"a": [1, 2]}', "looks like JSON"),
+        ('[{"a": 1}]', "looks like JSON"),
+        ("%PDF-1.7", "looks like a document"),
+        ("ab,cd\0ef\n1,2\n", "is no text: it holds zero bytes"),
+        ("  \n ", "the file is empty"),
+        ("a,target\n", "has a header and no rows"),
+    ],
+)
+def test_files_that_are_no_tables(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_source(tmp_path / "t.csv", "target")
+
+
+def test_points_and_commas_in_one_column_are_both_decimal():
+    typed = read_columns(pd.DataFrame({"a": ["1,5", "2.5", "3"]}))
+    np.testing.assert_array_equal(typed.frame["a"], [1.5, 2.5, 3])
+    assert typed.notes[0].text == "decimal commas and points"
 
 
 @pytest.mark.parametrize("spelling", NUMBERS)

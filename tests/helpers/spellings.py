@@ -57,6 +57,18 @@ def _r_table(frame):
     return "\n".join(lines) + "\n"
 
 
+def _markdown(frame):
+    rows = [f"| {' | '.join(row)} |" for row in (line.split(",") for line in _body(frame))]
+    return "\n".join([rows[0], "|---" * frame.shape[1] + "|", *rows[1:]]) + "\n"
+
+
+def _arff(frame):
+    names = [f"@attribute {name} real" for name in frame.columns[:-1]]
+    classes = ",".join(frame["target"].unique())
+    head = ["@relation iris", *names, f"@attribute target {{{classes}}}", "@data"]
+    return "\n".join([*head, *_body(frame)[1:]])
+
+
 def _excel(frame, path):
     frame.to_excel(path, index=False)
 
@@ -130,6 +142,14 @@ SPELLINGS = {
     "blank lines": (".csv", _text(lambda f: "\n\n" + _csv(f).replace("\n5.0", "\n\n5.0"))),
     "footer": (".csv", _text(lambda f: _csv(f) + "\nSource: Fisher 1936\n,,,,\n")),
     "units": (".csv", _text(lambda f: _csv(f).replace("\n", "\ncm,cm,cm,cm,\n", 1))),
+    "names on the second line": (".csv", _text(lambda f: "cm,cm,cm,cm,kind\n" + _csv(f))),
+    "the header again and again": (
+        ".csv",
+        _text(lambda f: _csv(f[:70]) + _csv(f[70:90]) + _csv(f[90:])),
+    ),
+    "a drawn table": (".md.txt", _text(_markdown)),
+    "an open quote": (".csv", _text(lambda f: _csv(f).replace("setosa", '"setosa', 1))),
+    "ARFF": (".arff", _text(_arff)),
     "blanks after commas": (".csv", _text(lambda f: _csv(f).replace(",", ", "))),
     "blanks before commas": (".csv", _text(lambda f: _csv(f).replace(",", " ,"))),
     "blanks around names": (".csv", _lines(lambda i, x: x if i else x.replace(",", " , ") + " ")),

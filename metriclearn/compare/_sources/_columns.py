@@ -42,14 +42,14 @@ def choose_columns(frame, groups=None, *, drop=(), keep=()):
     return frame.drop(columns=[name for name in out if name in frame.columns]), groups, faults
 
 
-def no_such_column(name, columns, argument=None):
+def no_such_column(name, columns, argument=None, shown=None):
     """Say that there is no column of a name, and what there is."""
     columns = [str(column) for column in columns]
     lower = {column.lower(): column for column in columns}
     near = difflib.get_close_matches(str(name).lower(), lower, n=1)
     hint = f"; did you mean {lower[near[0]]!r}?" if near else "."
     before = f"{argument}: " if argument else ""
-    return f"{before}no column {name!r}{hint} There are: {shown_columns(columns)}"
+    return f"{before}no column {name!r}{hint} There are: {shown or shown_columns(columns)}"
 
 
 def shown_columns(columns, most=30):

@@ -64,10 +64,9 @@ def _find_target(table, target):
             return name, (f"The labels are in {name!r}, whose first cell is {target!r}.",)
         if target.isdigit() and 1 <= int(target) <= len(columns):
             return columns[int(target) - 1], ()
-    about = ", and its first line looks like data: columns are known by their place" * headless
+    shown = shown_columns(columns)
+    if headless:
+        shown += " (the first line looks like data, so that columns are called by their place)"
     if target is None:
-        raise ValueError(
-            f"say which column holds the labels with --target{about}; there are: "
-            f"{shown_columns(columns)}"
-        )
-    raise ValueError(f"{no_such_column(target, columns)}{about}")
+        raise ValueError(f"say which column holds the labels with --target; there are: {shown}")
+    raise ValueError(no_such_column(target, columns, shown=shown))

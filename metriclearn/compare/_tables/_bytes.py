@@ -49,6 +49,9 @@ def read_text(path):
     if not data.strip():
         raise ValueError("the file is empty")
     text, encoding = decode(data)
+    other = _OTHER_FORMATS.match(text)
+    if other:
+        raise ValueError(f"the file is no table of cells but looks like {_format_name(other)}")
     notes = [f"The file is packed with {packed}."] if packed else []
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.append(
@@ -56,6 +59,13 @@ def read_text(path):
             f"wrong."
         )
     return text, tuple(notes)
+
+
+_OTHER_FORMATS = re.compile(r"\s*(?:(<[!?\w])|(\{\s*\"|\[\s*[\[{])|(%PDF|\{\\rtf))")
+
+
+def _format_name(match):
+    return ("HTML or XML", "JSON", "a document")[match.lastindex - 1]
 
 
 def unpack(data):

@@ -15,7 +15,7 @@ from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
 from metriclearn.compare._tables._times import as_seconds, times_from_numbers, times_from_text
 
 # Fewer cells than this part that are no numbers are read as missing.
-MAX_STRAY = 0.1
+MAX_STRAY = 0.2
 
 TRUTH = {
     frozenset(pair): pair[1]

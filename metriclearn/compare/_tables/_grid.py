@@ -87,8 +87,13 @@ def read_frame(grid, lines):
     header, body = _shifted(header, body)
     if len(body) > 2 and _is_units(body):
         units = [cell for cell in map(_text, body.iloc[0]) if cell]
-        notes.append(f"The line of units ({listed(units)}) was skipped.")
+        if len(set(header)) < len(header) == len(set(units)):
+            notes.append("The names of the columns were read from the second line.")
+            header = units
+        else:
+            notes.append(f"The line of units ({listed(units)}) was skipped.")
         body, lines = body.iloc[1:], lines[1:]
+    body, lines = _without_rules(body, lines, header, notes)
     names, renamed = _unique(header)
     notes += renamed
     return RawTable(_renamed(body, names), lines, tuple(notes))
@@ -248,6 +253,28 @@ def _is_units(body):
     return n_words >= 2 and n_numbers == 0
 
 
+_RULE = re.compile(r"\s*[:|+]?[-=]{2,}[:|+]?\s*$")
+
+
+def _without_rules(body, lines, header, notes):
+    """Leave out lines that repeat the header, as joined files do, and lines that are drawn."""
+    first = next((j for j, name in enumerate(header) if name), 0)
+    cells = map(str, body.iloc[:, first])
+    suspects = [
+        i for i, cell in enumerate(cells) if cell.strip() == header[first] or _RULE.match(cell)
+    ]
+    out = []
+    for i in suspects:
+        row = [_text(cell) for cell in body.iloc[i]]
+        if row == header or all(_RULE.match(cell) for cell in row if cell):
+            out.append(i)
+    if not out:
+        return body, lines
+    notes.append(f"{counted(len(out), 'line')} that repeated the header, or drew a line, left out.")
+    stay = np.setdiff1d(np.arange(len(body)), out)
+    return body.iloc[stay], [lines[i] for i in stay]
+
+
 def _unique(header):
     """Names that are there once, the missing ones called as pandas calls them."""
     names, seen, twice = [], set(), []
@@ -263,10 +290,10 @@ def _unique(header):
         names.append(unique)
     if not twice:
         return names, []
-    word = "Column name" if len(set(twice)) == 1 else "Column names"
-    return names, [
-        f"{word} {listed(dict.fromkeys(twice))} occur more than once; numbers were added."
-    ]
+    twice = dict.fromkeys(twice)
+    words = ("Column name", "occurs") if len(twice) == 1 else ("Column names", "occur")
+    note = f"{words[0]} {listed(twice)} {words[1]} more than once; numbers were added."
+    return names, [note]
 
 
 def _renamed(grid, names):

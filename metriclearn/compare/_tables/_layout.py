@@ -50,19 +50,25 @@ def read_grid(text):
     widths, lines = _scan(text, separator, quote, blank_after)
     if not widths:
         raise ValueError("the file has no rows")
+    options = {"skipinitialspace": blank_after, "quotechar": quote}
+    unquoted = _has_open_quote(text, separator, quote)
+    if unquoted:  # a mark that opens a quote and never closes it would swallow the rest
+        options["quoting"] = csv.QUOTE_NONE
+        widths, lines = _scan(text, separator, quote, blank_after, csv.QUOTE_NONE)
     grid = pandas.read_csv(
         io.StringIO(text),
-        sep=separator,
+        sep=re.escape(separator) if separator == "::" else separator,
         header=None,
         names=range(max(widths)),
         index_col=False,
         dtype=str,
         keep_default_na=False,
         na_filter=False,
-        skipinitialspace=blank_after,
-        quotechar=quote,
         engine="python" if separator == "::" else "c",
+        **options,
     ).fillna("")
+    if unquoted:
+        grid = grid.apply(lambda column: column.str.strip(quote))
     notes = []
     if len(lines) != len(grid):  # lines that only pandas takes for blank
         lines = list(range(1, len(grid) + 1))
@@ -72,6 +78,8 @@ def read_grid(text):
         notes.append(f"The cells are separated by {_NAMES[separator]}.")
     if quote == "'":
         notes.append("Cells are quoted by single quotes.")
+    if unquoted:
+        notes.append("A quotation mark is opened and never closed; quotation marks were dropped.")
     if blank_after:
         notes.append("Blanks after the separators were dropped.")
     return grid, [line + skipped for line in lines], tuple(notes)
@@ -181,7 +189,15 @@ def _has_blanks_after(text, separator):
     return sample.count(separator + " ") > 0.8 * n_marks > 0
 
 
-def _scan(text, separator, quote, skip_blanks):
+def _has_open_quote(text, separator, quote):
+    """Whether the last cell begins with a quote that is not closed."""
+    if text.count(quote) % 2 == 0 or separator in ("::", BLANKS):
+        return False
+    last = list(_rows_of(text, separator, quote))[-1:]
+    return bool(last) and any("\n" in cell for cell in last[0])
+
+
+def _scan(text, separator, quote, skip_blanks, quoting=csv.QUOTE_MINIMAL):
     """Width and line number of every row."""
     widths, lines = [], []
     if separator in ("::", BLANKS):
@@ -194,7 +210,11 @@ def _scan(text, separator, quote, skip_blanks):
         return widths, lines
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(
-        io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=skip_blanks
+        io.StringIO(text),
+        delimiter=separator,
+        quotechar=quote,
+        skipinitialspace=skip_blanks,
+        quoting=quoting,
     )
     before = 0
     for row in reader:

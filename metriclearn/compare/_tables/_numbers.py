@@ -106,6 +106,8 @@ def _marks(numbers, hint):
     if both:
         decimal = max(".,", key=both[0].rfind)
         return decimal, thousands | {"." if decimal == "," else ","}
+    if {mark for number in numbers for mark in _decimal_mark(number)} >= _DECIMAL_MARKS:
+        return ".,", thousands  # some rows by one habit, some by another
     for mark, other in ((",", "."), (".", ",")):
         having = [number for number in numbers if mark in number]
         if not having:
@@ -121,6 +123,15 @@ def _marks(numbers, hint):
         if mark == ",":
             return ",", thousands
     return ".", thousands
+
+
+_DECIMAL_MARKS = {".", ","}
+
+
+def _decimal_mark(number):
+    """Mark of a number where it can only be a decimal one, else nothing."""
+    match = re.fullmatch(r"\d*([.,])(?:\d{1,2}|\d{4,})", number)
+    return match[1] if match else ""
 
 
 def _suffixes(found):
@@ -139,6 +150,8 @@ def _suffixes(found):
 
 def _value(match, decimal, thousands, multiples):
     number = match["number"]
+    if len(decimal) > 1:
+        number, decimal = number.replace(",", "."), "."
     whole, point, fraction = number.rpartition(decimal)
     if not point:
         whole, fraction = number, ""
@@ -160,8 +173,8 @@ def _value(match, decimal, thousands, multiples):
 def _remarks(found, decimal, thousands, multiples, unit):
     used = [mark for mark in sorted(thousands) if any(mark in match["number"] for match in found)]
     remarks = [f"{repr(mark) if mark.strip() else 'blanks'} between thousands" for mark in used]
-    if decimal == "," and any("," in match["number"] for match in found):
-        remarks.append("decimal commas")
+    if "," in decimal and any("," in match["number"] for match in found):
+        remarks.append("decimal commas" if decimal == "," else "decimal commas and points")
     before = sorted({match["before"] for match in found if match["before"]})
     for sign in [*before, *([unit] if unit else [])]:
         remarks.append(f"{sign!r} removed")

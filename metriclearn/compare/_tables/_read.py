@@ -21,7 +21,8 @@ TYPED_READERS = {
     ".orc": "read_orc",
     ".dta": "read_stata",
 }
-TABLE_SUFFIXES = (*TEXT_SUFFIXES, *SHEET_SUFFIXES, *TYPED_READERS)
+ARFF_SUFFIX = ".arff"
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *SHEET_SUFFIXES, *TYPED_READERS, ARFF_SUFFIX)
 
 
 def table_suffix(path):
@@ -59,12 +60,14 @@ def read_file(path):
         If the reader it needs is not installed.
     """
     suffix = table_suffix(path)
-    if suffix in TYPED_READERS or suffix in SHEET_SUFFIXES:
+    if suffix not in TEXT_SUFFIXES:
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
         try:
             if suffix in SHEET_SUFFIXES:
                 return _read_sheet(path)
+            if suffix == ARFF_SUFFIX:
+                return _read_arff(path)
             return _read_typed(path, TYPED_READERS[suffix], suffix)
         except ImportError:
             raise
@@ -90,6 +93,16 @@ def _read_typed(path, reader, suffix):
             notes = ("The index of the table was read as a column.",)
     frame.columns = [str(column) for column in frame.columns]
     return RawTable(frame, None, notes)
+
+
+def _read_arff(path):
+    from scipy.io import arff
+
+    records, _ = arff.loadarff(path)
+    frame = require("pandas", "cli").DataFrame(records)
+    words = frame.select_dtypes(include="object").columns
+    frame[words] = frame[words].map(bytes.decode).replace("?", "")
+    return RawTable(frame, None)
 
 
 def _read_sheet(path):
