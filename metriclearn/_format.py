@@ -6,10 +6,36 @@ CONTRIBUTING.md says what to do when one of them changes.
 import hashlib
 import io
 import json
+import lzma
 import math
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
+from metriclearn._files import open_regular
+
+# What damaged archives raise, beside ValueError and OSError.
+BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a compression that zipfile does not know
+    struct.error,
+)
+# What reading arrays of a damaged archive raises besides; RuntimeError where a flipped bit says
+# that one is encrypted.
+_OF_ARRAYS = (ValueError, OSError, KeyError, TypeError, MemoryError, OverflowError, RuntimeError)
+# An archive that unpacks to more than both, in bytes and in times its size, is a trap.
+_MUCH = 2**30
+_MOST_TIMES = 100
+# Of the line that :func:`seal` makes.
 _LONGEST_HEAD = 1000
 
 
@@ -205,3 +231,56 @@ def parse_array(content, path):
     except (ValueError, KeyError, TypeError, SyntaxError, EOFError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} is not a plain array: {reason}") from None
+
+
+@contextmanager
+def open_npz(path):
+    """Open an ``.npz`` file of plain arrays; whatever is wrong with it is one error.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Yields
+    ------
+    numpy.lib.npyio.NpzFile
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, holds pickled objects, is damaged, or unpacks to far more than
+        its size; also for what is wrong with an array that is read inside the block.
+    """
+    try:
+        with open_regular(path) as stream:
+            arrays = np.load(stream, allow_pickle=False)
+            if not hasattr(arrays, "files"):
+                raise ValueError("holds a single array, not an .npz archive")
+            with arrays:
+                members = arrays.zip.infolist()
+                check_unpacked(sum(m.file_size for m in members), os.fstat(stream.fileno()).st_size)
+                yield arrays
+    except (*BROKEN, *_OF_ARRAYS) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "allow_pickle" in str(error):
+            reason = (
+                "holds pickled Python objects, which may run code when read; save plain arrays of "
+                "numbers or strings"
+            )
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path}: {reason}") from None
+
+
+def check_unpacked(n_bytes, n_packed):
+    """Check that an archive does not unpack to far more than its size.
+
+    Raises
+    ------
+    ValueError
+    """
+    if n_bytes > _MUCH and n_bytes > _MOST_TIMES * n_packed:
+        raise ValueError(
+            f"unpacks to {n_bytes / 1e9:.1f} GB from {n_packed / 1e6:.1f} MB, as no data do; if it "
+            f"is to be trusted, unpack it by hand"
+        )

@@ -1,6 +1,7 @@
 """A file is written whole or not at all, and says what it is."""
 
 import errno
+import io
 import os
 import pickle
 import signal
@@ -8,11 +9,13 @@ import stat
 import subprocess
 import sys
 import threading
+import zipfile
 
+import numpy as np
 import pytest
-from helpers.faults import full_disk
+from helpers.faults import flipped, full_disk
 
-from metriclearn import _files
+from metriclearn import _files, _format
 from metriclearn._files import (
     Lock,
     check_writable,
@@ -21,7 +24,7 @@ from metriclearn._files import (
     write_bytes,
     write_text,
 )
-from metriclearn._format import Format, parse_json
+from metriclearn._format import Format, open_npz, parse_json
 
 
 def mode(path):
@@ -244,3 +247,49 @@ def test_a_format_reads_every_version_that_was_written():
 def test_what_is_no_json_is_one_error_that_names_the_file(text):
     with pytest.raises(ValueError, match=r"a\.json is not valid JSON"):
         parse_json(text, "a.json")
+
+
+# --- archives of arrays -------------------------------------------------------------------
+
+
+def test_any_damage_of_an_npz_file_is_one_error_that_names_it(tmp_path):
+    """From zipfile, zlib and numpy come a dozen kinds."""
+    X = np.random.default_rng(0).random((20, 3)).round(1)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, X=X, y=np.arange(20))
+    whole, path, n_errors = stream.getvalue(), tmp_path / "a.npz", 0
+    for damaged in (*flipped(whole, 400), b"", whole[:100], whole[:-3], b"PK\x03\x04"):
+        path.write_bytes(damaged)
+        try:
+            with open_npz(path) as arrays:
+                arrays["X"], arrays["y"]
+        except ValueError as error:
+            n_errors += str(path) in str(error) and "\n" not in str(error)
+    assert n_errors > 150
+
+
+def test_an_npz_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    head = io.BytesIO()
+    form = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10)}
+    np.lib.format.write_array_header_1_0(head, form)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", head.getvalue())
+    with pytest.raises(ValueError, match=r"a\.npz: "), open_npz(path) as arrays:
+        arrays["X"]
+    monkeypatch.setattr(_format, "_MUCH", 50_000_000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("X.npy", bytes(100_000_000))
+    with pytest.raises(ValueError, match=r"unpacks to 0\.1 GB from 0\.1 MB"), open_npz(path):
+        pass
+
+
+def test_pickled_arrays_and_pipes_are_no_npz_files(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="pickled"), open_npz(tmp_path / "a.npz") as arrays:
+        arrays["X"]
+    os.mkfifo(tmp_path / "b.npz")
+    with pytest.raises(ValueError, match="is a pipe"), open_npz(tmp_path / "b.npz"):
+        pass
+    with pytest.raises(FileNotFoundError), open_npz(tmp_path / "c.npz"):
+        pass

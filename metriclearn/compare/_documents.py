@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from metriclearn._files import check_writable, write_text
-from metriclearn._format import Format, parse_json
+from metriclearn._format import Format, checksum, parse_json
 
 #: Fields that were added since a version have defaults, so that any of them is read as it is.
 FORMAT = Format("metriclearn comparison", {3: dict})
@@ -21,8 +21,9 @@ def write_document(path, document):
     document : dict
     """
     check_writable(path, "to_json:")
-    text = json.dumps({**FORMAT.head, **document}, indent=1, ensure_ascii=False)
-    write_text(path, text + "\n")
+    document = json.loads(json.dumps({**FORMAT.head, **document}))
+    document = {**document, "sha256": checksum(document)}
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_document(path):
@@ -39,9 +40,13 @@ def read_document(path):
     Raises
     ------
     ValueError
-        If the file is something else, or of a later version.
+        If the file is something else, of a later version, or damaged.
     """
     document = parse_json(Path(path).read_bytes(), path)
     if isinstance(document, dict) and document.get("format") in OLDER:
         return document
-    return FORMAT.reader(document, path)(document)
+    read = FORMAT.reader(document, path)
+    written = document.pop("sha256", None)
+    if written is not None and written != checksum(document):
+        raise ValueError(f"{path} is damaged or was edited: its checksum is another")
+    return read(document)

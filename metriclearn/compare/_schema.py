@@ -22,7 +22,13 @@ def result_schema():
     ['n_rows', 'params', 'score']
     """
     hints = ComparisonResult.__annotations__
-    fields = [("format", str), ("version", int), *hints.items(), ("summary", Summary)]
+    fields = [
+        ("format", str),
+        ("version", int),
+        *hints.items(),
+        ("summary", Summary),
+        ("sha256", str),
+    ]
     document = make_dataclass("Comparison", fields, namespace={"__doc__": "A comparison."})
     schema = json_schema(document)
     properties = schema["$defs"]["Comparison"]["properties"]

@@ -1,25 +1,17 @@
 """Unpack archives without letting them write outside their folder."""
 
-import gzip
-import lzma
+import errno
 import shutil
 import tarfile
 import zipfile
-import zlib
 from pathlib import PurePosixPath, PureWindowsPath
 
+from metriclearn._format import BROKEN, check_unpacked
 from metriclearn._progress import progress
 
 COPIED = {".mat", ".txt"}
-BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    gzip.BadGzipFile,
-    NotImplementedError,  # a compression that zipfile does not know
-)
+# What a file takes on a disk at least.
+_BLOCK = 512
 
 
 def unpack(path, folder, *, verbose=0):
@@ -37,8 +29,10 @@ def unpack(path, folder, *, verbose=0):
     Raises
     ------
     ValueError
-        If the file is no archive, is cut off or damaged, has a password, or holds a
-        member that leads out of the folder.
+        If the file is no archive, is cut off or damaged, has a password, holds a
+        member that leads out of the folder, or unpacks to far more than its size.
+    OSError
+        If the disk has not the room for it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() in COPIED:
@@ -62,6 +56,7 @@ def _unpack_zip(path, folder, verbose):
             _refuse_escape(path, member.filename)
             if member.flag_bits & 1:
                 raise ValueError(f"{path} has a password; unpack it and give the folder instead")
+        _check_size(path, folder, sum(member.file_size for member in members))
         with progress(verbose, f"unpacking {path.name}", len(members)) as advance:
             for member in members:
                 archive.extract(member, folder)
@@ -73,12 +68,31 @@ def _unpack_tar(path, folder, verbose):
         tarfile.open(path) as archive,
         progress(verbose, f"unpacking {path.name}") as advance,
     ):
+        n_bytes = 0
         for member in archive:
+            n_bytes += max(member.size, _BLOCK)
+            _check_size(path, folder, n_bytes, member.size)
             if _is_litter(member.name):
                 continue
             _refuse_escape(path, member.name)
             archive.extract(member, folder, filter="data")
             advance()
+
+
+def _check_size(path, folder, n_bytes, to_come=None):
+    """Check what an archive unpacks to, before it does."""
+    try:
+        check_unpacked(n_bytes, path.stat().st_size)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
+    free = shutil.disk_usage(folder).free
+    to_come = n_bytes if to_come is None else to_come
+    if to_come > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"unpacking takes {to_come / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free",
+            str(path),
+        )
 
 
 def _refuse_escape(path, name):

@@ -3,6 +3,8 @@
 import glob
 import os
 import shutil
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
+from metriclearn._files import Lock
 from metriclearn._sklearn import Interval
 from metriclearn.datasets._archives import unpack
 from metriclearn.datasets._fetch import download
@@ -27,6 +30,8 @@ FETCH_CONSTRAINTS = {
     "delay": [Interval(Real, 0, None, closed="left")],
     "verbose": ["verbose"],
 }
+_LOCK = "lock"
+_OLD = 60  # seconds
 # What a reader of a list or a folder of another layout stumbles over.
 FOREIGN = (ValueError, KeyError, IndexError, TypeError, OSError, NotImplementedError)
 
@@ -196,7 +201,11 @@ def _download_and_install(read, folder, benchmark, n_retries, delay, verbose):
 
 def _install(read, sources, folder, benchmark, origin, verbose):
     """Unpack aside, check, and move into place: a folder in place is a whole one."""
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+    _clear_scratch(folder)
+    with (
+        TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary,
+        _holding(Path(temporary, _LOCK)),
+    ):
         staging = Path(temporary, folder.name)
         for source in sources:
             unpack(source, staging, verbose=verbose)
@@ -207,6 +216,28 @@ def _install(read, sources, folder, benchmark, origin, verbose):
             # Another process may have been first.
             if not folder.is_dir():
                 raise
+
+
+def _clear_scratch(folder):
+    """Remove what processes that were killed while they unpacked have left."""
+    for scratch in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        # One that is not locked yet may have been made this instant.
+        if time.time() - scratch.stat().st_mtime > _OLD:
+            lock = Lock(scratch / _LOCK)
+            if lock.take() is None:
+                shutil.rmtree(scratch, ignore_errors=True)
+                lock.release()
+
+
+@contextmanager
+def _holding(path):
+    """Hold a lock inside the block."""
+    lock = Lock(path)
+    lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read_installed(read, folder, benchmark):

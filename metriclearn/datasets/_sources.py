@@ -3,7 +3,7 @@
 Checksums: Omniglot, CUB-200-2011 and Stanford Online Products as TensorFlow
 Datasets publishes them, LFW as scikit-learn does. None is published for the zip of
 Cars196 or for In-Shop; for these, as for every archive given by hand, the numbers
-of images and classes below are what is checked.
+of images and classes below are what is checked, and they come over https only.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ BENCHMARKS = {
         title="Cars196",
         paper="Krause, Stark, Deng and Fei-Fei, 2013",
         folder="cars196",
-        files=(RemoteFile("http://ftp.cs.stanford.edu/cs/cvgl/CARS196.zip", "CARS196.zip"),),
+        files=(RemoteFile("https://ftp.cs.stanford.edu/cs/cvgl/CARS196.zip", "CARS196.zip"),),
         counts={"train": (8054, 98), "test": (8131, 98)},
         n_train_classes=98,
     ),

@@ -1,12 +1,17 @@
 """Archives that are broken, hostile or of something else are refused."""
 
+import os
 import re
+import shutil
 import tarfile
+import zipfile
 from dataclasses import replace
 
 import pytest
 from helpers.archives import JPEG, LOADERS, archives, write_tgz, write_zip
 
+from metriclearn import _format
+from metriclearn._files import Lock
 from metriclearn.datasets import fetch_cub200, fetch_inshop, fetch_mnist, fetch_omniglot, fetch_sop
 from metriclearn.datasets._sources import BENCHMARKS
 
@@ -202,3 +207,58 @@ def test_a_bad_archive_argument_is_named(archive, message, home):
 def test_an_unknown_subset_is_named(fetch, home):
     with pytest.raises(ValueError, match="'subset' parameter"):
         fetch(subset="validation", data_home=home)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
+    kind, publish, home, tmp_path, monkeypatch
+):
+    fetch, _ = publish("cub200")
+    path = tmp_path / f"bomb.{kind}"
+    n_bytes = 100_000_000
+    monkeypatch.setattr(_format, "_MUCH", 50_000_000)
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("images.txt", bytes(n_bytes))
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo("images.txt")
+            member.size = n_bytes
+            archive.addfile(member, Zeros())
+    with pytest.raises(ValueError, match=r"bomb\.\w+ unpacks to 0.1 GB from 0.1 MB"):
+        fetch(data_home=home, archive=path)
+    assert list(home.iterdir()) == []
+
+
+class Zeros:
+    """A file of any number of zeros."""
+
+    def read(self, n):
+        return bytes(n)
+
+
+def test_a_disk_without_room_is_said_before_anything_is_unpacked(
+    server, publish, home, monkeypatch
+):
+    fetch, benchmark = publish("sop")
+    (path,) = archives(server, benchmark)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1, 1, 0))
+    with pytest.raises(OSError, match=r"unpacking takes .* GB, but 0\.0 GB are free"):
+        fetch(data_home=home, archive=path)
+    assert list(home.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(server, publish, home):
+    fetch, benchmark = publish("sop")
+    (path,) = archives(server, benchmark)
+    folder = benchmark.folder
+    for name in (f".{folder}-old", f".{folder}-busy", f".{folder}-new", ".other-old"):
+        (home / name / "images").mkdir(parents=True)
+        if not name.endswith("-new"):
+            os.utime(home / name, (0, 0))
+    busy = Lock(home / f".{folder}-busy" / "lock")
+    busy.take()
+    os.utime(home / f".{folder}-busy", (0, 0))
+    fetch(data_home=home, archive=path)
+    left = {entry.name for entry in home.iterdir()}
+    assert left == {folder, f".{folder}-busy", f".{folder}-new", ".other-old"}

@@ -163,6 +163,7 @@ def test_sources_are_complete():
         assert key in LOADERS or key == "lfw"
         for remote in benchmark.files:
             assert remote.url.startswith("http")
+            assert remote.url.startswith("https") or remote.sha256 is not None
             for digest, length in ((remote.sha256, 64), (remote.md5, 32)):
                 assert digest is None or re.fullmatch(rf"[0-9a-f]{{{length}}}", digest)
     unchecked = [key for key, b in BENCHMARKS.items() if not all(f.sha256 for f in b.files)]
