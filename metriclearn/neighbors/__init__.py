@@ -9,6 +9,7 @@ _EXPORTS = {
     "FaissKNeighborsRegressor": "metriclearn.neighbors._supervised",
     "FaissKNeighborsTransformer": "metriclearn.neighbors._unsupervised",
     "FaissNearestNeighbors": "metriclearn.neighbors._unsupervised",
+    "OpenSetClassifier": "metriclearn.neighbors._open_set",
     "Finding": "metriclearn.neighbors._doctor",
     "diagnose": "metriclearn.neighbors._doctor",
 }
