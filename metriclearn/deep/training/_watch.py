@@ -4,6 +4,8 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
+from metriclearn.deep.losses._wrappers import MinedLoss
+
 # Embeddings this many times closer together than at the start have collapsed.
 COLLAPSE = 10
 # A loss is at its margin within this share of it.
@@ -20,6 +22,7 @@ class Watch:
     """
 
     def __init__(self, criterion):
+        self.criterion = criterion
         self.margin = _margin(criterion)
         self.first_spread = None
         self.last = None
@@ -29,12 +32,15 @@ class Watch:
     def begin_epoch(self):
         """Forget the losses of the epoch before."""
         self.n_rows, self.total, self.all_zero = 0, 0.0, True
+        self.n_active = 0
 
     def see(self, embeddings, batch):
         """Note the embeddings of a batch; nothing is read from the device."""
         if self.first_spread is None:
             self.first_spread = _spread(embeddings)
         self.last = embeddings, batch
+        active = self.criterion.active_
+        self.n_active = self.n_active + (len(embeddings) if active is None else active)
 
     def count(self, loss, n_rows):
         """Note the loss of a batch."""
@@ -51,7 +57,10 @@ class Watch:
         embeddings, batch = self.last
         self.last = None
         if self.all_zero:
-            self._once(f"the loss was 0 in every batch of epoch {epoch}: {_remedy(batch)}")
+            self._once(f"the loss was 0 in every batch of epoch {epoch}: {self._remedy(batch)}")
+        elif self.n_active == 0:
+            remedy = self._remedy(batch)
+            self._once(f"nothing was active in any batch of epoch {epoch}: {remedy}")
         elif self._collapsed(embeddings):
             self._once(
                 f"the embeddings have collapsed by epoch {epoch}: they are {COLLAPSE} times closer "
@@ -64,33 +73,35 @@ class Watch:
             return False
         return float(_spread(embeddings)) < float(self.first_spread) / COLLAPSE
 
+    def _remedy(self, batch):
+        """Say why nothing was learned, and what to do."""
+        targets = batch.targets
+        if "selection" in batch.extra:
+            return "every constraint is met; raise the loss's margin, or give harder constraints"
+        if targets.is_floating_point():
+            return (
+                "no two labels differ by as much or as little as the loss wants; give its bounds "
+                "in the units of y (loss__near, loss__far)"
+            )
+        if len(targets.unique()) == len(targets):
+            return (
+                "no two rows of a batch are of one class; give classes of at least two rows, with "
+                "sampler='class_balanced', or take a loss with proxies (loss='proxy_anchor')"
+            )
+        done = "or, if the training is done, lower max_epochs"
+        if isinstance(self.criterion, MinedLoss):
+            miner = type(self.criterion.miner).__name__
+            return (
+                f"{miner} found nothing for the loss to change; take another miner "
+                f"(miner='batch_hard', or None), raise the loss's margin, {done}"
+            )
+        return f"every pair or triplet is as the loss wants it; raise its margin, {done}"
+
     def _once(self, message):
         kind = message.partition(" epoch ")[0]
         if kind not in self.warned:
             self.warned.add(kind)
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
-
-
-def _remedy(batch):
-    """Say why the loss of a batch was zero, and what to do."""
-    targets = batch.targets
-    if "selection" in batch.extra:
-        return "every constraint is met; raise the loss's margin, or give harder constraints"
-    if targets.is_floating_point():
-        return (
-            "no two labels differ by as much or as little as the loss wants; give its bounds in "
-            "the units of y (loss__near, loss__far)"
-        )
-    if len(targets.unique()) == len(targets):
-        return (
-            "no two rows of a batch are of one class, so nothing was learned; give classes of at "
-            "least two rows, with sampler='class_balanced', or a loss with proxies "
-            "(loss='proxy_anchor')"
-        )
-    return (
-        "every pair or triplet that it compares is as it should be, and nothing more is learned; "
-        "raise the loss's margin, take a harder miner (miner='batch_hard'), or lower max_epochs"
-    )
 
 
 def _spread(embeddings):
