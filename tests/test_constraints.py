@@ -1,8 +1,17 @@
 """Constraints: what they refuse, and that drawing them from labels is right and repeatable."""
 
+import tracemalloc
+from typing import ClassVar
+
 import numpy as np
 import pytest
+from sklearn import config_context
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_validate
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from metriclearn import MMC, RCA
 from metriclearn.constraints import (
     Chunks,
     Pairs,
@@ -15,6 +24,7 @@ from metriclearn.constraints import (
     quadruplets_from_labels,
     triplets_from_labels,
 )
+from metriclearn.model_selection import ClassDisjointKFold
 
 DRAWS = [
     lambda y, seed: pairs_from_labels(y, n_pairs=30, random_state=seed).indices,
@@ -275,3 +285,223 @@ def test_rows_and_kinds_are_checked_against_the_learner():
 )
 def test_constraints_are_shown_by_number(constraints, text):
     assert repr(constraints) == text
+
+
+def every_kind(y):
+    return [
+        pairs_from_labels(y, n_pairs=60, random_state=0),
+        triplets_from_labels(y, n_triplets=60, random_state=0),
+        quadruplets_from_labels(y, n_quadruplets=60, random_state=0),
+    ]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["Pairs", "Triplets", "Quadruplets"])
+@pytest.mark.parametrize(
+    "rows",
+    [slice(10, 50), np.arange(59, 5, -2), np.arange(60) % 3 > 0],
+    ids=["slice", "numbers", "mask"],
+)
+def test_a_part_holds_the_constraints_with_all_rows_inside(labels, number, rows):
+    constraints = every_kind(labels)[number].of(60)
+    kept = np.arange(60)[rows]
+    part = constraints[rows]
+    # Back in the numbers of all rows: those of the whole that name no other row.
+    inside = np.all(np.isin(constraints.indices, kept), axis=1)
+    np.testing.assert_array_equal(kept[part.indices], constraints.indices[inside])
+    assert part.n_rows == len(kept)
+    assert f"of {len(constraints)} those inside {len(kept)} rows" in repr(part)
+    if number == 0:
+        np.testing.assert_array_equal(part.similar, constraints.similar[inside])
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([0, 1, 0], ValueError, "cannot be sampled with repeated rows"),
+        ([50], ValueError, "none of the 60 Triplets has all its rows among the 1"),
+        (3, TypeError, r"one constraint is triplets.indices\[i\]"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(labels, rows, error, message):
+    with pytest.raises(error, match=message):
+        every_kind(labels)[1].of(60)[rows]
+
+
+class Watch(MMC):
+    """Remembers, for each fit, how many similar pairs joined two classes."""
+
+    wrong: ClassVar = []
+
+    def fit(self, X, y=None, *, constraints=None):
+        # The last column is the class.
+        of_class = X[:, -1][constraints.indices]
+        joined = of_class[:, 0] == of_class[:, 1]
+        Watch.wrong.append(int(np.sum(joined != constraints.similar)))
+        return super().fit(X, constraints=constraints)
+
+
+@pytest.fixture
+def classed(iris):
+    X, y = iris
+    return np.c_[X, y.astype(float)], y
+
+
+SPLITTERS = [
+    KFold(3, shuffle=True, random_state=0),
+    ShuffleSplit(2, test_size=0.3, random_state=0),
+    ClassDisjointKFold(3),
+]
+
+
+@pytest.mark.parametrize("cv", SPLITTERS, ids=lambda cv: type(cv).__name__)
+@pytest.mark.parametrize("routing", [False, True], ids=["params", "routing"])
+def test_pairs_travel_with_their_rows_through_any_splitter(classed, cv, routing):
+    X, y = classed
+    pairs = pairs_from_labels(y, n_pairs=300, random_state=0)
+
+    def folds(constraints):
+        Watch.wrong.clear()
+        with config_context(enable_metadata_routing=routing):
+            learner = Watch(random_state=0)
+            if routing:
+                learner.set_fit_request(constraints=True)
+            cross_validate(
+                learner,
+                X,
+                params={"constraints": constraints},
+                cv=[(train, test) for train, test in cv.split(X, y)],
+                scoring=lambda estimator, X, y=None: 1.0,
+                error_score="raise",
+            )
+        return Watch.wrong
+
+    assert folds(pairs.of(150)) == [0] * cv.get_n_splits()
+    # Row numbers of the whole mean other rows in a fold, even where all of them exist.
+    with pytest.raises(ValueError, match=r"Tell them how many rows it has, Pairs\(..., n_rows="):
+        folds(pairs_from_labels(y[:100], n_pairs=40, random_state=0))
+
+
+def test_pairs_travel_through_a_search_and_a_pipeline(classed):
+    X, y = classed
+    pairs = pairs_from_labels(y, n_pairs=300, random_state=0).of(150)
+    Watch.wrong.clear()
+    pipeline = make_pipeline(StandardScaler(with_mean=False, with_std=False), Watch(random_state=0))
+    search = GridSearchCV(
+        pipeline,
+        {"watch__ridge": [1e-6, 1e-3]},
+        cv=KFold(3, shuffle=True, random_state=0),
+        scoring=lambda estimator, X, y=None: 1.0,
+        error_score="raise",
+    )
+    search.fit(X, watch__constraints=pairs)
+    assert Watch.wrong == [0] * 7
+
+
+def test_chunks_are_split_with_their_rows(iris):
+    X, y = iris
+    for n_splits in (2, 5):
+        found = cross_validate(
+            RCA(),
+            X,
+            params={"constraints": chunks_from_labels(y)},
+            cv=KFold(n_splits, shuffle=True, random_state=0),
+            scoring=lambda estimator, X, y=None: float(np.isfinite(estimator.components_).all()),
+            error_score="raise",
+        )
+        assert found["test_score"].min() == 1
+
+
+def test_a_step_with_constraints_leaves_the_labels_to_the_next(iris):
+    X, y = iris
+    pairs = pairs_from_labels(y, n_pairs=100, random_state=0)
+    pipeline = make_pipeline(MMC(random_state=0), KNeighborsClassifier(3))
+    pipeline.fit(X, y, mmc__constraints=pairs)
+    expected = MMC(random_state=0).fit(X, constraints=pairs)
+    np.testing.assert_array_equal(pipeline[0].components_, expected.components_)
+    assert pipeline.score(X, y) > 0.9
+    scores = cross_validate(
+        pipeline, X, y, params={"mmc__constraints": pairs.of(150)}, error_score="raise"
+    )["test_score"]
+    assert scores.min() > 0.8
+    with config_context(enable_metadata_routing=True):
+        step = MMC(random_state=0).set_fit_request(constraints=True)
+        routed = make_pipeline(step, KNeighborsClassifier(3)).fit(X, y, constraints=pairs)
+    np.testing.assert_array_equal(routed[0].components_, expected.components_)
+
+
+def test_names_of_rows_become_row_numbers():
+    pandas = pytest.importorskip("pandas")
+    ids = np.array(["x9", "x1", "x5", "x7"], dtype=object)
+    frame = pandas.DataFrame(
+        {"a": ["x1", "x9"], "b": ["x7", "x5"], "judged": ["match", "no match"], "votes": [3, 1]}
+    )
+    pairs = Pairs.from_frame(frame, ids, weights="votes", pos_label="match")
+    np.testing.assert_array_equal(pairs.indices, [[1, 3], [0, 2]])
+    np.testing.assert_array_equal(pairs.similar, [True, False])
+    np.testing.assert_array_equal(pairs.weights, [3, 1])
+    assert pairs.n_rows == 4
+    three = pandas.DataFrame({"n": ["x5"], "p": ["x1"], "a": ["x9"]})
+    triplets = Triplets.from_frame(three, ids, columns=["a", "p", "n"])
+    np.testing.assert_array_equal(triplets.indices, [[0, 1, 2]])
+    four = pandas.DataFrame([[10, 20, 30, 10]])
+    quadruplets = Quadruplets.from_frame(four, pandas.Series([10, 20, 30]))
+    np.testing.assert_array_equal(quadruplets.indices, [[0, 1, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pos_label": None}, r"frame\['judged'\] must hold True/False.*pos_label="),
+        ({"ids": ["x1", "x9", "x5"]}, "frame: row 0 names 'x7', which is not in ids"),
+        ({"ids": ["x1", "x9", "x9", "x7", "x5"]}, "ids: 'x9' comes twice"),
+        ({"columns": ["a", "c"]}, "columns: 'c' is not in the frame"),
+        ({"columns": ["a"]}, "columns must be 2 column names"),
+    ],
+)
+def test_frames_that_cannot_be_read_are_one_clear_error(change, message):
+    pandas = pytest.importorskip("pandas")
+    given = {
+        "frame": pandas.DataFrame(
+            {"a": ["x1", "x9"], "b": ["x7", "x5"], "judged": ["match", "no match"]}
+        ),
+        "ids": ["x9", "x1", "x5", "x7"],
+        "pos_label": "match",
+        **change,
+    }
+    with pytest.raises(ValueError, match=message):
+        Pairs.from_frame(given.pop("frame"), given.pop("ids"), **given)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=NAMES)
+def test_rows_labeled_minus_one_are_never_drawn(draw, labels):
+    hidden = np.random.RandomState(0).rand(60) < 0.4
+    drawn = draw(np.where(hidden, -1, labels), 0)
+    expected = draw(labels[~hidden], 0)
+    if drawn.ndim == 1:  # chunks
+        np.testing.assert_array_equal(drawn[~hidden], expected)
+        assert np.all(drawn[hidden] == -1)
+    else:
+        np.testing.assert_array_equal(drawn, np.flatnonzero(~hidden)[expected])
+
+
+def test_only_unlabeled_rows_are_refused():
+    with pytest.raises(ValueError, match="y holds -1 only"):
+        pairs_from_labels([-1, -1, -1])
+
+
+def test_as_many_as_there_are_and_no_more():
+    triplets = triplets_from_labels(np.arange(12) % 2, n_negatives=10**6, n_positives=10**6)
+    assert len(triplets) == 12 * 5 * 6
+
+
+def test_many_classes_take_little_memory():
+    y = np.random.RandomState(0).randint(10_000, size=50_000)
+    tracemalloc.start()
+    pairs = pairs_from_labels(y, random_state=0)
+    triplets = triplets_from_labels(y, n_triplets=10_000, random_state=0)
+    chunks_from_labels(y, n_chunks=5000, random_state=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs) > 100_000
+    assert len(triplets) == 10_000
+    assert peak < 300 * 2**20

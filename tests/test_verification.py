@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -117,7 +118,8 @@ def test_thresholds(judged, threshold):
     pairs = X[indices]
     y = np.where(similar, "yes", "no")
     frozen = FrozenEstimator(Covariance().fit(X))
-    model = PairClassifier(frozen, threshold=threshold, max_fpr=0.1).fit(pairs, y)
+    model = PairClassifier(frozen, threshold=threshold, max_fpr=0.1, pos_label="yes")
+    model.fit(pairs, y)
     distances = model.paired_distances(pairs)
     if threshold == 0.7:
         assert model.threshold_ == 0.7
@@ -127,6 +129,47 @@ def test_thresholds(judged, threshold):
         accepted = model.predict(pairs) == "yes"
         assert accepted[~similar].mean() <= 0.1
         assert accepted[similar].mean() == tar_at_far(similar, distances, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("different", "same"),
+    [("no match", "match"), ("no", "yes"), ("a", "b"), (2, 1), (7.0, 3.0)],
+)
+def test_the_label_of_the_same_is_named_not_guessed(judged, different, same):
+    """Whichever comes first in the alphabet: as with 0 and 1."""
+    X, indices, similar = judged
+    y = np.where(similar, same, different)
+    plain = PairClassifier(MMC(random_state=0), points=X).fit(indices, similar)
+    with pytest.raises(ValueError, match=r"with other labels name the one of similar pairs, pos_"):
+        clone(plain).fit(indices, y)
+    named = clone(plain).set_params(pos_label=same).fit(indices, y)
+    assert named.threshold_ == plain.threshold_
+    np.testing.assert_array_equal(named.predict(indices) == same, plain.predict(indices))
+    assert named.score(indices, y) == plain.score(indices, similar)
+    which = int(np.flatnonzero(named.classes_ == same)[0])
+    np.testing.assert_array_equal(
+        named.predict_proba(indices)[:, which], plain.predict_proba(indices)[:, 1]
+    )
+    # scikit-learn's scorers take classes_[1] as positive.
+    area = get_scorer("roc_auc")
+    expected = area(plain, indices, similar)
+    assert area(named, indices, y) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="pos_label='maybe' is not among the labels in y"):
+        clone(plain).set_params(pos_label="maybe").fit(indices, y)
+
+
+@pytest.mark.parametrize("y", [[0, 1], [-1, 1], [False, True]], ids=str)
+def test_numbers_whose_larger_means_the_same_need_no_name(judged, y):
+    X, indices, similar = judged
+    model = PairClassifier(Diagonal(), points=X).fit(indices, np.array(y)[similar.astype(int)])
+    assert model.pos_label_ == y[1]
+
+
+def test_annotators_who_disagree_stop_nothing(judged):
+    X, indices, similar = judged
+    model = PairClassifier(MMC(random_state=0), points=X)
+    model.fit(np.r_[indices, indices[:3]], np.r_[similar, ~similar[:3]])
+    assert model.score(indices, similar) > 0.65
 
 
 def test_calibration_on_unseen_pairs(judged):

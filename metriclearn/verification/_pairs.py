@@ -6,10 +6,12 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._validation import check_label_kinds
+from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
 from metriclearn.verification._tuples import TupleEstimator
 
@@ -42,6 +44,9 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         on the training pairs.
     points : array-like of shape (n_points, n_features), default=None
         With points, pairs are given as row numbers of it, shape (n, 2).
+    pos_label : int, str or bool, default=None
+        The label of pairs that are the same, such as ``"match"``. By default the larger of
+        0 and 1, of -1 and 1, or of False and True; with other labels it must be given.
 
     Attributes
     ----------
@@ -50,7 +55,9 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
     threshold_ : float
         τ.
     classes_ : ndarray of shape (2,)
-        The labels given to ``fit``; the larger means the same.
+        The labels given to ``fit``, sorted.
+    pos_label_ : int, str or bool
+        Which of them means the same.
     n_features_in_ : int
 
     Examples
@@ -72,14 +79,25 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         "threshold": [StrOptions(set(CRITERIA)), Interval(Real, 0, None, closed="left")],
         "max_fpr": [Interval(Real, 0, 1, closed="both")],
         "cv": ["cv_object"],
+        "pos_label": [Real, str, "boolean", None],
     }
 
-    def __init__(self, learner, *, threshold="accuracy", max_fpr=0.01, cv=None, points=None):
+    def __init__(
+        self,
+        learner,
+        *,
+        threshold="accuracy",
+        max_fpr=0.01,
+        cv=None,
+        points=None,
+        pos_label=None,
+    ):
         self.learner = learner
         self.threshold = threshold
         self.max_fpr = max_fpr
         self.cv = cv
         self.points = points
+        self.pos_label = pos_label
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
@@ -90,8 +108,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         X : array-like of shape (n, 2, n_features), or of int, shape (n, 2)
             Pairs of points, or row numbers of ``points``.
         y : array-like of shape (n,)
-            Two values, the larger for pairs that are the same: 1 and -1, 1 and 0,
-            True and False.
+            Two values, one for pairs that are the same: 1 and -1, 1 and 0, True and
+            False, or others of which ``pos_label`` names it.
 
         Returns
         -------
@@ -100,10 +118,12 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         Raises
         ------
         ValueError
-            For other shapes, NaN, or pairs of one kind only.
+            For other shapes, NaN, pairs of one kind only, or labels such as words without
+            ``pos_label``.
         """
         pairs = self._check_tuples(X, reset=True)
-        y = np.asarray(y)
+        check_label_kinds(y)
+        y = column_or_1d(y)
         check_consistent_length(pairs, y)
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
@@ -111,7 +131,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
                 f"y must hold two values, one for pairs that are the same and one for others, got "
                 f"{len(self.classes_)}: {self.classes_[:5].tolist()}"
             )
-        same = y == self.classes_[1]
+        same = as_similar(y, self.pos_label)
+        self.pos_label_ = y[np.argmax(same)]
         distances = None
         if self.cv is not None:
             distances = np.empty(len(pairs))
@@ -144,7 +165,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         return self._distance(self.learner_, self._check_tuples(X), 0, 1)
 
     def decision_function(self, X):
-        """How far below the threshold each pair's distance is; not negative for the same.
+        """How far each pair's distance is from the threshold; positive towards ``classes_[1]``.
 
         Parameters
         ----------
@@ -153,12 +174,16 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            ``τ - d``.
+            ``τ - d``, or ``d - τ`` where ``classes_[0]`` means the same.
         """
-        return self.threshold_ - self.paired_distances(X)
+        below = self.threshold_ - self.paired_distances(X)
+        return below if self._same_is_second() else -below
+
+    def _same_is_second(self):
+        return bool(self.classes_[1] == self.pos_label_)
 
     def predict(self, X):
-        """Decide each pair: ``classes_[1]`` for the same, ``classes_[0]`` for different.
+        """Decide each pair: ``pos_label_`` for the same, the other label for different.
 
         Parameters
         ----------
@@ -169,7 +194,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         ndarray of shape (n,)
         """
         check_is_fitted(self)
-        return self.classes_[(self.decision_function(X) >= 0).astype(int)]
+        same = self.paired_distances(X) <= self.threshold_
+        return self.classes_[(same == self._same_is_second()).astype(int)]
 
     def predict_proba(self, X):
         """Probability of being different and of being the same.
@@ -188,7 +214,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         """
         logit = self._slope * self.paired_distances(X) + self._intercept
         same = 1 / (1 + np.exp(-np.clip(logit, -700, 700)))
-        return np.column_stack([1 - same, same])
+        columns = [1 - same, same] if self._same_is_second() else [same, 1 - same]
+        return np.column_stack(columns)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
