@@ -12,9 +12,11 @@ from scipy import sparse
 from scipy.spatial.distance import squareform
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -290,6 +292,25 @@ def test_one_scale_for_all_features_changes_no_metric(estimator, scale, small):
         expected = np.linalg.norm(Z[:, None] - Z, axis=2)
         found, expected = found / found.mean(), expected / expected.mean()
         assert np.linalg.norm(found - expected) / np.linalg.norm(expected) < 1e-3
+
+
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@linear_estimators
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_order_of_the_rows_matters_little(estimator, wine):
+    """What is drawn from labels is enough of them; the docstrings say where it cannot be."""
+    X, y = wine
+    order = np.random.RandomState(1).permutation(len(y))
+    found = clone(estimator).fit(X[order], y[order]).transform(X)
+    expected = clone(estimator).fit(X, y).transform(X)
+    exceptions = {"POLA": 0.08, "SCML": 0.08}
+    largest = exceptions.get(type(estimator).__name__, 0.02)
+    assert relative_difference(found, expected) < largest
 
 
 @linear_estimators

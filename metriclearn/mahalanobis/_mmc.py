@@ -11,14 +11,14 @@ from metriclearn._linalg import fix_signs
 from metriclearn._pairs import blocks_of_pairs, laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, labeled_rows
-from metriclearn.constraints._draw import pairs_from_labels
+from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._clarabel import GAP, solve_exactly, warn_far
 from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
 from metriclearn.mahalanobis._span import Span
 
-_MAX_PAIRS = 10_000
+_MAX_PAIRS = ENOUGH
 _SDP_MAX_FEATURES = 20
 _SDP_MAX_PAIRS = 1000
 _ITERATIONS_PER_CERTIFICATE = 10
@@ -59,8 +59,9 @@ class MMC(MahalanobisTransformer):
         solved by cvxpy with clarabel (``pip install 'metriclearn[sdp]'``); up
         to 20 features and 1,000 dissimilar pairs.
     n_pairs : int, default=None
-        Pairs of each kind drawn from the labels, at most: by default 10,000, and
-        1,000 with ``solver="sdp"``. Not used with ``constraints``.
+        Pairs of each kind drawn from the labels, at most: by default 20,000, and
+        1,000 with ``solver="sdp"``. Not used with ``constraints``. As the optimum is of low rank,
+        another draw, as by another order of the rows, may change distances by some 4 %.
     ridge : float, default=1e-6
         Added to the diagonal of the similar pairs' scatter, in units of its
         mean over standardized features, so that directions in which no similar

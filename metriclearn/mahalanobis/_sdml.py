@@ -11,7 +11,8 @@ from metriclearn._pairs import pair_scatter
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
-from metriclearn.constraints import Pairs, pairs_from_labels
+from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
+from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._discriminant import feature_scales
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_inverse
@@ -50,8 +51,8 @@ class SDML(MahalanobisTransformer):
             (n_features, n_features), default="identity"
         ``M0``.
     n_pairs : int, default=None
-        Pairs of each kind drawn when fitting from labels; 20 times the square
-        of the number of classes by default.
+        Pairs of each kind drawn when fitting from labels, 20,000 by default (or all there
+        are), so that the order of the rows changes distances by less than 2 %.
     max_iter : int, default=1000
         Projected gradient steps of the graphical lasso.
     tol : float, default=1e-5
@@ -164,7 +165,9 @@ class SDML(MahalanobisTransformer):
         inverse, scale = prior_inverse(self.prior, span, random_state)
         if constraints is None:
             _, codes = check_labels(y)
-            constraints = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=random_state)
+            constraints = pairs_from_labels(
+                codes, n_pairs=self.n_pairs or ENOUGH, random_state=random_state
+            )
 
         named, constraints = constraints.on_named_rows()
         P, scales, balance = _problem(span.rows(named), constraints, inverse, self.balance)
