@@ -9,6 +9,7 @@ from metriclearn.compare._inspect._view import row_groups
 NEAR = 1e-6
 # Neighbors are looked for from so many rows.
 MAX_QUERIES = 400
+MAX_CELLS = 10_000_000  # of the distances to all rows, where 100 queries are fewer
 
 
 def find_equal_rows(values):
@@ -201,12 +202,17 @@ def _typical_distance(rows, codes):
 
 def _nearest_in_block(rows, blocks):
     """How often the nearest row is of the same block, and how often it would be by chance."""
-    queries = np.random.RandomState(0).permutation(len(rows))[:MAX_QUERIES]
+    queries = _queries(len(rows))
     squared = _squared_distances(rows, queries)
     nearest = squared.argmin(axis=1)
     sizes = np.bincount(blocks)
     inside = float(np.mean(blocks[nearest] == blocks[queries]))
     return inside, float(np.mean((sizes[blocks[queries]] - 1) / (len(rows) - 1)))
+
+
+def _queries(n_rows):
+    most = min(MAX_QUERIES, max(100, MAX_CELLS // n_rows))
+    return np.random.RandomState(0).permutation(n_rows)[:most]
 
 
 def _squared_distances(rows, queries):
@@ -223,7 +229,7 @@ def _lengths(differences):
 def _tight_groups(scaled, codes, places):
     """Groups in any order: a few rows very near, and then nothing for a long way."""
     n_rows = len(scaled)
-    queries = np.random.RandomState(0).permutation(n_rows)[:MAX_QUERIES]
+    queries = _queries(n_rows)
     squared = _squared_distances(scaled, queries)
     depth = min(n_rows - 1, 25)
     nearest = np.argpartition(squared, depth - 1, axis=1)[:, :depth]

@@ -10,7 +10,7 @@ from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._tables._missing import is_missing
 from metriclearn.compare._tables._numbers import parse_numbers
 
-_SAMPLE_ROWS = 300
+_SAMPLE_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -183,17 +183,17 @@ def looks_like_data(header, body):
     bool
     """
     sample = body.iloc[:_SAMPLE_ROWS]
-    columns = [[_text(cell) for cell in sample.iloc[:, j]] for j in range(len(header))]
-    numeric = [j for j, cells in enumerate(columns) if _share_of_numbers(cells) >= 0.9]
+    columns = [sample.iloc[:, j] for j in range(len(header))]
+    numeric = []
+    for j, cells in enumerate(columns):
+        if _share_of_numbers(map(_text, cells)) >= 0.9:
+            if header[j] and not is_missing(header[j]) and not _is_number(header[j]):
+                return False
+            numeric.append(j)
     if numeric:
-        named = [j for j in numeric if header[j] and not _is_number(header[j])]
-        if any(not is_missing(header[j]) for j in named):
-            return False
         given = [j for j in numeric if header[j] and not is_missing(header[j])]
-        if not given:
-            return False
-        return not _is_scale(header, columns, given)
-    known = [header[j] in cells for j, cells in enumerate(columns) if header[j]]
+        return bool(given) and not _is_scale(header, sample, given)
+    known = [header[j] in set(map(_text, cells)) for j, cells in enumerate(columns) if header[j]]
     return len(known) > 0 and sum(known) > len(known) / 2
 
 
@@ -208,7 +208,7 @@ def _is_number(text):
     return bool(~np.isnan(parse_numbers([text])[0][0]))
 
 
-def _is_scale(header, columns, numeric):
+def _is_scale(header, sample, numeric):
     """Whether numbers in the header name the columns: 0, 1, 2, ..., years, wavelengths."""
     if len(numeric) < 2:
         return False
@@ -222,8 +222,7 @@ def _is_scale(header, columns, numeric):
     even = np.allclose(own, own[0])
     if not even and len(numeric) < 8:
         return False
-    n_rows = len(columns[0])
-    others = [steps([cells[i] for cells in columns]) for i in range(min(n_rows, 50))]
+    others = [steps([_text(cell) for cell in sample.iloc[i]]) for i in range(min(len(sample), 50))]
     alike = [(other > 0).all() and (not even or np.allclose(other, other[0])) for other in others]
     return float(np.mean(alike)) < 0.5
 
@@ -241,16 +240,15 @@ def _shifted(header, body):
 def _is_units(body):
     """Whether the first row is of words in columns that are else of numbers."""
     sample = body.iloc[1 : _SAMPLE_ROWS + 1]
-    n_words = n_numbers = 0
+    n_words = 0
     for j in range(body.shape[1]):
         first = _text(body.iloc[0, j])
-        if _share_of_numbers([_text(cell) for cell in sample.iloc[:, j]]) < 0.95:
+        if is_missing(first) or _share_of_numbers(map(_text, sample.iloc[:, j])) < 0.95:
             continue
-        if first and not is_missing(first):
-            is_number = _is_number(first)
-            n_numbers += is_number
-            n_words += not is_number
-    return n_words >= 2 and n_numbers == 0
+        if _is_number(first):
+            return False
+        n_words += 1
+    return n_words >= 2
 
 
 _RULE = re.compile(r"\s*[:|+]?[-=]{2,}[:|+]?\s*$")
