@@ -73,6 +73,12 @@ def add_parser(commands):
         help="classes with fewer rows are searched, but not tested on (5)",
     )
     add(
+        "--image-shape",
+        type=_numbers.shape,
+        metavar="HxW",
+        help="the rows are images of this height and width, as in 28x28 or 32x32x3",
+    )
+    add(
         "--learners",
         metavar="A,B,..",
         help="default, all, linear, deep, names as listed below, or package.module:Class",
@@ -158,6 +164,7 @@ def run(options, command):
                 drop=options.drop,
                 keep=options.keep,
                 min_rows=options.min_rows,
+                image_shape=options.image_shape,
                 n_folds=options.folds,
                 tune=False if options.tune == "none" else options.tune,
                 tune_budget=options.budget,

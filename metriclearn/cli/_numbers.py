@@ -46,3 +46,11 @@ def counts(text):
 def names(text):
     """Return the names in a list separated by commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def shape(text):
+    """Read the shape of an image, as in 28x28."""
+    try:
+        return tuple(int(side) for side in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a shape such as 28x28 or 32x32x3") from None

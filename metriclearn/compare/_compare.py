@@ -196,7 +196,7 @@ def _run_each(plan, sources, workers, store, make_bar):
 
 def _source_of(X, y, *, name="data", image_shape=None, target_name="y", **choices):
     if isinstance(X, str | PathLike):
-        return load_source(X, y, **choices)
+        return load_source(X, y, image_shape=image_shape, **choices)
     if isinstance(y, str) and hasattr(X, "columns"):
         X = as_frame(X)
         columns = [str(column) for column in X.columns]

@@ -412,6 +412,23 @@ def test_messages_say_what_is_wrong_first(source, target, message):
         load_source(source, target)
 
 
+@pytest.mark.parametrize(
+    ("source", "arguments"),
+    [
+        ("iris", {"image_shape": (2, 2)}),
+        ("digits", {"drop": ["x0"]}),
+        ("digits", {"keep": ["x0"]}),
+        ("digits", {"groups": "x0"}),
+        (".", {"groups": "x0"}),
+        (".", {"target": "y"}),
+    ],
+)
+def test_arguments_of_other_sources_are_refused(source, arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"leave {name}=.* out"):
+        load_source(source, **arguments)
+
+
 def test_an_array_file_names_its_columns_labels_and_groups(tmp_path):
     rng = np.random.RandomState(0)
     X, person = rng.randn(40, 2), np.repeat(np.arange(10), 4)
@@ -422,3 +439,21 @@ def test_an_array_file_names_its_columns_labels_and_groups(tmp_path):
     source = load_source(tmp_path / "a.npz", "kind", groups="person")
     assert source.feature_names == ["a", "b"]
     np.testing.assert_array_equal(source.groups, person)
+
+
+def test_columns_of_pixels_are_images_where_asked(tmp_path):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    frame = pd.DataFrame(X[:200], columns=[f"pixel{i}" for i in range(64)]).assign(label=y[:200])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = load_source(tmp_path / "t.csv", "label")
+    assert source.kind == "tabular"
+    assert "--image-shape 8x8" in source.notes[-1]
+    source = load_source(tmp_path / "t.csv", "label", image_shape=(8, 8))
+    assert source.kind == "image"
+    assert source.image_shape == (8, 8)
+    np.testing.assert_array_equal(source.X, X[:200])
+    assert source.notes == ()
+    with pytest.raises(ValueError, match="has 81 values, the rows of X have 64"):
+        load_source(tmp_path / "t.csv", "label", image_shape=(9, 9))

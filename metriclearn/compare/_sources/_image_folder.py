@@ -13,7 +13,7 @@ from metriclearn.compare._sources._rows import as_source
 MAX_IMAGE_SIDE = 64
 
 
-def read_image_folder(folder):
+def read_image_folder(folder, min_rows=None):
     """Read images at one size, grey where all are; the name of a sub-folder is the label."""
     image_module = require("PIL.Image", "cli")
     suffixes = {
@@ -51,7 +51,9 @@ def read_image_folder(folder):
     notes = ()
     if sizes != {(width, height)}:
         notes = (f"Images were resized to {width} × {height} pixels.",)
-    return as_source(pixels, np.array(labels), name=folder.resolve().name, notes=notes)
+    return as_source(
+        pixels, np.array(labels), name=folder.resolve().name, notes=notes, min_rows=min_rows
+    )
 
 
 def _survey(image_module, files):

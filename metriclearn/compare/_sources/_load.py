@@ -12,8 +12,13 @@ from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._tables import read_table
 from metriclearn.compare._tables._read import TABLE_SUFFIXES, table_suffix
 
+# Of these, those that are images.
+IMAGE_NAMES = ("digits", "olivetti")
 
-def load_source(source, target=None, *, groups=None, drop=(), keep=(), min_rows=None):
+
+def load_source(
+    source, target=None, *, groups=None, drop=(), keep=(), min_rows=None, image_shape=None
+):
     """Load labeled rows from a built-in name, a file or a folder.
 
     Parameters
@@ -30,6 +35,8 @@ def load_source(source, target=None, *, groups=None, drop=(), keep=(), min_rows=
         Columns to leave out, and columns to keep that would be left out.
     min_rows : int, default=None
         Classes with fewer rows are not tested on.
+    image_shape : tuple, default=None
+        Shape of the image that a row of a table or an array is.
 
     Returns
     -------
@@ -44,34 +51,41 @@ def load_source(source, target=None, *, groups=None, drop=(), keep=(), min_rows=
     """
     if not str(source):
         raise ValueError("the name of a source is empty")
-    path, choices = Path(source), {"drop": drop, "keep": keep, "min_rows": min_rows}
+    path = Path(source)
+    of_tables = {"groups": groups, "drop": drop, "keep": keep}
     if str(source) in SOURCE_NAMES:
-        _refuse_target(source, target, "comes with scikit-learn and has its own labels")
-        return _read_built_in(str(source), groups=groups, **choices)
+        others = {"target": target, "image_shape": image_shape}
+        if str(source) in IMAGE_NAMES:
+            others |= of_tables
+        _refuse(source, "comes with scikit-learn and has its own labels", others)
+        return _read_built_in(str(source), min_rows=min_rows, **of_tables)
     if path.is_dir():
-        _refuse_target(source, target, "is a folder, whose sub-folders are the labels")
-        return read_image_folder(path)
+        others = {"target": target, "image_shape": image_shape, **of_tables}
+        _refuse(source, "is a folder of images, whose sub-folders are the labels", others)
+        return read_image_folder(path, min_rows=min_rows)
     if not path.exists():
         raise ValueError(_no_such_source(str(source)))
     if not path.is_file():
         raise ValueError(
             f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
         )
+    choices = {"min_rows": min_rows, "image_shape": image_shape, **of_tables}
     if table_suffix(path) is not None:
-        return read_table(path, target, groups=groups, **choices)
+        return read_table(path, target, **choices)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, target, groups=groups, **choices)
+        return read_npz(path, target, **choices)
     raise ValueError(
         f"{source}: a file must be a table ({', '.join(TABLE_SUFFIXES)}) or an .npz file, got "
         f"{path.suffix.lower() or 'no suffix'!r}"
     )
 
 
-def _refuse_target(source, target, why):
-    if target is not None:
-        raise ValueError(
-            f"{source} {why}; target={target!r} names a column of a table, leave it out"
-        )
+def _refuse(source, why, arguments):
+    """Refuse what is of other sources."""
+    given = [name for name, value in arguments.items() if value not in (None, (), [])]
+    if given:
+        name = given[0]
+        raise ValueError(f"{source} {why}; leave {name}={arguments[name]!r} out")
 
 
 def _no_such_source(source):
@@ -96,10 +110,10 @@ def _read_built_in(name, **choices):
             raise ValueError(
                 f"olivetti is fetched from the internet by scikit-learn, and that failed: {error}"
             ) from None
-        return as_source(bunch.images, bunch.target, name=name)
+        return as_source(bunch.images, bunch.target, name=name, **choices)
     bunch = getattr(datasets, f"load_{name}")()
     if name == "digits":
-        return as_source(bunch.images.astype(np.float32), bunch.target, name=name)
+        return as_source(bunch.images.astype(np.float32), bunch.target, name=name, **choices)
     labels = np.asarray(bunch.target_names)[bunch.target]
     names = [str(feature) for feature in bunch.feature_names]
     return as_source(bunch.data, labels, name=name, feature_names=names, **choices)

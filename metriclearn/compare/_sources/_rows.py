@@ -1,5 +1,6 @@
 """Labeled rows, looked at: what every source ends in."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -137,6 +138,8 @@ DataFrame or structured array
         faults += more
         typed, more = _typed(frame)
         faults += more
+        image_shape, more = _image_shape_of_columns(image_shape, frame)
+        faults += more
     if faults:
         raise ValueError("; ".join(faults))
     rows, labels, limit = labels
@@ -157,6 +160,8 @@ DataFrame or structured array
         is_image=image_shape is not None,
     )
     X, feature_names = _kept(X, feature_names, looked.left_out)
+    if image_shape is not None and hasattr(X, "iloc"):
+        raise ValueError("image_shape: the columns must be pixels, numbers without gaps")
     together = joined_groups(groups, looked.equal)
     return Source(
         X,
@@ -164,7 +169,7 @@ DataFrame or structured array
         name,
         feature_names,
         image_shape,
-        notes=(*notes, *rows.notes),
+        notes=(*notes, *rows.notes, *_looks_like_pixels(image_shape, feature_names)),
         findings=(*findings, *rows.findings, *looked.findings),
         columns=_column_notes(columns, looked.left_out),
         groups=together if together.max() + 1 < len(together) else None,
@@ -187,12 +192,7 @@ def _as_array(X, image_shape, feature_names):
     if len(X) == 0 or X.shape[1] == 0:
         raise ValueError(f"X is empty: {X.shape[0]} rows of {X.shape[1]} features")
     if image_shape is not None:
-        image_shape = _as_image_shape(image_shape)
-        if int(np.prod(image_shape)) != X.shape[1]:
-            raise ValueError(
-                f"image_shape={image_shape} has {int(np.prod(image_shape))} values, the rows "
-                f"of X have {X.shape[1]}"
-            )
+        image_shape = _as_image_shape(image_shape, X.shape[1])
     if X.dtype.kind not in "buifOSU":
         raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
     if X.dtype.kind in "buif":
@@ -212,13 +212,43 @@ def _as_array(X, image_shape, feature_names):
     return X, require("pandas", "cli").DataFrame(X, columns=list(names)), image_shape
 
 
-def _as_image_shape(given):
+def _image_shape_of_columns(image_shape, frame):
+    """Image shape of the columns of a frame, or what is wrong with it."""
+    if image_shape is None:
+        return None, []
+    try:
+        return _as_image_shape(image_shape, frame.shape[1]), []
+    except ValueError as error:
+        return None, [str(error)]
+
+
+def _looks_like_pixels(image_shape, names):
+    """Say that columns called ``pixel0``, ``pixel1``, ... can be taken for images."""
+    if image_shape is not None or not names or len(names) < 16:
+        return ()
+    side = round(len(names) ** 0.5)
+    if side**2 != len(names) or not all(
+        re.fullmatch(r"(?i)(pixel|px|p)_?\d+(x\d+)?", n) for n in names
+    ):
+        return ()
+    return (
+        f"The columns look like the pixels of {side} × {side} images; --image-shape {side}x{side} "
+        f"takes them for such.",
+    )
+
+
+def _as_image_shape(given, n_values):
     sides = tuple(given) if isinstance(given, Iterable) else ()
     if len(sides) not in (2, 3) or not all(
         isinstance(side, Integral) and side >= 1 for side in sides
     ):
         raise ValueError(
             f"image_shape={given!r} must be (height, width) or (height, width, channels)"
+        )
+    if int(np.prod(sides)) != n_values:
+        raise ValueError(
+            f"image_shape={tuple(map(int, sides))} has {int(np.prod(sides))} values, the rows of X "
+            f"have {n_values}"
         )
     return tuple(int(side) for side in sides)
 
