@@ -82,10 +82,10 @@ def load_source(
 
 def _refuse(source, why, arguments):
     """Refuse what is of other sources."""
-    given = [name for name, value in arguments.items() if value not in (None, (), [])]
-    if given:
-        name = given[0]
-        raise ValueError(f"{source} {why}; leave {name}={arguments[name]!r} out")
+    for name, value in arguments.items():
+        is_default = value is None or (isinstance(value, list | tuple) and not value)
+        if not is_default:
+            raise ValueError(f"{source} {why}; leave {name}={value!r:.60} out")
 
 
 def _no_such_source(source):
