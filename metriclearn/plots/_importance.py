@@ -1,6 +1,7 @@
 """How much each feature counts in a linear metric."""
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
 from metriclearn.plots._axes import axes_for, finish, shorten, without_frame
@@ -14,23 +15,25 @@ from metriclearn.plots._layout import class_color
 
 
 class FeatureImportanceDisplay:
-    """Learned distance that a step in one feature makes, as bars.
+    """Bar chart of the learned distance that a step in one feature makes.
 
     ::
 
         importance of feature j = s_j √M_jj
 
-    ``s_j`` the feature's standard deviation where rows are given, else 1: a feature in
+    where ``s_j`` is the feature's standard deviation if rows are given, else 1: a feature in
     small units has a large ``M_jj`` without counting for more.
 
     Parameters
     ----------
     importances : ndarray of shape (n_features,)
+        Length of each bar.
     feature_names : sequence of str
+        Label of each bar.
     per_deviation : bool
         Whether a step is a standard deviation, or one unit.
     max_features : int, default=20
-        The most important are drawn.
+        Only the most important features are drawn.
     name : str, default=None
         Title.
 
@@ -40,6 +43,11 @@ class FeatureImportanceDisplay:
     figure_ : matplotlib.figure.Figure
     bars_ : matplotlib.container.BarContainer
         From the most important down.
+
+    See Also
+    --------
+    MatrixDisplay : All entries of the matrix.
+    MetricEllipseDisplay : The metric in two features.
 
     Examples
     --------
@@ -67,21 +75,39 @@ class FeatureImportanceDisplay:
 
         Parameters
         ----------
-        estimator : object with ``get_mahalanobis_matrix()``
+        estimator : object with ``get_mahalanobis_matrix()``, or Pipeline that ends in one
+            Fitted. Of a pipeline, the features are those that its last step was given.
         X : array-like of shape (n, n_features), default=None
             Rows whose standard deviations are the steps; one unit of each feature by
-            default.
+            default. They must be rows as the estimator was fitted with: where a scaler
+            came before the learner, give the pipeline and the rows that it was fitted with.
         feature_names : sequence of str, default=None
             ``feature_names_in_`` of the learner by default, else x0, x1, ...
         max_features : int, default=20
+            Only the most important features are drawn.
         name : str, default=None
-            The class of the estimator by default.
+            The class of the learner by default.
         ax : matplotlib.axes.Axes, default=None
+            New ones by default.
 
         Returns
         -------
         FeatureImportanceDisplay
+
+        Raises
+        ------
+        ValueError
+            If the learner is not linear, or ``X`` has names of features and the learner was
+            fitted with rows that had none.
         """
+        if isinstance(estimator, Pipeline):
+            estimator, X, feature_names = _last_step(estimator, X, feature_names)
+        elif hasattr(X, "columns") and not hasattr(estimator, "feature_names_in_"):
+            raise ValueError(
+                f"X has names of features and the {type(estimator).__name__} was fitted with rows "
+                f"without any, after a scaler for example: give the whole pipeline, or X as it "
+                f"was fitted with"
+            )
         return cls.from_matrix(
             mahalanobis_matrix(estimator),
             X,
@@ -95,14 +121,14 @@ class FeatureImportanceDisplay:
     def from_matrix(
         cls, matrix, X=None, *, feature_names=None, max_features=20, name=None, ax=None
     ):
-        """Draw the importances of a matrix, learned elsewhere, say.
+        """Draw the importances of a matrix.
 
         Parameters
         ----------
         matrix : array-like of shape (n_features, n_features)
             Symmetric.
         X, feature_names, max_features, name, ax
-            As of ``from_estimator``.
+            As in ``from_estimator``.
 
         Returns
         -------
@@ -111,7 +137,7 @@ class FeatureImportanceDisplay:
         Raises
         ------
         ValueError
-            If the matrix is not a metric's, or ``X`` or the names have not its features.
+            If the matrix is not that of a metric, or ``X`` or the names do not fit it.
         """
         matrix = check_matrix(matrix)
         if max_features < 1:
@@ -161,3 +187,17 @@ class FeatureImportanceDisplay:
         ax.set_axisbelow(True)
         without_frame(ax)
         return finish(self, ax)
+
+
+def _last_step(pipeline, X, feature_names):
+    """Return the last step of a pipeline, and rows and names of features as it sees them."""
+    before, learner = pipeline[:-1], pipeline[-1]
+    if len(before) == 0:
+        return learner, X, feature_names
+    if feature_names is None:
+        given = getattr(pipeline, "feature_names_in_", None)
+        try:
+            feature_names = before.get_feature_names_out(given)
+        except (AttributeError, ValueError):  # a step that names no features
+            feature_names = None
+    return learner, None if X is None else before.transform(X), feature_names

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_wine
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from metriclearn import Covariance
 from metriclearn.metrics import (
@@ -114,3 +117,19 @@ def test_what_is_no_matrix_of_a_metric_is_refused(display, matrix, names, messag
     arguments = [] if display is MatrixDisplay else [np.ones((3, 2))]
     with pytest.raises(ValueError, match=message):
         display.from_matrix(matrix, *arguments, feature_names=names)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_importances_of_a_pipeline_are_those_of_its_last_step(frame):
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    names = list(X.columns)
+    X = X if frame else X.to_numpy()
+    pipeline = make_pipeline(StandardScaler(), Covariance()).fit(X, y)
+    display = FeatureImportanceDisplay.from_estimator(pipeline, X)
+    expected = np.sqrt(np.diag(pipeline[-1].get_mahalanobis_matrix()))
+    np.testing.assert_allclose(display.importances, expected)  # scaled rows have deviation 1
+    assert list(display.feature_names) == (names if frame else [f"x{j}" for j in range(13)])
+    assert display.ax_.get_title() == "Covariance"
+    if frame:
+        with pytest.raises(ValueError, match="give the whole pipeline"):
+            FeatureImportanceDisplay.from_estimator(pipeline[-1], X)
