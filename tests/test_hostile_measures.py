@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metriclearn import metrics, model_selection
 
 BOUNDED = settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     database=None,

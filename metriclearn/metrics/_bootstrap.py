@@ -2,7 +2,9 @@
 
 import numpy as np
 from scipy.stats import t as student_t
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
+
+from metriclearn.metrics._checks import check_one_label_each, check_rows
 
 # With fewer classes a bootstrap interval is too narrow: of 5 classes a nominal 95% one covers 82%.
 _FEW_GROUPS = 20
@@ -54,8 +56,13 @@ def bootstrap_interval(
     """
     values = np.asarray(values, dtype=float)
     grouped = groups is not None
-    groups = np.asarray(groups) if grouped else np.arange(len(values))
+    groups = check_one_label_each(groups, "groups") if grouped else np.arange(len(values))
     check_consistent_length(values, groups)
+    if values.ndim != 1 or np.isinf(values).any():
+        raise ValueError(
+            f"values must be finite numbers, or NaN for queries that are left out, in one "
+            f"dimension; got shape {values.shape}, {np.isinf(values).sum()} of them infinite"
+        )
     kept = ~np.isnan(values)
     if not kept.any():
         raise ValueError("values has nothing but NaN; there is nothing to resample")
@@ -142,7 +149,7 @@ def bootstrap_over_identities(
     if np.any((first == second) != same):
         row = int(np.flatnonzero((first == second) != same)[0])
         raise ValueError(f"identities contradict same in pair {row}")
-    distances = check_array(distances, ensure_2d=False, dtype=np.float64, input_name="distances")
+    distances = check_rows(distances, "distances", dtype=[np.float64], ensure_2d=False)
 
     def resampled(multiplicity):
         weights = np.where(

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
-from sklearn.utils import check_X_y
+
+from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each
 
 
 def pairwise_f1(labels_true, labels_pred):
@@ -31,6 +32,8 @@ def pairwise_f1(labels_true, labels_pred):
     >>> pairwise_f1([0, 0, 1, 1], [5, 5, 7, 8])
     0.6666666666666666
     """
+    labels_true = check_one_label_each(labels_true, "labels_true")
+    labels_pred = check_one_label_each(labels_pred, "labels_pred", len(labels_true))
     (_, wrong), (missed, right) = pair_confusion_matrix(labels_true, labels_pred)
     return float(2 * right / (2 * right + wrong + missed)) if right else 0.0
 
@@ -69,11 +72,8 @@ def cluster_scores(embeddings, labels, *, n_init=10, random_state=None):
     >>> {name: round(value, 2) for name, value in scores.items()}
     {'nmi': 0.76, 'ami': 0.76, 'pairwise_f1': 0.82}
     """
-    embeddings, labels = check_X_y(
-        embeddings, labels, dtype=[np.float64, np.float32], y_numeric=False
-    )
-    n_classes = len(np.unique(labels))
-    clusters = KMeans(n_classes, n_init=n_init, random_state=random_state).fit_predict(embeddings)
+    embeddings, labels, counts = check_labeled_rows(embeddings, labels, [np.float64, np.float32])
+    clusters = KMeans(len(counts), n_init=n_init, random_state=random_state).fit_predict(embeddings)
     return {
         "nmi": float(normalized_mutual_info_score(labels, clusters)),
         "ami": float(adjusted_mutual_info_score(labels, clusters)),

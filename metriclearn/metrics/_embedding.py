@@ -2,9 +2,10 @@
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils import check_array, check_random_state, check_X_y
+from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
+from metriclearn.metrics._checks import check_labeled_rows, check_rows
 from metriclearn.neighbors._ranker import row_norms
 
 _BLOCK_ROWS = 1024
@@ -48,7 +49,7 @@ def alignment(embeddings, labels, *, alpha=2.0):
     """
     if not alpha > 0:
         raise ValueError(f"alpha must be more than 0, got {alpha!r}")
-    Z, codes, counts = _classes(embeddings, labels)
+    Z, codes, counts = check_labeled_rows(embeddings, labels)
     Z = Z / row_norms(Z, "embeddings")[:, None]
     if counts.max() < 2:
         raise ValueError("labels has no class with two rows; alignment is about pairs of a class")
@@ -99,7 +100,7 @@ def uniformity(embeddings, *, t=2.0):
     """
     if not t > 0:
         raise ValueError(f"t must be more than 0, got {t!r}")
-    Z = check_array(embeddings, dtype=np.float64, ensure_min_samples=2, input_name="embeddings")
+    Z = check_rows(embeddings, "embeddings", dtype=[np.float64], ensure_min_samples=2)
     Z = Z / row_norms(Z, "embeddings")[:, None]
     parts = []
     for start in range(0, len(Z), _BLOCK_ROWS):
@@ -140,7 +141,7 @@ def effective_rank(embeddings):
     >>> round(effective_rank([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]), 6)
     2.0
     """
-    Z = check_array(embeddings, dtype=np.float64, input_name="embeddings")
+    Z = check_rows(embeddings, "embeddings", dtype=[np.float64])
     values = np.linalg.svd(Z - Z.mean(axis=0), compute_uv=False)
     values = values[values > values[0] * len(Z) * np.finfo(float).eps]
     if not len(values):
@@ -180,7 +181,7 @@ def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
     """
     if max_rows < 2:
         raise ValueError(f"max_rows must be at least 2, got {max_rows!r}")
-    Z, codes, _ = _classes(embeddings, labels)
+    Z, codes, _ = check_labeled_rows(embeddings, labels)
     if len(Z) > max_rows:
         chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)
         Z, codes = Z[chosen], codes[chosen]
@@ -198,12 +199,6 @@ def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
         )
     intra, inter = sums / pairs
     return float(intra / inter) if inter > 0 else float("nan")
-
-
-def _classes(embeddings, labels):
-    Z, labels = check_X_y(embeddings, labels, dtype=np.float64, y_numeric=False)
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return Z, codes.reshape(-1), counts
 
 
 def _powers(rows, alpha):

@@ -3,8 +3,8 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import check_array
 
+from metriclearn.metrics._checks import check_rows
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -50,12 +50,11 @@ def k_occurrence(embeddings, k=10, *, gallery=None, metric="euclidean"):
     """
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
-    types = [np.float64, np.float32]
-    embeddings = check_array(embeddings, dtype=types, input_name="embeddings")
+    embeddings = check_rows(embeddings, "embeddings")
     if gallery is None:
         _, found = ExactSearch(embeddings, metric).search_all(int(k))
         return np.bincount(found.ravel(), minlength=len(embeddings))
-    gallery = check_array(gallery, dtype=types, input_name="gallery")
+    gallery = check_rows(gallery, "gallery")
     if gallery.shape[1] != embeddings.shape[1]:
         raise ValueError(
             f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "

@@ -1,8 +1,8 @@
 """Open-set identification: which class of the gallery, if any."""
 
 import numpy as np
-from sklearn.utils import check_array
 
+from metriclearn.metrics._checks import check_one_label_each, check_rows
 from metriclearn.metrics._relevance import LabelRelevance
 from metriclearn.neighbors._exact import ExactSearch
 
@@ -65,18 +65,15 @@ def identification_rate_at_far(
     """
     if not 0 <= far <= 1:
         raise ValueError(f"far must be from 0 to 1, got {far!r}")
-    types = [np.float64, np.float32]
-    embeddings = check_array(embeddings, dtype=types, input_name="embeddings")
-    gallery = check_array(gallery, dtype=types, input_name="gallery")
-    for given, rows, name in (
-        (labels, embeddings, "labels"),
-        (gallery_labels, gallery, "gallery_labels"),
-    ):
-        if np.shape(given) != (len(rows),):
-            raise ValueError(
-                f"{name} must have one label for each of {len(rows)} rows, got shape "
-                f"{np.shape(given)}"
-            )
+    embeddings = check_rows(embeddings, "embeddings")
+    gallery = check_rows(gallery, "gallery")
+    labels = check_one_label_each(labels, "labels", len(embeddings))
+    gallery_labels = check_one_label_each(gallery_labels, "gallery_labels", len(gallery))
+    if gallery.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "
+            f"must be of one space"
+        )
     if not 1 <= rank <= len(gallery):
         raise ValueError(f"rank must be from 1 to {len(gallery)}, the gallery, got {rank!r}")
     relevance = LabelRelevance(labels, gallery_labels)

@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from metriclearn.metrics._checks import check_one_label_each
+
 
 class VerificationPairs(NamedTuple):
     """Pairs of rows, in folds that share no identity.
@@ -81,8 +83,7 @@ def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
     >>> indices.shape, int(same.sum()), np.bincount(folds).tolist()[:2]
     ((6000, 2), 3000, [600, 600])
     """
-    if np.ndim(labels) != 1:
-        raise ValueError(f"labels must be one-dimensional, got shape {np.shape(labels)}")
+    labels = check_one_label_each(labels, "labels")
     names, codes = np.unique(labels, return_inverse=True)
     if n_pairs < 1:
         raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")

@@ -5,8 +5,8 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
 
+from metriclearn.metrics._checks import check_rows
 from metriclearn.metrics._copies import Copies
 from metriclearn.metrics._relevance import as_relevance
 from metriclearn.neighbors._exact import ExactSearch
@@ -49,7 +49,7 @@ class Queries:
         relevance,
         depth,
     ):
-        self.embeddings = _rows(embeddings, "embeddings")
+        self.embeddings = check_rows(embeddings, "embeddings")
         if metric == "cosine":
             row_norms(self.embeddings, "embeddings")
         self_search = gallery is None
@@ -60,7 +60,7 @@ class Queries:
                 "queries_in_gallery was given without gallery; without one, the embeddings are "
                 "queries and gallery, and no query finds itself"
             )
-        gallery = self.embeddings if self_search else _rows(gallery, "gallery")
+        gallery = self.embeddings if self_search else check_rows(gallery, "gallery")
         if gallery.shape[1] != self.embeddings.shape[1]:
             raise ValueError(
                 f"gallery has {gallery.shape[1]} features, embeddings has "
@@ -200,10 +200,6 @@ class Queries:
     def max_relevant(self):
         """Return the largest number of relevant rows that a query has, at least 1."""
         return max(1, int(self.n_relevant.max()))
-
-
-def _rows(X, name):
-    return check_array(X, dtype=[np.float64, np.float32], input_name=name)
 
 
 def _own_rows(queries_in_gallery, embeddings, gallery):

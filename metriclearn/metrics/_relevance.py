@@ -5,6 +5,8 @@ from numbers import Real
 import numpy as np
 from scipy import sparse
 
+from metriclearn.metrics._checks import check_one_label_each
+
 _BLOCK = 2**22
 UNLABELED = -1
 
@@ -29,12 +31,12 @@ class LabelRelevance:
     why_none = "a class of one row, or -1 for no label"
 
     def __init__(self, labels, gallery_labels=None, own=None):
-        labels = _one_dimensional(labels, "labels")
+        labels = check_one_label_each(labels, "labels")
         if gallery_labels is None:
             classes, codes = np.unique(labels, return_inverse=True)
             self.codes = self.gallery_codes = codes.reshape(-1)
         else:
-            gallery_labels = _one_dimensional(gallery_labels, "gallery_labels")
+            gallery_labels = check_one_label_each(gallery_labels, "gallery_labels")
             _check_comparable(labels, gallery_labels)
             both = np.concatenate([labels, gallery_labels])
             classes, codes = np.unique(both, return_inverse=True)
@@ -193,25 +195,6 @@ def _largest(matrix, k, own):
     largest = np.zeros((matrix.shape[0], min(k, matrix.shape[1])))
     largest[row[place < k], place[place < k]] = values[place < k]
     return largest
-
-
-def _one_dimensional(labels, name):
-    as_objects = np.asarray(labels, dtype=object)
-    kinds = {type(label) for label in as_objects.ravel()}
-    texts = {kind for kind in kinds if issubclass(kind, str)}
-    if as_objects.ndim != 1 or any(issubclass(kind, list | tuple | dict | set) for kind in kinds):
-        raise ValueError(
-            f"{name} must be one-dimensional, one label for each row, got shape {as_objects.shape}"
-        )
-    if texts and kinds - texts:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(f"{name} mixes kinds of labels ({names}); give all in one form")
-    labels = np.asarray(labels)
-    if (labels.dtype.kind in "fc" and np.isnan(labels).any()) or type(None) in kinds:
-        raise ValueError(
-            f"{name} has missing entries; leave such rows out, or mark them by the integer -1"
-        )
-    return labels
 
 
 def _check_comparable(labels, gallery_labels):

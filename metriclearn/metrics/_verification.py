@@ -4,7 +4,9 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_consistent_length
+
+from metriclearn.metrics._checks import check_rows
 
 CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
 
@@ -91,7 +93,7 @@ def verification_curve(same, distances, *, sample_weight=None):
 
 
 def _check(same, distances, sample_weight):
-    distances = check_array(distances, ensure_2d=False, dtype=np.float64, input_name="distances")
+    distances = check_rows(distances, "distances", dtype=[np.float64], ensure_2d=False)
     same = np.asarray(same)
     if distances.ndim != 1 or same.shape != distances.shape:
         raise ValueError(

@@ -51,7 +51,7 @@ def test_identification_is_the_best_threshold_of_all(people, far, rank):
         ({"rank": 0}, "rank must be from 1 to 24"),
         ({"labels": np.zeros(80, int)}, "80 of 80 queries are known"),
         ({"labels": np.full(80, 9)}, "0 of 80 queries are known"),
-        ({"labels": [0]}, "labels must have one label for each of 80 rows"),
+        ({"labels": [0]}, "labels has 1 entries for 80 rows"),
     ],
 )
 def test_identification_checks_its_arguments(people, change, message):
