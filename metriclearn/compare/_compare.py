@@ -33,6 +33,8 @@ def compare(
     rows=None,
     dimensions=None,
     shift=None,
+    effort="normal",
+    seeds=1,
     random_state=0,
     n_jobs=None,
     client=None,
@@ -159,6 +161,8 @@ def compare(
         rows=rows,
         dimensions=dimensions,
         shift=shift,
+        effort=effort,
+        seeds=seeds,
         random_state=random_state,
     )
     workers = make_workers(n_jobs, client)

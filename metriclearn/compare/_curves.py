@@ -115,7 +115,8 @@ def curve_tasks(curves, tasks, X, y, groups=None):
             for task in tasks
             for d in curves.dimensions
             # A linear map of the rows has no more dimensions than they have.
-            if d <= X.shape[1] or task.learner.is_own or task.learner.family == "deep"
+            if task.learner.family != "reference"
+            and (d <= X.shape[1] or task.learner.is_own or task.learner.family == "deep")
         ]
     if curves.shift:
         splits, axes["shift"] = shift_splits(curves.shift, X, y, tasks[0].image_shape, groups)
@@ -124,6 +125,7 @@ def curve_tasks(curves, tasks, X, y, groups=None):
             replace(task, split=split, pictures=False, axis="shift", place=split.fold)
             for split in splits
             for task in learners
+            if "open" in task.learner.protocols
         ]
     return made, axes
 

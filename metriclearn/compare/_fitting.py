@@ -8,17 +8,45 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
+from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measure import DEFAULT_K, HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import at_dimension, search_space
 from metriclearn.compare._rows import fit_capped
-from metriclearn.compare._tuning._search import choose
+from metriclearn.compare._training import Training
+from metriclearn.compare._tuning._search import Judge, choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 from metriclearn.model_selection._grouped import stratified_group_folds, without_groups_of
 
 VALIDATION_PART = 0.25
-DEFAULT = Tuning()
+# From this many classes on, a network that learns for unseen ones is stopped by held-out ones.
+MANY_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a learner is tuned; the same for every learner and fold.
+
+    Attributes
+    ----------
+    tuning : Tuning
+    effort : Effort
+    measures : dict of str to str
+        By protocol, what settings are judged by.
+    """
+
+    tuning: Tuning = Tuning()  # noqa: RUF009 it is frozen
+    effort: Effort = NORMAL
+    measures: tuple = tuple(HEADLINE.items())
+
+    def measure(self, protocol):
+        """Return what settings are judged by."""
+        return dict(self.measures)[protocol]
+
+
+DEFAULT = Rules()
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,9 @@ class Fitted:
     estimator: object
     params: dict
     tuning: tuple
+    k: int
+    validation: float | None
+    rising: bool
     fit_seconds: float
     tune_seconds: float
     notes: tuple
@@ -39,11 +70,11 @@ def fit_tuned(
     y,
     *,
     protocol,
+    groups=None,
     seed=0,
-    tuning=DEFAULT,
+    rules=DEFAULT,
     image_shape=None,
     dimension=None,
-    groups=None,
 ):
     """Choose a learner's settings on a part of the training rows, then fit it on all of them.
 
@@ -56,52 +87,78 @@ def fit_tuned(
     protocol : {"closed", "open"}
         The validation part is drawn and scored as the test part will be: by
         rows for ``"closed"``, by classes for ``"open"``.
+    groups : ndarray of shape (n,), default=None
+        Rows of a group are all fitted on or all judged by.
     seed : int, default=0
         Also given to every ``random_state`` of the learner that is None.
-    tuning : Tuning, default=Tuning("few")
+    rules : Rules, default=Rules()
     image_shape : tuple, default=None
     dimension : int, default=None
         Dimension of the learned space, in place of the learner's own.
-    groups : ndarray of int, shape (n,), default=None
-        Rows that stay together when a validation part is drawn.
 
     Returns
     -------
     Fitted
     """
-    inner = _validation_split(y, protocol, seed, groups)
-    smallest = np.unique(y if inner is None else y[inner[0]], return_counts=True)[1].min()
-    setting = Setting(len(X), X.shape[1], len(np.unique(y)), int(smallest), image_shape)
+    tuning = rules.tuning
+    inner = None
+    if tuning.method != "off":
+        inner = validation_split(y, protocol, seed, groups)
+    fit_codes = y if inner is None else y[inner[0]]
+    sizes = np.unique(fit_codes, return_counts=True)[1]
+    setting = Setting(
+        len(X), X.shape[1], len(np.unique(y)), int(sizes.min()), image_shape, rules.effort
+    )
     estimator, grid = learner.make(setting)
     space = search_space(learner, setting, grid)
     if dimension is not None:
         estimator, grid, space = at_dimension(estimator, grid, space, dimension)
     estimator = _seeded(estimator, seed)
-    candidates = space if tuning.is_search else grid
-    is_choice = len(candidates) > 1 if tuning.is_few else bool(candidates)
-    params, trials = grid[0], ()
+    if learner.family != "baseline":  # these cost nothing
+        grid = grid[: rules.effort.n_settings]
+    by_classes = protocol == "open" and len(sizes) >= MANY_CLASSES
+    training = None
+    if not learner.is_own:
+        part = "open" if by_classes else "closed"
+        training = Training(part, rules.effort, image_shape is not None)
+    params, trial, trials = grid[0], None, ()
     # Here and not earlier: make() may be what loads torch and its threads.
     with threadpool_limits(1):
         start = time.process_time()
-        if inner is not None and tuning.method != "off" and is_choice:
-            chosen, trials = choose(
-                clone(estimator).set_params(**params),
-                candidates,
-                tuning,
+        if inner is not None:
+            judge = Judge(
                 X,
                 y,
-                inner,
+                *inner,
                 protocol=protocol,
+                measure=rules.measure(protocol),
+                training=training,
                 max_rows=learner.max_rows,
                 seed=seed,
             )
+            candidates = space if tuning.is_search and space else grid
+            first = clone(estimator).set_params(**params)
+            chosen, trial, trials = choose(first, candidates, tuning, judge)
             params = params | chosen
+        if training is not None and trial is not None:
+            params = params | training.final(estimator, trial.epochs)
+        elif training is not None:
+            params = params | training.untried(estimator, len(X))
         tuned = time.process_time()
         estimator.set_params(**params)
         n_fit = fit_capped(estimator, X, y, learner.max_rows, seed)
         fitted = time.process_time()
-    notes = tuple(_notes(estimator, n_fit, len(X)))
-    return Fitted(estimator, to_plain(params), trials, fitted - tuned, tuned - start, notes)
+    return Fitted(
+        estimator=estimator,
+        params=to_plain(params),
+        tuning=trials,
+        k=DEFAULT_K if trial is None or trial.k is None else trial.k,
+        validation=None if trial is None else trial.score,
+        rising=trial is not None and trial.rising,
+        fit_seconds=fitted - tuned,
+        tune_seconds=tuned - start,
+        notes=tuple(_notes(estimator, n_fit, len(X))),
+    )
 
 
 def _notes(estimator, n_fit, n_rows):
@@ -109,15 +166,13 @@ def _notes(estimator, n_fit, n_rows):
     if n_fit < n_rows:
         notes.append(f"learned from {n_fit} of {n_rows} training rows")
     steps = getattr(estimator, "named_steps", {})
-    if "pca" in steps:
-        notes.append(f"on {steps['pca'].n_components_} principal components")
     if "shrink" in steps:
         notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")
     return notes
 
 
-def _validation_split(y, protocol, seed, groups=None):
-    """Rows to fit on and rows to judge a setting by; None where there are too few."""
+def validation_split(y, protocol, seed, groups=None):
+    """Return rows to fit on and rows to judge a setting by; None where there are too few."""
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if protocol == "open":
         n_val = max(2, len(counts) // 3)

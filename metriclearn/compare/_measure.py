@@ -1,59 +1,160 @@
-"""Scores of a fitted learner, in each protocol."""
+"""Scores of a fitted learner, in each protocol, from one search."""
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import NearestNeighbors
 
 from metriclearn.metrics._retrieval import retrieval_scores
 
-N_NEIGHBORS = 3
+#: Numbers of nearest neighbors that are tried on validation rows.
+NEIGHBORS = (1, 3, 5, 9, 15)
+DEFAULT_K = 3
 RECALL_KS = (1, 2, 4, 8, 16, 32)
-MEASURES = {"closed": ("accuracy",), "open": ("recall_at_1", "r_precision", "map_at_r")}
-# The measure that settles a protocol's winner, and that settings are chosen by.
+MEASURES = {
+    "closed": ("accuracy", "balanced_accuracy"),
+    "open": ("recall_at_1", "r_precision", "map_at_r"),
+}
+#: The measure that settles a protocol's winner, and that settings are chosen by.
 HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
 MEASURE_NAMES = {
-    "accuracy": "3-NN accuracy",
+    "accuracy": "k-NN accuracy",
+    "balanced_accuracy": "balanced accuracy",
     "recall_at_1": "Recall@1",
     "r_precision": "R-precision",
     "map_at_r": "MAP@R",
 }
+# Settings are judged on no more validation rows than this.
+MAX_JUDGED = 2000
 
 
 @dataclass(frozen=True)
 class Measured:
     """Scores of a fitted learner; see ``FoldRecord``."""
 
-    dimension: int
+    dimension: int | None
     scores: dict
     recall_at: dict = field(default_factory=dict)
+    embed_seconds: float | None = None
+    bytes_per_row: int | None = None
 
 
-def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, curve=True):
+def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, k=DEFAULT_K):
     """Score a fitted learner on rows that it has not seen.
+
+    Parameters
+    ----------
+    estimator : transformer, or classifier without ``transform``
+    X_train, y_train, X_test, y_test : ndarray
+        Labels are codes of classes.
+    protocol : {"closed", "open"}
+    k : int, default=3
+        Nearest neighbors that vote, in the closed set.
 
     Returns
     -------
     Measured
-        With ``curve`` including Recall@k.
     """
+    if not hasattr(estimator, "transform"):
+        return Measured(None, closed_scores(estimator.predict(X_test), y_test))
+    start = time.process_time()
     Z = _embed(estimator, X_test)
-    gallery = None if protocol == "open" else _embed(estimator, X_train)
-    n_gallery = len(Z) - 1 if gallery is None else len(gallery)
-    ks = [k for k in RECALL_KS if k <= n_gallery] if curve else []
-    curve_measures = [f"recall_at_{k}" for k in ks]
-    scores = {}
+    embed_seconds = (time.process_time() - start) / max(1, len(X_test))
+    price = {"embed_seconds": embed_seconds, "bytes_per_row": Z.shape[1] * Z.dtype.itemsize}
     if protocol == "open":
-        scores = retrieval_scores(Z, y_test, {*MEASURES["open"], *curve_measures})
-    else:
-        search = KNeighborsClassifier(N_NEIGHBORS).fit(gallery, y_train)
-        scores["accuracy"] = float(search.score(Z, y_test))
-        if curve:
-            scores |= retrieval_scores(
-                Z, y_test, curve_measures, gallery=gallery, gallery_labels=y_train
-            )
-    own = {measure: scores[measure] for measure in MEASURES[protocol]}
-    return Measured(Z.shape[1], own, {str(k): scores[f"recall_at_{k}"] for k in ks})
+        ks = [k for k in RECALL_KS if k <= len(Z) - 1]
+        names = [f"recall_at_{k}" for k in ks]
+        found = retrieval_scores(Z, y_test, {*MEASURES["open"], *names})
+        scores = {measure: found[measure] for measure in MEASURES["open"]}
+        recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
+        return Measured(Z.shape[1], scores, recall_at, **price)
+    gallery = _embed(estimator, X_train)
+    neighbors = y_train[_search(gallery, Z, max(RECALL_KS[-1], k))]
+    hits = np.maximum.accumulate(neighbors == y_test[:, None], axis=1)
+    recall_at = {str(k): float(hits[:, k - 1].mean()) for k in RECALL_KS if k <= hits.shape[1]}
+    votes = vote(neighbors, [k])[0]
+    return Measured(Z.shape[1], closed_scores(votes, y_test), recall_at, **price)
+
+
+def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
+    """Score a learner on validation rows, and choose its number of neighbors.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or classifier
+    X_train, y_train, X, y : ndarray
+        Rows fitted on, and validation rows, of which a sample is judged.
+    protocol : {"closed", "open"}
+    measure_name : str
+    seed : int, default=0
+
+    Returns
+    -------
+    score : float
+    k : int or None
+        None where no neighbors vote.
+    """
+    X, y = _sampled(X, y, seed)
+    if not hasattr(estimator, "transform"):
+        return closed_scores(estimator.predict(X), y)[measure_name], None
+    Z = _embed(estimator, X)
+    if protocol == "open":
+        return float(retrieval_scores(Z, y, measure_name)[measure_name]), None
+    gallery = _embed(estimator, X_train)
+    ks = [k for k in NEIGHBORS if k <= len(gallery)]
+    votes = vote(y_train[_search(gallery, Z, ks[-1])], ks)
+    scores = [closed_scores(predicted, y)[measure_name] for predicted in votes]
+    best = max(scores)
+    # Of ties the one in the middle: the ends of a plateau are there by chance.
+    tied = [k for k, score in zip(ks, scores, strict=True) if score == best]
+    return best, tied[(len(tied) - 1) // 2]
+
+
+def vote(neighbors, ks):
+    """Let the k nearest rows vote; of a tie the smaller code wins, as in scikit-learn.
+
+    Parameters
+    ----------
+    neighbors : ndarray of int, shape (n, most)
+        Classes of the nearest rows, nearest first.
+    ks : list of int, ascending
+
+    Returns
+    -------
+    list of ndarray of shape (n,)
+        Predicted classes for each k.
+
+    Examples
+    --------
+    >>> vote(np.array([[2, 0, 0]]), [1, 2, 3])
+    [array([2]), array([0]), array([0])]
+    """
+    classes, codes = np.unique(neighbors, return_inverse=True)
+    codes = codes.reshape(neighbors.shape)
+    counts = np.zeros((len(neighbors), len(classes)), dtype=np.int32)
+    rows, predicted = np.arange(len(neighbors)), []
+    for column in range(min(ks[-1], neighbors.shape[1])):
+        counts[rows, codes[:, column]] += 1
+        if column + 1 in ks:
+            predicted.append(classes[counts.argmax(axis=1)])
+    while len(predicted) < len(ks):  # more neighbors than there are rows: all of them
+        predicted.append(classes[counts.argmax(axis=1)])
+    return predicted
+
+
+def closed_scores(predicted, y):
+    """Return the accuracy, and its mean over the classes.
+
+    Examples
+    --------
+    >>> closed_scores(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1]))
+    {'accuracy': 0.75, 'balanced_accuracy': 0.5}
+    """
+    right = predicted == y
+    codes = np.unique(y, return_inverse=True)[1]
+    recalls = np.bincount(codes, weights=right) / np.bincount(codes)
+    return {"accuracy": float(right.mean()), "balanced_accuracy": float(recalls.mean())}
 
 
 def protocol_of(measure):
@@ -63,6 +164,18 @@ def protocol_of(measure):
             return protocol
     known = ", ".join(MEASURE_NAMES)
     raise ValueError(f"measure={measure!r} is unknown; there are {known}")
+
+
+def _search(gallery, Z, most):
+    most = min(most, len(gallery))
+    return NearestNeighbors(n_neighbors=most).fit(gallery).kneighbors(Z, return_distance=False)
+
+
+def _sampled(X, y, seed):
+    if len(y) <= MAX_JUDGED:
+        return X, y
+    rows = np.random.RandomState(seed).choice(len(y), MAX_JUDGED, replace=False)
+    return X[rows], y[rows]
 
 
 def _embed(estimator, X):

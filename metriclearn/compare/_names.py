@@ -52,8 +52,14 @@ LOSS_NAMES = {
 ALIASES = {"covariance": "mahalanobis"}
 #: What ``learners`` takes by name.
 LEARNER_NAMES = (
+    "majority",
+    "boosting",
     "euclidean",
     "standardized",
+    "cosine",
+    "selected",
+    "lda",
     *(ALIASES.get(name.lower(), name.lower()) for name in LEARNERS),
     *LOSS_NAMES,
+    "linear_on_deep",
 )

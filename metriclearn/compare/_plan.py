@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
+from metriclearn.compare._effort import find_effort
+from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._protocol import Task
-from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import resolve_learners
 from metriclearn.compare._sources._rows import Source
 from metriclearn.compare._splits import make_splits
@@ -24,17 +25,21 @@ class Plan:
     learners : tuple of Learner
     n_folds : int
         Folds of each protocol.
-    tuning : Tuning
+    rules : Rules
+        How each learner is tuned.
     curves : Curves
     seed : int
         Of all splits and learners.
+    seeds : int
+        How many times each fold is run, with other weights and batches.
     """
 
     learners: tuple
     n_folds: int = 5
-    tuning: Tuning = field(default_factory=Tuning)
+    rules: Rules = DEFAULT
     curves: Curves = field(default_factory=Curves)
     seed: int = 0
+    seeds: int = 1
     source: Source | None = None
 
     @classmethod
@@ -49,6 +54,8 @@ class Plan:
         rows=None,
         dimensions=None,
         shift=None,
+        effort="normal",
+        seeds=1,
         random_state=0,
     ):
         """Check the arguments of ``compare``, which documents them.
@@ -72,17 +79,27 @@ class Plan:
             raise ValueError(
                 f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise"
             )
+        if not is_whole(seeds) or seeds < 1:
+            raise ValueError(f"seeds={seeds!r} must be a whole number, at least 1")
+        tuning = make_tuning(tune, tune_budget, search_spaces)
         return cls(
             learners=resolve_learners(learners, search_spaces),
             n_folds=int(n_folds),
-            tuning=make_tuning(tune, tune_budget, search_spaces),
+            rules=Rules(tuning, find_effort(effort)),
             curves=make_curves(rows, dimensions, shift),
             seed=int(random_state),
+            seeds=int(seeds),
         )
 
     def on(self, source):
-        """Return the same plan for these data."""
-        return replace(self, source=source)
+        """Return the plan for these data: what is judged by, and who takes part, depends on them."""
+        measures = dict(self.rules.measures)
+        if any(finding.kind == "imbalance" for finding in source.findings):
+            measures["closed"] = "balanced_accuracy"
+        rules = replace(self.rules, measures=tuple(measures.items()))
+        is_wide = source.image_shape is None and source.X.shape[1] > len(source.y)
+        learners = tuple(each for each in self.learners if is_wide or not each.needs_wide)
+        return replace(self, source=source, rules=rules, learners=learners)
 
     def schedule(self):
         """Lay out the work.
@@ -98,20 +115,41 @@ class Plan:
         """
         source = self.source
         class_names, codes = np.unique(source.y, return_inverse=True)
+        n_open = max(self.n_folds, self.rules.effort.n_open)
         splits, notes = make_splits(
-            codes, self.n_folds, self.seed, groups=source.groups, queries=source.queries
+            codes,
+            self.n_folds,
+            self.seed,
+            groups=source.groups,
+            queries=source.queries,
+            n_open=n_open,
         )
         tasks = [
-            Task(learner, split, self.seed, self.tuning, split.fold == 0, source.image_shape)
-            # Fold by fold, the slow learners of a fold first: an interrupt leaves
-            # whole folds behind, and no long task is left for the end.
+            Task(
+                learner,
+                split,
+                task_seed(self.seed, split.fold, repeat),
+                self.rules,
+                split.fold == 0 and repeat == 0,
+                source.image_shape,
+                repeat=repeat,
+            )
+            # Fold by fold and the cheap learners first: soon there is something to see, and an
+            # interrupt leaves whole folds behind.
             for split in sorted(splits, key=lambda split: split.fold)
-            for learner in sorted(self.learners, key=lambda learner: -learner.cost)
+            for repeat in range(self.seeds)
+            for learner in sorted(self.learners, key=lambda learner: learner.cost)
+            if split.protocol in learner.protocols
         ]
         of_curves, axes = curve_tasks(self.curves, tasks, source.X, codes, source.groups)
         protocols = tuple(sorted({split.protocol for split in splits}))
         names = tuple(str(name) for name in class_names)
         return Schedule((*tasks, *of_curves), source.X, codes, names, protocols, notes, axes)
+
+
+def task_seed(seed, fold, repeat):
+    """Return the seed of a learner on a fold: another one on each, the same for all learners."""
+    return int(np.random.SeedSequence([seed, fold, repeat]).generate_state(1)[0])
 
 
 @dataclass(frozen=True)

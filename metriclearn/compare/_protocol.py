@@ -3,7 +3,7 @@
 Two questions are asked of each learner.
 
 closed set
-    New rows of known classes: stratified folds, 3-nearest-neighbor accuracy
+    New rows of known classes: stratified folds, accuracy of the nearest neighbors
     with the training rows as the gallery.
 open set
     Classes never seen in training: repeated splits that share no class,
@@ -21,11 +21,11 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
-from metriclearn.compare._fitting import fit_tuned
+from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
-from metriclearn.compare._records import FoldRecord, Tuning
+from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._splits import Split
 from metriclearn.compare._tables._cleaning import split_rows
 
@@ -36,21 +36,24 @@ class Task:
 
     As a point of a curve it has an ``axis`` and a ``place`` on it: ``"rows"`` and
     their number, ``"dimensions"`` and their number, ``"shift"`` and the number of the split.
+    ``repeat`` counts the seeds of one fold.
     """
 
     learner: Learner
     split: Split
     seed: int
-    tuning: Tuning
-    pictures: bool
+    rules: Rules = DEFAULT
+    pictures: bool = False
     image_shape: tuple | None = None
     axis: str | None = None
     place: int | None = None
+    repeat: int = 0
 
     @property
     def cell(self):
         """What tells the task, as its record, from the others of a comparison."""
-        return self.learner.key, self.split.protocol, self.split.fold, self.axis, self.place
+        split = self.split
+        return self.learner.key, split.protocol, split.fold, self.axis, self.place, self.repeat
 
 
 def run_task(task, X, y):
@@ -90,37 +93,43 @@ def _blank_record(task):
         n_test=len(task.split.test),
         axis=task.axis,
         place=task.place,
+        repeat=task.repeat,
     )
 
 
 def _run(task, X, y, blank):
-    split = task.split
-    searched = split.searched
-    X_train, X_test, X_gallery = split_rows(X, split.train, split.test, searched)
+    split, protocol = task.split, task.split.protocol
+    X_train, X_test, X_gallery = split_rows(X, split.train, split.test, split.searched)
+    y_test = y[split.test]
     fitted = fit_tuned(
         task.learner,
         X_train,
         y[split.train],
-        protocol=split.protocol,
+        protocol=protocol,
+        groups=split.groups,
         seed=task.seed,
-        tuning=task.tuning,
+        rules=task.rules,
         image_shape=task.image_shape,
         dimension=task.place if task.axis == "dimensions" else None,
-        groups=split.groups,
     )
     with threadpool_limits(1):
         measured = measure(
-            fitted.estimator, X_gallery, y[searched], X_test, y[split.test], split.protocol
+            fitted.estimator, X_gallery, y[split.searched], X_test, y_test, protocol, k=fitted.k
         )
         drawn = {}
-        if task.pictures:
-            drawn["map"] = draw_map(fitted.estimator, X_test, y[split.test], task.seed)
+        if task.pictures and measured.dimension is not None:
+            drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train)
     return replace(
         blank,
         scores=measured.scores,
         recall_at=measured.recall_at,
         dimension=measured.dimension,
+        k=fitted.k if protocol == "closed" and measured.dimension is not None else None,
+        validation=fitted.validation,
+        rising=fitted.rising,
+        embed_seconds=measured.embed_seconds,
+        bytes_per_row=measured.bytes_per_row,
         fit_seconds=fitted.fit_seconds,
         tune_seconds=fitted.tune_seconds,
         params=fitted.params,

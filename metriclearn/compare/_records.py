@@ -24,11 +24,20 @@ class Trial:
         None where the setting could not be fitted.
     n_rows : int or None
         Rows that it was fitted on, where a search varies them.
+    k : int or None
+        Nearest neighbors that it did best with.
+    epochs : int or None
+        Of a network, the epochs after which validation rows were best.
+    rising : bool
+        Whether validation rows were still getting better at the end.
     """
 
     params: dict[str, Any]
     score: float | None
     n_rows: int | None = None
+    k: int | None = None
+    epochs: int | None = None
+    rising: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class FoldRecord:
         Rows.
     axis : {"rows", "dimensions", "shift"} or None
         The curve that it is a point of, if any.
+    repeat : int
+        Which of several seeds on this fold.
     place : int or None
         Where on that curve: a number of rows or dimensions, or the number of the split.
     scores : dict of str to float
@@ -91,6 +102,16 @@ class FoldRecord:
         Recall@k by k.
     dimension : int or None
         Of the learned space.
+    k : int or None
+        Nearest neighbors that vote, as chosen on validation rows.
+    validation : float or None
+        Score of the chosen setting on validation rows, by the measure that settles the protocol.
+    rising : bool
+        Whether validation rows were still getting better when training was ended by its limit.
+    embed_seconds : float or None
+        CPU time of embedding one row.
+    bytes_per_row : int or None
+        Of the embedding.
     fit_seconds : float or None
         CPU time of the last fit, tuning not counted.
     tune_seconds : float or None
@@ -115,9 +136,15 @@ class FoldRecord:
     n_test: int
     axis: str | None = None
     place: int | None = None
+    repeat: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     recall_at: dict[str, float] = field(default_factory=dict)
     dimension: int | None = None
+    k: int | None = None
+    validation: float | None = None
+    rising: bool = False
+    embed_seconds: float | None = None
+    bytes_per_row: int | None = None
     fit_seconds: float | None = None
     tune_seconds: float | None = None
     task_seconds: float = 0.0
@@ -131,7 +158,7 @@ class FoldRecord:
     @property
     def cell(self):
         """What tells a record from the others of its comparison."""
-        return self.learner, self.protocol, self.fold, self.axis, self.place
+        return self.learner, self.protocol, self.fold, self.axis, self.place, self.repeat
 
 
 @dataclass(frozen=True)
@@ -167,6 +194,8 @@ class DataFacts:
         What is remarkable about them, and what was done.
     columns : tuple of ColumnNote
         What each column of a table was read as.
+    class_counts : tuple of int
+        Rows of each class.
     """
 
     name: str
@@ -180,6 +209,7 @@ class DataFacts:
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     columns: tuple[ColumnNote, ...] = ()
+    class_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,6 +266,9 @@ class RunFacts:
     seconds : float
         Wall time.
     n_jobs, n_cores : int
+    effort : str
+    measures : dict of str to str
+        By protocol, the measure that settles the winner.
     versions : dict of str to str or None
     platform : str
     """
@@ -256,6 +289,10 @@ class RunFacts:
     platform: str
     n_cores: int | None
     n_found: int = 0
+    effort: str = "normal"
+    measures: dict[str, str] = field(
+        default_factory=lambda: {"closed": "accuracy", "open": "map_at_r"}
+    )
 
 
 # What follows

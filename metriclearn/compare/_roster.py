@@ -10,32 +10,51 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from metriclearn.compare._learners._deep import deep
+from metriclearn.compare._learners._baselines import (
+    boosting,
+    cosine,
+    euclidean,
+    majority,
+    selected,
+    standardized,
+)
+from metriclearn.compare._learners._deep import deep, linear_on_deep
 from metriclearn.compare._learners._learner import Learner
-from metriclearn.compare._learners._linear import identity, linear, standardized, width_of
+from metriclearn.compare._learners._linear import lda, linear, width_of
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
 from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
+from metriclearn.compare._training import is_embedder
 from metriclearn.mahalanobis import LEARNERS
 
+#: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
+FAMILIES = {
+    "reference": "no metric",
+    "baseline": "nothing learned from labels",
+    "linear": "linear",
+    "kernel": "kernel",
+    "deep": "deep",
+    "stacked": "linear on deep",
+    "own": "yours",
+}
 # What tables call a learner, where that is not the name of its class, and what it costs.
 _LINEAR = {
-    "Covariance": {"name": "Mahalanobis", "cost": 0.02},
-    "LMNN": {"max_rows": 5000, "cost": 0.5},
-    "NCA": {"max_rows": 3000, "cost": 1},
+    "Covariance": {"name": "Mahalanobis (whitened)", "family": "baseline", "cost": 0.02},
+    "LMNN": {"cost": 0.5},
+    "NCA": {"cost": 1},
     "MCML": {"max_rows": 1000, "cost": 3},
-    "MLKR": {"max_rows": 3000, "cost": 1},
-    "KernelMetric": {"name": "Kernel metric", "max_rows": 1000, "cost": 1},
+    "MLKR": {"cost": 1},
+    "KernelMetric": {"name": "Kernel metric", "family": "kernel", "cost": 1},
     "MahalanobisLearner": {"name": "Mahalanobis, from pairs", "cost": 1},
 }
-_DEFAULT = ("Covariance", "LMNN", "MMC", "NCA")
-_DEFAULT_LOSSES = ("contrastive", "triplet", "proxy_anchor", "arcface")
+_DEFAULT = ("Covariance", "LMNN", "MMC", "NCA", "KernelMetric")
+_DEFAULT_LOSSES = ("contrastive", "triplet", "proxy_anchor")
 
 
 def _linear_learner(class_name):
     key = ALIASES.get(class_name.lower(), class_name.lower())
-    facts = {"name": class_name, **_LINEAR.get(class_name, {})}
+    facts = {"name": class_name, "family": "linear", **_LINEAR.get(class_name, {})}
     make = partial(linear, class_name=class_name)
-    return Learner(key, family="linear", make=make, default=class_name in _DEFAULT, **facts)
+    return Learner(key, make=make, default=class_name in _DEFAULT, **facts)
 
 
 def _deep_learner(loss, name):
@@ -45,24 +64,44 @@ def _deep_learner(loss, name):
     return Learner(loss, f"Deep {name}", "deep", make, cost=3, space=space, default=is_default)
 
 
+def _reference(key, name, make, cost):
+    return Learner(key, name, "reference", make, cost=cost, default=True, protocols=("closed",))
+
+
+def _baseline(key, name, make, **facts):
+    return Learner(key, name, "baseline", make, cost=0.01, default=True, **facts)
+
+
 _LEARNERS = (
-    Learner("euclidean", "Euclidean", "baseline", identity, cost=0.01, default=True),
-    Learner(
-        "standardized", "Standardized Euclidean", "baseline", standardized, cost=0.01, default=True
-    ),
+    _reference("majority", "Majority class", majority, 0.001),
+    _reference("boosting", "Gradient boosting", boosting, 0.5),
+    _baseline("euclidean", "Euclidean", euclidean),
+    _baseline("standardized", "Standardized Euclidean", standardized),
+    _baseline("cosine", "Cosine", cosine),
+    _baseline("selected", "Selected columns", selected, needs_wide=True),
+    Learner("lda", "LDA", "linear", lda, cost=0.05, default=True),
     *map(_linear_learner, LEARNERS),
     *(_deep_learner(*item) for item in LOSS_NAMES.items()),
+    Learner(
+        "linear_on_deep",
+        "RCA or LFDA on Proxy-Anchor",
+        "stacked",
+        partial(linear_on_deep, loss="proxy_anchor"),
+        cost=4,
+        default=True,
+    ),
 )
 #: Key to learner.
 ROSTER = {
     each.key: replace(each, space=SEARCH_SPACES.get(each.key, each.space)) for each in _LEARNERS
 }
+_FREE = ("reference", "baseline")
 #: Words that stand for several of them.
 GROUPS = {
     "default": [key for key, each in ROSTER.items() if each.default],
     "all": list(ROSTER),
-    "linear": [key for key, each in ROSTER.items() if each.family in ("baseline", "linear")],
-    "deep": [key for key, each in ROSTER.items() if each.family in ("baseline", "deep")],
+    "linear": [key for key, each in ROSTER.items() if each.family in (*_FREE, "linear")],
+    "deep": [key for key, each in ROSTER.items() if each.family in (*_FREE, "deep")],
 }
 
 
@@ -83,8 +122,7 @@ def search_space(learner, setting, grid):
     """
     if learner.is_own:
         return dict(learner.space)
-    epochs = grid[0].get("metric__max_epochs")
-    space = concrete_space(learner.space, setting, width=width_of(setting), epochs=epochs)
+    space = concrete_space(learner.space, setting, width=width_of(setting))
     return {f"metric__{name}": values for name, values in space.items()}
 
 
@@ -110,14 +148,21 @@ def at_dimension(estimator, grid, space, dimension):
     metric = estimator[-1] if is_pipeline else estimator
     if "n_components" in metric.get_params():
         metric.set_params(n_components=dimension)
-        if is_pipeline and isinstance(before := estimator.get_params().get("pca"), PCA):
-            before.set_params(n_components=max(dimension, before.n_components))
+        for params in (estimator.get_params(), *grid):
+            _widen(params.get("reduce"), dimension)
         return estimator, grid, space
     reduce = ("reduce", PCA(dimension, svd_solver="full"))
     if is_pipeline:
         return Pipeline([*estimator.steps, reduce]), grid, space
     *grid, space = ({f"metric__{k}": v for k, v in d.items()} for d in (*grid, space))
     return Pipeline([("metric", estimator), reduce]), grid, space
+
+
+def _widen(reduction, dimension):
+    """Let a reduction leave at least as many features as the metric is to have dimensions."""
+    for name in ("n_components", "k"):
+        if isinstance(getattr(reduction, name, None), int):
+            reduction.set_params(**{name: max(dimension, getattr(reduction, name))})
 
 
 def _without_dimension(params):
@@ -247,7 +292,8 @@ def family_of(estimator):
 
     Returns
     -------
-    {"deep", "linear", "own"}
+    {"deep", "linear", "stacked", "own"}
+        Stacked is a linear metric behind an embedder.
 
     Examples
     --------
@@ -255,15 +301,15 @@ def family_of(estimator):
     >>> family_of(Pipeline([("metric", LMNN())]))
     'linear'
     """
+    below = []
     if isinstance(estimator, Pipeline):
-        estimator = estimator[-1]
-    # By name: asking whether it is a DeepEmbedder must not load torch.
-    bases = {(base.__module__, base.__name__) for base in type(estimator).__mro__}
-    if ("metriclearn.deep._embedder", "DeepEmbedder") in bases:
+        *below, (_, estimator) = estimator.steps
+    if is_embedder(estimator):
         return "deep"
-    if ("metriclearn.mahalanobis._base", "MahalanobisTransformer") in bases:
-        return "linear"
-    return "own"
+    bases = {(base.__module__, base.__name__) for base in type(estimator).__mro__}
+    if ("metriclearn.mahalanobis._base", "MahalanobisTransformer") not in bases:
+        return "own"
+    return "stacked" if any(is_embedder(step) for _, step in below) else "linear"
 
 
 def _given(setting, estimator):

@@ -3,6 +3,8 @@
 import time
 import warnings
 
+import numpy as np
+
 from metriclearn.compare._environment import environment
 from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, LearnerFacts, RunFacts
@@ -44,7 +46,7 @@ def run(plan, workers, store, make_bar):
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
-    records.sort(key=lambda r: (r.protocol, r.fold, r.learner, r.place or 0))
+    records.sort(key=lambda r: (r.protocol, r.fold, r.learner, r.place or 0, r.repeat))
     result = ComparisonResult(
         learners=tuple(LearnerFacts(each.key, each.name, each.family) for each in plan.learners),
         records=tuple(record for record in records if record.axis is None),
@@ -54,7 +56,9 @@ def run(plan, workers, store, make_bar):
             command="",
             seed=plan.seed,
             n_folds=plan.n_folds,
-            tuning=plan.tuning,
+            tuning=plan.rules.tuning,
+            effort=plan.rules.effort.name,
+            measures=dict(plan.rules.measures),
             n_tasks=len(schedule.tasks),
             n_resumed=len(kept),
             n_found=n_found,
@@ -84,6 +88,7 @@ def _data_facts(source, schedule, store):
         kind=source.kind,
         n_rows=len(source.X),
         n_features=source.X.shape[1],
+        class_counts=tuple(np.bincount(schedule.codes).tolist()),
         n_classes=len(schedule.class_names),
         class_names=schedule.class_names,
         feature_names=source.feature_names and tuple(source.feature_names),

@@ -1,19 +1,18 @@
 """What each learner of the roster is searched over; a new learner is one more row.
 
-Names are the learner's own parameters. Three words stand for what depends on the data:
-``n_components`` as a share of the width (linear learners), ``n_neighbors`` no more than
-the smallest class allows, ``training`` as a share of the roster's epochs.
+Names are the learner's own parameters. Two depend on the data: ``n_components`` as a share of
+the width (linear learners) and ``n_neighbors``, no more than the smallest class allows.
 """
 
 from collections.abc import Iterable
 
 # What any loss is searched over.
-_TRAINING = {"lr": [3e-4, 1e-3, 3e-3, 1e-2], "training": [0.25, 0.5, 1.0]}
+_NETWORK = {
+    "lr": [3e-4, 1e-3, 3e-3, 1e-2],
+    "module__hidden_units": [(256,), (512, 256), (512, 256, 128)],
+}
 
 SEARCH_SPACES = {
-    "euclidean": {},
-    "standardized": {},
-    "mahalanobis": {},
     "lmnn": {
         "mu": [0.2, 0.5, 0.8],
         "n_passes": [1, 2],
@@ -33,29 +32,29 @@ SEARCH_SPACES = {
     "mlkr": {"n_components": [None, 0.5, 0.25]},
     "kernelmetric": {"kernel": ["rbf", "poly"], "gamma": ["scale", 0.01, 0.1]},
     "mahalanobislearner": {"C": [1.0, 10.0, 100.0, 1000.0]},
-    "deep": _TRAINING,
+    "deep": _NETWORK,
     "contrastive": {
-        **_TRAINING,
+        **_NETWORK,
         "loss__margin": [0.5, 1.0],
     },
     "triplet": {
-        **_TRAINING,
+        **_NETWORK,
         "loss__margin": [0.1, 0.2, 0.4],
     },
     "proxy_anchor": {
-        **_TRAINING,
+        **_NETWORK,
         "loss__alpha": [16.0, 32.0],
         "loss__margin": [0.1, 0.3],
     },
     "arcface": {
-        **_TRAINING,
+        **_NETWORK,
         "loss__margin": [0.2, 0.5],
         "loss__scale": [16.0, 64.0],
     },
 }
 
 
-def concrete_space(space, setting, *, width, epochs=None):
+def concrete_space(space, setting, *, width):
     """Turn the words that depend on the data into values.
 
     Parameters
@@ -64,8 +63,6 @@ def concrete_space(space, setting, *, width, epochs=None):
     setting : Setting
     width : int
         Features that the metric gets to see.
-    epochs : int, default=None
-        The roster's longest training, of a deep learner.
 
     Returns
     -------
@@ -79,16 +76,17 @@ def concrete_space(space, setting, *, width, epochs=None):
     >>> concrete_space({"n_components": [None, 0.5], "n_neighbors": [1, 5]}, setting, width=8)
     {'n_components': [None, 4], 'n_neighbors': [1, 3]}
     """
+    if setting.image_shape is not None:  # a ConvNet has no hidden units
+        space = {name: values for name, values in space.items() if name != "module__hidden_units"}
     words = {
         "n_components": lambda share: max(2, round(share * width)) if _is_share(share) else share,
         "n_neighbors": lambda k: max(1, min(k, setting.smallest_class - 1)),
-        "training": lambda share: max(2, round(share * epochs)),
     }
     concrete = {}
     for name, values in space.items():
         if name in words and not hasattr(values, "rvs"):
             values = list(dict.fromkeys(words[name](value) for value in values))
-        concrete["max_epochs" if name == "training" else name] = values
+        concrete[name] = values
     return concrete
 
 

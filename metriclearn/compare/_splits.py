@@ -49,20 +49,22 @@ class Split:
         return replace(self, train=self.train[places], groups=groups)
 
 
-def make_splits(y, n_folds, seed, *, groups=None, queries=None):
+def make_splits(y, n_folds, seed, *, groups=None, queries=None, n_open=None):
     """Split the rows for both protocols.
 
     Parameters
     ----------
     y : ndarray of shape (n,), integer codes of the classes
     n_folds : int
-        Folds of each protocol; no more than the smallest class that is tested on has rows, or
+        Folds of the closed set; no more than the smallest class that is tested on has rows, or
         groups.
     seed : int
     groups : ndarray of int, shape (n,), default=None
         Rows that stay together.
     queries : ndarray of bool, shape (n,), default=None
         Rows that can be tested on; all by default.
+    n_open : int, default=None
+        Splits of the open set; as many as folds by default.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def make_splits(y, n_folds, seed, *, groups=None, queries=None):
         If no class is in two groups.
     """
     queries = np.ones(len(y), dtype=bool) if queries is None else queries
-    splits, notes = _open_splits(y, n_folds, seed, groups, queries)
+    splits, notes = _open_splits(y, n_open or n_folds, seed, groups, queries)
     closed, note = _closed_splits(y, n_folds, seed, groups, queries)
     if not closed and not splits:
         raise ValueError(

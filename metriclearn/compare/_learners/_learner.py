@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from metriclearn.compare._effort import NORMAL, Effort
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -18,6 +20,7 @@ class Setting:
     smallest_class : int
         Fewest rows that a class has when a learner is fitted.
     image_shape : tuple or None
+    effort : Effort
     """
 
     n_rows: int
@@ -25,6 +28,12 @@ class Setting:
     n_classes: int
     smallest_class: int
     image_shape: tuple | None = None
+    effort: Effort = NORMAL
+
+    @property
+    def is_wide(self):
+        """Whether there are more columns than rows."""
+        return self.image_shape is None and self.n_features > self.n_rows
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,8 @@ class Learner:
         What ``--learners`` calls it.
     name : str
         What tables and charts call it.
-    family : {"baseline", "linear", "deep", "own"}
+    family : str
+        A key of ``FAMILIES``.
     make : callable
         ``make(setting) -> (estimator, grid)``: an unfitted transformer and the list of the few
         settings that it is tuned over by default.
@@ -54,6 +64,10 @@ class Learner:
         own, the names of its ``set_params``.
     default : bool
         Whether it takes part where no learner is named.
+    needs_wide : bool
+        Whether it then takes part only where there are more columns than rows.
+    protocols : tuple of str
+        Those that it can take part in; a classifier knows nothing of unseen classes.
     """
 
     key: str
@@ -65,3 +79,5 @@ class Learner:
     cost: float = 0.1
     space: dict = field(default_factory=dict)
     default: bool = False
+    needs_wide: bool = False
+    protocols: tuple = ("closed", "open")

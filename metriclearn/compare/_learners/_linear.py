@@ -1,55 +1,67 @@
-"""Linear learners: scaled rows, on principal components where there are many features."""
+"""Linear learners: scaled rows, in the span of the rows or on selected columns where wide."""
 
 from importlib import import_module
 
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from metriclearn.compare._images import ImageScaler
+from metriclearn.compare._learners._baselines import scaler
 from metriclearn.mahalanobis import LEARNERS
 
-# A linear metric has d² numbers to learn. Beyond this many features, or with
-# fewer than two rows a feature, they are learned on principal components.
-MAX_LINEAR_FEATURES = 200
-PCA_COMPONENTS = 100
+# A metric that is found by iterations has d² numbers to find. With more features it gets the
+# leading components, or the columns that differ most between classes, whichever does better.
+MAX_ITERATED = 200
+SELECTED = 50
+#: Closed forms: they get all of the span of the rows, up to this many dimensions.
+CLOSED_FORMS = ("Covariance", "RCA", "LFDA", "GMML")
+MAX_CLOSED = 1000
 
 
-def needs_pca(setting):
-    """Whether linear metrics are learned on principal components."""
-    return setting.n_features > min(MAX_LINEAR_FEATURES, max(2, setting.n_rows // 2))
-
-
-def n_pca_components(setting):
-    """Count the principal components that they then get."""
-    return max(2, min(PCA_COMPONENTS, setting.n_rows // 4, setting.n_features))
-
-
-def width_of(setting):
+def width_of(setting, class_name=""):
     """Count the features that a linear metric gets to see."""
-    return n_pca_components(setting) if needs_pca(setting) else setting.n_features
+    most = MAX_CLOSED if class_name in CLOSED_FORMS else MAX_ITERATED
+    return max(1, min(setting.n_features, most, setting.n_rows // 2))
 
 
-def identity(setting):
-    """Make what leaves the rows as they are."""
-    return FunctionTransformer(), [{}]
+def reductions(setting, class_name):
+    """Return what stands between the rows and the metric, to choose from.
+
+    Parameters
+    ----------
+    setting : Setting
+    class_name : str
+
+    Returns
+    -------
+    list of transformer or "passthrough"
+    """
+    width = width_of(setting, class_name)
+    if width == setting.n_features:
+        return ["passthrough"]
+    # With half as many rows as dimensions the span has less than the rows allow to learn.
+    spans = [PCA(width, svd_solver="auto" if width > 500 else "randomized")]
+    if setting.image_shape is None:
+        spans.append(SelectKBest(k=min(SELECTED, setting.n_features)))
+    return spans if not setting.is_wide else spans[::-1]
 
 
-def standardized(setting):
-    """Make what brings every feature to unit variance."""
-    return StandardScaler(), [{}]
+def piped(metric, setting, grid, class_name=""):
+    """Put a metric behind a scaler and, where there are many features, a reduction.
 
-
-def _scaler(setting):
-    return StandardScaler() if setting.image_shape is None else ImageScaler()
-
-
-def _piped(metric, setting, grid):
-    steps = [("scale", _scaler(setting))]
-    if needs_pca(setting):
-        steps.append(("pca", PCA(n_pca_components(setting), svd_solver="randomized")))
-    steps.append(("metric", metric))
-    return Pipeline(steps), [{f"metric__{key}": value for key, value in p.items()} for p in grid]
+    Returns
+    -------
+    estimator, grid
+    """
+    choices = reductions(setting, class_name)
+    steps = [("scale", scaler(setting)), ("reduce", choices[0]), ("metric", metric)]
+    grid = [{f"metric__{key}": value for key, value in params.items()} for params in grid]
+    if len(choices) > 1:
+        grid = [{"reduce": choices[0], **grid[0]}, {"reduce": choices[1], **grid[0]}, *grid[1:]]
+    elif choices == ["passthrough"]:
+        del steps[1]
+    return Pipeline(steps), grid
 
 
 def lmnn(setting, LMNN):
@@ -78,8 +90,14 @@ def lfda(setting, LFDA):
     return LFDA(n_neighbors=n_neighbors), [{"shrinkage": 0.1}, {"shrinkage": 0.0}]
 
 
+def kernel(setting, KernelMetric):
+    """Make the kernel metric; of many rows some stand for all."""
+    n_landmarks = 500 if setting.n_rows > 500 else None
+    return KernelMetric(n_landmarks=n_landmarks), [{"gamma": "scale"}, {"kernel": "poly"}]
+
+
 #: Learners that are made in a way of their own; all others are tuned over ``GRIDS``.
-MAKERS = {"LMNN": lmnn, "MMC": mmc, "NCA": nca, "LFDA": lfda}
+MAKERS = {"LMNN": lmnn, "MMC": mmc, "NCA": nca, "LFDA": lfda, "KernelMetric": kernel}
 GRIDS = {
     "RCA": [{"shrinkage": 0.1}, {"shrinkage": 0.0}],
     "GMML": [{"t": 0.5}, {"t": 0.2}],
@@ -97,4 +115,11 @@ def linear(setting, class_name):
         metric, grid = MAKERS[class_name](setting, learner)
     else:
         metric, grid = learner(), GRIDS.get(class_name, [{}])
-    return _piped(metric, setting, grid)
+    return piped(metric, setting, grid, class_name)
+
+
+def lda(setting):
+    """Make linear discriminant analysis, with and without shrinkage."""
+    metric = LinearDiscriminantAnalysis()
+    grid = [{"solver": "eigen", "shrinkage": "auto"}, {"solver": "svd", "shrinkage": None}]
+    return piped(metric, setting, grid, "Covariance")

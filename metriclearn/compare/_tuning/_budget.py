@@ -7,7 +7,7 @@ import numpy as np
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._tuning._strategies import STRATEGIES, n_settings_of
 
-SEARCHES = tuple(name for name in STRATEGIES if name != "few")
+SEARCHES = tuple(STRATEGIES)
 DEFAULT_FITS = 20
 
 

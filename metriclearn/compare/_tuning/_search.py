@@ -1,79 +1,100 @@
-"""A search over the settings of one learner, judged on a validation part.
-
-A learner goes into scikit-learn's searches as ``Judged``, which keeps the rows that it
-was fitted on: they are the gallery of the closed set.
-"""
+"""A search over the settings of one learner, judged on a validation part."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import FitFailedWarning
 
-from metriclearn.compare._measure import HEADLINE, measure
+from metriclearn.compare._measure import judge
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Trial
 from metriclearn.compare._rows import fit_capped
+from metriclearn.compare._training import Training
 from metriclearn.compare._tuning._strategies import STRATEGIES
 
 
-class Judged(BaseEstimator):
-    """A learner together with how it is scored on validation rows.
+@dataclass(frozen=True)
+class Judge:
+    """Fits a setting on one part of the rows and judges it on the other.
 
-    Parameters
+    Attributes
     ----------
-    learner : transformer
+    X, y : ndarray
+        The training part.
+    fit_rows, judged_rows : ndarray of int
+        Rows of it.
     protocol : {"closed", "open"}
-    max_rows : int, default=None
-        Most rows it is fitted on.
-    n_rows : int, default=None
-        Rows that halving gives it; all by default.
-    seed : int, default=0
-        Of the draw of these rows.
+    measure : str
+    training : Training or None
+        None for learners that say themselves how long they are trained.
+    max_rows : int or None
+        Most rows that are fitted on.
+    seed : int
     """
 
-    def __init__(self, learner, protocol, *, max_rows=None, n_rows=None, seed=0):
-        self.learner = learner
-        self.protocol = protocol
-        self.max_rows = max_rows
-        self.n_rows = n_rows
-        self.seed = seed
+    X: np.ndarray
+    y: np.ndarray
+    fit_rows: np.ndarray
+    judged_rows: np.ndarray
+    protocol: str
+    measure: str
+    training: Training | None = None
+    max_rows: int | None = None
+    seed: int = 0
 
-    def fit(self, X, y):
-        """Fit the learner and keep the rows."""
-        most = min((n for n in (self.max_rows, self.n_rows) if n is not None), default=None)
-        self.learner_ = clone(self.learner)
-        fit_capped(self.learner_, X, y, most, self.seed)
-        self.X_, self.y_ = X, y
-        return self
+    def try_setting(self, estimator, params, n_rows=None):
+        """Fit a setting and judge it; a network for longer and longer while it gets better.
 
-    def score(self, X, y):
-        """Score rows that were not fitted on, by the measure that settles the protocol."""
-        judged = measure(self.learner_, self.X_, self.y_, X, y, self.protocol, curve=False)
-        return judged.scores[HEADLINE[self.protocol]]
+        Returns
+        -------
+        Trial
+        """
+        rows = [n for n in (self.max_rows, n_rows, len(self.fit_rows)) if n is not None]
+        stages = [{}]
+        if self.training is not None:
+            stages = self.training.stages(estimator, min(rows))
+        best, rising = None, False
+        for stage in stages:
+            attempt = clone(estimator).set_params(**stage)
+            score, k = self._judged(attempt, min(rows))
+            if best is not None and score <= best.score:
+                rising = False
+                break
+            epochs = None
+            if self.training is not None:
+                epochs, rising = self.training.result(attempt)
+            rising = rising or best is not None
+            best = Trial(to_plain(params), score, n_rows, k, epochs)
+        return Trial(best.params, best.score, best.n_rows, best.k, best.epochs, rising)
+
+    def _judged(self, estimator, n_rows):
+        X, y = self.X[self.fit_rows], self.y[self.fit_rows]
+        fit_capped(estimator, X, y, n_rows, self.seed)
+        X_judged, y_judged = self.X[self.judged_rows], self.y[self.judged_rows]
+        return judge(
+            estimator, X, y, X_judged, y_judged, self.protocol, self.measure, seed=self.seed
+        )
 
 
-def choose(estimator, candidates, tuning, X, y, validation, *, protocol, max_rows=None, seed=0):
+def choose(estimator, candidates, tuning, judge):
     """Try settings of a learner on a validation part.
 
     Parameters
     ----------
     estimator : transformer
     candidates : dict or list of dict
-        A search space, or with ``"few"`` the settings themselves.
+        A search space, or the settings themselves.
     tuning : Tuning
-    X, y : ndarray
-        The training part.
-    validation : pair of ndarray
-        Rows of it to fit on, and rows to score on.
-    protocol : {"closed", "open"}
-    max_rows : int, default=None
-    seed : int, default=0
+    judge : Judge
 
     Returns
     -------
     best : dict
         The parameters with the best score; the first of several.
+    trial : Trial
+        How these did.
     trials : tuple of Trial
         Every setting tried; with halving with the number of rows it was fitted on.
 
@@ -82,48 +103,85 @@ def choose(estimator, candidates, tuning, X, y, validation, *, protocol, max_row
     ValueError
         If no setting could be fitted.
     """
-    judged = Judged(estimator, protocol, max_rows=max_rows, seed=seed)
-    if tuning.is_few:
-        space = [_judged(params) for params in candidates]
-    else:
-        space = _judged(candidates)
-    search = STRATEGIES[tuning.method](judged, space, tuning, validation, y, seed)
-    try:
+    tried = _Tried(judge)
+    if isinstance(candidates, dict):
+        space = {f"learner__{name}": values for name, values in candidates.items()}
+        validation = judge.fit_rows, judge.judged_rows
+        search = STRATEGIES[tuning.method](
+            _Judged(estimator, tried), space, tuning, validation, judge.y, judge.seed
+        )
         with warnings.catch_warnings():
             # Settings that cannot be fitted, and spaces smaller than the budget, are in the result.
             for category in (FitFailedWarning, UserWarning):
                 warnings.simplefilter("ignore", category)
-            search.fit(X, y)
-    except ValueError as error:
-        if "fits failed" not in str(error):
+            try:
+                search.fit(judge.X, judge.y)
+            except ValueError:
+                if tried.done or tried.error is None:
+                    raise
+    else:
+        for params in candidates:
+            tried.add(clone(estimator).set_params(**params), params)
+    if not tried.done:
+        error = tried.error
+        raise ValueError(f"no setting could be fitted: {type(error).__name__}: {error}")
+    most = max(trial.n_rows or 0 for _, trial in tried.done)
+    last = [pair for pair in tried.done if (pair[1].n_rows or 0) == most]
+    best, trial = max(last, key=lambda pair: pair[1].score)
+    return best, trial, tuple(tried.trials)
+
+
+class _Tried:
+    """Collects what was tried; scikit-learn's searches copy it, and all copies are the same."""
+
+    def __init__(self, judge):
+        self.judge = judge
+        self.trials, self.done, self.error = [], [], None
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def add(self, estimator, params, n_rows=None):
+        try:
+            trial = self.judge.try_setting(estimator, params, n_rows)
+        except Exception as error:
+            self.error = self.error or error
+            self.trials.append(Trial(to_plain(params), None, n_rows))
             raise
-        raise ValueError(f"no setting could be fitted: {_last_line(error)}") from None
-    results = search.cv_results_
-    n_rows = results.get("n_resources", [None] * len(results["params"]))
-    trials = tuple(
-        Trial(
-            params=to_plain(_own(params)),
-            score=None if np.isnan(score) else float(score),
-            n_rows=None if rows is None else int(rows),
-        )
-        for params, score, rows in zip(
-            results["params"], results["mean_test_score"], n_rows, strict=True
-        )
-    )
-    return _own(search.best_params_), trials
+        self.trials.append(trial)
+        self.done.append((params, trial))
+        return trial.score
 
 
-def _judged(params):
-    return {f"learner__{name}": value for name, value in params.items()}
+class _Judged(BaseEstimator):
+    """A learner as scikit-learn's searches want it.
 
+    Parameters
+    ----------
+    learner : transformer
+    tried : _Tried
+    n_rows : int, default=None
+        Rows that halving gives it; all by default.
+    """
 
-def _own(params):
-    """Parameters of the learner itself; halving lists the number of rows among them."""
-    prefix = "learner__"
-    return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+    def __init__(self, learner, tried, n_rows=None):
+        self.learner = learner
+        self.tried = tried
+        self.n_rows = n_rows
 
+    def set_params(self, **params):
+        """Set parameters, and remember those that a search asked for."""
+        prefix = "learner__"
+        asked = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+        self._asked = getattr(self, "_asked", {}) | asked
+        return super().set_params(**params)
 
-def _last_line(error):
-    """Return the first exception of a report that scikit-learn makes of all."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip()
+    def fit(self, X, y):
+        """Fit and judge the learner."""
+        asked = getattr(self, "_asked", {})
+        self.score_ = self.tried.add(clone(self.learner), asked, self.n_rows)
+        return self
+
+    def score(self, X, y):
+        """Return how the learner was judged."""
+        return self.score_

@@ -25,12 +25,6 @@ HALVING_ROWS_PER_CLASS = 8
 ENDLESS = 100_000
 
 
-def few(judged, settings, tuning, validation, y, seed):
-    """Try each of the few settings of the roster."""
-    grid = [{name: [value] for name, value in setting.items()} for setting in settings]
-    return GridSearchCV(judged, grid, cv=[validation], refit=False, error_score="raise")
-
-
 def grid(judged, space, tuning, validation, y, seed):
     """Try every setting; a draw without doubles where they are more than the budget."""
     if tuning.seconds is None and n_settings_of(space) <= tuning.n_fits:
@@ -65,7 +59,7 @@ def halving(judged, space, tuning, validation, y, seed):
     )
 
 
-STRATEGIES = {"few": few, "grid": grid, "random": random, "halving": halving}
+STRATEGIES = {"grid": grid, "random": random, "halving": halving}
 
 
 class TimedSearchCV(RandomizedSearchCV):

@@ -1,0 +1,54 @@
+"""How much is spent on each learner, by one word."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a word stands for.
+
+    Attributes
+    ----------
+    name : str
+    n_settings : int
+        Of a learner's few settings, how many are tried.
+    updates : tuple of int
+        Updates of a network on rows, few rows: trained for each in turn while validation rises.
+    image_updates : tuple of int
+        The same on images.
+    epochs : int
+        Most epochs on many rows, where validation after each epoch says when to stop.
+    n_open : int
+        Open splits.
+    """
+
+    name: str
+    n_settings: int
+    updates: tuple
+    image_updates: tuple
+    epochs: int
+    n_open: int
+
+
+EFFORTS = {
+    effort.name: effort
+    for effort in (
+        Effort("quick", 1, (150,), (75,), 10, 5),
+        Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 5),
+        Effort("thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 20),
+    )
+}
+NORMAL = EFFORTS["normal"]
+
+
+def find_effort(name):
+    """Return an effort by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in EFFORTS:
+        raise ValueError(f"effort={name!r} is unknown; there are {', '.join(EFFORTS)}")
+    return EFFORTS[name]

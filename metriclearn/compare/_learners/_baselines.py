@@ -1,0 +1,51 @@
+"""What is free: guessing, distances that learn nothing from labels, and a reference."""
+
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
+
+from metriclearn.compare._images import ImageScaler
+
+#: Columns that are selected where there are more of them than rows.
+SELECTED = (20, 50, 150)
+
+
+def scaler(setting):
+    """Make what brings features to one scale: one number for all pixels of images."""
+    return StandardScaler() if setting.image_shape is None else ImageScaler()
+
+
+def majority(setting):
+    """Make the classifier that answers the largest class."""
+    return DummyClassifier(strategy="most_frequent"), [{}]
+
+
+def boosting(setting):
+    """Make gradient boosting, which is no metric: it says whether there is anything to learn."""
+    return HistGradientBoostingClassifier(early_stopping=setting.n_rows > 2000), [{}]
+
+
+def euclidean(setting):
+    """Make what leaves the rows as they are."""
+    return FunctionTransformer(), [{}]
+
+
+def standardized(setting):
+    """Make what brings every feature to unit variance."""
+    return StandardScaler(), [{}]
+
+
+def cosine(setting):
+    """Make what brings every row to unit length, after scaling."""
+    return Pipeline([("scale", scaler(setting)), ("normalize", Normalizer())]), [{}]
+
+
+def selected(setting):
+    """Make what keeps the columns that differ most between classes, by their F values."""
+    steps = [("scale", scaler(setting)), ("metric", SelectKBest())]
+    counts = [k for k in SELECTED if k < setting.n_features] or ["all"]
+    middle = counts[len(counts) // 2]
+    counts = [middle, *(k for k in counts if k != middle)]
+    return Pipeline(steps), [{"metric__k": k} for k in counts]
