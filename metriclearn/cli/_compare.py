@@ -83,6 +83,12 @@ def add_parser(commands):
         metavar="A,B,..",
         help="default, all, linear, deep, names as listed below, or package.module:Class",
     )
+    add(
+        "--effort",
+        choices=("quick", "normal", "thorough"),
+        default="normal",
+        help="how much may be spent on each learner (normal)",
+    )
     add("--report", metavar="FILE", help="write a self-contained HTML report")
     add("--json", metavar="FILE", help="write every number as JSON")
     add(
@@ -98,6 +104,20 @@ def add_parser(commands):
         metavar="N",
         default=5,
         help="splits of each protocol (5)",
+    )
+    add(
+        "--repeats",
+        type=_numbers.whole,
+        metavar="N",
+        default=1,
+        help="how many times the splits are drawn: more of them tell smaller leads (1)",
+    )
+    add(
+        "--seeds",
+        type=_numbers.whole,
+        metavar="N",
+        default=1,
+        help="how many times each fold is run, with other weights and batches (1)",
     )
     add(
         "--n-jobs",
@@ -171,6 +191,9 @@ def run(options, command):
                 rows=options.rows,
                 dimensions=options.dimensions,
                 shift=options.shift,
+                effort=options.effort,
+                repeats=options.repeats,
+                seeds=options.seeds,
                 random_state=options.seed,
                 resume=options.resume,
                 verbose=1,

@@ -67,7 +67,7 @@ class CellStore:
         about = (
             (self._data, self._learners[task.learner.key]),
             (split.protocol, split.fold, split.train, split.test, split.gallery, split.groups),
-            (task.seed, task.tuning, task.pictures, task.image_shape, task.axis, task.place),
+            (task.seed, task.rules, task.pictures, task.image_shape, task.axis, task.place),
         )
         return self.folder / f"{joblib.hash(about)}.json"
 

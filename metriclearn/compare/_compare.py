@@ -35,6 +35,7 @@ def compare(
     shift=None,
     effort="normal",
     seeds=1,
+    repeats=1,
     random_state=0,
     n_jobs=None,
     client=None,
@@ -109,6 +110,14 @@ def compare(
     shift : int, default=None
         A curve over this many class-disjoint splits of growing Fréchet distance
         between train and test classes, from easy to hard (seven classes or more).
+    effort : {"quick", "normal", "thorough"}, default="normal"
+        What may be spent on each learner: how many settings are tried, and how long a network is
+        trained while validation rows get better. A learner that was still getting better at the
+        end of it is named in the verdict.
+    seeds : int, default=1
+        How many times each fold is run, with other weights and batches; its score is their mean.
+    repeats : int, default=1
+        How many times the folds are drawn: more of them tell smaller leads.
     random_state : int, default=0
         Seed of all splits and learners.
     n_jobs : int, default=None
@@ -163,6 +172,7 @@ def compare(
         shift=shift,
         effort=effort,
         seeds=seeds,
+        repeats=repeats,
         random_state=random_state,
     )
     workers = make_workers(n_jobs, client)

@@ -19,7 +19,7 @@ class Effort:
     epochs : int
         Most epochs on many rows, where validation after each epoch says when to stop.
     n_open : int
-        Open splits.
+        Open splits for each fold of the closed set.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 1, (150,), (75,), 10, 5),
-        Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 5),
-        Effort("thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 20),
+        Effort("quick", 1, (100,), (75,), 10, 1),
+        Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 1),
+        Effort("thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 4),
     )
 }
 NORMAL = EFFORTS["normal"]

@@ -63,3 +63,13 @@ LEARNER_NAMES = (
     *LOSS_NAMES,
     "linear_on_deep",
 )
+#: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
+FAMILIES = {
+    "reference": "no metric",
+    "baseline": "nothing learned from labels",
+    "linear": "linear",
+    "kernel": "kernel",
+    "deep": "deep",
+    "stacked": "linear on deep",
+    "own": "yours",
+}

@@ -23,7 +23,7 @@ def to_plain(value):
     if value is None or isinstance(value, bool | Real | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_plain(getattr(value, field.name)) for field in _kept(value)}
     if isinstance(value, list | tuple):
         return [to_plain(part) for part in value]
     if isinstance(value, dict):
@@ -72,12 +72,17 @@ def from_plain(kind, value, where="the document"):
     raise ValueError(f"{where} must be {_words(kind)}, got {value!r:.60}")
 
 
+def _kept(kind):
+    """Return the fields of a dataclass that are written: all but those marked ``kept=False``."""
+    return [field for field in fields(kind) if field.metadata.get("kept", True)]
+
+
 def _dataclass_from(kind, value, where):
     if not isinstance(value, dict):
         raise ValueError(f"{where} must be an object with fields, got {value!r:.60}")
     hints = get_type_hints(kind)
     given = {}
-    for field in fields(kind):
+    for field in _kept(kind):
         if field.name in value:
             given[field.name] = from_plain(
                 hints[field.name], value[field.name], f"{where}.{field.name}"
@@ -136,11 +141,11 @@ def _schema_of(kind, definitions):
             "type": "object",
             "description": (kind.__doc__ or "").partition("\n")[0],
             "properties": {
-                field.name: _schema_of(hints[field.name], definitions) for field in fields(kind)
+                field.name: _schema_of(hints[field.name], definitions) for field in _kept(kind)
             },
             "required": [
                 field.name
-                for field in fields(kind)
+                for field in _kept(kind)
                 if field.default is MISSING and field.default_factory is MISSING
             ],
         }

@@ -32,6 +32,8 @@ class Plan:
         Of all splits and learners.
     seeds : int
         How many times each fold is run, with other weights and batches.
+    repeats : int
+        How many times the folds are drawn.
     """
 
     learners: tuple
@@ -40,6 +42,7 @@ class Plan:
     curves: Curves = field(default_factory=Curves)
     seed: int = 0
     seeds: int = 1
+    repeats: int = 1
     source: Source | None = None
 
     @classmethod
@@ -56,6 +59,7 @@ class Plan:
         shift=None,
         effort="normal",
         seeds=1,
+        repeats=1,
         random_state=0,
     ):
         """Check the arguments of ``compare``, which documents them.
@@ -79,8 +83,9 @@ class Plan:
             raise ValueError(
                 f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise"
             )
-        if not is_whole(seeds) or seeds < 1:
-            raise ValueError(f"seeds={seeds!r} must be a whole number, at least 1")
+        for name, value in (("seeds", seeds), ("repeats", repeats)):
+            if not is_whole(value) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
         tuning = make_tuning(tune, tune_budget, search_spaces)
         return cls(
             learners=resolve_learners(learners, search_spaces),
@@ -89,10 +94,11 @@ class Plan:
             curves=make_curves(rows, dimensions, shift),
             seed=int(random_state),
             seeds=int(seeds),
+            repeats=int(repeats),
         )
 
     def on(self, source):
-        """Return the plan for these data: what is judged by, and who takes part, depends on them."""
+        """Return the plan for these data, on which the measure and who takes part depend."""
         measures = dict(self.rules.measures)
         if any(finding.kind == "imbalance" for finding in source.findings):
             measures["closed"] = "balanced_accuracy"
@@ -100,6 +106,21 @@ class Plan:
         is_wide = source.image_shape is None and source.X.shape[1] > len(source.y)
         learners = tuple(each for each in self.learners if is_wide or not each.needs_wide)
         return replace(self, source=source, rules=rules, learners=learners)
+
+    def _splits(self, codes):
+        splits = []
+        for repeat in range(self.repeats):
+            drawn, notes = make_splits(
+                codes,
+                self.n_folds,
+                self.seed + repeat,
+                groups=self.source.groups,
+                queries=self.source.queries,
+                n_open=self.n_folds * self.rules.effort.n_open,
+            )
+            before = {p: sum(s.protocol == p for s in splits) for p in ("closed", "open")}
+            splits += [replace(s, fold=s.fold + before[s.protocol]) for s in drawn]
+        return splits, notes
 
     def schedule(self):
         """Lay out the work.
@@ -115,15 +136,7 @@ class Plan:
         """
         source = self.source
         class_names, codes = np.unique(source.y, return_inverse=True)
-        n_open = max(self.n_folds, self.rules.effort.n_open)
-        splits, notes = make_splits(
-            codes,
-            self.n_folds,
-            self.seed,
-            groups=source.groups,
-            queries=source.queries,
-            n_open=n_open,
-        )
+        splits, notes = self._splits(codes)
         tasks = [
             Task(
                 learner,

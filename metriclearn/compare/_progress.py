@@ -134,7 +134,7 @@ class RichProgress:
     def _show(self, advance=0):
         now = ", ".join(
             f"{self._names[key]} ({protocol} {fold + 1}{f', {place} {axis}' if axis else ''})"
-            for key, protocol, fold, axis, place in self._running
+            for key, protocol, fold, axis, place, _ in self._running
         )
         self._bar.update(self._task, advance=advance, now=now)
 

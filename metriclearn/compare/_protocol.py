@@ -122,6 +122,7 @@ def _run(task, X, y, blank):
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train)
     return replace(
         blank,
+        n_features=X_train.shape[1],
         scores=measured.scores,
         recall_at=measured.recall_at,
         dimension=measured.dimension,

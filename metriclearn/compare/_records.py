@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metriclearn.compare._inspect._finding import Finding
+from metriclearn.compare._significance import Lead
 from metriclearn.compare._tables._columns import ColumnNote
 
 # Measured
@@ -90,6 +91,8 @@ class FoldRecord:
     fold : int
     n_train, n_test : int
         Rows.
+    n_features : int or None
+        Numbers that the learner gets of a row.
     axis : {"rows", "dimensions", "shift"} or None
         The curve that it is a point of, if any.
     repeat : int
@@ -137,6 +140,7 @@ class FoldRecord:
     axis: str | None = None
     place: int | None = None
     repeat: int = 0
+    n_features: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
     recall_at: dict[str, float] = field(default_factory=dict)
     dimension: int | None = None
@@ -168,7 +172,8 @@ class LearnerFacts:
     Attributes
     ----------
     key, name : str
-    family : {"baseline", "linear", "deep", "own"}
+    family : str
+        A key of ``FAMILIES`` of the roster.
     """
 
     key: str
@@ -194,6 +199,8 @@ class DataFacts:
         What is remarkable about them, and what was done.
     columns : tuple of ColumnNote
         What each column of a table was read as.
+    is_read : bool
+        Whether columns were left out or changed to become numbers.
     class_counts : tuple of int
         Rows of each class.
     """
@@ -209,6 +216,7 @@ class DataFacts:
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     columns: tuple[ColumnNote, ...] = ()
+    is_read: bool = False
     class_counts: tuple[int, ...] = ()
 
 
@@ -267,6 +275,8 @@ class RunFacts:
         Wall time.
     n_jobs, n_cores : int
     effort : str
+    repeats : int
+        How many times the folds were drawn.
     measures : dict of str to str
         By protocol, the measure that settles the winner.
     versions : dict of str to str or None
@@ -290,6 +300,7 @@ class RunFacts:
     n_cores: int | None
     n_found: int = 0
     effort: str = "normal"
+    repeats: int = 1
     measures: dict[str, str] = field(
         default_factory=lambda: {"closed": "accuracy", "open": "map_at_r"}
     )
@@ -323,6 +334,13 @@ class Row:
         Folds finished, by protocol.
     notes : tuple of str
     error : str or None
+    embed_seconds : float or None
+        CPU time of embedding one row.
+    bytes_per_row : int or None
+        Of the embedding.
+    rising : bool
+        Whether validation rows were still getting better, in half of the folds or more, when
+        training was ended by its limit.
     """
 
     key: str
@@ -336,6 +354,9 @@ class Row:
     folds: dict[str, int]
     notes: tuple[str, ...]
     error: str | None
+    embed_seconds: float | None = None
+    bytes_per_row: int | None = None
+    rising: bool = False
 
     def mean(self, measure):
         """Return the mean of a measure; None where there is none."""
@@ -369,13 +390,25 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """How far a winner is ahead of another learner, and how sure that is."""
+class Against:
+    """How far a winner is ahead of another learner.
 
+    Attributes
+    ----------
+    key, name : str
+    lead : Lead
+        On its own.
+    p_value : float or None
+        Adjusted for the number of learners (Holm); None with too few folds.
+    is_told : bool
+        Whether the lead is beyond the noise.
+    """
+
+    key: str
     name: str
-    lead: float
-    p_value: float
-    beyond_noise: bool
+    lead: Lead
+    p_value: float | None
+    is_told: bool
 
 
 @dataclass(frozen=True)
@@ -385,33 +418,75 @@ class Verdict:
     Attributes
     ----------
     measure : str
-    winner : str
+    winner, key : str
     score : float
-    against : tuple of Lead
-        Every other learner, nearest first.
+    by_validation : bool
+        Whether validation scores chose the winner, or, where there are none, test scores.
+    against : tuple of Against
+        Every other metric, nearest first.
     tied : tuple of str
-        Those that cannot be told apart from the winner.
+        Those that cannot be told apart from the winner; empty with too few folds.
+    simplest : str or None
+        The simplest of the winner and these; None with too few folds.
+    chance : float or None
+        What guessing the largest class scores.
+    over_chance : bool or None
+        Whether the winner is better than that beyond the noise; None if that is not known.
+    rising : tuple of str
+        Learners that were still getting better when their training was ended by its limit.
+    n_folds : int
     """
 
     measure: str
     winner: str
+    key: str
     score: float
-    against: tuple[Lead, ...]
+    by_validation: bool
+    against: tuple[Against, ...]
     tied: tuple[str, ...]
+    simplest: str | None
+    chance: float | None
+    over_chance: bool | None
+    rising: tuple[str, ...]
+    n_folds: int
 
 
 @dataclass(frozen=True)
-class DeepOrLinear:
-    """The best deep learner beside the best that is not; ``lead`` is that of the deep one."""
+class Price:
+    """CPU seconds of a fit and of embedding a row, bytes of a row."""
 
+    fit_seconds: float | None
+    embed_seconds: float | None
+    bytes_per_row: int | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question of the first card, answered.
+
+    Attributes
+    ----------
+    question : {"scaling", "learning", "deep", "linear_on_deep"}
+    measure : str
+    learner, against : str
+        Names of the best of the side that is asked about, and of the side that it has to beat.
+    lead : Lead
+        Of the first over the second.
+    answer : {"yes", "not clearly", "no sign of it", "no", "too few folds"}
+    price, price_against : Price
+    rising : tuple of str
+        Those of the two that were still getting better when their training was ended.
+    """
+
+    question: str
     measure: str
-    deep: str
-    linear: str
-    lead: float
-    p_value: float
-    beyond_noise: bool
-    deep_seconds: float | None
-    linear_seconds: float | None
+    learner: str
+    against: str
+    lead: Lead
+    answer: str
+    price: Price
+    price_against: Price
+    rising: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -479,6 +554,6 @@ class Summary:
 
     rows: tuple[Row, ...]
     verdicts: dict[str, Verdict | None]
-    deep_or_linear: dict[str, DeepOrLinear | None]
+    answers: dict[str, tuple[Answer, ...]]
     sentences: tuple[str, ...]
     curves: dict[str, dict[str, tuple[Curve, ...]]]

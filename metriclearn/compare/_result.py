@@ -1,27 +1,23 @@
 """What a comparison found: every number, the ranking, and how sure it is."""
 
-from dataclasses import dataclass, fields, replace
-
-import numpy as np
+from dataclasses import dataclass, field, fields, replace
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
+from metriclearn.compare._answers import QUESTIONS, find_answer, find_verdict, make_contest
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import (
     DataFacts,
-    DeepOrLinear,
     FoldRecord,
-    Lead,
     LearnerFacts,
     RunFacts,
     Summary,
-    Verdict,
 )
-from metriclearn.compare._significance import SIGNIFICANT, corrected_resampled_t_test
-from metriclearn.compare._table import best_first, curve_of, table_row
-from metriclearn.compare._words import headline, question_text, verdict_text
+from metriclearn.compare._table import best_first, curve_of, fold_means, table_row
+from metriclearn.compare._winner import make_estimator
+from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +39,8 @@ class ComparisonResult:
         What stopped the comparison early.
     curve_records : tuple of FoldRecord
         The like of ``records`` for the points of curves: with ``axis`` and ``place``.
+    roster : tuple of Learner
+        How the learners are made; not written to files.
     """
 
     learners: tuple[LearnerFacts, ...]
@@ -51,6 +49,7 @@ class ComparisonResult:
     run: RunFacts
     interrupted: str | None = None
     curve_records: tuple[FoldRecord, ...] = ()
+    roster: tuple = field(default=(), compare=False, repr=False, metadata={"kept": False})
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
@@ -76,7 +75,22 @@ class ComparisonResult:
     @property
     def measures(self):
         """The measures of these protocols, in the order of the table."""
-        return [measure for protocol in self.protocols for measure in MEASURES[protocol]]
+        return [measure for protocol in self.protocols for measure in self.measures_of(protocol)]
+
+    def measures_of(self, protocol):
+        """Return the measures of a protocol: the one that settles the winner first if closed."""
+        measures = [m for m in MEASURES[protocol] if any(m in r.scores for r in self.records)]
+        if protocol == "open":
+            return measures
+        return sorted(measures, key=lambda measure: measure != self.headline(protocol))
+
+    def headline(self, protocol):
+        """Return the measure that settles the winner of a protocol.
+
+        In the closed set it is the accuracy, or, where classes are of unequal size, its mean
+        over the classes.
+        """
+        return self.run.measures.get(protocol, HEADLINE[protocol])
 
     @property
     def is_search(self):
@@ -85,12 +99,9 @@ class ComparisonResult:
 
     def fold_scores(self, key, measure):
         """Return scores of one learner, ``{fold: score}``, of the folds that it finished."""
-        protocol = protocol_of(measure)
-        return {
-            record.fold: record.scores[measure]
-            for record in self.records
-            if record.learner == key and record.protocol == protocol and not record.error
-        }
+        protocol_of(measure)
+        records = [r for r in self.records if r.learner == key and not r.error]
+        return fold_means(records, measure)
 
     def curve(self, axis, measure):
         """Return scores of every learner along an axis.
@@ -153,92 +164,103 @@ class ComparisonResult:
             )
             for learner in self.learners
         ]
-        return best_first(rows, self.protocols)
-
-    def _ranked(self, measure):
-        """Return the rows that have a measure, best first."""
-        rows = [row for row in self.rows() if measure in row.scores]
-        return sorted(rows, key=lambda row: -row.mean(measure))
+        return best_first(rows, [self.headline(protocol) for protocol in self.protocols])
 
     def verdict(self, measure):
-        """Say who wins a measure, and by how much beyond the noise of the folds.
+        """Say who wins a measure, and from whom the winner cannot be told apart.
 
-        Each other learner is tested against the winner with the corrected
-        resampled t-test (Nadeau & Bengio, 2003) on the folds that both
-        finished, at 5% and one by one: p-values are not adjusted for the number
-        of learners.
+        The winner is the best on validation rows (or classes). Each other learner is tested
+        against it with the corrected resampled t-test (Nadeau & Bengio, 2003) on the folds that
+        both finished, at 5%, adjusted for the number of learners (Holm, 1979). With fewer than
+        five folds nothing is told apart.
 
         Parameters
         ----------
-        measure : {"accuracy", "recall_at_1", "r_precision", "map_at_r"}
+        measure : {"accuracy", "balanced_accuracy", "recall_at_1", "r_precision", "map_at_r"}
 
         Returns
         -------
         Verdict or None
-            None if no learner has a score.
+            None if no learner has a score, or the run was stopped before every family had one.
         """
-        ranked = self._ranked(measure)
-        if not ranked:
-            return None
-        winner, *others = ranked
-        against = []
-        for other in others:
-            lead, p = self._test(winner.key, other.key, measure)
-            against.append(Lead(other.name, lead, p, p < SIGNIFICANT))
-        tied = tuple(entry.name for entry in against if not entry.beyond_noise)
-        return Verdict(measure, winner.name, winner.mean(measure), tuple(against), tied)
+        contest = self._contest(measure)
+        return None if contest is None else find_verdict(contest)
 
-    def deep_or_linear(self, measure):
-        """Compare the best deep learner with the best that is not deep.
+    def answer(self, question, measure=None):
+        """Answer a question of the first card.
 
         Parameters
         ----------
-        measure : {"accuracy", "recall_at_1", "r_precision", "map_at_r"}
+        question : {"scaling", "learning", "deep", "linear_on_deep"}
+            Is scaling enough? Is learning a metric worth it? Is a deep one worth it over a linear
+            one? Is a linear one on the embedding of a deep one?
+        measure : str, default=None
+            That of the closed set that settles the winner, by default.
 
         Returns
         -------
-        DeepOrLinear or None
+        Answer or None
+            None unless both sides have scores.
+        """
+        if question not in QUESTIONS:
+            raise ValueError(f"question={question!r} is unknown; there are {', '.join(QUESTIONS)}")
+        contest = self._contest(measure or self.headline(self.protocols[0]))
+        return None if contest is None else find_answer(contest, question)
+
+    def deep_or_linear(self, measure=None):
+        """Compare the best deep learner with the best that is linear or learns nothing.
+
+        Parameters
+        ----------
+        measure : str, default=None
+
+        Returns
+        -------
+        Answer or None
             None unless both kinds have scores.
         """
-        rows = self._ranked(measure)
-        deep = next((row for row in rows if row.family == "deep"), None)
-        linear = next((row for row in rows if row.family in ("linear", "baseline")), None)
-        if deep is None or linear is None:
-            return None
-        lead, p = self._test(deep.key, linear.key, measure)
-        return DeepOrLinear(
-            measure,
-            deep.name,
-            linear.name,
-            lead,
-            p,
-            p < SIGNIFICANT,
-            deep.fit_seconds,
-            linear.fit_seconds,
-        )
+        return self.answer("deep", measure)
 
-    def _test(self, key, other, measure):
-        """Measure the lead of one learner over another on their common folds, with a p-value."""
-        mine, theirs = self.fold_scores(key, measure), self.fold_scores(other, measure)
-        folds = sorted(set(mine) & set(theirs))
-        differences = np.array([mine[fold] - theirs[fold] for fold in folds])
+    def answers(self, protocol):
+        """Return the answers of the first card that a protocol has."""
+        contest = self._contest(self.headline(protocol))
+        if contest is None:
+            return ()
+        answers = [find_answer(contest, question) for question in QUESTIONS]
+        return tuple(answer for answer in answers if answer is not None)
+
+    def _contest(self, measure):
+        """Return who can be compared; None if the run was stopped with a family missing."""
         protocol = protocol_of(measure)
-        ratios = [r.n_test / r.n_train for r in self.records if r.protocol == protocol]
-        lead = float(differences.mean()) if len(differences) else 0.0
-        return lead, float(corrected_resampled_t_test(differences, float(np.mean(ratios))))
+        contest = make_contest(self, measure, protocol)
+        if self.interrupted:
+            there = {row.family for row in contest.rows}
+            wanted = {row.family for row in self.rows() if row.family != "reference"}
+            if there != wanted:
+                return None
+        return contest
 
-    def sentences(self):
-        """Return the findings in plain words: one a protocol, one on deep or linear."""
+    def sentences(self, *, with_answers=True):
+        """Return what was found in plain words: who wins, and the answers of the first card.
+
+        Parameters
+        ----------
+        with_answers : bool, default=True
+
+        Returns
+        -------
+        list of str
+        """
         lines = []
         for protocol in self.protocols:
-            verdict = self.verdict(HEADLINE[protocol])
-            if verdict is not None:
-                lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict)}")
-        for protocol in self.protocols:
-            question = self.deep_or_linear(HEADLINE[protocol])
-            if question is not None:
-                where = "known classes" if protocol == "closed" else "unseen classes"
-                lines.append(f"Deep or linear, on {where}: {question_text(question)}")
+            verdict = self.verdict(self.headline(protocol))
+            if verdict is None:
+                if self.interrupted and any(r.protocol == protocol for r in self.records):
+                    lines.append(f"{protocol.capitalize()} set: {UNFINISHED}")
+                continue
+            lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict, self.run)}")
+            if with_answers:
+                lines += [answer_line(answer) for answer in self.answers(protocol)]
         return lines
 
     def to_frame(self, *, per_fold=False, curve=None):
@@ -278,7 +300,10 @@ class ComparisonResult:
                     for record in self.records
                 ]
             )
-        kept = ("fit_seconds", "tune_seconds", "n_tried", "dimension", "error")
+        kept = (
+            *("fit_seconds", "tune_seconds", "n_tried", "dimension"),
+            *("embed_seconds", "bytes_per_row", "error"),
+        )
         table = []
         for row in self.rows():
             line = {"learner": row.name, "family": row.family}
@@ -286,6 +311,70 @@ class ComparisonResult:
                 line |= {measure: row.mean(measure), f"{measure}_std": row.std(measure)}
             table.append(line | {name: getattr(row, name) for name in kept})
         return pandas.DataFrame(table)
+
+    def make_estimator(self, learner=None, *, protocol=None):
+        """Make the winner, or another learner, with the settings that validation chose.
+
+        Parameters
+        ----------
+        learner : str, default=None
+            Key or name of a learner; the winner by default.
+        protocol : {"closed", "open"}, default=None
+            For known or for unseen classes; the first that was run by default.
+
+        Returns
+        -------
+        Pipeline or transformer
+            Unfitted. It takes the rows as they were given to ``compare``, and its ``transform``
+            leads to the space where Euclidean distance is the metric.
+
+        Raises
+        ------
+        ValueError
+            If there is no such learner, or no winner.
+
+        See Also
+        --------
+        fit_best : The same, fitted.
+        """
+        protocol = protocol or self.protocols[0]
+        if learner is None:
+            verdict = self.verdict(self.headline(protocol))
+            if verdict is None:
+                raise ValueError("there is no winner; name a learner")
+            learner = verdict.key
+        keys = {name: each.key for each in self.learners for name in (each.key, each.name)}
+        if learner not in keys:
+            raise ValueError(f"learner={learner!r} is not one of {', '.join(keys)}")
+        return make_estimator(self, keys[learner], protocol)
+
+    def fit_best(self, X, y, learner=None, *, protocol=None):
+        """Fit the winner, or another learner, on rows as they were given to ``compare``.
+
+        Parameters
+        ----------
+        X, y
+            As of ``compare``.
+        learner : str, default=None
+        protocol : {"closed", "open"}, default=None
+
+        Returns
+        -------
+        Pipeline or transformer
+            Fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from metriclearn.compare import compare
+        >>> X, y = load_wine(return_X_y=True)
+        >>> result = compare(X, y, learners="euclidean,standardized,lda")
+        >>> result.fit_best(X, y).transform(X[:2]).shape
+        (2, 2)
+        """
+        if isinstance(y, str):
+            X, y = X[[column for column in X.columns if column != y]], X[y]
+        return self.make_estimator(learner, protocol=protocol).fit(X, y)
 
     def plot(self):
         """Draw scores with their spread, Recall@k curves and score against fit time.
@@ -326,7 +415,7 @@ class ComparisonResult:
         return Summary(
             rows=tuple(self.rows()),
             verdicts={measure: self.verdict(measure) for measure in self.measures},
-            deep_or_linear={measure: self.deep_or_linear(measure) for measure in self.measures},
+            answers={protocol: self.answers(protocol) for protocol in self.protocols},
             sentences=tuple(self.sentences()),
             curves={
                 axis: {measure: tuple(self.curve(axis, measure)) for measure in self.measures}

@@ -26,16 +26,6 @@ from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_sp
 from metriclearn.compare._training import is_embedder
 from metriclearn.mahalanobis import LEARNERS
 
-#: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
-FAMILIES = {
-    "reference": "no metric",
-    "baseline": "nothing learned from labels",
-    "linear": "linear",
-    "kernel": "kernel",
-    "deep": "deep",
-    "stacked": "linear on deep",
-    "own": "yours",
-}
 # What tables call a learner, where that is not the name of its class, and what it costs.
 _LINEAR = {
     "Covariance": {"name": "Mahalanobis (whitened)", "family": "baseline", "cost": 0.02},

@@ -58,6 +58,7 @@ def run(plan, workers, store, make_bar):
             n_folds=plan.n_folds,
             tuning=plan.rules.tuning,
             effort=plan.rules.effort.name,
+            repeats=plan.repeats,
             measures=dict(plan.rules.measures),
             n_tasks=len(schedule.tasks),
             n_resumed=len(kept),
@@ -71,6 +72,7 @@ def run(plan, workers, store, make_bar):
             **environment(),
         ),
         interrupted=interrupted,
+        roster=plan.learners,
     )
     if interrupted:
         warnings.warn(
@@ -96,6 +98,7 @@ def _data_facts(source, schedule, store):
         notes=(*source.notes, *((store.failure,) if store.failure else ())),
         findings=source.findings,
         columns=source.columns,
+        is_read=hasattr(source.X, "iloc") or any(note.text for note in source.columns),
     )
 
 

@@ -19,9 +19,9 @@ def result_schema():
     --------
     >>> from metriclearn.compare import result_schema
     >>> sorted(result_schema()["$defs"]["Trial"]["properties"])
-    ['n_rows', 'params', 'score']
+    ['epochs', 'k', 'n_rows', 'params', 'rising', 'score']
     """
-    hints = ComparisonResult.__annotations__
+    hints = {k: v for k, v in ComparisonResult.__annotations__.items() if k != "roster"}
     fields = [
         ("format", str),
         ("version", int),

@@ -1,8 +1,9 @@
 """Rows of the table and points of the curves, from the records alone."""
 
+import re
+
 import numpy as np
 
-from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._records import Curve, Point, Row, Score
 
 
@@ -27,7 +28,7 @@ def table_row(learner, records, measures, protocols):
     Row
     """
     done = [record for record in records if not record.error]
-    scores = {m: [r.scores[m] for r in done if m in r.scores] for m in measures}
+    scores = {m: list(fold_means(done, m).values()) for m in measures}
     # The closed set's fits are the larger ones, and every comparison has them.
     timed = [record for record in done if record.protocol == "closed"] or done
     errors = [record.error for record in records if record.error]
@@ -44,22 +45,42 @@ def table_row(learner, records, measures, protocols):
         fit_seconds=_mean([record.fit_seconds for record in timed]),
         tune_seconds=_mean([record.tune_seconds for record in timed]),
         n_tried=_mean([len(record.tuning) for record in done]),
-        dimension=max((record.dimension for record in done), default=None),
-        folds={p: sum(record.protocol == p for record in done) for p in protocols},
-        notes=tuple(sorted({note for record in done for note in record.notes})),
+        dimension=max((r.dimension for r in done if r.dimension is not None), default=None),
+        folds={p: len({r.fold for r in done if r.protocol == p}) for p in protocols},
+        notes=tuple(_alike(note for record in done for note in record.notes)),
         error=error,
+        embed_seconds=_mean([r.embed_seconds for r in timed if r.embed_seconds is not None]),
+        bytes_per_row=max((r.bytes_per_row for r in timed if r.bytes_per_row), default=None),
+        rising=bool(done) and sum(record.rising for record in done) >= len(done) / 2,
     )
+
+
+def _alike(notes):
+    """Return notes sorted; of those that differ in numbers alone one is enough."""
+    kept = {}
+    for note in sorted(notes):
+        kept.setdefault(re.sub(r"\d+", "0", note), note)
+    return kept.values()
+
+
+def fold_means(records, measure):
+    """Return ``{fold: score}``, the mean over the seeds of a fold."""
+    folds = {}
+    for record in records:
+        if measure in record.scores:
+            folds.setdefault(record.fold, []).append(record.scores[measure])
+    return {fold: float(np.mean(scores)) for fold, scores in sorted(folds.items())}
 
 
 def _mean(values):
     return float(np.mean(values)) if values else None
 
 
-def best_first(rows, protocols):
-    """Sort rows by accuracy, then by MAP@R; failures last."""
+def best_first(rows, headlines):
+    """Sort rows by the measures that settle the winners, in this order; failures last."""
 
     def rank(row):
-        means = [row.mean(HEADLINE[protocol]) for protocol in protocols]
+        means = [row.mean(measure) for measure in headlines]
         return [-np.inf if mean is None else mean for mean in means]
 
     return sorted(rows, key=rank, reverse=True)

@@ -8,6 +8,9 @@ from metriclearn._text import printable
 from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
+    QUESTION_TEXTS,
+    answer_text,
+    answer_word,
     best_of,
     curve_tables,
     data_lines,
@@ -37,9 +40,11 @@ def show(result):
     console.print(escape(headline(result)), style="bold")
     for line in protocol_lines(result):
         console.print(escape(line), style="dim")
-    console.print(_table(result, escape))
-    for axis, protocol, places, curves in curve_tables(result, HEADLINE):
-        console.print(f"{MEASURE_NAMES[HEADLINE[protocol]]} % by {AXIS_NAMES[axis]}", style="bold")
+    console.print(_fitting_table(result, console, escape))
+    for axis, protocol, places, curves in curve_tables(result):
+        console.print(
+            f"{MEASURE_NAMES[result.headline(protocol)]} % by {AXIS_NAMES[axis]}", style="bold"
+        )
         console.print(_curve_table(axis, places, curves, escape))
     for row in result.rows():
         if row.error:
@@ -48,7 +53,13 @@ def show(result):
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
     for line in result.curve_notes():
         console.print(escape(line), style="red")
-    for sentence in result.sentences():
+    for protocol in result.protocols:
+        for answer in result.answers(protocol):
+            console.print(
+                f"[bold]{escape(QUESTION_TEXTS[answer.question])} {answer_word(answer)}.[/] "
+                f"[dim]({protocol} set)[/] {escape(answer_text(answer))}"
+            )
+    for sentence in result.sentences(with_answers=False):
         console.print(escape(sentence))
     if result.run.n_resumed:
         n_resumed, total = result.run.n_resumed, result.run.n_tasks
@@ -117,7 +128,7 @@ def _empty_table():
     table_module = require("rich.table", "cli")
     box = require("rich.box", "cli")
     table = table_module.Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("Learner", no_wrap=True)
+    table.add_column("Learner")
     return table
 
 
@@ -131,26 +142,49 @@ def _curve_table(axis, places, curves, escape):
     return table
 
 
-def _table(result, escape):
+#: What is left out of the table, step by step, until it fits.
+SHORTER = (
+    {"spread": "all", "measures": "all"},
+    {"spread": "headlines", "measures": "all"},
+    {"spread": "none", "measures": "all"},
+    {"spread": "none", "measures": "headlines"},
+    {"spread": "none", "measures": "headlines", "cost": False},
+)
+
+
+def _fitting_table(result, console, escape):
+    """Return the fullest table that fits the console without cutting a number."""
+    for shorter in SHORTER:
+        table = _table(result, escape, **shorter)
+        if console.measure(table).minimum <= console.width:
+            break
+    return table
+
+
+def _table(result, escape, spread, measures, cost=True):
     table = _empty_table()
-    for measure in result.measures:
-        table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=True)
-    table.add_column("Fit s", justify="right", no_wrap=True)
-    table.add_column("Dim", justify="right", no_wrap=True)
-    is_search = result.is_search
+    headlines = [result.headline(protocol) for protocol in result.protocols]
+    shown = [m for m in result.measures if measures == "all" or m in headlines]
+    for measure in shown:
+        table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=False)
+    if cost:
+        table.add_column("Fit s", justify="right", no_wrap=True)
+        table.add_column("Dim", justify="right", no_wrap=True)
+    is_search = result.is_search and cost
     if is_search:
         table.add_column("Tried", justify="right", no_wrap=True)
     best = best_of(result)
     for row in result.rows():
         scores = []
-        for measure in result.measures:
-            text = score_text(row, measure)
+        for measure in shown:
+            with_spread = spread == "all" or (spread == "headlines" and measure in headlines)
+            text = score_text(row, measure, with_spread=with_spread).replace(" ", "\u00a0")
             wins = row.mean(measure) is not None and row.mean(measure) == best[measure]
             scores.append(f"[bold green]{text}[/]" if wins else text)
         if row.error and not row.scores:
-            scores[0] = "[red]failed[/]"
+            scores[:1] = ["[red]failed[/]"]
         dimension = "–" if row.dimension is None else str(row.dimension)
-        cells = [*scores, seconds_text(row.fit_seconds), dimension]
+        cells = [*scores, *([seconds_text(row.fit_seconds), dimension] if cost else [])]
         if is_search:
             cells.append("–" if row.n_tried is None else f"{row.n_tried:.0f}")
         table.add_row(escape(row.name), *cells)

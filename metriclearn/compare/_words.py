@@ -1,7 +1,7 @@
 """Words and numbers that the terminal and the report share."""
 
 from metriclearn.compare._measure import MEASURE_NAMES
-from metriclearn.compare._significance import SIGNIFICANT
+from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
 
 SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
 AXIS_NAMES = {
@@ -17,7 +17,7 @@ def headline(result):
 
 
 def size_text(result):
-    """Rows, features and classes of what was compared on."""
+    """Return rows, features and classes of what was compared on."""
     data = result.data
     shape = data.image_shape
     what = f"{data.n_features} features"
@@ -34,7 +34,21 @@ def protocol_lines(result):
         f"Closed set (new rows of known classes): {closed}",
         f"Open set (classes never seen in training): {notes.get('open', '')}",
     ]
-    return [*lines, tuning_line(result), *result.data.notes]
+    return [*lines, classes_line(result), tuning_line(result), *result.data.notes]
+
+
+def classes_line(result):
+    """Say how large the classes are, and what guessing the largest one scores."""
+    counts = result.data.class_counts
+    if not counts:
+        return "Classes: sizes unknown"
+    sizes = (
+        f"of {min(counts)} to {max(counts)} rows"
+        if min(counts) < max(counts)
+        else (f"of {max(counts)} rows each")
+    )
+    share = max(counts) / sum(counts)
+    return f"Classes {sizes}; guessing the largest is right in {share:.1%} of rows"
 
 
 def tuning_line(result):
@@ -48,6 +62,7 @@ def tuning_line(result):
         if tuning.seconds is not None:
             spent = f"{tuning.seconds:g} seconds"
         budget = f"{SEARCH_NAMES[tuning.method]}, at most {spent} for each learner in each fold"
+    budget += f", effort {result.run.effort}"
     judged = "on validation rows of the training part"
     if "open" in result.protocols:
         judged += ", for the open set on validation classes"
@@ -76,12 +91,14 @@ def unequal_folds(result):
     return lines
 
 
-def score_text(row, measure):
-    """Mean and spread in percent, e.g. ``98.4 ± 0.6``."""
+def score_text(row, measure, *, with_spread=True):
+    """Return mean and spread in percent, e.g. ``98.4 ± 0.6``."""
     mean, std = row.mean(measure), row.std(measure)
     if mean is None:
         return "–"
-    return f"{100 * mean:.1f}" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}"
+    if std is None or not with_spread:
+        return f"{100 * mean:.1f}"
+    return f"{100 * mean:.1f} ± {100 * std:.1f}"
 
 
 def best_of(result):
@@ -91,12 +108,12 @@ def best_of(result):
     return {measure: max(values, default=None) for measure, values in scores.items()}
 
 
-def curve_tables(result, headlines):
+def curve_tables(result):
     """Curves as tables: a list of (axis, protocol, places, curves), each with a score at all."""
     tables = []
     for axis in result.run.axes:
         for protocol in result.protocols:
-            curves = result.curve(axis, headlines[protocol])
+            curves = result.curve(axis, result.headline(protocol))
             places = sorted({point.place for curve in curves for point in curve.points})
             if places:
                 tables.append((axis, protocol, places, curves))
@@ -108,53 +125,130 @@ def place_text(axis, place):
     return f"{place:.3g}" if axis == "shift" else f"{place}"
 
 
-def verdict_text(verdict):
-    """Say who wins a measure, and from whom it cannot be told apart."""
+UNFINISHED = "stopped before every family had a score, so there is no verdict."
+QUESTION_TEXTS = {
+    "scaling": "Is scaling enough?",
+    "learning": "Is learning a metric worth it?",
+    "deep": "Is a deep metric worth it over a linear one?",
+    "linear_on_deep": "Is a linear metric on a deep one worth it?",
+}
+
+
+def verdict_text(verdict, run):
+    """Say who wins a measure, and from whom the winner cannot be told apart."""
     name = MEASURE_NAMES[verdict.measure]
-    text = f"{verdict.winner} is first, {name} {verdict.score:.1%}"
+    text = f"{verdict.winner} has {name} {verdict.score:.1%}"
+    if verdict.by_validation and verdict.against:
+        text += ", and was the best on validation data"
+    if verdict.chance is not None:
+        text += f"; guessing has {verdict.chance:.1%}"
+    text += "."
+    if verdict.n_folds < MIN_FOLDS:
+        return f"{text} {too_few_text(verdict.n_folds)}"
+    if verdict.over_chance is False:
+        return f"{text} That is not told apart from guessing: there is no winner."
     if not verdict.against:
-        return text + "."
-    nearest = verdict.against[0]
-    text += f", {lead_text(nearest.lead)} {nearest.name}: {noise_text(nearest)}."
-    if not verdict.tied:
-        return text + " Its lead over every other learner is beyond the noise of the folds."
-    return text + f" Not told apart from it by these folds: {listed(verdict.tied)}."
+        return text
+    if verdict.tied:
+        text += f" Not told apart from it: {shortlist(verdict.tied)}."
+        if verdict.simplest != verdict.winner:
+            text += f" The simplest of these is {verdict.simplest}."
+        text += f" {power_text(verdict, run)}"
+    else:
+        text += " Its lead over every other metric is beyond the noise of the folds."
+    if verdict.rising:
+        text += f" Still rising when its training was ended: {listed(verdict.rising)}."
+    return text
 
 
-def question_text(question):
-    """Say how the best deep learner stands to the best that is not."""
-    deep, linear = seconds_text(question.deep_seconds), seconds_text(question.linear_seconds)
+def too_few_text(n_folds):
+    """Say that there is no test, and what to do."""
+    folds = "fold is" if n_folds == 1 else "folds are"
+    return f"{n_folds} {folds} too few to tell a lead from chance; {MIN_FOLDS} folds are needed."
+
+
+def power_text(verdict, run):
+    """Say which lead these folds could have told, and how to tell smaller ones."""
+    nearest = next(entry for entry in verdict.against if not entry.is_told)
+    smallest = nearest.lead.smallest
     return (
-        f"{question.deep} is {lead_text(question.lead)} {question.linear} in "
-        f"{MEASURE_NAMES[question.measure]}, {noise_text(question)}. "
-        f"A fit takes {deep} s against {linear} s."
+        f"The smallest lead that these folds can tell is {points_text(smallest)} points; "
+        f"--repeats 4 brings it to about {points_text(smallest_with_repeats(nearest.lead, run))}."
     )
 
 
-def noise_text(test):
-    """Say what a test found."""
-    p = test.p_value
-    p_text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    return f"{'beyond' if test.beyond_noise else 'within'} the noise of the folds ({p_text})"
+def smallest_with_repeats(lead, run, repeats=4):
+    """Return the smallest lead that more folds would tell, with test parts as they are."""
+    n_folds = lead.n_folds // max(1, run.repeats)
+    return smallest_lead(lead, n_folds - 1, 1, repeats) if n_folds > 1 else lead.smallest
+
+
+def answer_line(answer):
+    """Return a question of the first card with its answer, in one line."""
+    return f"{QUESTION_TEXTS[answer.question]} {answer_word(answer)}. {answer_text(answer)}"
+
+
+def answer_word(answer):
+    """Return the answer in a word or three."""
+    word = answer.answer
+    if answer.question == "scaling" and word == "yes":
+        return "Yes, as far as these folds can tell"
+    return word.capitalize()
+
+
+def answer_text(answer):
+    """Say how the two sides of a question stand to each other, and what they cost."""
+    text = (
+        f"{answer.learner} is {lead_text(answer.lead.mean)} {answer.against}"
+        f"{interval_text(answer.lead)}; {price_text(answer.price, answer.price_against)}."
+    )
+    if answer.rising:
+        text += f" Still rising when its training was ended: {listed(answer.rising)}."
+    return text
+
+
+def interval_text(lead):
+    """Return the 95 % interval of a lead in parentheses; nothing with too few folds."""
+    if lead.low is None:
+        return ""
+    return f" (95% interval {100 * lead.low:+.1f} to {100 * lead.high:+.1f})"
+
+
+def price_text(price, other):
+    """Say what a fit, the embedding of a row and its bytes cost on both sides."""
+    parts = [
+        f"a fit takes {seconds_text(price.fit_seconds)} s against "
+        f"{seconds_text(other.fit_seconds)} s"
+    ]
+    if price.embed_seconds is not None and other.embed_seconds is not None:
+        parts.append(
+            f"a row {micro_text(price.embed_seconds)} µs and {price.bytes_per_row} bytes against "
+            f"{micro_text(other.embed_seconds)} and {other.bytes_per_row}"
+        )
+    return ", ".join(parts)
+
+
+def micro_text(seconds):
+    """Return seconds as microseconds."""
+    micro = 1e6 * seconds
+    return f"{micro:.1f}" if micro < 10 else f"{micro:.0f}"
+
+
+def points_text(score):
+    """Return a difference of scores in percentage points."""
+    return f"{100 * score:.1f}"
 
 
 def lead_text(lead):
     """Say how far ahead or behind a learner is, up to the name of the other one."""
-    points = f"{100 * abs(lead):.1f}"
+    points = points_text(abs(lead))
     if points == "0.0":
         return "level with"
     return f"{points} points {'ahead of' if lead > 0 else 'behind'}"
 
 
-def answer_text(question):
-    """Answer whether the best deep learner is worth it, in a word or three."""
-    if question.beyond_noise:
-        return "Yes" if question.lead > 0 else "No"
-    return "Not clearly" if question.lead > 0 else "No sign of it"
-
-
 def seconds_text(seconds):
-    """Seconds with as many digits as mean something."""
+    """Return seconds with as many digits as mean something."""
     if seconds is None:
         return "–"
     if seconds < 0.01:
@@ -163,8 +257,23 @@ def seconds_text(seconds):
 
 
 def listed(names):
-    """Names as a person would list them."""
+    """Return names as a person would list them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def shortlist(names, most=4):
+    """Return names as a person would list them, of many the first and a number."""
+    names = list(names)
+    if len(names) <= most + 1:
+        return listed(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} others"
+
+
+def rank_answer_text(question):
+    """Answer whether the best deep learner is worth it, by mean ranks."""
+    if question.beyond_noise:
+        return "Yes" if question.lead > 0 else "No"
+    return "Not clearly" if question.lead > 0 else "No sign of it"
 
 
 def rank_question_text(question):
@@ -200,7 +309,7 @@ def ranking_text(ranking):
 
 
 def data_lines(result):
-    """What was found out about the data and done about it, a line each."""
+    """Return what was found out about the data and done about it, a line each."""
     told = [
         f"{note.column}: {note.text}"
         for note in result.data.columns

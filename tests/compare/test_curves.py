@@ -11,6 +11,7 @@ from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare import _run as run
 from metriclearn.compare._curves import shift_splits
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._plan import task_seed
 from metriclearn.compare._roster import (
     ROSTER,
     at_dimension,
@@ -26,6 +27,7 @@ def curved(blobs):
         *blobs,
         learners=[*CHEAP, "nca", Broken()],
         n_folds=3,
+        tune=False,
         rows=[50, 20],
         dimensions=[2, 5, 9],
         shift=3,
@@ -40,7 +42,8 @@ def test_a_curve_over_rows_is_the_comparison_on_fewer_rows(blobs, curved):
     votes = []
     for split in make_splits(y, 3, seed=0)[0]:
         if split.protocol == "closed":
-            rows = split.train[stratified_order(y[split.train], 0)[:20]]
+            order = stratified_order(y[split.train], task_seed(0, split.fold, 0))
+            rows = split.train[order[:20]]
             nearest = KNeighborsClassifier(3).fit(X[np.sort(rows)], y[np.sort(rows)])
             votes.append(nearest.score(X[split.test], y[split.test]))
     assert curve.points[0].mean == pytest.approx(np.mean(votes))
@@ -49,7 +52,8 @@ def test_a_curve_over_rows_is_the_comparison_on_fewer_rows(blobs, curved):
     assert [point.place for point in opened.points] == [20]  # 40 rows of 4 classes
 
 
-def test_a_curve_leaves_the_table_as_it_is(curved, compared):
+def test_a_curve_leaves_the_table_as_it_is(blobs, curved):
+    compared = compare(*blobs, learners=[*CHEAP, Broken()], n_folds=3, tune=False)
     kept = [r for r in curved.records if r.learner != "nca"]
     assert [*map(without_seconds, kept)] == [*map(without_seconds, compared.records)]
 
@@ -125,7 +129,7 @@ def test_missing_points_say_why(curved):
 def test_curves_as_a_frame(curved):
     frame = curved.to_frame(curve="dimensions")
     assert list(frame) == ["learner", "measure", "place", "mean", "std", "n_folds"]
-    assert len(frame) == 3 * 2 * 4
+    assert len(frame) == 3 * 2 * 5
     with pytest.raises(ValueError, match="axis='depth' was not compared over; there are: rows, di"):
         curved.to_frame(curve="depth")
 

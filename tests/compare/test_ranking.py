@@ -40,7 +40,7 @@ def test_ranks_are_those_of_the_scores(ranked):
     scores = frame[list(datasets)].to_numpy()
     for column, (X, y) in zip(scores.T, datasets.values(), strict=True):
         alone = compare(X, y, learners=["mahalanobis"], n_folds=2).rows()[0].mean("accuracy")
-        assert column[list(frame["learner"]).index("Mahalanobis")] == alone
+        assert column[list(frame["learner"]).index("Mahalanobis (whitened)")] == alone
     ranks = rankdata(-np.nan_to_num(scores.T, nan=-1), axis=1).mean(axis=0)
     np.testing.assert_allclose(frame["mean_rank"], ranks)
     assert list(frame["learner"])[-1] == "Broken"

@@ -53,7 +53,8 @@ def test_a_lead_within_noise_is_a_tie():
     verdict = made_up(CLOSE).verdict("accuracy")
     assert verdict.winner == "a"
     assert verdict.tied == ("b",)
-    assert "Not told apart from it by these folds: b." in made_up(CLOSE).sentences()[0]
+    assert "Not told apart from it: b." in made_up(CLOSE).sentences()[0]
+    assert "The smallest lead that these folds can tell is" in made_up(CLOSE).sentences()[0]
 
 
 def test_a_result_is_shown_by_its_findings():
@@ -65,14 +66,14 @@ def test_a_result_is_shown_by_its_findings():
 def test_a_clear_lead_is_beyond_noise():
     verdict = made_up(CLEAR).verdict("accuracy")
     assert verdict.tied == ()
-    assert verdict.against[0].lead == pytest.approx(0.10)
+    assert verdict.against[0].lead.mean == pytest.approx(0.10)
     assert "beyond the noise of the folds" in made_up(CLEAR).sentences()[0]
 
 
 def test_deep_or_linear_compares_the_best_of_each():
     result = made_up({"deep one": CLEAR["b"], "deep two": CLEAR["a"], "line": CLOSE["b"]})
     question = result.deep_or_linear("accuracy")
-    assert (question.deep, question.linear) == ("deep two", "line")
+    assert (question.learner, question.against) == ("deep two", "line")
     assert made_up(CLEAR).deep_or_linear("accuracy") is None
 
 

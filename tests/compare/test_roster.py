@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -9,7 +10,7 @@ from metriclearn import LMNN, NCA
 from metriclearn.compare import LEARNER_NAMES, compare
 from metriclearn.compare._images import ImageScaler, ImageShrinker, shrinker
 from metriclearn.compare._learners._learner import Setting
-from metriclearn.compare._names import ALIASES
+from metriclearn.compare._names import ALIASES, FAMILIES
 from metriclearn.compare._roster import (
     GROUPS,
     ROSTER,
@@ -31,19 +32,39 @@ def test_every_grid_fits_its_learner(key, shape):
         assert estimator["metric"].module == ("mlp" if shape is None else "convnet")
 
 
-def test_wide_data_get_principal_components():
+def test_a_metric_found_by_iterations_gets_leading_components_of_many_pixels():
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1, 2], 12)
-    X = rng.randn(36, 60) + 2 * y[:, None]
-    result = compare(X, y, learners=["euclidean", "mahalanobis"], n_folds=3)
+    images = rng.randn(36, 10, 6) + 2 * y[:, None, None]
+    result = compare(images, y, learners=["euclidean", "nca"], n_folds=3, effort="quick")
     rows = {row.key: row for row in result.rows()}
-    assert rows["euclidean"].notes == ()
     assert rows["euclidean"].dimension == 60
-    assert rows["mahalanobis"].notes == ("on 6 principal components",)
+    assert rows["nca"].dimension == 12
     matrix = next(r.matrix for r in result.records if r.matrix)
     assert matrix.space == "principal components"
-    assert np.shape(matrix.values) == (6, 6)
+    assert np.shape(matrix.values) == (12, 12)
     assert len(matrix.weights) == 60
+
+
+@pytest.fixture(scope="module")
+def columns_5000():
+    """More columns than rows: 30 of 2,000 tell the classes apart."""
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(4), 40)
+    X = rng.randn(160, 2000)
+    X[:, 100:130] += rng.randn(4, 30)[y]
+    return X, y
+
+
+def test_with_more_columns_than_rows_columns_are_selected(columns_5000):
+    learners = "euclidean,standardized,selected,lmnn,lda"
+    result = compare(*columns_5000, learners=learners, n_folds=5, effort="quick")
+    rows = {row.key: row.mean("accuracy") for row in result.rows()}
+    assert max(rows["euclidean"], rows["standardized"]) < 0.8
+    assert min(rows["selected"], rows["lmnn"]) > 0.95
+    assert [finding.kind for finding in result.findings] == ["wide"]
+    tall = compare(*load_iris(return_X_y=True), learners="euclidean,selected", n_folds=2)
+    assert [learner.key for learner in tall.learners] == ["euclidean"]
 
 
 def test_image_scaler_divides_all_pixels_by_one_number(rng):
@@ -91,7 +112,8 @@ def test_learners_by_name_and_by_object(learners, names):
 
 def test_the_default_line_up():
     assert [learner.key for learner in resolve_learners()] == GROUPS["default"]
-    assert len(GROUPS["default"]) == 10
+    assert {row.family for row in resolve_learners()} == {*FAMILIES} - {"own"}
+    assert len(GROUPS["default"]) == 16
 
 
 @pytest.mark.parametrize(
@@ -112,7 +134,9 @@ def test_bad_learners_are_one_clear_error(blobs, learners, message):
 
 def test_the_roster_is_every_learner_and_every_loss_of_the_library():
     names = {ALIASES.get(name.lower(), name.lower()) for name in LEARNERS}
-    assert {key for key, row in ROSTER.items() if row.family == "linear"} == names
+    free = {"majority", "boosting", "euclidean", "standardized", "cosine", "selected", "lda"}
+    deep = {*LOSSES, "linear_on_deep"}
+    assert {*ROSTER} - free - deep == names
     assert [key for key, row in ROSTER.items() if row.family == "deep"] == list(LOSSES)
     assert list(ROSTER) == list(LEARNER_NAMES)
 
@@ -136,6 +160,7 @@ def test_words_stand_for_several_learners():
         (DeepEmbedder(), "deep"),
         (make_pipeline(StandardScaler(), DeepEmbedder()), "deep"),
         (make_pipeline(NCA(), StandardScaler()), "own"),
+        (make_pipeline(DeepEmbedder(), LMNN()), "stacked"),
         (StandardScaler(), "own"),
     ],
 )
@@ -148,7 +173,7 @@ def test_the_question_is_answered_for_ones_own_embedder(blobs):
     embedder = DeepEmbedder(max_epochs=2, validation=None, random_state=0)
     result = compare(*blobs, learners={"mine": embedder, "theirs": LMNN()}, n_folds=2)
     question = result.deep_or_linear("accuracy")
-    assert (question.deep, question.linear) == ("mine", "theirs")
+    assert (question.learner, question.against) == ("mine", "theirs")
 
 
 def test_a_class_is_given_by_its_path(blobs, tmp_path, monkeypatch):

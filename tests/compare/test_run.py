@@ -14,7 +14,7 @@ from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Task, run_task
-from metriclearn.compare._records import FoldRecord, Tuning
+from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._roster import ROSTER, resolve_learners
 from metriclearn.compare._splits import Split
 from metriclearn.compare._words import unequal_folds
@@ -84,7 +84,7 @@ def test_an_interrupt_keeps_what_is_finished(blobs, interrupted_after, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert "Stopped early" in text
     assert unequal_folds(result) == [
-        "Closed set, folds finished of each: Euclidean 1, Mahalanobis 2",
+        "Closed set, folds finished of each: Euclidean 2, Mahalanobis (whitened) 1",
     ]
     assert unequal_folds(result)[0] in text
     assert unequal_folds(replace(result, interrupted=None)) == []
@@ -106,7 +106,7 @@ def test_an_interrupt_before_anything_is_finished_is_an_interrupt(blobs, interru
 def test_time_left_learns_from_what_is_done():
     learners = resolve_learners(["euclidean", "lmnn"])
     tasks = [
-        Task(learner, Split("closed", fold, None, None), 0, Tuning(), False)
+        Task(learner, Split("closed", fold, None, None), 0)
         for fold in range(3)
         for learner in learners
     ]

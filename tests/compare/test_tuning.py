@@ -9,7 +9,7 @@ from scipy.stats import uniform
 from metriclearn import cli
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
-from metriclearn.compare._fitting import fit_tuned
+from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (
@@ -17,6 +17,7 @@ from metriclearn.compare._roster import (
     resolve_learners,
     search_space,
 )
+from metriclearn.compare._spaces import SEARCH_SPACES
 from metriclearn.compare._tuning._budget import SEARCHES, make_tuning
 from metriclearn.compare._tuning._halving import plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
@@ -31,7 +32,7 @@ def test_every_search_space_sets_its_learner(key, shape):
     setting = Setting(60, 16, 3, smallest_class=3, image_shape=shape)
     estimator, grid = ROSTER[key].make(setting)
     space = search_space(ROSTER[key], setting, grid)
-    assert bool(space) is (key not in ("euclidean", "standardized", "mahalanobis", "mcml"))
+    assert bool(space) is (key in SEARCH_SPACES or ROSTER[key].family == "deep")
     for name, values in space.items():
         assert len(set(values)) == len(values)
         for value in values:
@@ -43,8 +44,8 @@ def test_every_search_space_sets_its_learner(key, shape):
 @pytest.mark.parametrize("name", ["closed", "open"])
 def test_a_search_keeps_its_budget_and_takes_the_best(blobs, method, name):
     learner = resolve_learners(["lmnn"], SMALL_SPACE)[0]
-    fitted = fit_tuned(learner, *blobs, protocol=name, tuning=Tuning(method, 4))
-    again = fit_tuned(learner, *blobs, protocol=name, tuning=Tuning(method, 4))
+    fitted = fit_tuned(learner, *blobs, protocol=name, rules=Rules(Tuning(method, 4)))
+    again = fit_tuned(learner, *blobs, protocol=name, rules=Rules(Tuning(method, 4)))
     assert fitted.tuning == again.tuning
     n_rows = max((trial.n_rows or 1) for trial in fitted.tuning)
     spent = sum((trial.n_rows or 1) for trial in fitted.tuning) / n_rows
@@ -57,16 +58,18 @@ def test_a_search_keeps_its_budget_and_takes_the_best(blobs, method, name):
 
 def test_a_grid_within_the_budget_is_tried_whole(blobs):
     learner = resolve_learners(["lmnn"], SMALL_SPACE)[0]
-    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("grid", 50))
+    fitted = fit_tuned(learner, *blobs, protocol="closed", rules=Rules(Tuning("grid", 50)))
     tried = [tuple(trial.params.values()) for trial in fitted.tuning]
     assert len(tried) == len(set(tried)) == 6
 
 
 def test_seconds_end_a_search(blobs):
     learner = resolve_learners(["lmnn"], {"lmnn": {"mu": uniform(0.1, 0.8)}})[0]
-    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("random", None, 1e-9))
+    fitted = fit_tuned(
+        learner, *blobs, protocol="closed", rules=Rules(Tuning("random", None, 1e-9))
+    )
     assert len(fitted.tuning) == 1
-    fitted = fit_tuned(learner, *blobs, protocol="closed", tuning=Tuning("random", None, 0.3))
+    fitted = fit_tuned(learner, *blobs, protocol="closed", rules=Rules(Tuning("random", None, 0.3)))
     assert len(fitted.tuning) > 1
     assert fitted.tune_seconds > 0
 
@@ -74,7 +77,10 @@ def test_seconds_end_a_search(blobs):
 def test_settings_that_cannot_be_fitted_are_passed_over(blobs):
     space = {"lmnn": {"mu": [0.5, 2.0]}}
     fitted = fit_tuned(
-        resolve_learners(["lmnn"], space)[0], *blobs, protocol="closed", tuning=Tuning("grid", 9)
+        resolve_learners(["lmnn"], space)[0],
+        *blobs,
+        protocol="closed",
+        rules=Rules(Tuning("grid", 9)),
     )
     assert [trial.score is None for trial in fitted.tuning] == [False, True]
     assert fitted.params["metric__mu"] == 0.5
@@ -99,7 +105,7 @@ def test_a_learner_of_ones_own_is_tuned_over_the_space_given(blobs):
     )
     rows = {row.key: row for row in result.rows()}
     assert rows["mine"].n_tried == 2
-    assert rows["as it is"].n_tried == 0
+    assert rows["as it is"].n_tried == 1
     assert rows["mine"].dimension <= 4
     assert "at most 2 fits for each learner in each fold" in tuning_line(result)
 

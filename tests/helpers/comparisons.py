@@ -23,7 +23,8 @@ class Broken(TransformerMixin, BaseEstimator):
 
 
 def without_seconds(record):
-    return replace(record, fit_seconds=None, tune_seconds=None, task_seconds=0.0)
+    times = {"fit_seconds": None, "tune_seconds": None, "embed_seconds": None}
+    return replace(record, task_seconds=0.0, **times)
 
 
 def made_up(scores, family="linear"):
@@ -33,9 +34,10 @@ def made_up(scores, family="linear"):
             name,
             "closed",
             fold,
-            n_train=80,
-            n_test=20,
+            n_train=800,
+            n_test=200,
             scores={"accuracy": score},
+            validation=score,
             recall_at={"1": score, "2": score},
             dimension=2,
             fit_seconds=1.0,
@@ -47,7 +49,7 @@ def made_up(scores, family="linear"):
     learners = tuple(
         LearnerFacts(name, name, "deep" if name.startswith("deep") else family) for name in scores
     )
-    data = DataFacts("made up", "tabular", 100, 2, 2, ("0", "1"))
+    data = DataFacts("made up", "tabular", 1000, 2, 2, ("0", "1"), class_counts=(500, 500))
     about = RunFacts(
         command="none",
         seed=0,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._measure import MEASURE_NAMES
 from metriclearn.compare._report._labels import place_labels
 from metriclearn.compare._report._lines import recall_curves
 from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS
@@ -15,6 +15,9 @@ FAMILY_COLORS = {
     "linear": "#2767c4",
     "deep": "#d05a16",
     "own": "#8a4fc0",
+    "reference": "#7b8087",
+    "kernel": "#1c8a9c",
+    "stacked": "#b3367e",
 }
 LINE_STYLES = ("-", "--", "-.", ":")
 
@@ -36,7 +39,7 @@ def draw(result):
         n_rows, 3, figsize=(15, 4.4 * n_rows), layout="constrained", squeeze=False
     )
     for protocol, (scores, recall, times) in zip(result.protocols, axes, strict=True):
-        measure = HEADLINE[protocol]
+        measure = result.headline(protocol)
         rows = [row for row in result.rows() if row.mean(measure) is not None]
         rows.sort(key=lambda row: row.mean(measure))
         _draw_scores(scores, rows, measure, protocol)

@@ -46,7 +46,8 @@ def recall_curves(result, protocol):
         if folds:
             ks = sorted(set.intersection(*(set(map(int, fold)) for fold in folds)))
             curve = {k: float(np.mean([fold[str(k)] for fold in folds])) for k in ks}
-            curves.append((learner, curve))
+            if curve:
+                curves.append((learner, curve))
     return curves
 
 

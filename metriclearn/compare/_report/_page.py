@@ -6,36 +6,35 @@ import re
 from importlib.resources import files
 
 from metriclearn._extras import require
-from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES, MEASURES
+from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._lines import curve_chart, recall_chart
 from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._words import (
+    QUESTION_TEXTS,
     answer_text,
+    answer_word,
     best_of,
     curve_tables,
+    data_lines,
     headline,
     lead_text,
     listed,
-    noise_text,
+    micro_text,
     notes_of,
     protocol_lines,
-    question_text,
+    rank_answer_text,
     rank_question_text,
     ranking_text,
     seconds_text,
     size_text,
     unequal_folds,
+    verdict_text,
 )
 
-FAMILIES = {
-    "baseline": "nothing learned",
-    "linear": "linear",
-    "deep": "deep",
-    "own": "yours",
-}
 TITLES = {"closed": "Known classes", "open": "Unseen classes"}
 CURVE_WORDS = {
     "rows": (
@@ -70,26 +69,29 @@ def render(result):
     template = _template("page.html.j2")
     script = _text_of("page.js")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
+    headlines = {protocol: result.headline(protocol) for protocol in shown}
     return template.render(
         style=_text_of("style.css"),
+        question_texts=QUESTION_TEXTS,
         script=script,
         policy=_policy(script),
         result=result,
         rows=result.rows(),
         best=best_of(result),
-        measures=MEASURES,
+        measures={protocol: result.measures_of(protocol) for protocol in shown},
         measure_names=MEASURE_NAMES,
-        headlines=HEADLINE,
+        headlines=headlines,
         protocols=shown,
         titles=TITLES,
         families=FAMILIES,
-        verdicts={protocol: result.verdict(HEADLINE[protocol]) for protocol in shown},
-        questions={protocol: result.deep_or_linear(HEADLINE[protocol]) for protocol in shown},
+        verdicts={protocol: result.verdict(headlines[protocol]) for protocol in shown},
+        answers={protocol: result.answers(protocol) for protocol in shown},
+        findings=data_lines(result),
         protocol_lines=protocol_lines(result),
         notes=notes_of(result),
         unequal_folds=unequal_folds(result),
         recall={protocol: recall_chart(result, protocol) for protocol in shown},
-        times={protocol: time_chart(result, HEADLINE[protocol]) for protocol in shown},
+        times={protocol: time_chart(result, headlines[protocol]) for protocol in shown},
         maps={protocol: _maps(result, protocol) for protocol in shown},
         class_key=class_key(result.data.class_names),
         curves=_curves(result),
@@ -149,16 +151,18 @@ def _template(name):
     )
     words = (
         answer_text,
+        answer_word,
         headline,
         lead_text,
         listed,
-        noise_text,
+        micro_text,
         protocol_lines,
-        question_text,
         rank_question_text,
         ranking_text,
         seconds_text,
+        rank_answer_text,
         size_text,
+        verdict_text,
     )
     environment.filters |= {word.__name__: word for word in words}
     environment.filters |= {"options_whole": _options_whole, "unbroken": _unbroken}
@@ -185,7 +189,7 @@ def _text_of(name):
 def _curves(result):
     """Charts by axis: a list of (axis, heading, words, [(protocol, svg)])."""
     drawn = {}
-    for axis, protocol, places, curves in curve_tables(result, HEADLINE):
+    for axis, protocol, places, curves in curve_tables(result):
         drawn.setdefault(axis, []).append((protocol, curve_chart(axis, places, curves)))
     return [(axis, *CURVE_WORDS[axis], cards) for axis, cards in drawn.items()]
 
@@ -208,7 +212,7 @@ def _maps(result, protocol):
         record = _pictured(result, row.key, protocol)
         if record is not None:
             svg = map_chart(record.map, result.data.class_names)
-            score = record.scores[HEADLINE[protocol]]
+            score = record.scores[result.headline(protocol)]
             shown.append({"name": row.name, "score": score, "svg": svg})
     return shown
 

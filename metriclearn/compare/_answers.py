@@ -1,0 +1,207 @@
+"""What follows from the scores: the winner, the answers of the first card, the simplest learner.
+
+Which learner stands for a family is settled by its *validation* scores, so that the score that
+is shown is not the largest of many test scores. Test scores then say by how much it leads.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metriclearn.compare._names import FAMILIES
+from metriclearn.compare._records import Against, Answer, Price, Verdict
+from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
+
+LEARNED = ("linear", "kernel", "deep", "stacked")
+#: Question to who is asked about and whom it has to beat, by key or family.
+QUESTIONS = {
+    "scaling": ((*LEARNED, "baseline"), ("euclidean", "standardized")),
+    "learning": (LEARNED, ("baseline",)),
+    "deep": (("deep",), ("linear", "baseline")),
+    "linear_on_deep": (("stacked",), ("deep",)),
+}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One measure of a comparison, and who can be compared by it.
+
+    Attributes
+    ----------
+    measure : str
+    rows : tuple of Row
+        Metrics with scores, in the order of the ladder: by family, then by the price of a fit.
+    scores : dict of str to dict
+        Key to fold to score.
+    validation : dict of str to float or None
+        Key to mean validation score.
+    n_train, n_test : float
+        Rows of a typical fold.
+    chance : float or None
+        Score of guessing.
+    """
+
+    measure: str
+    rows: tuple
+    scores: dict
+    validation: dict
+    n_train: float
+    n_test: float
+    chance: float | None = None
+
+    def lead(self, key, other):
+        """Measure the lead of one learner over another on their common folds."""
+        folds = sorted(set(self.scores[key]) & set(self.scores[other]))
+        differences = [self.scores[key][fold] - self.scores[other][fold] for fold in folds]
+        return measure_lead(differences, self.n_train, self.n_test)
+
+    def best(self, rows):
+        """Return the best of some rows by validation; by test score where one has none."""
+        rows = list(rows)
+        values = [self.validation[row.key] for row in rows]
+        if any(value is None for value in values):
+            values = [row.mean(self.measure) for row in rows]
+        # Of equal ones the simplest, as they come in this order.
+        return rows[int(np.argmax(values))] if rows else None
+
+
+def make_contest(result, measure, protocol):
+    """Collect what is needed to compare by a measure.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+    measure : str
+    protocol : {"closed", "open"}
+
+    Returns
+    -------
+    Contest
+    """
+    records = [r for r in result.records if r.protocol == protocol and not r.error]
+    rows = [row for row in result.rows() if measure in row.scores and row.family != "reference"]
+    place = {family: i for i, family in enumerate(FAMILIES)}
+    rows.sort(key=lambda row: (place.get(row.family, len(place)), row.fit_seconds or 0))
+    validation = {}
+    for row in rows:
+        own = [record.validation for record in records if record.learner == row.key]
+        validation[row.key] = None if None in own else float(np.mean(own))
+    return Contest(
+        measure=measure,
+        rows=tuple(rows),
+        scores={row.key: result.fold_scores(row.key, measure) for row in rows},
+        validation=validation,
+        n_train=float(np.mean([record.n_train for record in records])) if records else 1.0,
+        n_test=float(np.mean([record.n_test for record in records])) if records else 1.0,
+        chance=chance_of(measure, result.data.class_counts),
+    )
+
+
+def chance_of(measure, counts):
+    """Return what guessing the largest class scores; None where guessing makes no sense.
+
+    Examples
+    --------
+    >>> chance_of("accuracy", (30, 10)), chance_of("balanced_accuracy", (30, 10))
+    (0.75, 0.5)
+    """
+    if not counts:
+        return None
+    by_measure = {"accuracy": max(counts) / sum(counts), "balanced_accuracy": 1 / len(counts)}
+    return by_measure.get(measure)
+
+
+def find_verdict(contest):
+    """Say who wins, and from whom the winner cannot be told apart.
+
+    Parameters
+    ----------
+    contest : Contest
+
+    Returns
+    -------
+    Verdict or None
+        None if no learner has a score.
+    """
+    winner = contest.best(contest.rows)
+    if winner is None:
+        return None
+    others = [row for row in contest.rows if row is not winner]
+    leads = [contest.lead(winner.key, other.key) for other in others]
+    adjusted = holm([lead.p_value for lead in leads])
+    against = [
+        Against(other.key, other.name, lead, p, p is not None and p < SIGNIFICANT)
+        for other, lead, p in zip(others, leads, adjusted, strict=True)
+    ]
+    against.sort(key=lambda entry: entry.lead.mean)
+    tied = {entry.key for entry in against if not entry.is_told}
+    enough = len(contest.scores[winner.key]) >= MIN_FOLDS
+    simplest = next((row for row in contest.rows if row is winner or row.key in tied), winner)
+    over_chance = None
+    if contest.chance is not None and enough:
+        differences = [s - contest.chance for s in contest.scores[winner.key].values()]
+        lead = measure_lead(differences, contest.n_train, contest.n_test)
+        over_chance = lead.is_told and lead.mean > 0
+    return Verdict(
+        measure=contest.measure,
+        winner=winner.name,
+        key=winner.key,
+        score=winner.mean(contest.measure),
+        by_validation=contest.validation[winner.key] is not None,
+        against=tuple(against),
+        tied=tuple(entry.name for entry in against if not entry.is_told) if enough else (),
+        simplest=simplest.name if enough else None,
+        chance=contest.chance,
+        over_chance=over_chance,
+        rising=tuple(row.name for row in contest.rows if row.rising),
+        n_folds=len(contest.scores[winner.key]),
+    )
+
+
+def find_answer(contest, question):
+    """Answer a question of the first card.
+
+    Parameters
+    ----------
+    contest : Contest
+    question : str
+        A key of ``QUESTIONS``.
+
+    Returns
+    -------
+    Answer or None
+        None unless both sides have scores.
+    """
+    asked, standing = QUESTIONS[question]
+    simple = [row for row in contest.rows if row.key in standing or row.family in standing]
+    rest = [row for row in contest.rows if row not in simple]
+    challenger = contest.best([row for row in rest if row.family in asked])
+    incumbent = contest.best(simple)
+    if challenger is None or incumbent is None:
+        return None
+    lead = contest.lead(challenger.key, incumbent.key)
+    return Answer(
+        question=question,
+        measure=contest.measure,
+        learner=challenger.name,
+        against=incumbent.name,
+        lead=lead,
+        answer=_word(question, lead),
+        price=_price(challenger),
+        price_against=_price(incumbent),
+        rising=tuple(row.name for row in (challenger, incumbent) if row.rising),
+    )
+
+
+def _word(question, lead):
+    if lead.p_value is None:
+        return "too few folds"
+    if question == "scaling":
+        return "no" if lead.is_told and lead.mean > 0 else "yes"
+    if lead.is_told:
+        return "yes" if lead.mean > 0 else "no"
+    return "not clearly" if lead.mean > 0 else "no sign of it"
+
+
+def _price(row):
+    return Price(row.fit_seconds, row.embed_seconds, row.bytes_per_row)

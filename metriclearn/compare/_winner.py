@@ -1,0 +1,94 @@
+"""The winner as an estimator: the pipeline and the settings that validation chose."""
+
+from collections import Counter
+
+from sklearn.pipeline import Pipeline
+
+from metriclearn.compare._effort import find_effort
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._plain import to_plain
+from metriclearn.compare._roster import ROSTER
+from metriclearn.compare._tables._estimator import TableReader
+
+
+def make_estimator(result, key, protocol):
+    """Make the unfitted pipeline of a learner with the settings that were chosen most often.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+    key : str
+    protocol : {"closed", "open"}
+        Whose settings.
+
+    Returns
+    -------
+    Pipeline or transformer
+
+    Raises
+    ------
+    ValueError
+        If the learner has no finished fit, or is one of the caller's and the result was read
+        from a file.
+    """
+    records = [
+        record
+        for record in result.records
+        if (record.learner, record.protocol) == (key, protocol) and not record.error
+    ]
+    if not records:
+        raise ValueError(f"learner {key!r} has no finished fit in the {protocol} set")
+    learners = {learner.key: learner for learner in result.roster}
+    learner = learners.get(key, ROSTER.get(key))
+    if learner is None:
+        raise ValueError(
+            f"learner {key!r} is your own, which a file does not keep; call make_estimator on the "
+            f"result of compare"
+        )
+    record = _most_chosen(records)
+    setting = Setting(
+        record.n_train,
+        record.n_features,
+        result.data.n_classes,
+        min(result.data.class_counts, default=2),
+        result.data.image_shape,
+        find_effort(result.run.effort),
+    )
+    estimator, grid = learner.make(setting)
+    estimator.set_params(**_real_params(record.params, grid))
+    seeds = {
+        name: result.run.seed
+        for name, value in estimator.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    estimator.set_params(**seeds)
+    if not result.data.is_read:
+        return estimator
+    reader = ("read", TableReader(columns=list(result.data.feature_names)))
+    if isinstance(estimator, Pipeline):
+        return Pipeline([reader, *estimator.steps])
+    return Pipeline([reader, ("metric", estimator)])
+
+
+def _most_chosen(records):
+    """Return a record with the settings that most folds chose; of ties, the best validated."""
+    texts = [repr(_without_epochs(record.params)) for record in records]
+    counts = Counter(texts)
+    most = max(counts.values())
+    chosen = [r for r, text in zip(records, texts, strict=True) if counts[text] == most]
+    return max(chosen, key=lambda record: record.validation or 0.0)
+
+
+def _without_epochs(params):
+    return {k: v for k, v in params.items() if not k.endswith("max_epochs")}
+
+
+def _real_params(plain, grid):
+    """Return parameters whose values may be estimators, which JSON keeps by their repr."""
+    known = {
+        (name, repr(to_plain(value))): value for params in grid for name, value in params.items()
+    }
+    return {
+        name: known.get((name, repr(value)), tuple(value) if isinstance(value, list) else value)
+        for name, value in plain.items()
+    }
