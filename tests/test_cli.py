@@ -27,9 +27,9 @@ def test_table_report_and_numbers(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "iris: 150 rows, 4 features, 3 classes" in printed
     assert "3 classes are too few" in printed
-    assert "3-NN accuracy" in printed
+    assert "k-NN accuracy" in printed
     assert "MAP@R" not in printed
-    assert printed.index("Euclidean  ") < printed.index("Mahalanobis  ")
+    assert printed.index("Euclidean  ") < printed.index("Mahalanobis (whitened)  ")
     assert f"wrote {report}" in printed
     result = ComparisonResult.from_json(numbers)
     assert result.run.command.startswith("metriclearn compare iris --report ")
@@ -43,7 +43,7 @@ def test_both_protocols_side_by_side(tmp_path, capsys):
     np.savez(tmp_path / "six.npz", X=X, y=y)
     assert compare(tmp_path / "six.npz") == 0
     printed = capsys.readouterr().out
-    for measure in ("3-NN accuracy", "Recall@1", "R-precision", "MAP@R"):
+    for measure in ("k-NN accuracy", "Recall@1", "R-precision", "MAP@R"):
         assert measure in printed
 
 
@@ -62,7 +62,7 @@ def test_several_sources_are_ranked(tmp_path, iris_frame, capsys):
 def test_curves_are_printed(tmp_path, capsys):
     assert compare("iris", "--rows", "20,70", "--dimensions", "1,3") == 0
     printed = capsys.readouterr().out
-    assert "3-NN accuracy % by training rows" in printed
+    assert "k-NN accuracy % by training rows" in printed
     assert re.search(r"Learner +20 +70 *\n", printed)
     assert re.search(r"Learner +1 +3 *\n", printed)
 
@@ -112,7 +112,7 @@ def test_a_failing_learner_fails_neither_the_table_nor_the_command(capsys, monke
     assert compare("iris") == 0
     printed = capsys.readouterr().out
     assert "failed" in printed
-    assert "Mahalanobis: ValueError: no reason [at all]" in printed
+    assert "Mahalanobis (whitened): ValueError: no reason [at all]" in printed
 
 
 # The reader of a pipe leaves, a signal comes

@@ -189,7 +189,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--resume", ""], "--resume needs the name"),
         (["--report", "{}/r", "--json", "{}/./r"], "r would overwrite --report; give another"),
         (["--report", "{}/r.html", "--resume", "{}/r.html"], "r.html would overwrite --report"),
-        (["--learners", "lmnn,"], "unknown learner ''. There are: euclidean"),
+        (["--learners", "lmnn,"], "unknown learner ''. There are: majority"),
         (["--n-jobs", "1", "--dask", "tcp://127.0.0.1:9"], "--n-jobs and --dask are two answers"),
         ([""], "the name of a source is empty"),
         (["iris"], "datasets has 'iris' twice"),

@@ -151,12 +151,12 @@ def test_classes_of_one_group_are_not_tested_on():
 
 
 def test_validation_parts_keep_groups_together():
-    from metriclearn.compare._fitting import _validation_split
+    from metriclearn.compare._fitting import validation_split
 
     rng = np.random.RandomState(0)
     y, groups = rng.randint(0, 6, 300), rng.randint(0, 80, 300)
     for protocol in ("closed", "open"):
-        fit, validation = _validation_split(y, protocol, 0, groups)
+        fit, validation = validation_split(y, protocol, 0, groups)
         assert len(validation) > 20
         assert not set(groups[fit]) & set(groups[validation])
 
