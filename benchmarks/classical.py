@@ -98,7 +98,7 @@ def splits(X, y, split, folds):
 
 
 def run_cell(args, learner, name):
-    """The cell's state after each fold, in this process."""
+    """Return the cell's state after each fold, in this process."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (args.memory * 2**30,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (args.timeout, args.timeout + 5))

@@ -41,7 +41,7 @@ TOLERANCES = (1, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
 
 def measured(fit):
-    """The metric that ``fit`` learns, CPU seconds, and MB added to the peak of a process.
+    """Return the metric that ``fit`` learns, CPU seconds, and MB added to the peak of a process.
 
     Fits of under a second are run five times there, for the median.
     """

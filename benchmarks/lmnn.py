@@ -163,7 +163,7 @@ def against_peers(name, data, peers, rounds):
 
 
 def mnist(directory):
-    """The 10,000 test images, PCA to 164 dimensions, 7,000 to train on and all of them."""
+    """Return the 10,000 test images, PCA to 164 dimensions, 7,000 to train on and all of them."""
     stored = np.load(Path(directory) / "mnist_t10k.npz")
     X, y = stored["X"].reshape(len(stored["X"]), -1) / 255.0, stored["y"]
     rows = [("mnist_t10k", "loss", "CPU s", "wall s", "iterations", "gap", "3-NN Euclid", "3-NN")]
@@ -229,7 +229,7 @@ def growth():
 
 
 def dtype(rounds):
-    """The same fits in float32 and float64, interleaved: medians."""
+    """Time the same fits in float32 and float64, interleaved: medians."""
     rows = [("data", "loss", "float64 s", "float32 s", "float32 is faster by")]
     for name, data in (("digits", digits()), ("synthetic", synthetic())):
         X, y = data[:2]
@@ -243,7 +243,7 @@ def dtype(rounds):
 
 
 def splits(name, directory):
-    """The standard split where the set has one, else ten stratified folds."""
+    """Return the standard split where the set has one, else ten stratified folds."""
     bundled = {"wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
     split = None
     if name in bundled:

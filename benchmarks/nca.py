@@ -62,7 +62,7 @@ def classification(n):
 
 
 def regression(n):
-    """A sine of one direction in twenty features, with noise."""
+    """Return a sine of one direction in twenty features, with noise."""
     rng = np.random.RandomState(0)
     X = rng.randn(n, 20)
     return X, np.sin(X[:, :4].sum(axis=1)) + 0.1 * rng.randn(n)
@@ -127,7 +127,7 @@ def fit_on_device(make, X, y, device):
 
 
 def devices(n, device):
-    """The same fits to numpy arrays and to tensors, in both precisions."""
+    """Time the same fits to numpy arrays and to tensors, in both precisions."""
     X, _, y, _ = split(*classification(n), classes=True)
     print(f"\nmake_classification, {n:,} x 50 of which 70 % are fitted; wall seconds\n")
     print(f"| learner | dtype | numpy s | {device} s | numpy / {device} | objectives |")

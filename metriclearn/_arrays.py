@@ -13,7 +13,7 @@ from metriclearn._sklearn import convert_to_numpy, device, get_namespace
 
 
 def namespace(X):
-    """The array API functions for ``X``; those of numpy for a numpy array."""
+    """Return the array API functions for ``X``; those of numpy for a numpy array."""
     return get_namespace(X)[0]
 
 
@@ -29,7 +29,7 @@ def on_host(X):
 
 
 def to_numpy(array):
-    """A numpy array of the same values; ``array`` itself where it is one."""
+    """Return a numpy array of the same values; ``array`` itself where it is one."""
     return array if on_host(array) else convert_to_numpy(array, namespace(array))
 
 

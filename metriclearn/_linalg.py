@@ -89,7 +89,7 @@ def is_psd(M, tol=1e-8):
 
 
 def ridge_of(S, relative=1e-10):
-    """A ridge that makes a singular scatter invertible without being felt elsewhere.
+    """Return a ridge that makes a singular scatter invertible without being felt elsewhere.
 
     ``relative`` times the mean eigenvalue of ``S``; 1 where ``S`` is zero.
     """

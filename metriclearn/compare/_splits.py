@@ -116,7 +116,7 @@ def _closed_splits(y, n_folds, seed, groups, queries):
 
 
 def _groups_of_classes(y, groups):
-    """Number of groups of each class."""
+    """Return the number of groups of each class."""
     pairs = np.unique(np.stack([y, groups]), axis=1)
     return np.bincount(pairs[0], minlength=y.max() + 1)
 

@@ -15,7 +15,7 @@ def check_bounds(bounds):
 
 
 def percentiles(d2):
-    """The 5th and 95th percentile of squared distances, those of equal rows left out."""
+    """Return the 5th and 95th percentile of squared distances, those of equal rows left out."""
     d2 = d2[d2 > 0]
     if len(d2) == 0:
         return 1.0, 1.0  # all rows are equal: nothing can be learned, nothing must fail

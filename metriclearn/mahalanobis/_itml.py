@@ -240,6 +240,6 @@ class BoundLoss:
             return value, active * (1 - 1 / q)
 
     def curvature(self, q):
-        """The second derivatives, as a function of a change of ``q``."""
+        """Return the second derivatives, as a function of a change of ``q``."""
         second = self._active(q) / q**2
         return lambda change: second * change

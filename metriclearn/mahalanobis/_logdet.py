@@ -64,7 +64,7 @@ class PairDifferences:
         self._Z, self._spare = np.matmul(self._Z, A, out=self._spare), self._Z
 
     def of(self, pairs):
-        """The differences of some pairs: ndarray of shape (len(pairs), r)."""
+        """Return the differences of some pairs: ndarray of shape (len(pairs), r)."""
         V = self._Z[self._first[pairs]]
         V -= self._Z[self._second[pairs]]
         if self._scales is not None:

@@ -198,7 +198,7 @@ class ResidualLoss:
         return value, np.concatenate([active * (1 - ratio), active * by_b])
 
     def curvature(self, q):
-        """The second derivatives, as a function of a change of ``q``."""
+        """Return the second derivatives, as a function of a change of ``q``."""
         active, a, b = self._split(q)
         weight = active * np.sqrt(a * b) / 2
         b = np.where(b > 0, b, 1)

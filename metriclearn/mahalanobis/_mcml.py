@@ -215,7 +215,7 @@ class CollapseProblem:
         return self._last[1:]
 
     def loss(self, L):
-        """The objective and its gradient by ``L``."""
+        """Return the objective and its gradient by ``L``."""
         value, slope = self.value_and_slope(L)
         return value, 2 * L @ slope
 

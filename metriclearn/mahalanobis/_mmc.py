@@ -341,7 +341,7 @@ def _with_gap(total, gradient, gained):
 
 
 def _top_direction(U, weights):
-    """The linear variant's optimum, ``A = vvᵀ``: one eigenvector, as a column."""
+    """Return the linear variant's optimum, ``A = vvᵀ``: one eigenvector, as a column."""
     D = U.T @ (U * weights[:, None])
     return linalg.eigh(D, subset_by_index=[len(D) - 1] * 2)[1]
 

@@ -34,7 +34,7 @@ class Moments:
     scatter: np.ndarray
 
     def with_unit(self, unit):
-        """The same in another unit."""
+        """Return the same in another unit."""
         ratio = self.unit / unit
         return replace(
             self, unit=unit, means=self.means * ratio, scatter=self.scatter * ratio * ratio
@@ -56,7 +56,7 @@ class Moments:
         return Moments(unit, totals, a.means + share[:, None] * apart, scatter)
 
     def padded(self, n_groups):
-        """The same with as many groups, the last of them empty."""
+        """Return the same with as many groups, the last of them empty."""
         more = n_groups - len(self.totals)
         if more <= 0:
             return self

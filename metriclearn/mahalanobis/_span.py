@@ -137,7 +137,7 @@ class Span:
         return np.einsum("ij,ij->j", V, S @ V)
 
     def narrowed(self, diagonal):
-        """What a diagonal scatter over the features is to a metric of the rows, its inverse.
+        """Return what a diagonal scatter over the features is to a metric of the rows, its inverse.
 
         ``(Vᵀ D⁻¹ V)⁻¹``: a metric ``(S + D)⁻¹`` of scatters ``S`` of the rows is, along the
         directions of the rows, the inverse of ``S`` plus this.

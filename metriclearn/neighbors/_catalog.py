@@ -23,7 +23,7 @@ class Catalog:
         self._next = None
 
     def __len__(self):
-        """Number of rows that are still there."""
+        """Return the number of rows that are still there."""
         return self._n_alive
 
     @property
@@ -202,7 +202,7 @@ class Catalog:
 
 
 def _after(ids):
-    """The first whole number from 0 on beyond all ids."""
+    """Return the first whole number from 0 on beyond all ids."""
     return max(0, int(ids.max()) + 1) if len(ids) else 0
 
 

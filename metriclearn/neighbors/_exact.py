@@ -90,7 +90,7 @@ class ExactSearch:
         return self._frame.base(self._ranker.rows(self._order[rows]))
 
     def _reduced_screen(self, n_queries, k):
-        """The reduced screen, where enough is asked for it to pay, and it does; or None."""
+        """Return the reduced screen, where enough is asked for it to pay, and it does; or None."""
         self._n_asked += n_queries
         n, d = self.X.shape
         enough = min(self._n_asked, n / 4) >= max(_MANY, d)

@@ -38,7 +38,7 @@ class Ranker:
             yield self.rows(block if order is None else order[block])
 
     def check_queries(self, Q):
-        """Queries in float64, of length one under ``"cosine"``."""
+        """Return the queries in float64, of length one under ``"cosine"``."""
         Q = check_rows(Q, "queries", least=0)
         if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
             raise ValueError(
@@ -175,7 +175,7 @@ class Frame:
         return (rows - self.center) / self.scale
 
     def queries(self, Q):
-        """Queries in this frame."""
+        """Return the queries in this frame."""
         if not self.inner_product:
             return (Q - self.center) / self.scale
         norms = np.linalg.norm(Q, axis=1, keepdims=True)

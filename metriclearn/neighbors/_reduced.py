@@ -81,7 +81,7 @@ class ReducedScreen:
         return _work(m, d, len(self._whole.table), k, self._let_in) < _WORTH_IT * d
 
     def nearest(self, queries, k):
-        """Base rows that can be among the ``k`` nearest; see :meth:`Screen.nearest`."""
+        """Return the base rows that can be among the ``k`` nearest; see :meth:`Screen.nearest`."""
         whole = self._whole.prepare(queries)
         candidates = self._screen.nearest(
             self._reduce(queries),

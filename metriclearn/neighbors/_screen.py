@@ -75,14 +75,14 @@ class Screen:
             start = block.stop
 
     def block_rows(self, k):
-        """Number of queries to screen at once, so that a tile stays in the cache."""
+        """Return the number of queries to screen at once, so that a tile stays in the cache."""
         return int(np.clip(_TILE // max(_WIDTH, 4 * k), 16, _ROWS))
 
     def _width(self, n_queries, k):
         return max(_WIDTH, 4 * k, _TILE // n_queries)
 
     def nearest(self, queries, k, upper=None, most=None):
-        """Base rows that can be among the ``k`` nearest of each query.
+        """Return the base rows that can be among the ``k`` nearest of each query.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Screen:
         return self._still_near(found, k, upper, most)
 
     def nearest_of_all(self, k):
-        """Base rows that can be among the ``k`` nearest of each base row, itself among them.
+        """Return the base rows that can be among the ``k`` nearest of each base row, itself too.
 
         Every pair's product is formed once and serves both its rows. Euclidean only.
 
@@ -172,7 +172,7 @@ class Screen:
         ]
 
     def nearest_among(self, queries, candidates, k):
-        """What is left of candidates by these scores; see :meth:`nearest`.
+        """Return what is left of candidates by these scores; see :meth:`nearest`.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class Screen:
         return self._still_near(found, k, partial(self._rounded_up, queries), self._most(k))
 
     def within(self, queries, squared_radius):
-        """Base rows that can be within a radius of each query (Euclidean only).
+        """Return the base rows that can be within a radius of each query (Euclidean only).
 
         Returns
         -------
@@ -212,7 +212,7 @@ class Screen:
         return Prepared(table, self.query_factor * squares + _UNDERFLOW)
 
     def prepare_own(self, block):
-        """Base rows as queries; their scores are squared distances (Euclidean only)."""
+        """Return the base rows as queries; their scores are squared distances (Euclidean only)."""
         table = -0.5 * self.table[block]
         table[:, -2] = 1
         table[:, -1] = self.table[block, -2]
@@ -254,7 +254,7 @@ class Screen:
             yield start, queries.table @ self.table[start : start + width].T
 
     def _limit(self, low, rows, k, upper):
-        """What at least ``k`` rows are below, for each query."""
+        """Return what at least ``k`` rows are below, for each query."""
         nearest = np.argpartition(low, k - 1, axis=1)[:, :k]
         low = np.take_along_axis(low, nearest, axis=1)
         rows = np.broadcast_to(rows, (len(low), rows.shape[-1]))

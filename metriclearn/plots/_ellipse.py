@@ -182,7 +182,7 @@ class MetricEllipseDisplay:
         return finish(self, ax)
 
     def _outline(self, groups):
-        """The ellipse around the origin, shape (2, n_angles)."""
+        """Return the ellipse around the origin, shape (2, n_angles)."""
         values, vectors = np.linalg.eigh(self.matrix)
         centered = np.concatenate([own - own.mean(axis=0) for own in groups])
         radius = self.radius

@@ -64,7 +64,7 @@ def lay_out(embeddings, method="tsne", random_state=None):
 
 
 def class_color(position, n_classes):
-    """An RGB color for a class, far from those of its neighbors in order.
+    """Return an RGB color for a class, far from those of its neighbors in order.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def class_color(position, n_classes):
 
 
 def class_marker(position):
-    """A shape for the rows of a class: neighbors in order have different ones.
+    """Return a shape for the rows of a class: neighbors in order have different ones.
 
     Examples
     --------

@@ -128,13 +128,13 @@ def _even(steps):
 
 
 def _counts_up(steps, distinct, present):
-    """An index: nearly all different, or counting up again and again."""
+    """Return an index: nearly all different, or counting up again and again."""
     falls = np.mean(steps < 0)
     return len(distinct) > 0.9 * len(present) or (falls < 0.2 and np.mean(steps > 0) > 0.8)
 
 
 def _epoch(distinct):
-    """Unit in which whole numbers are times between 1990 and 2040, or None."""
+    """Return the unit in which whole numbers are times between 1990 and 2040, or None."""
     for unit, scale in (("seconds", 1), ("milliseconds", 1e3), ("microseconds", 1e6)):
         if 631152000 * scale <= distinct[0] and distinct[-1] <= 2208988800 * scale:
             return unit
@@ -306,7 +306,7 @@ def _beyond_chance(counts, n_columns):
 
 
 def _groups_of_one_label(view, j, codes):
-    """Number of values where these name groups and not the label; 0 where they do not."""
+    """Return the number of values where these name groups and not the label, else 0."""
     values = view.values[:, j]
     distinct, places = np.unique(values[~np.isnan(values)], return_inverse=True)
     codes = codes[~np.isnan(values)]

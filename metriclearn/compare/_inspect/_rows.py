@@ -13,7 +13,7 @@ MAX_CELLS = 10_000_000  # of the distances to all rows, where 100 queries are fe
 
 
 def find_equal_rows(values):
-    """Number the rows so that copies, and copies but for rounding, have the same number.
+    """Assign numbers to the rows so that copies, and copies but for rounding, have the same number.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def _lengths(differences):
 
 
 def _tight_groups(scaled, codes, places):
-    """Groups in any order: a few rows very near, and then nothing for a long way."""
+    """Return groups in any order: a few rows very near, and then nothing for a long way."""
     n_rows = len(scaled)
     queries = _queries(n_rows)
     squared = _squared_distances(scaled, queries)

@@ -88,7 +88,7 @@ def _as_numbers(column):
 
 
 def row_groups(values):
-    """Number the distinct rows: equal rows, gaps included, get the same number.
+    """Assign numbers to the distinct rows: equal rows, gaps included, get the same number.
 
     Parameters
     ----------
@@ -148,6 +148,8 @@ def joined_groups(*groupings):
         rows.append(np.arange(n_rows))
         columns.append(codes + offset)
         offset += codes.max() + 1
-    edges = (np.ones(n_rows * len(given)), (np.concatenate(rows), np.concatenate(columns)))
+    # Older versions of scipy take no other integers here.
+    ends = [np.concatenate(part).astype(np.int32) for part in (rows, columns)]
+    edges = (np.ones(n_rows * len(given)), tuple(ends))
     graph = coo_array(edges, shape=(offset, offset))
     return connected_components(graph, directed=False)[1][:n_rows]

@@ -59,7 +59,7 @@ def shown_columns(columns, most=30):
 
 
 def group_codes(groups, n_rows, rows):
-    """Number the groups of some rows; a row without a group is one of its own.
+    """Assign numbers to the groups of some rows; a row without a group is one of its own.
 
     Parameters
     ----------

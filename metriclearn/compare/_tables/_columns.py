@@ -226,7 +226,7 @@ def _are_codes(texts):
 
 
 def _stray(name, texts, codes, stray):
-    """What is to be said of cells that are no numbers among numbers."""
+    """Return what is to be said of cells that are no numbers among numbers."""
     if not stray:
         return None
     rows = np.flatnonzero(np.isin(codes, stray))

@@ -118,7 +118,7 @@ def _text(cell):
 
 
 def _width(filled):
-    """Number of columns: those of the header, or of nearly all rows where they have more."""
+    """Return the number of columns: of the header, or of nearly all rows if they have more."""
     reach = np.where(filled.any(axis=1), filled.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
     wide = np.flatnonzero(reach > 1)
     if len(wide) == 0:

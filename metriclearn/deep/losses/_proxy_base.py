@@ -43,7 +43,7 @@ class ProxyLoss(MetricLoss):
         return self
 
     def _build_if_sized(self):
-        """Called at the end of a constructor: check the arguments, make the proxies if possible."""
+        """Check the arguments and make the proxies if possible, at the end of a constructor."""
         check_ranges(self)
         if self.n_classes is not None and self.embedding_dim is not None:
             self.build(self.n_classes, self.embedding_dim)

@@ -22,7 +22,7 @@ class _Block(nn.Module):
 
 
 def _convolution(in_channels, out_channels, size, stride=1):
-    """A convolution without bias and its batch normalization."""
+    """Return a convolution without bias and its batch normalization."""
     return [
         nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=False),
         nn.BatchNorm2d(out_channels),

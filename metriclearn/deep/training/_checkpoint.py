@@ -163,5 +163,5 @@ class Checkpoint(Callback):
 
 
 def _state_of(values):
-    """What a sampler keeps from epoch to epoch: attributes that end with an underscore."""
+    """Return what a sampler keeps from epoch to epoch: attributes that end with an underscore."""
     return {k: v for k, v in values.items() if k.endswith("_") and not k.startswith("_")}

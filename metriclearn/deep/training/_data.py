@@ -150,13 +150,13 @@ def all_similar(given):
 
 
 def linked_groups(pairs, n_rows):
-    """Number the groups of rows that chains of pairs link.
+    """Assign numbers to the groups of rows that chains of pairs link.
 
     Returns
     -------
     ndarray of int, shape (n_rows,)
     """
-    i, j = pairs.indices.T
+    i, j = pairs.indices.T.astype(np.int32)  # older versions of scipy take no other integers
     graph = coo_array((np.ones(len(i), dtype=np.int8), (i, j)), shape=(n_rows, n_rows))
     return connected_components(graph, directed=False)[1]
 

@@ -29,7 +29,7 @@ def is_first():
 
 
 def world_size():
-    """Number of processes."""
+    """Return the number of processes."""
     return distributed.get_world_size()
 
 

@@ -162,7 +162,7 @@ def solve_proximal(objective, *, start=None, max_iter, tol, advance):
 
 
 def solve_sdp(objective):
-    """The exact semidefinite programme, by cvxpy.
+    """Solve the exact semidefinite program by cvxpy.
 
     Returns
     -------
@@ -198,7 +198,7 @@ class MinibatchState:
         self.n_steps = 0
 
     def turned(self, directions):
-        """The same state over the features, of which ``directions`` (r, d) are the coordinates."""
+        """Return the same state over the features, whose coordinates are ``directions`` (r, d)."""
         state = MinibatchState(directions.shape[1])
         state.A, state.mean = (directions.T @ A @ directions for A in (self.A, self.mean))
         state.squared, state.n_steps = self.squared, self.n_steps
@@ -220,7 +220,7 @@ class MinibatchState:
 
 
 def solve_minibatch(objective, batch_size, random_state, *, start=None, max_iter, tol, advance):
-    """Passes over the constraints until ten in a row do not improve the best value by ``tol``.
+    """Pass over the constraints until ten passes do not improve the best value by ``tol``.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class PairExcess:
         self.bound = bound
 
     def part(self, rows):
-        """The excess of some constraints only."""
+        """Return the excess of some constraints only."""
         return PairExcess(self.sign[rows], self.bound[rows])
 
     def of(self, d2):
@@ -58,7 +58,7 @@ class PairExcess:
         return self.sign * slope
 
     def express(self, cvxpy, d2):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.multiply(self.sign, d2 - self.bound)
 
 
@@ -69,7 +69,7 @@ class MarginExcess:
         self.margin = margin
 
     def part(self, rows):
-        """The excess of some constraints only."""
+        """Return the excess of some constraints only."""
         return self
 
     def of(self, d2):
@@ -82,7 +82,7 @@ class MarginExcess:
         return np.concatenate([slope, -slope])
 
     def express(self, cvxpy, d2):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         half = d2.shape[0] // 2
         return self.margin + d2[:half] - d2[half:]
 
@@ -99,7 +99,7 @@ class HingeShape:
 
     @staticmethod
     def express(cvxpy, e):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.pos(e)
 
 
@@ -116,7 +116,7 @@ class SquaredHingeShape:
 
     @staticmethod
     def express(cvxpy, e):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.square(cvxpy.pos(e))
 
 
@@ -132,7 +132,7 @@ class SquaredShape:
 
     @staticmethod
     def express(cvxpy, e):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.square(e)
 
 
@@ -148,7 +148,7 @@ class LogisticShape:
 
     @staticmethod
     def express(cvxpy, e):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.logistic(e)
 
 
@@ -169,7 +169,7 @@ class Frobenius:
 
     @staticmethod
     def express(cvxpy, A):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         # Of the matrix itself older cvxpy (1.7.1 still) minimizes something else, without a word.
         return cvxpy.sum_squares(cvxpy.vec(A, order="C")) / 2
 
@@ -193,7 +193,7 @@ class Linear:
         return np.sum(A * self.C) + loss - shrunk * (loss - np.sum(G * A))
 
     def express(self, cvxpy, A):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.trace(A @ self.C)
 
 
@@ -222,7 +222,7 @@ class LogDet:
         return np.sum(A * B) - np.linalg.slogdet(A)[1] - np.linalg.slogdet(B)[1] - len(A)
 
     def express(self, cvxpy, A):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         return cvxpy.trace(A @ self.inverse_prior) - cvxpy.log_det(A) - self.constant
 
 
@@ -268,7 +268,7 @@ class Objective:
         return self.weights @ values, np.diag(np.diag(G)) if self.diagonal else (G + G.T) / 2
 
     def _blocks(self, pairs):
-        """Some pairs in parts whose products stay in a core's cache, and their differences."""
+        """Yield pairs in parts whose products stay in a core's cache, and their differences."""
         size = _BLOCK_BYTES if on_host(self.V) else _TENSOR_BLOCK_BYTES
         step = max(1, size // (8 * self.V.shape[1]))
         for start in range(0, len(pairs), step):
@@ -284,7 +284,7 @@ class Objective:
         return d2
 
     def part(self, rows):
-        """An estimate of the whole from some of its constraints."""
+        """Return an estimate of the whole from some of its constraints."""
         n = len(self.weights)
         pairs = rows if self.V.shape[0] == n else np.concatenate([rows, rows + n])
         return Objective(
@@ -324,7 +324,7 @@ class Objective:
         return value + loss, gradient + G, gap
 
     def express(self, cvxpy, A):
-        """The same in cvxpy."""
+        """Return the same in cvxpy."""
         V = to_numpy(self.V)
         d2 = cvxpy.sum(cvxpy.multiply(V @ A, V), axis=1)
         losses = self.shape.express(cvxpy, self.excess.express(cvxpy, d2))

@@ -174,7 +174,7 @@ def _search(Z, radii, classes, blocks):
 
 
 def _search_tensor(Z, radii, classes, blocks):
-    """The same in the array API's functions: only pairs within a radius leave the device."""
+    """Return the same in the array API's functions: only pairs within a radius leave the device."""
     xp = namespace(Z)
     radii, classes = moved_to(Z, radii), moved_to(Z, classes, xp.int32)
     squared = squared_norms(Z)

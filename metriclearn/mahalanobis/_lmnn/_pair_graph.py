@@ -31,7 +31,7 @@ class PairGraph:
         return paired_sq_distances(Z, self.of_rows(np.arange(Z.shape[0])), self._columns)
 
     def closer(self, d2, radii):
-        """The pairs whose squared distance is below the larger radius of their rows.
+        """Return the pairs whose squared distance is below the larger radius of their rows.
 
         Returns
         -------

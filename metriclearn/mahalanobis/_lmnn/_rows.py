@@ -57,7 +57,7 @@ class Rows:
         return Rows(with_dtype(self.array, "float32"))
 
     def like(self, other):
-        """The same rows in the dtype of ``other``."""
+        """Return the same rows in the dtype of ``other``."""
         return Rows(with_dtype_of(other.array, self.array))
 
     def take(self, indices):

@@ -54,7 +54,7 @@ class TripletMargins:
         return pair_scatter(self.X, weights[used], self.first[used], self.second[used])
 
     def matrix(self, bases, rows):
-        """The entries ``A_tk`` of some triplets and bases."""
+        """Return the entries ``A_tk`` of some triplets and bases."""
         projected = self.X @ bases.T
         anchor, near, far = (projected[column] for column in self.triplets[rows].T)
         return (anchor - near) ** 2 - (anchor - far) ** 2
@@ -152,7 +152,7 @@ def _dual_value(alpha, slope, beta):
 
 
 def _smoothed(margins, bases, beta, tol):
-    """A few L-BFGS steps with the hinge rounded off between 0 and 1.
+    """Take a few L-BFGS steps with the hinge rounded off between 0 and 1.
 
     Returns
     -------

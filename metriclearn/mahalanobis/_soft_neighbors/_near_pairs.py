@@ -56,7 +56,7 @@ class NearPairs:
         return self.exact(Z)
 
     def exact(self, Z):
-        """The same over all pairs; the next ones use a new list."""
+        """Return the same over all pairs; the next ones use a new list."""
         if len(Z) < _MIN_ROWS:
             return soft_neighbor_gradient(
                 Z,
@@ -134,7 +134,7 @@ class NearPairs:
         return float(np.sum(values, dtype=np.float64)), 2 * (degrees[:, None] * Z - HZ)
 
     def _sum(self, of_first, of_second, n):
-        """Sums of rows over the pairs: what a pair adds to its first row, and to its second."""
+        """Return sums over the pairs: what a pair adds to its first row, and to its second."""
         first, second = self._pairs
         sums = np.bincount(first, of_first, n) + np.bincount(second, of_second, n)
         return sums.astype(of_first.dtype)
