@@ -333,7 +333,7 @@ class DeepEmbedder(
         trainer = Trainer(self.get_params(deep=False))
         net = self.net_ if going_on else None
         if constraints is None:
-            amounts = trainer.loss_says("continuous_labels")
+            amounts = bool(trainer.loss_says("continuous_labels"))
             check_form(X, y, self.loss, amounts)
             checks = {"y_numeric": amounts, "multi_output": amounts}
             inputs, X, y = self._read(X, net, y=y, **checks)

@@ -35,7 +35,7 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
     data : LabeledData
     """
     args = trainer.args
-    amounts = trainer.loss_says("continuous_labels")
+    amounts = bool(trainer.loss_says("continuous_labels"))
     continuous = amounts and is_continuous(y)
     sampler = trainer.make_sampler(continuous=continuous)
     seeds = trainer.seeds()
@@ -98,7 +98,7 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
     args = trainer.args
     check_constraints(constraints, (Pairs, Triplets), len(X), "DeepEmbedder")
     kind = type(constraints).__name__
-    if kind.lower() not in trainer.loss_says("accepts"):
+    if kind.lower() not in (trainer.loss_says("accepts") or ()):
         name = repr(args.loss) if isinstance(args.loss, str) else type(args.loss).__name__
         able = [key for key, value in LOSSES.items() if kind.lower() in value.accepts]
         raise ValueError(

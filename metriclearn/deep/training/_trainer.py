@@ -16,7 +16,6 @@ from metriclearn.deep.callbacks import (
     settle_monitors,
 )
 from metriclearn.deep.losses import LOSSES
-from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._arguments import copied, same
@@ -66,10 +65,10 @@ class Trainer:
     def loss_says(self, name):
         """Return what the loss declares under the name of a class attribute of MetricLoss.
 
-        The loss is not made yet: it may be a class, or a module that declares nothing.
+        The loss is not made yet: it may be a class, or a module that declares nothing, which is
+        None.
         """
-        loss = resolve("loss", self.args.loss, LOSSES)
-        return getattr(loss, name, getattr(MetricLoss, name))
+        return getattr(resolve("loss", self.args.loss, LOSSES), name, None)
 
     def make_sampler(self, *, continuous=False):
         """Make the sampler of the batches."""
@@ -166,10 +165,10 @@ class Trainer:
         args, changed = self.args, self._changed(net)
         for name in OF_THE_NETWORK:
             if name in changed:
+                before, now = net.arguments_[name], self.arguments[name]
                 raise ValueError(
-                    f"{name} was changed from {net.arguments_[name]!r} to {getattr(args, name)!r}, "
-                    f"but training goes on with the network as it is; fit a clone, or set "
-                    f"warm_start=False"
+                    f"{name} was changed from {before!r} to {now!r}, but training goes on with "
+                    f"the network as it is; fit a clone, or set warm_start=False"
                 )
         mined = sampler is not None
         self.check()
