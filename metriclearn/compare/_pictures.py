@@ -32,7 +32,7 @@ def draw_map(estimator, X, y, seed):
     return Map(_tuples(points.round(4)), tuple(np.asarray(y)[rows].tolist()))
 
 
-def learned_matrix(estimator, X):
+def learned_matrix(estimator, X, names=None):
     """Return the Mahalanobis matrix of a linear learner, for a heat map.
 
     Parameters
@@ -40,6 +40,8 @@ def learned_matrix(estimator, X):
     estimator : fitted transformer or pipeline whose last step is the metric
     X : ndarray of shape (n, n_features)
         Rows that show how far each feature varies.
+    names : tuple of str, default=None
+        Of the features, where they are not the columns of the table.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def learned_matrix(estimator, X):
         weights = in_deviations
     values = _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE))
     weights = _significant(np.sum(weights**2, axis=0))
-    return Matrix(_tuples(values), directions.shape[1], space, tuple(weights.tolist()))
+    return Matrix(_tuples(values), directions.shape[1], space, tuple(weights.tolist()), names)
 
 
 def _tuples(values):

@@ -27,7 +27,7 @@ from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._splits import Split
-from metriclearn.compare._tables._cleaning import split_rows
+from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _blank_record(task):
 
 def _run(task, X, y, blank):
     split, protocol = task.split, task.split.protocol
-    X_train, X_test, X_gallery = split_rows(X, split.train, split.test, split.searched)
+    cleaner = fit_cleaner(X, split.train)
+    parts = (split.train, split.test, split.searched)
+    X_train, X_test, X_gallery = (take_rows(X, rows, cleaner) for rows in parts)
     y_test = y[split.test]
     fitted = fit_tuned(
         task.learner,
@@ -119,7 +121,7 @@ def _run(task, X, y, blank):
         drawn = {}
         if task.pictures and measured.dimension is not None:
             drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed)
-            drawn["matrix"] = learned_matrix(fitted.estimator, X_train)
+            drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
     return replace(
         blank,
         n_features=X_train.shape[1],

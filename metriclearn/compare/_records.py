@@ -71,12 +71,15 @@ class Matrix:
         What its rows stand for: "features" or "principal components".
     weights : tuple of float
         The like of its diagonal, one for each input feature.
+    names : tuple of str or None
+        Of the input features, where these are not the columns of the table but made of them.
     """
 
     values: tuple[tuple[float, ...], ...]
     n_features: int
     space: str
     weights: tuple[float, ...]
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

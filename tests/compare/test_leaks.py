@@ -190,3 +190,16 @@ def test_tables_of_words_are_compared_by_every_kind_of_learner():
     assert all(record.error is None for record in result.records)
     assert max(row.mean("accuracy") for row in result.rows()) > 0.7
     assert [column.kind for column in result.data.columns] == ["category", "number", "time"]
+
+
+def test_the_report_of_a_table_of_words_names_what_weighs(tmp_path):
+    rng = np.random.RandomState(0)
+    y = np.repeat(["u", "v", "w"], 40)
+    frame = pd.DataFrame({"color": np.char.add("c", y), "size": rng.randn(120)})
+    frame.loc[::9, "size"] = np.nan
+    result = compare(frame, y, learners="mahalanobis", n_folds=3)
+    (matrix,) = [record.matrix for record in result.records if record.matrix is not None]
+    assert matrix.names == ("size", "missingindicator_size", "color_cu", "color_cv", "color_cw")
+    result.to_html(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "color_c" in page

@@ -218,13 +218,14 @@ def _maps(result, protocol):
 
 
 def _matrices(result):
-    names, shape = result.data.feature_names, result.data.image_shape
+    shape = result.data.image_shape
     shown = []
     for row in result.rows():
         record = _pictured(result, row.key, "closed")
         if record is None or record.matrix is None:
             continue
         matrix = record.matrix
+        names = matrix.names or result.data.feature_names
         shown.append(
             {
                 "name": row.name,

@@ -65,6 +65,39 @@ def _standardized(encoder):
     return make_pipeline(encoder, StandardScaler()).set_output(transform="pandas")
 
 
+def fit_cleaner(X, rows):
+    """Fit the cleaning of a table on some rows.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame
+        Of a ``Source``.
+    rows : ndarray of int
+        Training rows.
+
+    Returns
+    -------
+    ColumnTransformer or None
+        None where there is nothing to clean.
+    """
+    cleaner = make_cleaner(X) if hasattr(X, "iloc") else None
+    return None if cleaner is None else cleaner.fit(X.iloc[rows])
+
+
+def take_rows(X, rows, cleaner=None):
+    """Return rows as an array, cleaned by what ``fit_cleaner`` returned."""
+    if not hasattr(X, "iloc"):
+        return X[rows]
+    if cleaner is None:
+        return X.iloc[rows].to_numpy(dtype=np.float64)
+    return np.asarray(cleaner.transform(X.iloc[rows]))
+
+
+def cleaned_names(cleaner):
+    """Names of the columns that cleaning makes, or None."""
+    return None if cleaner is None else tuple(map(str, cleaner.get_feature_names_out()))
+
+
 def split_rows(X, train, *others):
     """Return parts of the rows as arrays, cleaned by what the first part teaches.
 
@@ -82,11 +115,5 @@ def split_rows(X, train, *others):
     list of ndarray
         One for ``train`` and each of ``others``.
     """
-    parts = (train, *others)
-    if not hasattr(X, "iloc"):
-        return [X[rows] for rows in parts]
-    cleaner = make_cleaner(X)
-    if cleaner is None:
-        return [X.iloc[rows].to_numpy(dtype=np.float64) for rows in parts]
-    cleaner.fit(X.iloc[train])
-    return [np.asarray(cleaner.transform(X.iloc[rows])) for rows in parts]
+    cleaner = fit_cleaner(X, train)
+    return [take_rows(X, rows, cleaner) for rows in (train, *others)]
