@@ -38,6 +38,7 @@ CONSTRAINTS = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
     "image_shape": [tuple, list, None],
+    "image_size": [Integral, tuple, list, None],
     "augment": [str, callable, None],
     "precision": [str],
     "checkpoint": [str, PathLike, None],

@@ -6,10 +6,12 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn.deep._allowed import COMPONENTS, CONSTRAINTS
+from metriclearn.deep._images import FileInputs, are_images
 from metriclearn.deep._inputs import Inputs
 from metriclearn.deep._labels import check_form
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._persistence import load, save
+from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
 from metriclearn.deep.training._trainer import Trainer
 
@@ -87,8 +89,13 @@ class DeepEmbedder(
         ``max_epochs``, None never stops.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels), where the rows of ``X`` are images.
-    augment : {"affine"}, callable or None, default=None
-        Changes a training batch (b, channels, height, width) on its device.
+    image_size : int or (height, width), default=None
+        Where ``X`` is image files: the size that they are read at, 224 by default.
+    augment : {"affine", "light", "standard"}, callable or None, default=None
+        Changes a training batch (b, channels, height, width) on its device. "light" crops and
+        mirrors, "standard" changes colors, too: for photos; the crops are cut from the pixels of
+        the files. "affine" is for characters. A transform of torchvision or albumentations is
+        applied to each image.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Of the network, by autocast; float16 scales gradients. Losses are taken in float32.
     checkpoint : str or Path, default=None
@@ -166,6 +173,7 @@ class DeepEmbedder(
         validation_fraction=0.1,
         patience="auto",
         image_shape=None,
+        image_size=None,
         augment=None,
         precision="float32",
         checkpoint=None,
@@ -200,6 +208,7 @@ class DeepEmbedder(
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.image_shape = image_shape
+        self.image_size = image_size
         self.augment = augment
         self.precision = precision
         self.checkpoint = checkpoint
@@ -217,8 +226,10 @@ class DeepEmbedder(
         Parameters
         ----------
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-            Rows, or images. Where these are bytes (uint8) they are divided by 255, and so is
-            whatever is embedded later. A memory-mapped array is read batch by batch.
+            Rows, or images; or image files, as `~metriclearn.images.ImagePaths` or a list of
+            paths, which are read batch by batch, two ahead. Where an array is of bytes (uint8) it
+            is divided by 255, and so is whatever is embedded later. A memory-mapped array is read
+            batch by batch.
         y : array-like of shape (n,), default=None
             Class labels; for a loss of continuous labels amounts, (n,) or (n, q): whole numbers
             are amounts where they are of a floating type.
@@ -364,6 +375,15 @@ class DeepEmbedder(
         if net is not None:
             return net.inputs_, *net.inputs_.check(self, X, **checks)
         own = not isinstance(self.module, str)
+        if are_images(X):
+            crop = crop_of(self.augment)
+            given = {"image_size": self.image_size, "crop": crop, "own_module": own}
+            return FileInputs.learn(self, X, **given, **checks)
+        if self.image_size is not None:
+            raise ValueError(
+                "image_size is of image files, and X is an array; resize its images, or leave "
+                "image_size out"
+            )
         return Inputs.learn(self, X, image_shape=self.image_shape, own_module=own, **checks)
 
     def _check_rows(self, X):

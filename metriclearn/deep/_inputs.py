@@ -45,6 +45,8 @@ class Inputs:
     scale: float = 1
     integers: bool = False
     channels_last: bool = False
+    #: Whether random crops are cut when rows are read, rather than from batches.
+    crops = False
 
     @classmethod
     def learn(

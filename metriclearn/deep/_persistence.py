@@ -9,8 +9,11 @@ import numpy as np
 
 from metriclearn.deep._bounded import BoundedTensors
 from metriclearn.deep._embedder_file import as_array, read, without_weights, write
+from metriclearn.deep._images import FileInputs
 from metriclearn.deep._inputs import Inputs
+from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._trainer import Trainer
+from metriclearn.images._paths import ImagePaths
 
 # Largest image, in values, of a file that does not say what shape its features have.
 _MOST_VALUES = 2**22
@@ -28,6 +31,8 @@ def save(embedder, path):
         "image_shape_": inputs.image_shape,
         "channels_first": inputs.channels_first,
         "integers": inputs.integers,
+        "files": inputs.crops,
+        "channels_last": inputs.channels_last,
         "_scale": inputs.scale,
         "_n_samples": net.sizes_["n_samples"],
         "feature_shape": net.module_.head.feature_shape,
@@ -77,15 +82,8 @@ def _net_of(embedder, facts, tensors):
     """
     trainer = Trainer(embedder.get_params(deep=False))
     _check_facts(facts)
-    shape, n_features = facts["image_shape_"], facts["n_features_in_"]
-    inputs = Inputs(
-        n_features,
-        None if shape is None else tuple(shape),
-        facts["channels_first"],
-        facts["_scale"],
-        facts["integers"],
-        isinstance(embedder.module, str),
-    )
+    n_features = facts["n_features_in_"]
+    inputs = _inputs_of(embedder, facts)
     classes, known = (
         None if facts[name] is None else as_array(facts[name])
         for name in ("classes_", "_known_classes")
@@ -96,10 +94,11 @@ def _net_of(embedder, facts, tensors):
         raise ValueError(f"it was written by an older version, for rows of {n_features} values")
     # One number, seen as two rows: no memory, however long they are.
     number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
+    X = ImagePaths("", []) if inputs.crops else np.broadcast_to(number, (2, n_features))
     with BoundedTensors(tensors):
         net = trainer.build(
             inputs,
-            np.broadcast_to(number, (2, n_features)),
+            X,
             None if on_constraints else trainer.make_sampler(),
             None if classes is None else len(classes),
             facts["_n_samples"],
@@ -108,6 +107,22 @@ def _net_of(embedder, facts, tensors):
         )
     net.classes_, net.known_classes_ = classes, known
     return net
+
+
+def _inputs_of(embedder, facts):
+    shape = facts["image_shape_"]
+    # Files of before there were image files do not say that they are not of them.
+    channels_last = facts.get("channels_last", isinstance(embedder.module, str))
+    if facts.get("files", False):
+        return FileInputs(tuple(shape), channels_last, crop_of(embedder.augment))
+    return Inputs(
+        facts["n_features_in_"],
+        None if shape is None else tuple(shape),
+        facts["channels_first"],
+        facts["_scale"],
+        facts["integers"],
+        channels_last,
+    )
 
 
 def _check_facts(facts):
@@ -129,6 +144,8 @@ def _check_facts(facts):
         or (are_counts(shape) and len(shape) == 3 and math.prod(shape) == n_features),
         "channels_first": isinstance(facts["channels_first"], bool),
         "integers": isinstance(facts["integers"], bool),
+        "files": facts.get("files", False) is False or (facts["files"] is True and bool(shape)),
+        "channels_last": isinstance(facts.get("channels_last", True), bool),
         "_scale": is_number(facts["_scale"]),
         "_n_samples": is_count(facts["_n_samples"]),
         "feature_shape": facts["feature_shape"] is None or are_counts(facts["feature_shape"]),
@@ -138,4 +155,4 @@ def _check_facts(facts):
     }
     for name, fits in right.items():
         if not fits:
-            raise ValueError(f"{name} is {facts[name]!r:.60}")
+            raise ValueError(f"{name} is {facts.get(name)!r:.60}")

@@ -5,7 +5,16 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["AUGMENTS", "RandomAffine"]
+__all__ = [
+    "AUGMENTS",
+    "ColorJitter",
+    "Light",
+    "PerImage",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomFlip",
+    "Standard",
+]
 
 
 class RandomAffine(nn.Module):
@@ -34,6 +43,8 @@ class RandomAffine(nn.Module):
     >>> RandomAffine(degrees=15)(torch.rand(8, 1, 28, 28)).shape
     torch.Size([8, 1, 28, 28])
     """
+
+    crop = None
 
     def __init__(self, degrees=10.0, translate=0.08, scale=0.12, shear=0.12, fill=0.0):
         super().__init__()
@@ -68,4 +79,209 @@ class RandomAffine(nn.Module):
         return moved + self.fill
 
 
-AUGMENTS = {"affine": RandomAffine}
+class RandomCrop(nn.Module):
+    """Cut a random part out of each image of a batch, and bring it to the size of the image.
+
+    Of image files the part is cut when they are read, at the resolution of the file, and this
+    module is not used.
+
+    Parameters
+    ----------
+    scale : (float, float), default=(0.4, 1.0)
+        Range of the share of the area.
+    ratio : (float, float), default=(3/4, 4/3)
+        Range of width over height, relative to that of the image.
+
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
+       doi:10.1109/CVPR.2015.7298594
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import RandomCrop
+    >>> RandomCrop()(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    def __init__(self, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)):
+        super().__init__()
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f"scale={scale} must be a range within (0, 1]")
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError(f"ratio={ratio} must be a range above 0")
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+
+    def forward(self, images):
+        """Crop a batch of shape (b, channels, height, width)."""
+        area, shape, x, y = torch.rand(4, len(images), device=images.device, dtype=images.dtype)
+        area = self.scale[0] + (self.scale[1] - self.scale[0]) * area
+        low, high = (math.log(bound) for bound in self.ratio)
+        shape = torch.exp(low + (high - low) * shape)
+        width, height = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
+        zero = torch.zeros_like(width)
+        matrix = torch.stack(
+            [
+                torch.stack([width, zero, (1 - width) * (2 * x - 1)]),
+                torch.stack([zero, height, (1 - height) * (2 * y - 1)]),
+            ]
+        ).permute(2, 0, 1)
+        grid = nn.functional.affine_grid(matrix, images.shape, align_corners=False)
+        return nn.functional.grid_sample(
+            images, grid, align_corners=False, padding_mode="reflection"
+        )
+
+
+class RandomFlip(nn.Module):
+    """Mirror each image of a batch with probability one half, left to right.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import RandomFlip
+    >>> RandomFlip()(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    def forward(self, images):
+        """Flip a batch of shape (b, channels, height, width)."""
+        flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+        return torch.where(flipped, images.flip(-1), images)
+
+
+class ColorJitter(nn.Module):
+    """Change brightness, contrast and saturation of each image by its own random amount.
+
+    Colors from 0 to 1 stay within these bounds.
+
+    Parameters
+    ----------
+    brightness, contrast, saturation : float, default=0.2
+        Factors are uniform in 1 ± this.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import ColorJitter
+    >>> ColorJitter(brightness=0.4)(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    def __init__(self, brightness=0.2, contrast=0.2, saturation=0.2):
+        super().__init__()
+        given = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        for name, value in given.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value} must be from 0 to 1")
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+
+    def forward(self, images):
+        """Change a batch of shape (b, channels, height, width)."""
+        shape = 3, len(images), 1, 1, 1
+        amounts = 2 * torch.rand(shape, device=images.device, dtype=images.dtype) - 1
+        images = images * (1 + self.brightness * amounts[0])
+        mean = images.mean(dim=(1, 2, 3), keepdim=True)
+        images = mean + (images - mean) * (1 + self.contrast * amounts[1])
+        if images.shape[1] == 3:
+            gray = images.mean(dim=1, keepdim=True)
+            images = gray + (images - gray) * (1 + self.saturation * amounts[2])
+        return images.clamp(0, 1)
+
+
+class Light(nn.Sequential):
+    """Random parts of 40 to 100% of the area, mirrored or not: for photos.
+
+    Parameters
+    ----------
+    crop : bool, default=True
+        False where the parts are cut elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import Light
+    >>> Light()(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    #: Ranges of the crop, which image files are read by.
+    crop = {"scale": (0.4, 1.0), "ratio": (3 / 4, 4 / 3)}
+
+    def __init__(self, crop=True):
+        super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip())
+
+
+class Standard(nn.Sequential):
+    """Random parts of 16 to 100% of the area, mirrored or not, with changed colors: for photos.
+
+    Parameters
+    ----------
+    crop : bool, default=True
+        False where the parts are cut elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import Standard
+    >>> Standard()(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    #: Ranges of the crop, which image files are read by.
+    crop = {"scale": (0.16, 1.0), "ratio": (3 / 4, 4 / 3)}
+
+    def __init__(self, crop=True):
+        super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip(), ColorJitter())
+
+
+class PerImage(nn.Module):
+    """Apply a transform of single images to each image of a batch.
+
+    Transforms of torchvision and albumentations are wrapped in one by the embedder.
+
+    Parameters
+    ----------
+    transform : callable
+        Of torchvision: from a tensor (channels, height, width) to another. Of albumentations:
+        called with ``image=`` an array (height, width, channels) of float32 from 0 to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import PerImage
+    >>> PerImage(lambda image: image.flip(-1))(torch.rand(8, 3, 28, 28)).shape
+    torch.Size([8, 3, 28, 28])
+    """
+
+    def __init__(self, transform):
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, images):
+        """Change a batch of shape (b, channels, height, width)."""
+        return torch.stack([self._changed(image) for image in images])
+
+    def _changed(self, image):
+        if not _is_of(self.transform, "albumentations"):
+            return self.transform(image)
+        changed = self.transform(image=image.permute(1, 2, 0).contiguous().cpu().numpy())["image"]
+        if isinstance(changed, torch.Tensor):  # after ToTensorV2
+            return changed.to(image)
+        return torch.from_numpy(changed).to(image).permute(2, 0, 1)
+
+
+def as_augment(augment):
+    """Return an augmentation of batches; one of single images, of a known library, is wrapped."""
+    single = any(_is_of(augment, library) for library in ("torchvision", "albumentations"))
+    return PerImage(augment) if single else augment
+
+
+def _is_of(transform, library):
+    return any(kind.__module__.partition(".")[0] == library for kind in type(transform).__mro__)
+
+
+AUGMENTS = {"affine": RandomAffine, "light": Light, "standard": Standard}

@@ -4,9 +4,10 @@ import inspect
 
 import numpy as np
 import torch
+from torch import nn
 
 from metriclearn.deep._parts import argument_names, build, resolve
-from metriclearn.deep.augment import AUGMENTS
+from metriclearn.deep.augment import AUGMENTS, as_augment
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
@@ -63,6 +64,7 @@ def build_network(module, module_params, n_components, head_params, rows, featur
     known = feature_shape is not None
     if not known:
         features = _first_features(backbone, rows)
+        _settle_memory_order(backbone, rows, features)
         _check_pooling(backbone, features, head_params)
         feature_shape = tuple(features.shape[1:])
     sizes = {"feature_shape": feature_shape, "embedding_dim": n_components}
@@ -90,6 +92,26 @@ def _first_features(backbone, rows):
             except ValueError:
                 rows.integers = True  # whose error says more
     return _features(backbone, rows)
+
+
+def _settle_memory_order(backbone, rows, features):
+    """Leave images in the order they come in, channels last, where the backbone gains and can.
+
+    Convolutions gain; a backbone that cannot reads its input as rows in memory, and stumbles or
+    gives other features.
+    """
+    convolves = any(isinstance(part, nn.Conv2d) for part in backbone.modules())
+    if rows.image_shape is None or rows.channels_last or rows.channels_first or not convolves:
+        return
+    rows.channels_last = True
+    backbone.to(memory_format=torch.channels_last)
+    try:
+        same = torch.allclose(_features(backbone, rows), features, rtol=1e-3, atol=1e-5)
+    except ValueError:
+        same = False
+    if not same:
+        rows.channels_last = False
+        backbone.to(memory_format=torch.contiguous_format)
 
 
 def _features(backbone, rows):
@@ -198,11 +220,20 @@ def _check_sizes(loss, sizes):
 def build_augment(augment, inputs):
     """Make the augmentation; one by name is for images only."""
     if not isinstance(augment, str):
-        return augment
+        return as_augment(augment)
     augment = resolve("augment", augment, AUGMENTS)
     if inputs.image_shape is None:
         refuse_rows(f"augment={augment.__name__}", inputs.n_features)
+    if inputs.crops and augment.crop is not None:
+        return augment(crop=False)
     return augment()
+
+
+def crop_of(augment):
+    """Return the ranges of the random crops of an augmentation by name; None without any."""
+    if not isinstance(augment, str):
+        return None
+    return resolve("augment", augment, AUGMENTS).crop
 
 
 def refuse_rows(what, n_features):

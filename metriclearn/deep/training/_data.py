@@ -69,7 +69,11 @@ class LabeledData:
         """Make a batch of the rows at these places."""
         at = torch.from_numpy(chosen).to(self.rows.device)
         extra = {"indices": at} if self.with_indices else {}
-        return Batch(self.rows.take(_own(self.train[chosen])), self.targets[at], extra)
+        return Batch(self.rows.take(self.own_rows(chosen)), self.targets[at], extra)
+
+    def own_rows(self, chosen):
+        """Return the rows at these places that this process embeds."""
+        return _own(self.train[chosen])
 
     def facts(self):
         """Return the arrays that, with the rows, define what is trained on."""
@@ -132,6 +136,10 @@ class ConstraintData:
             selection = MinedTriplets(*places.T)
         targets = torch.arange(len(rows), device=self.rows.device)
         return Batch(self.rows.take(_own(rows)), targets, {"selection": selection})
+
+    def own_rows(self, chosen):
+        """Return the rows that these constraints name and this process embeds."""
+        return _own(np.unique(self.constraints.indices[chosen]))
 
     def facts(self):
         """Return the arrays that, with the rows, define what is trained on."""

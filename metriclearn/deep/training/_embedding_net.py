@@ -173,11 +173,10 @@ class EmbeddingNet(NeuralNet):
             empty_cache()
 
     def _embed_by(self, step, rows, indices, n):
-        with torch.inference_mode():
-            parts = [
-                self._forward(rows.take(part if indices is None else indices[part]))
-                for part in (slice(start, start + step) for start in range(0, n, step))
-            ]
+        slices = [slice(start, start + step) for start in range(0, n, step)]
+        taken = slices if indices is None else [indices[part] for part in slices]
+        with torch.inference_mode(), rows.reading_ahead(taken):
+            parts = [self._forward(rows.take(part)) for part in taken]
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def forward_iter(self, X, training=False, device="cpu"):

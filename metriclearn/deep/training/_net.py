@@ -31,8 +31,10 @@ class EpochBatches:
     def __iter__(self):
         drawn = self.data.draw(self.sampler, self.rng)
         self.n_batches = len(drawn)
-        for chosen in drawn:
-            yield self.data.batch(chosen)
+        parts = [self.data.own_rows(chosen) for chosen in drawn]
+        with self.data.rows.reading_ahead(parts, self.rng):
+            for chosen in drawn:
+                yield self.data.batch(chosen)
 
 
 class MetricNet(EmbeddingNet):

@@ -1,5 +1,7 @@
 """Rows of an array as tensors, a batch at a time."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from sklearn.utils.validation import assert_all_finite
@@ -13,8 +15,9 @@ BLOCK_BYTES = 2**26
 class Rows:
     """The rows of ``X``, converted batch by batch and never as a whole.
 
-    Training and embedding ask four things of rows: their number, :meth:`take`,
-    ``values_per_row`` and ``image_shape``; a checkpoint also asks for ``sample``.
+    Training and embedding ask five things of rows: their number, :meth:`take`,
+    :meth:`reading_ahead`, ``values_per_row`` and ``image_shape``; a checkpoint also asks for
+    ``sample``.
 
     Parameters
     ----------
@@ -70,6 +73,11 @@ class Rows:
     def sample(self, n):
         """Return up to ``n`` rows spread over all of them, as they are stored."""
         return self.X[np.linspace(0, len(self) - 1, min(len(self), n)).astype(np.intp)]
+
+    @contextmanager
+    def reading_ahead(self, parts, rng=None):
+        """Do nothing: an array needs no reading ahead."""
+        yield
 
     def take(self, rows):
         """Return a batch of the rows given by number or by slice, as a tensor on the device."""

@@ -42,7 +42,14 @@ from metriclearn.deep.training._seeding import (
 )
 
 # Arguments that make the network, which a warm start goes on with.
-OF_THE_NETWORK = ("module", "module_params", "n_components", "head_params", "image_shape")
+OF_THE_NETWORK = (
+    "module",
+    "module_params",
+    "n_components",
+    "head_params",
+    "image_shape",
+    "image_size",
+)
 OF_THE_LOSS = {"loss", "loss_params", "miner", "miner_params"}
 OF_THE_SAMPLER = {"sampler", "sampler_params", "batch_size"}
 # Arguments that what is trained does not depend on.
@@ -121,7 +128,7 @@ class Trainer:
                 rows,
                 feature_shape,
             )
-            inputs.integers = rows.integers
+            inputs.integers, inputs.channels_last = rows.integers, rows.channels_last
             sizes = {
                 "n_classes": n_classes,
                 "embedding_dim": network.head.embedding_dim,

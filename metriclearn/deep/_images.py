@@ -1,0 +1,148 @@
+"""Image files as the input of an embedder: what :class:`Inputs` is for arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length
+
+from metriclearn.deep.training._file_rows import FileRows
+from metriclearn.images._decode import opened
+from metriclearn.images._items import items_of
+from metriclearn.images._paths import as_paths
+from metriclearn.images._pixels import GRAY_MODES
+from metriclearn.images._reader import ImageReader
+from metriclearn.images._regions import check_size
+
+DEFAULT_SIDE = 224
+#: Of how many files it is looked whether they have color.
+LOOKED_AT = 64
+
+
+def are_images(X):
+    """Whether ``X`` is image files, or Pillow's images, rather than an array."""
+    return items_of(X) is not None
+
+
+@dataclass
+class FileInputs:
+    """What the first fit found out about image files; every later ``X`` is read by it.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, channels) of what the network sees.
+    channels_last : bool
+        Whether batches keep channels last in memory, which convolutions are faster on.
+    crop : dict or None
+        Ranges of the random crops of training.
+    """
+
+    image_shape: tuple
+    channels_last: bool = True
+    crop: dict | None = None
+    channels_first = False
+    integers = False
+    scale = 1 / 255
+    #: Random crops are cut from the pixels of the files.
+    crops = True
+
+    @property
+    def n_features(self):
+        """Values of an image."""
+        return int(np.prod(self.image_shape))
+
+    @classmethod
+    def learn(
+        cls,
+        estimator,
+        X,
+        y="no_validation",
+        *,
+        image_size=None,
+        crop=None,
+        own_module=False,
+        **checks,
+    ):
+        """Read the files of a first fit.
+
+        Parameters
+        ----------
+        estimator : estimator
+        X : ImagePaths, or list or array of paths or of Pillow images
+        y : array-like, default="no_validation"
+        image_size : int or (height, width), default=None
+            None is 224.
+        crop : dict, default=None
+            Ranges of the random crops of training.
+        own_module : bool, default=False
+            Whether the network is the user's own, which may want another memory order.
+        **checks
+            ``multi_output`` and ``y_numeric``, as of scikit-learn's ``validate_data``.
+
+        Returns
+        -------
+        inputs : FileInputs
+        X : ImagePaths
+        y : ndarray, or None where it was not to be read
+        """
+        size = DEFAULT_SIDE if image_size is None else image_size
+        width, height = check_size(size, "image_size")
+        X = as_paths(X)
+        inputs = cls((height, width, 1 if _all_gray(X) else 3), not own_module, crop)
+        X, y = inputs.check(estimator, X, y, **checks)
+        estimator.n_features_in_ = inputs.n_features
+        return inputs, X, y
+
+    def check(self, estimator, X, y="no_validation", **checks):
+        """Read the files of a later call.
+
+        Returns
+        -------
+        X : ImagePaths
+        y : ndarray, or None where it was not to be read
+        """
+        X = as_paths(X)
+        if X is None or X.ndim != 1:
+            raise ValueError(
+                f"X must be ImagePaths, or a list of paths or of Pillow images, as "
+                f"{type(estimator).__name__} was fitted on them"
+            )
+        if isinstance(y, str) and y == "no_validation":
+            return X, None
+        if y is None:
+            raise ValueError(f"{type(estimator).__name__} requires y to be passed, got None")
+        y = check_array(
+            y, ensure_2d=False, dtype="numeric" if checks.get("y_numeric") else None, input_name="y"
+        )
+        check_consistent_length(X, y)
+        return X, y
+
+    def check_to_embed(self, estimator, X):
+        """Read the files of a ``transform``."""
+        return self.check(estimator, X)[0]
+
+    def rows(self, X, device):
+        """Make of checked files what batches are taken from, on this device."""
+        height, width, channels = self.image_shape
+        reader = ImageReader((height, width), mode="L" if channels == 1 else "RGB")
+        return FileRows(X, reader, device, self.channels_last, self.crop)
+
+    def as_batch(self, X, device):
+        """Make rows of what the net is called with."""
+        return self.rows(self.check(self, X)[0], device)
+
+
+def _all_gray(X):
+    """Whether none of some files, spread over all, has color."""
+    chosen = np.linspace(0, len(X) - 1, min(len(X), LOOKED_AT)).astype(np.intp)
+    for row in np.unique(chosen):
+        file = X[int(row)]
+        if isinstance(file, Path):
+            with opened(file) as image:
+                mode = image.mode
+        else:
+            mode = file.mode
+        if mode not in GRAY_MODES:
+            return False
+    return True
