@@ -2,7 +2,7 @@
 
 from metriclearn._lazy import lazy
 
-#: The learners, which the front door opens to as well.
+#: The learners, which `metriclearn` exports as well.
 LEARNERS = {
     "LMNN": "metriclearn.mahalanobis._lmnn._lmnn",
     "MMC": "metriclearn.mahalanobis._mmc",

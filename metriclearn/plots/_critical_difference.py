@@ -25,12 +25,13 @@ class CriticalDifferenceDisplay:
     Parameters
     ----------
     names : list of str
+        Name of each learner.
     mean_ranks : array-like of shape (n_learners,)
         1 is the best.
     critical_difference : float
         Mean ranks that are closer are not told apart.
     p_value : float, default=None
-        Of the Friedman test.
+        P-value of the Friedman test.
 
     Attributes
     ----------
@@ -40,6 +41,10 @@ class CriticalDifferenceDisplay:
     figure_ : matplotlib.figure.Figure
     texts_ : list of matplotlib.text.Text
         The names.
+
+    See Also
+    --------
+    metriclearn.compare.compare : Comparisons over several data sets.
 
     Examples
     --------

@@ -30,6 +30,11 @@ class DistanceHistogramDisplay:
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
 
+    See Also
+    --------
+    VerificationCurveDisplay : Accept rates at every threshold.
+    SimilarityMatrixDisplay : Mean distances between classes.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -30,14 +30,16 @@ class MetricEllipseDisplay:
     Parameters
     ----------
     matrix : ndarray of shape (2, 2)
+        The matrix of the metric.
     points : ndarray of shape (n, 2)
         Drawn behind.
     labels : ndarray of shape (n,)
+        Class of each point.
     radius : float, default=None
         Learned distance from the mean; by default the median of the points from the
         means of their classes.
     feature_names : sequence of str of length 2, default=None
-        Of the axes.
+        Names of the axes.
     name : str, default=None
         Title.
 
@@ -49,6 +51,11 @@ class MetricEllipseDisplay:
         One for each class.
     points_ : list of matplotlib.collections.PathCollection
         One for each class.
+
+    See Also
+    --------
+    FeatureImportanceDisplay : What each feature counts.
+    MatrixDisplay : All entries of the matrix.
 
     Examples
     --------
@@ -111,7 +118,7 @@ class MetricEllipseDisplay:
         matrix : array-like of shape (2, 2)
             Symmetric.
         X, y, radius, feature_names, name, ax
-            As of ``from_estimator``.
+            As in ``from_estimator``.
 
         Returns
         -------

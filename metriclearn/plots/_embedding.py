@@ -18,7 +18,9 @@ class EmbeddingDisplay:
     Parameters
     ----------
     points : ndarray of shape (n, 2)
+        Coordinates in the map.
     labels : ndarray of shape (n,)
+        Class of each point.
     name : str, default=None
         Title of the map.
 
@@ -31,6 +33,11 @@ class EmbeddingDisplay:
     names_ : list of matplotlib.text.Text
         Class names at the middle of their classes, long ones shortened; those that would
         cover another are not visible, and up to 20 classes are then in a legend too.
+
+    See Also
+    --------
+    NeighborsGalleryDisplay : What single queries find.
+    sklearn.manifold.TSNE : The map by default.
 
     Examples
     --------

@@ -34,6 +34,7 @@ class NeighborsGalleryDisplay:
     indices : ndarray of int, shape (n_queries, n_neighbors)
         Rows that each query found, nearest first.
     distances : ndarray of shape (n_queries, n_neighbors)
+        Their distances.
     labels : ndarray of shape (n,)
         Class of every row.
     shown : ndarray of shape (n, n_features), (n, height, width) or (n, height, width, 3)
@@ -53,6 +54,11 @@ class NeighborsGalleryDisplay:
         Queries and what they found, row by row.
     frames_ : list of matplotlib.patches.Rectangle
         One for each cell.
+
+    See Also
+    --------
+    metriclearn.metrics.retrieve : Neighbors as numbers.
+    EmbeddingDisplay : A map of all rows.
 
     Examples
     --------
@@ -152,7 +158,7 @@ class NeighborsGalleryDisplay:
             Images, (n, height, width) or with 1 or 3 channels first or last, or rows of
             a table; a DataFrame brings the names of its columns.
         queries, n_neighbors, metric, random_state, name, ax
-            As of ``from_estimator``.
+            As in ``from_estimator``.
 
         Returns
         -------

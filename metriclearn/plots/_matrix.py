@@ -19,6 +19,7 @@ class MatrixDisplay:
     Parameters
     ----------
     matrix : ndarray of shape (n_features, n_features)
+        The matrix of the metric.
     feature_names : sequence of str, default=None
         Written beside the rows, while there are no more than 40.
     name : str, default=None
@@ -29,6 +30,11 @@ class MatrixDisplay:
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
     image_ : matplotlib.image.AxesImage
+
+    See Also
+    --------
+    FeatureImportanceDisplay : The diagonal, as bars.
+    MetricEllipseDisplay : The metric in two features.
 
     Examples
     --------

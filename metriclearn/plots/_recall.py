@@ -18,6 +18,7 @@ class RecallCurveDisplay:
     Parameters
     ----------
     ks : list of int
+        Numbers of neighbors.
     recall : list of float
         Recall at each k, from 0 to 1.
     name : str, default=None
@@ -28,6 +29,10 @@ class RecallCurveDisplay:
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
     line_ : matplotlib.lines.Line2D
+
+    See Also
+    --------
+    metriclearn.metrics.recall_at_k : One point of the curve.
 
     Examples
     --------

@@ -33,6 +33,10 @@ class SimilarityMatrixDisplay:
     boundaries_ : list of matplotlib.lines.Line2D
         Between classes, while there are no more than 20.
 
+    See Also
+    --------
+    DistanceHistogramDisplay : Distributions of distances.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -69,7 +73,7 @@ class SimilarityMatrixDisplay:
         X : array-like of shape (n, ...)
         y : array-like of shape (n,)
         metric, max_rows, random_state
-            As of ``from_predictions``.
+            As in ``from_predictions``.
         name : str, default=None
             The class of the estimator by default.
         ax : matplotlib.axes.Axes, default=None

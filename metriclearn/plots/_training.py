@@ -33,6 +33,10 @@ class TrainingDisplay:
     lines_ : list of matplotlib.lines.Line2D
         The curve in each of the axes.
 
+    See Also
+    --------
+    metriclearn.deep.DeepEmbedder : Keeps the history that is drawn.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -91,7 +95,7 @@ class TrainingDisplay:
         best_epoch : int, default=None
             Number of the epoch to mark, from 1.
         name, ax
-            As of ``from_estimator``.
+            As in ``from_estimator``.
 
         Returns
         -------

@@ -39,6 +39,11 @@ class VerificationCurveDisplay:
         The equal error rate.
     band_ : matplotlib.collections.PolyCollection or None
 
+    See Also
+    --------
+    metriclearn.metrics.verification_curve : The numbers.
+    DistanceHistogramDisplay : Distances of both kinds of pairs.
+
     Examples
     --------
     >>> from metriclearn.plots import VerificationCurveDisplay
@@ -81,7 +86,7 @@ class VerificationCurveDisplay:
         y : array-like of shape (n,)
             Two values, the larger for pairs that are the same.
         identities, confidence, n_resamples, random_state
-            As of ``from_predictions``.
+            As in ``from_predictions``.
         name : str, default=None
             The class of the estimator's learner by default.
         ax : matplotlib.axes.Axes, default=None
