@@ -1,6 +1,10 @@
 """Bootstrap intervals that resample what is independent: identities, not pairs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 from sklearn.utils import check_consistent_length, check_random_state
 
@@ -11,8 +15,13 @@ _FEW_GROUPS = 20
 
 
 def bootstrap_interval(
-    values, *, groups=None, confidence=0.95, n_resamples=1000, random_state=None
-):
+    values: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    n_resamples: int = 1000,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[float, float]:
     """Compute a confidence interval of a mean: percentiles of its bootstrap [1]_.
 
     Parameters
@@ -80,15 +89,15 @@ def bootstrap_interval(
 
 
 def bootstrap_over_identities(
-    measure,
-    same,
-    distances,
-    identities,
+    measure: Callable,
+    same: ArrayLike,
+    distances: ArrayLike,
+    identities: ArrayLike,
     *,
-    confidence=0.95,
-    n_resamples=1000,
-    random_state=None,
-):
+    confidence: float = 0.95,
+    n_resamples: int = 1000,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[Any, Any]:
     """Compute a bootstrap interval of a measure of pairs by drawing identities [1]_.
 
     Identities are drawn with replacement. A pair of two identities counts as often as the

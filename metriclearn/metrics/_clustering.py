@@ -1,6 +1,7 @@
 """How well clusters of embeddings follow the classes."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
@@ -8,7 +9,7 @@ from sklearn.metrics.cluster import pair_confusion_matrix
 from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each
 
 
-def pairwise_f1(labels_true, labels_pred):
+def pairwise_f1(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Compute the F1 of pairs: pairs of one cluster that are of one class.
 
     Parameters
@@ -38,7 +39,13 @@ def pairwise_f1(labels_true, labels_pred):
     return float(2 * right / (2 * right + wrong + missed)) if right else 0.0
 
 
-def cluster_scores(embeddings, labels, *, n_init=10, random_state=None):
+def cluster_scores(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    n_init: int = 10,
+    random_state: int | np.random.RandomState | None = None,
+) -> dict[str, float]:
     """Cluster embeddings by k-means, one cluster for each class, and compare with the classes.
 
     Parameters

@@ -1,6 +1,7 @@
 """The shape of an embedding: how spread, how aligned, how many directions it uses."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state
 
@@ -11,7 +12,7 @@ from metriclearn.neighbors._ranker import row_norms
 _BLOCK_ROWS = 1024
 
 
-def alignment(embeddings, labels, *, alpha=2.0):
+def alignment(embeddings: ArrayLike, labels: ArrayLike, *, alpha: float = 2.0) -> float:
     """Compute the mean distance of pairs of one class on the unit sphere [1]_.
 
     ::
@@ -64,7 +65,7 @@ def alignment(embeddings, labels, *, alpha=2.0):
     return float(max(total, 0) / np.sum(counts * (counts - 1) / 2))
 
 
-def uniformity(embeddings, *, t=2.0):
+def uniformity(embeddings: ArrayLike, *, t: float = 2.0) -> float:
     """Measure how evenly embeddings cover the unit sphere [1]_.
 
     ::
@@ -110,7 +111,7 @@ def uniformity(embeddings, *, t=2.0):
     return float(logsumexp(parts) - np.log(len(Z) * (len(Z) - 1)))
 
 
-def effective_rank(embeddings):
+def effective_rank(embeddings: ArrayLike) -> float:
     """Count the directions that embeddings use [1]_.
 
     The exponential of the entropy of the singular values of the centered embeddings,
@@ -150,7 +151,13 @@ def effective_rank(embeddings):
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def intra_inter_ratio(embeddings, labels, *, max_rows=5000, random_state=0):
+def intra_inter_ratio(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    max_rows: int = 5000,
+    random_state: int | np.random.RandomState | None = 0,
+) -> float:
     """Compute the mean distance within classes over the mean distance between them.
 
     Parameters

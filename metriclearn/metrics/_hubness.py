@@ -3,12 +3,19 @@
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.metrics._checks import check_rows
 from metriclearn.neighbors._exact import ExactSearch
 
 
-def k_occurrence(embeddings, k=10, *, gallery=None, metric="euclidean"):
+def k_occurrence(
+    embeddings: ArrayLike,
+    k: int = 10,
+    *,
+    gallery: ArrayLike | None = None,
+    metric: str = "euclidean",
+) -> np.ndarray:
     """Count how often each row is among the ``k`` nearest of others.
 
     Parameters
@@ -64,7 +71,13 @@ def k_occurrence(embeddings, k=10, *, gallery=None, metric="euclidean"):
     return np.bincount(found.ravel(), minlength=len(gallery))
 
 
-def hubness(embeddings, k=10, *, gallery=None, metric="euclidean"):
+def hubness(
+    embeddings: ArrayLike,
+    k: int = 10,
+    *,
+    gallery: ArrayLike | None = None,
+    metric: str = "euclidean",
+) -> float:
     """Compute the skewness of how often rows are among the ``k`` nearest of others [1]_.
 
     ::

@@ -1,6 +1,7 @@
 """Open-set identification: which class of the gallery, if any."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.metrics._checks import check_one_label_each, check_rows
 from metriclearn.metrics._relevance import LabelRelevance
@@ -8,8 +9,15 @@ from metriclearn.neighbors._exact import ExactSearch
 
 
 def identification_rate_at_far(
-    embeddings, labels, *, gallery, gallery_labels, far=0.01, rank=1, metric="euclidean"
-):
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gallery: ArrayLike,
+    gallery_labels: ArrayLike,
+    far: float = 0.01,
+    rank: int = 1,
+    metric: str = "euclidean",
+) -> float:
     """Compute the detection and identification rate at a false alarm rate, DIR@FAR [1]_.
 
     A query whose class is in the gallery is identified if a row of its class is among the

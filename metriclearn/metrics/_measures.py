@@ -1,5 +1,10 @@
 """Retrieval measures one by one, as functions of embeddings and labels."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
 from metriclearn.metrics._queries import check_at
 from metriclearn.metrics._retrieval import retrieval_scores
 
@@ -8,7 +13,14 @@ def _one(name, embeddings, labels, average, search):
     return retrieval_scores(embeddings, labels, (name,), average=average, **search)[name]
 
 
-def recall_at_k(embeddings, labels=None, k=1, *, average=True, **search):
+def recall_at_k(
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int = 1,
+    *,
+    average: bool = True,
+    **search: Any,
+) -> float | np.ndarray:
     """Compute Recall@k: the fraction of queries with a relevant row among the ``k`` nearest.
 
     This is the reading of recall in metric learning [1]_, the hit rate or CMC rank-k of
@@ -52,7 +64,14 @@ def recall_at_k(embeddings, labels=None, k=1, *, average=True, **search):
     return _one(check_at("recall", k), embeddings, labels, average, search)
 
 
-def precision_at_k(embeddings, labels=None, k=1, *, average=True, **search):
+def precision_at_k(
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int = 1,
+    *,
+    average: bool = True,
+    **search: Any,
+) -> float | np.ndarray:
     """Compute Precision@k: the mean fraction of relevant rows among the ``k`` nearest.
 
     Parameters
@@ -88,7 +107,14 @@ def precision_at_k(embeddings, labels=None, k=1, *, average=True, **search):
     return _one(check_at("precision", k), embeddings, labels, average, search)
 
 
-def share_found_at_k(embeddings, labels=None, k=10, *, average=True, **search):
+def share_found_at_k(
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int = 10,
+    *,
+    average: bool = True,
+    **search: Any,
+) -> float | np.ndarray:
     """Compute the mean share of all relevant rows that is among the ``k`` nearest.
 
     Information retrieval calls this recall at k. It cannot reach 1 where there are more
@@ -127,7 +153,9 @@ def share_found_at_k(embeddings, labels=None, k=10, *, average=True, **search):
     return _one(check_at("share_found", k), embeddings, labels, average, search)
 
 
-def r_precision(embeddings, labels=None, *, average=True, **search):
+def r_precision(
+    embeddings: ArrayLike, labels: ArrayLike | None = None, *, average: bool = True, **search: Any
+) -> float | np.ndarray:
     """Compute R-precision: the precision of the ``R`` nearest, ``R`` the number of relevant rows.
 
     Parameters
@@ -166,7 +194,9 @@ def r_precision(embeddings, labels=None, *, average=True, **search):
     return _one("r_precision", embeddings, labels, average, search)
 
 
-def map_at_r(embeddings, labels=None, *, average=True, **search):
+def map_at_r(
+    embeddings: ArrayLike, labels: ArrayLike | None = None, *, average: bool = True, **search: Any
+) -> float | np.ndarray:
     """Compute MAP@R, a rank-aware R-precision [1]_.
 
     ::
@@ -213,7 +243,14 @@ def map_at_r(embeddings, labels=None, *, average=True, **search):
     return _one("map_at_r", embeddings, labels, average, search)
 
 
-def map_at_k(embeddings, labels=None, k=10, *, average=True, **search):
+def map_at_k(
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int = 10,
+    *,
+    average: bool = True,
+    **search: Any,
+) -> float | np.ndarray:
     """Compute MAP@k: ``1/min(k, R) Σ_{i≤k} P(i) rel(i)``, the mean over queries.
 
     With ``k`` the whole gallery it is mean average precision.
@@ -257,7 +294,9 @@ def map_at_k(embeddings, labels=None, k=10, *, average=True, **search):
     return _one(check_at("map", k), embeddings, labels, average, search)
 
 
-def mrr(embeddings, labels=None, *, average=True, **search):
+def mrr(
+    embeddings: ArrayLike, labels: ArrayLike | None = None, *, average: bool = True, **search: Any
+) -> float | np.ndarray:
     """Compute the mean reciprocal rank: the mean of one over the first relevant rank.
 
     The whole gallery is ranked, as far as a query needs it.
@@ -293,7 +332,14 @@ def mrr(embeddings, labels=None, *, average=True, **search):
     return _one("mrr", embeddings, labels, average, search)
 
 
-def ndcg_at_k(embeddings, labels=None, k=10, *, average=True, **search):
+def ndcg_at_k(
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int = 10,
+    *,
+    average: bool = True,
+    **search: Any,
+) -> float | np.ndarray:
     """Compute the normalized discounted cumulative gain of the ``k`` nearest [1]_.
 
     ::

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
@@ -38,7 +39,13 @@ class VerificationPairs(NamedTuple):
     folds: np.ndarray
 
 
-def verification_pairs(labels, *, n_folds=10, n_pairs=300, random_state=None):
+def verification_pairs(
+    labels: ArrayLike,
+    *,
+    n_folds: int = 10,
+    n_pairs: int = 300,
+    random_state: int | np.random.RandomState | None = None,
+) -> VerificationPairs:
     """Draw pairs in folds of disjoint identities, as the 6,000 pairs of LFW [1]_.
 
     Each fold has as many pairs of one identity as of two, and none of them twice.

@@ -1,8 +1,11 @@
 """Retrieval: search once, score all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.metrics._named import parse_measure
 from metriclearn.metrics._queries import Queries
@@ -145,17 +148,17 @@ def _mean(values, average):
 
 
 def retrieve(
-    embeddings,
-    labels=None,
-    k=None,
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    k: int | None = None,
     *,
-    gallery=None,
-    gallery_labels=None,
-    queries_in_gallery=None,
-    ignore=None,
-    metric="euclidean",
-    relevance=None,
-):
+    gallery: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    queries_in_gallery: ArrayLike | None = None,
+    ignore: Any = None,
+    metric: str = "euclidean",
+    relevance: Any = None,
+) -> RetrievalResult:
     """Search the gallery once for every query; the result scores itself.
 
     Without ``gallery`` the embeddings are queries and gallery at once, and no query
@@ -258,18 +261,18 @@ def retrieve(
 
 
 def retrieval_scores(
-    embeddings,
-    labels=None,
-    measures=("recall_at_1", "r_precision", "map_at_r"),
+    embeddings: ArrayLike,
+    labels: ArrayLike | None = None,
+    measures: str | Sequence[str] = ("recall_at_1", "r_precision", "map_at_r"),
     *,
-    gallery=None,
-    gallery_labels=None,
-    queries_in_gallery=None,
-    ignore=None,
-    metric="euclidean",
-    relevance=None,
-    average=True,
-):
+    gallery: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    queries_in_gallery: ArrayLike | None = None,
+    ignore: Any = None,
+    metric: str = "euclidean",
+    relevance: Any = None,
+    average: bool = True,
+) -> dict[str, Any]:
     """Compute many measures from one search, in memory that does not grow with what is found.
 
     Parameters

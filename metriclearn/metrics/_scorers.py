@@ -1,5 +1,7 @@
 """Scorers: measures by name for ``GridSearchCV(scoring=...)`` and ``cross_val_score``."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 
@@ -111,7 +113,9 @@ class VerificationScorer:
         return f"get_scorer({self.measure!r})"
 
 
-def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
+def make_retrieval_scorer(
+    measure: str | Sequence[str] = "map_at_r", *, metric: str = "euclidean"
+) -> RetrievalScorer:
     """Make a scorer of embeddings, for ``GridSearchCV`` over transformers.
 
     Parameters
@@ -162,7 +166,7 @@ def make_retrieval_scorer(measure="map_at_r", *, metric="euclidean"):
     return RetrievalScorer(names if several else measure, metric)
 
 
-def get_scorer(scoring):
+def get_scorer(scoring: str | Sequence[str] | Callable) -> Callable:
     """Get a scorer by name: a measure of embeddings or of pairs, or one of scikit-learn.
 
     Parameters

@@ -2,8 +2,10 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
 from metriclearn.metrics._checks import check_rows
@@ -44,7 +46,9 @@ class Curve:
         return self.tar[np.searchsorted(self.far, far, side="right") - 1]
 
 
-def verification_curve(same, distances, *, sample_weight=None):
+def verification_curve(
+    same: ArrayLike, distances: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> Curve:
     """Compute accept rates at every threshold on the distance (the ROC curve).
 
     Parameters
@@ -113,7 +117,9 @@ def _check(same, distances, sample_weight):
     return same, distances, weights
 
 
-def equal_error_rate(same, distances, *, sample_weight=None):
+def equal_error_rate(
+    same: ArrayLike, distances: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Compute the error where false accepts and false rejects are equally frequent.
 
     Between the thresholds that the data offer, both rates are taken as linear.
@@ -154,7 +160,13 @@ def _equal_error(curve):
     return float(curve.far[after - 1] + share * (curve.far[after] - curve.far[after - 1]))
 
 
-def tar_at_far(same, distances, far=1e-3, *, sample_weight=None):
+def tar_at_far(
+    same: ArrayLike,
+    distances: ArrayLike,
+    far: float = 0.001,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Compute the largest true accept rate at a bounded false accept rate.
 
     Parameters
@@ -208,7 +220,14 @@ def _check_rate(value, name):
         raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
-def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sample_weight=None):
+def best_threshold(
+    same: ArrayLike,
+    distances: ArrayLike,
+    criterion: str = "accuracy",
+    *,
+    max_fpr: float = 0.01,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Choose the threshold τ on a distance; a pair is accepted if ``d <= τ``.
 
     Parameters
@@ -255,7 +274,7 @@ def best_threshold(same, distances, criterion="accuracy", *, max_fpr=0.01, sampl
     return float(curve.thresholds[np.argmax(value)])
 
 
-def verification_accuracy(same, distances, folds=10):
+def verification_accuracy(same: ArrayLike, distances: ArrayLike, folds: Any = 10) -> np.ndarray:
     """Compute accuracies of folds, the threshold of each chosen on the others [1]_.
 
     Parameters

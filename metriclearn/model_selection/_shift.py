@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_array
@@ -10,7 +11,7 @@ from sklearn.utils import check_array
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 
-def frechet_distance(A, B):
+def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
     """Compute the Fréchet distance of two sets of rows, each seen as a Gaussian [1]_.
 
     ::
