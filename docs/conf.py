@@ -15,8 +15,9 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
 ]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
