@@ -227,7 +227,7 @@ def test_nothing_is_active_without_negatives(loss):
 
 
 #: Made of torch's own operations.
-TWICE_DIFFERENTIABLE = ("center", "embedding-norm")
+TWICE_DIFFERENTIABLE = ("center", "embedding-norm", "vicreg")
 
 
 @every_case

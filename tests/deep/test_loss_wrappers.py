@@ -235,7 +235,7 @@ def test_wrappers_pass_on_what_their_parts_need():
         L.WeightedSum([part, L.HierarchicalTripletLoss()]),
         L.MinedLoss(part, M.DistanceWeightedMiner()),
         L.CrossBatchMemory(part),
-        L.HighOrderLoss(part, dim=8),
+        L.EmbeddingMomentsLoss(part, dim=8),
     ):
         assert loss.needs_indices
         assert not loss.continuous_labels

@@ -123,7 +123,7 @@ def test_random_miners_repeat_by_their_generator(miner):
     assert all(torch.equal(x, y) for x, y in zip(runs[0], runs[1], strict=True))
     assert not all(torch.equal(x, y) for x, y in zip(runs[0], runs[2], strict=True))
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert_of_the_right_classes(runs[0], "triplets", labels, labels)
+    assert_of_the_right_classes(runs[0], miner.yields, labels, labels)
 
 
 @by_random
@@ -202,9 +202,25 @@ def test_distance_weights_hold_in_many_dimensions(dim, dtype):
     assert (weights.amax(1) > 0.99).all()
 
 
+def test_uniform_histogram_draws_as_many_from_each_distance():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(200, 1, generator=generator, dtype=torch.float64)
+    labels = torch.arange(200) % 2
+    miner = M.UniformHistogramMiner(10, 300, 500, generator=generator)
+    for pairs, per_bin in zip(miner(x, labels), (300, 500), strict=True):
+        d = (x[pairs[:, 0]] - x[pairs[:, 1]]).abs()[:, 0]
+        counts = torch.histc(d, 10, float(d.min()), float(d.max()))
+        assert len(pairs) == 10 * per_bin
+        assert (counts / per_bin - 1).abs().max() < 0.1  # the edges of the intervals are drawn, too
+        assert len(torch.unique(pairs, dim=0)) > len(pairs) / 3
+    equal = M.UniformHistogramMiner(10, 3, 3)(torch.ones(4, 2), torch.tensor([0, 0, 1, 1]))
+    assert [len(pairs) for pairs in equal] == [3, 3]
+
+
 def test_names_are_of_classes_with_a_kind():
     assert set(M.MINERS) == {
         "all", "random", "hard", "semi_hard", "batch_hard", "easy_positive",
-        "distance_weighted", "multi_similarity", "pair_margin", "hdc",
+        "distance_weighted", "multi_similarity", "pair_margin", "hdc", "easy_hard", "angular",
+        "uniform_histogram",
     }  # fmt: skip
     assert {miner.yields for miner in M.MINERS.values()} == {"pairs", "triplets"}

@@ -24,7 +24,9 @@ NOT_RANGES = {
 #: What the losses that are made of others need to be made at all.
 MADE_OF = {
     "CrossBatchMemory": {"loss": L.SupConLoss()},
-    "HighOrderLoss": {"loss": L.SupConLoss()},
+    "EmbeddingMomentsLoss": {"loss": L.SupConLoss()},
+    "Matryoshka": {"loss": L.SupConLoss()},
+    "TwoViewLoss": {"loss": L.SupConLoss()},
     "ProxyRegularizer": {"loss": L.ArcFaceLoss()},
 }
 #: Terms that no single paper is the source of.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
-from helpers.loss_loops import log_ratio, margin
+from helpers.loss_loops import cos, log_ratio, margin
 from helpers.oracles import DIM, LOSSES, N_CLASSES
 from torch.nn.functional import normalize
 
@@ -179,6 +179,83 @@ def test_repulsion_in_blocks_is_the_dense_sum(alpha):
     truth, expected = value_and_gradients(dense, proxies)
     assert_equal(value, truth)
     assert_equal(gradient[0], expected[0])
+
+
+def test_instance_loss_is_a_softmax_over_the_training_rows():
+    embeddings, labels = batch()
+    torch.manual_seed(0)
+    loss = L.InstanceLoss(scale=4.0).build(None, DIM, n_samples=30).double()
+    indices = torch.randperm(30, generator=torch.Generator().manual_seed(0))[:10]
+    value, gradients = value_and_gradients(
+        lambda x: loss(x, labels, indices=indices), embeddings, [loss.instances]
+    )
+
+    def slow(x):
+        terms = []
+        for row, own in zip(x, indices.tolist(), strict=True):
+            logits = torch.stack([4.0 * cos(row, w) for w in loss.instances])
+            terms.append(logits.logsumexp(0) - logits[own])
+        return sum(terms) / len(terms)
+
+    truth, expected = value_and_gradients(slow, embeddings, [loss.instances])
+    assert_equal(value, truth)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert_equal(ours, theirs)
+    assert_equal(loss(embeddings, None, indices=indices), value)
+    with pytest.raises(ValueError, match="indices of the training rows are needed by InstanceLoss"):
+        loss(embeddings, labels)
+    with pytest.raises(RuntimeError, match="has no vectors yet: give n_samples and embedding_dim"):
+        L.InstanceLoss()(embeddings, labels, indices=indices)
+    with pytest.raises(ValueError, match="n_samples must be at least 1 to build"):
+        L.InstanceLoss().build(3, DIM)
+
+
+def test_two_views_are_the_labels_of_two_views():
+    embeddings, _ = batch()
+    loss = L.TwoViewLoss(L.SupConLoss())
+    assert_equal(loss(embeddings, None), L.SupConLoss()(embeddings, torch.arange(5).repeat(2)))
+    with pytest.raises(ValueError, match="second views of as many rows, got 9 rows"):
+        loss(embeddings[:9], None)
+
+
+def test_matryoshka_trains_prefixes():
+    embeddings, labels = batch()
+    wide = torch.cat([embeddings] * 8, 1)
+    loss = L.Matryoshka(L.ProxyAnchorLoss()).build(N_CLASSES, 24).double()
+    assert [part.proxies.shape[1] for part in loss.parts()] == [12, 24]
+    assert loss.needs_classes
+    parts = zip(loss.parts(), (12, 24), strict=True)
+    assert_equal(loss(wide, labels), sum(part(wide[:, :n], labels) for part, n in parts))
+    # Of embeddings of any length the prefixes stay as they are.
+    plain = L.Matryoshka(L.ContrastiveLoss(), (2,))
+    assert_equal(plain(embeddings, labels), L.ContrastiveLoss()(embeddings[:, :2], labels))
+    unit = L.Matryoshka(L.TripletLoss(), (2,))
+    assert_equal(unit(embeddings, labels), L.TripletLoss()(normalize(embeddings[:, :2]), labels))
+    for make, message in (
+        (lambda: L.Matryoshka(L.SupConLoss(), ()), "dims must hold at least one number"),
+        (lambda: L.Matryoshka(L.SupConLoss(), (0, 3)), "each at least 1, got"),
+        (lambda: L.Matryoshka(L.SupConLoss(), (4,)).build(4, 3), "at most the 3 dimensions"),
+        (lambda: L.Matryoshka(L.SupConLoss(), (2,), (1, 2)), "one for each of dims="),
+        (lambda: L.Matryoshka(L.SupConLoss(), weights=(1, 2)), "one for each of dims=None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+def test_dynamic_soft_margin_keeps_a_running_histogram():
+    loss = L.DynamicSoftMarginLoss(n_bins=16, momentum=0.25)
+    assert not loss.histogram.any()
+    loss(*batch(0, torch.float32))
+    first = loss.histogram.clone()
+    assert_equal(first.sum(), torch.tensor(1.0), 1e-5)
+    loss(*batch(1, torch.float32))
+    alone = L.DynamicSoftMarginLoss(n_bins=16)
+    alone(*batch(1, torch.float32))
+    assert_equal(loss.histogram, 0.75 * first + 0.25 * alone.histogram, 1e-5)
+    loss.eval()
+    before = loss.histogram.clone()
+    loss(*batch(2, torch.float32))
+    assert torch.equal(loss.histogram, before)
 
 
 # What is wrong elsewhere and has to be right here -------------------------------------------------

@@ -79,3 +79,39 @@ def hdc(miner, X, y):
         return set(ranked[: math.ceil(miner.fraction * len(ranked))])
 
     return hardest(positive_pairs(y), -1), hardest([(i, j) for i, j in pairs(y) if y[i] != y[j]], 1)
+
+
+def angular(miner, X, y):
+    def angle(a, p, n):
+        middle = (X[a] + X[p]) / 2
+        return math.degrees(math.atan(float(dist(X[a], X[p]) / (2 * dist(X[n], middle)))))
+
+    return {t for t in triplets(y) if angle(*t) > miner.angle}
+
+
+def easy_hard(miner, X, y):
+    def d(i, j):
+        return float(sq(X[i], X[j]))
+
+    def chosen(a, rows, strategy, easy):
+        """The rows that a strategy takes; ``easy`` says which end is easy."""
+        if strategy == "all" or not rows:
+            return rows
+        end = easy if strategy == "easy" else {min: max, max: min}[easy]
+        return [end(rows, key=lambda j: d(a, j))]
+
+    found = set()
+    for a in range(len(y)):
+        P, N = positives(y, a), negatives(y, a)
+        if miner.positive == "semi_hard":
+            for n in chosen(a, N, miner.negative, max):
+                nearer = [p for p in P if d(a, p) < d(a, n)]
+                found.update((a, p, n) for p in chosen(a, nearer, "hard", min))
+            continue
+        for p in chosen(a, P, miner.positive, min):
+            if miner.negative == "semi_hard":
+                farther = [n for n in N if d(a, n) > d(a, p)]
+                found.update((a, p, n) for n in chosen(a, farther, "hard", max))
+            else:
+                found.update((a, p, n) for n in chosen(a, N, miner.negative, max))
+    return found

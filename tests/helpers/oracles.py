@@ -10,13 +10,16 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from helpers import further_loss_loops as further
 from helpers import loss_loops as loops
 from helpers import miner_loops
 from metriclearn.deep import losses
 from metriclearn.deep.miners import (
     AllMiner,
+    AngularMiner,
     BatchHardMiner,
     DistanceWeightedMiner,
+    EasyHardMiner,
     EasyPositiveMiner,
     HardMiner,
     HDCMiner,
@@ -24,6 +27,7 @@ from metriclearn.deep.miners import (
     PairMarginMiner,
     RandomMiner,
     SemiHardMiner,
+    UniformHistogramMiner,
 )
 
 N_CLASSES, DIM = 4, 3
@@ -60,22 +64,30 @@ def listed_triplet(mined, X, y):
     )
 
 
+def matryoshka(loss, X, y):
+    parts = zip(loss.losses, loss.dims, loss.weights, strict=True)
+    return sum(
+        weight * ORACLES[type(part)](part, [further.unit(x[:width]) for x in X], y)
+        for part, width, weight in parts
+    )
+
+
 def weighted_sum(loss, X, y):
     parts = zip(loss.losses, loss.weights, strict=True)
     return sum(weight * ORACLES[type(part)](part, X, y) for part, weight in parts)
 
 
-def high_order(loss, X, y):
+def moments(loss, X, y):
     W = loss.projections
     value = ORACLES[type(loss.loss)](loss.loss, X, y)
     for order, part in enumerate(loss.high_order, start=2):
-        moments = []
+        lifted = []
         for x in X:
             phi = torch.ones(loss.dim, dtype=torch.float64)
             for k in range(order):
                 phi = phi * (W[k] @ x)
-            moments.append(phi / (phi @ phi).sqrt())
-        value = value + ORACLES[type(part)](part, moments, y)
+            lifted.append(phi / (phi @ phi).sqrt())
+        value = value + ORACLES[type(part)](part, lifted, y)
     return value
 
 
@@ -202,6 +214,49 @@ LOSSES = [
     Case("recall-at-k", L.RecallAtKLoss(ks=(1, 2, 4), rank_temperature=0.1), loops.recall_at_k),
     Case("histogram", L.HistogramLoss(n_bins=25), loops.histogram),
     Case("group", built(L.GroupLoss()), loops.group),
+    Case("margin-cosine", L.MarginLoss(comparison="cosine").double(), further.margin_of_cosines),
+    Case("lifted-cosine", L.LiftedStructureLoss(form="cosine"), further.lifted_of_cosines),
+    Case("all-n-pair", L.NPairLoss(pairs="all"), further.n_pair_of_all),
+    Case("proxy-nca-plain", built(L.ProxyNCALoss(form="plain")), further.plain_proxy_nca),
+    Case("p2s-grad", built(L.P2SGradLoss()), further.p2s_grad),
+    Case("large-margin-softmax", built(L.LargeMarginSoftmaxLoss()), further.large_margin_softmax),
+    Case(
+        "large-margin-softmax-whole",
+        built(L.LargeMarginSoftmaxLoss(3, 2.0, lambda_max=0, lambda_min=0)),
+        further.large_margin_softmax,
+    ),
+    *(
+        Case(f"pnp-{variant}", L.PNPLoss(variant, temperature=0.1), further.pnp)
+        for variant in (
+            "plain",
+            "decreasing_slow",
+            "decreasing_fast",
+            "increasing_unbounded",
+            "increasing_bounded",
+        )
+    ),
+    Case("dynamic-soft-margin", L.DynamicSoftMarginLoss(n_bins=16), further.dynamic_soft_margin),
+    Case("adaptive-triplet", L.AdaptiveTripletLoss(), further.adaptive_triplet),
+    Case("adaptive-triplet-soft", L.AdaptiveTripletLoss(soft=True), further.adaptive_triplet),
+    Case(
+        "adaptive-triplet-mean", L.AdaptiveTripletLoss(reduction="mean"), further.adaptive_triplet
+    ),
+    Case("manifold", built(L.ManifoldLoss()), further.manifold),
+    Case("manifold-wide", built(L.ManifoldLoss(0.05, 0.5, 2.0)), further.manifold),
+    Case("vicreg", L.VICRegLoss(), further.vicreg),
+    Case("two-views", L.TwoViewLoss(L.NTXentLoss(0.5)), further.two_views),
+    Case("intra-pair-variance", L.IntraPairVarianceLoss(), further.intra_pair_variance),
+    Case(
+        "threshold-consistent",
+        L.ThresholdConsistentMarginLoss(0.8, 0.2, 2.0, 3.0),
+        further.threshold_consistent,
+    ),
+    Case(
+        "matryoshka",
+        built(L.Matryoshka(L.ProxyAnchorLoss(), dims=(1, 3), weights=(0.5, 2.0))),
+        matryoshka,
+    ),
+    Case("matryoshka-pairs", L.Matryoshka(L.SupConLoss(), (2, 3), (1.0, 1.0)), matryoshka),
     Case("center", built(L.CenterLoss()), loops.center),
     Case("alignment", L.AlignmentLoss(), loops.alignment),
     Case("alignment-distance", L.AlignmentLoss(alpha=1.0), loops.alignment),
@@ -217,11 +272,11 @@ LOSSES = [
         built(L.CrossBatchMemory(L.SupConLoss(), size=4)),
         lambda loss, X, y: loops.supcon(loss.loss, X, y),
     ),
-    Case("high-order", built(L.HighOrderLoss(L.SupConLoss(), n_orders=3, dim=8)), high_order),
+    Case("moments", built(L.EmbeddingMomentsLoss(L.SupConLoss(), n_orders=3, dim=8)), moments),
     Case(
-        "high-order-proxies",
-        built(L.HighOrderLoss(L.ProxyAnchorLoss(), n_orders=2, dim=8, trainable=True)),
-        high_order,
+        "moments-proxies",
+        built(L.EmbeddingMomentsLoss(L.ProxyAnchorLoss(), n_orders=2, dim=8, trainable=True)),
+        moments,
     ),
     Case(
         "proxy-separation",
@@ -242,7 +297,7 @@ LOSSES = [
 ORACLES = {type(case.loss): case.oracle for case in LOSSES}
 
 #: Losses whose value depends on the order of the rows within a class, as their papers have it.
-ORDERED = {"n-pair", "group"}
+ORDERED = {"n-pair", "group", "vicreg"}
 
 
 # miners -----------------------------------------------------------------------------------------
@@ -273,7 +328,15 @@ MINERS = [
     ),
     MinerCase("hard", HardMiner(), miner_loops.hard),
     MinerCase("batch-hard", BatchHardMiner(), miner_loops.batch_hard),
+    MinerCase("angular", AngularMiner(), miner_loops.angular),
+    MinerCase("angular-wide", AngularMiner(45), miner_loops.angular),
+    *(
+        MinerCase(f"{p}-{n}", EasyHardMiner(p, n), miner_loops.easy_hard)
+        for p in ("easy", "semi_hard", "hard", "all")
+        for n in ("easy", "semi_hard", "hard", "all")
+        if (p, n) != ("semi_hard", "semi_hard")
+    ),
 ]
 
 #: Miners that draw: what they may yield is tested, not what they do.
-RANDOM_MINERS = [RandomMiner, DistanceWeightedMiner]
+RANDOM_MINERS = [RandomMiner, DistanceWeightedMiner, UniformHistogramMiner]

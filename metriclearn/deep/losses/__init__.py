@@ -10,6 +10,7 @@ from metriclearn.deep.losses._amounts import LabelDistanceTripletLoss, LogRatioL
 from metriclearn.deep.losses._angular import AngularLoss, QuadrupletLoss, TupletMarginLoss
 from metriclearn.deep.losses._angular_softmax import (
     ArcFaceLoss,
+    LargeMarginSoftmaxLoss,
     SphereFaceLoss,
     SubCenterArcFaceLoss,
 )
@@ -23,13 +24,20 @@ from metriclearn.deep.losses._batch_softmax import (
 )
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
 from metriclearn.deep.losses._group import GroupLoss
-from metriclearn.deep.losses._high_order import HighOrderLoss
+from metriclearn.deep.losses._hardest import AdaptiveTripletLoss, DynamicSoftMarginLoss
+from metriclearn.deep.losses._manifold import ManifoldLoss
+from metriclearn.deep.losses._matryoshka import Matryoshka
 from metriclearn.deep.losses._memory import CrossBatchMemory
+from metriclearn.deep.losses._moments import EmbeddingMomentsLoss
 from metriclearn.deep.losses._pair import (
     CircleLoss,
     LiftedStructureLoss,
     MultiSimilarityLoss,
     RankedListLoss,
+)
+from metriclearn.deep.losses._pair_terms import (
+    IntraPairVarianceLoss,
+    ThresholdConsistentMarginLoss,
 )
 from metriclearn.deep.losses._proxy import (
     ProxyAnchorLoss,
@@ -40,6 +48,7 @@ from metriclearn.deep.losses._proxy import (
 from metriclearn.deep.losses._ranking import (
     FastAPLoss,
     HistogramLoss,
+    PNPLoss,
     RecallAtKLoss,
     SmoothAPLoss,
 )
@@ -53,12 +62,14 @@ from metriclearn.deep.losses._repulsion import ProxyRepulsionLoss
 from metriclearn.deep.losses._softmax import (
     CosFaceLoss,
     NormalizedSoftmaxLoss,
+    P2SGradLoss,
     SoftmaxLoss,
 )
 from metriclearn.deep.losses._triplet import (
     HierarchicalTripletLoss,
     TripletLoss,
 )
+from metriclearn.deep.losses._two_views import InstanceLoss, TwoViewLoss, VICRegLoss
 from metriclearn.deep.losses._wrappers import (
     MinedLoss,
     ProxyRegularizer,
@@ -75,6 +86,8 @@ LOSSES = {
     "lifted_structure": LiftedStructureLoss,
     "ranked_list": RankedListLoss,
     "triplet": TripletLoss,
+    "dynamic_soft_margin": DynamicSoftMarginLoss,
+    "adaptive_triplet": AdaptiveTripletLoss,
     "hierarchical_triplet": HierarchicalTripletLoss,
     "label_distance_triplet": LabelDistanceTripletLoss,
     "log_ratio": LogRatioLoss,
@@ -88,6 +101,8 @@ LOSSES = {
     "soft_nearest_neighbor": SoftNearestNeighborLoss,
     "softmax": SoftmaxLoss,
     "normalized_softmax": NormalizedSoftmaxLoss,
+    "p2s_grad": P2SGradLoss,
+    "large_margin_softmax": LargeMarginSoftmaxLoss,
     "sphereface": SphereFaceLoss,
     "cosface": CosFaceLoss,
     "arcface": ArcFaceLoss,
@@ -99,9 +114,12 @@ LOSSES = {
     "proxy_repulsion": ProxyRepulsionLoss,
     "fastap": FastAPLoss,
     "smooth_ap": SmoothAPLoss,
+    "pnp": PNPLoss,
     "recall_at_k": RecallAtKLoss,
     "histogram": HistogramLoss,
     "group": GroupLoss,
+    "manifold": ManifoldLoss,
+    "vicreg": VICRegLoss,
 }
 
 #: Terms to add to one of `LOSSES` by `WeightedSum`; by themselves they may collapse.
@@ -110,11 +128,15 @@ REGULARIZERS = {
     "alignment": AlignmentLoss,
     "uniformity": UniformityLoss,
     "embedding_norm": EmbeddingNormLoss,
+    "intra_pair_variance": IntraPairVarianceLoss,
+    "threshold_consistent_margin": ThresholdConsistentMarginLoss,
+    "instance": InstanceLoss,
 }
 
 __all__ = [
     "LOSSES",
     "REGULARIZERS",
+    "AdaptiveTripletLoss",
     "AlignmentLoss",
     "AngularLoss",
     "ArcFaceLoss",
@@ -123,23 +145,31 @@ __all__ = [
     "ContrastiveLoss",
     "CosFaceLoss",
     "CrossBatchMemory",
+    "DynamicSoftMarginLoss",
+    "EmbeddingMomentsLoss",
     "EmbeddingNormLoss",
     "FastAPLoss",
     "GroupLoss",
     "HierarchicalTripletLoss",
-    "HighOrderLoss",
     "HistogramLoss",
     "InfoNCELoss",
+    "InstanceLoss",
+    "IntraPairVarianceLoss",
     "LabelDistanceTripletLoss",
+    "LargeMarginSoftmaxLoss",
     "LiftedStructureLoss",
     "LogRatioLoss",
+    "ManifoldLoss",
     "MarginLoss",
+    "Matryoshka",
     "MetricLoss",
     "MinedLoss",
     "MultiSimilarityLoss",
     "NPairLoss",
     "NTXentLoss",
     "NormalizedSoftmaxLoss",
+    "P2SGradLoss",
+    "PNPLoss",
     "ProxyAnchorLoss",
     "ProxyNCALoss",
     "ProxyNCAPlusPlusLoss",
@@ -156,9 +186,12 @@ __all__ = [
     "SphereFaceLoss",
     "SubCenterArcFaceLoss",
     "SupConLoss",
+    "ThresholdConsistentMarginLoss",
     "TripletLoss",
     "TupletMarginLoss",
+    "TwoViewLoss",
     "UniformityLoss",
+    "VICRegLoss",
     "WeightedSum",
     "as_metric_loss",
 ]

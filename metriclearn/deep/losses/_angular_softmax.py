@@ -8,7 +8,7 @@ from metriclearn.deep.losses._proxy_base import ProxyLoss, softmax_losses
 from metriclearn.deep.losses._softmax import CosineSoftmaxLoss
 from metriclearn.deep.tensors._centers import nearest_center
 from metriclearn.deep.tensors._masked_sums import cosine_of_sum
-from metriclearn.deep.tensors._pairwise import unit_rows, widen
+from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
 
 
@@ -163,6 +163,128 @@ class SubCenterArcFaceLoss(ProxyLoss):
         return own.gather(1, dominant[:, None]).squeeze(1).clamp(-1, 1).acos().rad2deg()
 
 
+class LargeMarginSoftmaxLoss(ProxyLoss):
+    """Large-margin softmax: the angle to the own class counts m times, lengths count as they are.
+
+    ::
+
+        mean_i  -log( exp(z_y) / (exp(z_y) + Σ_{j ≠ y} exp(s ‖w_j‖ ‖x_i‖ cos θ_j)) )
+        z_y = s ‖w_y‖ ‖x_i‖ (λ cos θ_y + (-1)^k cos(m θ_y) - 2k) / (1 + λ),   k = ⌊m θ_y / π⌋
+
+    λ falls with the training batches seen, as in the authors' training::
+
+        λ = max(lambda_min, lambda_max / (1 + decay · step))
+
+    Parameters
+    ----------
+    margin : int, default=4
+        m, at least 1.
+    scale : float, default=1
+        s, > 0.
+    lambda_max : float, default=1000
+        At least 0.
+    lambda_min : float, default=5
+        At least 0.
+    lambda_decay : float, default=0.12
+        At least 0.
+    n_classes, embedding_dim : int, default=None
+        Where both are given the classifier is created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+    step : buffer of shape ()
+        Training batches seen.
+
+    Notes
+    -----
+    *Needs* labels of classes that are known at the start; embeddings of any length, which
+    `DeepEmbedder` leaves as they are.
+
+    *Relations*: `SphereFaceLoss` is the same with the lengths of the proxies taken out;
+    `ArcFaceLoss` adds to the angle rather than multiplying it and is easier to train.
+
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    See Also
+    --------
+    SphereFaceLoss : Proxies of length one.
+    SoftmaxLoss : Without a margin.
+
+    References
+    ----------
+    .. [1] Liu, Wen, Yu and Yang, "Large-Margin Softmax Loss for Convolutional Neural Networks",
+       ICML 2016. :doi:`10.48550/arXiv.1612.02295`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import LargeMarginSoftmaxLoss
+    >>> loss = LargeMarginSoftmaxLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.tensor([[1.0, 0.3], [-0.3, 1.0]])
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.327
+    0.658
+    """
+
+    any_length = True
+
+    _parameter_constraints: dict = {
+        "margin": [at_least(1)],
+        "scale": [POSITIVE],
+        "lambda_max": [NOT_NEGATIVE],
+        "lambda_min": [NOT_NEGATIVE],
+        "lambda_decay": [NOT_NEGATIVE],
+    }
+
+    def __init__(
+        self,
+        margin=4,
+        scale=1.0,
+        lambda_max=1000.0,
+        lambda_min=5.0,
+        lambda_decay=0.12,
+        n_classes=None,
+        embedding_dim=None,
+    ):
+        super().__init__(n_classes, embedding_dim)
+        self.margin = margin
+        self.scale = scale
+        self.lambda_max = lambda_max
+        self.lambda_min = lambda_min
+        self.lambda_decay = lambda_decay
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self._build_if_sized()
+
+    def compute(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        if self.training:
+            self.step += 1
+        x = widen(embeddings)
+        lengths = _lengths(x) * _lengths(self.proxies)[labels].to(x.dtype)
+        own = (unit_rows(x) * unit_rows(self.proxies)[labels]).sum(1)
+        blend = annealed(self, own)
+        moved = (blend * own + multiple_angle(own, int(self.margin))) / (1 + blend)
+        logits = products(x, self.proxies).scatter(1, labels[:, None], (lengths * moved)[:, None])
+        return softmax_losses(logits, labels, self.scale).mean()
+
+
+def _lengths(x):
+    """Return the length of each row, with slope 0 where it is 0."""
+    square = x.square().sum(1)
+    some = square > 0
+    return torch.where(some, square, 1.0).sqrt() * some
+
+
+def annealed(loss, like):
+    """Return λ of a loss that anneals its margin, of the dtype of ``like``."""
+    blend = loss.lambda_max / (1 + loss.lambda_decay * loss.step.to(like.dtype))
+    return blend.clamp(min=loss.lambda_min)
+
+
 class SphereFaceLoss(ProxyLoss):
     """SphereFace / A-softmax: multiplicative angular margin softmax.
 
@@ -253,8 +375,7 @@ class SphereFaceLoss(ProxyLoss):
         return softmax_losses(cosine, labels, scale, self._with_margin).mean()
 
     def _with_margin(self, cosine):
-        blend = self.lambda_max / (1 + self.lambda_decay * self.step.to(cosine.dtype))
-        blend = blend.clamp(min=self.lambda_min)
+        blend = annealed(self, cosine)
         return (blend * cosine + multiple_angle(cosine, int(self.margin))) / (1 + blend)
 
 

@@ -12,7 +12,7 @@ from metriclearn.deep.tensors._pairwise import (
     ranks_in_class,
     widen,
 )
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
 
 
 class NPairLoss(MetricLoss):
@@ -24,6 +24,11 @@ class NPairLoss(MetricLoss):
         mean over rounds and pairs of  log(1 + Σ_{j ≠ i} exp(x_iᵀ x_j⁺ - x_iᵀ x_i⁺))
         + λ mean over the rows used of ‖x‖²
 
+    or, with ``pairs="all"``, over the rows i with a positive, P_i and N_i their positives and
+    negatives::
+
+        mean_i  log(1 + Σ_{p ∈ P_i} Σ_{n ∈ N_i} exp(x_iᵀ x_n - x_iᵀ x_p))  + λ mean_i ‖x_i‖²
+
     Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016: inner
     products, not cosines, kept small by λ. With two or three rows of each class there is one round,
     the paper's batch; libraries stop there and often normalize and drop the penalty.
@@ -32,6 +37,8 @@ class NPairLoss(MetricLoss):
     ----------
     l2_weight : float, default=0.002
         λ, at least 0.
+    pairs : {"rounds", "all"}, default="rounds"
+        One positive of each row, or all.
 
     Notes
     -----
@@ -53,15 +60,21 @@ class NPairLoss(MetricLoss):
 
     any_length = True
 
-    _parameter_constraints: dict = {"l2_weight": [NOT_NEGATIVE]}
+    _parameter_constraints: dict = {
+        "l2_weight": [NOT_NEGATIVE],
+        "pairs": [one_of("rounds", "all")],
+    }
 
-    def __init__(self, l2_weight=0.002):
+    def __init__(self, l2_weight=0.002, pairs="rounds"):
         super().__init__()
         self.l2_weight = l2_weight
+        self.pairs = pairs
         check_ranges(self)
 
     def compute(self, embeddings, labels):
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        if self.pairs == "all":
+            return self._over_all(embeddings, labels)
         order, rank, last = ranks_in_class(labels)
         at = ((rank % 2 == 0) & ~last).nonzero(as_tuple=True)[0]
         if not len(at):
@@ -75,6 +88,16 @@ class NPairLoss(MetricLoss):
         value = cross_entropy(logits, torch.arange(len(at), device=labels.device))
         self._active = len(at)
         return value + self.l2_weight * used.square().sum() / len(used)
+
+    def _over_all(self, embeddings, labels):
+        s, positive, negative = compare(embeddings, labels, "dot")
+        pull, push = two_logsumexps(s, positive, negative, (-1.0, 1.0))
+        anchors = positive.amax(1)
+        terms = softplus(pull + push) * anchors
+        squares = widen(embeddings).square().sum(1) * anchors
+        value = self._mean(terms.sum() + self.l2_weight * squares.sum(), anchors.sum())
+        self._active = terms.detach().count_nonzero()
+        return value
 
 
 class NTXentLoss(MetricLoss):

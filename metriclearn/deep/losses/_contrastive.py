@@ -196,14 +196,18 @@ class MarginLoss(MetricLoss):
     ----------
     margin : float, default=0.2
         At least 0.
-    beta : float, default=1.2
-        Initial boundary, in (0, 2) for rows of length one.
+    beta : float, default=None
+        Initial boundary, > 0: a distance, in (0, 2) for rows of length one, 1.2 by default; or a
+        cosine in (0, 1), 0.5 by default.
     nu : float, default=0
         ν, at least 0: weight of the penalty on large boundaries.
     scope : {"global", "class", "sample"}, default="global"
         "class" adds a term of each class, "sample" one of each training row too; then it is to
         be called with ``indices``.
     learn_beta : bool, default=True
+    comparison : {"distance", "cosine"}, default="distance"
+        "cosine" puts β - s in place of d - β, with s the cosine: similar pairs are to be above the
+        boundary.
     n_classes, embedding_dim, n_samples : int, default=None
         Sizes for scopes "class" and "sample", else by ``build``; embedding_dim is not used.
 
@@ -231,23 +235,24 @@ class MarginLoss(MetricLoss):
 
     accepts = ("pairs", "triplets")
     takes_reference = True
-    kind = "distance"
 
     _parameter_constraints: dict = {
         "margin": [NOT_NEGATIVE],
-        "beta": [POSITIVE],
+        "beta": [POSITIVE, None],
         "nu": [NOT_NEGATIVE],
         "scope": [one_of("global", "class", "sample")],
         "learn_beta": ["boolean"],
+        "comparison": [one_of("distance", "cosine")],
     }
 
     def __init__(
         self,
         margin=0.2,
-        beta=1.2,
+        beta=None,
         nu=0.0,
         scope="global",
         learn_beta=True,
+        comparison="distance",
         n_classes=None,
         embedding_dim=None,
         n_samples=None,
@@ -258,16 +263,24 @@ class MarginLoss(MetricLoss):
         self.nu = nu
         self.scope = scope
         self.learn_beta = learn_beta
+        self.comparison = comparison
         self.n_classes = n_classes
         self.embedding_dim = embedding_dim
         self.n_samples = n_samples
         check_ranges(self)
+        if beta is None:
+            beta = 1.2 if comparison == "distance" else 0.5
         self._set("beta_global", torch.tensor(float(beta)))
         self._set("beta_class", None)
         self._set("beta_sample", None)
         sized = n_classes is not None and (scope != "sample" or n_samples is not None)
         if scope != "global" and sized:
             self.build(n_classes, embedding_dim, n_samples)
+
+    @property
+    def kind(self):
+        """What pairs are compared by."""
+        return self.comparison
 
     @property
     def needs_classes(self):
@@ -319,7 +332,7 @@ class MarginLoss(MetricLoss):
         """Value on ``embeddings`` (b, d), ``labels`` (b,), ``indices`` (b,) of training rows."""
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         beta = self._boundaries(len(d), labels, indices).to(d.dtype)
-        sign = positive - negative
+        sign = positive - negative if self.comparison == "distance" else negative - positive
         terms = ((d - beta[:, None]) * sign + self.margin).relu() * sign.abs()
         active = (terms.detach() > 0).count_nonzero()
         return self._mean(terms.sum() + self.nu * beta.sum(), active)

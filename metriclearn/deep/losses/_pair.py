@@ -160,6 +160,8 @@ class LiftedStructureLoss(MetricLoss):
 
         "generalized": mean over anchors i with a positive and a negative of
             max(0, log Σ_{p} exp(D_ip) + log Σ_{n} exp(m - D_in))
+        "cosine": the same of cosines,
+            max(0, log Σ_{p} exp(m - s_ip) + log Σ_{n} exp(s_in))
 
     Song, Xiang, Jegelka and Savarese, "Deep Metric Learning via Lifted Structured Feature
     Embedding", 2016, state "original" and train "smooth", the default; "generalized" is Hermans,
@@ -169,7 +171,7 @@ class LiftedStructureLoss(MetricLoss):
     ----------
     margin : float, default=1
         m, > 0, a distance.
-    form : {"smooth", "original", "generalized"}, default="smooth"
+    form : {"smooth", "original", "generalized", "cosine"}, default="smooth"
 
     Notes
     -----
@@ -192,12 +194,10 @@ class LiftedStructureLoss(MetricLoss):
 
     accepts = ("pairs", "triplets")
     takes_reference = True
-    kind = "distance"
-    any_length = True
 
     _parameter_constraints: dict = {
         "margin": [POSITIVE],
-        "form": [one_of("smooth", "original", "generalized")],
+        "form": [one_of("smooth", "original", "generalized", "cosine")],
     }
 
     def __init__(self, margin=1.0, form="smooth"):
@@ -206,12 +206,23 @@ class LiftedStructureLoss(MetricLoss):
         self.form = form
         check_ranges(self)
 
+    @property
+    def kind(self):
+        """What rows are compared by."""
+        return "cosine" if self.form == "cosine" else "distance"
+
+    @property
+    def any_length(self):
+        """Whether the form is meant for embeddings of any length."""
+        return self.form != "cosine"
+
     def compute(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, self.kind, reference, selection)
         d, positive, negative = batch
-        if self.form == "generalized":
-            pull, push = two_logsumexps(d, positive, negative, (1.0, -1.0))
+        if self.form in ("generalized", "cosine"):
+            signs = (1.0, -1.0) if self.form == "generalized" else (-1.0, 1.0)
+            pull, push = two_logsumexps(d, positive, negative, signs)
             both = positive.amax(1) * negative.amax(1)
             terms = (pull + push + self.margin).relu() * both
             return self._mean(terms.sum(), both.sum(), terms.detach().count_nonzero())

@@ -8,16 +8,17 @@ from torch import nn
 from metriclearn.deep.losses._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
 from metriclearn.deep.tensors._centers import soft_assigned
 from metriclearn.deep.tensors._masked_sums import mean_over
-from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows
-from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
+from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows, widen
+from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, one_of
 
 
 class ProxyNCALoss(ProxyLoss):
     """Proxy-NCA, as its paper has it: the own proxy is not in the denominator.
 
-    With ``d²`` the squared Euclidean distance of row and proxy, both brought to length s::
+    With ``d`` the Euclidean distance of row and proxy, brought to length s or as they come::
 
-        mean_i  -log( exp(-d²(x_i, p_y)) / Σ_{j ≠ y} exp(-d²(x_i, p_j)) )
+        "squared"  mean_i  -log( exp(-d²(x_i, p_y)) / Σ_{j ≠ y} exp(-d²(x_i, p_j)) ), length s
+        "plain"    mean_i  -log( exp(-d(x_i, p_y)) / Σ_j exp(-d(x_i, p_j)) ), any length
 
     Movshovitz-Attias, Toshev, Leung, Ioffe and Singh, "No Fuss Distance Metric Learning using
     Proxies", 2017. What libraries call Proxy-NCA often keeps the own proxy in the denominator; that
@@ -26,7 +27,10 @@ class ProxyNCALoss(ProxyLoss):
     Parameters
     ----------
     scale : float, default=3
-        s, > 0.
+        s, > 0, of "squared".
+    form : {"squared", "plain"}, default="squared"
+        "plain" is how lectures often write it: distances that are not squared, of vectors that are
+        not normalized, the own proxy in the sum.
     n_classes, embedding_dim : int, default=None
         Where both are given the proxies are created at once, else by ``build``.
 
@@ -52,21 +56,37 @@ class ProxyNCALoss(ProxyLoss):
     -5.689
     """
 
-    _parameter_constraints: dict = {"scale": [POSITIVE]}
+    _parameter_constraints: dict = {"scale": [POSITIVE], "form": [one_of("squared", "plain")]}
 
-    def __init__(self, scale=3.0, n_classes=None, embedding_dim=None):
+    def __init__(self, scale=3.0, form="squared", n_classes=None, embedding_dim=None):
         super().__init__(n_classes, embedding_dim)
         self.scale = scale
+        self.form = form
         self._build_if_sized()
 
     def compute(self, embeddings, labels):
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
+        if self.form == "plain":
+            return softmax_losses(-self._distances(embeddings), labels).mean()
         cosine = self._cosines(embeddings)
         if self.n_classes == 1:
             return cosine.sum() * 0
         # At length s, -d² is 2 s² cos - 2 s², whose constant cancels.
         return softmax_losses(cosine, labels, 2 * self.scale**2, own_in_sum=False).mean()
+
+    @property
+    def any_length(self):
+        """Whether vectors are taken as they come."""
+        return self.form == "plain"
+
+    def _distances(self, embeddings):
+        x, p = widen(embeddings), self.proxies
+        p = p.to(x.dtype)
+        square = x.square().sum(1)[:, None] + p.square().sum(1) - 2 * products(x, p)
+        # What is left of equal vectors after rounding is noise: distance 0, slope 0.
+        apart = square > 16 * torch.finfo(square.dtype).eps * (1 + square.detach().abs())
+        return torch.where(apart, square, 1.0).sqrt() * apart
 
 
 class ProxyNCAPlusPlusLoss(ProxyLoss):

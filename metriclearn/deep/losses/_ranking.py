@@ -5,7 +5,7 @@ import torch
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges
+from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges, one_of
 from metriclearn.deep.tensors._rank_sums import rank_sum, soft_histograms
 
 
@@ -248,3 +248,126 @@ class RecallAtKLoss(MetricLoss):
         total = rank_sum(s, pairs, positive, negative, self.rank_temperature, recall)
         anchors = (counts > 0).sum()
         return self._mean(anchors - total, anchors, _both(positive, negative))
+
+
+def _decreasing_slow(r, alpha, b):
+    return torch.log1p(r), 1 / (1 + r)
+
+
+def _decreasing_fast(r, alpha, b):
+    return 1 - (1 + r) ** -alpha, alpha * (1 + r) ** (-alpha - 1)
+
+
+def _increasing_unbounded(r, alpha, b):
+    return (1 + r) * torch.log1p(r), torch.log1p(r) + 1
+
+
+def _increasing_bounded(r, alpha, b):
+    return (b * r - torch.log1p(b * r)) / b**2, r / (1 + b * r)
+
+
+def _plain(r, alpha, b):
+    return r, torch.ones_like(r)
+
+
+#: Functions of the number of negatives before a positive, with their derivatives.
+_PENALTIES = {
+    "decreasing_slow": _decreasing_slow,
+    "decreasing_fast": _decreasing_fast,
+    "increasing_unbounded": _increasing_unbounded,
+    "increasing_bounded": _increasing_bounded,
+    "plain": _plain,
+}
+
+
+class PNPLoss(MetricLoss):
+    """Penalizing negatives before positives: how many negatives rank before each positive.
+
+    With ``s`` the cosine and ``G(x) = 1 / (1 + exp(-x/τ))``, over the anchors i with a positive::
+
+        mean_i 1/|P_i| Σ_p h(r_ip),      r_ip = Σ_n G(s_in - s_ip)
+
+        "plain"                 h(r) = r
+        "decreasing_slow"       log(1 + r)
+        "decreasing_fast"       1 - (1 + r)^-α
+        "increasing_unbounded"  (1 + r) log(1 + r)
+        "increasing_bounded"    (b r - log(1 + b r)) / b²
+
+    where the slope of ``h`` falls or rises with r. The authors' code, and a library after it,
+    counts the anchor among its own positives; here it is none.
+
+    Parameters
+    ----------
+    variant : str, default="decreasing_fast"
+        One of the above.
+    alpha : float, default=4
+        α, > 0, of "decreasing_fast"; the paper's choice.
+    b : float, default=2
+        > 0, of "increasing_bounded".
+    temperature : float, default=0.01
+        τ, > 0.
+
+    Notes
+    -----
+    *Needs* labels, some rows of each class in a large batch.
+
+    *Relations*: like `SmoothAPLoss`, which divides by the rank and so also sees the order of the
+    positives; a slope that falls with r cares less for positives that are far off, which are often
+    outliers.
+
+    Time O(b² (d + k)), memory O(b²) for b rows with k positives each; usual codes need b³.
+
+    See Also
+    --------
+    SmoothAPLoss : Average precision.
+    RecallAtKLoss : Recall among the first k.
+
+    References
+    ----------
+    .. [1] Li, Min, Wu and others, "Rethinking the Optimization of Average Precision: Only
+       Penalizing Negative Instances before Positive Ones is Enough", AAAI 2022.
+       :doi:`10.48550/arXiv.2102.04640`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import PNPLoss
+    >>> loss = PNPLoss(variant="plain")
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
+    ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
+    0.0
+    1.5
+    """
+
+    takes_reference = True
+
+    _parameter_constraints: dict = {
+        "variant": [one_of(*_PENALTIES)],
+        "alpha": [POSITIVE],
+        "b": [POSITIVE],
+        "temperature": [POSITIVE],
+    }
+
+    def __init__(self, variant="decreasing_fast", alpha=4.0, b=2.0, temperature=0.01):
+        super().__init__()
+        self.variant = variant
+        self.alpha = alpha
+        self.b = b
+        self.temperature = temperature
+        check_ranges(self)
+
+    def compute(self, embeddings, labels, reference=None):
+        """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        batch = compare(embeddings, labels, "cosine", reference)
+        s, positive, negative = batch
+        counts = positive.sum(1)
+        share = 1 / counts.clamp(min=1)
+
+        def penalty(own, full):
+            value, slope = _PENALTIES[self.variant]((full - own).clamp(min=0), self.alpha, self.b)
+            return share * value, -share * slope, share * slope
+
+        pairs = batch.positive_pairs()
+        total = rank_sum(s, pairs, positive, negative, self.temperature, penalty)
+        return self._mean(total, (counts > 0).sum(), _both(positive, negative))

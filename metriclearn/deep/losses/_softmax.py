@@ -193,3 +193,64 @@ class CosFaceLoss(CosineSoftmaxLoss):
 
     def _with_margin(self, cosine):
         return cosine - self.margin
+
+
+class P2SGradLoss(ProxyLoss):
+    """P2SGrad: squared error of the cosines, 1 for the own class and 0 for the others.
+
+    With ``s_ij`` the cosine of row i and the proxy of class j::
+
+        mean_i Σ_j (s_ij - [j = y_i])²
+
+    Its gradient in a cosine is its distance from the target, whatever the others are, where that of
+    a softmax is a probability: there is no scale to choose. A library takes the mean over the
+    classes, too.
+
+    Parameters
+    ----------
+    n_classes, embedding_dim : int, default=None
+        Where both are given the proxies are created at once, else by ``build``.
+
+    Attributes
+    ----------
+    proxies : Parameter of shape (n_classes, embedding_dim)
+
+    Notes
+    -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: like `NormalizedSoftmaxLoss` without its scale; `CosFaceLoss` and `ArcFaceLoss`
+    push the own class further ahead, which often generalizes better.
+
+    Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    See Also
+    --------
+    NormalizedSoftmaxLoss : Softmax of the cosines.
+
+    References
+    ----------
+    .. [1] Zhang, Zhao, Yan, Gao, Wang and Li, "P2SGrad: Refined Gradients for Optimizing Deep Face
+       Models", CVPR 2019. :doi:`10.48550/arXiv.1905.02479`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import P2SGradLoss
+    >>> loss = P2SGradLoss(n_classes=2, embedding_dim=2)
+    >>> loss.proxies.data = torch.eye(2)
+    >>> loss(torch.eye(2), torch.tensor([0, 1])).item()
+    0.0
+    """
+
+    def __init__(self, n_classes=None, embedding_dim=None):
+        super().__init__(n_classes, embedding_dim)
+        self._build_if_sized()
+
+    def compute(self, embeddings, labels):
+        """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
+        self._check(embeddings, labels)
+        cosine = self._cosines(embeddings)
+        own = cosine.gather(1, labels[:, None])
+        # (s - 1)² = s² - 2 s + 1 of the own class
+        return (cosine.square().sum(1) - 2 * own.squeeze(1) + 1).mean()

@@ -8,6 +8,7 @@ miners of pytorch-metric-learning, are taken as well: `as_miner` makes a `Miner`
 
 from metriclearn.deep.miners._base import Miner, as_miner
 from metriclearn.deep.miners._pair_miners import HDCMiner, MultiSimilarityMiner, PairMarginMiner
+from metriclearn.deep.miners._strategies import AngularMiner, EasyHardMiner, UniformHistogramMiner
 from metriclearn.deep.miners._triplet_miners import (
     AllMiner,
     BatchHardMiner,
@@ -28,8 +29,10 @@ from metriclearn.deep.tensors._selections import (
 __all__ = [
     "MINERS",
     "AllMiner",
+    "AngularMiner",
     "BatchHardMiner",
     "DistanceWeightedMiner",
+    "EasyHardMiner",
     "EasyPositiveMiner",
     "HDCMiner",
     "HardMiner",
@@ -43,6 +46,7 @@ __all__ = [
     "Reference",
     "Selection",
     "SemiHardMiner",
+    "UniformHistogramMiner",
     "as_miner",
 ]
 
@@ -54,8 +58,11 @@ MINERS = {
     "semi_hard": SemiHardMiner,
     "batch_hard": BatchHardMiner,
     "easy_positive": EasyPositiveMiner,
+    "easy_hard": EasyHardMiner,
+    "angular": AngularMiner,
     "distance_weighted": DistanceWeightedMiner,
     "multi_similarity": MultiSimilarityMiner,
     "pair_margin": PairMarginMiner,
     "hdc": HDCMiner,
+    "uniform_histogram": UniformHistogramMiner,
 }

@@ -1,4 +1,4 @@
-"""A loss on high-order moments of the embeddings."""
+"""A loss on polynomial features of the embeddings."""
 
 import copy
 
@@ -11,19 +11,19 @@ from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
 
 
-class HighOrderLoss(Composite):
-    """High-order regulariser in the style of HORDE: the same loss on high-order moments too.
+class EmbeddingMomentsLoss(Composite):
+    """The same loss on polynomial features of the embeddings, too.
 
     ::
 
         loss(x) + Σ_{k=2..K} loss_k(φ_k(x) / ‖φ_k(x)‖),      φ_k(x) = (W_1 x) ∘ … ∘ (W_k x)
 
-    where inner products of ``φ_k`` estimate the k-th power of those of ``x`` (random Maclaurin
-    features, W of random signs), so that the moments of the classes' distributions get separated.
+    where inner products of ``φ_k`` estimate the k-th power of those of ``x``: random Maclaurin
+    features [2]_, W of random signs.
 
-    Jacob, Picard, Histace and Klein, "Metric Learning with HORDE: High-Order Regularizer for Deep
-    Embeddings", 2019. They take the moments of the local features of an image; here they are those
-    of the embeddings.
+    The idea is that of HORDE [1]_, 2019, which takes the moments of the *local* features of an
+    image, of which the embedding is but the mean. The powers of the embedding itself, as here, are
+    functions of it and add nothing but emphasis and noise.
 
     Parameters
     ----------
@@ -44,14 +44,29 @@ class HighOrderLoss(Composite):
 
     Notes
     -----
+    *Needs* what the loss needs.
+
+    *Relations*: not the published HORDE, which needs the maps of a convolutional network.
+
     Time O(K (b d D + c)), memory O(K (D d + b D) + c) for b rows of d dimensions, D rows of each
     W, and c the cost of the loss on b rows of D dimensions.
+
+    See Also
+    --------
+    WeightedSum : Different losses on the same embeddings.
+
+    References
+    ----------
+    .. [1] Jacob, Picard, Histace and Klein, "Metric Learning with HORDE: High-Order Regularizer for
+       Deep Embeddings", ICCV 2019. :doi:`10.48550/arXiv.1908.02735`
+    .. [2] Kar and Karnick, "Random Feature Maps for Dot Product Kernels", AISTATS 2012.
+       :doi:`10.48550/arXiv.1201.6530`
 
     Examples
     --------
     >>> import torch
-    >>> from metriclearn.deep.losses import HighOrderLoss, SupConLoss
-    >>> loss = HighOrderLoss(SupConLoss(), embedding_dim=2)
+    >>> from metriclearn.deep.losses import EmbeddingMomentsLoss, SupConLoss
+    >>> loss = EmbeddingMomentsLoss(SupConLoss(), embedding_dim=2)
     >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
     >>> bool(torch.isfinite(loss(x, torch.tensor([0, 0, 1, 1]))))
     True
@@ -107,7 +122,7 @@ class HighOrderLoss(Composite):
         """Sum over the orders on ``embeddings`` (b, d) with ``labels`` (b,)."""
         if self.projections is None:
             raise RuntimeError(
-                "HighOrderLoss has no projections yet: give embedding_dim, or call "
+                "EmbeddingMomentsLoss has no projections yet: give embedding_dim, or call "
                 "build(n_classes, embedding_dim)"
             )
         x = widen(embeddings)
