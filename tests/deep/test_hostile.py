@@ -143,7 +143,7 @@ def check_miner(name, data):
         m = n + (0 if reference is None else 3)
         assert ((rows >= 0) & (rows < n)).all()
         assert ((columns >= 0) & (columns < m)).all()
-        known = y if reference is None else torch.cat([y.long(), reference.labels.long()])
+        known = y.long() if reference is None else torch.cat([y.long(), reference.labels.long()])
         for index in chosen:
             assert (known[index] != -1).all()
     assert same(x, before[0])

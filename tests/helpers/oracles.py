@@ -236,10 +236,10 @@ LOSSES = [
         )
     ),
     Case("dynamic-soft-margin", L.DynamicSoftMarginLoss(n_bins=16), further.dynamic_soft_margin),
-    Case("adaptive-triplet", L.AdaptiveTripletLoss(), further.adaptive_triplet),
-    Case("adaptive-triplet-soft", L.AdaptiveTripletLoss(soft=True), further.adaptive_triplet),
+    Case("adaptive-triplet", L.AdaptiveTripletLoss(soft=False), further.adaptive_triplet),
+    Case("adaptive-triplet-soft", L.AdaptiveTripletLoss(), further.adaptive_triplet),
     Case(
-        "adaptive-triplet-mean", L.AdaptiveTripletLoss(reduction="mean"), further.adaptive_triplet
+        "adaptive-triplet-mean", L.AdaptiveTripletLoss(0.3, False, "mean"), further.adaptive_triplet
     ),
     Case("manifold", built(L.ManifoldLoss()), further.manifold),
     Case("manifold-wide", built(L.ManifoldLoss(0.05, 0.5, 2.0)), further.manifold),

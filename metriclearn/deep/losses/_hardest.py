@@ -120,8 +120,8 @@ class AdaptiveTripletLoss(MetricLoss):
     ----------
     margin : float, default=0.3
         m, at least 0.
-    soft : bool, default=False
-        The soft margin.
+    soft : bool, default=True
+        The soft margin, as is usual in re-identification; the paper has the hinge with m = 1.
     reduction : {"mean_nonzero", "mean"}, default="mean_nonzero"
         Mean over the anchors with a positive term, or over all.
 
@@ -148,7 +148,7 @@ class AdaptiveTripletLoss(MetricLoss):
     --------
     >>> import torch
     >>> from metriclearn.deep.losses import AdaptiveTripletLoss
-    >>> loss = AdaptiveTripletLoss()
+    >>> loss = AdaptiveTripletLoss(soft=False)
     >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
     >>> for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
     ...     print(round(loss(x, torch.tensor(labels)).item(), 3))
@@ -166,7 +166,7 @@ class AdaptiveTripletLoss(MetricLoss):
         "reduction": [one_of("mean_nonzero", "mean")],
     }
 
-    def __init__(self, margin=0.3, soft=False, reduction="mean_nonzero"):
+    def __init__(self, margin=0.3, soft=True, reduction="mean_nonzero"):
         super().__init__()
         self.margin = margin
         self.soft = soft
