@@ -64,7 +64,8 @@ def test_no_linear_learner_loads_anything_heavy():
         ("from metriclearn.deep import DeepEmbedder", "skorch", "deep"),
         (
             "from metriclearn import LMNN\n"
-            "LMNN(n_neighbors=1, solver='sdp').fit([[0.], [1.], [5.], [6.]], [0, 0, 1, 1])",
+            "sdp = LMNN(n_neighbors=1, n_impostors=None, solver='sdp')\n"
+            "sdp.fit([[0.], [1.], [5.], [6.]], [0, 0, 1, 1])",
             "cvxpy",
             "sdp",
         ),

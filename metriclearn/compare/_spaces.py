@@ -14,8 +14,8 @@ _NETWORK = {
 
 SEARCH_SPACES = {
     "lmnn": {
-        "mu": [0.2, 0.5, 0.8],
-        "n_passes": [1, 2],
+        "mu": [0.1, 0.2, 0.5],
+        "n_passes": [1, 2, 5],
         "n_neighbors": [1, 3, 5],
         "n_components": [None, 0.5],
     },

@@ -11,11 +11,12 @@ from sklearn.neighbors import NearestNeighbors
 from metriclearn.mahalanobis._lmnn import _impostors
 from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
-from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import TripletObjective
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._rows import Rows
+from metriclearn.mahalanobis._lmnn._targets import target_neighbors
 
 
 def as_given(X, scatter=None):

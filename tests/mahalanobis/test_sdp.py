@@ -10,7 +10,7 @@ from metriclearn.mahalanobis._general import _solvers
 from metriclearn.mahalanobis._lmnn import _sdp
 
 SOLVED = [
-    (LMNN(solver="sdp"), _sdp),
+    (LMNN(solver="sdp", n_impostors=None), _sdp),
     (MMC(solver="sdp"), _mmc),
     (MahalanobisLearner("squared_hinge", solver="sdp", random_state=0), _solvers),
 ]

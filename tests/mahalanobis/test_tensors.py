@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from metriclearn import LMNN, MLKR, NCA, Covariance, MahalanobisLearner
 from metriclearn._arrays import to_numpy
 from metriclearn.constraints import Pairs, Triplets
-from metriclearn.mahalanobis._lmnn import _impostors
-from metriclearn.mahalanobis._lmnn._impostors import pairs_within, target_neighbors
+from metriclearn.mahalanobis._lmnn import _impostors, _targets
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._targets import target_neighbors
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
 from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
@@ -28,7 +29,7 @@ libraries = pytest.mark.parametrize("library", LIBRARIES)
 LEARNERS = [
     LMNN(),
     LMNN(loss="squared_hinge"),
-    LMNN(2, init="pca", n_passes=2),
+    LMNN(2, init="pca", n_passes=2, n_impostors=None),
     MLKR(),
     MLKR(2, batch_size=20, random_state=0),
     NCA(),
@@ -147,7 +148,9 @@ def test_partial_fit_of_tensors(small):
     np.testing.assert_allclose(found.components_.numpy(), expected.components_, atol=1e-9)
 
 
-@pytest.mark.parametrize("learner", [LMNN(max_iter=3), NCA(max_iter=3), MLKR(max_iter=3)], ids=repr)
+@pytest.mark.parametrize(
+    "learner", [LMNN(max_iter=3, n_passes=1), NCA(max_iter=3), MLKR(max_iter=3)], ids=repr
+)
 def test_tensors_start_warm(learner, small):
     X, y = torch.asarray(small[0]), small[1]
     learner = clone(learner).set_params(warm_start=True).fit(X, y)
@@ -179,7 +182,8 @@ def test_soft_neighbors_of_tensors(weighted, max_memory, scale, rng):
 @pytest.mark.parametrize("sizes", [(30, 20, 25), (2,) * 40])
 @pytest.mark.parametrize("block_bytes", [2**8, 2**20])
 def test_searches_among_tensors(sizes, block_bytes, rng, monkeypatch):
-    monkeypatch.setattr(_impostors, "_TENSOR_BLOCK_BYTES", block_bytes)
+    for module in (_impostors, _targets):
+        monkeypatch.setattr(module, "_TENSOR_BLOCK_BYTES", block_bytes)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     Z, radii = rng.randn(starts[-1], 3), rng.rand(starts[-1]) * 2
     [expected] = pairs_within(Z, radii, starts)

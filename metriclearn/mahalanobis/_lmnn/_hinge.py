@@ -43,6 +43,7 @@ class SquaredHinge:
     """``[h]_+²``."""
 
     largest_slope = np.inf
+    width = 0.0
     conjugate_share = 1.0  # slope² / 4 is [h]_+² again
     reach = 0.0
 

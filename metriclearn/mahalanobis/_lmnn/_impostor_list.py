@@ -9,6 +9,37 @@ _RESOLUTION = 1e-6
 _ROWS_PER_FEATURE = 8
 
 
+class Proof:
+    """Proof that pairs farther than radii ``R`` at one ``L`` are no nearer than ``s R`` at another.
+
+    They are not, at ``L'``, if ``L'ᵀL' ⪰ s LᵀL``.
+
+    Parameters
+    ----------
+    L : ndarray of shape (r, d)
+    radii : ndarray of shape (n,)
+        Squared.
+    largest : float
+        Largest squared norm of the rows that ``L`` embeds.
+    """
+
+    def __init__(self, L, radii, largest):
+        self.radii = radii
+        self._gram, self._ridge = L.T @ L, _RESOLUTION / max(4 * largest, 1e-300)
+
+    def holds(self, L, radii):
+        """Whether it is proven that no such pair is closer than ``radii`` at ``L``."""
+        d = L.shape[1]
+        if len(radii) < _ROWS_PER_FEATURE * d:
+            return False
+        excess = L.T @ L - float((radii / self.radii).max()) * self._gram
+        try:
+            linalg.cholesky(excess + self._ridge * np.eye(d), check_finite=False)
+        except linalg.LinAlgError:
+            return False
+        return True
+
+
 class ImpostorList:
     """All pairs of rows that were closer than radii ``R`` at one ``L``.
 
@@ -28,8 +59,7 @@ class ImpostorList:
     """
 
     def __init__(self, L, radii, largest, most):
-        self.radii = radii
-        self._gram, self._ridge = L.T @ L, _RESOLUTION / max(4 * largest, 1e-300)
+        self.radii, self._proof = radii, Proof(L, radii, largest)
         self._room, self._parts = most, []
 
     @property
@@ -49,12 +79,4 @@ class ImpostorList:
 
     def suffices(self, L, radii):
         """Whether it is proven that no pair not listed is closer than ``radii`` at ``L``."""
-        d = L.shape[1]
-        if len(radii) < _ROWS_PER_FEATURE * d:
-            return False
-        excess = L.T @ L - float((radii / self.radii).max()) * self._gram
-        try:
-            linalg.cholesky(excess + self._ridge * np.eye(d), check_finite=False)
-        except linalg.LinAlgError:
-            return False
-        return True
+        return self._proof.holds(L, radii)

@@ -1,104 +1,21 @@
-"""Target neighbors and impostors, found in blocks: nothing n × n is ever kept.
+"""All impostors within a radius, found in blocks: nothing n × n is ever kept.
 
 Rows are expected sorted by class, so that the classes are slices and every
 unordered pair of rows of two classes is looked at once.
 """
 
-import itertools
-
 import numpy as np
 
 from metriclearn._arrays import (
-    device,
-    mean_row,
     moved_to,
     namespace,
     on_host,
     squared_norms,
     to_numpy,
 )
-from metriclearn._pairs import paired_sq_distances
 
 _BLOCK_BYTES = 2**20  # a block of distances that stays in a core's cache
 _TENSOR_BLOCK_BYTES = 2**28  # or that keeps a device busy
-
-
-def target_neighbors(X, starts, n_neighbors):
-    """Nearest rows of the same class.
-
-    Parameters
-    ----------
-    X : ndarray or tensor of shape (n, d)
-        Rows sorted by class.
-    starts : ndarray of shape (n_classes + 1,)
-        Where each class begins, and ``n``.
-    n_neighbors : int
-        Wanted for each row. A class with exactly that many rows has one fewer.
-
-    Returns
-    -------
-    ndarray of shape (n, n_neighbors), dtype int32
-        Row numbers in no particular order; -1 where a class has no more rows.
-    """
-    targets = np.full((X.shape[0], n_neighbors), -1, dtype=np.int32)
-    for start, stop in itertools.pairwise(starts):
-        rows = X[start:stop, :] - mean_row(X[start:stop, :])
-        squared = squared_norms(rows)
-        k = min(n_neighbors, int(stop - start) - 1)
-        bytes_at_a_time = 4 * _BLOCK_BYTES if on_host(X) else _TENSOR_BLOCK_BYTES
-        step = max(1, bytes_at_a_time // (8 * rows.shape[0]))
-        for begin in range(0, rows.shape[0] if k else 0, step):
-            block = rows[begin : min(begin + step, rows.shape[0]), :]
-            d2 = block @ rows.T
-            d2 *= -2
-            d2 += squared
-            nearest = _smallest(d2, k, begin)
-            targets[start + begin : start + begin + block.shape[0], :k] = start + nearest
-    return targets
-
-
-def _smallest(d2, k, begin):
-    """Columns of the smallest ``k`` of each row, but for row ``i`` the column ``begin + i``."""
-    if on_host(d2):
-        d2[np.arange(len(d2)), np.arange(begin, begin + len(d2))] = np.inf
-        return np.argpartition(d2, k - 1, axis=1)[:, :k]
-    xp = namespace(d2)
-    columns = xp.arange(d2.shape[1], device=device(d2))
-    own = columns[begin : begin + d2.shape[0]][:, None] == columns
-    return to_numpy(xp.argsort(xp.where(own, xp.inf, d2), axis=1)[:, :k])
-
-
-def weighted_targets(X, targets, weights, n_neighbors):
-    """Target neighbors where a row of weight ``w`` is as ``w`` equal rows.
-
-    Copies of a row are its own first targets; the nearest rows of its class follow,
-    until ``n_neighbors`` are found.
-
-    Parameters
-    ----------
-    X : ndarray or tensor of shape (n, d)
-    targets : ndarray of shape (n, k)
-        By ``target_neighbors``.
-    weights : ndarray of shape (n,)
-    n_neighbors : int
-
-    Returns
-    -------
-    targets : ndarray of shape (n, k + 1), dtype int32
-        Row numbers, the row itself among them; -1 for none.
-    shares : ndarray of shape (n, k + 1)
-        How often each is a target.
-    """
-    n, k = targets.shape
-    itself = np.arange(n, dtype=targets.dtype)
-    d2 = paired_sq_distances(X, np.repeat(itself, k), targets.ravel() % n).reshape(n, k)
-    d2[targets < 0] = np.inf
-    targets = np.take_along_axis(targets, np.argsort(d2, axis=1, kind="stable"), axis=1)
-    present = np.where(targets < 0, 0, weights[targets])
-    shares = np.column_stack([np.maximum(weights - 1, 0), present])
-    shares = np.clip(n_neighbors - np.cumsum(shares, axis=1) + shares, 0, shares)
-    targets = np.column_stack([itself, targets])
-    return np.where(shares > 0, targets, -1).astype(np.int32), shares
 
 
 def pairs_within(Z, radii, starts, most=np.inf):

@@ -6,13 +6,10 @@ from metriclearn._arrays import on_host
 from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._hinge import Hinge
 from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
-from metriclearn.mahalanobis._lmnn._impostors import (
-    pairs_within,
-    target_neighbors,
-    weighted_targets,
-)
+from metriclearn.mahalanobis._lmnn._impostors import pairs_within
 from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_targets
 
 # A list of near pairs is cheaper than the search where it holds less than this
 # share of all ordered pairs of rows.
@@ -71,18 +68,17 @@ class LabelObjective(LMNNObjective):
         self._list, self._trusted, self._n_near = None, False, 0
 
     @classmethod
-    def from_labels(cls, problem, mu, n_neighbors, space):
+    def from_labels(cls, problem, terms, space):
         """Pull the nearest rows of each class of a ``Problem``.
 
         Parameters
         ----------
         problem : Problem
-        mu : float
-        n_neighbors : int
+        terms : Terms
         space : ndarray or tensor of shape (n, r)
             Where target neighbors are nearest.
         """
-        weights = problem.weights
+        weights, n_neighbors = problem.weights, terms.n_neighbors
         targets, shares = target_neighbors(space, problem.starts, n_neighbors), None
         if weights is not None:
             targets, shares = weighted_targets(space, targets, weights, n_neighbors)
@@ -93,7 +89,7 @@ class LabelObjective(LMNNObjective):
         scatter = problem.rows.scatter(pulls, anchors, targets[anchors, columns])
         return cls(
             PullCoordinates(problem.rows, scatter, weights),
-            mu,
+            terms.mu,
             starts=problem.starts,
             targets=targets,
             shares=shares,

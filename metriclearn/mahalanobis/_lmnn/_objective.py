@@ -98,6 +98,8 @@ class LMNNObjective:
 
     Attributes
     ----------
+    at_zero : float
+        Value at ``L = 0``, where it is known; else infinite.
     scale : float
         Value if each target pair met one impostor, at no distance: what a value is measured by.
     """
@@ -107,6 +109,7 @@ class LMNNObjective:
         self.rows, self._n_targets = coordinates.rows, n_targets
         self.small = small and self.rows.n_features <= _SMALL_FEATURES
         self.scale = (1 - mu) * n_targets or 1.0
+        self.at_zero = np.inf
         self.pull_scatter = mu * coordinates.scatter
         self._single, self._double = self.rows.single, self.rows.double
 

@@ -1,12 +1,33 @@
 """What one fit of LMNN learns from, in units in which no digits are lost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metriclearn.mahalanobis._lmnn._rows import Rows
 
 _MANY_ROWS = 1000  # from which on the search is in float32, as far as that goes
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the objective of labels sums over, and how it weighs it.
+
+    Attributes
+    ----------
+    mu : float
+    n_neighbors : int
+        Target neighbors of an anchor.
+    n_impostors : int or None
+        Impostors of an anchor that count, the nearest; None for all.
+    n_anchors : int or None
+        Rows that are drawn as anchors; None for all.
+    """
+
+    mu: float
+    n_neighbors: int
+    n_impostors: int | None
+    n_anchors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,15 @@ class Problem:
         rows, unit = _centered(Rows(X).take(order), weights)
         few = rows.is_double and len(rows) < _MANY_ROWS
         return cls(rows, unit, few or tol < 1e-7, starts, weights)
+
+    def part(self, rows):
+        """The problem of some rows: their numbers, rising."""
+        return replace(
+            self,
+            rows=self.rows.take(rows),
+            starts=np.searchsorted(rows, self.starts),
+            weights=None if self.weights is None else self.weights[rows],
+        )
 
     @classmethod
     def from_triplets(cls, X):

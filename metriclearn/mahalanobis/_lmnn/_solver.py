@@ -1,7 +1,7 @@
 """First-order minimization of the LMNN objective, with a certificate at the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -10,8 +10,12 @@ from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
 
 _WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
 _ROUNDING = 1e-6  # share of the objective that the rounding may be worth at the end
-_GAP = 1e-4  # duality gap that small problems are polished to
+_GAP = 5e-5  # duality gap that small problems are polished to
 _POLISH_TOL = 1e-10  # and the tolerance that it takes
+# Tolerance, and most iterations, of a pass that another one follows.
+_ROUGH_TOL, _ROUGH_ITERATIONS = 1e-3, 100
+_SHORT_STEP = 1e-3  # length of a first step, as a share of L, where that of L-BFGS-B fails
+_COLLAPSED = 0.999  # share of the value at L = 0 above which the pull has won
 _FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
 _MEMORY = 20  # pairs of steps that L-BFGS keeps
 
@@ -28,7 +32,9 @@ class Search:
         its scale, where that is more) is the last.
     max_iter : int
     polish : bool
-        Whether small problems are solved, in float64, until the duality gap is 1e-4.
+        Whether small problems are solved, in float64, until the duality gap is 5e-5.
+    rough : bool
+        Whether the hinge, rounded as it is first, will do: where another pass follows.
     advance : callable
         Called with a status after each iteration.
     """
@@ -38,6 +44,14 @@ class Search:
     max_iter: int
     advance: Callable
     polish: bool = True
+    rough: bool = False
+
+    def for_a_start(self, small=False):
+        """The search of a pass that another one follows."""
+        # Of few rows one target more or less is felt.
+        tol = 1e-2 * self.tol if small else max(self.tol, _ROUGH_TOL)
+        max_iter = min(self.max_iter, _ROUGH_ITERATIONS)
+        return replace(self, tol=tol, max_iter=max_iter, polish=False, rough=True)
 
 
 @dataclass
@@ -49,6 +63,7 @@ class Solution:
     bound: float  # a lower bound of the objective over all M ⪰ 0
     n_iter: int
     converged: bool
+    collapsed: bool = False  # no better than no distances at all
 
     @property
     def duality_gap(self):
@@ -62,8 +77,8 @@ def minimize(objective, L, search):
     """Minimize an LMNN objective over ``L`` by L-BFGS.
 
     The hinge is rounded by a parabola, narrowed until the rounding is worth less
-    than 1e-6 of the objective. For small problems at full dimension 1e-4 will do:
-    they are polished, in float64, until the duality gap is 1e-4.
+    than 1e-6 of the objective. For small problems at full dimension 5e-5 will do:
+    they are polished, in float64, until that is the duality gap.
 
     Parameters
     ----------
@@ -96,7 +111,7 @@ def minimize(objective, L, search):
     while True:
         value, rounding, converged = run(stages[0], search.tol)
         allowed = (_GAP if polish else _ROUNDING) * value
-        if not converged or rounding <= allowed or len(stages) == 1:
+        if not converged or rounding <= allowed or len(stages) == 1 or search.rough:
             break
         stages = stages[1:]
     if polish:
@@ -105,7 +120,8 @@ def minimize(objective, L, search):
             if value - bound <= _GAP * value or descent.n_iter >= search.max_iter:
                 break
             value, *_ = run(stage, min(search.tol, _POLISH_TOL))
-    return Solution(L, value, bound, descent.n_iter, converged)
+    collapsed = value > _COLLAPSED * objective.at_zero
+    return Solution(L, value, bound, descent.n_iter, converged and not collapsed, collapsed)
 
 
 class _Descent:
@@ -118,20 +134,26 @@ class _Descent:
 
     def run(self, L, loss, tol):
         """Minimize one loss from ``L``; returns ``L`` and whether ``tol`` was met."""
-        best, lowest = L, np.inf
+        best, lowest, unit = L, np.inf, 1.0
         while self.n_iter < self.max_iter:
-            L, converged, outdated = self._lbfgs(L, loss, tol)
+            L, converged, outdated = self._lbfgs(L, loss, tol, unit)
             if not outdated and self.objective.lists_impostors:
                 outdated = self.objective.refresh(L, loss)
             if not outdated:
-                if converged or self.objective.precise or self.n_iter >= self.max_iter:
+                if converged or self.n_iter >= self.max_iter:
                     return L, converged
-                # The line search met the rounding of float32.
-                self.objective.sharpen()
+                if not self.objective.precise:  # the line search met the rounding of float32
+                    self.objective.sharpen()
+                elif unit == 1.0:  # L-BFGS-B's first step has length one: here too far
+                    unit = _SHORT_STEP * float(np.linalg.norm(L)) or 1.0
+                else:
+                    return L, False
                 continue
             # The list had missed impostors. Go on from here with the new one, or
             # from half way back where they made the step a bad one.
             value = self.objective.value(L, loss)
+            if value > _COLLAPSED * self.objective.at_zero:
+                return L, False
             if value > lowest:
                 L = (L + best) / 2
                 self.objective.refresh(L, loss)
@@ -139,22 +161,24 @@ class _Descent:
                 best, lowest = L, value
         return L, False
 
-    def _lbfgs(self, L, loss, tol):
+    def _lbfgs(self, L, loss, tol, unit):
         # L-BFGS-B measures a decrease against the value or 1, whichever is more:
         # this keeps a value that falls to 0 from being chased for ever.
         shape, scale = L.shape, self.objective.scale
         outdated = False
 
         def function(flat):
-            value, gradient = self.objective.value_and_gradient(flat.reshape(shape), loss)
-            return value / scale, gradient.ravel() / scale
+            L = unit * flat.reshape(shape)
+            value, gradient = self.objective.value_and_gradient(L, loss)
+            return value / scale, unit * gradient.ravel() / scale
 
         def callback(intermediate_result):
             nonlocal outdated
             self.n_iter += 1
             self.advance(f"objective {scale * intermediate_result.fun:.6g}")
             if self.n_iter >= self._refresh_at:
-                outdated = self.objective.refresh(intermediate_result.x.reshape(shape), loss)
+                L = unit * intermediate_result.x.reshape(shape)
+                outdated = self.objective.refresh(L, loss)
                 self._interval = _FIRST_REFRESH if outdated else 2 * self._interval
                 self._refresh_at = self.n_iter + self._interval
                 if outdated:
@@ -162,7 +186,7 @@ class _Descent:
 
         result = optimize.minimize(
             function,
-            L.ravel(),
+            L.ravel() / unit,
             jac=True,
             method="L-BFGS-B",
             callback=callback,
@@ -174,4 +198,4 @@ class _Descent:
                 "maxcor": _MEMORY,
             },
         )
-        return result.x.reshape(shape), bool(result.success), outdated
+        return unit * result.x.reshape(shape), bool(result.success), outdated

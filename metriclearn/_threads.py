@@ -1,0 +1,93 @@
+"""Blocks of work on threads, each with one BLAS thread of its own.
+
+A loop over blocks makes many products too small to be shared out inside BLAS: two
+BLAS threads there mostly wait for each other. So BLAS is held to one thread, and as
+many whole blocks are computed at a time as BLAS would have used threads. Results are
+put together in the order of the blocks: their bits do not depend on the number of
+threads.
+"""
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, wraps
+
+from threadpoolctl import ThreadpoolController
+
+_allowed = ContextVar("threads that blocks may take", default=None)
+
+
+@cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _executor(n_threads):
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="metriclearn")
+
+
+# Threads do not survive a fork: the child makes its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_executor.cache_clear)
+
+
+def n_block_threads():
+    """Return the number of threads that blocks may take: as many as BLAS may use."""
+    if _allowed.get() is not None:
+        return _allowed.get()
+    return max((library.num_threads for library in _blas().lib_controllers), default=1)
+
+
+@contextmanager
+def block_threads():
+    """Hold BLAS to one thread inside; ``map_blocks`` takes the threads it had."""
+    token = _allowed.set(n_block_threads())
+    try:
+        with _blas().limit(limits=1):
+            yield
+    finally:
+        _allowed.reset(token)
+
+
+def in_block_threads(function):
+    """Decorate a function whose whole body is to run in ``block_threads``."""
+
+    @wraps(function)
+    def wrapped(*args, **kwargs):
+        with block_threads():
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def map_blocks(function, blocks):
+    """Yield ``function(block)`` for each block, in order.
+
+    Parameters
+    ----------
+    function : callable
+        Must not change what another block reads.
+    blocks : iterable
+        At most two for each thread are computed ahead of the one that is asked for.
+    """
+    n_threads = n_block_threads()
+    if n_threads == 1:
+        with block_threads():
+            yield from map(function, blocks)
+        return
+    blocks = iter(blocks)
+    with block_threads():
+        ahead, executor = deque(), _executor(n_threads)
+        try:
+            for block in blocks:
+                ahead.append(executor.submit(function, block))
+                if len(ahead) > 2 * n_threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
