@@ -92,7 +92,7 @@ class _Others:
         return np.partition(d2, rank, axis=1)[:, rank]
 
     def _below(self, left, classes, limits):
-        """The k nearest below the limits, and which anchors have fewer than there are."""
+        """Find the k nearest below the limits, and anchors that have fewer than there are."""
         n, n_rows = len(self._Z), len(left)
         begins, ends = self._starts[classes], self._starts[classes + 1]
         one_class = classes[0] == classes[-1]

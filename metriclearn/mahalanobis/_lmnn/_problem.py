@@ -64,7 +64,7 @@ class Problem:
         return cls(rows, unit, few or tol < 1e-7, starts, weights)
 
     def part(self, rows):
-        """The problem of some rows: their numbers, rising."""
+        """Return the problem of some rows, given their numbers, rising."""
         return replace(
             self,
             rows=self.rows.take(rows),

@@ -47,7 +47,7 @@ class Search:
     rough: bool = False
 
     def for_a_start(self, small=False):
-        """The search of a pass that another one follows."""
+        """Return the search of a pass that another one follows."""
         # Of few rows one target more or less is felt.
         tol = 1e-2 * self.tol if small else max(self.tol, _ROUGH_TOL)
         max_iter = min(self.max_iter, _ROUGH_ITERATIONS)
