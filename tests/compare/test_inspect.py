@@ -196,7 +196,7 @@ def test_equal_rows_with_different_labels_are_said():
     y = np.r_[np.arange(40) % 2, np.arange(40) % 2]
     y[:10] = 1 - y[:10]
     (finding,) = inspect(frame, y).findings
-    assert "30 such groups have one label, 10 have different labels" in finding.text
+    assert "labels agree in 30 groups of equal rows and differ in 10" in finding.text
     assert finding.rows == tuple(range(40, 60))
 
 

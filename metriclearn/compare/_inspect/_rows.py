@@ -118,7 +118,7 @@ def check_duplicates(groups, n_near, codes=None):
         if n_mixed == 0:
             text += "; equal rows have equal labels"
         else:
-            text += f"; {n_same:,} such groups have one label, {n_mixed:,} have different labels"
+            text += f"; labels agree in {n_same:,} groups of equal rows and differ in {n_mixed:,}"
     return make_finding(
         "duplicates",
         f"{text}.",
