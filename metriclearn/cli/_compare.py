@@ -86,8 +86,13 @@ def add_parser(commands):
     add(
         "--effort",
         choices=("quick", "normal", "thorough"),
-        default="normal",
-        help="how much may be spent on each learner (normal)",
+        help="how much may be spent on each learner (normal; with --time quick)",
+    )
+    add(
+        "--time",
+        metavar="T",
+        help="end within this time, as in 90s, 10m or 1h: everyone on little, then the time goes "
+        "to those that can still win",
     )
     add("--report", metavar="FILE", help="write a self-contained HTML report")
     add("--json", metavar="FILE", help="write every number as JSON")
@@ -192,6 +197,7 @@ def run(options, command):
                 dimensions=options.dimensions,
                 shift=options.shift,
                 effort=options.effort,
+                time=options.time,
                 repeats=options.repeats,
                 seeds=options.seeds,
                 random_state=options.seed,

@@ -33,7 +33,8 @@ def compare(
     rows=None,
     dimensions=None,
     shift=None,
-    effort="normal",
+    effort=None,
+    time=None,
     seeds=1,
     repeats=1,
     random_state=0,
@@ -112,10 +113,15 @@ def compare(
     shift : int, default=None
         A curve over this many class-disjoint splits of growing Fréchet distance
         between train and test classes, from easy to hard (seven classes or more).
-    effort : {"quick", "normal", "thorough"}, default="normal"
-        What may be spent on each learner: how many settings are tried, and how long a network is
-        trained while validation rows get better. A learner that was still getting better at the
-        end of it is named in the verdict.
+    effort : {"quick", "normal", "thorough"}, default=None
+        What may be spent on each learner ("normal" by default, "quick" with ``time``): how many
+        settings are tried, and how long a network is trained while validation rows get better.
+        A learner that was still getting better at the end of it is named in the verdict.
+    time : float or str, default=None
+        Seconds (or ``"90s"``, ``"10m"``, ``"1h"``) within which the whole run ends. The free
+        baselines come first; the others start on few rows of one fold, and the time goes to those
+        that can still win by validation. Who was still rising when the time was up is said. The
+        numbers then depend on the machine.
     seeds : int, default=1
         How many times each fold is run, with other weights and batches; its score is their mean.
     repeats : int, default=1
@@ -176,6 +182,7 @@ def compare(
         dimensions=dimensions,
         shift=shift,
         effort=effort,
+        time=time,
         seeds=seeds,
         repeats=repeats,
         random_state=random_state,

@@ -34,6 +34,8 @@ class Plan:
         How many times each fold is run, with other weights and batches.
     repeats : int
         How many times the folds are drawn.
+    seconds : float or None
+        Time within which the run has to end.
     """
 
     learners: tuple
@@ -43,6 +45,7 @@ class Plan:
     seed: int = 0
     seeds: int = 1
     repeats: int = 1
+    seconds: float | None = None
     source: Source | None = None
 
     @classmethod
@@ -57,7 +60,8 @@ class Plan:
         rows=None,
         dimensions=None,
         shift=None,
-        effort="normal",
+        effort=None,
+        time=None,
         seeds=1,
         repeats=1,
         random_state=0,
@@ -86,15 +90,19 @@ class Plan:
         for name, value in (("seeds", seeds), ("repeats", repeats)):
             if not is_whole(value) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+        seconds = None if time is None else make_seconds(time)
+        if seconds is not None and (rows or dimensions or shift):
+            raise ValueError("time is of the comparison itself; leave rows, dimensions, shift out")
         tuning = make_tuning(tune, tune_budget, search_spaces)
         return cls(
             learners=resolve_learners(learners, search_spaces),
             n_folds=int(n_folds),
-            rules=Rules(tuning, find_effort(effort)),
+            rules=Rules(tuning, find_effort(effort or ("normal" if time is None else "quick"))),
             curves=make_curves(rows, dimensions, shift),
             seed=int(random_state),
             seeds=int(seeds),
             repeats=int(repeats),
+            seconds=seconds,
         )
 
     def on(self, source):
@@ -158,6 +166,29 @@ class Plan:
         protocols = tuple(sorted({split.protocol for split in splits}))
         names = tuple(str(name) for name in class_names)
         return Schedule((*tasks, *of_curves), source.X, codes, names, protocols, notes, axes)
+
+
+def make_seconds(time):
+    """Return a time in seconds.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> make_seconds("10m"), make_seconds(90)
+    (600.0, 90.0)
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    text = str(time).strip()
+    try:
+        seconds = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+    except ValueError:
+        seconds = 0.0
+    if isinstance(time, bool) or not 0 < seconds < float("inf"):
+        raise ValueError(f"time={time!r} must be seconds, or as in '90s', '10m' or '1h'")
+    return seconds
 
 
 def task_seed(seed, fold, repeat):

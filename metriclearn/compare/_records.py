@@ -278,6 +278,8 @@ class RunFacts:
         Wall time.
     n_jobs, n_cores : int
     effort : str
+    time : float or None
+        Seconds within which the run had to end.
     repeats : int
         How many times the folds were drawn.
     measures : dict of str to str
@@ -303,6 +305,7 @@ class RunFacts:
     n_cores: int | None
     n_found: int = 0
     effort: str = "normal"
+    time: float | None = None
     repeats: int = 1
     measures: dict[str, str] = field(
         default_factory=lambda: {"closed": "accuracy", "open": "map_at_r"}

@@ -233,7 +233,7 @@ class ComparisonResult:
         """Return who can be compared; None if the run was stopped with a family missing."""
         protocol = protocol_of(measure)
         contest = make_contest(self, measure, protocol)
-        if self.interrupted:
+        if self.interrupted or self.run.time is not None:
             there = {row.family for row in contest.rows}
             wanted = {row.family for row in self.rows() if row.family != "reference"}
             if there != wanted:

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from metriclearn.compare._anytime import Deadline, run_in_time, sampled_tests
 from metriclearn.compare._environment import environment
 from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, LearnerFacts, RunFacts
@@ -41,8 +42,11 @@ def run(plan, workers, store, make_bar):
     n_found = store.open(plan.learners, schedule.X, schedule.codes)
     kept = {i: record for i, task in enumerate(schedule.tasks) if (record := store.load(task))}
     left = [task for i, task in enumerate(schedule.tasks) if i not in kept]
-    with make_bar(left, len(workers), len(kept)) as bar:
-        records, interrupted = _run_all(left, schedule, workers, bar, store)
+    if plan.seconds is None:
+        with make_bar(left, len(workers), len(kept)) as bar:
+            records, interrupted = _run_all(left, schedule, workers, bar, store)
+    else:
+        records, interrupted = _run_until(plan, left, schedule, workers, make_bar)
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
@@ -58,6 +62,7 @@ def run(plan, workers, store, make_bar):
             n_folds=plan.n_folds,
             tuning=plan.rules.tuning,
             effort=plan.rules.effort.name,
+            time=plan.seconds,
             repeats=plan.repeats,
             measures=dict(plan.rules.measures),
             n_tasks=len(schedule.tasks),
@@ -119,3 +124,39 @@ def _run_all(tasks, schedule, workers, bar, store):
     finally:
         finished.close()
     return records, None
+
+
+def _run_until(plan, tasks, schedule, workers, make_bar):
+    """Run what there is time for; return the records and what stopped the rest, if anything."""
+    records = {}
+    tasks = [sampled_tests(task, _draw_of) for task in tasks]
+    n_rows = max(len(task.split.train) for task in tasks)
+
+    def run_stage(stage):
+        with make_bar(stage, len(workers)) as bar:
+            finished = workers.run(run_task, stage, schedule.X, schedule.codes, bar)
+            try:
+                for record in finished:
+                    bar.finished(record)
+                    yield record
+            finally:
+                finished.close()
+
+    with Deadline(plan.seconds) as deadline:
+        stages = run_in_time(tasks, n_rows, run_stage, len(workers), deadline)
+        try:
+            for record in stages:
+                records[record.cell] = record
+        except KeyboardInterrupt:
+            if not deadline.is_over:
+                return [*records.values()], "interrupted"
+        except WorkersLostError as error:
+            reason = f"a worker process died, perhaps for want of memory ({error})"
+            return [*records.values()], reason
+        finally:
+            stages.close()
+    return [*records.values()], None
+
+
+def _draw_of(split):
+    return np.random.RandomState(split.fold)

@@ -153,7 +153,7 @@ SHORTER = (
 
 
 def _fitting_table(result, console, escape):
-    """Return the fullest table that fits the console without cutting a number."""
+    """Return the fullest table that fits the console without cutting a number or a name."""
     for shorter in SHORTER:
         table = _table(result, escape, **shorter)
         if console.measure(table).minimum <= console.width:
@@ -161,10 +161,19 @@ def _fitting_table(result, console, escape):
     return table
 
 
+def _shown_measures(result, which):
+    headlines = [result.headline(protocol) for protocol in result.protocols]
+    if which == "headlines":
+        return headlines
+    # Where classes are of one size, the mean over them says the same.
+    same = set() if "balanced_accuracy" in headlines else {"balanced_accuracy"}
+    return [measure for measure in result.measures if measure not in same]
+
+
 def _table(result, escape, spread, measures, cost=True):
     table = _empty_table()
-    headlines = [result.headline(protocol) for protocol in result.protocols]
-    shown = [m for m in result.measures if measures == "all" or m in headlines]
+    headlines = _shown_measures(result, "headlines")
+    shown = _shown_measures(result, measures)
     for measure in shown:
         table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=False)
     if cost:
@@ -181,11 +190,11 @@ def _table(result, escape, spread, measures, cost=True):
             text = score_text(row, measure, with_spread=with_spread).replace(" ", "\u00a0")
             wins = row.mean(measure) is not None and row.mean(measure) == best[measure]
             scores.append(f"[bold green]{text}[/]" if wins else text)
-        if row.error and not row.scores:
+        if not row.scores and any(record.learner == row.key for record in result.records):
             scores[:1] = ["[red]failed[/]"]
         dimension = "–" if row.dimension is None else str(row.dimension)
         cells = [*scores, *([seconds_text(row.fit_seconds), dimension] if cost else [])]
         if is_search:
             cells.append("–" if row.n_tried is None else f"{row.n_tried:.0f}")
-        table.add_row(escape(row.name), *cells)
+        table.add_row(escape(row.name).replace(" ", "\u00a0"), *cells)
     return table

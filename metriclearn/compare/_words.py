@@ -63,6 +63,8 @@ def tuning_line(result):
             spent = f"{tuning.seconds:g} seconds"
         budget = f"{SEARCH_NAMES[tuning.method]}, at most {spent} for each learner in each fold"
     budget += f", effort {result.run.effort}"
+    if result.run.time is not None:
+        budget += f", all within {result.run.time:g} s"
     judged = "on validation rows of the training part"
     if "open" in result.protocols:
         judged += ", for the open set on validation classes"
@@ -157,8 +159,13 @@ def verdict_text(verdict, run):
     else:
         text += " Its lead over every other metric is beyond the noise of the folds."
     if verdict.rising:
-        text += f" Still rising when its training was ended: {listed(verdict.rising)}."
+        text += f" Still rising {when_text(run.time)}: {shortlist(verdict.rising)}."
     return text
+
+
+def when_text(time=None):
+    """Say when training was ended."""
+    return "when the time was up" if time is not None else "when its training was ended"
 
 
 def too_few_text(n_folds):

@@ -1,0 +1,129 @@
+"""The winner in one's hands: the pipeline that was measured, unfitted and fitted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from metriclearn import NCA
+from metriclearn.compare import ComparisonResult, compare
+from metriclearn.compare._effort import Effort
+from metriclearn.compare._fitting import Rules, fit_tuned
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._roster import ROSTER
+from metriclearn.compare._training import Training, embedder_prefix
+
+
+@pytest.fixture(scope="module")
+def compared_wine():
+    return compare(*load_wine(return_X_y=True), learners="euclidean,standardized,lda,lmnn,nca")
+
+
+def test_the_winner_is_an_estimator_with_the_settings_chosen(compared_wine):
+    X, y = load_wine(return_X_y=True)
+    estimator = compared_wine.make_estimator()
+    assert isinstance(estimator, Pipeline)
+    with pytest.raises(Exception, match="not fitted"):
+        check_is_fitted(estimator)
+    key = compared_wine.verdict("accuracy").key
+    chosen = [r.params for r in compared_wine.records if r.learner == key]
+    given = estimator.get_params()
+    assert any(all(given[k] == v for k, v in params.items()) for params in chosen)
+    classifier = make_pipeline(clone(estimator), KNeighborsClassifier(5))
+    score = cross_val_score(classifier, X, y).mean()
+    assert score == pytest.approx(compared_wine.rows()[0].mean("accuracy"), abs=0.03)
+
+
+@pytest.mark.parametrize("learner", ["lda", "LMNN", "nca", "euclidean"])
+def test_every_learner_can_be_had(compared_wine, learner):
+    X, y = load_wine(return_X_y=True)
+    fitted = compared_wine.fit_best(X, y, learner)
+    again = compared_wine.make_estimator(learner).fit(X, y)
+    np.testing.assert_array_equal(fitted.transform(X), again.transform(X))
+
+
+def test_a_result_from_a_file_makes_learners_of_the_library(compared_wine, tmp_path):
+    compared_wine.to_json(tmp_path / "r.json")
+    kept = ComparisonResult.from_json(tmp_path / "r.json")
+    assert kept == compared_wine
+    assert repr(kept.make_estimator("lmnn")) == repr(compared_wine.make_estimator("lmnn"))
+
+
+def test_ones_own_learner_is_made_again_but_not_from_a_file(blobs, tmp_path):
+    result = compare(*blobs, learners={"mine": NCA(2, max_iter=5)}, n_folds=2)
+    assert result.make_estimator().get_params()["n_components"] == 2
+    result.to_json(tmp_path / "r.json")
+    with pytest.raises(ValueError, match="learner 'mine' is your own, which a file does not keep"):
+        ComparisonResult.from_json(tmp_path / "r.json").make_estimator()
+
+
+def test_an_unknown_learner_is_one_clear_error(compared_wine):
+    with pytest.raises(ValueError, match="learner='lmn' is not one of euclidean"):
+        compared_wine.make_estimator("lmn")
+
+
+def test_tables_go_in_as_they_came():
+    rng = np.random.RandomState(0)
+    y = rng.choice(["u", "v"], 120)
+    frame = pd.DataFrame(
+        {
+            "Id": np.arange(120),
+            "size": np.where(rng.rand(120) < 0.1, np.nan, rng.randn(120) + 2 * (y == "u")),
+            "color": np.where(rng.rand(120) < 0.8, np.where(y == "u", "red", "blue"), "green"),
+            "share": [f"{v:.1f}%" for v in 100 * rng.rand(120)],
+            "when": pd.date_range("2020", periods=120).strftime("%d/%m/%Y"),
+            "kind": y,
+        }
+    )
+    result = compare(frame, "kind", learners="euclidean,standardized,lda", n_folds=5)
+    fitted = result.fit_best(frame, "kind")
+    assert "Id" not in fitted[0].columns
+    few = frame.drop(columns="kind").iloc[:7]
+    whole = fitted.transform(frame.drop(columns="kind"))
+    assert whole.shape[0] == 120
+    assert np.isfinite(whole).all()
+    np.testing.assert_allclose(fitted.transform(few), whole[:7])
+    with pytest.raises(ValueError, match="X has no column 'size'"):
+        fitted.transform(few.drop(columns="size"))
+
+
+SHORT = Effort("short", 2, (8, 16, 32), (8,), 3, 1)
+
+
+def test_networks_on_few_rows_are_trained_for_longer_and_longer():
+    estimator, _ = ROSTER["triplet"].make(Setting(300, 4, 3, 50))
+    stages = Training("closed", SHORT).stages(estimator, 256)
+    assert [stage["metric__max_epochs"] for stage in stages] == [4, 8, 16]
+    assert {stage["metric__validation"] for stage in stages} == {None}
+
+
+def test_networks_on_many_rows_are_stopped_by_held_out_ones():
+    estimator, _ = ROSTER["triplet"].make(Setting(9000, 4, 3, 50))
+    (stage,) = Training("closed", SHORT).stages(estimator, 9000)
+    assert stage["metric__validation"] == "stratified"
+    assert stage["metric__max_epochs"] == 3
+    (stage,) = Training("open", SHORT).stages(estimator, 9000)
+    assert stage["metric__validation"] == "class_disjoint"
+
+
+def test_learners_without_epochs_are_tried_once():
+    estimator, _ = ROSTER["nca"].make(Setting(300, 4, 3, 50))
+    assert embedder_prefix(estimator) is None
+    assert Training("closed", SHORT).stages(estimator, 300) == [{}]
+    assert Training("closed", SHORT).final(estimator, None) == {}
+
+
+def test_the_epochs_that_validation_chose_are_those_of_the_last_fit(blobs):
+    X, y = blobs
+    fitted = fit_tuned(ROSTER["triplet"], X, y, protocol="closed", rules=Rules(effort=SHORT))
+    best = max(fitted.tuning, key=lambda trial: trial.score)
+    assert fitted.params["metric__max_epochs"] == best.epochs
+    assert fitted.params["metric__validation"] is None
+    assert fitted.validation == best.score
+    assert fitted.rising is best.rising
+    assert len(fitted.estimator["metric"].history_) == best.epochs
