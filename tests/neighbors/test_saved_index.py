@@ -119,7 +119,7 @@ def _replace(folder, key, write):
         ),
     ],
 )
-def test_spoilt_folders_are_refused(gallery, tmp_path, spoil, message):
+def test_spoiled_folders_are_refused(gallery, tmp_path, spoil, message):
     filled(gallery[0], index="ivf").save(tmp_path)
     spoil(tmp_path)
     with pytest.raises(ValueError, match=message):
