@@ -8,8 +8,10 @@ import re
 import numpy as np
 import pytest
 from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from metriclearn import RCA
 from metriclearn.compare import ComparisonResult, RankedComparison, compare
 from metriclearn.compare._records import Curve, Map, Point
 from metriclearn.compare._report._labels import apart
@@ -39,6 +41,17 @@ def test_report_of_images_shows_pixels(tmp_path):
     assert result.data.image_shape == (5, 4)
     result.to_html(tmp_path / "report.html")
     assert "weight of each pixel" in read_page(tmp_path / "report.html")
+
+
+def test_report_of_a_metric_on_an_embedding_names_no_features(tmp_path):
+    """Its matrix has more rows than the table has columns."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.RandomState(0)
+    frame = pandas.DataFrame(rng.randn(30, 2), columns=["width", "height"])
+    own = make_pipeline(PolynomialFeatures(3, include_bias=False), RCA())
+    result = compare(frame, np.repeat([0, 1], 15), learners={"own": own}, n_folds=2)
+    result.to_html(tmp_path / "report.html")
+    assert "learned matrix" in read_page(tmp_path / "report.html")
 
 
 def test_report_escapes_names(tmp_path):

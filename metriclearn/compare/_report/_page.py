@@ -226,6 +226,8 @@ def _matrices(result):
             continue
         matrix = record.matrix
         names = matrix.names or result.data.feature_names
+        if names and len(names) != len(matrix.weights):
+            names = None  # of a metric on an embedding
         shown.append(
             {
                 "name": row.name,
