@@ -29,14 +29,16 @@ class DeepEmbedder(
 
         d(u, v) = ‖f(u) - f(v)‖,      f = head(backbone(x)) / ‖head(backbone(x))‖
 
-    where ``f`` minimizes a metric loss over batches of P classes × K rows. Which loss, which
-    miner, which network are arguments; papers and formulas are in :mod:`metriclearn.deep.losses`.
+    where ``f`` minimizes a metric loss over batches, by default of P classes × K rows. Loss,
+    miner, sampler and network are arguments; :mod:`metriclearn.deep.losses` has formulas and
+    papers.
 
     Parameters
     ----------
     module : str, class or nn.Module, default="mlp"
         The backbone: "mlp" and "linear" for feature vectors, "convnet", "resnet18", "resnet34" and
-        "resnet50" for images, and where these are installed "timm/NAME" and "torchvision/NAME".
+        "resnet50" for images, and where these are installed "timm/NAME" and "torchvision/NAME",
+        with the library's pretrained weights unless ``module_params`` says otherwise.
         A class is called with those of ``in_features``, ``in_channels`` that
         it takes, and with ``module_params``; an instance is copied.
     loss : str, class or nn.Module, default="triplet"
@@ -57,19 +59,22 @@ class DeepEmbedder(
     module_params, head_params, loss_params, miner_params, sampler_params : dict, default=None
         Arguments of the parts, also settable one by one as ``module__hidden_units``,
         ``head__pooling`` (see :class:`~metriclearn.deep.modules.Head`), ``loss__margin``, ...
-    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or class, default="adam"
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"}, class or callable, default="adam"
+        Called with groups of parameters and ``optimizer_params``.
     optimizer_params : dict, default=None
         Its arguments, e.g. ``{"weight_decay": 1e-4}``.
     lr : float, default=1e-3
         Learning rate of the head, and of all that follows where not given; greater than 0.
     backbone_lr : float, default=None
-        Learning rate of the backbone; 0 freezes it.
+        Learning rate of the backbone; ``lr`` by default. 0 freezes it, its statistics of batch
+        normalization and its dropout included.
     proxy_lr : float, default=None
         Learning rate of the loss's own parameters; 10 times ``lr`` by default.
     schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
         Factor on the rates over the run, a function of the share of the run that is done.
+        "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
     warmup_epochs : int, default=0
-        First epochs, in which the backbone is frozen.
+        First epochs of a ``fit``, in which the backbone is frozen.
     freeze_batch_norm : bool, default=False
         Keep the statistics of the backbone's batch normalization as they are.
     batch_size : int, default=128
@@ -77,10 +82,10 @@ class DeepEmbedder(
     max_epochs : int or "auto", default="auto"
         "auto" is about 2,000 batches, not fewer than 20 and not more than 100 epochs.
     validation : {"auto", "class_disjoint", "stratified"}, array of int or None, default="auto"
-        What Recall@1 is measured on after each epoch: rows of classes held out of training,
-        rows held out of each class (searched among the training rows), or these row numbers. The
-        weights of the best epoch are kept. "auto" is "class_disjoint" from 50 classes on, else
-        "stratified" where that holds out 500 rows, else None: of fewer rows the measure is so
+        What Recall@1 is measured on after each epoch: rows of classes held out of training, rows
+        held out of each class, or these row numbers; they are searched among the training rows,
+        too. The weights of the best epoch are kept. "auto" is "class_disjoint" from 50 classes on,
+        else "stratified" where that holds out 500 rows, else None: of fewer rows the measure is so
         rough that training to the end of the schedule does better.
     validation_fraction : float, default=0.1
         Share of classes or rows held out, in (0, 1).
@@ -88,7 +93,8 @@ class DeepEmbedder(
         Epochs without a Recall@1 as good as the best before training stops; "auto" is 30% of
         ``max_epochs``, None never stops.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, channels), where the rows of ``X`` are images.
+        (height, width), (height, width, channels) or (channels, height, width), where the rows of
+        ``X`` are images.
     image_size : int or (height, width), default=None
         Where ``X`` is image files: the size that they are read at, 224 by default.
     augment : {"affine", "light", "standard"}, callable or None, default=None
@@ -101,17 +107,21 @@ class DeepEmbedder(
     checkpoint : str or Path, default=None
         Folder that holds the state of the run after each epoch. ``fit`` with the same arguments
         takes it up where it stopped and ends with the same weights as without the stop (on the
-        CPU to the bit, with a seed).
+        CPU to the bit, with a seed); with a larger ``max_epochs`` it goes on.
     compile : bool, default=False
         Run the network through ``torch.compile``.
     callbacks : list, default=None
-        Callbacks of skorch, copied.
+        Callbacks of skorch; see :mod:`metriclearn.deep.callbacks` for what they do here. They are
+        copied: after ``fit`` their state is in ``dict(net_.callbacks_)[name]``.
     device : str or torch.device, default="auto"
-        "auto" is CUDA where there is one, else the CPU.
+        "auto" is CUDA where there is one, else the CPU. Changed after ``fit``, the network moves.
     warm_start : bool, default=False
-        Let ``fit`` go on from the present weights.
+        Let ``fit`` go on from the present weights. Arguments that were changed since are honored;
+        for those of the network (``module``, ``n_components``, their parameters, ``image_shape``)
+        an error says that they cannot be.
     random_state : int, RandomState instance or None, default=None
-        Same seed, same bits, on the CPU; torch's global generator is not touched.
+        Same seed, same bits, on the CPU, with the same number of threads and as long as no other
+        thread draws from torch's global generator meanwhile; its state is put back.
     verbose : int, default=0
         1 shows a progress bar with loss, validation Recall@1 and rows per second.
 
@@ -120,8 +130,8 @@ class DeepEmbedder(
     net_ : MetricNet
         The skorch net: ``net_.module_``, ``net_.criterion_``, ``net_.history``.
     classes_ : ndarray
-        Labels the loss was trained on, in the order of its proxies; None after ``constraints`` or
-        continuous labels.
+        Labels the loss was trained on, in the order of its proxies, without held-out ones; None
+        after ``constraints`` or continuous labels.
     history_ : list of dict
         For each epoch ``train_loss``, ``valid_recall_at_1``, ``dur`` (seconds),
         ``rows_per_second``.
@@ -130,8 +140,19 @@ class DeepEmbedder(
     best_epoch_ : int
         Whose weights these are; the last where nothing validates.
     image_shape_ : tuple or None
+        (height, width, channels) of the images; None for feature vectors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
+
+    See Also
+    --------
+    metriclearn.NCA, metriclearn.LMNN : Linear metrics, often as good on feature vectors.
+    metriclearn.neighbors.RetrievalIndex : Search among many embedded rows.
+
+    References
+    ----------
+    .. [1] K. Musgrave, S. Belongie and S.-N. Lim, "A metric learning reality check", ECCV, 2020,
+       :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------
@@ -254,10 +275,9 @@ class DeepEmbedder(
         ConvergenceWarning
             If the loss of an epoch was 0 in every batch, or the embeddings have collapsed.
         """
-        going_on = self.warm_start and self.__sklearn_is_fitted__()
         if constraints is not None and y is not None:
             raise ValueError("y and constraints were both given; give one of them")
-        return self._fit(X, y, constraints, going_on=going_on)
+        return self._fit(X, y, constraints, self.warm_start and self.__sklearn_is_fitted__())
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None):
@@ -279,8 +299,7 @@ class DeepEmbedder(
         -------
         self
         """
-        going_on = self.__sklearn_is_fitted__()
-        return self._fit(X, y, None, going_on=going_on, whole=False, classes=classes)
+        return self._fit(X, y, None, self.__sklearn_is_fitted__(), whole=False, classes=classes)
 
     def transform(self, X):
         """Embed rows.
@@ -340,14 +359,13 @@ class DeepEmbedder(
         """
         return load(cls, path)
 
-    def _fit(self, X, y, constraints, *, going_on, whole=True, classes=None):
+    def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
         trainer = Trainer(self.get_params(deep=False))
         net = self.net_ if going_on else None
         if constraints is None:
             amounts = bool(trainer.loss_says("continuous_labels"))
             check_form(X, y, self.loss, amounts)
-            checks = {"y_numeric": amounts, "multi_output": amounts}
-            inputs, X, y = self._read(X, net, y=y, **checks)
+            inputs, X, y = self._read(X, net, y=y, y_numeric=amounts, multi_output=amounts)
             net, data = prepare_labels(trainer, net, inputs, X, y, classes=classes, whole=whole)
         else:
             inputs, X, _ = self._read(X, net)

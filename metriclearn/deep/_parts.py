@@ -68,7 +68,7 @@ def build(kind, component, params, offers=None):
 
 
 def check_params(kind, component, params, offers=()):
-    """Refuse parameters that a class or function does not take.
+    """Check that a class or function takes the parameters.
 
     Parameters
     ----------

@@ -36,6 +36,10 @@ class RandomAffine(nn.Module):
     fill : float, default=0.0
         Value outside the image.
 
+    See Also
+    --------
+    metriclearn.deep.DeepEmbedder : Takes it as ``augment="affine"``, or ready-made.
+
     Examples
     --------
     >>> import torch
@@ -60,7 +64,7 @@ class RandomAffine(nn.Module):
         self.fill = fill
 
     def forward(self, images):
-        """Change a batch of shape (b, channels, height, width)."""
+        """Return a changed copy of a batch of shape (b, channels, height, width)."""
         angle, shear, width, height, dx, dy = (
             2 * torch.rand(6, len(images), device=images.device, dtype=images.dtype) - 1
         )

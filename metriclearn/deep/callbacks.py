@@ -21,8 +21,8 @@ ProgressBar
 TensorBoard, WandbLogger,      taken; what cannot be copied (a file, a lock) is shared with
 NeptuneLogger, MlflowLogger,   the caller's callback
 SacredLogger
-InputShapeSetter               refused: a module class gets ``in_features`` or ``in_channels``
-WarmRestartLR                  refused: it is a scheduler, ``LRScheduler("WarmRestartLR")``
+InputShapeSetter               an error: a module class gets ``in_features``, ``in_channels``
+WarmRestartLR                  an error: it is a scheduler, ``LRScheduler("WarmRestartLR")``
 ============================  ================================================================
 
 Callbacks are copied, so that the caller's are not changed; after ``fit`` their state is in
@@ -197,6 +197,10 @@ class BestWeights(Callback):
     ----------
     best_epoch_ : int
         Its number in the history, from 1.
+
+    See Also
+    --------
+    skorch.callbacks.EarlyStopping : Stops, but leaves the last weights.
     """
 
     # What a checkpoint has to keep of it.
@@ -252,6 +256,10 @@ class ProgressBar(Callback):
     ----------
     advance : callable
         ``advance(status)`` moves the bar by one epoch.
+
+    See Also
+    --------
+    skorch.callbacks.ProgressBar : A bar for the batches of an epoch.
     """
 
     def __init__(self, advance):

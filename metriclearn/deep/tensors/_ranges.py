@@ -45,5 +45,5 @@ def check_ranges(part, **given):
         That names the argument, its range and what was given.
     """
     constraints = part._parameter_constraints
-    given = given or {name: getattr(part, name) for name in constraints}
+    given = given or {name: vars(part)[name] for name in constraints}
     validate_parameter_constraints(constraints, given, type(part).__name__)

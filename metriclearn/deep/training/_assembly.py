@@ -57,7 +57,7 @@ def build_network(module, module_params, n_components, head_params, rows, featur
     if rows.image_shape is not None:
         offers["in_channels"] = rows.image_shape[2]
     elif "in_channels" in argument_names(component):
-        refuse_rows(f"module={module!r}", rows.values_per_row)
+        ask_for_images(f"module={module!r}", rows.values_per_row)
     backbone = build("module", component, module_params, offers)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
@@ -223,7 +223,7 @@ def build_augment(augment, inputs):
         return as_augment(augment)
     augment = resolve("augment", augment, AUGMENTS)
     if inputs.image_shape is None:
-        refuse_rows(f"augment={augment.__name__}", inputs.n_features)
+        ask_for_images(f"augment={augment.__name__}", inputs.n_features)
     if inputs.crops and augment.crop is not None:
         return augment(crop=False)
     return augment()
@@ -236,7 +236,7 @@ def crop_of(augment):
     return resolve("augment", augment, AUGMENTS).crop
 
 
-def refuse_rows(what, n_features):
+def ask_for_images(what, n_features):
     """Raise an error that asks for images."""
     raise ValueError(
         f"{what} takes images, X has rows of {n_features} features; give X of shape "

@@ -136,8 +136,8 @@ class Checkpoint(Callback):
 
     def on_train_end(self, net, **kwargs):
         """Note that a callback stopped the run, and let another one use the folder."""
-        untold = self._stop_written != net.stop_training_ and self.path.exists()
-        if untold and _distributed.is_first():
+        to_note = self._stop_written != net.stop_training_ and self.path.exists()
+        if to_note and _distributed.is_first():
             self._write({**self._read("cpu"), "stop_training": net.stop_training_})
         self._lock.release()
 

@@ -91,10 +91,10 @@ class EmbeddingNet(NeuralNet):
         ValueError
             If a parameter would rebuild the net, which is the embedder's to do.
         """
-        refused = [name for name in params if not name.startswith(SETTABLE)]
-        if refused:
+        fixed = [name for name in params if not name.startswith(SETTABLE)]
+        if fixed:
             raise ValueError(
-                f"{refused[0]} cannot be set on a trained net; set_params of the embedder with "
+                f"{fixed[0]} cannot be set on a trained net; set_params of the embedder with "
                 f"warm_start=True, then fit"
             )
         groups = self.optimizer_.param_groups

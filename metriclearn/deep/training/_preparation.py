@@ -41,7 +41,7 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
     seeds = trainer.seeds()
     if continuous:
         if whole:
-            _refuse_validation(args.validation, "y is continuous")
+            _check_no_validation(args.validation, "y is continuous")
         labels, (train, held) = Labels.of_amounts(y), (np.arange(len(X)), None)
     else:
         labels = Labels.of_classes(y, sampler.min_rows, args.sampler, amounts)
@@ -106,7 +106,7 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
         )
     if args.miner is not None and args.miner != "auto":
         raise ValueError(f"miner={args.miner!r} has nothing to choose from {kind}; use None")
-    _refuse_validation(args.validation, f"{kind} are given")
+    _check_no_validation(args.validation, f"{kind} are given")
     if net is None:
         net = trainer.build(inputs, X, None, None, len(X), trainer.seeds())
         net.classes_ = net.known_classes_ = None
@@ -137,7 +137,7 @@ def _validation_again(asked, net, labels):
     return asked
 
 
-def _refuse_validation(validation, given):
+def _check_no_validation(validation, given):
     auto = isinstance(validation, str) and validation == "auto"
     if validation is not None and not auto:
         raise ValueError(f"validation={validation!r} needs classes, but {given}; use None")

@@ -13,13 +13,13 @@ _one_training = threading.RLock()
 
 
 def spawn_seeds(random_state):
-    """Independent seeds of the split, the batches and the weights."""
+    """Return independent seeds of the split, the batches and the weights."""
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     return np.random.SeedSequence(seed).spawn(3)
 
 
 def check_device(device):
-    """Name of the device to use, refused where it cannot be used here."""
+    """Return the name of the device to use, after a check that it can be used here."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -47,7 +47,7 @@ def seed_generators(device, seed):
 
 
 def generator_states(device):
-    """Present states of the generators of the CPU and, where that is another, of this device."""
+    """Return the states of the generators of the CPU and, if that is another, of this device."""
     kind = torch.device(device).type
     of_device = None
     if kind == "cuda":
