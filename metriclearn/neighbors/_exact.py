@@ -8,6 +8,7 @@ from metriclearn.neighbors._ordered import OrderedScores, ordered_values
 from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
 from metriclearn.neighbors._reduced import ReducedScreen
 from metriclearn.neighbors._screen import Screen
+from metriclearn.neighbors._tree import MOST_FEATURES, TreeScreen
 
 # Beyond this, relative to the base, a query's rounding error hides all differences of
 # the base, and squares of it leave the range of float32.
@@ -16,6 +17,8 @@ _FAR = 1e12
 _MANY = 512
 # Answers in all up to which the candidates of every row are kept at once.
 _AT_ONCE = 2**22
+# Queries asked of a tree at once.
+_TREE_QUERIES = 2**14
 
 
 class ExactSearch:
@@ -26,7 +29,8 @@ class ExactSearch:
     bounded, so nothing near is lost); the distances of those few are computed
     anew in float64 from the differences of the rows as they were given. Where
     float32 cannot rule out enough, float64 screens again. Where a few directions
-    hold most of the spread, and enough is asked for, they rule out rows first.
+    hold most of the spread, and enough is asked for, they rule out rows first; of up to six
+    features a kd-tree does.
     Equal distances rank by row number.
 
     Parameters
@@ -59,6 +63,7 @@ class ExactSearch:
         # In an order without meaning: sorted classes would make early limits loose.
         self._order = np.random.RandomState(0).permutation(len(X))
         self._screens = {}
+        self._tree = None
         self._ordered = None
         # A reduced screen, None until enough was asked to pay for it, False if it does not.
         self._reduced = None
@@ -136,12 +141,55 @@ class ExactSearch:
             # All rows tie (an embedding that has collapsed): the first ones win.
             candidates = np.tile(np.arange(wanted), (len(Q), 1))
             return self._ranker.rank(Q, candidates, k, exclude)
+        if self._uses_tree():
+            distances = np.empty((len(Q), k))
+            indices = np.empty((len(Q), k), dtype=np.intp)
+            left = self._by_tree(Q, k, exclude, distances, indices)
+            if len(left):
+                again = None if exclude is None else exclude[left]
+                found = self._by_screens(Q[left], k, again)
+                distances[left], indices[left] = found
+            return distances, indices
+        return self._by_screens(Q, k, exclude)
+
+    def _by_screens(self, Q, k, exclude):
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
+        wanted = k + (exclude is not None)
         for block, candidates in self._blocks(Q, wanted, partial(self._nearest, k=wanted)):
             skip = None if exclude is None else exclude[block]
             distances[block], indices[block] = self._ranker.rank(Q[block], candidates, k, skip)
         return distances, indices
+
+    def _uses_tree(self):
+        return self.X.shape[1] <= MOST_FEATURES and not self._frame.inner_product
+
+    def _by_tree(self, Q, k, exclude, distances, indices):
+        """Fill in what a tree finds for certain; return the queries that it leaves open."""
+        if self._tree is None:
+            rows = self._ranker.rows(slice(None))
+            self._tree = TreeScreen(rows, self._frame.base(rows))
+        left = []
+        for start in range(0, len(Q), _TREE_QUERIES):
+            rows = np.arange(start, min(start + _TREE_QUERIES, len(Q)))
+            queries = self._frame.queries(Q[rows])
+            near = np.abs(queries).max(axis=1) < _FAR
+            left.append(rows[~near])
+            rows, queries = rows[near], queries[near]
+            wanted = k + (exclude is not None)
+            for m in self._tree.rounds(wanted):
+                candidates, reach = self._tree.nearest(queries, m, wanted)
+                skip = None if exclude is None else exclude[rows]
+                found, found_rows = self._ranker.rank(Q[rows], candidates, k, skip)
+                farthest = found[:, -1] * (1 + 1e-12)
+                farthest = np.sqrt(2 * farthest) if self.metric == "cosine" else farthest
+                sure = farthest < reach * self._frame.scale
+                distances[rows[sure]], indices[rows[sure]] = found[sure], found_rows[sure]
+                rows, queries = rows[~sure], queries[~sure]
+                if not len(rows):
+                    break
+            left.append(rows)
+        return np.concatenate(left) if left else np.empty(0, dtype=np.intp)
 
     def search_all(self, k):
         """Find the ``k`` nearest other rows of the base for each of its rows.
@@ -169,7 +217,8 @@ class ExactSearch:
         """
         n = len(self.X)
         self._ranker.check_k(k, True)
-        if self._frame.one_place or self._frame.inner_product or n * (k + 1) > _AT_ONCE:
+        few = self._uses_tree() or n * (k + 1) > _AT_ONCE
+        if self._frame.one_place or self._frame.inner_product or few:
             return self.search(self.X, k, exclude=np.arange(n))
         distances = np.empty((n, k))
         indices = np.empty((n, k), dtype=np.intp)

@@ -108,9 +108,13 @@ class Ranker:
             exact[found < 0] = np.inf
             if exclude is not None:
                 exact[found == exclude[part, None]] = np.inf
-            order = np.lexsort((found, exact), axis=1)[:, :k]
-            distances[part] = np.take_along_axis(exact, order, axis=1)
-            indices[part] = np.take_along_axis(found, order, axis=1)
+            rising = np.all(exact[:, 1:] > exact[:, :-1], axis=1)
+            if not rising.all():
+                mixed = ~rising
+                order = np.lexsort((found[mixed], exact[mixed]), axis=1)
+                found, exact[mixed] = found.copy(), np.take_along_axis(exact[mixed], order, axis=1)
+                found[mixed] = np.take_along_axis(found[mixed], order, axis=1)
+            distances[part], indices[part] = exact[:, :k], found[:, :k]
         return distances, indices
 
     def _distances(self, Q, candidates):

@@ -49,6 +49,13 @@ def test_exact_search_is_exact(rng, metric, dtype, spoil):
         np.testing.assert_array_equal(distances, np.take_along_axis(D, expected, axis=1))
 
 
+@pytest.fixture
+def no_tree(monkeypatch):
+    """As if trees were for fewer features."""
+    monkeypatch.setattr("metriclearn.neighbors._exact.MOST_FEATURES", 0)
+
+
+@pytest.mark.usefixtures("no_tree")
 def test_exact_search_over_many_tiles(rng):
     """More rows than a tile, a query block of its own, and limits that tighten on the way."""
     X = rng.randn(9000, 3).astype(np.float32)
@@ -76,6 +83,7 @@ def test_search_all_is_exact(rng, metric, spoil):
 @pytest.mark.parametrize("n_tied", [0, 700])
 @pytest.mark.parametrize("n", [2047, 2048, 3100])
 @pytest.mark.parametrize("k", [1, 30])
+@pytest.mark.usefixtures("no_tree")
 def test_search_all_over_square_tiles(rng, monkeypatch, n, k, n_tied):
     """One, two and three tiles a side; as each row searched for by itself."""
     X = rng.randn(n, 3) * [1, 1, 1e-3]
@@ -192,3 +200,44 @@ def test_rows_of_any_numbers_are_searched(dtype):
     assert ExactSearch(X.tolist()).search(X[:0], 1)[0].shape == (0, 1)
     X = np.full((3, 2), np.finfo(np.float64).max / 4)
     assert np.isfinite(ExactSearch(X).search(X, 2)[0]).all()
+
+
+FEW = {
+    **AWKWARD,
+    "one place but one": lambda X: np.r_[X[:1], 0 * X[1:]],
+    "coarse grid": lambda X: np.round(X),
+    "line": lambda X: np.arange(len(X))[:, None] * np.ones(X.shape[1]),
+    "zeros of both signs": lambda X: np.round(X) * 0.0 + np.round(X[:, :1]),
+    "collapsed by centering": lambda X: np.r_[X[:1], 1 + X[1:] * 1e-17],
+}
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+@pytest.mark.parametrize("spoil", FEW.values(), ids=FEW.keys())
+def test_a_tree_finds_what_the_definition_says(rng, metric, d, spoil):
+    """To the last bit, ties by row number, whether or not the row itself is left out."""
+    X = spoil(rng.randn(150, d)) + (metric == "cosine") * 10
+    Q = np.r_[X[::5], X[:20] / 2 + X[20:40] / 2, 1e13 + X[:2], X[:3] + 1e-9]
+    D = all_distances(Q, X, metric)
+    search = ExactSearch(X, metric)
+    for k in (1, 7, len(X)):
+        distances, indices = search.search(Q, k)
+        expected = np.argsort(D, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(indices, expected)
+        np.testing.assert_array_equal(distances, np.take_along_axis(D, expected, axis=1))
+    own = all_distances(X, X, metric)
+    np.fill_diagonal(own, np.inf)
+    distances, indices = search.search_all(9)
+    expected = np.argsort(own, axis=1, kind="stable")[:, :9]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(distances, np.take_along_axis(own, expected, axis=1))
+
+
+def test_a_tree_asks_the_screens_where_it_cannot_tell(rng):
+    """A thousand points at one distance from their center."""
+    angles = rng.uniform(0, 2 * np.pi, 2000)
+    X = np.c_[np.cos(angles), np.sin(angles)]
+    D = all_distances(np.zeros((1, 2)), X, "euclidean")
+    indices = ExactSearch(X).search(np.zeros((1, 2)), 5)[1]
+    np.testing.assert_array_equal(indices, np.argsort(D, axis=1, kind="stable")[:, :5])
