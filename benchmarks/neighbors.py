@@ -3,6 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py            # exact, 60,000 rows
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py --data DIR --rows 9000   # images
     OMP_NUM_THREADS=1 python benchmarks/neighbors.py --hnsw --rows 200000
+    OMP_NUM_THREADS=1 python benchmarks/neighbors.py --low       # 2 and 3 features; one row
+    OMP_NUM_THREADS=1 python benchmarks/neighbors.py --grow      # one row more or less
     python benchmarks/neighbors.py --million     # IVF-PQ of 1,000,000 x 128 in chunks
 
 Times are of the processor (user and system), least of the repeats, so that other
@@ -14,6 +16,7 @@ import gc
 import resource
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import faiss
@@ -113,6 +116,58 @@ def hnsw(n_rows, repeats):
         print(f"| {name} | {recall:.3f} | {ms:.3f} | {base / ms:.1f}x |", flush=True)
 
 
+def low(n_rows, repeats):
+    """Print searches of few features beside scikit-learn's kd-tree, fit included; then one row."""
+    print("| rows | kind | metriclearn s | scikit-learn kd-tree s | to scikit-learn |")
+    print("|---|---|---|---|---|")
+    rng = np.random.default_rng(0)
+    for d in (2, 3, 6):
+        for kind in ("Gaussian", "grid"):
+            X, Q = rng.standard_normal((n_rows, d)), rng.standard_normal((n_rows // 10, d))
+            if kind == "grid":
+                X, Q = np.round(X * 20) / 20, np.round(Q * 20) / 20
+            times = []
+            for make in (FaissNearestNeighbors, partial(NearestNeighbors, algorithm="kd_tree")):
+                start = time.process_time()
+                make(n_neighbors=5).fit(X).kneighbors(Q)
+                times.append(time.process_time() - start)
+            row = f"{times[0]:.2f} | {times[1]:.2f} | {times[1] / times[0]:.1f}x"
+            print(f"| {n_rows} x {d} | {kind} | {row} |", flush=True)
+    print("\n| rows | microseconds for one row: estimator | index |\n|---|---|---|")
+    for n, d in ((1000, 2), (n_rows, 2), (n_rows, 3), (1000, 8), (10_000, 64)):
+        X = rng.standard_normal((n, d), dtype=np.float32)
+        calls = [X[:1]] * 300
+        index = RetrievalIndex()
+        index.add(X)
+        searches = FaissNearestNeighbors(5).fit(X).kneighbors, partial(index.search, k=5)
+        us = [1e3 * milliseconds(search, calls, repeats) for search in searches]
+        print(f"| {n} x {d} | {us[0]:.0f} | {us[1]:.0f} |", flush=True)
+
+
+def grow(n_rows):
+    """Print what one row more, or less, costs an index that is searched."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, 16), dtype=np.float32)
+    print("| rows | ids | add one, ms | search after | remove one | search after |")
+    print("|---|---|---|---|---|---|")
+    texts = [f"id-{number:08d}" for number in rng.permutation(n_rows + 10)]
+    for kind, ids in (("numbers", list(range(n_rows + 10))), ("text", texts)):
+        index = RetrievalIndex(index="flat")
+        index.add(X, ids=ids[:n_rows])
+        index.search(X[:1], 1)
+        steps = []
+        for k in range(5):
+            spent = [time.process_time()]
+            search = partial(index.search, X[:1], 1)
+            more = partial(index.add, X[:1] + 1, ids=ids[n_rows + k : n_rows + k + 1])
+            for call in (more, search, partial(index.remove, ids[k : k + 1]), search):
+                call()
+                spent.append(time.process_time())
+            steps.append(1e3 * np.diff(spent))
+        row = " | ".join(f"{value:.2f}" for value in np.median(steps, axis=0))
+        print(f"| {n_rows} x 16 | {kind} | {row} |", flush=True)
+
+
 def million(n_rows):
     """Print what a compressed index of a million rows costs and finds."""
     d, chunk, n_queries = 128, 50_000, 10_000
@@ -156,10 +211,16 @@ if __name__ == "__main__":
     parser.add_argument("--data", help="folder with mnist_t10k.npz, searched instead of noise")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--hnsw", action="store_true", help="HNSW and IVF on clustered rows")
+    parser.add_argument("--low", action="store_true", help="few features, beside a kd-tree")
+    parser.add_argument("--grow", action="store_true", help="one row more or less")
     parser.add_argument("--million", action="store_true", help="IVF-PQ, vectors in a file")
     options = parser.parse_args()
     if options.million:
         million(options.rows or 1_000_000)
+    elif options.low:
+        low(options.rows or 1_000_000, options.repeats)
+    elif options.grow:
+        grow(options.rows or 1_000_000)
     elif options.hnsw:
         hnsw(options.rows or 60_000, options.repeats)
     else:

@@ -178,6 +178,8 @@ class ExactSearch:
             rows, queries = rows[near], queries[near]
             wanted = k + (exclude is not None)
             for m in self._tree.rounds(wanted):
+                if not len(rows):
+                    break
                 candidates, reach = self._tree.nearest(queries, m, wanted)
                 skip = None if exclude is None else exclude[rows]
                 found, found_rows = self._ranker.rank(Q[rows], candidates, k, skip)
@@ -186,8 +188,6 @@ class ExactSearch:
                 sure = farthest < reach * self._frame.scale
                 distances[rows[sure]], indices[rows[sure]] = found[sure], found_rows[sure]
                 rows, queries = rows[~sure], queries[~sure]
-                if not len(rows):
-                    break
             left.append(rows)
         return np.concatenate(left) if left else np.empty(0, dtype=np.intp)
 

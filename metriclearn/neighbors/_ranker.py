@@ -222,6 +222,16 @@ def check_rows(X, name, *, least=1):
     return X
 
 
+def is_checked(X, d):
+    """Whether ``X`` is at once seen to be an array of finite rows of ``d`` floats."""
+    if type(X) is not np.ndarray or X.dtype.char not in "fd" or X.ndim != 2:
+        return False
+    if X.shape[1] != d or not len(X):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
+
+
 def row_norms(X, name):
     """Length of each row, refusing rows of zeros, which have no direction.
 

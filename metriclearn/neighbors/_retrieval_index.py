@@ -12,7 +12,7 @@ from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._coarse import CoarseIndex
 from metriclearn.neighbors._gallery import Gallery
 from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
-from metriclearn.neighbors._ranker import METRICS, row_norms
+from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 from metriclearn.neighbors._recall import RecallSample
 from metriclearn.neighbors._saved import SavedFolder, read_saved
 from metriclearn.neighbors._sharing import ReadWriteLock
@@ -132,7 +132,9 @@ class RetrievalIndex:
     def _embed(self, X):
         if self.learner is not None:
             X = self.learner.transform(X)
-        vectors = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        vectors = X
+        if self._gallery is None or not is_checked(X, self._gallery.vectors.d):
+            vectors = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if self._gallery is not None and vectors.shape[1] != self._gallery.vectors.d:
             raise ValueError(
                 f"X has {vectors.shape[1]} dimensions after embedding, but the index holds vectors "

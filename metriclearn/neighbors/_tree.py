@@ -75,7 +75,7 @@ class TreeScreen:
         place = self._starts[points][:, :, None] + np.arange(k)
         there = place < self._starts[points + 1][:, :, None]
         candidates = np.where(there, self._rows[np.minimum(place, len(self._rows) - 1)], -1)
-        return candidates.reshape(len(queries), -1), reach
+        return candidates.reshape(len(queries), m * k), reach
 
     def rounds(self, k):
         """Yield how many points to ask for, and for those queries that are left open again."""
