@@ -19,6 +19,8 @@ def namespace(X):
 
 def float_dtypes(X):
     """Float64 and float32 as the library of ``X`` names them."""
+    if is_dask(X):
+        return [np.float64, np.float32]
     xp = namespace(X)
     return [xp.float64, xp.float32]
 
@@ -28,15 +30,22 @@ def on_host(X):
     return isinstance(X, np.ndarray) or sparse.issparse(X)
 
 
+def is_dask(X):
+    """Whether ``X`` is a dask array, whose blocks are read one after the other."""
+    return type(X).__module__.partition(".")[0] == "dask" and hasattr(X, "to_delayed")
+
+
 def to_numpy(array):
     """Return a numpy array of the same values; ``array`` itself where it is one."""
+    if is_dask(array):
+        return np.asarray(array)
     return array if on_host(array) else convert_to_numpy(array, namespace(array))
 
 
 def moved_to(X, array, dtype=None):
     """``array`` in the library and on the device of ``X``; of its dtype, if no other is given."""
     dtype = X.dtype if dtype is None else dtype
-    if on_host(X):
+    if on_host(X) or is_dask(X):
         return np.asarray(array, dtype=dtype)
     return namespace(X).asarray(array, dtype=dtype, device=device(X))
 
@@ -61,7 +70,7 @@ def is_double(X):
 
 def rows_of(X, indices):
     """``X[indices]`` for a numpy array of row numbers."""
-    if on_host(X):
+    if on_host(X) or is_dask(X):
         return X[indices]
     xp = namespace(X)
     return xp.take(X, moved_to(X, indices, xp.int64), axis=0)
@@ -91,7 +100,9 @@ def unit_of(X):
 
     Rows divided by it neither overflow nor vanish when they are squared, and lose no digit.
     """
-    if on_host(X):
+    if is_dask(X):
+        largest = float(abs(X).max().compute())
+    elif on_host(X):
         values = X.data if sparse.issparse(X) else X
         largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
     else:

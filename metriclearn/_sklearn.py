@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Interval",
     "NeighborsBase",
     "StrOptions",
+    "check_n_features",
     "check_sample_weight",
     "convert_to_numpy",
     "device",

@@ -6,10 +6,12 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from metriclearn._arrays import float_dtypes, moved_to, namespace, on_host, to_numpy
+from metriclearn._arrays import float_dtypes, is_dask, moved_to, namespace, on_host, to_numpy
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
+from metriclearn._sklearn import check_n_features
 from metriclearn._validation import check_label_kinds
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
@@ -45,6 +47,8 @@ class MahalanobisTransformer(
                 f"y is {y!r}; constraints are given by name: fit(X, constraints={type(y).__name__}"
                 f"(...))"
             )
+        if is_dask(X) and self._fits_sparse:
+            return self._validate_dask(X, y, constraints, reset)
         checks = {
             "dtype": float_dtypes(X),
             "ensure_min_samples": 2,
@@ -67,6 +71,31 @@ class MahalanobisTransformer(
         self._refuse_tensors(X)
         check_constraints(constraints, self._constraint_kinds, X.shape[0], name)
         return X, None
+
+    def _validate_dask(self, X, y, constraints, reset):
+        """Check a dask array without reading its rows; ``y`` comes back as numpy's."""
+        if X.ndim != 2 or X.dtype.kind not in "fiub":
+            raise ValueError(f"X: expected numbers of shape (n, n_features), got {X}")
+        if any(np.isnan(size) for size in X.shape):
+            X = X.compute_chunk_sizes()
+        X = X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+        if X.shape[0] < 2 or X.shape[1] < 1:
+            raise ValueError(f"X: found {X.shape[0]} rows of {X.shape[1]} features; give 2 rows")
+        check_n_features(self, X, reset=reset)
+        if not np.isfinite(float(abs(X).max().compute())):
+            raise ValueError("X contains NaN, infinity or a value too large")
+        if constraints is not None:
+            if y is not None:
+                raise ValueError("y and constraints were both given; give one of them")
+            check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
+            return X, None
+        if not self.__sklearn_tags__().target_tags.required:
+            return X, None
+        self._refuse_no_target(y)
+        check_label_kinds(y)
+        y = column_or_1d(np.asarray(y), warn=True)
+        check_consistent_length(X, y)
+        return X, y
 
     def _refuse_no_target(self, y):
         if y is None and self._constraint_kinds:

@@ -5,6 +5,7 @@ from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._stream import Stream
 
 
 class Covariance(MahalanobisTransformer):
@@ -44,6 +45,7 @@ class Covariance(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like or sparse of shape (n, n_features)
+            Or a dask array, whose blocks are read one by one.
         y : None
             Ignored.
         sample_weight : array-like of shape (n,), default=None
@@ -60,11 +62,36 @@ class Covariance(MahalanobisTransformer):
             all are zero.
         """
         X, _ = self._validate_fit(X)
+        vars(self).pop("_stream", None)
         weights, X = weighted_rows(sample_weight, X)
         span = Span(X, weights=weights)
         size = X.shape[0] if weights is None else weights.sum()
         components = inverse_sqrt_psd(span.scatter(weights) / size)
         return self._set_components(span.leave(components), like=X)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Add rows; after all of them the metric is that of ``fit`` to all at once.
+
+        Parameters
+        ----------
+        X : array-like or sparse of shape (n, n_features)
+            A part of a memory-mapped array is never copied.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self
+        """
+        X, _ = self._validate_fit(X, reset=not hasattr(self, "_stream"))
+        weights, X = weighted_rows(sample_weight, X)
+        stream = Stream.of(self)
+        stream.add(X, weights=weights)
+        self._stream, found = stream, stream.moments
+        components = inverse_sqrt_psd(found.scatter / found.totals.sum()) / found.unit
+        return self._set_components(components, like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

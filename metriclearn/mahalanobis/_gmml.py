@@ -6,14 +6,21 @@ import numpy as np
 from scipy import linalg, sparse
 
 from metriclearn._linalg import components_from_matrix
-from metriclearn._pairs import laplacian, pair_scatter
+from metriclearn._pairs import laplacian
 from metriclearn._sklearn import Interval, fit_context
-from metriclearn._validation import check_labels, check_n_components, labeled_rows
+from metriclearn._validation import (
+    check_labels,
+    check_n_components,
+    is_labeled,
+    labeled_rows,
+    weighted_rows,
+)
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
 from metriclearn.mahalanobis._scatter import moments
 from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._stream import Stream
 
 # Smallest ridge, in mean eigenvalues: it decides where the data say nothing.
 _RIDGE = 1e-9
@@ -112,6 +119,7 @@ class GMML(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like or sparse of shape (n, n_features)
+            Or a dask array, whose blocks are read one by one.
         y : array-like of shape (n,), default=None
             Class labels.
         constraints : Pairs, default=None
@@ -137,6 +145,7 @@ class GMML(MahalanobisTransformer):
                 "sample_weight goes with y; with constraints give each pair its weight, "
                 "Pairs(indices, similar, weights)"
             )
+        vars(self).pop("_stream", None)
         n_components, weights = check_n_components(self.n_components, X.shape[1]), None
         if constraints is None:
             weights, X, y = labeled_rows(sample_weight, X, y)
@@ -152,6 +161,50 @@ class GMML(MahalanobisTransformer):
         else:
             similar, dissimilar = _class_scatters(X, span.unit, codes, weights)
         return self._finish(similar, dissimilar, prior, span, n_components, X)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Add labeled rows; after all of them the metric is that of ``fit`` to all at once.
+
+        Parameters
+        ----------
+        X : array-like or sparse of shape (n, n_features)
+            A part of a memory-mapped array is never copied.
+        y : array-like of shape (n,)
+            Class labels. A scatter of n_features × n_features is kept of each class.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If all rows so far are of one class, ``n_pairs`` is given, or the prior is the
+            covariance, which is known in the end only.
+        """
+        X, y = self._validate_fit(X, y, reset=not hasattr(self, "_stream"))
+        n_components = check_n_components(self.n_components, X.shape[1])
+        if self.n_pairs is not None:
+            raise ValueError(
+                f"n_pairs={self.n_pairs} draws from all rows, which partial_fit does not see; "
+                f"leave it None"
+            )
+        if isinstance(self.prior, str) and self.prior == "covariance":
+            raise ValueError("prior='covariance' needs all rows; use fit, or prior='identity'")
+        weights, X, y = weighted_rows(sample_weight, X, y)
+        stream = Stream.of(self, each=True)
+        stream.add(X, y, weights, counted=is_labeled(y))
+        self._stream, found = stream, stream.moments
+        if found is None or len(found.totals) < 2:
+            raise ValueError("partial_fit: y has one class only so far; give rows of two or more")
+        span = Span.of_features(X.shape[1], found.unit)
+        prior = prior_of(self.prior, span, self.random_state)
+        sizes = found.totals
+        similar = np.tensordot(sizes, found.scatter, axes=1)
+        scatters = _of_all_pairs(similar, found.total(), sizes)
+        return self._finish(*scatters, prior, span, n_components, X)
 
     def _draw(self, codes, weights):
         pairs = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=self.random_state)
@@ -180,7 +233,12 @@ def _class_scatters(X, unit, codes, weights):
     sizes = np.bincount(codes, w)
     # Σ_{i<j} wᵢwⱼ(xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ of rows of weight m is m times their centered scatter.
     similar = moments(X, codes, w * sizes[codes], unit=unit).within()
-    dissimilar = sizes.sum() * moments(X, weights=weights, unit=unit).scatter - similar
+    return _of_all_pairs(similar, moments(X, weights=weights, unit=unit).scatter, sizes)
+
+
+def _of_all_pairs(similar, total, sizes):
+    """Means from the sum over classes of size times scatter, and the scatter of all rows."""
+    dissimilar = sizes.sum() * total - similar
     n_similar = np.sum(sizes**2) / 2
     return similar / n_similar, dissimilar / (sizes.sum() ** 2 / 2 - n_similar)
 
@@ -193,9 +251,6 @@ def _pair_scatters(X, span, pairs):
     weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
     if sparse.issparse(X):
         rows = X.astype(np.float64) / span.unit
-    else:
-        named, pairs = pairs.on_named_rows()
-        rows = span.rows(named)
     scatters = []
     for chosen in (pairs.similar, ~pairs.similar):
         first, second = pairs.indices[chosen].T
@@ -206,7 +261,7 @@ def _pair_scatters(X, span, pairs):
                 (rows.T @ laplacian(shares, first, second, X.shape[0]) @ rows).toarray()
             )
         else:
-            scatters.append(pair_scatter(rows, shares, first, second))
+            scatters.append(span.pair_scatter(shares, first, second))
     return scatters
 
 

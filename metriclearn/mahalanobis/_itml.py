@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
-from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
@@ -170,9 +169,8 @@ class ITML(MahalanobisTransformer):
         span = Span(X, reduce=not is_given(self.prior))
         prior = prior_of(self.prior, span, random_state)
         if constraints is None:
-            _, codes = check_labels(y)
             constraints = pairs_from_labels(
-                codes, n_pairs=self.n_pairs or ENOUGH, random_state=random_state
+                check_labels(y)[1], n_pairs=self.n_pairs or ENOUGH, random_state=random_state
             )
         # All in coordinates where the prior is the identity times a number.
         n = X.shape[0]
@@ -181,17 +179,15 @@ class ITML(MahalanobisTransformer):
         else:
             first, second = random_state.randint(n, size=(2, _N_BOUND_PAIRS))
         if self.bounds is None:
-            drawn, (first, second) = _numbered(first, second)
-            d2 = paired_sq_distances(span.rows(drawn) @ prior.factor.T, first, second)
+            V = span.differences(first, second, prior.factor)
+            d2 = np.einsum("ij,ij->i", V, V)
+            del V
             bounds = percentiles(d2)
             self.bounds_ = tuple(bound * prior.scale * prior.scale for bound in bounds)
         else:
             self.bounds_ = self.bounds
             bounds = tuple(float(bound) / prior.scale / prior.scale for bound in self.bounds)
-        named, constraints = constraints.on_named_rows()
-        Z = span.rows(named) @ prior.factor.T
-
-        loss, differences = _bounded_pairs(Z, constraints, bounds, self.gamma)
+        loss, differences = _bounded_pairs(span, prior, constraints, bounds, self.gamma)
         with progress(self.verbose, "ITML", self.max_iter) as advance:
             solution = minimize_logdet(
                 loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
@@ -206,19 +202,16 @@ class ITML(MahalanobisTransformer):
         return self._set_components(span.leave(components), like=X)
 
 
-def _numbered(first, second):
-    """Rows that are named at all, and pairs of them."""
-    rows, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
-    return rows, numbers.reshape(2, -1)
-
-
-def _bounded_pairs(Z, pairs, bounds, gamma):
+def _bounded_pairs(span, prior, pairs, bounds, gamma):
     """Differences in units of their bounds, and the loss of their squared lengths."""
     bound = np.where(pairs.similar, *bounds)
     weights = gamma * (np.ones(len(pairs)) if pairs.weights is None else pairs.weights)
-    apart = (paired_sq_distances(Z, *pairs.indices.T) > 0) & (weights > 0)
-    differences = PairDifferences(Z, *pairs.indices[apart].T, scales=1 / np.sqrt(bound[apart]))
-    return BoundLoss(pairs.similar[apart], weights[apart]), differences
+    differences = PairDifferences.of_span(
+        span, *pairs.indices.T, prior.factor, scales=1 / np.sqrt(bound)
+    )
+    [q] = differences.squares(np.ones((1, differences.shape[1])))
+    apart = (q > 0) & (weights > 0)
+    return BoundLoss(pairs.similar[apart], weights[apart]), differences.part(apart)
 
 
 class BoundLoss:

@@ -45,28 +45,50 @@ class PairDifferences:
     Z : ndarray of shape (n, r)
         Rows, in coordinates where the prior is the identity.
     first, second : ndarray of shape (m,)
-        Row indices.
+        Row indices; without ``second`` the rows are differences already.
     scales : ndarray of shape (m,), default=None
         One by default.
     """
 
     def __init__(self, Z, first, second, scales=None):
-        self._first, self._second, self._scales = first, second, scales
-        if 2 * len(first) < len(Z):  # most rows are in no pair
-            used, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-            Z, (self._first, self._second) = Z[used], places.reshape(2, -1)
-        # Fresh memory again and again would cost more than the products.
-        self._Z, self._spare = np.array(Z), np.empty(Z.shape)
+        self._Z, self._first, self._second, self._scales = np.array(Z), first, second, scales
         self.shape = len(first), Z.shape[1]
+
+    @classmethod
+    def of_span(cls, span, first, second, factor, scales=None):
+        """Return the differences of pairs of rows of a span, mapped by a factor.
+
+        What is kept is the rows that are named or the differences, whichever are fewer.
+        """
+        rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        if len(rows) <= len(first):
+            Z, (first, second) = span.rows(rows) @ factor.T, places.reshape(2, -1)
+        else:
+            Z, first, second = span.differences(first, second, factor), np.arange(len(first)), None
+        return cls._of(Z, first, second, scales)
+
+    @classmethod
+    def _of(cls, Z, first, second, scales):
+        new = object.__new__(cls)
+        new._Z, new._first, new._second, new._scales = Z, first, second, scales
+        new.shape = len(first), Z.shape[1]
+        return new
+
+    def part(self, pairs):
+        """Some of the pairs, sharing the rows."""
+        second, scales = (a if a is None else a[pairs] for a in (self._second, self._scales))
+        return self._of(self._Z, self._first[pairs], second, scales)
 
     def transform(self, A):
         """Go to the coordinates ``vᵀA``."""
-        self._Z, self._spare = np.matmul(self._Z, A, out=self._spare), self._Z
+        for block in _blocks(*self._Z.shape):
+            self._Z[block] = self._Z[block] @ A
 
     def of(self, pairs):
         """Return the differences of some pairs: ndarray of shape (len(pairs), r)."""
         V = self._Z[self._first[pairs]]
-        V -= self._Z[self._second[pairs]]
+        if self._second is not None:
+            V -= self._Z[self._second[pairs]]
         if self._scales is not None:
             V *= self._scales[pairs, None]
         return V
@@ -118,7 +140,8 @@ def minimize_logdet(loss, differences, *, max_iter, tol, advance):
         value, slope = loss.value_and_slope(q)
         # The gradient in local coordinates, plus the identity: PᵀBP.
         active = np.flatnonzero(slope)
-        W = differences.of(active) * stretch  # rows of VP
+        W = differences.of(active)
+        W *= stretch  # rows of VP
         B = P.T @ P + _moment(W, slope[active])
         gap = _logdet_divergence(B)
         converged = gap <= tol * (r + value)

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
-from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
@@ -146,12 +145,8 @@ class LSML(MahalanobisTransformer):
             constraints = quadruplets_from_labels(
                 codes, n_quadruplets=self.n_quadruplets or ENOUGH, random_state=random_state
             )
-        named, constraints = constraints.on_named_rows()
-        loss, differences = _residuals(
-            span.rows(named) @ prior.factor.T,
-            constraints,
-            None if self.unit is None else self.unit / prior.scale,
-        )
+        unit = None if self.unit is None else self.unit / prior.scale
+        loss, differences = _residuals(span, prior, constraints, unit)
         with progress(self.verbose, "LSML", self.max_iter) as advance:
             solution = minimize_logdet(
                 loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
@@ -166,14 +161,18 @@ class LSML(MahalanobisTransformer):
         return self._set_components(span.leave(components), like=X)
 
 
-def _residuals(Z, quadruplets, unit):
+def _residuals(span, prior, quadruplets, unit):
     i, j, k, l = quadruplets.indices.T
     weights = np.ones(len(i)) if quadruplets.weights is None else quadruplets.weights
     loss = ResidualLoss(weights / max(weights.sum(), np.finfo(float).tiny))
     first, second = np.concatenate([i, k]), np.concatenate([j, l])
+    scales = np.ones(len(first))
+    differences = PairDifferences.of_span(span, first, second, prior.factor, scales)
     if unit is None:
-        unit = np.sqrt(np.mean(paired_sq_distances(Z, first, second))) or 1.0
-    return loss, PairDifferences(Z, first, second, np.full(len(first), 1 / unit))
+        [q] = differences.squares(np.ones((1, differences.shape[1])))
+        unit = np.sqrt(np.mean(q)) or 1.0
+    scales /= unit
+    return loss, differences
 
 
 class ResidualLoss:

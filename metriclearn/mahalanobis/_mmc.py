@@ -8,7 +8,7 @@ from scipy import linalg
 from metriclearn._arrays import unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
-from metriclearn._pairs import blocks_of_pairs, laplacian_product
+from metriclearn._pairs import laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
@@ -239,13 +239,7 @@ def _whitened_differences(X, pairs, ridge, *, diagonal):
     scale = _feature_sizes(X, pairs)
     varies = scale > 0
     span = Span(X, scales=np.where(varies, scale, 1), reduce=not diagonal)
-    named, pairs = pairs.on_named_rows()
-    rows = span.rows(named)
-    first, second = pairs.indices[pairs.similar].T
-    S, w = np.zeros((span.width, span.width)), weights[pairs.similar]
-    for block in blocks_of_pairs(len(first), span.width):
-        V = rows[first[block]] - rows[second[block]]
-        S += V.T @ (w[block, None] * V)
+    S = span.pair_scatter(weights[pairs.similar], *pairs.indices[pairs.similar].T)
     mean = np.trace(S) / max(1, varies.sum())
     S[np.diag_indices_from(S)] += ridge * mean if mean > 0 else ridge
     kept = varies if not span.reduced else np.ones(span.width, dtype=bool)
@@ -255,10 +249,8 @@ def _whitened_differences(X, pairs, ridge, *, diagonal):
         values, vectors = linalg.eigh(S[np.ix_(kept, kept)])
         B = np.zeros((span.width, len(values)))
         B[kept] = vectors / np.sqrt(values)
-    first, second = pairs.indices[~pairs.similar].T
-    U, weights = np.empty((len(first), B.shape[1])), weights[~pairs.similar]
-    for block in blocks_of_pairs(len(first), span.width):
-        np.matmul(rows[first[block]] - rows[second[block]], B, out=U[block])
+    U = span.differences(*pairs.indices[~pairs.similar].T, B.T)
+    weights = weights[~pairs.similar]
     differs = np.any(U != 0, axis=1) & (weights > 0)
     if not differs.any():
         raise ValueError(

@@ -17,6 +17,7 @@ from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._discriminant import discriminant_directions
 from metriclearn.mahalanobis._scatter import moments
 from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._stream import Stream
 
 
 class RCA(MahalanobisTransformer):
@@ -99,6 +100,7 @@ class RCA(MahalanobisTransformer):
         Parameters
         ----------
         X : array-like or sparse of shape (n, n_features)
+            Or a dask array, whose blocks are read one by one.
         y : array-like of shape (n,), default=None
             Class labels.
         constraints : Chunks, default=None
@@ -130,15 +132,64 @@ class RCA(MahalanobisTransformer):
             ).labels
         else:
             weights, X, chunks = weighted_rows(sample_weight, X, chunks)
+        vars(self).pop("_stream", None)
         span = Span(X, weights=weights)
         rows, unit = (span.rows(), 1.0) if span.reduced else (X, span.unit)
-        within, total = _scatters(rows, chunks, weights, unit)
+        found = _scatters(rows, chunks, weights, unit)
+        return self._finish(*found, span, X)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, constraints=None, sample_weight=None):
+        """Add rows; after all of them the metric is that of ``fit`` to all at once.
+
+        Parameters
+        ----------
+        X : array-like or sparse of shape (n, n_features)
+            A part of a memory-mapped array is never copied.
+        y : array-like of shape (n,), default=None
+            Class labels: each class is one chunk, through all calls.
+        constraints : Chunks, default=None
+            Instead of ``y``: a chunk number is the same chunk in all calls.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self
+        """
+        X, y = self._validate_fit(X, y, constraints, reset=not hasattr(self, "_stream"))
+        check_n_components(self.n_components, X.shape[1])
+        if constraints is None and self.n_chunks is not None:
+            raise ValueError(
+                f"n_chunks={self.n_chunks} draws chunks of all rows, which partial_fit does not "
+                f"see; leave it None or give Chunks"
+            )
+        if constraints is None:
+            weights, X, labels = labeled_rows(sample_weight, X, y)
+        else:
+            weights, X, labels = weighted_rows(sample_weight, X, constraints.labels)
+        stream, others = self._stream if hasattr(self, "_stream") else (Stream.of(self), Stream())
+        inside = labels >= 0 if constraints is not None else np.ones(len(labels), dtype=bool)
+        stream.add(X, labels, weights, counted=inside)
+        others.add(X, None, weights, counted=~inside)
+        self._stream = stream, others
+        if stream.moments is None or stream.moments.totals.max() < 2:
+            raise ValueError("partial_fit: no chunk has two rows so far; give more rows at a time")
+        found = stream.moments
+        every = found.as_one_group()
+        if others.moments is not None:
+            every = every.merged(others.moments)
+            found = found.with_unit(every.unit)
+        within = found.within() / found.totals.sum()
+        span = Span.of_features(X.shape[1], every.unit)
+        return self._finish(within, every.scatter / every.totals.sum(), span, X)
+
+    def _finish(self, within, total, span, X):
         if self.shrinkage:
             diagonal = span.narrowed(span.sum_of_squares(within))
             within = (1 - self.shrinkage) * within + self.shrinkage * diagonal
         # Adding `within` leaves the directions as they are and makes it the smaller of the two.
         components, ratios = discriminant_directions(
-            within, total + within, self.n_components or span.width
+            within, total + within, self.n_components or len(within)
         )
         self.ratios_ = np.maximum(ratios - 1, 0)
         return self._set_components(span.leave(components), like=X)
@@ -155,15 +206,10 @@ def _scatters(X, chunks, weights, unit):
             f"constraints: each of the {len(numbers)} chunks has one row; at least one chunk "
             f"needs two"
         )
-    if inside.all():
-        found = moments(X, codes, weights, unit=unit)
-        return found.within() / found.totals.sum(), found.total() / found.totals.sum()
-
-    parts = (inside, codes), (~inside, None)
-    of_rows = [None if weights is None else weights[chosen] for chosen, _ in parts]
-    found, outside = (
-        moments(X[chosen], groups, w, unit=unit)
-        for (chosen, groups), w in zip(parts, of_rows, strict=True)
-    )
-    everything = found.as_one_group().merged(outside)
-    return found.within() / found.totals.sum(), everything.scatter / everything.totals.sum()
+    of_rows = np.full(len(chunks), -1)
+    of_rows[inside] = codes
+    found = moments(X, of_rows, weights, n_groups=len(numbers), unit=unit)
+    every = found.as_one_group()
+    if not inside.all():
+        every = every.merged(moments(X, np.where(inside, -1, 0), weights, unit=unit))
+    return found.within() / found.totals.sum(), every.scatter / every.totals.sum()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from metriclearn._arrays import unit_of
+from metriclearn._arrays import is_dask, unit_of
 
 _BLOCK_BYTES = 2**20  # of rows, in a core's cache
 # Share of the mean square below which a spread may be rounding.
@@ -93,9 +93,11 @@ def moments(X, codes=None, weights=None, *, n_groups=None, unit=None, each=False
 
     Parameters
     ----------
-    X : ndarray or sparse of shape (n, d)
+    X : ndarray, sparse or dask array of shape (n, d)
+        Of a dask array each block is summed up where it is, and the sums are merged.
     codes : ndarray of int, shape (n,), default=None
-        Group of each row, from 0 on; one group of all rows by default.
+        Group of each row, from 0 on; one group of all rows by default. Rows of group -1 are
+        left out.
     weights : ndarray of shape (n,), default=None
         Above zero; one by default.
     n_groups : int, default=None
@@ -109,37 +111,66 @@ def moments(X, codes=None, weights=None, *, n_groups=None, unit=None, each=False
     -------
     Moments
     """
-    n, d = X.shape
-    codes = np.zeros(n, dtype=np.intp) if codes is None else codes
+    codes = np.zeros(X.shape[0], dtype=np.intp) if codes is None else codes
     n_groups = n_groups or int(codes.max()) + 1
     unit = unit_of(X) if unit is None else unit
-    weights = np.ones(n) if weights is None else weights.astype(np.float64)
-    totals = np.bincount(codes, weights, n_groups)
+    if is_dask(X):
+        return _dask_moments(X, codes, weights, n_groups, unit)
+    rows = None
+    if codes.min() < 0:
+        rows = np.flatnonzero(codes >= 0)
+        codes = codes[rows]
+        weights = None if weights is None else weights[rows]
+    weights = np.ones(len(codes)) if weights is None else weights.astype(np.float64)
     if each:
-        parts = []
-        for k in range(n_groups):
-            rows = np.flatnonzero(codes == k)
-            parts.append(
-                moments(X[rows], None, weights[rows], unit=unit)
-                if len(rows)
-                else Moments(unit, np.zeros(1), np.zeros((1, d)), np.zeros((d, d)))
-            )
-        means = np.concatenate([part.means for part in parts])
-        return Moments(unit, totals, means, np.stack([part.scatter for part in parts]))
+        return _each_group(X, codes, weights, n_groups, unit, rows)
     if sparse.issparse(X):
-        return _sparse_moments(X, codes, weights, totals, unit)
-    groups = sparse.csc_array((weights / unit, codes, np.arange(n + 1)), shape=(n_groups, n))
-    sums = np.zeros((n_groups, d))
+        return _sparse_moments(X if rows is None else X[rows], codes, weights, n_groups, unit)
+    return _dense_moments(X, codes, weights, n_groups, unit, rows)
+
+
+def _each_group(X, codes, weights, n_groups, unit, rows):
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=n_groups))
+    parts = []
+    for start, end in zip(np.concatenate([[0], ends[:-1]]), ends, strict=True):
+        chosen = order[start:end]
+        w, chosen = weights[chosen], chosen if rows is None else rows[chosen]
+        one = np.zeros(len(chosen), dtype=np.intp)
+        if len(chosen) == 0:
+            d = X.shape[1]
+            parts.append(Moments(unit, np.zeros(1), np.zeros((1, d)), np.zeros((d, d))))
+        elif sparse.issparse(X):
+            parts.append(_sparse_moments(X[chosen], one, w, 1, unit))
+        else:
+            parts.append(_dense_moments(X, one, w, 1, unit, chosen))
+    return Moments(
+        unit,
+        np.concatenate([part.totals for part in parts]),
+        np.concatenate([part.means for part in parts]),
+        np.stack([part.scatter for part in parts]),
+    )
+
+
+def _dense_moments(X, codes, weights, n_groups, unit, chosen):
+    """Sums of blocks of the chosen rows (all, for None), whose groups and weights are given."""
+    n, d = len(codes), X.shape[1]
     step = max(1, _BLOCK_BYTES // (8 * d))
     blocks = [slice(start, start + step) for start in range(0, n, step)]
+
+    def rows_of_block(block):
+        return X[block] if chosen is None else X[chosen[block]]
+
+    groups = sparse.csc_array((weights / unit, codes, np.arange(n + 1)), shape=(n_groups, n))
+    totals, sums = np.bincount(codes, weights, n_groups), np.zeros((n_groups, d))
     for block in blocks:
-        sums += groups[:, block] @ np.asarray(X[block], dtype=np.float64)
+        sums += groups[:, block] @ np.asarray(rows_of_block(block), dtype=np.float64)
     means = sums / np.where(totals > 0, totals, 1)[:, None]
     scatter, roots = np.zeros((d, d)), None if np.all(weights == 1) else np.sqrt(weights)
     rows, centers = np.empty((min(step, n), d)), np.empty((min(step, n), d))
     for block in blocks:
         part = rows[: len(codes[block])]
-        np.multiply(X[block], 1 / unit, out=part)
+        np.multiply(rows_of_block(block), 1 / unit, out=part)
         if n_groups == 1:
             part -= means[0]
         else:
@@ -147,21 +178,19 @@ def moments(X, codes=None, weights=None, *, n_groups=None, unit=None, each=False
         if roots is not None:
             part *= roots[block, None]
         scatter += part.T @ part
-    return Moments(unit, totals, means, _flat_set_zero(X, scatter, means, totals))
+    # What rounding leaves of features that do not vary is no spread.
+    suspects = np.flatnonzero(np.diag(scatter) <= (100 * _ROUNDING) ** 2 * (totals @ means**2))
+    for feature in suspects:
+        values = X[:, feature] if chosen is None else X[chosen, feature]
+        if np.ptp(values) == 0:
+            scatter[feature] = scatter[:, feature] = 0
+    return Moments(unit, totals, means, scatter)
 
 
-def _flat_set_zero(X, scatter, means, totals):
-    """Set what rounding leaves of features that do not vary to zero."""
-    suspects = np.flatnonzero(np.diag(scatter) <= _ROUNDING**2 * (totals @ means**2) * 1e4)
-    flat = [feature for feature in suspects if np.ptp(X[:, feature]) == 0]
-    scatter[flat] = 0
-    scatter[:, flat] = 0
-    return scatter
-
-
-def _sparse_moments(X, codes, weights, totals, unit):
+def _sparse_moments(X, codes, weights, n_groups, unit):
     """Centered implicitly: digits are lost where a mean is far larger than its spread."""
     X = sparse.csr_array(X, dtype=np.float64) / unit
+    totals = np.bincount(codes, weights, n_groups)
     groups = sparse.csr_array(
         (weights, (codes, np.arange(len(codes)))), shape=(len(totals), len(codes))
     )
@@ -176,3 +205,26 @@ def _sparse_moments(X, codes, weights, totals, unit):
     scatter[:, flat] = 0
     means = sums.toarray() / safe[:, None]
     return Moments(unit, totals, means, (scatter + scatter.T) / 2)
+
+
+def _dask_moments(X, codes, weights, n_groups, unit):
+    """Sum up the blocks of rows as dask's scheduler likes, and merge the sums in pairs."""
+    import dask
+
+    X = X.rechunk({1: -1})
+    ends = np.cumsum(X.chunks[0])
+    parts = []
+    for block, start, end in zip(X.to_delayed().ravel(), ends - X.chunks[0], ends, strict=True):
+        if end > start and np.any(codes[start:end] >= 0):
+            of_rows = None if weights is None else weights[start:end]
+            part = dask.delayed(moments)(
+                block, codes[start:end], of_rows, n_groups=n_groups, unit=unit
+            )
+            parts.append(part)
+    while len(parts) > 1:
+        merged = [
+            dask.delayed(Moments.merged)(*pair)
+            for pair in zip(parts[::2], parts[1::2], strict=False)
+        ]
+        parts = merged + parts[len(merged) * 2 :]
+    return dask.compute(parts[0])[0]

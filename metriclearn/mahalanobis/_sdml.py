@@ -7,7 +7,6 @@ from scipy import linalg
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
-from metriclearn._pairs import pair_scatter
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
@@ -164,13 +163,11 @@ class SDML(MahalanobisTransformer):
         span = Span(X, reduce=False)
         inverse, scale = prior_inverse(self.prior, span, random_state)
         if constraints is None:
-            _, codes = check_labels(y)
             constraints = pairs_from_labels(
-                codes, n_pairs=self.n_pairs or ENOUGH, random_state=random_state
+                check_labels(y)[1], n_pairs=self.n_pairs or ENOUGH, random_state=random_state
             )
 
-        named, constraints = constraints.on_named_rows()
-        P, scales, balance = _problem(span.rows(named), constraints, inverse, self.balance)
+        P, scales, balance = _problem(span, constraints, inverse, self.balance)
         self.balance_ = balance / scale / scale
         with progress(self.verbose, "SDML", self.max_iter) as advance:
             M, self.objective_, self.duality_gap_, self.n_iter_ = graphical_lasso(
@@ -182,7 +179,7 @@ class SDML(MahalanobisTransformer):
         return self._set_components(span.leave(components), like=X)
 
 
-def _problem(X, pairs, inverse_prior, balance):
+def _problem(span, pairs, inverse_prior, balance):
     """``P`` in features scaled to ``P_ii = 1``, where the penalty is the plain one.
 
     Returns
@@ -193,7 +190,7 @@ def _problem(X, pairs, inverse_prior, balance):
     eta : float
     """
     Q, scales = _unit_diagonal(inverse_prior)
-    difference = _signed_scatter(X, pairs) / np.outer(scales, scales)
+    difference = _signed_scatter(span, pairs) / np.outer(scales, scales)
     largest = np.abs(linalg.eigh(difference, Q, eigvals_only=True)).max()
     eta = balance / largest if largest > 0 else 0.0
     P, rescales = _unit_diagonal(Q + eta * difference)
@@ -208,15 +205,13 @@ def _unit_diagonal(S):
     return S + max(0, _RIDGE - linalg.eigvalsh(S)[0]) * np.eye(len(S)), scales
 
 
-def _signed_scatter(X, pairs):
+def _signed_scatter(span, pairs):
     """Mean scatter of the similar pairs minus that of the dissimilar ones."""
     weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
     kind = pairs.similar.astype(int)
     totals = np.bincount(kind, weights, minlength=2)
     shares = weights / np.where(totals > 0, totals, 1)[kind]
-    return pair_scatter(
-        X - X.mean(axis=0), np.where(pairs.similar, shares, -shares), *pairs.indices.T
-    )
+    return span.pair_scatter(np.where(pairs.similar, shares, -shares), *pairs.indices.T)
 
 
 def graphical_lasso(P, sparsity, *, max_iter, tol, advance):

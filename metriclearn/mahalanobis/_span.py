@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import linalg
 
-from metriclearn._arrays import namespace, rows_of, to_numpy, unit_of, with_dtype
+from metriclearn._arrays import is_dask, namespace, rows_of, to_numpy, unit_of, with_dtype
+from metriclearn._pairs import blocks_of_pairs
 from metriclearn.mahalanobis._scatter import moments
 
 # Share of the largest variance below which a direction is rounding of the Gram matrix.
@@ -59,6 +60,15 @@ class Span:
         if self.reduced:
             self._reduce(weights)
 
+    @classmethod
+    def of_features(cls, n_features, unit):
+        """Coordinates of a unit and all features, without rows."""
+        span = object.__new__(cls)
+        span._X = span._scales = None
+        span.n_rows, span.n_features, span.width = 0, n_features, n_features
+        span.unit, span.reduced = unit, False
+        return span
+
     def _reduce(self, weights):
         centered = self._scaled(self._X)
         centered -= np.average(centered, axis=0, weights=weights)
@@ -94,9 +104,42 @@ class Span:
         """
         if self.reduced:
             return self._rows if chosen is None else self._rows[chosen]
-        rows = self._scaled(self._X if chosen is None else rows_of(self._X, chosen))
+        X = self._X if chosen is None else rows_of(self._X, chosen)
+        rows = self._scaled(to_numpy(X) if is_dask(X) else X)
         rows -= namespace(rows).mean(rows, axis=0)
         return rows
+
+    def differences(self, first, second, factor=None):
+        """Differences of pairs of rows, of which no more than these are ever kept.
+
+        Parameters
+        ----------
+        first, second : ndarray of int, shape (m,)
+        factor : ndarray of shape (r, width), default=None
+            The differences are mapped by it; the identity by default.
+
+        Returns
+        -------
+        ndarray of shape (m, r), float64
+        """
+        width = self.width if factor is None else len(factor)
+        found = np.empty((len(first), width))
+        for block in blocks_of_pairs(len(first), self.width):
+            if self.reduced:
+                V = self._rows[first[block]] - self._rows[second[block]]
+            else:
+                V = self._scaled(to_numpy(rows_of(self._X, first[block])))
+                V -= self._scaled(to_numpy(rows_of(self._X, second[block])))
+            found[block] = V if factor is None else V @ factor.T
+        return found
+
+    def pair_scatter(self, weights, first, second):
+        """Weighted scatter of the differences of pairs, of shape (width, width)."""
+        scatter = np.zeros((self.width, self.width))
+        for block in blocks_of_pairs(len(first), self.width):
+            V = self.differences(first[block], second[block])
+            scatter += V.T @ (weights[block, None] * V)
+        return (scatter + scatter.T) / 2
 
     @property
     def size(self):
@@ -114,7 +157,8 @@ class Span:
         """``Σ w (x' - x̄')(x' - x̄')ᵀ`` of all rows, of shape (width, width)."""
         if self.reduced:
             return moments(self._rows, weights=weights, unit=1.0).scatter
-        return moments(to_numpy(self._X), weights=weights, unit=self.unit).scatter
+        X = self._X if is_dask(self._X) else to_numpy(self._X)
+        return moments(X, weights=weights, unit=self.unit).scatter
 
     def enter(self, L):
         """Rewrite rows ``L`` over the features, of shape (m, n_features), over the coordinates."""
