@@ -55,7 +55,7 @@ def peak_bytes(call):
 
 
 def rows():
-    """A million rows of fifty features: against the bare scatter."""
+    """Measure a million rows of fifty features against the bare scatter."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, 1_000_000)
     X = rng.standard_normal((1_000_000, 50))
@@ -70,7 +70,7 @@ def rows():
 
 
 def columns():
-    """Two hundred rows of ten thousand features: against the rotated rows."""
+    """Measure two hundred rows of ten thousand features against the rotated rows."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(4), 50)
     F = rng.standard_normal((200, 20))
@@ -114,7 +114,7 @@ def columns():
 
 
 def classes():
-    """Fifty thousand rows of ten thousand classes."""
+    """Measure fifty thousand rows of ten thousand classes."""
     rng = np.random.default_rng(0)
     y = rng.permutation(np.repeat(np.arange(10_000), 5))
     X = rng.standard_normal((10_000, 64))[y] + rng.standard_normal((50_000, 64))

@@ -75,7 +75,7 @@ class PairDifferences:
         return new
 
     def part(self, pairs):
-        """Some of the pairs, sharing the rows."""
+        """Return some of the pairs, sharing the rows."""
         second, scales = (a if a is None else a[pairs] for a in (self._second, self._scales))
         return self._of(self._Z, self._first[pairs], second, scales)
 

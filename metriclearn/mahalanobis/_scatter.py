@@ -153,7 +153,7 @@ def _each_group(X, codes, weights, n_groups, unit, rows):
 
 
 def _dense_moments(X, codes, weights, n_groups, unit, chosen):
-    """Sums of blocks of the chosen rows (all, for None), whose groups and weights are given."""
+    """Add up blocks of the chosen rows (all, for None), whose groups and weights are given."""
     n, d = len(codes), X.shape[1]
     step = max(1, _BLOCK_BYTES // (8 * d))
     blocks = [slice(start, start + step) for start in range(0, n, step)]
