@@ -33,14 +33,16 @@ def set_value(frame, row, column, value):
 
 def broken_images(folder):
     photos = write_images(folder / "photos")
-    (photos / "class 1" / "2.png").write_bytes(b"\x89PNG but not really")
+    for file in (photos / "class 1").iterdir():
+        file.write_bytes(b"\x89PNG but not really")
     return photos
 
 
 def cut_images(folder):
     photos = write_images(folder / "photos", sizes=((60, 60),))
-    whole = (photos / "class 1" / "2.png").read_bytes()
-    (photos / "class 1" / "2.png").write_bytes(whole[: len(whole) // 2])
+    for file in (photos / "class 1").iterdir():
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
     return photos
 
 
@@ -136,8 +138,8 @@ BAD_INPUT = {
         lambda d: [broken_csv(d / "e.parquet", "text"), "y"],
         "e.parquet: cannot be read as parquet",
     ),
-    "broken image": (broken_images, "2.png: the image cannot be read ("),
-    "image cut off": (cut_images, "2.png: the image cannot be read ("),
+    "broken images": (broken_images, "4 files of 8 cannot be read as a picture: 'class 1/0.png', "),
+    "images cut off": (cut_images, "4 files of 8 cannot be read as a picture: 'class 1/0.png', "),
     "one class folder": (one_class_folder, "needs one sub-folder of images per class, at least 2"),
     "empty class folder": (empty_class_folder, "class 2: no images for this class"),
     "pickled objects": (

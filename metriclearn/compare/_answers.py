@@ -13,6 +13,8 @@ from metriclearn.compare._records import Against, Answer, Price, Verdict
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
 
 LEARNED = ("linear", "kernel", "deep", "stacked")
+#: Beside the answer whether deep is worth it, where photos were compared by their pixels.
+PIXELS_ONLY = "On pixels: features of a pretrained network, which may be far ahead, took no part."
 #: Question to who is asked about and whom it has to beat, by key or family.
 QUESTIONS = {
     "scaling": ((*LEARNED, "baseline"), ("euclidean", "standardized")),
@@ -39,6 +41,8 @@ class Contest:
         Rows of a typical fold.
     chance : float or None
         Score of guessing.
+    caveat : str
+        What answers leave open.
     """
 
     measure: str
@@ -48,6 +52,7 @@ class Contest:
     n_train: float
     n_test: float
     chance: float | None = None
+    caveat: str = ""
 
     def lead(self, key, other):
         """Measure the lead of one learner over another on their common folds."""
@@ -94,6 +99,7 @@ def make_contest(result, measure, protocol):
         n_train=float(np.mean([record.n_train for record in records])) if records else 1.0,
         n_test=float(np.mean([record.n_test for record in records])) if records else 1.0,
         chance=chance_of(measure, result.data.class_counts),
+        caveat=PIXELS_ONLY if result.data.kind == "photos" else "",
     )
 
 
@@ -190,6 +196,7 @@ def find_answer(contest, question):
         price=_price(challenger),
         price_against=_price(incumbent),
         rising=tuple(row.name for row in (challenger, incumbent) if row.rising),
+        caveat=contest.caveat if question == "deep" else "",
     )
 
 

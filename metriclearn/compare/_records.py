@@ -191,7 +191,8 @@ class DataFacts:
     Attributes
     ----------
     name : str
-    kind : {"tabular", "image"}
+    kind : {"tabular", "image", "photos"}
+        Photos are compared by their pixels.
     n_rows, n_features, n_classes : int
     class_names : tuple of str
     feature_names : tuple of str or None
@@ -482,6 +483,8 @@ class Answer:
     price, price_against : Price
     rising : tuple of str
         Those of the two that were still getting better when their training was ended.
+    caveat : str
+        What the answer leaves open; empty where nothing.
     """
 
     question: str
@@ -493,6 +496,7 @@ class Answer:
     price: Price
     price_against: Price
     rising: tuple[str, ...]
+    caveat: str = ""
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def answer_text(answer):
     )
     if answer.rising:
         text += f" Still rising when its training was ended: {listed(answer.rising)}."
-    return text
+    return f"{text} {answer.caveat}".rstrip()
 
 
 def interval_text(lead):

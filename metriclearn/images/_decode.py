@@ -63,8 +63,10 @@ def opened(file):
         with _HEADER_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are allowed
             image = image_module.open(file, formats=FORMATS)
-            image.getexif()
         with image:
+            with _HEADER_LOCK, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image.getexif()
             yield image
     except UnreadableImageError:
         raise

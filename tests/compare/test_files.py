@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_iris, load_wine
 
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._photos import PIXELS_ONLY
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -62,14 +63,15 @@ def test_image_folder(tmp_path):
     assert sorted(np.unique(source.y)) == ["class 0", "class 1"]
     first = np.asarray(Image.open(folder / "class 0" / "0.png"))
     np.testing.assert_array_equal(source.X[0].reshape(6, 8), first)
-    assert source.notes == ()
+    assert source.notes == (PIXELS_ONLY,)
 
 
 def test_images_of_several_sizes_and_colors_are_brought_to_one(tmp_path):
     folder = write_images(tmp_path / "photos", sizes=((200, 100), (100, 50)), mode="RGB")
     source = load_source(folder)
-    assert source.image_shape == (32, 64, 3)
-    assert source.notes == ("Images were resized to 64 × 32 pixels.",)
+    assert source.image_shape == (64, 64, 3)
+    note = "Photos were read at 64 × 64 pixels, the middle of those of other shapes."
+    assert source.notes == (PIXELS_ONLY, note)
 
 
 @pytest.mark.parametrize("start", [0, 1])

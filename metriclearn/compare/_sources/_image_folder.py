@@ -1,98 +1,69 @@
-"""A folder with one sub-folder of images per class."""
+"""Photos of a folder with one sub-folder for each class, or of a CSV file that lists them."""
 
-import warnings
+from pathlib import Path
 
-import numpy as np
-
-from metriclearn._extras import require
-from metriclearn._text import one_line
-from metriclearn.compare._sources._rows import as_source
-
-# Images of a folder are brought to at most this many pixels a side: it bounds
-# the time of a comparison on two cores, and the report says so.
-MAX_IMAGE_SIDE = 64
+from metriclearn.compare._sources._photos import read_photos
+from metriclearn.images._decode import SUFFIXES
+from metriclearn.images._listings import is_list_of_images
+from metriclearn.images._paths import ImagePaths
 
 
-def read_image_folder(folder, min_rows=None):
-    """Read images at one size, grey where all are; the name of a sub-folder is the label."""
-    image_module = require("PIL.Image", "cli")
-    suffixes = {
-        suffix
-        for suffix, format_name in image_module.registered_extensions().items()
-        if format_name in image_module.OPEN
-    }
-    classes = sorted(
-        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
-    if len(classes) < 2:
-        raise ValueError(
-            f"{folder}: needs one sub-folder of images per class, at least 2; there are "
-            f"{len(classes)}"
-        )
-    files, labels = [], []
-    for class_folder in classes:
-        images = sorted(
-            file
-            for file in class_folder.iterdir()
-            if file.suffix.lower() in suffixes
-            and not file.name.startswith(".")
-            and file.is_file()  # reading a pipe would wait for ever
-        )
-        if not images:
-            raise ValueError(f"{class_folder}: no images for this class; add some or remove it")
-        files += images
-        labels += [class_folder.name] * len(images)
+def read_image_folder(folder, **choices):
+    """Read the photos of a folder; the name of a sub-folder is the label.
 
-    sizes, grey = _survey(image_module, files)
-    width, height = _common_size(sizes)
-    pixels = np.empty((len(files), height, width) + (() if grey else (3,)), dtype=np.float32)
-    for i, file in enumerate(files):
-        pixels[i] = _read_image(image_module, file, "L" if grey else "RGB", (width, height))
-    notes = ()
-    if sizes != {(width, height)}:
-        notes = (f"Images were resized to {width} × {height} pixels.",)
-    return as_source(
-        pixels, np.array(labels), name=folder.resolve().name, notes=notes, min_rows=min_rows
-    )
+    Parameters
+    ----------
+    folder : Path
+    **choices
+        Of ``read_photos``.
+
+    Returns
+    -------
+    Source
+    """
+    return read_photos(ImagePaths.from_folder(folder), folder.resolve().name, **choices)
 
 
-def _survey(image_module, files):
-    """Sizes of all images, and whether none of them has color."""
-    sizes, grey = set(), True
-    for file in files:
-        with _opened(image_module, file) as image:
-            sizes.add(image.size)
-            grey = grey and image.mode in ("1", "L", "I", "I;16", "F")
-    return sizes, grey
+def read_image_list(file, target=None, **choices):
+    """Read the photos that a CSV file lists.
+
+    Parameters
+    ----------
+    file : Path
+    target : str, default=None
+        The column of labels, where it is not called as usual.
+    **choices
+        Of ``read_photos``.
+
+    Returns
+    -------
+    Source
+    """
+    return read_photos(ImagePaths.from_csv(file, label=target), file.stem, **choices)
 
 
-def _common_size(sizes):
-    width, height = np.median(np.array(sorted(sizes)), axis=0)
-    shrink = min(1, MAX_IMAGE_SIDE / max(width, height))
-    return max(1, round(width * shrink)), max(1, round(height * shrink))
+def lists_images(file, target=None):
+    """Whether a text file has a column of image files and one of labels.
 
+    Parameters
+    ----------
+    file : Path
+    target : str, default=None
+        The column of labels.
 
-def _read_image(image_module, file, mode, size):
-    with _opened(image_module, file) as image:
-        try:
-            if image.mode.startswith("I;16"):  # Pillow clips these at 255 instead of scaling
-                image = image_module.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            image = image.convert(mode)
-        except Exception as error:  # whatever a decoder makes of a broken file
-            raise ValueError(_broken(file, error)) from None
-        if image.size != size:
-            image = image.resize(size, image_module.Resampling.BOX)
-        return np.asarray(image)
-
-
-def _opened(image_module, file):
+    Returns
+    -------
+    bool
+    """
+    if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", image_module.DecompressionBombWarning)
-            return image_module.open(file)
-    except Exception as error:  # as above
-        raise ValueError(_broken(file, error)) from None
-
-
-def _broken(file, error):
-    return f"{file}: the image cannot be read ({one_line(error)}); mend or remove it"
+        with open(file, encoding="utf-8-sig") as stream:
+            head, first = stream.readline(65536), stream.readline(65536)
+    except (OSError, UnicodeDecodeError):
+        return False
+    separator = max(",;\t", key=head.count)
+    columns = [name.strip().strip('"') for name in head.split(separator)]
+    cells = [cell.strip().strip('"') for cell in first.split(separator)]
+    named = is_list_of_images([*columns, "label"] if target in columns else columns)
+    return named and any(Path(cell).suffix.lower() in SUFFIXES for cell in cells)

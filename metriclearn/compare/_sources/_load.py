@@ -7,7 +7,11 @@ import numpy as np
 
 from metriclearn.compare._names import SOURCE_NAMES
 from metriclearn.compare._sources._arrays import read_npz
-from metriclearn.compare._sources._image_folder import read_image_folder
+from metriclearn.compare._sources._image_folder import (
+    lists_images,
+    read_image_folder,
+    read_image_list,
+)
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._tables import read_table
 from metriclearn.compare._tables._read import TABLE_SUFFIXES, table_suffix
@@ -25,8 +29,8 @@ def load_source(
     ----------
     source : str or path
         One of ``SOURCE_NAMES``; a table, packed or not (``.csv``, ``.tsv``, ``.txt``,
-        ``.parquet``, ``.xlsx``, ...); an ``.npz`` file with ``X`` and ``y``; or a folder with one
-        sub-folder of images per class.
+        ``.parquet``, ``.xlsx``, ...); an ``.npz`` file with ``X`` and ``y``; a folder with one
+        sub-folder of images per class; or a ``.csv`` file with columns of image files and labels.
     target : str, default=None
         The label column of a table; of an ``.npz`` file the array of labels, ``y`` by default.
     groups : str, default=None
@@ -69,6 +73,9 @@ def load_source(
         raise ValueError(
             f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
         )
+    if lists_images(path, target):
+        _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
+        return read_image_list(path, target, min_rows=min_rows)
     choices = {"min_rows": min_rows, "image_shape": image_shape, **of_tables}
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)

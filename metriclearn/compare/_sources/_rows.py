@@ -51,6 +51,8 @@ class Source:
         Rows that can be tested on; the others are of classes too small. None for all.
     rows : ndarray of int, shape (n,), or None
         Place of each row among those given, where some had no label.
+    form : {"photos"} or None
+        What the rows are, where it is more than their shape tells: pixels of photos.
     """
 
     X: object
@@ -64,11 +66,12 @@ class Source:
     groups: np.ndarray | None = None
     queries: np.ndarray | None = None
     rows: np.ndarray | None = None
+    form: str | None = None
 
     @property
     def kind(self):
-        """``"tabular"`` or ``"image"``."""
-        return "tabular" if self.image_shape is None else "image"
+        """``form``, or else ``"tabular"`` or ``"image"``."""
+        return self.form or ("tabular" if self.image_shape is None else "image")
 
 
 def as_source(

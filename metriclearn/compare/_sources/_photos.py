@@ -1,0 +1,149 @@
+"""Photos, listed by a folder or a CSV file, as rows of pixels."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
+from metriclearn.compare._sources._rows import as_source
+from metriclearn.images._decode import opened, upright_size
+from metriclearn.images._pixels import GRAY_MODES
+from metriclearn.images._reader import ImageReader
+
+# Pixels are compared at this many a side at most: it bounds the time of a comparison on two
+# cores, and the report says so.
+MAX_SIDE = 64
+#: What a comparison of photos by their pixels says, in the notes and beside each answer.
+PIXELS_ONLY = (
+    "Photos were compared by their pixels, not by features of a pretrained network; for these "
+    "pip install 'metriclearn[timm]' and give --features timm/NAME, or give --features FILE.onnx "
+    "or FILE.npy."
+)
+
+
+def read_photos(images, name, *, min_rows=None):
+    """Read photos at one size, upright, their aspect kept; gray where all are.
+
+    Parameters
+    ----------
+    images : ImagePaths
+        With labels.
+    name : str
+    min_rows : int, default=None
+        Classes with fewer photos are searched, but not tested on.
+
+    Returns
+    -------
+    Source
+        A file that cannot be read is left out, with a finding that names it.
+    """
+    sizes, is_gray = survey(images.files)
+    size = common_size(sizes)
+    reader = ImageReader(size, mode="L" if is_gray else "RGB")
+    pixels, kept = reader.load(images, on_error="skip")
+    notes = (PIXELS_ONLY, *_size_notes(sizes, size), *_split_notes(images))
+    source = source_of_kept(pixels, images, kept, name=name, notes=notes, min_rows=min_rows)
+    return replace(source, form="photos")
+
+
+def survey(files):
+    """Return the upright sizes of the files that can be opened, and whether all are gray.
+
+    Parameters
+    ----------
+    files : list of Path
+
+    Returns
+    -------
+    sizes : Counter of (height, width)
+    is_gray : bool
+    """
+    sizes, is_gray = Counter(), True
+    for file in files:
+        try:
+            with opened(file) as image:
+                sizes[upright_size(image)[::-1]] += 1
+                is_gray = is_gray and image.mode in GRAY_MODES
+        except (OSError, ValueError):
+            continue  # the reader says why
+    return sizes, is_gray
+
+
+def common_size(sizes):
+    """Return the (height, width) that photos of these sizes are read at.
+
+    The shape that most of them have, or else a square: one odd photo changes no other.
+
+    Parameters
+    ----------
+    sizes : Counter of (height, width)
+
+    Returns
+    -------
+    tuple of int
+
+    Examples
+    --------
+    >>> common_size(Counter({(400, 600): 9, (90, 30): 1}))
+    (43, 64)
+    >>> common_size(Counter({(400, 600): 5, (600, 400): 5}))
+    (64, 64)
+    """
+    if not sizes:
+        return MAX_SIDE, MAX_SIDE
+    (height, width), most = sizes.most_common(1)[0]
+    if 2 * most <= sizes.total():
+        sides = np.repeat([min(size) for size in sizes], list(sizes.values()))
+        height = width = np.median(sides)
+    shrink = min(1, MAX_SIDE / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
+def source_of_kept(X, images, kept, **choices):
+    """Wrap rows of the photos that could be read, with a finding that names the others.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_kept, ...)
+    images : ImagePaths
+        All of them.
+    kept : ndarray of int
+        Places of those that could be read.
+    **choices
+        Of ``as_source``.
+
+    Returns
+    -------
+    Source
+    """
+    failed = np.setdiff1d(np.arange(len(images)), kept)
+    if not len(failed):
+        return as_source(X, images.labels, **choices)
+    names = [str(images.names[row]) for row in failed]
+    text = (
+        f"{counted(len(failed), 'file')} of {len(images):,} cannot be read as a picture: "
+        f"{listed(names, most=20)}."
+    )
+    try:
+        source = as_source(X, images.labels[kept], **choices)
+    except ValueError as error:
+        raise ValueError(f"{error}; {text}") from None
+    finding = make_finding("unreadable", text, "Left out.", rows=failed)
+    findings = sorted((finding, *source.findings), key=lambda each: KINDS.index(each.kind))
+    rows = kept if source.rows is None else kept[source.rows]
+    return replace(source, findings=tuple(findings), rows=rows)
+
+
+def _size_notes(sizes, size):
+    if set(sizes) == {size}:
+        return ()
+    height, width = size
+    return (f"Photos were read at {width} × {height} pixels, the middle of those of other shapes.",)
+
+
+def _split_notes(images):
+    if images.split is None or len(np.unique(images.split)) < 2:
+        return ()
+    parts = ", ".join(np.unique(images.split))
+    return (f"The parts {parts} were put together: folds are drawn from all photos.",)

@@ -1,0 +1,115 @@
+"""Photos in folders and lists: what the command makes of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import write_images
+from PIL import Image
+
+from metriclearn.compare import compare
+from metriclearn.compare._sources._load import load_source
+
+
+def write_photos(folder, counts=None, size=(60, 40), seed=0):
+    """Write photos of plain color with noise; of each class so many."""
+    rng = np.random.default_rng(seed)
+    for c, (name, count) in enumerate((counts or dict.fromkeys("abcdef", 6)).items()):
+        (folder / name).mkdir(parents=True)
+        color = np.random.default_rng(c).integers(60, 200, 3)
+        for i in range(count):
+            noise = rng.normal(0, 20, (size[1], size[0], 3))
+            pixels = np.clip(color + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_one_odd_photo_changes_no_other(tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    alone = load_source(folder)
+    odd = np.random.default_rng(1).integers(0, 255, (120, 40, 3), dtype=np.uint8)
+    Image.fromarray(odd).save(folder / "b" / "odd.png")
+    source = load_source(folder)
+    assert source.image_shape == alone.image_shape == (40, 60, 3)
+    others = np.delete(source.X, np.flatnonzero(source.y == "b")[-1], axis=0)
+    np.testing.assert_array_equal(others, alone.X)
+
+
+def test_photos_are_upright(tmp_path):
+    folder = write_images(tmp_path / "photos", sizes=((60, 40),), mode="RGB")
+    for file in folder.glob("*/*.png"):
+        image = Image.open(file)
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(file, exif=exif)
+    assert load_source(folder).image_shape == (60, 40, 3)
+
+
+def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    for name in ("a/0.png", "c/3.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    source = load_source(folder)
+    (finding,) = [finding for finding in source.findings if finding.kind == "unreadable"]
+    assert finding.text == "2 files of 36 cannot be read as a picture: 'a/0.png' and 'c/3.png'."
+    assert finding.rows == (0, 15)
+    assert len(source.y) == 34
+    np.testing.assert_array_equal(source.rows, np.delete(np.arange(36), [0, 15]))
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("train", "val", "test")])
+def test_parts_of_a_download_are_understood(tmp_path, parts):
+    for seed, part in enumerate(parts):
+        write_photos(tmp_path / "photos" / part, dict.fromkeys("ab", 4), seed=seed)
+    source = load_source(tmp_path / "photos")
+    assert sorted(np.unique(source.y)) == ["a", "b"]
+    assert len(source.y) == 8 * len(parts)
+    assert f"The parts {', '.join(sorted(parts))} were put together" in " ".join(source.notes)
+
+
+def test_photos_deeper_in_the_folder_of_a_class_belong_to_it(tmp_path):
+    folder = write_photos(tmp_path / "photos", dict.fromkeys("ab", 4))
+    write_photos(folder / "a" / "more", {"sub": 3}, seed=5)
+    assert np.sum(load_source(folder).y == "a") == 7
+
+
+def test_classes_of_one_or_two_photos_are_searched_but_not_tested_on(tmp_path):
+    source = load_source(write_photos(tmp_path / "photos", {"a": 6, "b": 6, "c": 1, "d": 2}))
+    np.testing.assert_array_equal(source.queries, np.isin(source.y, ["a", "b"]))
+    assert "small_classes" in [finding.kind for finding in source.findings]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("label", ["label", "species"])
+def test_a_list_of_photos(tmp_path, separator, label):
+    folder = write_photos(tmp_path / "photos")
+    rows = [
+        separator.join((file.parent.name, f"photos/{file.relative_to(folder).as_posix()}"))
+        for file in sorted(folder.glob("*/*.png"))
+    ]
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join([separator.join((label, "path")), *rows]))
+    source = load_source(file, None if label == "label" else label)
+    np.testing.assert_array_equal(source.X, load_source(folder).X)
+    assert (source.name, source.kind) == ("list", "photos")
+
+
+def test_a_table_with_a_column_called_path_is_a_table(tmp_path):
+    rows = "\n".join(f"{i % 2},{i},{i % 3}" for i in range(12))
+    (tmp_path / "t.csv").write_text(f"label,path,b\n{rows}")
+    assert load_source(Path(tmp_path / "t.csv"), "label").kind == "tabular"
+
+
+def test_without_features_the_answer_says_that_pixels_were_compared(tmp_path):
+    result = compare(
+        write_photos(tmp_path / "photos"),
+        learners=["euclidean", "lda", "contrastive"],
+        n_folds=2,
+        effort="quick",
+        tune=False,
+    )
+    assert any("by their pixels" in note and "--features" in note for note in result.data.notes)
+    assert "pretrained network" in result.answer("deep").caveat
+    line = next(line for line in result.sentences() if line.startswith("Is a deep metric"))
+    assert line.endswith(result.answer("deep").caveat)
+    assert result.answer("learning").caveat == ""
