@@ -6,12 +6,10 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn.deep._allowed import COMPONENTS, CONSTRAINTS
-from metriclearn.deep._images import FileInputs, are_images
-from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._images import learn_inputs
 from metriclearn.deep._labels import check_form
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._persistence import load, save
-from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
 from metriclearn.deep.training._trainer import Trainer
 
@@ -247,15 +245,15 @@ class DeepEmbedder(
         Parameters
         ----------
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-            Rows, or images; or image files, as `~metriclearn.images.ImagePaths` or a list of
-            paths, which are read batch by batch, two ahead. Where an array is of bytes (uint8) it
-            is divided by 255, and so is whatever is embedded later. A memory-mapped array is read
-            batch by batch.
+            Rows, or images, whose channels may also come first; or image files, as
+            `~metriclearn.images.ImagePaths` or a list of paths, which are read batch by batch, two
+            ahead. Bytes (uint8) are divided by 255, now and later; but integers stay what they are
+            for a module of your own that takes them. A memory-mapped array is read batch by batch.
         y : array-like of shape (n,), default=None
-            Class labels; for a loss of continuous labels amounts, (n,) or (n, q): whole numbers
-            are amounts where they are of a floating type.
+            Class labels, -1 among integers for none; for a loss of continuous labels amounts, (n,)
+            or (n, q): whole numbers are amounts where they are of a floating type.
         constraints : Pairs or Triplets, default=None
-            Constraints instead of labels, for losses of pairs or triplets.
+            Instead of labels; if all pairs are similar, negatives are the other rows of a batch.
 
         Returns
         -------
@@ -361,9 +359,8 @@ class DeepEmbedder(
 
     def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
         trainer = Trainer(self.get_params(deep=False))
-        net = self.net_ if going_on else None
+        net, amounts = self.net_ if going_on else None, bool(trainer.loss_says("continuous_labels"))
         if constraints is None:
-            amounts = bool(trainer.loss_says("continuous_labels"))
             check_form(X, y, self.loss, amounts)
             inputs, X, y = self._read(X, net, y=y, y_numeric=amounts, multi_output=amounts)
             net, data = prepare_labels(trainer, net, inputs, X, y, classes=classes, whole=whole)
@@ -389,20 +386,9 @@ class DeepEmbedder(
 
     def _read(self, X, net, **checks):
         """Check rows, and labels where there are some, by what a first fit found out."""
-        checks["ensure_min_samples"] = 2
-        if net is not None:
-            return net.inputs_, *net.inputs_.check(self, X, **checks)
-        own = not isinstance(self.module, str)
-        if are_images(X):
-            crop = crop_of(self.augment)
-            given = {"image_size": self.image_size, "crop": crop, "own_module": own}
-            return FileInputs.learn(self, X, **given, **checks)
-        if self.image_size is not None:
-            raise ValueError(
-                "image_size is of image files, and X is an array; resize its images, or leave "
-                "image_size out"
-            )
-        return Inputs.learn(self, X, image_shape=self.image_shape, own_module=own, **checks)
+        if net is None:
+            return learn_inputs(self, X, ensure_min_samples=2, **checks)
+        return net.inputs_, *net.inputs_.check(self, X, ensure_min_samples=2, **checks)
 
     def _check_rows(self, X):
         return self.net_.inputs_.check_to_embed(self, X)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
+from metriclearn.deep._inputs import Inputs
+from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import opened
 from metriclearn.images._items import items_of
@@ -146,3 +148,33 @@ def _all_gray(X):
         if mode not in GRAY_MODES:
             return False
     return True
+
+
+def learn_inputs(embedder, X, **checks):
+    """Read the ``X`` of a first fit, whether an array or image files.
+
+    Parameters
+    ----------
+    embedder : DeepEmbedder
+    X : array-like or image files
+    **checks
+        Passed on to scikit-learn's validation.
+
+    Returns
+    -------
+    inputs : Inputs or FileInputs
+    X : ndarray or image files
+    y : ndarray, or None where it was not to be read
+    """
+    own = not isinstance(embedder.module, str)
+    size = embedder.image_size
+    if are_images(X):
+        crop = crop_of(embedder.augment)
+        return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
+    if size is not None:
+        raise ValueError(
+            "image_size is of image files, and X is an array; resize its images, or leave "
+            "image_size out"
+        )
+    shape = embedder.image_shape
+    return Inputs.learn(embedder, X, image_shape=shape, own_module=own, **checks)
