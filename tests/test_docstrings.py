@@ -41,10 +41,7 @@ MISSING = {
     "metriclearn.deep": "SA01",
     "metriclearn.deep.augment": "PR01 SA01",
     "metriclearn.deep.callbacks": "EX01 SA01",
-    "metriclearn.deep.losses": "PR01 PR07 RT03 SA01",
-    "metriclearn.deep.miners": "EX01 PR07 RT03 SA01",
     "metriclearn.deep.modules": "EX01 PR07 SA01",
-    "metriclearn.deep.samplers": "RT03",
     "metriclearn.neighbors": "EX01 PR01 PR07 RT03 SA01",
     "metriclearn.verification": "SA01",
 }

@@ -105,6 +105,7 @@ def as_metric_loss(loss):
     Returns
     -------
     MetricLoss
+        The loss itself where it is one.
 
     Raises
     ------

@@ -70,6 +70,11 @@ class LabelDistanceTripletLoss(MetricLoss):
     thresholds : buffer of shape (2,) or None
         Quantiles of the label distances of the training set.
 
+    See Also
+    --------
+    LogRatioLoss : Distances in proportion to label distances.
+    metriclearn.deep.samplers.NearLabelSampler : Puts rows of near labels together.
+
     Notes
     -----
     *Needs* labels that are amounts, (b,) or (b, q); rows of near labels in a batch, as
@@ -79,11 +84,6 @@ class LabelDistanceTripletLoss(MetricLoss):
     thresholds and orders all distances; this one often retrieves better where only near rows count.
 
     Time O(b² (d + q + k)), memory O(b² q) for b rows with k positives each.
-
-    See Also
-    --------
-    LogRatioLoss : Distances in proportion to label distances.
-    metriclearn.deep.samplers.NearLabelSampler : Puts rows of near labels together.
 
     References
     ----------
@@ -167,8 +167,9 @@ class LogRatioLoss(MetricLoss):
 
         ( log(d²_ai / d²_aj) - log(r²_ai / r²_aj) )²
 
-    Kim, Seo, Laptev, Cho and Kwak, "Deep Metric Learning Beyond Binary Supervision", 2019. They
-    take one anchor with its nearest and some other rows; here every row is an anchor to all others.
+    Kim, Seo, Laptev, Cho and Kwak, "Deep Metric Learning Beyond Binary Supervision", 2019 [1]_.
+    They take one anchor with its nearest and some other rows; here every row is an anchor to all
+    others.
 
     Labels of a floating type are amounts. Labels of an integer type are names of classes, at
     distance 0 or 1: give ages in whole years as floats.
@@ -179,12 +180,26 @@ class LogRatioLoss(MetricLoss):
         > 0. Added to d², and times the mean of r² to r²: rows may coincide and labels be equal.
         The authors' code adds 1e-6, which lets equal labels outweigh all others.
 
+    See Also
+    --------
+    LabelDistanceTripletLoss : Thresholds on label distances.
+    metriclearn.deep.samplers.NearLabelSampler : Puts rows of near labels together.
+
     Notes
     -----
+    *Needs* labels that are amounts, (b,) or (b, q).
+
+    *Relations*: orders all distances, where `LabelDistanceTripletLoss` only tells near from far.
+
     Labels may have shape (b,) or (b, q). With ``u = log d² - log r²`` the sum over (i, j) of
     ``(u_i - u_j)²`` is twice ``k Σ u² - (Σ u)²`` for the k other rows: time O(b² (d + q)).
     `DeepEmbedder` does not normalize embeddings for it: on the sphere, where no distance exceeds 2,
     there is no room for large ratios.
+
+    References
+    ----------
+    .. [1] Kim, Seo, Laptev, Cho and Kwak, "Deep Metric Learning Beyond Binary Supervision", CVPR
+       2019. :doi:`10.48550/arXiv.1904.09626`
 
     Examples
     --------

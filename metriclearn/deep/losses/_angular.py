@@ -26,20 +26,35 @@ class AngularLoss(MetricLoss):
 
         log(1 + Σ_n exp(4 t (x_a + x_p)ᵀ x_n - 2 (1 + t) x_aᵀ x_p))
 
-    Wang, Zhou, Wen, Liu and Lin, "Deep Metric Learning with Angular Loss", 2017, eq. 8 with all
-    rows normalized as the paper asks; a library that leaves the negatives as they come lets their
-    length decide. The paper's joint objective is
-    ``WeightedSum([NPairLoss(), AngularLoss()], [1, 2])``.
+    Wang, Zhou, Wen, Liu and Lin, "Deep Metric Learning with Angular Loss", 2017 [1]_, eq. 8 with
+    all rows normalized as the paper asks; a library that leaves the negatives as they come lets
+    their length decide. The paper's joint objective is ``WeightedSum([NPairLoss(), AngularLoss()],
+    [1, 2])``.
 
     Parameters
     ----------
     alpha : float, default=45
         Degrees, in (0, 90); the paper uses 36 to 55.
 
+    See Also
+    --------
+    NPairLoss : The loss to add it to.
+    metriclearn.deep.miners.AngularMiner : Triplets by the same angle.
+
     Notes
     -----
+    *Needs* labels, two rows of a class in a batch.
+
+    *Relations*: like `NPairLoss` with a bound that does not change with scale; the paper adds the
+    two.
+
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each. Against a reference the
     positives are those of the batch.
+
+    References
+    ----------
+    .. [1] Wang, Zhou, Wen, Liu and Lin, "Deep Metric Learning with Angular Loss", ICCV 2017.
+       :doi:`10.48550/arXiv.1708.01682`
 
     Examples
     --------
@@ -104,8 +119,8 @@ class TupletMarginLoss(MetricLoss):
 
         log(1 + Σ_n exp(s (cos θ_an - cos(θ_ap - β))))
 
-    Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", 2019, without their penalty on the
-    variance within pairs. The slack β > 0 spares positives that are close already.
+    Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", 2019 [1]_, without their penalty on
+    the variance within pairs. The slack β > 0 spares positives that are close already.
 
     Parameters
     ----------
@@ -114,10 +129,24 @@ class TupletMarginLoss(MetricLoss):
     scale : float, default=64
         s, > 0.
 
+    See Also
+    --------
+    NTXentLoss : Without slack.
+    IntraPairVarianceLoss : The term of the same paper.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `NTXentLoss` with slack for positives that are close already;
+    `IntraPairVarianceLoss` is its second term.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴.
+
+    References
+    ----------
+    .. [1] Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019.
 
     Examples
     --------
@@ -166,9 +195,9 @@ class QuadrupletLoss(MetricLoss):
         + mean over active max(0, d²_ij - d²_lk + m₂)
 
     Chen, Chen, Zhang and Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person
-    Re-identification", 2017. The first term is a triplet loss, the second pushes pairs apart that
-    have nothing to do with the anchor; all quadruplets of the batch count, where other codes draw
-    a few.
+    Re-identification", 2017 [1]_. The first term is a triplet loss, the second pushes pairs apart
+    that have nothing to do with the anchor; all quadruplets of the batch count, where other codes
+    draw a few.
 
     Parameters
     ----------
@@ -177,10 +206,24 @@ class QuadrupletLoss(MetricLoss):
     second_margin : float, default=0.5
         m₂, at least 0, smaller than m₁ in the paper.
 
+    See Also
+    --------
+    TripletLoss : Its first term.
+
     Notes
     -----
+    *Needs* labels, two rows of a class in a batch.
+
+    *Relations*: `TripletLoss` and a term for pairs that share no row with the anchor; often better
+    where one threshold has to serve all classes.
+
     Time O(b² (d + k + log b)), memory O(b²) for b rows with k positives each: the sum is linear in
     the distances given the active quadruplets, which are counted by sorting the positive pairs.
+
+    References
+    ----------
+    .. [1] Chen, Chen, Zhang and Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person
+       Re-Identification", CVPR 2017. :doi:`10.48550/arXiv.1704.01719`
 
     Examples
     --------

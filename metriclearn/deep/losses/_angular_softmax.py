@@ -25,8 +25,8 @@ class ArcFaceLoss(CosineSoftmaxLoss):
 
         mean_i  -log( exp(s cos(θ_y + m)) / (exp(s cos(θ_y + m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
 
-    Deng, Guo, Xue and Zafeiriou, "ArcFace", 2019. Where θ_y + m > π the cosine would rise again;
-    as in the authors' code it goes on as ``cos θ_y - m sin m`` there.
+    Deng, Guo, Xue and Zafeiriou, "ArcFace", 2019 [1]_. Where θ_y + m > π the cosine would rise
+    again; as in the authors' code it goes on as ``cos θ_y - m sin m`` there.
 
     Parameters
     ----------
@@ -41,10 +41,26 @@ class ArcFaceLoss(CosineSoftmaxLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    CosFaceLoss : The margin on the cosine.
+    SubCenterArcFaceLoss : Several centers for a class.
+    SphereFaceLoss : The angle multiplied.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: like `CosFaceLoss` with the margin on the angle; at the scale of 64 meant for long
+    training on much data.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions; the margin itself touches b
     entries only.
+
+    References
+    ----------
+    .. [1] Deng, Guo, Xue and Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face
+       Recognition", CVPR 2019. :doi:`10.48550/arXiv.1801.07698`
 
     Examples
     --------
@@ -80,7 +96,7 @@ class SubCenterArcFaceLoss(ProxyLoss):
     ArcFace with ``cos θ_j = max_k cos θ_jk`` over the K proxies of class j.
 
     Deng, Guo, Liu, Gong and Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by
-    Large-Scale Noisy Web Faces", 2020.
+    Large-Scale Noisy Web Faces", 2020 [1]_.
 
     Parameters
     ----------
@@ -98,9 +114,24 @@ class SubCenterArcFaceLoss(ProxyLoss):
     proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
         Proxy k of class c is row ``k · n_classes + c``.
 
+    See Also
+    --------
+    ArcFaceLoss : One center for a class.
+    SoftTripleLoss : Centers softly assigned.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `ArcFaceLoss` where labels are partly wrong: outliers settle on a center of their
+    own; `SoftTripleLoss` mixes the centers rather than choosing one.
+
     Time O(b C K d), memory O(b C K) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Deng, Guo, Liu, Gong and Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by
+       Large-Scale Noisy Web Faces", ECCV 2020. :doi:`10.1007/978-3-030-58621-8_43`
 
     Examples
     --------
@@ -175,6 +206,8 @@ class LargeMarginSoftmaxLoss(ProxyLoss):
 
         λ = max(lambda_min, lambda_max / (1 + decay · step))
 
+    See [1]_.
+
     Parameters
     ----------
     margin : int, default=4
@@ -196,6 +229,11 @@ class LargeMarginSoftmaxLoss(ProxyLoss):
     step : buffer of shape ()
         Training batches seen.
 
+    See Also
+    --------
+    SphereFaceLoss : Proxies of length one.
+    SoftmaxLoss : Without a margin.
+
     Notes
     -----
     *Needs* labels of classes that are known at the start; embeddings of any length, which
@@ -205,11 +243,6 @@ class LargeMarginSoftmaxLoss(ProxyLoss):
     `ArcFaceLoss` adds to the angle rather than multiplying it and is easier to train.
 
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
-
-    See Also
-    --------
-    SphereFaceLoss : Proxies of length one.
-    SoftmaxLoss : Without a margin.
 
     References
     ----------
@@ -294,10 +327,10 @@ class SphereFaceLoss(ProxyLoss):
         ψ = (λ cos θ_y + (-1)^k cos(m θ_y) - 2k) / (1 + λ),      k = ⌊m θ_y / π⌋
 
     Liu, Wen, Yu, Li, Raj and Song, "SphereFace: Deep Hypersphere Embedding for Face Recognition",
-    2017. There ``s`` is the length of the row (``scale=None``); a fixed scale is the form for rows
-    of length one. As in the authors' training λ falls from ``lambda_max`` towards ``lambda_min``,
-    ``λ = max(lambda_min, lambda_max / (1 + decay · step))``, counted in training mode; libraries
-    often leave it out, which is ``lambda_max=0, lambda_min=0``.
+    2017 [1]_. There ``s`` is the length of the row (``scale=None``); a fixed scale is the form for
+    rows of length one. As in the authors' training λ falls from ``lambda_max`` towards
+    ``lambda_min``, ``λ = max(lambda_min, lambda_max / (1 + decay · step))``, counted in training
+    mode; libraries often leave it out, which is ``lambda_max=0, lambda_min=0``.
 
     Parameters
     ----------
@@ -306,9 +339,11 @@ class SphereFaceLoss(ProxyLoss):
     scale : float, default=30
         s, > 0, or None for the length of each row.
     lambda_max : float, default=1000
+        At least 0.
     lambda_min : float, default=5
+        At least 0.
     lambda_decay : float, default=0.12
-        Annealing, all at least 0.
+        At least 0; 0 keeps λ at ``lambda_max``.
     n_classes, embedding_dim : int, default=None
         Where both are given the proxies are created at once, else by ``build``.
 
@@ -318,9 +353,23 @@ class SphereFaceLoss(ProxyLoss):
     step : buffer of shape ()
         Training batches seen.
 
+    See Also
+    --------
+    ArcFaceLoss : The angle plus a margin.
+    LargeMarginSoftmaxLoss : With the lengths of the proxies.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: the first of the margin losses; `ArcFaceLoss` is easier to train.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Liu, Wen, Yu, Li, Raj and Song, "SphereFace: Deep Hypersphere Embedding for Face
+       Recognition", CVPR 2017. :doi:`10.48550/arXiv.1704.08063`
 
     Examples
     --------

@@ -26,6 +26,11 @@ class MetricLoss(nn.Module):
     Rows of the integer label -1 are unlabeled: they take no part, neither as anchors nor as
     positives nor as negatives. A batch without (labeled) rows has the loss 0, with gradient 0.
 
+    Parameters
+    ----------
+    *args, **kwargs : object
+        Passed on to :class:`torch.nn.Module`.
+
     See Also
     --------
     as_metric_loss : The same of any module on (embeddings, labels).

@@ -29,7 +29,7 @@ class NPairLoss(MetricLoss):
 
         mean_i  log(1 + Σ_{p ∈ P_i} Σ_{n ∈ N_i} exp(x_iᵀ x_n - x_iᵀ x_p))  + λ mean_i ‖x_i‖²
 
-    Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016: inner
+    Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016 [1]_: inner
     products, not cosines, kept small by λ. With two or three rows of each class there is one round,
     the paper's batch; libraries stop there and often normalize and drop the penalty.
 
@@ -40,11 +40,24 @@ class NPairLoss(MetricLoss):
     pairs : {"rounds", "all"}, default="rounds"
         One positive of each row, or all.
 
+    See Also
+    --------
+    NTXentLoss : Cosines and a temperature.
+
     Notes
     -----
+    *Needs* labels, two rows of a class in a batch.
+
+    *Relations*: like `NTXentLoss` on inner products, with a penalty in place of a temperature;
+    with cosines rather take that.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions, of which a pair uses half. Its value
     depends on the order of the rows within a class. `DeepEmbedder` does not normalize embeddings
     for it.
+
+    References
+    ----------
+    .. [1] Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NIPS 2016.
 
     Examples
     --------
@@ -107,9 +120,9 @@ class NTXentLoss(MetricLoss):
 
         mean  -log( exp(s_ap / τ) / (exp(s_ap / τ) + Σ_{n} exp(s_an / τ)) )
 
-    van den Oord, Li and Vinyals, "Contrastive Predictive Coding", 2018; Chen, Kornblith, Norouzi
-    and Hinton, "SimCLR", 2020 (one positive of each row). With several positives the others are
-    left out of the denominator, as in most libraries; `SupConLoss` keeps them in.
+    van den Oord, Li and Vinyals, "Contrastive Predictive Coding", 2018 [1]_; Chen, Kornblith,
+    Norouzi and Hinton, "SimCLR", 2020 [2]_ (one positive of each row). With several positives the
+    others are left out of the denominator, as in most libraries; `SupConLoss` keeps them in.
 
     Explicit negatives: with ``selection`` only the listed pairs count, so a miner of hard negatives
     gives InfoNCE with explicit hard negatives; rows that are only negatives come as ``reference``.
@@ -119,10 +132,28 @@ class NTXentLoss(MetricLoss):
     temperature : float, default=0.1
         τ, > 0.
 
+    See Also
+    --------
+    SupConLoss : All positives together.
+    TwoViewLoss : Without labels.
+    CrossBatchMemory : More negatives than a batch holds.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch; two views of a row do.
+
+    *Relations*: `SupConLoss` keeps the other positives in the denominator and is often better with
+    many rows of a class; `NPairLoss` is the same on inner products.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴. Also named `InfoNCELoss`.
+
+    References
+    ----------
+    .. [1] van den Oord, Li and Vinyals, "Representation Learning with Contrastive Predictive
+       Coding", 2018. :doi:`10.48550/arXiv.1807.03748`
+    .. [2] Chen, Kornblith, Norouzi and Hinton, "A Simple Framework for Contrastive Learning of
+       Visual Representations", ICML 2020. :doi:`10.48550/arXiv.2002.05709`
 
     Examples
     --------
@@ -166,16 +197,31 @@ class SupConLoss(MetricLoss):
 
         mean_i  -1/|P_i| Σ_{p ∈ P_i} log( exp(s_ip / τ) / Σ_{k ≠ i} exp(s_ik / τ) )
 
-    Khosla et al., "Supervised Contrastive Learning", 2020.
+    Khosla et al., "Supervised Contrastive Learning", 2020 [1]_.
 
     Parameters
     ----------
     temperature : float, default=0.1
         τ, > 0.
 
+    See Also
+    --------
+    NTXentLoss : Each positive by itself.
+    SoftNearestNeighborLoss : Some positive.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `NTXentLoss` but a row is drawn to all its positives at once;
+    `SoftNearestNeighborLoss` is content with one of them.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu and Krishnan, "Supervised
+       Contrastive Learning", NeurIPS 2020. :doi:`10.48550/arXiv.2004.11362`
 
     Examples
     --------
@@ -220,18 +266,35 @@ class SoftNearestNeighborLoss(MetricLoss):
         mean_i  -log( Σ_{p} exp(-d²_ip / T) / Σ_{k ≠ i} exp(-d²_ik / T) )
 
     Salakhutdinov and Hinton, 2007; Frosst, Papernot and Hinton, "Analyzing and Improving
-    Representations with the Soft Nearest Neighbor Loss", 2019. Goldberger et al., 2004 (NCA)
-    maximize the mean of the probability itself, not of its logarithm.
+    Representations with the Soft Nearest Neighbor Loss", 2019 [1]_. Goldberger et al.,
+    2004 [2]_ (NCA) maximize the mean of the probability itself, not of its logarithm.
 
     Parameters
     ----------
     temperature : float, default=1
         T, > 0, in units of the squared distance.
 
+    See Also
+    --------
+    SupConLoss : All positives.
+    metriclearn.NCA : The linear learner.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: `metriclearn.NCA` on a batch; unlike `SupConLoss` a class may have several
+    clusters.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions. `DeepEmbedder` does not normalize
     embeddings for it: between rows of length one T would have to be far smaller.
+
+    References
+    ----------
+    .. [1] Frosst, Papernot and Hinton, "Analyzing and Improving Representations with the Soft
+       Nearest Neighbor Loss", ICML 2019. :doi:`10.48550/arXiv.1902.01889`
+    .. [2] Goldberger, Roweis, Hinton and Salakhutdinov, "Neighbourhood Components Analysis", NIPS
+       2004.
 
     Examples
     --------

@@ -29,8 +29,8 @@ class ContrastiveLoss(MetricLoss):
     over similar pairs plus the mean over dissimilar ones, in both only those whose term is not
     zero.
 
-    Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", 2006,
-    is the default. "absolute" is what libraries often call contrastive: it weighs the few
+    Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", 2006
+    [1]_, is the default. "absolute" is what libraries often call contrastive: it weighs the few
     similar pairs of a batch as much as the many dissimilar ones.
 
     Parameters
@@ -40,11 +40,27 @@ class ContrastiveLoss(MetricLoss):
         up to which they are, in [-1, 1). None: 1 (distances) or 0.5 (cosine).
     form : {"hadsell", "squared_hinge", "cosine", "absolute"}, default="hadsell"
 
+    See Also
+    --------
+    MarginLoss : A learned boundary.
+    MultiSimilarityLoss : Pairs weighed by their neighborhood.
+
     Notes
     -----
+    *Needs* labels or pairs.
+
+    *Relations*: the oldest of all, one threshold for every pair; `MarginLoss` learns the
+    threshold, `MultiSimilarityLoss` weighs pairs against each other and is often better where
+    classes overlap.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions. All forms but "cosine" use the
     embeddings as they come; with rows of length one distances lie in [0, 2]. "hadsell" was
     published for embeddings of any length, and `DeepEmbedder` does not normalize them for it.
+
+    References
+    ----------
+    .. [1] Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping",
+       CVPR 2006. :doi:`10.1109/CVPR.2006.100`
 
     Examples
     --------
@@ -116,9 +132,9 @@ class SNRContrastiveLoss(MetricLoss):
         + mean over active dissimilar pairs of max(0, m₋ - d)
         + λ mean_i |Σ_t x_it|
 
-    Yuan, Deng, Tang, Tang and Chen, "Signal-to-Noise Ratio", 2019. The distance is not symmetric:
-    each ordered pair counts. A pair is active where its term is not zero (the paper sums; libraries
-    average so).
+    Yuan, Deng, Tang, Tang and Chen, "Signal-to-Noise Ratio", 2019 [1]_. The distance is not
+    symmetric: each ordered pair counts. A pair is active where its term is not zero (the paper
+    sums; libraries average so).
 
     Parameters
     ----------
@@ -129,10 +145,23 @@ class SNRContrastiveLoss(MetricLoss):
     zero_mean_weight : float, default=0.005
         λ, at least 0: keeps the components of a row balanced around zero.
 
+    See Also
+    --------
+    ContrastiveLoss : Euclidean distances.
+
     Notes
     -----
+    *Needs* labels or pairs; columns of comparable scale.
+
+    *Relations*: like `ContrastiveLoss` on a distance relative to the spread of the anchor.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions. A row of equal components has no signal
     and takes no part as an anchor.
+
+    References
+    ----------
+    .. [1] Yuan, Deng, Tang, Tang and Chen, "Signal-to-Noise Ratio: A Robust Distance Metric for
+       Deep Metric Learning", CVPR 2019. :doi:`10.48550/arXiv.1904.02616`
 
     Examples
     --------
@@ -187,10 +216,10 @@ class MarginLoss(MetricLoss):
 
         1/A ( Σ_{similar} max(0, d - β_i + m) + Σ_{dissimilar} max(0, β_i - d + m) + ν Σ_i β_i )
 
-    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017, with
-    ``β_i = β⁰ + β^class + β^sample``: ``scope`` says how many of the three there are. Each pair
-    counts once; libraries that go through all triplets count a pair once for each triplet it is
-    in. Meant for rows of length one and `DistanceWeightedMiner`.
+    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017 [1]_,
+    with ``β_i = β⁰ + β^class + β^sample``: ``scope`` says how many of the three there are. Each
+    pair counts once; libraries that go through all triplets count a pair once for each triplet it
+    is in. Meant for rows of length one and `DistanceWeightedMiner`.
 
     Parameters
     ----------
@@ -205,6 +234,7 @@ class MarginLoss(MetricLoss):
         "class" adds a term of each class, "sample" one of each training row too; then it is to
         be called with ``indices``.
     learn_beta : bool, default=True
+        Whether the boundaries are parameters, or stay as they begin.
     comparison : {"distance", "cosine"}, default="distance"
         "cosine" puts β - s in place of d - β, with s the cosine: similar pairs are to be above the
         boundary.
@@ -217,9 +247,25 @@ class MarginLoss(MetricLoss):
     beta_class : Parameter or buffer of shape (n_classes,)
     beta_sample : Parameter or buffer of shape (n_samples,)
 
+    See Also
+    --------
+    ContrastiveLoss : A fixed threshold.
+    metriclearn.deep.miners.DistanceWeightedMiner : The miner of the same paper.
+
     Notes
     -----
+    *Needs* labels or pairs; for ``scope="class"`` classes known at the start, for "sample" the
+    place of each row.
+
+    *Relations*: like `ContrastiveLoss` with a learned threshold; often better with
+    `DistanceWeightedMiner`.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", ICCV
+       2017. :doi:`10.48550/arXiv.1706.07567`
 
     Examples
     --------

@@ -25,8 +25,8 @@ class GroupLoss(ProxyLoss):
         mean over rows that are no anchors of  -log X^T_{i y_i}
 
     Elezi, Vascon, Torcinovich, Pelillo and Leal-Taixé, "The Group Loss for Deep Metric Learning",
-    2020. They draw the anchors of each batch; here they are the first rows of each class, since
-    batches come shuffled, and the value depends on the order of the rows within a class.
+    2020 [1]_. They draw the anchors of each batch; here they are the first rows of each class,
+    since batches come shuffled, and the value depends on the order of the rows within a class.
 
     Parameters
     ----------
@@ -44,9 +44,24 @@ class GroupLoss(ProxyLoss):
     proxies : Parameter of shape (n_classes, embedding_dim)
         The classifier.
 
+    See Also
+    --------
+    ManifoldLoss : Random walks over a similar graph.
+    SoftmaxLoss : Rows by themselves.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start, some rows of each class in a batch.
+
+    *Relations*: a softmax that also looks at how rows of the batch resemble each other; best begun
+    from a network that was trained by `SoftmaxLoss`, as in the paper.
+
     Time O(b C d + b² (d + C)), memory O(b C + b²) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Elezi, Vascon, Torcinovich, Pelillo and Leal-Taixé, "The Group Loss for Deep Metric
+       Learning", ECCV 2020. :doi:`10.48550/arXiv.1912.00385`
 
     Examples
     --------

@@ -20,6 +20,8 @@ class DynamicSoftMarginLoss(MetricLoss):
     gradient flows through it. There is no margin to choose, and easy triplets count for little
     rather than for nothing. The value can be negative.
 
+    See [1]_.
+
     Parameters
     ----------
     n_bins : int, default=512
@@ -32,6 +34,11 @@ class DynamicSoftMarginLoss(MetricLoss):
     histogram : buffer of shape (n_bins + 1,)
         Shares of the triplets at the nodes; all 0 at first.
 
+    See Also
+    --------
+    TripletLoss : One margin for all.
+    AdaptiveTripletLoss : Weights within the batch.
+
     Notes
     -----
     *Needs* labels.
@@ -41,11 +48,6 @@ class DynamicSoftMarginLoss(MetricLoss):
 
     Time O(b² d), memory O(b²) for b rows of d dimensions. In training mode each batch enters the
     histogram before its value is taken.
-
-    See Also
-    --------
-    TripletLoss : One margin for all.
-    AdaptiveTripletLoss : Weights within the batch.
 
     References
     ----------
@@ -116,6 +118,8 @@ class AdaptiveTripletLoss(MetricLoss):
     with ``φ(z) = max(0, z)``, or ``log(1 + exp z)`` where ``soft``; no gradient flows through the
     weights.
 
+    See [1]_.
+
     Parameters
     ----------
     margin : float, default=0.3
@@ -124,6 +128,11 @@ class AdaptiveTripletLoss(MetricLoss):
         The soft margin, as is usual in re-identification; the paper has the hinge with m = 1.
     reduction : {"mean_nonzero", "mean"}, default="mean_nonzero"
         Mean over the anchors with a positive term, or over all.
+
+    See Also
+    --------
+    TripletLoss : All triplets alike.
+    metriclearn.deep.miners.BatchHardMiner : Only the hardest of each anchor.
 
     Notes
     -----
@@ -134,15 +143,10 @@ class AdaptiveTripletLoss(MetricLoss):
 
     Time O(b² d), memory O(b²) for b rows of d dimensions.
 
-    See Also
-    --------
-    TripletLoss : All triplets alike.
-    metriclearn.deep.miners.BatchHardMiner : Only the hardest of each anchor.
-
     References
     ----------
     .. [1] Ristani and Tomasi, "Features for Multi-Target Multi-Camera Tracking and
-       Re-Identification", CVPR 2018. :doi:`10.1109/CVPR.2018.00632`
+       Re-Identification", CVPR 2018. :doi:`10.48550/arXiv.1803.10859`
 
     Examples
     --------

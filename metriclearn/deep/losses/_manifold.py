@@ -22,6 +22,8 @@ class ManifoldLoss(ProxyLoss):
     The paper gives a proxy to each of some random groups of classes, for one member of an
     ensemble; here each class has one.
 
+    See [1]_.
+
     Parameters
     ----------
     margin : float, default=5e-4
@@ -37,6 +39,11 @@ class ManifoldLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    GroupLoss : Labels spread over the batch.
+    ProxyAnchorLoss : Cosines with the proxies.
+
     Notes
     -----
     *Needs* labels of classes that are known at the start, some hundreds at most.
@@ -45,11 +52,6 @@ class ManifoldLoss(ProxyLoss):
     through; `GroupLoss` spreads labels over a similar graph.
 
     Time O((b + C)³), memory O((b + C)²) for b rows and C classes.
-
-    See Also
-    --------
-    GroupLoss : Labels spread over the batch.
-    ProxyAnchorLoss : Cosines with the proxies.
 
     References
     ----------

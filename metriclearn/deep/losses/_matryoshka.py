@@ -20,6 +20,8 @@ class Matryoshka(Composite):
     with the first d_k dimensions of each row, brought to length one unless the loss is meant for
     embeddings of any length, and a copy of the loss, its proxies included, for each d_k.
 
+    See [1]_.
+
     Parameters
     ----------
     loss : Module
@@ -36,6 +38,10 @@ class Matryoshka(Composite):
     losses : ModuleList
         The copies, in the order of ``dims``; empty before they are built where ``dims`` is None.
 
+    See Also
+    --------
+    WeightedSum : Losses on the whole embedding.
+
     Notes
     -----
     *Needs* what the loss needs.
@@ -44,10 +50,6 @@ class Matryoshka(Composite):
     dimensions and normalizes them again: short ones for a first search, long ones to rank.
 
     Time and memory O(sum of the losses' own).
-
-    See Also
-    --------
-    WeightedSum : Losses on the whole embedding.
 
     References
     ----------

@@ -19,9 +19,9 @@ class CrossBatchMemory(Composite):
     the memory, a queue of the last rows seen in training. Behind the value, the batch enters the
     queue.
 
-    Wang, Zhang, Huang and Scott, "Cross-Batch Memory for Embedding Learning", 2020; they add the
-    loss on the batch and the loss against the memory, which are one here, so that a softmax runs
-    over both. The queue, its position and its fill are in the ``state_dict``.
+    Wang, Zhang, Huang and Scott, "Cross-Batch Memory for Embedding Learning", 2020 [1]_; they add
+    the loss on the batch and the loss against the memory, which are one here, so that a softmax
+    runs over both. The queue, its position and its fill are in the ``state_dict``.
 
     Parameters
     ----------
@@ -47,10 +47,25 @@ class CrossBatchMemory(Composite):
     ValueError
         For a loss that cannot compare with a memory.
 
+    See Also
+    --------
+    NTXentLoss : A usual loss to put in.
+    metriclearn.deep.samplers.HardNegativeSampler : Looks at the whole training set.
+
     Notes
     -----
+    *Needs* what the loss needs.
+
+    *Relations*: makes a small batch compare as a large one; of use where embeddings drift slowly,
+    after a warm-up.
+
     Time O(b (b + M) d), memory O(b (b + M) + M d) for b rows and M rows of memory in d
     dimensions.
+
+    References
+    ----------
+    .. [1] Wang, Zhang, Huang and Scott, "Cross-Batch Memory for Embedding Learning", CVPR 2020.
+       :doi:`10.48550/arXiv.1912.06798`
 
     Examples
     --------

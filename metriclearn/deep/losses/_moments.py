@@ -42,6 +42,10 @@ class EmbeddingMomentsLoss(Composite):
     ----------
     projections : buffer or Parameter of shape (n_orders, dim, embedding_dim)
 
+    See Also
+    --------
+    WeightedSum : Different losses on the same embeddings.
+
     Notes
     -----
     *Needs* what the loss needs.
@@ -50,10 +54,6 @@ class EmbeddingMomentsLoss(Composite):
 
     Time O(K (b d D + c)), memory O(K (D d + b D) + c) for b rows of d dimensions, D rows of each
     W, and c the cost of the loss on b rows of D dimensions.
-
-    See Also
-    --------
-    WeightedSum : Different losses on the same embeddings.
 
     References
     ----------

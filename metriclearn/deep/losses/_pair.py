@@ -28,8 +28,8 @@ class MultiSimilarityLoss(MetricLoss):
 
         1/b Σ_i [ 1/α log(1 + Σ_{p} exp(-α (s_ip - λ))) + 1/β log(1 + Σ_{n} exp(β (s_in - λ))) ]
 
-    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019.
-    The paper writes λ = 1 and β = 50, its code λ = 0.5 and β = 40; libraries take β = 50 with
+    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019
+    [1]_. The paper writes λ = 1 and β = 50, its code λ = 0.5 and β = 40; libraries take β = 50 with
     λ = 0.5, as here. The paper's pair mining is `MultiSimilarityMiner`.
 
     Parameters
@@ -41,9 +41,24 @@ class MultiSimilarityLoss(MetricLoss):
     threshold : float, default=0.5
         λ, a cosine in [-1, 1].
 
+    See Also
+    --------
+    CircleLoss : Each similarity at its own pace.
+    metriclearn.deep.miners.MultiSimilarityMiner : The miner of the same paper.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `LiftedStructureLoss` with both sums soft and scaled; a good first choice
+    from pairs, often better with `MultiSimilarityMiner`.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting for
+       Deep Metric Learning", CVPR 2019. :doi:`10.48550/arXiv.1904.06627`
 
     Examples
     --------
@@ -93,8 +108,8 @@ class CircleLoss(MetricLoss):
 
     where the factors in brackets are weights: no gradient flows through them.
 
-    Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020, eq. 6.
-    A widely used implementation takes one log-sum-exp over the whole batch instead of one for
+    Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020 [1]_, eq.
+    6. A widely used implementation takes one log-sum-exp over the whole batch instead of one for
     each anchor.
 
     Parameters
@@ -104,9 +119,23 @@ class CircleLoss(MetricLoss):
     scale : float, default=80
         γ, > 0; the paper's 80 for retrieval, 256 for faces.
 
+    See Also
+    --------
+    MultiSimilarityLoss : Fixed scales.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `MultiSimilarityLoss` but the farther a similarity is from its optimum, the
+    harder it is pulled.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Sun, Cheng, Zhang, Zhang, Zheng, Wang and Wei, "Circle Loss: A Unified Perspective of
+       Pair Similarity Optimization", CVPR 2020. :doi:`10.48550/arXiv.2002.10857`
 
     Examples
     --------
@@ -164,8 +193,8 @@ class LiftedStructureLoss(MetricLoss):
             max(0, log Σ_{p} exp(m - s_ip) + log Σ_{n} exp(s_in))
 
     Song, Xiang, Jegelka and Savarese, "Deep Metric Learning via Lifted Structured Feature
-    Embedding", 2016, state "original" and train "smooth", the default; "generalized" is Hermans,
-    Beyer and Leibe, 2017.
+    Embedding", 2016 [1]_, state "original" and train "smooth", the default; "generalized" is
+    Hermans, Beyer and Leibe, 2017 [2]_.
 
     Parameters
     ----------
@@ -173,12 +202,29 @@ class LiftedStructureLoss(MetricLoss):
         m, > 0, a distance.
     form : {"smooth", "original", "generalized", "cosine"}, default="smooth"
 
+    See Also
+    --------
+    MultiSimilarityLoss : Its successor.
+    NTXentLoss : Negatives of the anchor alone.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `NTXentLoss` on distances, with the negatives of both rows of a pair;
+    `MultiSimilarityLoss` is often better on the sphere.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴. Meant for embeddings of any length, and `DeepEmbedder` does not
     normalize them for it: between rows of length one, at most 2 apart, the sums over all
     negatives outweigh every difference of distances.
+
+    References
+    ----------
+    .. [1] Song, Xiang, Jegelka and Savarese, "Deep Metric Learning via Lifted Structured Feature
+       Embedding", CVPR 2016. :doi:`10.48550/arXiv.1511.06452`
+    .. [2] Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
+       2017. :doi:`10.48550/arXiv.1703.07737`
 
     Examples
     --------
@@ -256,7 +302,7 @@ class RankedListLoss(MetricLoss):
     each set of weights summing to one; no gradient flows through them.
 
     Wang, Hua, Kodirov, Hu, Garnier and Robertson, "Ranked List Loss for Deep Metric Learning",
-    2019, on rows of length one. ``positive_temperature=0`` is the paper's simpler variant.
+    2019 [1]_, on rows of length one. ``positive_temperature=0`` is the paper's simpler variant.
     Libraries differ in letting the gradient through the weights.
 
     Parameters
@@ -272,9 +318,23 @@ class RankedListLoss(MetricLoss):
     balance : float, default=0.5
         λ, in [0, 1].
 
+    See Also
+    --------
+    ContrastiveLoss : All violations alike.
+
     Notes
     -----
+    *Needs* labels or pairs, some rows of each class in a batch.
+
+    *Relations*: like `ContrastiveLoss` with a ball for positives rather than a point, and the
+    hardest negatives weighed most.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Wang, Hua, Kodirov, Hu, Garnier and Robertson, "Ranked List Loss for Deep Metric
+       Learning", CVPR 2019. :doi:`10.48550/arXiv.1903.03238`
 
     Examples
     --------

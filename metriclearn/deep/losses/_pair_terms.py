@@ -17,10 +17,17 @@ class IntraPairVarianceLoss(MetricLoss):
     A pair is active where its term is not zero. The means are part of the function: gradient flows
     through them.
 
+    See [1]_.
+
     Parameters
     ----------
     positive_epsilon, epsilon : float, default=0.01
         ε₊ and ε₋, at least 0: shares of the mean by which a pair may fall short.
+
+    See Also
+    --------
+    TupletMarginLoss : The loss it was published with.
+    WeightedSum : To add it to a loss.
 
     Notes
     -----
@@ -32,15 +39,10 @@ class IntraPairVarianceLoss(MetricLoss):
 
     Time O(b² d), memory O(b²) for b rows of d dimensions.
 
-    See Also
-    --------
-    TupletMarginLoss : The loss it was published with.
-    WeightedSum : To add it to a loss.
-
     References
     ----------
     .. [1] Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019.
-       :doi:`10.1109/ICCV.2019.00659`
+
 
     Examples
     --------
@@ -85,6 +87,8 @@ class ThresholdConsistentMarginLoss(MetricLoss):
         λ₊ mean over similar pairs with s < m₊ of  (m₊ - s)
         + λ₋ mean over dissimilar pairs with s > m₋ of  (s - m₋)
 
+    See [1]_.
+
     Parameters
     ----------
     positive_margin : float, default=0.9
@@ -93,6 +97,11 @@ class ThresholdConsistentMarginLoss(MetricLoss):
         m₋, a cosine in [-1, 1].
     positive_weight, weight : float, default=1
         λ₊ and λ₋, at least 0.
+
+    See Also
+    --------
+    ContrastiveLoss : Pairs against one margin.
+    metriclearn.verification.PairClassifier : Chooses the threshold.
 
     Notes
     -----
@@ -103,11 +112,6 @@ class ThresholdConsistentMarginLoss(MetricLoss):
     in verification.
 
     Time O(b² d), memory O(b²) for b rows of d dimensions.
-
-    See Also
-    --------
-    ContrastiveLoss : Pairs against one margin.
-    metriclearn.verification.PairClassifier : Chooses the threshold.
 
     References
     ----------

@@ -21,8 +21,8 @@ class ProxyNCALoss(ProxyLoss):
         "plain"    mean_i  -log( exp(-d(x_i, p_y)) / Σ_j exp(-d(x_i, p_j)) ), any length
 
     Movshovitz-Attias, Toshev, Leung, Ioffe and Singh, "No Fuss Distance Metric Learning using
-    Proxies", 2017. What libraries call Proxy-NCA often keeps the own proxy in the denominator; that
-    is `ProxyNCAPlusPlusLoss`. The value can be negative.
+    Proxies", 2017 [1]_. What libraries call Proxy-NCA often keeps the own proxy in the denominator;
+    that is `ProxyNCAPlusPlusLoss`. The value can be negative.
 
     Parameters
     ----------
@@ -38,10 +38,25 @@ class ProxyNCALoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    ProxyNCAPlusPlusLoss : Its successor.
+    ProxyAnchorLoss : Proxies as anchors.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `ProxyNCAPlusPlusLoss` keeps the own proxy in the sum, has a temperature and is
+    often better.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions. With a single class there is
     nothing to tell apart and the value is 0.
+
+    References
+    ----------
+    .. [1] Movshovitz-Attias, Toshev, Leung, Ioffe and Singh, "No Fuss Distance Metric Learning
+       using Proxies", ICCV 2017. :doi:`10.48550/arXiv.1703.07464`
 
     Examples
     --------
@@ -97,8 +112,8 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
         mean_i  -log( exp(-d²(x_i, p_y) / T) / Σ_j exp(-d²(x_i, p_j) / T) )
 
     Teh, DeVries and Taylor, "ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood Component
-    Analysis", 2020; their other parts (max pooling, layer norm, fast proxies, two rows a class) are
-    settings of the embedder.
+    Analysis", 2020 [1]_; their other parts (max pooling, layer norm, fast proxies, two rows a
+    class) are settings of the embedder.
 
     Parameters
     ----------
@@ -111,9 +126,24 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    ProxyNCALoss : The first form.
+    ProxyAnchorLoss : Proxies as anchors.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `ProxyNCALoss` as a probability at a low temperature, which makes it a
+    `NormalizedSoftmaxLoss`; `ProxyAnchorLoss` also looks at how rows of a batch compare.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Teh, DeVries and Taylor, "ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood
+       Component Analysis", ECCV 2020. :doi:`10.48550/arXiv.2004.01113`
 
     Examples
     --------
@@ -152,8 +182,8 @@ class SoftTripleLoss(ProxyLoss):
         + τ / (C K (K - 1)) Σ_j Σ_{t < u} ‖w_jt - w_ju‖
 
     Qian, Shang, Sun, Hu, Li and Jin, "SoftTriple Loss: Deep Metric Learning Without Triplet
-    Sampling", 2019. The last term, between centers of length one, lets centers merge that a class
-    does not need; libraries often have it apart or not at all.
+    Sampling", 2019 [1]_. The last term, between centers of length one, lets centers merge that a
+    class does not need; libraries often have it apart or not at all.
 
     Parameters
     ----------
@@ -175,9 +205,23 @@ class SoftTripleLoss(ProxyLoss):
     proxies : Parameter of shape (n_centers · n_classes, embedding_dim)
         Center k of class c is row ``k · n_classes + c``.
 
+    See Also
+    --------
+    SubCenterArcFaceLoss : The nearest center.
+    NormalizedSoftmaxLoss : One center.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `NormalizedSoftmaxLoss` with several centers for a class, merged where fewer do.
+
     Time O(b C K d + C K² d), memory O(b C K) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Qian, Shang, Sun, Hu, Li and Jin, "SoftTriple Loss: Deep Metric Learning Without Triplet
+       Sampling", ICCV 2019. :doi:`10.48550/arXiv.1909.05235`
 
     Examples
     --------
@@ -249,7 +293,7 @@ class ProxyAnchorLoss(ProxyLoss):
         1/|P⁺| Σ_{p ∈ P⁺} log(1 + Σ_{x ∈ X_p⁺} exp(-α (s(x, p) - δ)))
         + 1/|P| Σ_{p ∈ P} log(1 + Σ_{x ∈ X_p⁻} exp( α (s(x, p) + δ)))
 
-    Kim, Kim, Cho and Kwak, "Proxy Anchor Loss for Deep Metric Learning", 2020; their code and
+    Kim, Kim, Cho and Kwak, "Proxy Anchor Loss for Deep Metric Learning", 2020 [1]_; their code and
     the usual libraries agree.
 
     Parameters
@@ -265,9 +309,25 @@ class ProxyAnchorLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    ProxyNCAPlusPlusLoss : Rows as anchors.
+    ProxyRepulsionLoss : Proxies that repel each other.
+    MultiSimilarityLoss : Without proxies.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: like `MultiSimilarityLoss` with proxies as anchors; a good first choice where
+    classes are known, also with one or two rows of each.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Kim, Kim, Cho and Kwak, "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020.
+       :doi:`10.48550/arXiv.2003.13911`
 
     Examples
     --------

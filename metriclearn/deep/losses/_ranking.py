@@ -22,17 +22,31 @@ class FastAPLoss(MetricLoss):
 
         mean over anchors with a positive of  1 - 1/|P_i| Σ_l h⁺_l H⁺_l / H_l
 
-    Cakir, He, Xia, Kulis and Sclaroff, "Deep Metric Learning to Rank", 2019.
+    Cakir, He, Xia, Kulis and Sclaroff, "Deep Metric Learning to Rank", 2019 [1]_.
 
     Parameters
     ----------
     n_bins : int, default=10
         L, at least 1.
 
+    See Also
+    --------
+    SmoothAPLoss : By sigmoids.
+    HistogramLoss : All pairs in one histogram.
+
     Notes
     -----
+    *Needs* labels, some rows of each class in a large batch.
+
+    *Relations*: like `SmoothAPLoss`, by histograms rather than by sigmoids: coarser and steadier.
+
     Embeddings are brought to length one. Time O(b² d), memory O(b² + b L) for b rows of d
     dimensions; codes that compare every entry with every bin need O(b² L).
+
+    References
+    ----------
+    .. [1] Cakir, He, Xia, Kulis and Sclaroff, "Deep Metric Learning to Rank", CVPR 2019.
+       :doi:`10.1109/CVPR.2019.00196`
 
     Examples
     --------
@@ -77,16 +91,30 @@ class HistogramLoss(MetricLoss):
 
         Σ_r h⁻_r Σ_{q <= r} h⁺_q
 
-    Ustinova and Lempitsky, "Learning Deep Embeddings with Histogram Loss", 2016.
+    Ustinova and Lempitsky, "Learning Deep Embeddings with Histogram Loss", 2016 [1]_.
 
     Parameters
     ----------
     n_bins : int, default=100
         Intervals between nodes, R - 1, at least 1.
 
+    See Also
+    --------
+    FastAPLoss : One for each anchor.
+
     Notes
     -----
+    *Needs* labels, some rows of each class in a large batch.
+
+    *Relations*: has no margin to choose; `FastAPLoss` makes a histogram for each anchor and is
+    often better for retrieval.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Ustinova and Lempitsky, "Learning Deep Embeddings with Histogram Loss", NIPS 2016.
+       :doi:`10.48550/arXiv.1611.00822`
 
     Examples
     --------
@@ -128,17 +156,33 @@ class SmoothAPLoss(MetricLoss):
                                / (1 + Σ_{j ≠ i, p} G(s_ij - s_ip))
 
     Brown, Xie, Kalogeiton and Zisserman, "Smooth-AP: Smoothing the Path Towards Large-Scale Image
-    Retrieval", 2020. Their code, and a library after it, needs classes of equal size in order; any
-    batch will do here.
+    Retrieval", 2020 [1]_. Their code, and a library after it, needs classes of equal size in order;
+    any batch will do here.
 
     Parameters
     ----------
     temperature : float, default=0.01
         τ, > 0.
 
+    See Also
+    --------
+    FastAPLoss : By histograms.
+    PNPLoss : Only negatives count.
+    RecallAtKLoss : Recall among the first k.
+
     Notes
     -----
+    *Needs* labels, some rows of each class in a large batch.
+
+    *Relations*: like `FastAPLoss`, by sigmoids; `PNPLoss` counts only the negatives before a
+    positive.
+
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each; usual codes need b³.
+
+    References
+    ----------
+    .. [1] Brown, Xie, Kalogeiton and Zisserman, "Smooth-AP: Smoothing the Path Towards Large-Scale
+       Image Retrieval", ECCV 2020. :doi:`10.48550/arXiv.2007.12163`
 
     Examples
     --------
@@ -187,7 +231,7 @@ class RecallAtKLoss(MetricLoss):
         mean_i mean_k  1 - 1/min(k, |P_i|) Σ_{p} σ((k - r_ip) / τ₂)
 
     Patel, Tolias and Matas, "Recall@k Surrogate Loss with Large Batches and Similarity Mixup",
-    2022. The value can be a little below zero where the ranks of several positives round up.
+    2022 [1]_. The value can be a little below zero where the ranks of several positives round up.
 
     Parameters
     ----------
@@ -198,9 +242,22 @@ class RecallAtKLoss(MetricLoss):
     temperature : float, default=1.0
         τ₂, > 0.
 
+    See Also
+    --------
+    SmoothAPLoss : Average precision.
+
     Notes
     -----
+    *Needs* labels, some rows of each class in a large batch.
+
+    *Relations*: like `SmoothAPLoss` but what ranks after the k-th place no longer matters.
+
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each.
+
+    References
+    ----------
+    .. [1] Patel, Tolias and Matas, "Recall@k Surrogate Loss with Large Batches and Similarity
+       Mixup", CVPR 2022. :doi:`10.48550/arXiv.2108.11179`
 
     Examples
     --------
@@ -296,6 +353,8 @@ class PNPLoss(MetricLoss):
     where the slope of ``h`` falls or rises with r. The authors' code, and a library after it,
     counts the anchor among its own positives; here it is none.
 
+    See [1]_.
+
     Parameters
     ----------
     variant : str, default="decreasing_fast"
@@ -307,6 +366,11 @@ class PNPLoss(MetricLoss):
     temperature : float, default=0.01
         τ, > 0.
 
+    See Also
+    --------
+    SmoothAPLoss : Average precision.
+    RecallAtKLoss : Recall among the first k.
+
     Notes
     -----
     *Needs* labels, some rows of each class in a large batch.
@@ -316,11 +380,6 @@ class PNPLoss(MetricLoss):
     outliers.
 
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each; usual codes need b³.
-
-    See Also
-    --------
-    SmoothAPLoss : Average precision.
-    RecallAtKLoss : Recall among the first k.
 
     References
     ----------

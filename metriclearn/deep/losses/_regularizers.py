@@ -19,9 +19,9 @@ class CenterLoss(MetricLoss):
         1/(2b) Σ_i ‖x_i - c_{y_i}‖²
 
     Wen, Zhang, Li and Qiao, "A Discriminative Feature Learning Approach for Deep Face
-    Recognition", 2016 (there the sum, not the mean), added to a softmax loss with a small weight.
-    As there, the centers are not trained by the optimizer: in training mode each batch moves them,
-    ``c_j -= α Σ_{i of class j} (c_j - x_i) / (1 + n_j)``, after its value is taken.
+    Recognition", 2016 [1]_ (there the sum, not the mean), added to a softmax loss with a small
+    weight. As there, the centers are not trained by the optimizer: in training mode each batch
+    moves them, ``c_j -= α Σ_{i of class j} (c_j - x_i) / (1 + n_j)``, after its value is taken.
 
     Parameters
     ----------
@@ -35,10 +35,24 @@ class CenterLoss(MetricLoss):
     centers : buffer of shape (n_classes, embedding_dim)
         Zero at first.
 
+    See Also
+    --------
+    AlignmentLoss : Pairs of the batch.
+    SoftmaxLoss : The loss it is added to in the paper.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `AlignmentLoss` to a running mean rather than to the rows of the batch.
+
     Time and memory O(b d) for b rows of d dimensions. By itself it is least where all rows
     coincide.
+
+    References
+    ----------
+    .. [1] Wen, Zhang, Li and Qiao, "A Discriminative Feature Learning Approach for Deep Face
+       Recognition", ECCV 2016. :doi:`10.1007/978-3-319-46478-7_31`
 
     Examples
     --------
@@ -98,16 +112,30 @@ class AlignmentLoss(MetricLoss):
     """Alignment: mean distance of positive pairs, ``mean ‖x_i - x_j‖^α``.
 
     Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
-    Uniformity on the Hypersphere", 2020; together with `UniformityLoss`.
+    Uniformity on the Hypersphere", 2020 [1]_; together with `UniformityLoss`.
 
     Parameters
     ----------
     alpha : float, default=2
         > 0.
 
+    See Also
+    --------
+    UniformityLoss : The other half.
+    VICRegLoss : Both in one.
+
     Notes
     -----
+    *Needs* labels or pairs.
+
+    *Relations*: half of a contrastive loss; by itself least where all rows coincide.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+       Uniformity on the Hypersphere", ICML 2020. :doi:`10.48550/arXiv.2005.10242`
 
     Examples
     --------
@@ -151,7 +179,7 @@ class AlignmentLoss(MetricLoss):
 class UniformityLoss(MetricLoss):
     """Uniformity: ``log mean_{i ≠ j} exp(-t ‖x_i - x_j‖²)``, whatever the labels.
 
-    Wang and Isola, 2020, on rows of length one; least where rows spread evenly on the sphere.
+    Wang and Isola, 2020 [1]_, on rows of length one; least where rows spread evenly on the sphere.
     Negative by nature.
 
     Parameters
@@ -159,9 +187,22 @@ class UniformityLoss(MetricLoss):
     t : float, default=2
         > 0.
 
+    See Also
+    --------
+    AlignmentLoss : The other half.
+
     Notes
     -----
+    *Needs* no labels.
+
+    *Relations*: the half of a contrastive loss that spreads rows.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+       Uniformity on the Hypersphere", ICML 2020. :doi:`10.48550/arXiv.2005.10242`
 
     Examples
     --------
@@ -206,8 +247,16 @@ class EmbeddingNormLoss(MetricLoss):
     radius : float, default=0
         r, at least 0.
 
+    See Also
+    --------
+    NPairLoss : Has one of its own.
+
     Notes
     -----
+    *Needs* no labels; embeddings that are not normalized.
+
+    *Relations*: the penalty of `NPairLoss` by itself.
+
     Time and memory O(b d) for b rows of d dimensions.
 
     Examples

@@ -27,6 +27,8 @@ class ProxyRepulsionLoss(ProxyLoss):
     each other as the batch sees them. Rows are only attracted, up to about λ: the defaults attract
     further than Proxy-Anchor's 0.1, at which clusters stay loose.
 
+    See [1]_.
+
     Parameters
     ----------
     margin : float, default=0.5
@@ -41,10 +43,24 @@ class ProxyRepulsionLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    ProxyAnchorLoss : Rows push.
+    ProxyRegularizer : Separation added to another loss.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: the attraction of `ProxyAnchorLoss`; the proxies keep apart by themselves, where
+    there the rows push them.
+
     Time O(b C d + C² d) ("batch": O(b C d + C² b)), memory O(C (b + d)) for b rows, C classes,
     d dimensions.
+
+    References
+    ----------
+    .. [1] Psomas, thesis on losses of deep metric learning.
 
     Examples
     --------

@@ -17,8 +17,8 @@ class SoftmaxLoss(ProxyLoss):
 
         mean_i  -log( exp(w_yᵀ x_i + b_y) / Σ_j exp(w_jᵀ x_i + b_j) )
 
-    The baseline of the whole family (Zhai and Wu, 2019, show how strong it is). Neither rows nor
-    weights are normalized here.
+    The baseline of the whole family (Zhai and Wu, 2019 [1]_, show how strong it is). Neither rows
+    nor weights are normalized here.
 
     Parameters
     ----------
@@ -32,9 +32,23 @@ class SoftmaxLoss(ProxyLoss):
     proxies : Parameter of shape (n_classes, embedding_dim)
     bias : Parameter of shape (n_classes,)
 
+    See Also
+    --------
+    NormalizedSoftmaxLoss : On cosines.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: plain classification; `NormalizedSoftmaxLoss` is often better for retrieval, as it
+    leaves lengths out.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
+       :doi:`10.48550/arXiv.1811.12649`
 
     Examples
     --------
@@ -98,8 +112,8 @@ class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
 
         mean_i  -log( exp(cos θ_y / τ) / Σ_j exp(cos θ_j / τ) )
 
-    Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", 2019. Wang et al.,
-    "NormFace", 2017, is the same with a learned scale.
+    Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", 2019 [1]_. Wang et
+    al., "NormFace", 2017, is the same with a learned scale.
 
     Parameters
     ----------
@@ -112,9 +126,24 @@ class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    CosFaceLoss : With a margin on the cosine.
+    ArcFaceLoss : With a margin on the angle.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: `SoftmaxLoss` on cosines; `CosFaceLoss` and `ArcFaceLoss` add a margin,
+    `ProxyNCAPlusPlusLoss` is the same with another scale.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
+       :doi:`10.48550/arXiv.1811.12649`
 
     Examples
     --------
@@ -147,7 +176,7 @@ class CosFaceLoss(CosineSoftmaxLoss):
 
         mean_i  -log( exp(s (cos θ_y - m)) / (exp(s (cos θ_y - m)) + Σ_{j ≠ y} exp(s cos θ_j)) )
 
-    Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", 2018 (also
+    Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", 2018 [1]_ (also
     AM-softmax, Wang, Cheng, Liu and Liu, 2018).
 
     Parameters
@@ -163,9 +192,24 @@ class CosFaceLoss(CosineSoftmaxLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    ArcFaceLoss : The margin on the angle.
+    NormalizedSoftmaxLoss : Without a margin.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start.
+
+    *Relations*: like `ArcFaceLoss` with the margin on the cosine; `NormalizedSoftmaxLoss` is that
+    without a margin.
+
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
+
+    References
+    ----------
+    .. [1] Wang, Wang, Zhou, Ji, Gong, Zhou, Li and Liu, "CosFace: Large Margin Cosine Loss for
+       Deep Face Recognition", CVPR 2018. :doi:`10.48550/arXiv.1801.09414`
 
     Examples
     --------
@@ -206,6 +250,8 @@ class P2SGradLoss(ProxyLoss):
     a softmax is a probability: there is no scale to choose. A library takes the mean over the
     classes, too.
 
+    See [1]_.
+
     Parameters
     ----------
     n_classes, embedding_dim : int, default=None
@@ -215,6 +261,10 @@ class P2SGradLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
 
+    See Also
+    --------
+    NormalizedSoftmaxLoss : Softmax of the cosines.
+
     Notes
     -----
     *Needs* labels of classes that are known at the start.
@@ -223,10 +273,6 @@ class P2SGradLoss(ProxyLoss):
     push the own class further ahead, which often generalizes better.
 
     Time O(b C d), memory O(b C) for b rows, C classes, d dimensions.
-
-    See Also
-    --------
-    NormalizedSoftmaxLoss : Softmax of the cosines.
 
     References
     ----------

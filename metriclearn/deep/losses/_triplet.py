@@ -27,10 +27,10 @@ class TripletLoss(MetricLoss):
 
     with ``φ(z) = max(0, z)``, or ``log(1 + exp z)`` where ``soft``.
 
-    Schroff, Kalenichenko and Philbin, "FaceNet", 2015: squared distances of rows of length one,
-    m = 0.2. Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017: unsquared, soft
-    (theirs is ``margin=0, soft=True``), and the mean over the triplets whose term is not zero,
-    which is the default here and in most libraries. Swap: Balntas et al., 2016.
+    Schroff, Kalenichenko and Philbin, "FaceNet", 2015 [1]_: squared distances of rows of length
+    one, m = 0.2. Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017 [2]_: unsquared,
+    soft (theirs is ``margin=0, soft=True``), and the mean over the triplets whose term is not zero,
+    which is the default here and in most libraries. Swap: Balntas et al., 2016 [3]_.
 
     Parameters
     ----------
@@ -45,10 +45,31 @@ class TripletLoss(MetricLoss):
     reduction : {"mean_nonzero", "mean"}, default="mean_nonzero"
         Mean over the triplets with a positive term, or over all selected ones.
 
+    See Also
+    --------
+    AdaptiveTripletLoss : Weights in place of a miner.
+    metriclearn.deep.miners.SemiHardMiner : The usual miner.
+    QuadrupletLoss : Also against pairs without the anchor.
+
     Notes
     -----
+    *Needs* labels or triplets, two rows of a class in a batch.
+
+    *Relations*: compares two distances where `ContrastiveLoss` compares one with a constant, so
+    that classes may differ in spread; needs a miner (`SemiHardMiner`), without which most triplets
+    say nothing after a while.
+
     Time O(b² (d + k)), memory O(b²) for b rows with k positives each: triplets are never listed,
     unless a miner lists them.
+
+    References
+    ----------
+    .. [1] Schroff, Kalenichenko and Philbin, "FaceNet: A Unified Embedding for Face Recognition
+       and Clustering", CVPR 2015. :doi:`10.48550/arXiv.1503.03832`
+    .. [2] Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
+       2017. :doi:`10.48550/arXiv.1703.07737`
+    .. [3] Balntas, Riba, Ponsa and Mikolajczyk, "Learning Local Feature Descriptors with Triplets
+       and Shallow Convolutional Neural Networks", BMVC 2016. :doi:`10.5244/C.30.119`
 
     Examples
     --------
@@ -129,9 +150,9 @@ class HierarchicalTripletLoss(MetricLoss):
     the mean distance within classes and 4 (two classes join where their mean distance is below the
     height), and ``s`` the mean squared distance within a class.
 
-    Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss", 2018. The tree
-    is made from the whole training set: call `refresh` before each epoch. Before the first call
-    the margin is β, a plain triplet loss.
+    Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss", 2018 [1]_. The
+    tree is made from the whole training set: call `refresh` before each epoch. Before the first
+    call the margin is β, a plain triplet loss.
 
     Parameters
     ----------
@@ -147,9 +168,25 @@ class HierarchicalTripletLoss(MetricLoss):
     class_margins : buffer of shape (n_classes, n_classes)
         ``m(y_a, y_n)``.
 
+    See Also
+    --------
+    TripletLoss : One margin for all classes.
+    metriclearn.deep.samplers.HierarchicalSampler : The sampler of the same paper.
+
     Notes
     -----
+    *Needs* labels of classes that are known at the start, and an embedding of the training set
+    before each epoch.
+
+    *Relations*: `TripletLoss` whose margin says how far apart two classes should be; goes with
+    `HierarchicalSampler`.
+
     Time O(b² (d + k)), memory O(b² + n_classes²) for b rows with k positives each.
+
+    References
+    ----------
+    .. [1] Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss", ECCV
+       2018. :doi:`10.48550/arXiv.1810.06951`
 
     Examples
     --------

@@ -30,6 +30,11 @@ class TwoViewLoss(Composite):
     loss : Module
         One that works on labels.
 
+    See Also
+    --------
+    NTXentLoss : The usual choice.
+    VICRegLoss : Without negatives.
+
     Notes
     -----
     *Needs* no labels: two augmented views of each row, those of the second view behind those of the
@@ -39,11 +44,6 @@ class TwoViewLoss(Composite):
     negatives at all. `InstanceLoss` remembers a vector of each row in place of a second view.
 
     Time O(that of the loss on 2b rows); memory likewise.
-
-    See Also
-    --------
-    NTXentLoss : The usual choice.
-    VICRegLoss : Without negatives.
 
     References
     ----------
@@ -95,6 +95,8 @@ class VICRegLoss(MetricLoss):
         + μ / d Σ_k [½ max(0, 1 - sd(z_k)) + ½ max(0, 1 - sd(z'_k))],    sd = √(variance + ε)
         + ν / d Σ_{k ≠ l} [Cov(z)²_kl + Cov(z')²_kl]
 
+    See [1]_.
+
     Parameters
     ----------
     invariance, variance : float, default=25
@@ -103,6 +105,11 @@ class VICRegLoss(MetricLoss):
         ν, at least 0.
     epsilon : float, default=1e-4
         ε, > 0.
+
+    See Also
+    --------
+    TwoViewLoss : Makes the labels of two views.
+    AlignmentLoss : The first term by itself.
 
     Notes
     -----
@@ -113,11 +120,6 @@ class VICRegLoss(MetricLoss):
     different rows; often better than `NTXentLoss` where batches are small.
 
     Time O(b d²), memory O(b d + d²) for b rows of d dimensions.
-
-    See Also
-    --------
-    TwoViewLoss : Makes the labels of two views.
-    AlignmentLoss : The first term by itself.
 
     References
     ----------
@@ -187,6 +189,8 @@ class InstanceLoss(MetricLoss):
 
         -log( exp(γ s(x_i, w_i)) / Σ_j exp(γ s(x_i, w_j)) )
 
+    See [1]_.
+
     Parameters
     ----------
     scale : float, default=64
@@ -198,6 +202,11 @@ class InstanceLoss(MetricLoss):
     ----------
     instances : Parameter of shape (n_samples, embedding_dim)
 
+    See Also
+    --------
+    NormalizedSoftmaxLoss : The same on classes.
+    TwoViewLoss : Compares views within the batch.
+
     Notes
     -----
     *Needs* no labels: the place of each row in the training set (``indices``), which `DeepEmbedder`
@@ -208,11 +217,6 @@ class InstanceLoss(MetricLoss):
     this name the softmax of the batch's own similarities, whose targets are not instances.
 
     Time O(b n d), memory O(b n) for b rows of n in d dimensions.
-
-    See Also
-    --------
-    NormalizedSoftmaxLoss : The same on classes.
-    TwoViewLoss : Compares views within the batch.
 
     References
     ----------

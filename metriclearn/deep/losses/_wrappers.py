@@ -101,8 +101,16 @@ class MinedLoss(Composite):
     ValueError
         Where the two do not fit.
 
+    See Also
+    --------
+    metriclearn.deep.miners.Miner : What a miner is.
+
     Notes
     -----
+    *Needs* what the loss and the miner need.
+
+    *Relations*: `DeepEmbedder(loss=..., miner=...)` makes one of these.
+
     Where a miner can say what it selects without listing it (a window on the loss's own distance,
     masks of pairs) nothing is listed; where it looks at the comparisons that the loss makes, they
     are made once. Time O(b² d), memory O(b²) for b rows of d dimensions; where a miner lists
@@ -141,11 +149,20 @@ class WeightedSum(Composite):
     Parameters
     ----------
     losses : sequence of Modules
+        Each a `MetricLoss` or any module on (embeddings, labels).
     weights : sequence of float, default=None
         One for each loss; all 1 by default.
 
+    See Also
+    --------
+    Matryoshka : Nested dimensions.
+
     Notes
     -----
+    *Needs* what its losses need.
+
+    *Relations*: `Matryoshka` sums one loss over prefixes of the embedding.
+
     Time O(sum of the losses' own); each makes its own comparisons.
 
     Examples
@@ -187,8 +204,8 @@ class ProxyRegularizer(Composite):
         "norm"        mean squared length of the proxies
         "zero_mean"   squared length of the mean of the proxies, of length one
 
-    "separation" is the exclusive regulariser of Zhao, Xu and Cheng, "RegularFace", 2019. The term
-    that merges the centers of a class is part of `SoftTripleLoss`.
+    "separation" is the exclusive regularizer of Zhao, Xu and Cheng, "RegularFace", 2019 [1]_. The
+    term that merges the centers of a class is part of `SoftTripleLoss`.
 
     Parameters
     ----------
@@ -198,9 +215,22 @@ class ProxyRegularizer(Composite):
         At least 0.
     kind : {"separation", "norm", "zero_mean"}, default="separation"
 
+    See Also
+    --------
+    ProxyRepulsionLoss : Proxies that repel each other.
+
     Notes
     -----
+    *Needs* what the loss needs; a loss with proxies.
+
+    *Relations*: `ProxyRepulsionLoss` has a separation of its own.
+
     Time O(P² d), memory O(P²) for P proxies ("separation"), else O(P d).
+
+    References
+    ----------
+    .. [1] Zhao, Xu and Cheng, "RegularFace: Deep Face Recognition via Exclusive Regularization",
+       CVPR 2019.
 
     Examples
     --------

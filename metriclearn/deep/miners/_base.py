@@ -201,6 +201,7 @@ def as_miner(miner):
     Returns
     -------
     Miner
+        The miner itself where it is one.
 
     Raises
     ------

@@ -57,13 +57,22 @@ class MultiSimilarityMiner(PairMiner):
         negative (a, n) kept if  s_an + ε > min_p s_ap
         positive (a, p) kept if  s_ap - ε < max_n s_an
 
-    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019.
-    Anchors without a positive or without a negative keep nothing. Time O(b² d) for b rows.
+    Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting", 2019
+    [1]_. Anchors without a positive or without a negative keep nothing. Time O(b² d) for b rows.
 
     Parameters
     ----------
     epsilon : float, default=0.1
         ε, at least 0.
+
+    See Also
+    --------
+    HDCMiner : The hardest pairs of a batch.
+
+    References
+    ----------
+    .. [1] Wang, Han, Huang, Dong and Scott, "Multi-Similarity Loss with General Pair Weighting for
+       Deep Metric Learning", CVPR 2019. :doi:`10.48550/arXiv.1904.06627`
 
     Examples
     --------
@@ -99,12 +108,23 @@ class MultiSimilarityMiner(PairMiner):
 class PairMarginMiner(PairMiner):
     """Positive pairs farther than one margin, negative pairs nearer than another.
 
+    See [1]_.
+
     Parameters
     ----------
     positive_margin : float, default=0.2
         Euclidean distance, at least 0.
     margin : float, default=0.8
         Euclidean distance, > 0, for the negatives.
+
+    See Also
+    --------
+    MultiSimilarityMiner : Bounds that follow the batch.
+
+    References
+    ----------
+    .. [1] Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant Mapping",
+       CVPR 2006. :doi:`10.1109/CVPR.2006.100`
 
     Examples
     --------
@@ -140,13 +160,22 @@ class PairMarginMiner(PairMiner):
 class HDCMiner(PairMiner):
     """The hardest fraction of the positive pairs and of the negative pairs of a batch.
 
-    Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", 2017: each model of their cascade
-    trains on such a fraction. Pairs count in both directions.
+    Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", 2017 [1]_: each model of their
+    cascade trains on such a fraction. Pairs count in both directions.
 
     Parameters
     ----------
     fraction : float, default=0.5
         In (0, 1]; of p pairs the ⌈fraction · p⌉ hardest are kept.
+
+    See Also
+    --------
+    PairMarginMiner : Pairs by fixed bounds.
+
+    References
+    ----------
+    .. [1] Yuan, Yang and Zhang, "Hard-Aware Deeply Cascaded Embedding", ICCV 2017.
+       :doi:`10.48550/arXiv.1611.05720`
 
     Examples
     --------

@@ -26,11 +26,19 @@ class EasyHardMiner(Miner):
     ``all``         each                                         each
     ==============  ===========================================  ==================================
 
+    See [1]_.
+
     Parameters
     ----------
     positive : {"easy", "semi_hard", "hard", "all"}, default="easy"
     negative : {"easy", "semi_hard", "hard", "all"}, default="semi_hard"
         Not both "semi_hard".
+
+    See Also
+    --------
+    BatchHardMiner : "hard" and "hard".
+    EasyPositiveMiner : "easy" with "semi_hard" or "hard".
+    AllMiner : "all" and "all", never listed where the loss sums over all.
 
     Notes
     -----
@@ -38,12 +46,6 @@ class EasyHardMiner(Miner):
     triplet of an anchor; with "all" positives and a "semi_hard" negative, one of each positive
     pair.
     Time O(b² (d + k)) for b rows with k positives each, O(b³) where negatives are "all".
-
-    See Also
-    --------
-    BatchHardMiner : "hard" and "hard".
-    EasyPositiveMiner : "easy" with "semi_hard" or "hard".
-    AllMiner : "all" and "all", never listed where the loss sums over all.
 
     References
     ----------
@@ -118,19 +120,21 @@ class AngularMiner(Miner):
 
     the angle that `AngularLoss` bounds.
 
+    See [1]_.
+
     Parameters
     ----------
     angle : float, default=20
         Degrees, in (0, 90).
 
-    Notes
-    -----
-    Time and memory O(b² k) for b rows with k positives each.
-
     See Also
     --------
     SemiHardMiner : By a difference of distances.
     metriclearn.deep.losses.AngularLoss : The loss of the same paper.
+
+    Notes
+    -----
+    Time and memory O(b² k) for b rows with k positives each.
 
     References
     ----------
@@ -172,11 +176,13 @@ class AngularMiner(Miner):
 
 
 class UniformHistogramMiner(Miner):
-    """Pairs drawn evenly over their distances: so many from each interval.
+    """Pairs drawn evenly over their distances, as many from each interval.
 
     The distances of the positive pairs, from the least to the greatest, are cut into intervals of
     equal width, and from each that holds some a number of pairs is drawn, with replacement; the
     negative pairs likewise. Most pairs of a batch are about equally far, and say the same.
+
+    See [1]_.
 
     Parameters
     ----------
@@ -187,13 +193,13 @@ class UniformHistogramMiner(Miner):
     generator : torch.Generator, default=None
         Source of randomness; torch's own by default.
 
-    Notes
-    -----
-    Losses that take masks count a pair once, however often it was drawn. Time O(b² d) for b rows.
-
     See Also
     --------
     DistanceWeightedMiner : Negatives of each anchor evenly over the distances.
+
+    Notes
+    -----
+    Losses that take masks count a pair once, however often it was drawn. Time O(b² d) for b rows.
 
     References
     ----------

@@ -64,6 +64,10 @@ def list_triplets(d, positive, negative, low=-math.inf, high=math.inf):
 class AllMiner(WindowMiner):
     """All triplets.
 
+    See Also
+    --------
+    SemiHardMiner : Those that have a loss and are not too hard.
+
     Notes
     -----
     Called by itself it lists b k (b - k - 1) triplets for b rows with k positives each; a
@@ -87,6 +91,18 @@ class AllMiner(WindowMiner):
 class HardMiner(WindowMiner):
     """All hard triplets: the negative is nearer than the positive, ``d(a, n) < d(a, p)``.
 
+    See [1]_.
+
+    See Also
+    --------
+    SemiHardMiner : Less hard.
+    BatchHardMiner : The hardest of each anchor.
+
+    References
+    ----------
+    .. [1] Schroff, Kalenichenko and Philbin, "FaceNet: A Unified Embedding for Face Recognition
+       and Clustering", CVPR 2015. :doi:`10.48550/arXiv.1503.03832`
+
     Examples
     --------
     >>> import torch
@@ -105,9 +121,9 @@ class HardMiner(WindowMiner):
 class SemiHardMiner(WindowMiner):
     """All semi-hard triplets: ``d(a, p) < d(a, n) < d(a, p) + m``.
 
-    Schroff, Kalenichenko and Philbin, "FaceNet", 2015: the negative is farther than the positive
-    but inside the margin. They keep one such negative of each positive pair; as in most libraries
-    all of them are kept here.
+    Schroff, Kalenichenko and Philbin, "FaceNet", 2015 [1]_: the negative is farther than the
+    positive but inside the margin. They keep one such negative of each positive pair; as in most
+    libraries all of them are kept here.
 
     Parameters
     ----------
@@ -115,6 +131,17 @@ class SemiHardMiner(WindowMiner):
         Greater than 0. None: that of the loss it is combined with, 0.2 by itself.
     squared : bool, default=None
         Whether the margin is one of squared distances. None: as the loss; True by itself.
+
+    See Also
+    --------
+    HardMiner : Harder.
+    EasyHardMiner : One negative of each positive pair.
+    metriclearn.deep.samplers.HardNegativeSampler : Semi-hard in the whole training set.
+
+    References
+    ----------
+    .. [1] Schroff, Kalenichenko and Philbin, "FaceNet: A Unified Embedding for Face Recognition
+       and Clustering", CVPR 2015. :doi:`10.48550/arXiv.1503.03832`
 
     Examples
     --------
@@ -144,8 +171,18 @@ class SemiHardMiner(WindowMiner):
 class BatchHardMiner(Miner):
     """Of each anchor the farthest positive with the nearest negative.
 
-    Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017. Anchors without a positive or
-    a negative are left out. Time O(b² d) for b rows, at most b triplets.
+    Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017 [1]_. Anchors without a
+    positive or a negative are left out. Time O(b² d) for b rows, at most b triplets.
+
+    See Also
+    --------
+    EasyPositiveMiner : The nearest positive.
+    EasyHardMiner : All combinations.
+
+    References
+    ----------
+    .. [1] Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
+       2017. :doi:`10.48550/arXiv.1703.07737`
 
     Examples
     --------
@@ -178,6 +215,10 @@ class RandomMiner(Miner):
         Triplets drawn for each anchor that has a positive and a negative, with replacement.
     generator : torch.Generator, default=None
         Source of randomness; torch's own by default.
+
+    See Also
+    --------
+    DistanceWeightedMiner : Negatives evenly over the distances.
 
     Examples
     --------
@@ -215,13 +256,23 @@ class RandomMiner(Miner):
 class EasyPositiveMiner(Miner):
     """Of each anchor the nearest positive, with a semi-hard or the hardest negative.
 
-    Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet Mining", 2020.
+    Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet Mining", 2020 [1]_.
     Anchors without such a negative are left out. Time O(b² d) for b rows, at most b triplets.
 
     Parameters
     ----------
     negative : {"semi_hard", "hard"}, default="semi_hard"
         The nearest negative that is farther than the positive, or the nearest of all.
+
+    See Also
+    --------
+    EasyHardMiner : All combinations.
+    BatchHardMiner : The farthest positive.
+
+    References
+    ----------
+    .. [1] Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV
+       2020. :doi:`10.48550/arXiv.1904.04370`
 
     Examples
     --------
@@ -264,10 +315,10 @@ class DistanceWeightedMiner(Miner):
     ``∝ 1 / q(max(r, cutoff))`` among those nearer than ``nonzero_loss_cutoff``; where there are
     none, among all negatives evenly.
 
-    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017. The
-    weights are formed as logarithms and scaled for each anchor, so nothing overflows or vanishes
-    in 512 dimensions (a library scales by the largest of the batch, which leaves anchors without
-    negatives).
+    Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", 2017 [1]_.
+    The weights are formed as logarithms and scaled for each anchor, so nothing overflows or
+    vanishes in 512 dimensions (a library scales by the largest of the batch, which leaves anchors
+    without negatives).
 
     Parameters
     ----------
@@ -277,6 +328,16 @@ class DistanceWeightedMiner(Miner):
         Farther negatives have no loss and are not drawn, in (cutoff, 2].
     generator : torch.Generator, default=None
         Source of randomness; torch's own by default.
+
+    See Also
+    --------
+    UniformHistogramMiner : Pairs evenly over the distances.
+    metriclearn.deep.losses.MarginLoss : The loss of the same paper.
+
+    References
+    ----------
+    .. [1] Wu, Manmatha, Smola and Krähenbühl, "Sampling Matters in Deep Embedding Learning", ICCV
+       2017. :doi:`10.48550/arXiv.1706.07567`
 
     Examples
     --------

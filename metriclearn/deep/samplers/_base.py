@@ -178,6 +178,7 @@ def as_sampler(sampler):
     Returns
     -------
     Sampler
+        The sampler itself where it is one.
 
     Raises
     ------

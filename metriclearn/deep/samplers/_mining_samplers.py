@@ -39,7 +39,7 @@ class HierarchicalSampler(Sampler):
     References
     ----------
     .. [1] Ge, Huang, Dong and Scott, "Deep Metric Learning with Hierarchical Triplet Loss",
-       ECCV 2018. :doi:`10.1007/978-3-030-01231-1_17`
+       ECCV 2018. :doi:`10.48550/arXiv.1810.06951`
 
     Examples
     --------
@@ -113,6 +113,8 @@ class HardNegativeSampler(Sampler):
     other classes are found for each row. A batch is made of anchors: each with another row of its
     class, one of its candidates, and another row of the candidate's class.
 
+    See [1]_ and [2]_.
+
     Parameters
     ----------
     batch_size : int, default=128
@@ -151,7 +153,7 @@ class HardNegativeSampler(Sampler):
     .. [1] Schroff, Kalenichenko and Philbin, "FaceNet: A Unified Embedding for Face Recognition
        and Clustering", CVPR 2015. :doi:`10.1109/CVPR.2015.7298682`
     .. [2] Harwood, Kumar B G, Carneiro, Reid and Drummond, "Smart Mining for Deep Metric
-       Learning", ICCV 2017. :doi:`10.1109/ICCV.2017.307`
+       Learning", ICCV 2017. :doi:`10.48550/arXiv.1704.01285`
 
     Examples
     --------

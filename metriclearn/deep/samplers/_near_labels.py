@@ -13,6 +13,8 @@ class NearLabelSampler(Sampler):
     A batch is made of anchors drawn at random, each with a row whose label is near. At random two
     rows of a large training set are hardly ever near, and a batch has no positives.
 
+    See [1]_.
+
     Parameters
     ----------
     batch_size : int, default=128

@@ -30,7 +30,7 @@ def one_of(*names):
 
 
 def check_ranges(part, **given):
-    """Refuse arguments of a part that are outside its ``_parameter_constraints``.
+    """Check that the arguments of a part are within its ``_parameter_constraints``.
 
     Parameters
     ----------

@@ -20,7 +20,23 @@ class Reference(NamedTuple):
     Parameters
     ----------
     embeddings : tensor of shape (r, d)
+        No gradient flows to them.
     labels : integer tensor of shape (r,)
+        -1 marks unlabeled rows, which take no part.
+
+    See Also
+    --------
+    metriclearn.deep.losses.CrossBatchMemory : Keeps the rows of earlier batches as one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import NTXentLoss
+    >>> from metriclearn.deep.miners import Reference
+    >>> x, labels = torch.eye(2), torch.tensor([0, 1])
+    >>> seen = Reference(torch.tensor([[1.0, 0.1]]), torch.tensor([0]))
+    >>> round(NTXentLoss(temperature=1.0)(x, labels, reference=seen).item(), 3)
+    0.315
     """
 
     embeddings: torch.Tensor
@@ -42,6 +58,20 @@ class Selection:
     """All pairs and all triplets of a batch; the base of the selections that choose some.
 
     A subclass sets ``yields`` and overrides what it narrows; the rest is right as it stands.
+
+    See Also
+    --------
+    MinedPairs : Listed pairs.
+    MinedTriplets : Listed triplets.
+    InBatchNegatives : Listed pairs and the rest of the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.miners import Selection
+    >>> positive, negative = Selection().pair_masks(torch.zeros(3, 3), torch.tensor([0, 0, 1]))
+    >>> positive.tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
 
     __slots__ = ()
@@ -110,6 +140,21 @@ class MinedPairs(_PairLists, Selection):
         Rows ``(anchor, other)`` that belong together.
     negatives : int64 tensor of shape (q, 2)
         Rows ``(anchor, other)`` that do not.
+
+    See Also
+    --------
+    MinedTriplets : Three rows at a time.
+    metriclearn.constraints.Pairs : Pairs of rows of a training set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import ContrastiveLoss
+    >>> from metriclearn.deep.miners import MinedPairs
+    >>> pairs = MinedPairs(torch.tensor([[0, 1]]), torch.tensor([[0, 2]]))
+    >>> x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.6, 0.0]])
+    >>> round(ContrastiveLoss(margin=1.0)(x, None, pairs).item(), 3)  # (½ + ½·0.16)/2
+    0.29
     """
 
     __slots__ = ()
@@ -177,6 +222,23 @@ class InBatchNegatives(Selection):
     groups : integer tensor of shape (b,), default=None
         Rows with the same number belong together. By default those that the listed positives of
         the batch connect, directly or through others.
+
+    See Also
+    --------
+    MinedPairs : Listed pairs by themselves.
+    metriclearn.deep.losses.NTXentLoss : The usual loss on them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import NTXentLoss
+    >>> from metriclearn.deep.miners import InBatchNegatives, MinedPairs
+    >>> none = torch.zeros(0, 2, dtype=torch.int64)
+    >>> pairs = MinedPairs(torch.tensor([[0, 1], [2, 3]]), none)
+    >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> loss = NTXentLoss(temperature=1.0)
+    >>> loss(x, None, pairs).item(), round(loss(x, None, InBatchNegatives(pairs)).item(), 3)
+    (0.0, 0.674)
     """
 
     __slots__ = ("groups", "listed")
@@ -212,6 +274,21 @@ class MinedTriplets(_TripletLists, Selection):
     ----------
     anchor, positive, negative : int64 tensors of shape (t,)
         Row numbers.
+
+    See Also
+    --------
+    MinedPairs : Two rows at a time.
+    metriclearn.constraints.Triplets : Triplets of rows of a training set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import TripletLoss
+    >>> from metriclearn.deep.miners import MinedTriplets
+    >>> triplets = MinedTriplets(torch.tensor([0]), torch.tensor([1]), torch.tensor([2]))
+    >>> x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> TripletLoss(margin=0.5)(x, None, triplets).item()
+    0.5
     """
 
     __slots__ = ()
