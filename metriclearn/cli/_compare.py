@@ -96,6 +96,8 @@ def add_parser(commands):
     )
     add("--report", metavar="FILE", help="write a self-contained HTML report")
     add("--json", metavar="FILE", help="write every number as JSON")
+    add("--save", metavar="DIR", help="fit the winner on all rows and keep it in this folder")
+    add("--save-learner", metavar="NAME", help="with --save: keep this learner instead")
     add(
         "--seed",
         type=_numbers.seed,
@@ -208,6 +210,9 @@ def run(options, command):
         raise BadInputError(error) from None
     result = result.with_command(command)
     written = list(_write(result, options))
+    if options.save:
+        _save(result, options)
+        written.append(options.save)
     result.show()
     for path in written:
         print(f"wrote {printable(path)}")
@@ -224,7 +229,14 @@ def _check_outputs(options):
             require("PIL", "cli")
         from metriclearn._files import check_writable
 
-        _check_apart({**outputs, "--resume": options.resume}, options.sources)
+        others = {"--resume": options.resume, "--save": options.save}
+        _check_apart({**outputs, **others}, options.sources)
+        if options.save is not None:
+            require("skops", "skops")
+            if len(options.sources) > 1:
+                raise ValueError("--save keeps the winner on one source; there are several")
+        elif options.save_learner is not None:
+            raise ValueError("--save-learner needs --save DIR")
         for argument, path in outputs.items():
             if path is not None:
                 check_writable(path, argument)
@@ -269,6 +281,41 @@ def _workers(options):
         ) from None
     with client:
         yield {"client": client}
+
+
+def _save(result, options):
+    """Fit the winner on all rows, and keep it with a model card."""
+    from metriclearn import save
+
+    key = options.save_learner
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = result.fit_best(options.sources[0], options.target, learner=key)
+        save(model, options.save, card=_card(result, key))
+    except (ValueError, OSError, ImportError) as error:
+        raise BadInputError(f"--save {options.save}: {error}") from None
+
+
+def _card(result, key):
+    """Say where a model comes from."""
+    data = result.data
+    names = {row.key: row for row in result.rows()}
+    kept = names.get(key)
+    scores = [
+        f"{measure}: {getattr(kept, 'scores', {}).get(measure)}" for measure in result.measures
+    ]
+    return {
+        "Name": f"{kept.name if kept else 'The winner'} on {data.name}",
+        "Data": [
+            f"{data.name}: {data.n_rows:,} rows, {data.n_features:,} features",
+            f"{data.n_classes:,} classes: {', '.join(map(str, data.class_names[:50]))}",
+        ],
+        "Findings": [finding.text for finding in result.findings] or ["none"],
+        "What the comparison said": list(result.sentences()),
+        **({"Scores": scores} if kept else {}),
+        "Command": result.run.command or "compare()",
+    }
 
 
 def _write(result, options):

@@ -6,7 +6,7 @@ import signal
 import sys
 
 from metriclearn import __version__
-from metriclearn.cli import _compare, _doctor
+from metriclearn.cli import _compare, _doctor, _embed, _search, _verify
 from metriclearn.cli._errors import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
@@ -15,7 +15,7 @@ from metriclearn.cli._errors import (
     Parser,
 )
 
-COMMANDS = (_compare, _doctor)
+COMMANDS = (_compare, _embed, _search, _verify, _doctor)
 
 
 def main(argv=None):

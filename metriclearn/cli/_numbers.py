@@ -11,6 +11,14 @@ def whole(text):
         raise ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def positive(text):
+    """Read a whole number above 0."""
+    value = whole(text)
+    if value < 1:
+        raise ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
 def seed(text):
     """Read a seed."""
     value = whole(text)

@@ -12,8 +12,10 @@ _EXPORTS = {
     "LEARNER_NAMES": "metriclearn.compare._names",
     "SOURCE_NAMES": "metriclearn.compare._names",
     "ComparisonResult": "metriclearn.compare._result",
+    "NewRows": "metriclearn.compare._sources._unlabeled",
     "RankedComparison": "metriclearn.compare._ranking",
     "compare": "metriclearn.compare._compare",
+    "read_rows": "metriclearn.compare._sources._unlabeled",
     "result_schema": "metriclearn.compare._schema",
 }
 

@@ -1,6 +1,7 @@
 """What a comparison found: every number, the ranking, and how sure it is."""
 
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
@@ -15,6 +16,7 @@ from metriclearn.compare._records import (
     RunFacts,
     Summary,
 )
+from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._table import best_first, curve_of, fold_means, table_row
 from metriclearn.compare._winner import make_estimator
 from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
@@ -354,7 +356,7 @@ class ComparisonResult:
         Parameters
         ----------
         X, y
-            As of ``compare``.
+            As of ``compare``: also the name of a source, and of its label column.
         learner : str, default=None
         protocol : {"closed", "open"}, default=None
 
@@ -372,7 +374,10 @@ class ComparisonResult:
         >>> result.fit_best(X, y).transform(X[:2]).shape
         (2, 2)
         """
-        if isinstance(y, str):
+        if isinstance(X, (str, Path)):
+            source = load_source(X, y)
+            X, y = source.X, source.y
+        elif isinstance(y, str):
             X, y = X[[column for column in X.columns if column != y]], X[y]
         return self.make_estimator(learner, protocol=protocol).fit(X, y)
 

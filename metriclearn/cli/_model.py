@@ -1,0 +1,59 @@
+"""What the sub-commands that use a saved model share: reading it, and embedding with it."""
+
+import warnings
+
+import numpy as np
+
+from metriclearn._progress import progress
+from metriclearn._text import one_line
+from metriclearn.cli._errors import BadInputError
+
+BLOCK = 1024
+
+
+def load_model(folder):
+    """Read a saved model, or say what is wrong with it in one line."""
+    from metriclearn import load
+
+    try:
+        return load(folder)
+    except (ValueError, OSError, ImportError) as error:
+        raise BadInputError(error) from None
+
+
+def read(source):
+    """Read rows for a model, or say what is wrong with them in one line."""
+    from metriclearn.compare import read_rows
+
+    try:
+        return read_rows(source)
+    except (ValueError, OSError, ImportError) as error:
+        raise BadInputError(error) from None
+
+
+def embed_block(model, rows, part):
+    """Embed a slice of rows; bad input is one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(model.transform(rows.part(part)))
+    except (ValueError, TypeError, OSError) as error:
+        raise BadInputError(f"the model does not take these rows: {one_line(error)}") from None
+
+
+def embed(model, rows, description):
+    """Embed all rows, block by block, with a bar on a terminal."""
+    parts = []
+    with progress(is_terminal(), description, len(rows)) as advance:
+        for start in range(0, len(rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            parts.append(embed_block(model, rows, part))
+            advance(steps=len(parts[-1]))
+    return np.concatenate(parts)
+
+
+def is_terminal():
+    """Whether somebody is looking."""
+    import sys
+
+    return sys.stderr.isatty()

@@ -1,0 +1,114 @@
+"""``metriclearn search``: the nearest rows of a gallery, by a saved model."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from metriclearn._files import check_writable, write_text
+from metriclearn._text import printable
+from metriclearn.cli import _numbers
+from metriclearn.cli._errors import BadInputError
+from metriclearn.cli._model import embed, load_model, read
+
+EXAMPLES = """
+examples:
+  metriclearn search model gallery.csv new.csv -k 3
+  metriclearn search model gallery.csv 17               # row 17 of the gallery, from 0
+  metriclearn search model photos/ holiday.jpg -k 8 --report found.html
+
+Exit codes: 0; 2 for bad input; 130 after Ctrl-C.
+"""
+MOST_SHOWN = 20
+
+
+def add_parser(commands):
+    """Add the sub-command to a parser."""
+    parser = commands.add_parser(
+        "search",
+        help="find the nearest rows of a gallery, by a saved model",
+        description="Find the rows of GALLERY that are nearest to each of QUERY, by a saved model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="folder of the model")
+    add(
+        "gallery",
+        metavar="GALLERY",
+        help="a table, an .npz or .npy file, or a folder of images",
+    )
+    add(
+        "query",
+        metavar="QUERY",
+        help="the same, or one image, or the number of a row of the gallery, from 0",
+    )
+    add("-k", type=_numbers.positive, metavar="K", default=5, help="neighbors to find (5)")
+    add("--report", metavar="FILE", help="write a page with pictures or values")
+    parser.set_defaults(run=run)
+
+
+def run(options, command):
+    """Run the sub-command; return the exit code."""
+    if options.report is not None:
+        try:
+            check_writable(options.report, "--report")
+        except ValueError as error:
+            raise BadInputError(error) from None
+    gallery, model = read(options.gallery), load_model(options.model)
+    row = _row_number(options.query, gallery)
+    queries = read(options.query) if row is None else None
+    found = nearest(model, gallery, queries, row, options.k)
+    if options.report is not None:
+        from metriclearn.cli._search_page import render_search
+
+        write_text(options.report, render_search(gallery, queries, row, *found))
+    _show(gallery, queries, row, *found)
+    if options.report is not None:
+        print(f"wrote {printable(options.report)}")
+    return 0
+
+
+def nearest(model, gallery, queries, row, k):
+    """Search: distances and row numbers of the gallery, (n_queries, k) each.
+
+    A row of the gallery does not find itself.
+    """
+    from metriclearn.neighbors import ExactSearch
+
+    vectors = embed(model, gallery, "gallery")
+    asked = vectors[[row]] if row is not None else embed(model, queries, "queries")
+    if asked.shape[1] != vectors.shape[1]:
+        raise BadInputError("queries and gallery have vectors of different length")
+    own = row is not None
+    k = min(k + own, len(vectors))
+    distances, rows = ExactSearch(vectors).search(asked, k)
+    if own:
+        others = rows[0] != row
+        distances, rows = distances[:, others][:, : k - 1], rows[:, others][:, : k - 1]
+    return distances, rows
+
+
+def _row_number(text, gallery):
+    if not text.isdigit() or Path(text).exists():
+        return None
+    row = int(text)
+    if row >= len(gallery):
+        raise BadInputError(
+            f"QUERY {text}: the gallery has rows 0 to {len(gallery) - 1}, and there is no such file"
+        )
+    return row
+
+
+def _show(gallery, queries, row, distances, rows):
+    names = [f"row {row}"] if queries is None else [str(i) for i in queries.ids]
+    for name, near, at in zip(names[:MOST_SHOWN], distances, rows, strict=False):
+        print(f"{printable(name)}:")
+        for distance, i in zip(near, at, strict=True):
+            label = "" if gallery.labels is None else f"  {printable(gallery.labels[i])}"
+            print(f"  {distance:10.4g}  {printable(gallery.ids[i])}{label}")
+    rest = len(names) - MOST_SHOWN
+    if rest > 0:
+        print(f"and {rest:,} more queries; --report has them all")
+    if not np.size(rows):
+        print("nothing was found")

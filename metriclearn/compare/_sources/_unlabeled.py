@@ -1,0 +1,120 @@
+"""Rows without labels, for a model that exists: a table, an array, image files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metriclearn._files import open_regular
+from metriclearn._text import one_line
+from metriclearn.compare._tables._read import read_file, table_suffix
+from metriclearn.images._decode import SUFFIXES
+from metriclearn.images._listings import is_list_of_images
+from metriclearn.images._paths import ImagePaths
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What a saved model embeds.
+
+    Attributes
+    ----------
+    X : DataFrame, ndarray or ImagePaths
+        Anything that can be sliced.
+    ids : ndarray of int or str
+        Number of each row in its file, from 0; names of image files.
+    labels : ndarray or None
+        Where the source has some: sub-folders of images, ``y`` of an ``.npz`` file.
+    """
+
+    X: Any
+    ids: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.ids)
+
+    def part(self, rows):
+        """Return the rows of a slice of ``X``."""
+        return self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
+
+
+def read_rows(source):
+    """Read rows for a saved model.
+
+    Parameters
+    ----------
+    source : str or Path
+        A table of any kind that ``compare`` reads, with or without the label column; an ``.npz``
+        file with ``X``, or an ``.npy`` file; a folder of images, one image, or a CSV file that
+        lists images.
+
+    Returns
+    -------
+    NewRows
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or cannot be read.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _image_folder(path)
+    if not path.exists():
+        raise ValueError(f"{source}: no such file or folder")
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return NewRows(ImagePaths(path.parent, [path.name]), np.array([path.name]))
+    if suffix in (".npz", ".npy"):
+        return _arrays(path, suffix)
+    if table_suffix(path) is not None:
+        return _table(path)
+    raise ValueError(
+        f"{source}: must be a table, an .npz or .npy file, an image or a folder of images, got "
+        f"{suffix or 'no suffix'!r}"
+    )
+
+
+def _image_folder(path):
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+    )
+    if not files:
+        raise ValueError(f"{path}: there are no images in this folder")
+    names = [file.relative_to(path).as_posix() for file in files]
+    folders = np.array([file.parent.name if file.parent != path else "" for file in files])
+    labels = folders if all(folders) and len(set(folders)) > 1 else None
+    return NewRows(ImagePaths(path, names), np.array(names), labels)
+
+
+def _arrays(path, suffix):
+    try:
+        with open_regular(path) as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if suffix == ".npy":
+                X, y = loaded, None
+            elif "X" not in loaded.files:
+                raise ValueError(f"has no array 'X'; there are: {', '.join(loaded.files)}")
+            else:
+                X, y = loaded["X"], loaded["y"] if "y" in loaded.files else None
+    except Exception as error:  # whatever a damaged file makes of numpy
+        raise ValueError(f"{path}: cannot be read ({one_line(error)})") from None
+    if X.ndim < 2 or len(X) == 0:
+        raise ValueError(f"{path}: X must have rows and columns, got shape {X.shape}")
+    labels = y if y is not None and y.shape == (len(X),) else None
+    return NewRows(X, np.arange(len(X)), labels)
+
+
+def _table(path):
+    try:
+        frame = read_file(path).frame
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: {one_line(error)}") from None
+    if is_list_of_images(frame.columns):
+        images = ImagePaths.from_csv(path)
+        return NewRows(images, images.names.astype(str), images.labels)
+    return NewRows(frame, np.arange(len(frame)))

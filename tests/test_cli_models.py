@@ -1,0 +1,240 @@
+"""Saved models from the command line: compare --save, embed, search, verify."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.datasets import load_iris, load_wine
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import metriclearn
+from metriclearn import LMNN, RCA
+from metriclearn.cli import main
+from metriclearn.compare import ComparisonResult
+from metriclearn.images import Features, ImagePaths
+from metriclearn.neighbors import RetrievalIndex
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def vectors_of(file):
+    table = pd.read_parquet(file)
+    return np.stack(table["vector"].to_numpy())
+
+
+def mean_color(pixels):
+    return pixels.mean(axis=(1, 2))
+
+
+@pytest.fixture
+def model(here):
+    """A model of iris in ./model, its rows in ./rows.csv, and the estimator."""
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    fitted = make_pipeline(StandardScaler(), LMNN()).fit(X.to_numpy(), y)
+    metriclearn.save(fitted, "model")
+    X.to_csv("rows.csv", index=False)
+    return fitted
+
+
+def test_from_a_built_in_set_to_vectors_in_another_process(here):
+    arguments = ["wine", "--learners", "standardized,lmnn", "--folds", "2", "--n-jobs", "1"]
+    assert (
+        main(["compare", *arguments, "--effort", "quick", "--save", "model", "--json", "r.json"])
+        == 0
+    )
+    X = load_wine(as_frame=True).data
+    X.to_csv("other.csv", index=False)
+    command = [sys.executable, "-m", "metriclearn", "embed", "model", "other.csv"]
+    command += ["--out", "e.parquet"]
+    subprocess.run(command, check=True, capture_output=True)
+    result = ComparisonResult.from_json("r.json")
+    fitted = result.make_estimator().fit(*load_wine(return_X_y=True))
+    expected = fitted.transform(X.to_numpy())
+    assert np.array_equal(vectors_of("e.parquet"), expected.astype(vectors_of("e.parquet").dtype))
+    assert np.array_equal(metriclearn.load("model").transform(X.to_numpy()), expected)
+    card = (here / "model" / "README.md").read_text()
+    assert "wine" in card
+    assert "metriclearn compare wine" in card
+
+
+def test_from_a_table_with_categories_and_gaps_to_vectors(here):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(np.arange(60) % 3 == 0, "x", "y")
+    frame.loc[4, "a"] = np.nan
+    frame["species"] = np.repeat(["p", "q", "r"], 20)
+    frame.loc[frame["species"] == "p", "b"] += 3
+    frame.to_csv("train.csv", index=False)
+    arguments = ["train.csv", "--target", "species", "--learners", "standardized,rca"]
+    assert main(["compare", *arguments, "--folds", "2", "--n-jobs", "1", "--save", "model"]) == 0
+    new = frame.drop(columns="species").sample(20, random_state=0)
+    new.to_csv("new.csv", index=False)
+    assert main(["embed", "model", "new.csv", "--out", "new.npy"]) == 0
+    assert main(["embed", "model", "train.csv", "--out", "all.npy"]) == 0
+    assert np.array_equal(np.load("new.npy"), np.load("all.npy")[new.index])
+    assert np.allclose(metriclearn.load("model").transform(new), np.load("new.npy"))
+
+
+def test_from_an_npz_to_vectors(here):
+    X, y = load_iris(return_X_y=True)
+    np.savez("iris.npz", X=X, y=y)
+    arguments = ["iris.npz", "--learners", "euclidean,rca", "--folds", "2", "--n-jobs", "1"]
+    assert main(["compare", *arguments, "--save", "model", "--save-learner", "rca"]) == 0
+    assert main(["embed", "model", "iris.npz", "--out", "e.parquet"]) == 0
+    assert pd.read_parquet("e.parquet")["label"].tolist() == [str(label) for label in y]
+    assert np.allclose(vectors_of("e.parquet"), metriclearn.load("model").transform(X))
+
+
+def test_from_a_folder_of_photos_to_vectors_and_neighbors(here, capsys):
+    rng = np.random.default_rng(0)
+    for k, name in enumerate("ab"):
+        (here / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = rng.integers(0, 60, (20, 30, 3), dtype=np.uint8)
+            pixels[..., k] += 120
+            Image.fromarray(pixels).save(here / "photos" / name / f"{i}.png")
+    photos = ImagePaths.from_folder("photos")
+    model = make_pipeline(Features("test_cli_models:mean_color", image_size=16), RCA())
+    sys.modules.setdefault("test_cli_models", sys.modules[__name__])
+    model.fit(photos, photos.labels)
+    metriclearn.save(model, "model")
+    assert main(["embed", "model", "photos", "--out", "e.parquet"]) == 0
+    assert pd.read_parquet("e.parquet")["id"].tolist() == list(photos.names)
+    assert np.array_equal(vectors_of("e.parquet"), model.transform(photos).astype("float32"))
+    shutil.copy("photos/a/1.png", "asked.png")
+    capsys.readouterr()
+    assert main(["search", "model", "photos", "asked.png", "-k", "3", "--report", "s.html"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "asked.png:"
+    assert lines[1].split()[1:] == ["a/1.png", "a"]
+    page = (here / "s.html").read_text()
+    assert page.count("data:image/jpeg") == 4
+    assert "<script" not in page
+    pairs = ["photos/a/0.png,photos/a/1.png,1", "photos/a/0.png,photos/b/1.png,0"]
+    lines = ["first,second,same", *pairs]
+    (here / "pairs.csv").write_text("\n".join(lines))
+    assert main(["verify", "model", "pairs.csv", "--far", "0.5"]) == 0
+    assert "equal error rate: 0.00%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_embedding_a_table_agrees_to_the_bit(model, suffix):
+    assert main(["embed", "model", "rows.csv", "--out", f"e.{suffix}"]) == 0
+    found = np.load("e.npy") if suffix == "npy" else vectors_of("e.parquet")
+    assert np.array_equal(found, model.transform(load_iris().data))
+    if suffix == "parquet":
+        index = RetrievalIndex.from_parquet("e.parquet")
+        assert index.search(found[:1].astype("float32"), 1)[1].tolist() == [[0]]
+
+
+def test_stopped_embedding_goes_on(model, here, monkeypatch):
+    from metriclearn.cli import _embed, _model
+
+    for module in (_embed, _model):
+        monkeypatch.setattr(module, "BLOCK", 40)
+    calls = []
+    plain = _embed.embed_block
+
+    def stopping(*given):
+        calls.append(given[2])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return plain(*given)
+
+    monkeypatch.setattr(_embed, "embed_block", stopping)
+    assert main(["embed", "model", "rows.csv", "--out", "e.npy"]) == 130
+    assert not (here / "e.npy").exists()
+    assert main(["embed", "model", "rows.csv", "--out", "e.npy"]) == 0
+    assert [call.start for call in calls] == [0, 40, 80, 80, 120]
+    assert np.array_equal(np.load("e.npy"), model.transform(load_iris().data))
+    assert sorted(file.name for file in here.iterdir()) == ["e.npy", "model", "rows.csv"]
+
+
+def test_search_finds_what_the_model_says(model, here, capsys):
+    Z = model.transform(load_iris().data)
+    apart = np.linalg.norm(Z - Z[17], axis=1)
+    assert main(["search", "model", "rows.csv", "17", "-k", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "row 17:"
+    nearest = np.argsort(apart, kind="stable")[1:5]
+    assert [int(line.split()[1]) for line in lines[1:]] == nearest.tolist()
+    pd.read_csv("rows.csv").iloc[[3, 60]].to_csv("asked.csv", index=False)
+    assert (
+        main(["search", "model", "rows.csv", "asked.csv", "-k", "1000", "--report", "s.html"]) == 0
+    )
+    assert capsys.readouterr().out.count("\n") == 2 * 151 + 1
+    assert "sepal length" in (here / "s.html").read_text()
+
+
+def test_verify_decides_and_measures(model, here, capsys):
+    X, y = load_iris(return_X_y=True)
+    pairs = np.random.default_rng(0).integers(150, size=(400, 2))
+    same = y[pairs[:, 0]] == y[pairs[:, 1]]
+    table = pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "same": same})
+    table.to_csv("pairs.csv", index=False)
+    arguments = ["model", "pairs.csv", "--rows", "rows.csv", "--far", "0.05"]
+    assert main(["verify", *arguments, "--out", "decided.csv"]) == 0
+    decided = pd.read_csv("decided.csv")
+    Z = model.transform(X)
+    assert np.allclose(decided["distance"], np.linalg.norm(Z[pairs[:, 0]] - Z[pairs[:, 1]], axis=1))
+    rate = decided["accepted"][~same].mean()
+    assert 0.03 < rate <= 0.05
+    assert decided["accepted"][same].mean() > 0.7
+    assert "true accepts at a false-accept rate of 0.05" in capsys.readouterr().out
+
+
+BAD = [
+    (["embed", "nothing", "rows.csv", "--out", "e.npy"], "there is no saved model"),
+    (["embed", "model", "nothing.csv", "--out", "e.npy"], "nothing.csv: no such file"),
+    (["embed", "model", "rows.csv", "--out", "e.txt"], "must end in .npy or .parquet"),
+    (["embed", "model", "rows.csv", "--out", "no/e.npy"], "there is no folder"),
+    (["embed", "model", "narrow.csv", "--out", "e.npy"], "the model does not take these rows"),
+    (["search", "model", "rows.csv", "200"], "has rows 0 to 149"),
+    (["verify", "model", "rows.csv"], "has no column first and no column second"),
+    (["verify", "model", "pairs.csv", "--rows", "rows.csv"], "line 3: same is 'maybe'"),
+    (["verify", "model", "far.csv", "--rows", "rows.csv"], "'150'"),
+    (["verify", "model", "far.csv"], "images are not there"),
+    (["verify", "model", "far.csv", "--far", "2"], "not between 0 and 1"),
+    (["compare", "wine", "--save-learner", "rca"], "--save-learner needs --save"),
+    (["compare", "wine", "iris", "--save", "m"], "there are several"),
+    (["compare", "wine", "--save", ""], "--save needs the name"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[message for _, message in BAD])
+def test_bad_input_is_one_line(model, here, capsys, arguments, message):
+    (here / "narrow.csv").write_text("a,b\n1,2\n3,4\n")
+    (here / "pairs.csv").write_text("first,second,same\n0,1,1\n1,2,maybe\n")
+    (here / "far.csv").write_text("first,second,same\n0,150,1\n1,2,0\n")
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_saved_model_with_a_changed_bit_is_one_line(model, here, capsys):
+    file = next((here / "model").glob("*.skops"))
+    data = bytearray(file.read_bytes())
+    data[100] ^= 1
+    file.write_bytes(data)
+    assert main(["embed", "model", "rows.csv", "--out", "e.npy"]) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["embed", "search", "verify"])
+def test_help_has_examples_and_exit_codes(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "Exit codes" in text
