@@ -16,7 +16,17 @@ from helpers.commands import compare, write_images
 from metriclearn import __version__, cli
 from metriclearn.compare import LEARNER_NAMES, ComparisonResult
 from metriclearn.compare import _run as run
+from metriclearn.compare import compare as compare_metrics
 from metriclearn.compare._protocol import run_task
+
+
+@pytest.fixture(scope="module")
+def compared_six():
+    y = np.repeat(np.arange(6), 6)
+    X = np.random.RandomState(0).randn(36, 3) + 2 * np.random.RandomState(1).randn(6, 3)[y]
+    learners = "majority,euclidean,standardized,mahalanobis,linear_on_deep"
+    return compare_metrics(X, y, learners=learners, n_folds=2, effort="quick")
+
 
 # What comes out
 
@@ -27,7 +37,7 @@ def test_table_report_and_numbers(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "iris: 150 rows, 4 features, 3 classes" in printed
     assert "3 classes are too few" in printed
-    assert "k-NN accuracy" in printed
+    assert "accuracy %" in printed
     assert "MAP@R" not in printed
     assert printed.index("Euclidean  ") < printed.index("Mahalanobis (whitened)  ")
     assert f"wrote {report}" in printed
@@ -43,7 +53,7 @@ def test_both_protocols_side_by_side(tmp_path, capsys):
     np.savez(tmp_path / "six.npz", X=X, y=y)
     assert compare(tmp_path / "six.npz") == 0
     printed = capsys.readouterr().out
-    for measure in ("k-NN accuracy", "Recall@1", "R-precision", "MAP@R"):
+    for measure in ("accuracy %", "Recall@1", "R-precision", "MAP@R"):
         assert measure in printed
 
 
@@ -149,6 +159,23 @@ def test_a_request_to_end_writes_what_is_finished(tmp_path, capsys, monkeypatch)
     assert signal.getsignal(signal.SIGTERM) is before
     assert "interrupted: 3 of 4 fits" in capsys.readouterr().out
     assert len(ComparisonResult.from_json(numbers).records) == 3
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_table_fits_the_terminal_without_cutting_a_number(compared_six, capsys, width):
+    from rich.console import Console
+
+    from metriclearn.compare import _terminal
+
+    console = Console(width=width)
+    console.print(_terminal._fitting_table(compared_six, console, str))
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    for row in compared_six.rows():
+        assert row.name in printed
+        for protocol in compared_six.protocols:
+            score = row.mean(compared_six.headline(protocol))
+            assert score is None or f"{100 * score:.1f}" in printed
 
 
 # Ctrl-C

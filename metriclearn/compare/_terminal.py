@@ -154,9 +154,11 @@ SHORTER = (
 
 def _fitting_table(result, console, escape):
     """Return the fullest table that fits the console without cutting a number or a name."""
+    measurement = require("rich.measure", "cli").Measurement
+    wide = console.options.update(width=1000)
     for shorter in SHORTER:
         table = _table(result, escape, **shorter)
-        if console.measure(table).minimum <= console.width:
+        if measurement.get(console, wide, table).maximum <= console.width:
             break
     return table
 
@@ -175,7 +177,8 @@ def _table(result, escape, spread, measures, cost=True):
     headlines = _shown_measures(result, "headlines")
     shown = _shown_measures(result, measures)
     for measure in shown:
-        table.add_column(f"{MEASURE_NAMES[measure]} %", justify="right", no_wrap=False)
+        header = f"{MEASURE_NAMES[measure]} %".replace(" ", "\n", 1)
+        table.add_column(header, justify="right", no_wrap=True)
     if cost:
         table.add_column("Fit s", justify="right", no_wrap=True)
         table.add_column("Dim", justify="right", no_wrap=True)
@@ -187,7 +190,7 @@ def _table(result, escape, spread, measures, cost=True):
         scores = []
         for measure in shown:
             with_spread = spread == "all" or (spread == "headlines" and measure in headlines)
-            text = score_text(row, measure, with_spread=with_spread).replace(" ", "\u00a0")
+            text = score_text(row, measure, with_spread=with_spread)
             wins = row.mean(measure) is not None and row.mean(measure) == best[measure]
             scores.append(f"[bold green]{text}[/]" if wins else text)
         if not row.scores and any(record.learner == row.key for record in result.records):
@@ -196,5 +199,5 @@ def _table(result, escape, spread, measures, cost=True):
         cells = [*scores, *([seconds_text(row.fit_seconds), dimension] if cost else [])]
         if is_search:
             cells.append("–" if row.n_tried is None else f"{row.n_tried:.0f}")
-        table.add_row(escape(row.name).replace(" ", "\u00a0"), *cells)
+        table.add_row(escape(row.name), *cells)
     return table

@@ -55,7 +55,7 @@ class MLP(nn.Sequential):
     Parameters
     ----------
     in_features : int
-    hidden_units : int or sequence of int, default=(256,)
+    hidden_units : int or sequence of int, default=(512, 256)
         Width of each hidden layer.
     activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
     batch_norm : bool, default=True
@@ -78,7 +78,7 @@ class MLP(nn.Sequential):
     def __init__(
         self,
         in_features,
-        hidden_units=(256,),
+        hidden_units=(512, 256),
         *,
         activation="gelu",
         batch_norm=True,
