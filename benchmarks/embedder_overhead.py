@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep._labels import Labels
 from metriclearn.deep.training._data import LabeledData
 from metriclearn.deep.training._embedding_net import VALUES_AT_A_TIME
+from metriclearn.deep.training._labels import Labels
 
 
 def make_data(args):

@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from metriclearn import LFDA, RCA, KernelMetric
 from metriclearn.constraints import Pairs
 from metriclearn.deep import DeepEmbedder
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
 
 # check_estimator does not run these by itself.
 EXTRA_CHECKS = [

@@ -123,3 +123,17 @@ def test_private_names_of_scikit_learn_pass_through_one_file():
     )
     using = {path.name for path in FILES if private.search(path.read_text())}
     assert using == {"_sklearn.py"}
+
+
+@pytest.mark.parametrize(("folder", "most"), [("deep", 15), ("mahalanobis", 25)])
+def test_a_folder_is_read_at_a_glance(folder, most):
+    entries = [path for path in (ROOT / folder).iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= most
+
+
+def test_parts_of_the_embedder_are_known_by_class():
+    asks = re.compile(r"\b(hasattr|getattr)\(")
+    lines = [
+        line for path in (ROOT / "deep").rglob("*.py") for line in path.read_text().split("\n")
+    ]
+    assert sum(map(bool, map(asks.search, lines))) <= 10

@@ -4,8 +4,8 @@ from metriclearn._linalg import inverse_sqrt_psd
 from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._span import Span
-from metriclearn.mahalanobis._stream import Stream
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._stream import Stream
 
 
 class Covariance(MahalanobisTransformer):

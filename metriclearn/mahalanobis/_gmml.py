@@ -18,9 +18,9 @@ from metriclearn._validation import (
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
-from metriclearn.mahalanobis._scatter import moments
-from metriclearn.mahalanobis._span import Span
-from metriclearn.mahalanobis._stream import Stream
+from metriclearn.mahalanobis._scatter._moments import moments
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._stream import Stream
 
 # Smallest ridge, in mean eigenvalues: it decides where the data say nothing.
 _RIDGE = 1e-9

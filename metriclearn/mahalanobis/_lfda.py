@@ -10,8 +10,8 @@ from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import centered_scatter, discriminant_directions
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._discriminant import centered_scatter, discriminant_directions
+from metriclearn.mahalanobis._scatter._span import Span
 
 _BLOCK_BYTES = 32 * 2**20
 

@@ -9,10 +9,10 @@ from metriclearn._linalg import fix_signs
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
+from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._targets import NoTargets
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._solvers._lbfgs import minimize_to_certificate
 
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.

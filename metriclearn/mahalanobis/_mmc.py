@@ -14,9 +14,9 @@ from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._clarabel import GAP, solve_exactly, warn_far
-from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._solvers._clarabel import GAP, solve_exactly, warn_far
+from metriclearn.mahalanobis._solvers._lbfgs import minimize_to_certificate
 
 _MAX_PAIRS = ENOUGH
 _SDP_MAX_FEATURES = 20

@@ -15,7 +15,7 @@ from metriclearn._sklearn import Interval, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
 
 _N_PAIRS = 2000  # of each kind, drawn from labels
 

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._linalg import is_psd
 from metriclearn._sklearn import StrOptions
-from metriclearn.mahalanobis._discriminant import feature_scales
+from metriclearn.mahalanobis._scatter._discriminant import feature_scales
 
 PRIOR_OPTIONS = [StrOptions({"identity", "covariance", "random"}), "array-like"]
 

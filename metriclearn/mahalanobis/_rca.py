@@ -14,10 +14,10 @@ from metriclearn._validation import (
 )
 from metriclearn.constraints import Chunks, chunks_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._discriminant import discriminant_directions
-from metriclearn.mahalanobis._scatter import moments
-from metriclearn.mahalanobis._span import Span
-from metriclearn.mahalanobis._stream import Stream
+from metriclearn.mahalanobis._scatter._discriminant import discriminant_directions
+from metriclearn.mahalanobis._scatter._moments import moments
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._stream import Stream
 
 
 class RCA(MahalanobisTransformer):

@@ -9,8 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from metriclearn import ITML, LSML
 from metriclearn.constraints import Pairs, Quadruplets, Triplets
 from metriclearn.mahalanobis._itml import BoundLoss
-from metriclearn.mahalanobis._logdet import PairDifferences
 from metriclearn.mahalanobis._lsml import ResidualLoss
+from metriclearn.mahalanobis._solvers._logdet import PairDifferences
 
 # metric-learn 0.7.0 with force_all_finite renamed, X the standardized iris data, pairs of `pairs`:
 # metric_learn.ITML(gamma=1.0, tol=1e-12, max_iter=100000).fit(X[indices], similar, bounds=[1, 6])
@@ -48,7 +48,7 @@ def quadruplets():
 @pytest.mark.parametrize("n_pairs", [5, 400])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_differences_are_those_of_all_pairs_at_once(n_pairs, scaled, rng, monkeypatch):
-    monkeypatch.setattr("metriclearn.mahalanobis._logdet._BLOCK_BYTES", 2**10)
+    monkeypatch.setattr("metriclearn.mahalanobis._solvers._logdet._BLOCK_BYTES", 2**10)
     Z, A = rng.randn(60, 4), rng.randn(4, 4)
     first, second = rng.randint(60, size=(2, n_pairs))
     scales = rng.rand(n_pairs) if scaled else None

@@ -5,7 +5,7 @@ import pytest
 
 from metriclearn import GMML, ITML, LSML
 from metriclearn.mahalanobis._prior import prior_inverse, prior_of
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
 
 
 def factor(prior, X, seed=None):

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from metriclearn import GMML, ITML, RCA, SDML, Covariance
 from metriclearn.constraints import Chunks, Pairs
-from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._scatter._moments import moments
 
 STREAMED = [Covariance(), RCA(), RCA(2, shrinkage=0.2), GMML(), GMML(t=0.3, regularization=0.1)]
 streamed = pytest.mark.parametrize("estimator", STREAMED, ids=repr)

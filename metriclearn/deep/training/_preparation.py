@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from metriclearn.constraints import Pairs, Triplets, check_constraints
-from metriclearn.deep._labels import Labels, check_known, is_continuous
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.training._arguments import same
 from metriclearn.deep.training._data import ConstraintData, LabeledData
+from metriclearn.deep.training._labels import Labels, check_known, is_continuous
 from metriclearn.deep.training._split import split_rows
 
 

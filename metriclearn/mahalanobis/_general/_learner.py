@@ -26,7 +26,6 @@ from metriclearn.constraints._draw import (
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._bounds import check_bounds, percentiles
-from metriclearn.mahalanobis._clarabel import warn_far
 from metriclearn.mahalanobis._general._solvers import (
     MinibatchState,
     check_terms,
@@ -46,7 +45,8 @@ from metriclearn.mahalanobis._general._terms import (
     constrained_pairs,
 )
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, is_given, prior_inverse
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._solvers._clarabel import warn_far
 
 # Under a linear regularizer a matrix right to 1e-10 still has a relative gap of up to 1e-3.
 _FAR = 1e-2

@@ -8,8 +8,8 @@ from metriclearn._arrays import is_double, to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix, project_psd
 from metriclearn._progress import progress
-from metriclearn.mahalanobis._clarabel import solve_exactly
-from metriclearn.mahalanobis._lbfgs import minimize_to_certificate
+from metriclearn.mahalanobis._solvers._clarabel import solve_exactly
+from metriclearn.mahalanobis._solvers._lbfgs import minimize_to_certificate
 
 _SDP_FEATURES = 30
 _SDP_CONSTRAINTS = 5000

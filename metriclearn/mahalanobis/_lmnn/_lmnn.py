@@ -17,7 +17,6 @@ from metriclearn._validation import (
 )
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._clarabel import warn_far
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._lmnn._choice import choose_mu, choose_passes
 from metriclearn.mahalanobis._lmnn._objective import TripletObjective
@@ -25,7 +24,8 @@ from metriclearn.mahalanobis._lmnn._passes import SOLVERS, passes, solve
 from metriclearn.mahalanobis._lmnn._problem import Problem, Terms
 from metriclearn.mahalanobis._lmnn._sdp import check_sdp_components
 from metriclearn.mahalanobis._lmnn._solver import Search
-from metriclearn.mahalanobis._span import Span
+from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._solvers._clarabel import warn_far
 
 _MOST_ANCHORS = 5000  # of a pass, for n_anchors="auto"
 

@@ -13,14 +13,14 @@ from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._discriminant import (
+from metriclearn.mahalanobis._scatter._discriminant import (
     centered_scatter,
     discriminant_directions,
     feature_scales,
     shrink,
 )
+from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
-from metriclearn.mahalanobis._span import Span
 
 # Rows of each class around a region's center, for local discriminants at several scales.
 _REGION_ROWS = (10, 20, 50, 200)

@@ -7,13 +7,13 @@ from metriclearn._arrays import moved_to, on_host, rows_of, with_dtype_of
 from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._soft_neighbors._soft_fit import (
     SOFT_NEIGHBOR_CONSTRAINTS,
     learn_components,
     starting_components,
 )
 from metriclearn.mahalanobis._soft_neighbors._targets import Values
-from metriclearn.mahalanobis._span import Span
 
 
 def mlkr_terms(y):

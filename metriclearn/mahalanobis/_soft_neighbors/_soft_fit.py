@@ -9,11 +9,11 @@ from metriclearn._arrays import moved_to, on_host
 from metriclearn._sklearn import Interval
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
-from metriclearn.mahalanobis._lbfgs import minimize_components
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient, unit_scale
 from metriclearn.mahalanobis._soft_neighbors._minibatch import minimize_in_batches
 from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
 from metriclearn.mahalanobis._soft_neighbors._tensor_gradient import tensor_soft_neighbor_gradient
+from metriclearn.mahalanobis._solvers._lbfgs import minimize_components
 
 SOFT_NEIGHBOR_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), None],

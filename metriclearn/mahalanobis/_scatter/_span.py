@@ -5,7 +5,7 @@ from scipy import linalg
 
 from metriclearn._arrays import is_dask, namespace, rows_of, to_numpy, unit_of, with_dtype
 from metriclearn._pairs import blocks_of_pairs
-from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._scatter._moments import moments
 
 # Share of the largest variance below which a direction is rounding of the Gram matrix.
 _RANK_TOL = 1e-13

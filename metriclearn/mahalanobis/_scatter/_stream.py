@@ -3,7 +3,7 @@
 import numpy as np
 
 from metriclearn._validation import encode
-from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._scatter._moments import moments
 
 
 class Stream:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import linalg
 
 from metriclearn._linalg import fix_signs, settle_ties
-from metriclearn.mahalanobis._scatter import moments
+from metriclearn.mahalanobis._scatter._moments import moments
 
 # Directions with a smaller part of the total scatter than this do not vary.
 _FLAT = 1e-10

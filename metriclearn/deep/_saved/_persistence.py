@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from metriclearn.deep._bounded import BoundedTensors
-from metriclearn.deep._embedder_file import as_array, read, without_weights, write
 from metriclearn.deep._images import FileInputs
 from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._saved._bounded import BoundedTensors
+from metriclearn.deep._saved._file import as_array, read, without_weights, write
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._trainer import Trainer
 from metriclearn.images._paths import ImagePaths

@@ -1,0 +1,1 @@
+"""A fitted embedder in a file, and back."""

@@ -1,0 +1,1 @@
+"""How rows are spread: scatter matrices and the directions found from them."""
