@@ -125,7 +125,7 @@ def _persist(remote, part, tag, n_retries, delay, verbose):
 
 
 def _continue(remote, part, tag, verbose):
-    """Append what is missing to ``part``, or write it anew."""
+    """Append what is missing to ``part``, or write it from the beginning."""
     # Without a tag nothing tells whether the part is of the file as it is now.
     offset = part.stat().st_size if part.exists() and tag.exists() else 0
     headers = {"User-Agent": "metriclearn", "Accept-Encoding": "identity"}

@@ -93,7 +93,7 @@ class BlockSums:
             if found != self.sums[block].tobytes():
                 raise ValueError(
                     f"path: {file} is damaged: rows {first} to "
-                    f"{min(first + self.step, self.n) - 1} are not what was saved; save anew from "
-                    f"the source"
+                    f"{min(first + self.step, self.n) - 1} are not what was saved; save it again "
+                    f"from the source"
                 )
             self._verified[block] = True

@@ -27,7 +27,7 @@ class ExactSearch:
     Base and queries are centered, so that a common offset costs no digits; one
     matrix product in float32 rules out all rows but a few (its rounding error is
     bounded, so nothing near is lost); the distances of those few are computed
-    anew in float64 from the differences of the rows as they were given. Where
+    in float64 from the differences of the rows as they were given. Where
     float32 cannot rule out enough, float64 screens again. Where a few directions
     hold most of the spread, and enough is asked for, they rule out rows first; of up to six
     features a kd-tree does.

@@ -1,4 +1,4 @@
-"""Approximate search by faiss's indexes, ranked anew by exact distances."""
+"""Approximate search by faiss's indexes, ranked by exact distances."""
 
 import re
 import threading
@@ -122,7 +122,7 @@ class FaissSearch:
     """The ``k`` nearest of the rows that a faiss index finds, ranked by exact distances.
 
     Like :class:`ExactSearch`, with a base that faiss has indexed. More rows than
-    asked for are fetched and ranked anew; a query for which the index finds too few
+    asked for are fetched and ranked; a query for which the index finds too few
     is answered exactly.
 
     Parameters

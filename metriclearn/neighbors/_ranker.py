@@ -8,7 +8,7 @@ _PAIR_BYTES = 2**18
 
 
 class Ranker:
-    """Ranks candidate rows of a base by distances computed anew, in float64.
+    """Ranks candidate rows of a base by distances computed in float64.
 
     Parameters
     ----------

@@ -368,7 +368,7 @@ def _check_fit(read, n, d, folder):
         fits &= (coarse.ntotal, coarse.d) == (n, d)
         fits &= center is not None and center.shape == (d,) and center.dtype == np.float32
     if not fits:
-        raise ValueError(f"path: {folder} has files of different indexes; save anew")
+        raise ValueError(f"path: {folder} has files of different indexes; save it again")
 
 
 def _read_coarse(arrays, path):
@@ -391,7 +391,7 @@ def _read_array(path, sha256):
     except OSError:
         content = None
     if content is None or digest(content) != sha256:
-        raise ValueError(f"path: {path} is missing, cut short or changed; save anew")
+        raise ValueError(f"path: {path} is missing, cut short or changed; save it again")
     return parse_array(content, f"path: {path}")
 
 

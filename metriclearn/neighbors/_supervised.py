@@ -72,11 +72,12 @@ class _SupervisedNeighbors(FaissNeighborsBase):
 class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     """Vote of the k nearest neighbors; exact by default and fast at any size.
 
-    Parameters and results are those of scikit-learn's ``KNeighborsClassifier``.
+    Results are those of scikit-learn's ``KNeighborsClassifier``; ``index`` stands in place of its
+    ``algorithm``, and the threads are those of numpy and faiss, in place of ``n_jobs``.
     Exact search needs no faiss: rows are screened by one matrix product in float32
-    and ranked by distances computed anew in float64, so that a common offset or a
+    and ranked by distances computed in float64, so that a common offset or a
     near tie does not change the neighbors. Approximate indexes are faiss's
-    (Douze et al., 2024), and what they find is ranked anew in the same way.
+    (Douze et al., 2024), and what they find is ranked in the same way.
 
     Parameters
     ----------
@@ -201,7 +202,8 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
 class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     """Mean of the k nearest neighbors' targets; exact by default and fast at any size.
 
-    Parameters and results are those of scikit-learn's ``KNeighborsRegressor``.
+    Results are those of scikit-learn's ``KNeighborsRegressor``; for its parameters see
+    :class:`FaissKNeighborsClassifier`.
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ from metriclearn.neighbors._base import FaissNeighborsBase, check_mode
 class FaissNearestNeighbors(FaissNeighborsBase):
     """Nearest neighbors by number or by radius, and their graphs.
 
-    Parameters and results are those of scikit-learn's ``NearestNeighbors``.
+    Results are those of scikit-learn's ``NearestNeighbors``; for its parameters see
+    :class:`FaissKNeighborsClassifier`.
 
     Parameters
     ----------
