@@ -282,3 +282,29 @@ def test_outputs_that_are_no_tensor_in_training_name_the_remedy():
     X, y = np.random.RandomState(0).rand(40, 5), np.arange(40) % 4
     with pytest.raises(ValueError, match=r"gives a tuple in training, .*'aux_logits': False"):
         DeepEmbedder(Auxiliary(5, 3), max_epochs=1).fit(X, y)
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0, 60.0])
+def test_generalized_mean_lies_between_mean_and_maximum(power):
+    maps = torch.rand(5, 4, 3, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    head = Head((4, 3, 3), None, pooling="gem", normalize=False)
+    assert head.power == 3
+    head.power.data.fill_(power)
+    pooled = head(maps)
+    for row, values in zip(maps, pooled, strict=True):
+        for channel, value in zip(row, values, strict=True):
+            terms = [float(x) ** power for x in channel.flatten().double()]
+            expected = (sum(terms) / len(terms)) ** (1 / power)
+            assert value.item() == pytest.approx(expected, rel=1e-5)
+    mean, largest = maps.mean((2, 3)), maps.amax((2, 3))
+    if power == 1:
+        torch.testing.assert_close(pooled, mean)
+    else:
+        assert ((mean <= pooled) & (pooled <= largest)).all()
+    if power == 60:
+        torch.testing.assert_close(pooled, largest, rtol=0.05, atol=0)
+    pooled.sum().backward()
+    assert torch.isfinite(head.power.grad)
+    # Of maps that are nowhere positive, and of large ones.
+    assert torch.isfinite(head(torch.zeros(2, 4, 3, 3) - 1)).all()
+    assert torch.isfinite(head(maps * 1e30)).all()

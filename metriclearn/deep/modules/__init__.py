@@ -147,7 +147,7 @@ class ConvNet(nn.Sequential):
 
 
 # Of feature maps, of tokens, and of either.
-MAP_POOLINGS, TOKEN_POOLINGS = ("avg", "max", "avg+max"), ("mean", "cls")
+MAP_POOLINGS, TOKEN_POOLINGS = ("avg", "max", "avg+max", "gem"), ("mean", "cls")
 
 
 class Head(nn.Module):
@@ -159,16 +159,27 @@ class Head(nn.Module):
         Shape of the backbone's output for one row.
     embedding_dim : int or None
         Dimension of the embedding; None leaves the linear layer out.
-    pooling : {"avg", "max", "avg+max", "mean", "cls", "flatten"}, default="avg"
+    pooling : {"avg", "max", "avg+max", "gem", "mean", "cls", "flatten"}, default="avg"
         How features that are no vectors become some. Of feature maps, (c, h, w) or (c, length):
-        "avg", "max" or their sum over all but the first axis. Of tokens, (tokens, width): their
-        "mean", or the first, "cls". "flatten" takes all values.
+        "avg", "max", their sum, or "gem" over all but the first axis. Of tokens, (tokens, width):
+        their "mean", or the first, "cls". "flatten" takes all values.
     layer_norm : bool, default=False
         Normalize each embedding to mean zero and variance one before its
         length; no learned scale.
     normalize : bool, default=True
         Scale each embedding to unit length. In `DeepEmbedder` the default is False for losses
         that were published for embeddings of any length.
+
+    Attributes
+    ----------
+    power : Parameter of shape ()
+        p of "gem", the generalized mean ``(mean max(x, 1e-6)^p)^(1/p)`` [1]_, learned from 3 on: 1
+        is the mean of what is positive, and the maximum is where it goes as p grows.
+
+    References
+    ----------
+    .. [1] Radenović, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation",
+       TPAMI 2019. :doi:`10.48550/arXiv.1711.02512`
     """
 
     _parameter_constraints: dict = {"pooling": [one_of(*MAP_POOLINGS, *TOKEN_POOLINGS, "flatten")]}
@@ -192,6 +203,8 @@ class Head(nn.Module):
             width = feature_shape[0]
         else:
             width = math.prod(feature_shape)
+        if pooling == "gem":
+            self.power = nn.Parameter(torch.tensor(3.0))
         self.linear = nn.Identity() if embedding_dim is None else nn.Linear(width, embedding_dim)
         width = width if embedding_dim is None else embedding_dim
         self.norm = nn.LayerNorm(width, elementwise_affine=False) if layer_norm else nn.Identity()
@@ -214,6 +227,12 @@ class Head(nn.Module):
             return maps.mean(dim=2)
         if self.pooling == "max":
             return maps.amax(dim=2)
+        if self.pooling == "gem":
+            # The largest is taken out, so that no power leaves the range.
+            maps = maps.float().clamp(min=1e-6)
+            top = maps.amax(dim=2, keepdim=True)
+            mean = (maps / top).pow(self.power).mean(dim=2)
+            return top.squeeze(2) * mean.pow(1 / self.power)
         return maps.mean(dim=2) + maps.amax(dim=2)
 
 
