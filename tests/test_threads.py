@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from metriclearn import _threads
+from metriclearn import LFDA, LMNN, MCML, NCA, _threads
 from metriclearn._threads import block_threads, in_block_threads, map_blocks, n_block_threads
 
 
@@ -105,3 +105,24 @@ def test_results_do_not_depend_on_the_number_of_threads(rng):
         np.testing.assert_array_equal(total(), one)
     finally:
         _threads._allowed.reset(token)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [NCA(max_iter=5), MCML(max_iter=5), LFDA(), LMNN(max_iter=5, n_passes=2)],
+    ids=lambda learner: type(learner).__name__,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_learners_learn_the_same_bits_on_two_threads(learner, rng, monkeypatch):
+    monkeypatch.setattr("metriclearn.mahalanobis._lfda._MANY_ROWS", 100)
+    monkeypatch.setattr("metriclearn.mahalanobis._lfda._TILE_BYTES", 2**16)
+    monkeypatch.setattr("metriclearn.mahalanobis._soft_neighbors._gradient._BLOCK_BYTES", 2**18)
+    y = np.repeat([0, 1, 2], 500)
+    X = rng.randn(1500, 6) + y[:, None]
+    one = learner.fit(X, y).components_.copy()
+    token = _threads._allowed.set(2)
+    try:
+        two = learner.fit(X, y).components_
+    finally:
+        _threads._allowed.reset(token)
+    np.testing.assert_array_equal(two, one)

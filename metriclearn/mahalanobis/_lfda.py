@@ -8,12 +8,17 @@ from scipy import linalg
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._threads import in_block_threads, map_blocks
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._scatter._discriminant import centered_scatter, discriminant_directions
 from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20
+_TILE_BYTES = 4 * 2**20  # a block of float32 affinities
+_SMALL_CLASS = 32  # classes of up to so many rows are computed together, by size
+_MANY_ROWS = 2000  # of a class, from which on float32 is worth its conversion
 
 
 class LFDA(MahalanobisTransformer):
@@ -85,6 +90,7 @@ class LFDA(MahalanobisTransformer):
         self.embedding = embedding
         self.shrinkage = shrinkage
 
+    @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Learn the metric from labels.
@@ -148,15 +154,54 @@ def local_scatters(X, codes, n_neighbors, weights=None):
     within, between : ndarray of shape (d, d)
     """
     weights = np.ones(len(X)) if weights is None else weights
+    order = np.argsort(codes, kind="stable")
+    X, weights, sizes = X[order], weights[order], np.bincount(codes)
+    starts, total = np.cumsum(sizes) - sizes, weights.sum()
     within, between = 0.0, centered_scatter(X, weights)
-    for k in range(codes.max() + 1):
-        rows, w = X[codes == k], weights[codes == k]
-        share = w.sum() / weights.sum()
-        local = _local_scatter(rows, n_neighbors, w) / w.sum()
-        within = within + local
-        # ½Σ A(1/n - 1/n_c)… of the class, beside the ½Σ 1/n… that the total scatter holds.
-        between -= share * centered_scatter(rows, w) + (1 - share) * local
+    for size in np.unique(sizes):
+        classes = starts[sizes == size]
+        if size <= _SMALL_CLASS:
+            step = max(1, _BLOCK_BYTES // (8 * size * max(size, X.shape[1])))
+            blocks = [
+                classes[c : c + step, None] + np.arange(size) for c in range(0, len(classes), step)
+            ]
+            parts = [_of_small_classes(X[b], weights[b], n_neighbors, total) for b in blocks]
+        else:
+            blocks = [slice(c, c + size) for c in classes]
+            parts = (_of_class(X[b], weights[b], n_neighbors, total) for b in blocks)
+        # ½Σ A(1/n - 1/n_c)… of a class, beside the ½Σ 1/n… that the total scatter holds.
+        for of_within, of_between in parts:
+            within, between = within + of_within, between - of_between
     return within, between
+
+
+def _of_class(X, weights, n_neighbors, total):
+    """Return what one class adds to the scatter within, and takes from the one between."""
+    mass = weights.sum()
+    local = _local_scatter(X, n_neighbors, weights) / mass
+    share = mass / total
+    return local, share * centered_scatter(X, weights) + (1 - share) * local
+
+
+def _of_small_classes(X, weights, n_neighbors, total):
+    """Return the same, summed over classes of one size: X of shape (n_classes, size, d)."""
+    n_classes, size, d = X.shape
+    mass = weights.sum(axis=1)
+    X = X - np.einsum("ci,cid->cd", weights / mass[:, None], X)[:, None]
+    squared = np.einsum("cid,cid->ci", X, X)
+    d2 = squared[:, :, None] + squared[:, None] - 2 * (X @ X.transpose(0, 2, 1))
+    d2 = np.maximum(d2, 0)
+    d2[:, np.arange(size), np.arange(size)] = 0
+    of_row = np.repeat(weights, size, axis=0)
+    scale = np.sqrt(_neighbor_distances(d2.reshape(-1, size), n_neighbors, of_row))
+    scale = scale.reshape(n_classes, size)
+    affinity = _affinity(d2, scale[:, :, None] * scale[:, None])
+    affinity *= weights[:, None] * weights[:, :, None] / mass[:, None, None]
+    weighed = affinity.sum(axis=2)[:, :, None] * X - affinity @ X
+    share = (mass / total)[:, None, None]
+    taken = share * weights[:, :, None] * X + (1 - share) * weighed
+    rows = X.reshape(-1, d)
+    return rows.T @ weighed.reshape(-1, d), rows.T @ taken.reshape(-1, d)
 
 
 def _local_scatter(X, n_neighbors, weights):
@@ -164,19 +209,18 @@ def _local_scatter(X, n_neighbors, weights):
     X = X - np.average(X, axis=0, weights=weights)
     step = max(1, _BLOCK_BYTES // (8 * len(X)))
     blocks = [slice(start, start + step) for start in range(0, len(X), step)]
-    scale = np.empty(len(X))
-    for block in blocks:
-        scale[block] = np.sqrt(
-            _neighbor_distances(_distances_to_all(X, block), n_neighbors, weights)
+    if len(X) >= _MANY_ROWS and np.all(weights == 1):
+        scale = ExactSearch(X).search_all(n_neighbors)[0][:, -1]
+        if scale.min() > 0:
+            return _scatter_of_many(X, scale)
+    scale = np.sqrt(
+        np.concatenate(
+            [_neighbor_distances(_distances_to_all(X, b), n_neighbors, weights) for b in blocks]
         )
+    )
     scatter = 0.0
     for block in blocks:
-        affinity = _distances_to_all(X, block)
-        width = np.multiply.outer(scale[block], scale)
-        # Equal rows have affinity 1, also where the scale is 0; else it is 0 there.
-        np.divide(affinity, width, out=affinity, where=width > 0)
-        affinity[(width == 0) & (affinity > 0)] = np.inf
-        np.exp(-affinity, out=affinity)
+        affinity = _affinity(_distances_to_all(X, block), np.multiply.outer(scale[block], scale))
         affinity *= weights
         affinity *= weights[block, None]
         degree = affinity.sum(axis=1)
@@ -184,13 +228,46 @@ def _local_scatter(X, n_neighbors, weights):
     return (scatter + scatter.T) / 2
 
 
+def _affinity(d2, widths):
+    """``exp(-d²/(σᵢσⱼ))``; equal rows have affinity 1, also where the scale is 0, else 0 there."""
+    np.divide(d2, widths, out=d2, where=widths > 0)
+    d2[(widths == 0) & (d2 > 0)] = np.inf
+    return np.exp(-d2, out=d2)
+
+
+def _scatter_of_many(X, scale):
+    """``½ Σ_ij A_ij (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ``, each pair once, in float32 but for the sums."""
+    squared, ones = np.einsum("ij,ij->i", X, X), np.ones(len(X))
+    # A product of these two is -d²/(σᵢσⱼ).
+    left = (np.column_stack([2 * X, -squared, -ones]) / scale[:, None]).astype(np.float32)
+    right = (np.column_stack([X, ones, squared]) / scale[:, None]).astype(np.float32)
+    rows = np.column_stack([X, ones]).astype(np.float32)
+    step = max(1, _TILE_BYTES // (4 * len(X)))
+
+    def of_block(start):
+        stop = min(start + step, len(X))
+        A = left[start:stop] @ right[start:].T
+        np.minimum(A, 0, out=A)
+        np.exp(A, out=A)
+        for row in range(stop - start):
+            A[row, : row + 1] = 0
+        return start, stop, A @ rows[start:], np.ones(stop - start, np.float32) @ A
+
+    scatter, degrees = 0.0, np.zeros(len(X))
+    for start, stop, products, of_columns in map_blocks(of_block, range(0, len(X), step)):
+        scatter = scatter - X[start:stop].T @ products[:, :-1]
+        degrees[start:stop] += products[:, -1]
+        degrees[start:] += of_columns
+    return scatter + scatter.T + X.T @ (degrees[:, None] * X)
+
+
 def _neighbor_distances(d2, n_neighbors, weights):
     """How far rows of a weight of ``n_neighbors`` are, beside the row itself; or the farthest."""
     if np.all(weights == 1):
-        k = min(n_neighbors, len(weights) - 1)
+        k = min(n_neighbors, weights.shape[-1] - 1)
         return np.partition(d2, k, axis=1)[:, k]
     order = np.argsort(d2, axis=1)
-    passed = np.cumsum(weights[order], axis=1)
+    passed = np.cumsum(np.take_along_axis(np.broadcast_to(weights, d2.shape), order, 1), axis=1)
     # A sum of weights may fall short of its target by rounding.
     target = (1 - 1e-9) * np.minimum(n_neighbors + 1, passed[:, -1:])
     last = np.argmax(passed >= target, axis=1)

@@ -7,6 +7,7 @@ from scipy import linalg
 
 from metriclearn._linalg import fix_signs
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._threads import in_block_threads
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._scatter._span import Span
@@ -86,6 +87,7 @@ class MCML(MahalanobisTransformer):
         self.max_memory = max_memory
         self.verbose = verbose
 
+    @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Learn the metric from labeled rows.

@@ -91,3 +91,25 @@ def test_features_that_say_nothing_get_no_weight(iris):
 def test_constraints_are_not_taken(iris):
     with pytest.raises(TypeError, match="constraints"):
         LFDA().fit(iris[0], constraints=None)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_of_one_size_together_are_each_by_itself(weighted, rng, monkeypatch):
+    y = np.repeat(np.arange(12), [2, 3, 2, 5, 5, 9, 2, 3, 40, 2, 33, 5])
+    X = rng.randn(len(y), 3)
+    weights = rng.uniform(0.5, 2, len(y)) if weighted else None
+    together = local_scatters(X, y, 4, weights)
+    monkeypatch.setattr(_lfda, "_SMALL_CLASS", 0)
+    for found, expected in zip(together, local_scatters(X, y, 4, weights), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_large_classes_in_single_precision_are_as_near(rng, monkeypatch):
+    y = np.repeat([0, 1], [400, 300])
+    X = rng.randn(700, 5) * [1, 2, 3, 4, 5] + 1e3
+    exact = local_scatters(X, y, 7)
+    monkeypatch.setattr(_lfda, "_MANY_ROWS", 100)
+    monkeypatch.setattr(_lfda, "_TILE_BYTES", 2**14)
+    for found, expected in zip(local_scatters(X, y, 7), exact, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+        assert np.any(found != expected)

@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalys
 from sklearn.preprocessing import StandardScaler
 
 from metriclearn import NCA
+from metriclearn.mahalanobis._soft_neighbors import _soft_fit
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
 from metriclearn.mahalanobis._soft_neighbors._targets import SameClass
@@ -171,3 +172,19 @@ def test_warns_where_iterations_run_out(iris):
 def test_bad_parameters_are_one_clear_error(iris, parameters, message):
     with pytest.raises(ValueError, match=message):
         NCA(**parameters).fit(*iris)
+
+
+def test_batches_are_drawn_by_default_where_rows_are_many(iris, monkeypatch):
+    X, y = iris
+    assert_same = np.testing.assert_array_equal
+    assert_same(NCA().fit(X, y).components_, NCA(batch_size=None).fit(X, y).components_)
+    monkeypatch.setattr(_soft_fit, "_MANY_ROWS", 100)
+    monkeypatch.setattr(_soft_fit, "_AUTO_BATCH", 50)
+    monkeypatch.setattr(_soft_fit, "_ROWS_DRAWN", 1000)
+    drawn = NCA(random_state=0).fit(X, y)
+    assert drawn.n_iter_ == 7  # passes over 150 rows that draw 1,000
+    by_hand = NCA(batch_size=50, max_iter=7, random_state=0).fit(X, y)
+    assert_same(drawn.components_, by_hand.components_)
+    monkeypatch.setattr(_soft_fit, "_ROWS_DRAWN", 10)
+    assert NCA(random_state=0).fit(X, y).n_iter_ == 2
+    assert NCA(max_iter=1, random_state=0).fit(X, y).n_iter_ == 1

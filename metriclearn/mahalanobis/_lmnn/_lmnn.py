@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from metriclearn._arrays import rows_of, with_dtype_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._threads import in_block_threads
 from metriclearn._validation import (
     check_labels,
     check_n_components,
@@ -208,6 +209,7 @@ class LMNN(MahalanobisTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
+    @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, constraints=None, sample_weight=None):
         """Learn the metric from class labels or from triplets.

@@ -19,11 +19,13 @@ blocks are kept between the passes as far as ``max_memory`` allows, and computed
 again beyond it. Nothing else grows faster than n.
 """
 
+import threading
+
 import numpy as np
-from scipy.linalg import blas
 
 from metriclearn._arrays import rows_of, to_numpy, with_dtype
 from metriclearn._pairs import pairwise_sq_distances
+from metriclearn._threads import map_blocks, n_block_threads
 
 # About the size of a core's cache, measured from 16 to 512 rows.
 _BLOCK_BYTES = 4 * 2**20
@@ -78,8 +80,15 @@ def soft_neighbor_gradient(
     blocks = _Blocks(exponentials, max_memory)
 
     sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
-    for start, stop, E in blocks:
-        targets.add_sums(E, start, stop, sums, moments)
+
+    def sums_of(start, stop):
+        of_block, of_targets = np.zeros((2, n), dtype)
+        targets.add_sums(blocks.get(start, stop), start, stop, of_block, of_targets)
+        return of_block[start:], of_targets[start:]
+
+    for (start, _), (of_block, of_targets) in blocks.map(sums_of):
+        sums[start:] += of_block
+        moments[start:] += of_targets
     own = exponentials.own()
     sums += own
     moments += own * targets.own()
@@ -103,14 +112,21 @@ def soft_neighbor_gradient(
     X = exponentials.Z if X is None else X
     X1 = np.column_stack([X, np.ones(n, dtype)])
     HX1 = np.zeros_like(X1)
-    for start, stop, E in blocks if len(rows) else ():
+
+    def products_of(start, stop):
+        E, near = blocks.get(start, stop), None
         if see is not None:
-            near = np.minimum(least[start:stop, None], least[start:], out=blocks.scratch(E.shape))
-            see(slice(start, stop), start, near < E)
+            limits = blocks.scratch(E.shape)
+            near = np.minimum(least[start:stop, None], least[start:], out=limits) < E
         H = targets.factor(alpha, beta, start, stop, out=blocks.scratch(E.shape))
         H *= E
-        HX1[start:stop] += H @ X1[start:]
-        _add_product(H, X1[start:stop], HX1[start:])
+        return near, H @ X1[start:], H.T @ X1[start:stop]
+
+    for (start, stop), (near, of_rows, of_columns) in blocks.map(products_of) if len(rows) else ():
+        if see is not None:
+            see(slice(start, stop), start, near)
+        HX1[start:stop] += of_rows
+        HX1[start:] += of_columns
 
     for begin in range(0, len(strays), blocks.step):
         rows = strays[begin : begin + blocks.step]
@@ -264,43 +280,49 @@ class Exponentials:
 
 
 class _Blocks:
-    """The blocks of the upper triangle, iterated over twice and kept if they fit."""
+    """The blocks of the upper triangle, gone through twice on threads and kept if they fit."""
 
     def __init__(self, exponentials, max_memory):
         self._exponentials = exponentials
         n, itemsize = len(exponentials), exponentials.Z.itemsize
         budget = int(max_memory * 2**20 / itemsize)
+        at_a_time = 2 * n_block_threads() + 2
         # Few rows make small blocks all the same: half of a diagonal one is in vain.
         wanted = max(min(_BLOCK_BYTES // itemsize // n, n // 8), _MIN_BLOCK_ROWS)
-        # Four blocks at a time: two kept here, two temporary ones of the targets.
-        self.step = int(np.clip(wanted, 1, max(1, min(n, budget // (4 * n)))))
-        self._room = budget - 4 * self.step * n
-        self._buffers = np.empty((2, self.step * n), dtype=exponentials.Z.dtype)
-        self._kept = {}
+        # Of each thread two kept here, and two temporary ones of the targets.
+        step = int(np.clip(wanted, 1, max(1, min(n, budget // (at_a_time * n)))))
+        self.step = step
+        self._bounds = [(start, min(n, start + step)) for start in range(0, n, step)]
+        room, self._to_keep, self._kept = budget - at_a_time * step * n, set(), {}
+        for start, stop in self._bounds:
+            size = (stop - start) * (n - start)
+            if size <= room:
+                room -= size
+                self._to_keep.add(start)
+        self._buffers = threading.local()
 
-    def __iter__(self):
-        n = len(self._exponentials)
-        for start in range(0, n, self.step):
-            stop = min(n, start + self.step)
-            yield start, stop, self._kept[start] if start in self._kept else self._new(start, stop)
+    def map(self, function):
+        """Yield the bounds of each block and ``function(start, stop)``, in order."""
+        results = map_blocks(lambda bounds: function(*bounds), self._bounds)
+        return zip(self._bounds, results, strict=True)
 
-    def _new(self, start, stop):
+    def get(self, start, stop):
+        """Return the exponentials of rows ``start`` to ``stop``, columns from ``start``."""
+        if start in self._kept:
+            return self._kept[start]
         shape = (stop - start, len(self._exponentials) - start)
-        size = shape[0] * shape[1]
-        if size > self._room:
-            out = self._buffers[0, :size].reshape(shape)
-            return self._exponentials.upper(start, stop, out)
-        self._room -= size
-        out = np.empty(shape, dtype=self._buffers.dtype)
+        if start not in self._to_keep:
+            return self._exponentials.upper(start, stop, self._buffer(0, shape))
+        out = np.empty(shape, dtype=self._exponentials.Z.dtype)
         self._kept[start] = self._exponentials.upper(start, stop, out)
         return self._kept[start]
 
     def scratch(self, shape):
-        """Memory for a second block of this shape."""
-        return self._buffers[1, : shape[0] * shape[1]].reshape(shape)
+        """Return memory of this thread for a second block of this shape."""
+        return self._buffer(1, shape)
 
-
-def _add_product(H, A, total):
-    """``total += Hᵀ A`` without a temporary; all of them C-contiguous."""
-    gemm = blas.sgemm if H.dtype == np.float32 else blas.dgemm
-    gemm(1, A.T, H.T, beta=1, c=total.T, trans_b=True, overwrite_c=True)
+    def _buffer(self, number, shape):
+        if not hasattr(self._buffers, "both"):
+            size = self.step * len(self._exponentials)
+            self._buffers.both = np.empty((2, size), dtype=self._exponentials.Z.dtype)
+        return self._buffers.both[number, : shape[0] * shape[1]].reshape(shape)

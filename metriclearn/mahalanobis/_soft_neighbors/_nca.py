@@ -5,6 +5,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._arrays import namespace, rows_of, with_dtype_of
 from metriclearn._sklearn import fit_context
+from metriclearn._threads import in_block_threads
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._scatter._span import Span
@@ -51,17 +52,19 @@ class NCA(MahalanobisTransformer):
         or ``"auto"`` for LDA where ``n_components`` is below the number of
         classes, else PCA where it is below ``n_features``, else the identity.
     max_iter : int, default=50
-        Most iterations; with ``batch_size``, passes over the rows.
+        Most iterations; in batches, most passes over the rows.
     tol : float, default=1e-5
         Relative decrease of the objective, or largest entry of its gradient,
-        at which the search ends. Not used with ``batch_size``.
-    batch_size : int, default=None
+        at which the search ends. Not used in batches.
+    batch_size : "auto", int or None, default="auto"
         None searches with L-BFGS over all rows, in time that grows with n². A
         number draws batches of that many rows and steps with Adam, each row
-        choosing among its batch: time grows with n. Batches should hold many
-        rows of each class; 1,000 to 4,000 rows are a good choice.
+        choosing among its batch: time grows with n. Batches should hold many rows of
+        each class; 1,000 to 4,000 rows are a good choice. ``"auto"`` is None up to
+        10,000 rows and 2048 beyond, with at most as many passes as draw 500,000
+        rows in all, but two at least.
     learning_rate : float, default=0.01
-        With ``batch_size``: first step of the entries of ``L``, in units of the
+        In batches: first step of the entries of ``L``, in units of the
         length of its rows; it falls to zero over the passes.
     max_memory : float, default=512
         Bound in MB on the working memory beyond a few copies of ``X``.
@@ -104,7 +107,7 @@ class NCA(MahalanobisTransformer):
         init="auto",
         max_iter=50,
         tol=1e-5,
-        batch_size=None,
+        batch_size="auto",
         learning_rate=0.01,
         max_memory=512,
         warm_start=False,
@@ -122,6 +125,7 @@ class NCA(MahalanobisTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
+    @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Learn the components from labeled rows.

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from metriclearn._arrays import moved_to, on_host
-from metriclearn._sklearn import Interval
+from metriclearn._sklearn import Interval, StrOptions
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient, unit_scale
@@ -15,12 +15,17 @@ from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
 from metriclearn.mahalanobis._soft_neighbors._tensor_gradient import tensor_soft_neighbor_gradient
 from metriclearn.mahalanobis._solvers._lbfgs import minimize_components
 
+_MANY_ROWS = 10_000  # beyond which batch_size="auto" draws batches
+_AUTO_BATCH = 2048
+# So many rows are drawn in all, but each row twice at least.
+_ROWS_DRAWN, _FEWEST_EPOCHS = 500_000, 2
+
 SOFT_NEIGHBOR_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), None],
     "init": INIT_CONSTRAINTS,
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"}), None],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "max_memory": [Interval(Real, 0, None, closed="neither")],
     "warm_start": ["boolean"],
@@ -73,7 +78,11 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
     """
     name, n = type(learner).__name__, X.shape[0]
     max_memory = learner.max_memory
-    if learner.batch_size is None:
+    batch_size, n_epochs = learner.batch_size, learner.max_iter
+    if batch_size == "auto":
+        batch_size = None if n <= _MANY_ROWS else _AUTO_BATCH
+        n_epochs = min(n_epochs, max(_FEWEST_EPOCHS, -(-_ROWS_DRAWN // n)))
+    if batch_size is None:
         targets, row_terms = problem_of(np.arange(n))
         given = {"weights": weights, "max_memory": max_memory}
         if on_host(X):
@@ -106,11 +115,11 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
         batch_objective,
         X,
         L,
-        batch_size=learner.batch_size,
-        n_epochs=learner.max_iter,
+        batch_size=batch_size,
+        n_epochs=n_epochs,
         learning_rate=learner.learning_rate,
         random_state=random_state,
         description=name,
         verbose=learner.verbose,
     )
-    return L, value, learner.max_iter
+    return L, value, n_epochs
