@@ -94,10 +94,8 @@ def accuracy(directory):
                 knn = KNeighborsClassifier(3, algorithm="brute").fit(learner.transform(X), y)
                 score = knn.score(learner.transform(X_test), y_test)
                 error = np.sqrt(score * (1 - score) / len(y_test))
-                print(
-                    f"| {name} | {n:,} | {who} | {took:.1f} | {100 * score:.2f} | {100 * error:.2f} |",
-                    flush=True,
-                )
+                shares = f"{100 * score:.2f} | {100 * error:.2f}"
+                print(f"| {name} | {n:,} | {who} | {took:.1f} | {shares} |", flush=True)
 
 
 def growth(sizes):
