@@ -19,6 +19,7 @@ examples:
   metriclearn compare wine
   metriclearn compare measurements.csv --target species --report report.html
   metriclearn compare photos/ --report report.html     # one sub-folder of images a class
+  metriclearn compare photos/ --features timm/resnet18.a1_in1k --report report.html
   metriclearn compare digits --learners lmnn,nca,proxy_anchor --tune random --budget 20
   metriclearn compare wine iris breast_cancer --learners linear
 
@@ -167,6 +168,15 @@ def add_parser(commands):
         metavar="DIR",
         help="keep every finished fit in this folder, and go on from what it holds",
     )
+    add(
+        "--features",
+        metavar="BACKBONE",
+        nargs="?",
+        const=True,
+        help="of photos: the network that makes vectors of them, timm/NAME, torchvision/NAME, "
+        "hf/NAME, FILE.onnx, FILE.npy or package.module:Class; alone, after the source: its rows "
+        "are such vectors already",
+    )
     parser.set_defaults(run=run)
 
 
@@ -204,6 +214,7 @@ def run(options, command):
                 seeds=options.seeds,
                 random_state=options.seed,
                 resume=options.resume,
+                features=options.features,
                 verbose=1,
             )
     except (ValueError, ImportError) as error:  # of what is asked, before any work

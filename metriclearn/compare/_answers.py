@@ -22,6 +22,11 @@ QUESTIONS = {
     "deep": (("deep",), ("linear", "baseline")),
     "linear_on_deep": (("stacked",), ("deep",)),
 }
+#: Instead of these, where rows are vectors that a network made.
+EMBEDDING_QUESTIONS = {
+    "frozen": (LEARNED, ("cosine",)),
+    "fine_tuning": (("finetune",), ("linear", "kernel")),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Contest:
 
     Attributes
     ----------
+    questions : tuple of str
+        Those of the first card.
     measure : str
     rows : tuple of Row
         Metrics with scores, in the order of the ladder: by family, then by the price of a fit.
@@ -45,6 +52,7 @@ class Contest:
         What answers leave open.
     """
 
+    questions: tuple
     measure: str
     rows: tuple
     scores: dict
@@ -91,7 +99,9 @@ def make_contest(result, measure, protocol):
     for row in rows:
         own = [record.validation for record in records if record.learner == row.key]
         validation[row.key] = None if None in own else float(np.mean(own))
+    is_embedding = result.data.kind == "embeddings"
     return Contest(
+        questions=tuple(EMBEDDING_QUESTIONS if is_embedding else QUESTIONS),
         measure=measure,
         rows=tuple(rows),
         scores={row.key: result.fold_scores(row.key, measure) for row in rows},
@@ -171,17 +181,19 @@ def find_answer(contest, question):
     ----------
     contest : Contest
     question : str
-        A key of ``QUESTIONS``.
+        A key of ``QUESTIONS`` or of ``EMBEDDING_QUESTIONS``.
 
     Returns
     -------
     Answer or None
         None unless both sides have scores.
     """
-    asked, standing = QUESTIONS[question]
+    asked, standing = (QUESTIONS | EMBEDDING_QUESTIONS)[question]
     simple = [row for row in contest.rows if row.key in standing or row.family in standing]
     rest = [row for row in contest.rows if row not in simple]
-    challenger = contest.best([row for row in rest if row.family in asked])
+    challenger = contest.best(
+        [row for row in rest if row.family in asked or row.key.startswith(asked)]
+    )
     incumbent = contest.best(simple)
     if challenger is None or incumbent is None:
         return None

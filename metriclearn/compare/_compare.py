@@ -2,6 +2,8 @@
 
 from os import PathLike
 
+import numpy as np
+
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, RichProgress
@@ -9,9 +11,11 @@ from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
 from metriclearn.compare._sources._columns import shown_columns
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._photos import read_photos
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._labels import as_frame
 from metriclearn.compare._workers import make_workers
+from metriclearn.images._paths import as_paths
 
 
 def compare(
@@ -41,6 +45,7 @@ def compare(
     n_jobs=None,
     client=None,
     resume=None,
+    features=None,
     verbose=0,
 ):
     """Compare metrics on labeled rows: linear and deep, on known and on unseen classes.
@@ -137,6 +142,11 @@ def compare(
         A folder in which every finished fit is kept. A comparison that was killed
         goes on from there; fits of other data, learners or settings are not
         taken for its own.
+    features : str, torch.nn.Module, callable or True, default=None
+        Of photos: the backbone of :class:`~metriclearn.images.Features` that makes vectors of
+        them, once, kept in its cache. True says that the rows of ``X`` are such vectors already.
+        They are compared by their cosine first, and are not standardized; ``learners`` are then
+        those that make sense on them.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -172,6 +182,8 @@ def compare(
     >>> result.answer("learning").answer
     'not clearly'
     """
+    if learners is None and features is not None:
+        learners = "features"
     plan = Plan.make(
         learners=learners,
         n_folds=n_folds,
@@ -192,13 +204,16 @@ def compare(
     make_bar = RichProgress if verbose else NoProgress
     choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
     if datasets is None:
-        source = _source_of(X, y, name=name, image_shape=image_shape, groups=groups, **choices)
+        choices |= {"groups": groups, "features": features, "verbose": verbose}
+        source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
         results = [run(plan.on(source), workers, store, make_bar)]
     else:
         if X is not None or y is not None:
             raise ValueError("datasets and X, y are two answers to one question; give one")
         if groups is not None or drop or keep:
             raise ValueError("groups, drop and keep are of one data set; give them with X and y")
+        if features is not None:
+            raise ValueError("features are of one data set; give them with X and y")
         results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
     command = f"metriclearn.compare.compare(..., random_state={random_state})"
     result = results[0] if datasets is None else RankedComparison(tuple(results))
@@ -220,9 +235,23 @@ def _run_each(plan, sources, workers, store, make_bar):
     return results
 
 
-def _source_of(X, y, *, name="data", image_shape=None, target_name="y", **choices):
+def _source_of(
+    X, y, *, name="data", image_shape=None, target_name="y", features=None, verbose=0, **choices
+):
     if isinstance(X, str | PathLike):
-        return load_source(X, y, image_shape=image_shape, **choices)
+        choices |= {"image_shape": image_shape, "features": features, "verbose": verbose}
+        return load_source(X, y, **choices)
+    if (images := _photos_of(X, y)) is not None:
+        if image_shape is not None or choices["groups"] is not None:
+            raise ValueError("image_shape and groups are not for image files; leave them out")
+        choices = {"features": features, "min_rows": choices["min_rows"], "verbose": verbose}
+        return read_photos(images, name, **choices)
+    if features not in (None, True):
+        raise ValueError(
+            f"features={features!r}: X holds no photos; give features=True to say that its rows "
+            f"are vectors that a network made"
+        )
+    choices["is_embedding"] = features is True
     if isinstance(y, str) and hasattr(X, "columns"):
         X = as_frame(X)
         columns = [str(column) for column in X.columns]
@@ -233,6 +262,21 @@ def _source_of(X, y, *, name="data", image_shape=None, target_name="y", **choice
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(X, y)")
     return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name, **choices)
+
+
+def _photos_of(X, y):
+    """Return image files with labels; None where X is something else."""
+    images = as_paths(X)
+    if images is None or images.ndim != 1:
+        return None
+    labels = images.labels if y is None else np.asarray(y)
+    if labels is None:
+        raise ValueError("X and y are both needed: compare(X, y)")
+    if labels.shape != images.shape:
+        raise ValueError(f"y must be of shape {images.shape}, as X is, got {labels.shape}")
+    images = images[:]
+    images.labels = labels
+    return images
 
 
 def _sources_of(datasets, min_rows=None):

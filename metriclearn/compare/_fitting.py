@@ -14,7 +14,7 @@ from metriclearn.compare._measure import DEFAULT_K, HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import at_dimension, search_space
-from metriclearn.compare._rows import fit_capped
+from metriclearn.compare._rows import fit_capped, width
 from metriclearn.compare._training import Training
 from metriclearn.compare._tuning._search import Judge, choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
@@ -107,7 +107,7 @@ def fit_tuned(
     fit_codes = y if inner is None else y[inner[0]]
     sizes = np.unique(fit_codes, return_counts=True)[1]
     setting = Setting(
-        len(X), X.shape[1], len(np.unique(y)), int(sizes.min()), image_shape, rules.effort
+        len(X), width(X), len(np.unique(y)), int(sizes.min()), image_shape, rules.effort
     )
     estimator, grid = learner.make(setting)
     space = search_space(learner, setting, grid)
@@ -118,7 +118,7 @@ def fit_tuned(
         grid = grid[: rules.effort.n_settings]
     by_classes = protocol == "open" and len(sizes) >= MANY_CLASSES
     training = None
-    if not learner.is_own:
+    if not learner.is_own and not learner.sets_length:
         part = "open" if by_classes else "closed"
         training = Training(part, rules.effort, image_shape is not None)
     params, trial, trials = grid[0], None, ()

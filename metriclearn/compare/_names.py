@@ -62,6 +62,7 @@ LEARNER_NAMES = (
     *(ALIASES.get(name.lower(), name.lower()) for name in LEARNERS),
     *LOSS_NAMES,
     "linear_on_deep",
+    "pixels",
 )
 #: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
 FAMILIES = {

@@ -8,7 +8,7 @@ from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curv
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._protocol import Task
-from metriclearn.compare._roster import resolve_learners
+from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
 from metriclearn.compare._splits import make_splits
 from metriclearn.compare._tuning._budget import make_tuning
@@ -111,8 +111,14 @@ class Plan:
         if any(finding.kind == "imbalance" for finding in source.findings):
             measures["closed"] = "balanced_accuracy"
         rules = replace(self.rules, measures=tuple(measures.items()))
-        is_wide = source.image_shape is None and source.X.shape[1] > len(source.y)
-        learners = tuple(each for each in self.learners if is_wide or not each.needs_wide)
+        is_table = source.kind == "tabular"
+        is_wide = is_table and source.X.shape[1] > len(source.y)
+        learners = tuple(
+            for_rows(each, source.kind)
+            for each in self.learners
+            if (is_wide or not each.needs_wide)
+            and (each.reads is None or hasattr(source.X, each.reads))
+        )
         return replace(self, source=source, rules=rules, learners=learners)
 
     def _splits(self, codes):

@@ -26,6 +26,7 @@ from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
 from metriclearn.compare._pictures import draw_map, learned_matrix
 from metriclearn.compare._records import FoldRecord
+from metriclearn.compare._rows import width
 from metriclearn.compare._splits import Split
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
 
@@ -99,6 +100,8 @@ def _blank_record(task):
 
 def _run(task, X, y, blank):
     split, protocol = task.split, task.split.protocol
+    if task.learner.reads is not None:
+        X = getattr(X, task.learner.reads)
     cleaner = fit_cleaner(X, split.train)
     parts = (split.train, split.test, split.searched)
     X_train, X_test, X_gallery = (take_rows(X, rows, cleaner) for rows in parts)
@@ -124,7 +127,7 @@ def _run(task, X, y, blank):
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
     return replace(
         blank,
-        n_features=X_train.shape[1],
+        n_features=width(X_train),
         scores=measured.scores,
         recall_at=measured.recall_at,
         dimension=measured.dimension,

@@ -191,8 +191,8 @@ class DataFacts:
     Attributes
     ----------
     name : str
-    kind : {"tabular", "image", "photos"}
-        Photos are compared by their pixels.
+    kind : {"tabular", "image", "photos", "embeddings"}
+        Photos are compared by their pixels; embeddings are vectors that a network made.
     n_rows, n_features, n_classes : int
     class_names : tuple of str
     feature_names : tuple of str or None
@@ -473,7 +473,7 @@ class Answer:
 
     Attributes
     ----------
-    question : {"scaling", "learning", "deep", "linear_on_deep"}
+    question : {"scaling", "learning", "deep", "linear_on_deep", "frozen", "fine_tuning"}
     measure : str
     learner, against : str
         Names of the best of the side that is asked about, and of the side that it has to beat.

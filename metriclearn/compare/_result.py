@@ -5,7 +5,13 @@ from pathlib import Path
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
-from metriclearn.compare._answers import QUESTIONS, find_answer, find_verdict, make_contest
+from metriclearn.compare._answers import (
+    EMBEDDING_QUESTIONS,
+    QUESTIONS,
+    find_answer,
+    find_verdict,
+    make_contest,
+)
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
@@ -193,9 +199,10 @@ class ComparisonResult:
 
         Parameters
         ----------
-        question : {"scaling", "learning", "deep", "linear_on_deep"}
+        question : {"scaling", "learning", "deep", "linear_on_deep", "frozen", "fine_tuning"}
             Is scaling enough? Is learning a metric worth it? Is a deep one worth it over a linear
-            one? Is a linear one on the embedding of a deep one?
+            one? Is a linear one on the embedding of a deep one? Of features of a network: is
+            training worth it over frozen features? Is fine-tuning over a linear map?
         measure : str, default=None
             That of the closed set that settles the winner, by default.
 
@@ -204,8 +211,8 @@ class ComparisonResult:
         Answer or None
             None unless both sides have scores.
         """
-        if question not in QUESTIONS:
-            raise ValueError(f"question={question!r} is unknown; there are {', '.join(QUESTIONS)}")
+        if question not in (known := (*QUESTIONS, *EMBEDDING_QUESTIONS)):
+            raise ValueError(f"question={question!r} is unknown; there are {', '.join(known)}")
         contest = self._contest(measure or self.headline(self.protocols[0]))
         return None if contest is None else find_answer(contest, question)
 
@@ -228,7 +235,7 @@ class ComparisonResult:
         contest = self._contest(self.headline(protocol))
         if contest is None:
             return ()
-        answers = [find_answer(contest, question) for question in QUESTIONS]
+        answers = [find_answer(contest, question) for question in contest.questions]
         return tuple(answer for answer in answers if answer is not None)
 
     def _contest(self, measure):

@@ -21,6 +21,7 @@ from metriclearn.compare._learners._baselines import (
 from metriclearn.compare._learners._deep import deep, linear_on_deep
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._learners._linear import lda, linear, width_of
+from metriclearn.compare._learners._photos import pixels
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
 from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
 from metriclearn.compare._training import is_embedder
@@ -80,6 +81,7 @@ _LEARNERS = (
         cost=4,
         default=True,
     ),
+    Learner("pixels", "Pixels", "reference", pixels, cost=0.2, reads="pixels"),
 )
 #: Key to learner.
 ROSTER = {
@@ -89,10 +91,40 @@ _FREE = ("reference", "baseline")
 #: Words that stand for several of them.
 GROUPS = {
     "default": [key for key, each in ROSTER.items() if each.default],
-    "all": list(ROSTER),
-    "linear": [key for key, each in ROSTER.items() if each.family in (*_FREE, "linear")],
-    "deep": [key for key, each in ROSTER.items() if each.family in (*_FREE, "deep")],
+    "all": [key for key, each in ROSTER.items() if each.reads is None],
+    "features": ["majority", "pixels", "cosine", "mahalanobis", "lda", "lmnn", "nca"],
+    "linear": [
+        key
+        for key, each in ROSTER.items()
+        if each.family in (*_FREE, "linear") and each.reads is None
+    ],
+    "deep": [
+        key
+        for key, each in ROSTER.items()
+        if each.family in (*_FREE, "deep") and each.reads is None
+    ],
 }
+
+
+def for_rows(learner, form):
+    """Return a learner as it is made for rows of a form, such as vectors of a network.
+
+    Parameters
+    ----------
+    learner : Learner
+    form : str
+
+    Returns
+    -------
+    Learner
+    """
+    if form != "embeddings" or learner.is_own:
+        return learner
+    return replace(learner, make=partial(_for_embeddings, make=learner.make))
+
+
+def _for_embeddings(setting, make):
+    return make(replace(setting, form="embeddings"))
 
 
 def search_space(learner, setting, grid):

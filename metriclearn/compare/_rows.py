@@ -12,6 +12,11 @@ def fit_capped(estimator, X, y, max_rows, seed):
     return len(X)
 
 
+def width(X):
+    """Return how many numbers a row has; one of an image file."""
+    return X.shape[1] if X.ndim > 1 else 1
+
+
 def stratified_order(y, seed):
     """Order rows at random so that every beginning has each class in its share.
 

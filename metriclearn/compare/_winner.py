@@ -53,6 +53,7 @@ def make_estimator(result, key, protocol):
         min(result.data.class_counts, default=2),
         result.data.image_shape,
         find_effort(result.run.effort),
+        form=result.data.kind,
     )
     estimator, grid = learner.make(setting)
     estimator.set_params(**_real_params(record.params, grid))

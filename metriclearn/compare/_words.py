@@ -133,6 +133,8 @@ QUESTION_TEXTS = {
     "learning": "Is learning a metric worth it?",
     "deep": "Is a deep metric worth it over a linear one?",
     "linear_on_deep": "Is a linear metric on a deep one worth it?",
+    "frozen": "Is training worth it over frozen features?",
+    "fine_tuning": "Is fine-tuning worth it over a linear map?",
 }
 
 

@@ -113,3 +113,75 @@ def test_without_features_the_answer_says_that_pixels_were_compared(tmp_path):
     line = next(line for line in result.sentences() if line.startswith("Is a deep metric"))
     assert line.endswith(result.answer("deep").caveat)
     assert result.answer("learning").caveat == ""
+
+
+def color_and_light(pixels):
+    """A backbone: means and deviations of colors in quarters of the picture."""
+    small = pixels[:, :224, :224].reshape(len(pixels), 2, 112, 2, 112, 3).astype(np.float32)
+    return np.concatenate([small.mean((2, 4)), small.std((2, 4))], axis=-1).reshape(len(pixels), -1)
+
+
+@pytest.fixture(scope="module")
+def featured(tmp_path_factory):
+    folder = write_photos(tmp_path_factory.mktemp("p") / "photos", dict.fromkeys("abcdefgh", 8))
+    (folder / "a" / "0.png").write_bytes(b"nothing")
+    return compare(folder, features=color_and_light, n_folds=2, effort="quick")
+
+
+def test_features_are_compared_by_their_cosine_and_what_is_learned_on_them(featured):
+    rows = {row.key: row for row in featured.rows()}
+    assert set(rows) >= {"pixels", "cosine", "mahalanobis", "lda", "lmnn", "nca"}
+    assert [row.error for row in rows.values()] == [None] * len(rows)
+    assert featured.data.kind == "embeddings"
+    assert featured.data.n_features == 24
+    assert featured.data.notes[0] == "Features of color_and_light, 24 of each photo."
+    assert featured.findings[0].kind == "unreadable"
+
+
+def test_pixels_are_a_yardstick_and_win_nothing(featured):
+    for measure in featured.measures:
+        verdict = featured.verdict(measure)
+        assert "Pixels" not in (verdict.winner, *(each.name for each in verdict.against))
+
+
+def test_the_first_card_asks_whether_training_beats_the_frozen_features(featured):
+    (answer,) = featured.answers("closed")
+    assert (answer.question, answer.against, answer.caveat) == ("frozen", "Cosine", "")
+    assert featured.answer("frozen") == answer
+    assert any(line.startswith("Is training worth it over frozen") for line in featured.sentences())
+
+
+def test_rows_that_are_vectors_of_a_network_are_not_standardized(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(8), 12)
+    # One column of another scale: standardized columns would bring it down to the others.
+    X = rng.normal(size=(8, 6))[y] + rng.normal(0, 0.5, (96, 6))
+    X[:, 0] *= 5
+    result = compare(X, y, features=True, learners=["cosine", "lda"], n_folds=2, tune=False)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    again = compare(unit, y, features=True, learners=["cosine", "lda"], n_folds=2, tune=False)
+    for measure in result.measures:
+        assert result.fold_scores("cosine", measure) == again.fold_scores("cosine", measure)
+    made = result.make_estimator("lda").fit(X, y).transform(X)
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1)
+    np.savez(tmp_path / "e.npz", X=X, y=y)
+    source = load_source(tmp_path / "e.npz", features=True)
+    assert source.kind == "embeddings"
+    np.testing.assert_array_equal(source.X, X)
+
+
+@pytest.mark.parametrize(
+    ("X", "features", "message"),
+    [
+        (np.ones((6, 2)), "timm/resnet18", "X holds no photos; give features=True"),
+        ("wine", True, "leave features=True out"),
+        ("photos", True, "say which network makes them"),
+        ("photos", "no_such_thing", "backbone='no_such_thing' is not known"),
+    ],
+)
+def test_features_that_cannot_be(tmp_path, X, features, message):
+    if isinstance(X, str) and X == "photos":
+        X = write_photos(tmp_path / "photos", dict.fromkeys("ab", 4))
+    y = None if isinstance(X, str | Path) else [0, 0, 0, 1, 1, 1]
+    with pytest.raises(ValueError, match=message):
+        compare(X, y, features=features)

@@ -21,6 +21,8 @@ class Setting:
         Fewest rows that a class has when a learner is fitted.
     image_shape : tuple or None
     effort : Effort
+    form : str or None
+        ``"embeddings"`` where rows are vectors that a network made.
     """
 
     n_rows: int
@@ -29,11 +31,18 @@ class Setting:
     smallest_class: int
     image_shape: tuple | None = None
     effort: Effort = NORMAL
+    form: str | None = None
 
     @property
     def is_wide(self):
         """Whether there are more columns than rows."""
-        return self.image_shape is None and self.n_features > self.n_rows
+        is_table = self.image_shape is None and not self.is_embedding
+        return is_table and self.n_features > self.n_rows
+
+    @property
+    def is_embedding(self):
+        """Whether rows are vectors that a network made, to be compared by their cosine."""
+        return self.form == "embeddings"
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,10 @@ class Learner:
         Whether it then takes part only where there are more columns than rows.
     protocols : tuple of str
         Those that it can take part in; a classifier knows nothing of unseen classes.
+    reads : {"pixels", "files"} or None
+        What it reads of photos in place of their features.
+    sets_length : bool
+        Whether its settings say how long a network is trained.
     """
 
     key: str
@@ -81,3 +94,5 @@ class Learner:
     default: bool = False
     needs_wide: bool = False
     protocols: tuple = ("closed", "open")
+    reads: str | None = None
+    sets_length: bool = False

@@ -6,6 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer
 
 from metriclearn.compare._learners._baselines import scaler
 from metriclearn.mahalanobis import LEARNERS
@@ -14,6 +15,8 @@ from metriclearn.mahalanobis import LEARNERS
 # leading components, or the columns that differ most between classes, whichever does better.
 MAX_ITERATED = 200
 SELECTED = 50
+#: Components that stand for the vectors of a network.
+MAX_EMBEDDED = 128
 #: Closed forms: they get all of the span of the rows, up to this many dimensions.
 CLOSED_FORMS = ("Covariance", "RCA", "LFDA", "GMML")
 MAX_CLOSED = 1000
@@ -22,6 +25,8 @@ MAX_CLOSED = 1000
 def width_of(setting, class_name=""):
     """Count the features that a linear metric gets to see."""
     most = MAX_CLOSED if class_name in CLOSED_FORMS else MAX_ITERATED
+    if setting.is_embedding:
+        most = MAX_EMBEDDED
     return max(1, min(setting.n_features, most, setting.n_rows // 2))
 
 
@@ -42,7 +47,7 @@ def reductions(setting, class_name):
         return ["passthrough"]
     # With half as many rows as dimensions the span has less than the rows allow to learn.
     spans = [PCA(width, svd_solver="auto" if width > 500 else "randomized")]
-    if setting.image_shape is None:
+    if setting.image_shape is None and not setting.is_embedding:
         spans.append(SelectKBest(k=min(SELECTED, setting.n_features)))
     return spans if not setting.is_wide else spans[::-1]
 
@@ -121,5 +126,9 @@ def linear(setting, class_name):
 def lda(setting):
     """Make linear discriminant analysis, with and without shrinkage."""
     metric = LinearDiscriminantAnalysis()
+    if setting.is_embedding:
+        estimator, _ = piped(metric.set_params(solver="eigen", shrinkage="auto"), setting, [{}])
+        steps = [*estimator.steps, ("length", Normalizer())]
+        return Pipeline(steps), [{"length": Normalizer()}, {"length": "passthrough"}]
     grid = [{"solver": "eigen", "shrinkage": "auto"}, {"solver": "svd", "shrinkage": None}]
     return piped(metric, setting, grid, "Covariance")

@@ -21,7 +21,16 @@ IMAGE_NAMES = ("digits", "olivetti")
 
 
 def load_source(
-    source, target=None, *, groups=None, drop=(), keep=(), min_rows=None, image_shape=None
+    source,
+    target=None,
+    *,
+    groups=None,
+    drop=(),
+    keep=(),
+    min_rows=None,
+    image_shape=None,
+    features=None,
+    verbose=0,
 ):
     """Load labeled rows from a built-in name, a file or a folder.
 
@@ -41,6 +50,10 @@ def load_source(
         Classes with fewer rows are not tested on.
     image_shape : tuple, default=None
         Shape of the image that a row of a table or an array is.
+    features : str, module, callable or True, default=None
+        The backbone that makes vectors of photos; of rows that are such vectors already, True.
+    verbose : int, default=0
+        Whether to show how far features are.
 
     Returns
     -------
@@ -58,7 +71,7 @@ def load_source(
     path = Path(source)
     of_tables = {"groups": groups, "drop": drop, "keep": keep}
     if str(source) in SOURCE_NAMES:
-        others = {"target": target, "image_shape": image_shape}
+        others = {"target": target, "image_shape": image_shape, "features": features}
         if str(source) in IMAGE_NAMES:
             others |= of_tables
         _refuse(source, "comes with scikit-learn and has its own labels", others)
@@ -66,7 +79,7 @@ def load_source(
     if path.is_dir():
         others = {"target": target, "image_shape": image_shape, **of_tables}
         _refuse(source, "is a folder of images, whose sub-folders are the labels", others)
-        return read_image_folder(path, min_rows=min_rows)
+        return read_image_folder(path, features=features, min_rows=min_rows, verbose=verbose)
     if not path.exists():
         raise ValueError(_no_such_source(str(source)))
     if not path.is_file():
@@ -75,8 +88,14 @@ def load_source(
         )
     if lists_images(path, target):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
-        return read_image_list(path, target, min_rows=min_rows)
+        return read_image_list(path, target, features=features, min_rows=min_rows, verbose=verbose)
+    if features not in (None, True):
+        raise ValueError(
+            f"features={features!r}: {source} holds no photos; give features=True (--features "
+            f"alone) to say that its rows are vectors that a network made"
+        )
     choices = {"min_rows": min_rows, "image_shape": image_shape, **of_tables}
+    choices["is_embedding"] = features is True
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)
     if path.suffix.lower() == ".npz":

@@ -1,13 +1,15 @@
-"""Photos, listed by a folder or a CSV file, as rows of pixels."""
+"""Photos, listed by a folder or a CSV file, as rows of pixels or of features."""
 
 from collections import Counter
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 
 from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.images._decode import opened, upright_size
+from metriclearn.images._features import Features
 from metriclearn.images._pixels import GRAY_MODES
 from metriclearn.images._reader import ImageReader
 
@@ -22,7 +24,38 @@ PIXELS_ONLY = (
 )
 
 
-def read_photos(images, name, *, min_rows=None):
+class PhotoRows:
+    """Rows of photos in each form that a learner reads; an array of their features by default.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, n_features)
+    pixels : ndarray of shape (n, height, width[, 3]), dtype uint8
+    files : ImagePaths
+    """
+
+    ndim = 2
+
+    def __init__(self, features, pixels, files):
+        self.features = features
+        self.pictures = pixels
+        self.files = files
+        self.shape = features.shape
+        self.dtype = features.dtype
+
+    @property
+    def pixels(self):
+        """The pixels as rows."""
+        return self.pictures.reshape(len(self.pictures), -1)
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, rows):
+        return self.features[rows]
+
+
+def read_photos(images, name, *, features=None, min_rows=None, verbose=0):
     """Read photos at one size, upright, their aspect kept; gray where all are.
 
     Parameters
@@ -30,8 +63,12 @@ def read_photos(images, name, *, min_rows=None):
     images : ImagePaths
         With labels.
     name : str
+    features : str, module or callable, default=None
+        The backbone of `metriclearn.images.Features` that makes vectors of the photos.
     min_rows : int, default=None
         Classes with fewer photos are searched, but not tested on.
+    verbose : int, default=0
+        Whether to show how far the features are.
 
     Returns
     -------
@@ -42,9 +79,39 @@ def read_photos(images, name, *, min_rows=None):
     size = common_size(sizes)
     reader = ImageReader(size, mode="L" if is_gray else "RGB")
     pixels, kept = reader.load(images, on_error="skip")
+    if features is not None:
+        return _with_features(images, pixels, kept, features, verbose, name, min_rows)
     notes = (PIXELS_ONLY, *_size_notes(sizes, size), *_split_notes(images))
     source = source_of_kept(pixels, images, kept, name=name, notes=notes, min_rows=min_rows)
     return replace(source, form="photos")
+
+
+def _with_features(images, pixels, kept, backbone, verbose, name, min_rows):
+    if backbone is True:
+        raise ValueError(
+            f"features: say which network makes them of the photos of {name}, as in timm/NAME"
+        )
+    vectors = Features(backbone, verbose=verbose).fit_transform(images[kept])
+    notes = (f"Features of {backbone_name(backbone)}, {vectors.shape[1]} of each photo.",)
+    source = source_of_kept(
+        vectors,
+        images,
+        kept,
+        name=name,
+        notes=(*notes, *_split_notes(images)),
+        min_rows=min_rows,
+        is_embedding=True,
+    )
+    rows = np.arange(len(images)) if source.rows is None else source.rows
+    pixels = pixels[np.searchsorted(kept, rows)]
+    return replace(source, X=PhotoRows(source.X, pixels, images[rows]))
+
+
+def backbone_name(backbone):
+    """Return what a backbone is called in text."""
+    if isinstance(backbone, str | PathLike):
+        return str(backbone)
+    return getattr(backbone, "__name__", type(backbone).__name__)
 
 
 def survey(files):

@@ -51,8 +51,9 @@ class Source:
         Rows that can be tested on; the others are of classes too small. None for all.
     rows : ndarray of int, shape (n,), or None
         Place of each row among those given, where some had no label.
-    form : {"photos"} or None
-        What the rows are, where it is more than their shape tells: pixels of photos.
+    form : {"photos", "embeddings"} or None
+        What the rows are, where it is more than their shape tells: pixels of photos, or vectors
+        that a network made.
     """
 
     X: object
@@ -89,6 +90,7 @@ def as_source(
     keep=(),
     min_rows=None,
     lines=None,
+    is_embedding=False,
 ):
     """Read labeled rows, look at them and wrap them.
 
@@ -118,6 +120,8 @@ DataFrame or structured array
         small.
     lines : list of int, default=None
         Line of the file of each row, by which rows are named.
+    is_embedding : bool, default=False
+        Whether rows are vectors that a network made: their columns are not looked at one by one.
 
     Returns
     -------
@@ -160,11 +164,13 @@ DataFrame or structured array
         keep=keep,
         min_rows=limit,
         target=target,
-        is_image=image_shape is not None,
+        is_image=image_shape is not None or is_embedding,
     )
     X, feature_names = _kept(X, feature_names, looked.left_out)
     if image_shape is not None and hasattr(X, "iloc"):
         raise ValueError("image_shape: the columns must be pixels, numbers without gaps")
+    if is_embedding and (image_shape is not None or hasattr(X, "iloc")):
+        raise ValueError("features: rows must be vectors, numbers without gaps, one a row")
     together = joined_groups(groups, looked.equal)
     return Source(
         X,
@@ -178,6 +184,7 @@ DataFrame or structured array
         groups=together if together.max() + 1 < len(together) else None,
         queries=None if looked.queries.all() else looked.queries,
         rows=None if len(rows.rows) == n_rows else rows.rows,
+        form="embeddings" if is_embedding else None,
     )
 
 
