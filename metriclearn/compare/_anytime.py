@@ -37,13 +37,27 @@ class Deadline:
         self.is_over = False
         self._timer = threading.Timer(seconds, self._interrupt)
         self._timer.daemon = True
+        self._ignores = False
 
     def __enter__(self):
+        # A shell starts its background jobs with the signal ignored.
+        self._ignores = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        )
+        if self._ignores:
+            signal.signal(signal.SIGINT, self._when_over)
         self._timer.start()
         return self
 
     def __exit__(self, *exc_info):
         self._timer.cancel()
+        if self._ignores:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _when_over(self, signum, frame):
+        if self.is_over:
+            raise KeyboardInterrupt
 
     def _interrupt(self):
         self.is_over = True

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._coarse import CoarseIndex
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._faiss import factory_string
@@ -29,7 +30,8 @@ class Gallery:
     ----------
     index : str
         As of :class:`RetrievalIndex`.
-    metric : {"euclidean", "inner_product"}
+    metric : {"euclidean", "cosine", "inner_product"}
+        Vectors of ``"cosine"`` are of length one, and compared as those of ``"euclidean"``.
     vectors : Vectors
     catalog : Catalog
     coarse : CoarseIndex, default=None
@@ -38,11 +40,24 @@ class Gallery:
     """
 
     def __init__(self, index, metric, vectors, catalog, *, coarse=None, search_params=None):
-        self.index, self.metric = index, metric
+        self.index = index
+        self.metric = "inner_product" if metric == "inner_product" else "euclidean"
         self.vectors, self.catalog = vectors, catalog
         self.coarse, self.search_params = coarse, search_params
         self.segments = None
         self.built = coarse is not None
+
+    @classmethod
+    def from_saved(cls, saved, vectors):
+        """Make a gallery of what :func:`read_saved` returned."""
+        coarse = None
+        if saved["coarse"] is not None:
+            coarse = CoarseIndex(saved["coarse"], saved["center"], saved["built"])
+        catalog = Catalog(saved["ids"], saved["columns"])
+        effort = saved["search_params"]
+        return cls(
+            saved["index"], saved["metric"], vectors, catalog, coarse=coarse, search_params=effort
+        )
 
     def __len__(self):
         return len(self.catalog)

@@ -210,3 +210,8 @@ def _fits(ids, dtype):
     if ids.dtype == np.uint64:
         return ids <= np.uint64(bounds.max)
     return ids >= bounds.min
+
+
+def nobody(dtype):
+    """Return the id that stands where nothing was found."""
+    return "" if dtype.kind == "U" else np.array(-1).astype(dtype)

@@ -3,16 +3,14 @@
 import os
 import warnings
 from contextlib import contextmanager
-from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_array
 
+from metriclearn.neighbors._arguments import check_question, check_settings, embedded
 from metriclearn.neighbors._catalog import Catalog
-from metriclearn.neighbors._coarse import CoarseIndex
 from metriclearn.neighbors._gallery import Gallery
+from metriclearn.neighbors._ids import nobody
 from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
-from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 from metriclearn.neighbors._recall import RecallSample
 from metriclearn.neighbors._saved import SavedFolder, read_saved
 from metriclearn.neighbors._sharing import ReadWriteLock
@@ -87,15 +85,7 @@ class RetrievalIndex:
     """
 
     def __init__(self, learner=None, *, index="auto", metric="euclidean", path=None):
-        if metric not in METRICS:
-            raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
-        if not isinstance(index, str):
-            raise TypeError(
-                f"index must be a string, 'auto', 'flat', 'hnsw', 'ivf', 'ivfpq' or one for "
-                f"faiss's index_factory, got {type(index).__name__}"
-            )
-        if learner is not None and not hasattr(learner, "transform"):
-            raise TypeError(f"learner must have transform, got {type(learner).__name__}")
+        check_settings(learner, index, metric)
         self.learner = learner
         self.index = index
         self.metric = metric
@@ -122,27 +112,11 @@ class RetrievalIndex:
     def _catalog(self):
         return Catalog() if self._gallery is None else self._gallery.catalog
 
-    @property
-    def _distance(self):
-        """How vectors are compared; those of ``"cosine"`` are of length one."""
-        return "inner_product" if self.metric == "inner_product" else "euclidean"
-
     # --- growing and shrinking ---
 
     def _embed(self, X):
-        if self.learner is not None:
-            X = self.learner.transform(X)
-        vectors = X
-        if self._gallery is None or not is_checked(X, self._gallery.vectors.d):
-            vectors = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if self._gallery is not None and vectors.shape[1] != self._gallery.vectors.d:
-            raise ValueError(
-                f"X has {vectors.shape[1]} dimensions after embedding, but the index holds vectors "
-                f"of {self._gallery.vectors.d}; it was made with another learner"
-            )
-        if self.metric == "cosine":
-            vectors = vectors / row_norms(vectors, "X")[:, None]
-        return vectors
+        d = None if self._gallery is None else self._gallery.vectors.d
+        return embedded(X, self.learner, self.metric, d)
 
     def add(self, X, ids=None, payload=None):
         """Add rows to the gallery.
@@ -208,7 +182,7 @@ class RetrievalIndex:
         # Checked before there is a file.
         Vectors(vectors.shape[1], offset=offset).stored(vectors)
         vectors = Vectors(vectors.shape[1], file, offset=offset)
-        return Gallery(self.index, self._distance, vectors, Catalog())
+        return Gallery(self.index, self.metric, vectors, Catalog())
 
     def remove(self, ids=None, *, where=None):
         """Take rows out of the gallery.
@@ -295,14 +269,7 @@ class RetrievalIndex:
             Ascending; minus the inner product for ``metric="inner_product"``.
         ids : ndarray of shape (n_queries, min(k, n_rows))
         """
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k={k!r} must be a whole number of at least 1")
-        if not isinstance(rerank, Integral) or rerank < 1:
-            raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
-        if max_distance is not None and not (
-            isinstance(max_distance, Real) and max_distance == max_distance
-        ):
-            raise ValueError(f"max_distance={max_distance!r} must be a number")
+        check_question(k, rerank, max_distance)
         queries = self._embed(X)
         with self._searching() as gallery:
             allowed = None if where is None else gallery.catalog.where(where)
@@ -311,9 +278,8 @@ class RetrievalIndex:
             ids = gallery.catalog.ids[rows]
         distances = self._outward(distances)
         if max_distance is not None:
-            nobody = distances > max_distance
-            distances[nobody] = np.inf
-            ids[nobody] = "" if ids.dtype.kind == "U" else np.array(-1).astype(ids.dtype)
+            too_far = distances > max_distance
+            distances[too_far], ids[too_far] = np.inf, nobody(ids.dtype)
         return distances, ids
 
     def _outward(self, distances):
@@ -438,20 +404,9 @@ class RetrievalIndex:
         index.index, index.metric = saved["index"], saved["metric"]
         folder.seen = saved["identity"]
         index._folder = folder
-        coarse = None
-        if saved["coarse"] is not None:
-            coarse = CoarseIndex(saved["coarse"], saved["center"], saved["built"])
-        effort = saved["search_params"]
-        if effort is not None:
-            index.search_params_ = effort
-        index._gallery = Gallery(
-            index.index,
-            index._distance,
-            vectors,
-            Catalog(saved["ids"], saved["columns"]),
-            coarse=coarse,
-            search_params=effort,
-        )
+        if saved["search_params"] is not None:
+            index.search_params_ = saved["search_params"]
+        index._gallery = Gallery.from_saved(saved, vectors)
         if verify:
             vectors.verify()
         return index

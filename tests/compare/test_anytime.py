@@ -1,5 +1,6 @@
 """A run that ends in time: who gets it, who leaves, what is said."""
 
+import signal
 import time
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from helpers.comparisons import without_seconds
 
 from metriclearn.compare import compare
-from metriclearn.compare._anytime import MAX_TESTED, run_in_time, sampled_tests
+from metriclearn.compare._anytime import MAX_TESTED, Deadline, run_in_time, sampled_tests
 from metriclearn.compare._plan import make_seconds
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._records import FoldRecord
@@ -154,6 +155,18 @@ def test_the_run_ends_when_the_time_is_up(blobs):
     assert not result.interrupted
     assert result.verdict("accuracy") is None  # a family is missing
     assert {record.learner for record in result.records} == {"e"}
+
+
+def test_the_time_is_up_for_a_background_job_too():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Deadline(0.2):
+            signal.raise_signal(signal.SIGINT)  # of the user: ignored, as before
+            with pytest.raises(KeyboardInterrupt):
+                time.sleep(30)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("given", ["0s", "-1", "x", "10 min", True, float("inf"), ""])

@@ -1,0 +1,65 @@
+"""What a retrieval index is given: settings, rows and questions, checked before any work."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_array
+
+from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
+
+
+def check_settings(learner, index, metric):
+    """Raise if the arguments of :class:`RetrievalIndex` are not what they may be."""
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
+    if not isinstance(index, str):
+        raise TypeError(
+            f"index must be a string, 'auto', 'flat', 'hnsw', 'ivf', 'ivfpq' or one for "
+            f"faiss's index_factory, got {type(index).__name__}"
+        )
+    if learner is not None and not hasattr(learner, "transform"):
+        raise TypeError(f"learner must have transform, got {type(learner).__name__}")
+
+
+def check_question(k, rerank, max_distance):
+    """Raise ``ValueError`` if the arguments of a search are not what they may be."""
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k={k!r} must be a whole number of at least 1")
+    if not isinstance(rerank, Integral) or rerank < 1:
+        raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
+    if max_distance is not None and not (
+        isinstance(max_distance, Real) and max_distance == max_distance
+    ):
+        raise ValueError(f"max_distance={max_distance!r} must be a number")
+
+
+def embedded(X, learner, metric, d=None):
+    """Return the vectors of rows, finite and of the width of an index.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    learner : estimator with ``transform``, or None
+    metric : {"euclidean", "cosine", "inner_product"}
+        Vectors of ``"cosine"`` are brought to length one.
+    d : int, default=None
+        Width of the vectors in the index, None where there are none.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        For NaN, another width, or rows of zeros that have no direction.
+    """
+    vectors = X if learner is None else learner.transform(X)
+    if d is None or not is_checked(vectors, d):
+        vectors = check_array(vectors, dtype=[np.float64, np.float32], input_name="X")
+    if d is not None and vectors.shape[1] != d:
+        raise ValueError(
+            f"X has {vectors.shape[1]} dimensions after embedding, but the index holds vectors "
+            f"of {d}; it was made with another learner"
+        )
+    return vectors / row_norms(vectors, "X")[:, None] if metric == "cosine" else vectors
