@@ -176,6 +176,25 @@ def test_every_pair_loss_does_without_labels_where_pairs_are_given():
             assert loss(embeddings, None, given).isfinite(), name
 
 
+def test_pairs_listed_as_both_count_as_neither():
+    embeddings, _ = batch()
+    clear = M.MinedPairs(torch.tensor([[0, 1], [2, 3]]), torch.tensor([[0, 4], [2, 5]]))
+    mixed = M.MinedPairs(
+        torch.tensor([[0, 1], [2, 3], [6, 7]]), torch.tensor([[0, 4], [2, 5], [6, 7]])
+    )
+    for loss in (L.ContrastiveLoss(), L.SoftNearestNeighborLoss(), L.NTXentLoss()):
+        assert_equal(loss(embeddings, None, mixed), loss(embeddings, None, clear))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: L.CrossBatchMemory(L.SupConLoss(), size=4, embedding_dim=3),
+    lambda: L.EmbeddingMomentsLoss(L.SupConLoss(), dim=4, embedding_dim=3),
+])  # fmt: skip
+def test_losses_made_for_a_width_say_so(make):
+    with pytest.raises(ValueError, match=r"embeddings must have the 3 dimensions .* got 2"):
+        make()(torch.ones(4, 2), torch.tensor([0, 0, 1, 1]))
+
+
 # In-batch negatives ---------------------------------------------------------------------------
 
 

@@ -50,6 +50,14 @@ PAIRS = {
         L.SoftNearestNeighborLoss(0.5),
         losses.NCALoss(softmax_scale=2),
     ),
+    "intra-pair-variance": (
+        L.IntraPairVarianceLoss(0.02, 0.03),
+        losses.IntraPairVarianceLoss(0.02, 0.03),
+    ),
+    "threshold-consistent": (
+        L.ThresholdConsistentMarginLoss(0.8, 0.2, 2.0, 3.0),
+        losses.ThresholdConsistentMarginLoss(2.0, 3.0, 0.8, 0.2),
+    ),
     "generalized-lifted": (
         L.LiftedStructureLoss(form="generalized"),
         losses.GeneralizedLiftedStructureLoss(),
@@ -68,6 +76,16 @@ def test_histogram_loss_agrees():
     # Their nodes are float32 whatever the embeddings.
     assert_equal(value, truth, 1e-6)
     assert_equal(gradient[0], expected[0], 1e-6)
+
+
+def test_vicreg_agrees():
+    embeddings, _ = batch()
+    labels = torch.arange(5).repeat(2)
+    value, gradient = value_and_gradients(lambda x: L.VICRegLoss()(x, labels), embeddings)
+    theirs = losses.VICRegLoss()
+    truth, expected = value_and_gradients(lambda x: theirs(x[:5], ref_emb=x[5:]), embeddings)
+    assert_equal(value, truth)
+    assert_equal(gradient[0], expected[0])
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -97,6 +115,10 @@ PROXIES = {
     "sphereface": (
         L.SphereFaceLoss(scale=None, lambda_max=0, lambda_min=0),
         losses.SphereFaceLoss(C, D),
+    ),
+    "large-margin-softmax": (
+        L.LargeMarginSoftmaxLoss(lambda_max=0, lambda_min=0),
+        losses.LargeMarginSoftmaxLoss(C, D),
     ),
     "proxy-anchor": (L.ProxyAnchorLoss(), losses.ProxyAnchorLoss(C, D)),
     "proxy-nca++": (L.ProxyNCAPlusPlusLoss(1 / 9), losses.ProxyNCALoss(C, D, softmax_scale=9)),
@@ -142,6 +164,19 @@ MINED = {
     "hard": (M.HardMiner(), miners.TripletMarginMiner(0.3, "hard")),
     "batch-hard": (M.BatchHardMiner(), miners.BatchHardMiner()),
     "multi-similarity": (M.MultiSimilarityMiner(), miners.MultiSimilarityMiner()),
+    "angular": (M.AngularMiner(30), miners.AngularMiner(30)),
+    "hard-easy": (
+        M.EasyHardMiner("hard", "easy"),
+        miners.BatchEasyHardMiner(pos_strategy="hard", neg_strategy="easy"),
+    ),
+    "semi-hard-hard": (
+        M.EasyHardMiner("semi_hard", "hard"),
+        miners.BatchEasyHardMiner(pos_strategy="semihard", neg_strategy="hard"),
+    ),
+    "hard-semi-hard": (
+        M.EasyHardMiner("hard", "semi_hard"),
+        miners.BatchEasyHardMiner(pos_strategy="hard", neg_strategy="semihard"),
+    ),
     "pair-margin": (M.PairMarginMiner(0.9, 1.2), miners.PairMarginMiner(0.9, 1.2)),
     "easy-positive": (
         M.EasyPositiveMiner(),

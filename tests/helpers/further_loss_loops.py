@@ -28,7 +28,7 @@ def intra_pair_variance(loss, X, y):
     other = [cos(X[i], X[j]) for i, j in pairs(y) if y[i] != y[j]]
     pull = [hinge((1 - loss.positive_epsilon) * mean(similar) - s) ** 2 for s in similar]
     push = [hinge(s - (1 + loss.epsilon) * mean(other)) ** 2 for s in other]
-    return mean_of_active(pull) + mean_of_active(push)
+    return mean(pull) + mean(push)
 
 
 def threshold_consistent(loss, X, y):

@@ -125,6 +125,11 @@ class CrossBatchMemory(Composite):
 
     def compute(self, embeddings, labels, indices=None, features=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,), which then enter the memory."""
+        if self.memory is not None and embeddings.shape[1] != self.memory.shape[1]:
+            raise ValueError(
+                f"embeddings must have the {self.memory.shape[1]} dimensions of the memory, got "
+                f"{embeddings.shape[1]}"
+            )
         reference = None
         if self.filled and self.step >= self.warmup:
             n = int(self.filled)

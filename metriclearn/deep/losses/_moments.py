@@ -126,6 +126,11 @@ class EmbeddingMomentsLoss(Composite):
                 "build(n_classes, embedding_dim)"
             )
         x = widen(embeddings)
+        if x.shape[1] != self.projections.shape[2]:
+            raise ValueError(
+                f"embeddings must have the {self.projections.shape[2]} dimensions that "
+                f"EmbeddingMomentsLoss was built for, got {x.shape[1]}"
+            )
         value = self.loss(x, labels, None, None, indices, features)
         moment = products(x, self.projections[0])
         for loss, projection in zip(self.high_order, self.projections[1:], strict=True):

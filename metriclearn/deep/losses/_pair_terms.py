@@ -11,11 +11,10 @@ class IntraPairVarianceLoss(MetricLoss):
 
     With ``s`` the cosine, P the similar and N the dissimilar pairs, ``s̄`` the mean over each::
 
-        mean over active (i, j) ∈ P  max(0, (1 - ε₊) s̄_P - s_ij)²
-        + mean over active (i, j) ∈ N  max(0, s_ij - (1 + ε₋) s̄_N)²
+        mean over (i, j) ∈ P  max(0, (1 - ε₊) s̄_P - s_ij)²
+        + mean over (i, j) ∈ N  max(0, s_ij - (1 + ε₋) s̄_N)²
 
-    A pair is active where its term is not zero. The means are part of the function: gradient flows
-    through them.
+    The means are part of the function: gradient flows through them.
 
     See [1]_.
 
@@ -51,7 +50,7 @@ class IntraPairVarianceLoss(MetricLoss):
     >>> loss = IntraPairVarianceLoss()
     >>> x = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
     >>> round(loss(x, torch.tensor([0, 0, 1, 1])).item(), 3)
-    0.36
+    0.09
     """
 
     accepts = ("pairs", "triplets")
@@ -72,11 +71,13 @@ class IntraPairVarianceLoss(MetricLoss):
     def compute(self, embeddings, labels, selection=None, reference=None):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        similar = mean_over((s * positive).sum(), positive.sum())
-        dissimilar = mean_over((s * negative).sum(), negative.sum())
+        counts = positive.sum(), negative.sum()
+        similar = mean_over((s * positive).sum(), counts[0])
+        dissimilar = mean_over((s * negative).sum(), counts[1])
         pull = ((1 - self.positive_epsilon) * similar - s).relu() * positive
         push = (s - (1 + self.epsilon) * dissimilar).relu() * negative
-        return self._mean_of_active(pull.square(), push.square())
+        self._active = pull.count_nonzero() + push.count_nonzero()
+        return mean_over(pull.square().sum(), counts[0]) + mean_over(push.square().sum(), counts[1])
 
 
 class ThresholdConsistentMarginLoss(MetricLoss):

@@ -162,8 +162,13 @@ class MinedPairs(_PairLists, Selection):
     lists = True
 
     def pair_masks(self, values, labels, reference_labels=None):
-        """Return the masks of the listed pairs, each counted once; see `Selection.pair_masks`."""
-        return _listed(self.positives, values), _listed(self.negatives, values)
+        """Return the masks of the listed pairs, each counted once; see `Selection.pair_masks`.
+
+        A pair that is listed as both is a contradiction, and counts as neither.
+        """
+        positive, negative = _listed(self.positives, values), _listed(self.negatives, values)
+        both = positive * negative
+        return positive - both, negative - both
 
     def indices(self):
         """Return rows and columns of all pairs; see `Selection.indices`."""
@@ -254,7 +259,7 @@ class InBatchNegatives(Selection):
         positive, negative = self.listed.pair_masks(values, labels, reference_labels)
         groups = _linked(positive) if self.groups is None else self.groups
         _, apart = masks(groups, reference_labels, values.dtype)
-        return positive, torch.maximum(negative, apart)
+        return positive, torch.maximum(negative, apart) * (1 - positive)
 
     def indices(self):
         """Return rows and columns of the listed pairs; see `Selection.indices`."""
