@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 import pytest
-from helpers.estimators import ALL, CHECKED, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
+from helpers.estimators import ALL, CHECKED, DEEP, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
 from helpers.optional import torch
 from scipy import sparse
 from scipy.spatial.distance import squareform
@@ -22,7 +22,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metriclearn import LFDA, RCA, KernelMetric
 from metriclearn.constraints import Pairs
-from metriclearn.deep import DeepEmbedder
 from metriclearn.mahalanobis._scatter._span import Span
 
 # check_estimator does not run these by itself.
@@ -351,9 +350,7 @@ def test_distances_within_a_set_are_symmetric_and_zero_for_equal_rows(estimator,
 @class_estimators
 def test_rows_labeled_minus_one_are_left_out(estimator, small):
     """-1 among integer labels is no class, as in scikit-learn: as if these rows were not there."""
-    if type(estimator).__name__ == "DeepEmbedder" or not (
-        estimator.__sklearn_tags__().target_tags.required
-    ):
+    if estimator in DEEP or not (estimator.__sklearn_tags__().target_tags.required):
         return
     X, y = small
     hidden = np.random.RandomState(0).rand(45) < 0.3
@@ -367,7 +364,7 @@ def test_rows_labeled_minus_one_are_left_out(estimator, small):
 
 @class_estimators
 def test_labels_of_minus_one_and_one_are_one_class(estimator, small):
-    if isinstance(estimator, DeepEmbedder) or not estimator.__sklearn_tags__().target_tags.required:
+    if estimator in DEEP or not estimator.__sklearn_tags__().target_tags.required:
         return
     with pytest.raises(ValueError, match=r"one class only \(1\) beside -1"):
         clone(estimator).fit(small[0], np.where(small[1] > 0, 1, -1))
@@ -385,7 +382,7 @@ def test_labels_of_minus_one_and_one_are_one_class(estimator, small):
 )
 def test_labels_of_mixed_kinds_are_one_clear_error(estimator, labels, message, small):
     X, y = small
-    if isinstance(estimator, DeepEmbedder) or not estimator.__sklearn_tags__().target_tags.required:
+    if estimator in DEEP or not estimator.__sklearn_tags__().target_tags.required:
         return
     with pytest.raises(ValueError, match=message):
         clone(estimator).fit(X, labels(y))

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
+from helpers.optional import pyplot
 from scipy.stats import friedmanchisquare
 
 from metriclearn.metrics._ranks import (

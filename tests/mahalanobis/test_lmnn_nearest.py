@@ -3,10 +3,10 @@
 import warnings
 from types import SimpleNamespace
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from helpers.lmnn_problems import by_class, label_triplets
+from helpers.optional import cvxpy as cp
 from scipy.optimize import check_grad
 from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning

@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-import torch
+from helpers.optional import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning

@@ -77,7 +77,8 @@ def test_verifiers_are_searched_by_their_errors(small):
     X, y = small
     first, second = np.triu_indices(len(X), 1)
     pairs, labels = np.stack([first, second], axis=1), np.where(y[first] == y[second], "yes", "no")
-    verifier = PairClassifier(FrozenEstimator(Covariance().fit(X)), points=X).fit(pairs, labels)
+    covariance = FrozenEstimator(Covariance().fit(X))
+    verifier = PairClassifier(covariance, points=X, pos_label="yes").fit(pairs, labels)
     distances = verifier.paired_distances(pairs)
     same = labels == "yes"
     error = get_scorer("neg_equal_error_rate")
