@@ -7,18 +7,12 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
 from metriclearn.compare._documents import read_document, write_document
+from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._plain import to_plain
-from metriclearn.compare._records import Friedman, Ranked, Ranking, RankQuestion
+from metriclearn.compare._records import RankQuestion
 from metriclearn.compare._result import ComparisonResult
-from metriclearn.compare._significance import SIGNIFICANT
 from metriclearn.compare._words import rank_question_text, ranking_text
-from metriclearn.metrics._ranks import (
-    critical_difference,
-    friedman_test,
-    not_told_apart,
-    rank_scores,
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,33 +68,7 @@ class RankedComparison:
         means = [{row.key: row.mean(measure) for row in c.rows()} for c in compared]
         scores = [[means_of[learner.key] for learner in self.learners] for means_of in means]
         scores = np.array(scores, dtype=np.float64)  # None becomes NaN
-        mean_ranks = rank_scores(scores).mean(axis=0)
-        n_datasets, n_learners = scores.shape
-        difference = critical_difference(n_learners, n_datasets, SIGNIFICANT)
-        friedman = None
-        if n_learners >= 3:
-            test = friedman_test(scores)
-            friedman = Friedman(**{name: float(value) for name, value in test.items()})
-        names = [learner.name for learner in self.learners]
-        ranked = tuple(
-            Ranked(
-                key=self.learners[i].key,
-                name=names[i],
-                family=self.learners[i].family,
-                mean_rank=float(mean_ranks[i]),
-                scores=tuple(None if np.isnan(s) else float(s) for s in scores[:, i]),
-            )
-            for i in np.argsort(mean_ranks, kind="stable")
-        )
-        groups = not_told_apart(mean_ranks, difference)
-        return Ranking(
-            measure=measure,
-            datasets=tuple(c.data.name for c in compared),
-            learners=ranked,
-            critical_difference=float(difference),
-            friedman=friedman,
-            groups=tuple(tuple(names[i] for i in group) for group in groups),
-        )
+        return make_ranking(measure, [c.data.name for c in compared], self.learners, scores)
 
     def deep_or_linear(self, measure="accuracy"):
         """Compare the mean rank of the best deep learner with that of the best that is not deep.

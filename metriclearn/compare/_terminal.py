@@ -15,6 +15,7 @@ from metriclearn.compare._words import (
     curve_tables,
     data_lines,
     headline,
+    listed,
     notes_of,
     place_text,
     protocol_lines,
@@ -46,6 +47,13 @@ def show(result):
             f"{MEASURE_NAMES[result.headline(protocol)]} % by {AXIS_NAMES[axis]}", style="bold"
         )
         console.print(_curve_table(axis, places, curves, escape))
+    if "dimensions" in result.run.axes and (ranking := result.ranks()) is not None:
+        console.print(
+            f"Mean ranks over dimensions by {MEASURE_NAMES[ranking.measure]} %", style="bold"
+        )
+        console.print(_ranks_table(ranking, escape))
+        for group in ranking.groups:
+            console.print(escape(f"Not told apart: {listed(group)}"))
     for row in result.rows():
         if row.error:
             console.print(f"[bold red]{escape(row.name)}[/]: {escape(row.error)}")

@@ -10,9 +10,10 @@ from scipy.stats import rankdata
 
 from metriclearn.compare import RankedComparison, compare
 from metriclearn.compare import _run as run
+from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._protocol import run_task
-from metriclearn.compare._records import Friedman, Ranked, Ranking
+from metriclearn.compare._records import Friedman, LearnerFacts, Ranked, Ranking
 from metriclearn.compare._words import ranking_text
 
 
@@ -164,3 +165,49 @@ def test_bad_data_sets_are_one_clear_error(monkeypatch, datasets, message):
 def test_data_sets_or_rows_but_not_both(blobs):
     with pytest.raises(ValueError, match="datasets and X, y are two answers"):
         compare(*blobs, learners=CHEAP, datasets=["iris", "wine"])
+
+
+#: Rank sums of ten learners over twelve experiments, as a thesis on deep metrics reports them.
+RANK_SUMS = [12, 38, 51, 52, 54, 70, 79, 81, 103, 120]
+
+
+def ranks_with(sums, n_experiments, rng):
+    """Some ranks, a permutation in each experiment, that have these sums."""
+    ranks = np.array([rng.permutation(len(sums)) + 1 for _ in range(n_experiments)])
+    error = np.abs(ranks.sum(axis=0) - sums).sum()
+    while error:
+        row, (i, j) = rng.randint(n_experiments), rng.choice(len(sums), 2, replace=False)
+        ranks[row, [i, j]] = ranks[row, [j, i]]
+        now = np.abs(ranks.sum(axis=0) - sums).sum()
+        if now > error:
+            ranks[row, [i, j]] = ranks[row, [j, i]]
+        else:
+            error = now
+    return ranks
+
+
+def test_a_published_tournament():
+    rng = np.random.RandomState(0)
+    ranks = ranks_with(RANK_SUMS, 12, rng)
+    learners = [LearnerFacts(name, name, "deep") for name in "abcdefghij"]
+    names = [f"e{i}" for i in range(12)]
+    ranking = make_ranking("map_at_r", names, learners, -ranks.astype(float))
+    assert [12 * each.mean_rank for each in ranking.learners] == pytest.approx(RANK_SUMS)
+    assert [each.name for each in ranking.learners] == list("abcdefghij")
+    chi2 = 12 / (12 * 10 * 11) * np.sum(np.square(RANK_SUMS)) - 3 * 12 * 11
+    assert ranking.friedman.chi2 == pytest.approx(chi2)
+    assert ranking.friedman.p_value < 1e-6
+    assert ranking.critical_difference == pytest.approx(3.164 * np.sqrt(110 / 72), abs=5e-3)
+    assert ranking.groups[0] == tuple("abcde")
+    assert ranking.groups[-1] == tuple("ghij")
+
+
+def test_dimensions_are_experiments(blobs, capsys):
+    learners = "euclidean,standardized,nca"
+    result = compare(*blobs, learners=learners, n_folds=2, dimensions=[2, 3, 4])
+    ranking = result.ranks()
+    assert ranking.measure == "map_at_r"
+    assert ranking.datasets == ("2", "3", "4")
+    assert sum(each.mean_rank for each in ranking.learners) == pytest.approx(6)
+    result.show()
+    assert "Mean ranks over dimensions by MAP@R %" in capsys.readouterr().out

@@ -224,8 +224,8 @@ def test_constraints_after_labels_leave_the_miner_out(loss):
 
 
 def test_constraints_then_other_constraints():
-    X, y = make(apart=0.3)
-    embedder = quick(**START, loss="margin")
+    X, y = make(apart=0.8)
+    embedder = quick(**START, loss="margin", module_params={"hidden_units": 256})
     embedder.fit(X, constraints=Pairs([[0, 1], [2, 3]], [True, False]))
     embedder.set_params(loss="triplet").fit(X, constraints=triplets_from_labels(y))
     assert isinstance(embedder.net_.criterion_, TripletLoss)
