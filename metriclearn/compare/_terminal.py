@@ -21,6 +21,7 @@ from metriclearn.compare._words import (
     protocol_lines,
     score_text,
     seconds_text,
+    shown_measures,
     unequal_folds,
 )
 
@@ -175,9 +176,7 @@ def _shown_measures(result, which):
     headlines = [result.headline(protocol) for protocol in result.protocols]
     if which == "headlines":
         return headlines
-    # Where classes are of one size, the mean over them says the same.
-    same = set() if "balanced_accuracy" in headlines else {"balanced_accuracy"}
-    return [measure for measure in result.measures if measure not in same]
+    return [m for protocol in result.protocols for m in shown_measures(result, protocol)]
 
 
 def _table(result, escape, spread, measures, cost=True):

@@ -103,6 +103,17 @@ def score_text(row, measure, *, with_spread=True):
     return f"{100 * mean:.1f} ± {100 * std:.1f}"
 
 
+def shown_measures(result, protocol):
+    """Return the measures of a protocol that tables show.
+
+    Where classes are of one size, the mean over them says the same as the accuracy.
+    """
+    measures = result.measures_of(protocol)
+    if result.headline(protocol) == "accuracy":
+        return [measure for measure in measures if measure != "balanced_accuracy"]
+    return measures
+
+
 def best_of(result):
     """Return the highest mean of each measure."""
     rows = result.rows()
