@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._learners._photos import stayed_frozen
 from metriclearn.compare._measure import DEFAULT_K, HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
@@ -165,6 +166,8 @@ def _notes(estimator, n_fit, n_rows):
     notes = []
     if n_fit < n_rows:
         notes.append(f"learned from {n_fit} of {n_rows} training rows")
+    if stayed_frozen(estimator):
+        notes.append("left the features as they are: that did better on validation data")
     steps = getattr(estimator, "named_steps", {})
     if "shrink" in steps:
         notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")

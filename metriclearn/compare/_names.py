@@ -62,6 +62,8 @@ LEARNER_NAMES = (
     *(ALIASES.get(name.lower(), name.lower()) for name in LEARNERS),
     *LOSS_NAMES,
     "linear_on_deep",
+    "adapter_proxy_anchor",
+    "adapter_supcon",
     "pixels",
 )
 #: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.

@@ -118,7 +118,13 @@ class Plan:
             for each in self.learners
             if (is_wide or not each.needs_wide)
             and (each.reads is None or hasattr(source.X, each.reads))
+            and (source.kind == "embeddings" or not each.of_embeddings)
         )
+        if not learners:
+            names = ", ".join(each.key for each in self.learners)
+            raise ValueError(
+                f"learners: {names} cannot take part on these rows; give features, or others"
+            )
         return replace(self, source=source, rules=rules, learners=learners)
 
     def _splits(self, codes):

@@ -21,7 +21,7 @@ from metriclearn.compare._learners._baselines import (
 from metriclearn.compare._learners._deep import deep, linear_on_deep
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._learners._linear import lda, linear, width_of
-from metriclearn.compare._learners._photos import pixels
+from metriclearn.compare._learners._photos import adapter, pixels
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
 from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
 from metriclearn.compare._training import is_embedder
@@ -81,6 +81,24 @@ _LEARNERS = (
         cost=4,
         default=True,
     ),
+    Learner(
+        "adapter_proxy_anchor",
+        "Adapter, Proxy-Anchor",
+        "linear",
+        partial(adapter, loss="proxy_anchor"),
+        cost=2,
+        of_embeddings=True,
+        sets_length=True,
+    ),
+    Learner(
+        "adapter_supcon",
+        "Adapter, SupCon",
+        "linear",
+        partial(adapter, loss="supcon"),
+        cost=2,
+        of_embeddings=True,
+        sets_length=True,
+    ),
     Learner("pixels", "Pixels", "reference", pixels, cost=0.2, reads="pixels"),
 )
 #: Key to learner.
@@ -88,20 +106,28 @@ ROSTER = {
     each.key: replace(each, space=SEARCH_SPACES.get(each.key, each.space)) for each in _LEARNERS
 }
 _FREE = ("reference", "baseline")
+
+
+def _is_of_rows(learner):
+    """Whether a learner takes rows of any kind."""
+    return learner.reads is None and not learner.of_embeddings
+
+
 #: Words that stand for several of them.
 GROUPS = {
     "default": [key for key, each in ROSTER.items() if each.default],
-    "all": [key for key, each in ROSTER.items() if each.reads is None],
-    "features": ["majority", "pixels", "cosine", "mahalanobis", "lda", "lmnn", "nca"],
+    "all": [key for key, each in ROSTER.items() if _is_of_rows(each)],
+    "features": [
+        *("majority", "pixels", "cosine", "mahalanobis", "lda", "lmnn", "nca"),
+        *("adapter_proxy_anchor", "adapter_supcon"),
+    ],
     "linear": [
         key
         for key, each in ROSTER.items()
-        if each.family in (*_FREE, "linear") and each.reads is None
+        if _is_of_rows(each) and each.family in (*_FREE, "linear")
     ],
     "deep": [
-        key
-        for key, each in ROSTER.items()
-        if each.family in (*_FREE, "deep") and each.reads is None
+        key for key, each in ROSTER.items() if _is_of_rows(each) and each.family in (*_FREE, "deep")
     ],
 }
 

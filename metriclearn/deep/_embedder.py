@@ -34,8 +34,10 @@ class DeepEmbedder(
     Parameters
     ----------
     module : str, class or nn.Module, default="mlp"
-        The backbone: "mlp" and "linear" for feature vectors, "convnet", "resnet18", "resnet34" and
-        "resnet50" for images, and where these are installed "timm/NAME" and "torchvision/NAME",
+        The backbone: "mlp" and "linear" for feature vectors, "adapter" for vectors of a
+        pretrained network (see :class:`~metriclearn.deep.modules.Adapter`), "convnet", "resnet18",
+        "resnet34" and "resnet50" for images, and where these are installed "timm/NAME" and
+        "torchvision/NAME",
         with the library's pretrained weights unless ``module_params`` says otherwise.
         A class is called with those of ``in_features``, ``in_channels`` that
         it takes, and with ``module_params``; an instance is copied.
@@ -136,7 +138,8 @@ class DeepEmbedder(
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int
-        Whose weights these are; the last where nothing validates.
+        Whose weights these are; the last where nothing validates. 0 where an adapter that was not
+        trained did best.
     image_shape_ : tuple or None
         (height, width, channels) of the images; None for feature vectors.
     n_features_in_ : int
@@ -380,7 +383,7 @@ class DeepEmbedder(
         self.classes_, self.image_shape_ = net.classes_, net.inputs_.image_shape
         self.history_ = net.records()
         self.n_iter_ = len(self.history_)
-        self.best_epoch_ = net.best_epoch_ or self.n_iter_
+        self.best_epoch_ = self.n_iter_ if net.best_epoch_ is None else net.best_epoch_
         self._n_features_out = net.module_.head.embedding_dim
         return self
 

@@ -192,11 +192,13 @@ class BestWeights(Callback):
     patience : int or None, default=None
         Epochs without a score as good as the best before training stops; None
         never stops.
+    start : float, default=None
+        The score before the first epoch, where those weights count, too.
 
     Attributes
     ----------
     best_epoch_ : int
-        Its number in the history, from 1.
+        Its number in the history, from 1; 0 where no epoch was as good as the start.
 
     See Also
     --------
@@ -206,9 +208,10 @@ class BestWeights(Callback):
     # What a checkpoint has to keep of it.
     state = ("best_epoch_", "_best_score", "_weights")
 
-    def __init__(self, monitor=RECALL, patience=None):
+    def __init__(self, monitor=RECALL, patience=None, start=None):
         self.monitor = monitor
         self.patience = patience
+        self.start = start
         self.on_train_begin(None)
 
     def on_train_begin(self, net, **kwargs):
@@ -216,6 +219,9 @@ class BestWeights(Callback):
         self.best_epoch_ = None
         self._best_score = None
         self._weights = None
+        if net is not None and self.start is not None:
+            self.best_epoch_, self._best_score = 0, self.start
+            self._weights = snapshot(net)
 
     def on_epoch_end(self, net, **kwargs):
         """Compare with the best so far."""

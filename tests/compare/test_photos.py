@@ -185,3 +185,46 @@ def test_features_that_cannot_be(tmp_path, X, features, message):
     y = None if isinstance(X, str | Path) else [0, 0, 0, 1, 1, 1]
     with pytest.raises(ValueError, match=message):
         compare(X, y, features=features)
+
+
+def problem_of_directions(noise, seed=0):
+    """Vectors whose classes are told by small directions beside large ones that say nothing."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(12), 15)
+    small = rng.normal(size=(12, 8))[y] + rng.normal(0, 0.5, (180, 8))
+    return np.hstack([small, noise * rng.normal(size=(180, 8))]), y
+
+
+def test_an_adapter_learns_what_the_frozen_features_hide():
+    X, y = problem_of_directions(noise=4)
+    learners = ["cosine", "adapter_proxy_anchor"]
+    result = compare(X, y, features=True, learners=learners, n_folds=2)
+    rows = {row.key: row for row in result.rows()}
+    adapter, cosine = rows["adapter_proxy_anchor"], rows["cosine"]
+    assert adapter.family == "linear"
+    assert adapter.mean("accuracy") > cosine.mean("accuracy")
+
+
+def test_an_adapter_that_does_not_help_leaves_the_features_and_says_so():
+    X, y = problem_of_directions(noise=0)
+    # A network made these vectors already: nothing is left to learn.
+    X = np.eye(12, 16)[y] + 1e-3 * np.random.default_rng(0).normal(size=(180, 16))
+    labels = np.random.default_rng(1).permutation(y)
+    result = compare(
+        X, labels, features=True, learners=["cosine", "adapter_supcon"], n_folds=4, random_state=1
+    )
+    notes = [r.notes for r in result.records if r.learner == "adapter_supcon"]
+    frozen = [any("left the features as they are" in note for note in each) for each in notes]
+    assert any(frozen)
+    for record, stayed in zip(
+        [r for r in result.records if r.learner == "adapter_supcon"], frozen, strict=True
+    ):
+        if stayed and record.protocol == "open":
+            twin = result.fold_scores("cosine", "map_at_r")[record.fold]
+            assert record.scores["map_at_r"] == pytest.approx(twin)
+
+
+def test_adapters_take_part_on_vectors_of_a_network_only():
+    X, y = problem_of_directions(noise=1)
+    with pytest.raises(ValueError, match="adapter_supcon"):
+        compare(X, y, learners=["adapter_supcon"])

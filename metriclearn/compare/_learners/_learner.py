@@ -79,6 +79,8 @@ class Learner:
         Those that it can take part in; a classifier knows nothing of unseen classes.
     reads : {"pixels", "files"} or None
         What it reads of photos in place of their features.
+    of_embeddings : bool
+        Whether it is for vectors that a network made only.
     sets_length : bool
         Whether its settings say how long a network is trained.
     """
@@ -95,4 +97,5 @@ class Learner:
     needs_wide: bool = False
     protocols: tuple = ("closed", "open")
     reads: str | None = None
+    of_embeddings: bool = False
     sets_length: bool = False

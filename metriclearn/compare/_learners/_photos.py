@@ -1,4 +1,4 @@
-"""Photos: their pixels as a yardstick."""
+"""Photos: their pixels as a yardstick, and adapters on vectors that a network made."""
 
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
@@ -14,6 +14,36 @@ def pixels(setting):
         ("normalize", Normalizer()),
     ]
     return Pipeline(steps), [{}]
+
+
+#: Epochs that an adapter is trained, and its dimension.
+ADAPTER_EPOCHS, ADAPTER_WIDTH = 23, 512
+ADAPTER_RATES = {"proxy_anchor": 3e-4, "supcon": 1e-4}
+
+
+def adapter(setting, loss):
+    """Make a linear map that begins as the metric of the vectors; staying there may win."""
+    from metriclearn.deep import DeepEmbedder
+
+    embedder = DeepEmbedder(
+        "adapter",
+        loss,
+        n_components=ADAPTER_WIDTH,
+        lr=ADAPTER_RATES[loss],
+        optimizer="adamw",
+        optimizer_params={"weight_decay": 0.1},
+        max_epochs=ADAPTER_EPOCHS,
+        validation=None,
+        device="cpu",
+    )
+    frozen = Normalizer()
+    return Pipeline([("metric", embedder)]), [{"metric": embedder}, {"metric": frozen}]
+
+
+def stayed_frozen(estimator):
+    """Whether validation chose the vectors as they are over an adapter on them."""
+    steps = getattr(estimator, "named_steps", {})
+    return list(steps) == ["metric"] and isinstance(steps["metric"], Normalizer)
 
 
 def _as_numbers(pixels):

@@ -149,7 +149,8 @@ def _check_facts(facts):
         "_scale": is_number(facts["_scale"]),
         "_n_samples": is_count(facts["_n_samples"]),
         "feature_shape": facts["feature_shape"] is None or are_counts(facts["feature_shape"]),
-        "best_epoch_": facts["best_epoch_"] is None or is_count(facts["best_epoch_"]),
+        # 0: the weights before the first epoch were best.
+        "best_epoch_": facts["best_epoch_"] in (None, 0) or is_count(facts["best_epoch_"]),
         "history_": isinstance(facts["history_"], list)
         and all(isinstance(row, dict) for row in facts["history_"]),
     }

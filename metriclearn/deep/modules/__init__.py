@@ -11,6 +11,7 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
 from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
@@ -18,6 +19,7 @@ from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_rang
 __all__ = [
     "MLP",
     "MODULES",
+    "Adapter",
     "ConvNet",
     "EmbeddingNetwork",
     "Head",
@@ -269,6 +271,7 @@ class EmbeddingNetwork(nn.Module):
 MODULES = {
     "mlp": MLP,
     "linear": Linear,
+    "adapter": Adapter,
     "convnet": ConvNet,
     "resnet18": ResNet18,
     "resnet34": ResNet34,

@@ -12,7 +12,7 @@ from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
-from metriclearn.deep.modules import MODULES, EmbeddingNetwork, Head, Standardize
+from metriclearn.deep.modules import MODULES, Adapter, EmbeddingNetwork, Head, Standardize
 from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
@@ -58,9 +58,13 @@ def build_network(module, module_params, n_components, head_params, rows, featur
         offers["in_channels"] = rows.image_shape[2]
     elif "in_channels" in argument_names(component):
         ask_for_images(f"module={module!r}", rows.values_per_row)
-    backbone = build("module", component, module_params, offers)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
+    if getattr(component, "makes_embedding", False):
+        if n_components is not None:
+            offers["n_components"] = n_components
+        n_components = None
+    backbone = build("module", component, module_params, offers)
     known = feature_shape is not None
     if not known:
         features = _first_features(backbone, rows)
@@ -148,7 +152,7 @@ def _check_pooling(backbone, features, head_params):
 
 def measure(network, rows):
     """Set the network's input statistics from rows spread over the whole set."""
-    layers = [part for part in network.modules() if isinstance(part, Standardize)]
+    layers = [part for part in network.modules() if isinstance(part, Standardize | Adapter)]
     if layers:
         most = max(2, min(len(rows), MEASURED_ROWS, MEASURED_VALUES // rows.values_per_row))
         spread = np.linspace(0, len(rows) - 1, most).astype(np.intp)

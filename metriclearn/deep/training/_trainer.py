@@ -249,7 +249,10 @@ class Trainer:
         """
         args, epochs = self.args, self._epochs(len(data)) if whole else 1
         patience = max(5, 3 * epochs // 10) if args.patience == "auto" else args.patience
-        best = BestWeights(patience=patience)
+        start = None
+        if data.validation is not None and getattr(net.module_.backbone, "begins_as_metric", False):
+            start = net.validate(data)
+        best = BestWeights(patience=patience, start=start)
         own = [] if data.validation is None else [("best_weights", best)]
         settle_monitors(net.callbacks_, data.validation is not None, whole)
         verbose = args.verbose if _distributed.is_first() else 0
