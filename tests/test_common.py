@@ -514,7 +514,7 @@ def test_sparse_rows_are_the_same_rows(estimator, container, small):
 @sparse_estimators
 def test_sparse_rows_are_never_made_dense(estimator):
     rng = np.random.RandomState(0)
-    X = sparse.random_array((50_000, 100), density=0.001, rng=rng, format="csr")
+    X = sparse.csr_array(sparse.random(50_000, 100, density=0.001, random_state=0))
     y = rng.randint(3, size=50_000)
     tracemalloc.start()
     clone(estimator).fit(X, y)

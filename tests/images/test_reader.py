@@ -94,6 +94,12 @@ def test_transparent_pixels_show_white(tmp_path, kind):
 def test_other_modes_are_read_as_pillow_shows_them(picture, tmp_path, mode):
     image = Image.fromarray(picture).convert(mode)
     file = saved(image, tmp_path / "a.tif")
+    try:
+        with Image.open(file) as stored:
+            stored.load()
+    except OSError:
+        assert mode == "YCbCr"
+        pytest.skip("this Pillow cannot read the YCbCr that it writes")
     assert np.array_equal(ImageReader().read(file), np.asarray(image.convert("RGB")))
 
 

@@ -195,9 +195,7 @@ def test_an_unknown_measure_names_the_one_that_is_meant(name, here):
 def test_sparse_relevance_stays_sparse(rng):
     n, n_queries = 6000, 400
     X = rng.randn(n, 2).astype(np.float32)
-    relevance = sparse.random_array(
-        (n_queries, n), density=5e-3, format="csr", rng=np.random.default_rng(0)
-    )
+    relevance = sparse.csr_array(sparse.random(n_queries, n, density=5e-3, random_state=0))
     tracemalloc.start()
     retrieval_scores(
         X[:n_queries] + 1, measures=["recall_at_1", "ndcg_at_5"], gallery=X, relevance=relevance
