@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metriclearn.compare._conclusions import Against, Answer, Price, Verdict
 from metriclearn.compare._names import FAMILIES
-from metriclearn.compare._records import Against, Answer, Price, Verdict
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
 
 LEARNED = ("linear", "kernel", "deep", "stacked")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn.compare._records import Friedman, Ranked, Ranking
+from metriclearn.compare._conclusions import Friedman, Ranked, Ranking
 from metriclearn.compare._significance import SIGNIFICANT
 from metriclearn.metrics._ranks import (
     critical_difference,

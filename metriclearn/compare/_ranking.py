@@ -6,11 +6,11 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
+from metriclearn.compare._conclusions import RankQuestion
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._plain import to_plain
-from metriclearn.compare._records import RankQuestion
 from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._words import rank_question_text, ranking_text
 

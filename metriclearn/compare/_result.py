@@ -3,9 +3,6 @@
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-import numpy as np
-
-from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
 from metriclearn.compare._answers import (
     EMBEDDING_QUESTIONS,
@@ -14,21 +11,16 @@ from metriclearn.compare._answers import (
     find_verdict,
     make_contest,
 )
+from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import read_document, write_document
-from metriclearn.compare._mean_ranks import make_ranking
+from metriclearn.compare._frames import curve_frame, fold_frame, learner_frame
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
-from metriclearn.compare._records import (
-    DataFacts,
-    FoldRecord,
-    LearnerFacts,
-    RunFacts,
-    Summary,
-)
+from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._sources._load import load_source
-from metriclearn.compare._table import best_first, curve_of, fold_means, table_row
+from metriclearn.compare._table import best_first, curves_along, fold_means, table_row
 from metriclearn.compare._winner import make_estimator
-from metriclearn.compare._words import UNFINISHED, answer_line, headline, place_text, verdict_text
+from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,45 +125,7 @@ class ComparisonResult:
                 f"axis={axis!r} was not compared over; there are: "
                 f"{', '.join(self.run.axes) or 'none'}"
             )
-        protocol = protocol_of(measure)
-        places = self.run.axes[axis] if axis == "shift" else None
-        records = [
-            record
-            for record in self.curve_records
-            if (record.axis, record.protocol) == (axis, protocol) and not record.error
-        ]
-        curves = [
-            curve_of(learner, [r for r in records if r.learner == learner.key], measure, places)
-            for learner in self.learners
-        ]
-        curves = [curve for curve in curves if curve.points]
-        return sorted(curves, key=lambda curve: -curve.points[-1].mean)
-
-    def ranks(self, axis="dimensions", measure=None):
-        """Rank the learners over the places of a curve, each of them one experiment.
-
-        Parameters
-        ----------
-        axis : {"rows", "dimensions", "shift"}, default="dimensions"
-        measure : str, default=None
-            That of the open set that settles the winner, or else of the closed set, by default.
-
-        Returns
-        -------
-        Ranking or None
-            None for fewer than two places or learners.
-        """
-        measure = measure or self.headline(self.protocols[-1])
-        curves = self.curve(axis, measure)
-        places = sorted({point.place for curve in curves for point in curve.points})
-        if len(places) < 2 or len(curves) < 2:
-            return None
-        scores = np.full((len(places), len(curves)), np.nan)
-        for column, curve in enumerate(curves):
-            for point in curve.points:
-                scores[places.index(point.place), column] = point.mean
-        names = [place_text(axis, place) for place in places]
-        return make_ranking(measure, names, curves, scores)
+        return curves_along(self, axis, measure)
 
     def curve_notes(self):
         """Say which points of the curves are missing, and why: one line a learner and axis."""
@@ -315,40 +269,9 @@ class ComparisonResult:
         -------
         pandas.DataFrame
         """
-        pandas = require("pandas", "cli")
         if curve is not None:
-            return pandas.DataFrame(
-                [
-                    {"learner": drawn.name, "measure": measure, **to_plain(point)}
-                    for measure in self.measures
-                    for drawn in self.curve(curve, measure)
-                    for point in drawn.points
-                ]
-            )
-        if per_fold:
-            names = {learner.key: learner.name for learner in self.learners}
-            kept = ("protocol", "fold", "fit_seconds", "tune_seconds", "dimension", "error")
-            return pandas.DataFrame(
-                [
-                    {
-                        "learner": names[record.learner],
-                        **{name: getattr(record, name) for name in kept},
-                        **record.scores,
-                    }
-                    for record in self.records
-                ]
-            )
-        kept = (
-            *("fit_seconds", "tune_seconds", "n_tried", "dimension"),
-            *("embed_seconds", "bytes_per_row", "error"),
-        )
-        table = []
-        for row in self.rows():
-            line = {"learner": row.name, "family": row.family}
-            for measure in self.measures:
-                line |= {measure: row.mean(measure), f"{measure}_std": row.std(measure)}
-            table.append(line | {name: getattr(row, name) for name in kept})
-        return pandas.DataFrame(table)
+            return curve_frame(self, curve)
+        return fold_frame(self) if per_fold else learner_frame(self)
 
     def make_estimator(self, learner=None, *, protocol=None):
         """Make the winner, or another learner, with the settings that validation chose.

@@ -2,9 +2,9 @@
 
 from dataclasses import make_dataclass
 
+from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import FORMAT
 from metriclearn.compare._plain import json_schema
-from metriclearn.compare._records import Summary
 from metriclearn.compare._result import ComparisonResult
 
 

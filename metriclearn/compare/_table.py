@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from metriclearn.compare._records import Curve, Point, Row, Score
+from metriclearn.compare._conclusions import Curve, Point, Row, Score
+from metriclearn.compare._measure import protocol_of
 
 
 def score_of(scores):
@@ -84,6 +85,22 @@ def best_first(rows, headlines):
         return [-np.inf if mean is None else mean for mean in means]
 
     return sorted(rows, key=rank, reverse=True)
+
+
+def curves_along(result, axis, measure):
+    """Return a curve of each learner that has any points, best first at the last place."""
+    places = result.run.axes[axis] if axis == "shift" else None
+    records = [
+        record
+        for record in result.curve_records
+        if (record.axis, record.protocol) == (axis, protocol_of(measure)) and not record.error
+    ]
+    curves = [
+        curve_of(learner, [r for r in records if r.learner == learner.key], measure, places)
+        for learner in result.learners
+    ]
+    curves = [curve for curve in curves if curve.points]
+    return sorted(curves, key=lambda curve: -curve.points[-1].mean)
 
 
 def curve_of(learner, records, measure, places=None):

@@ -13,7 +13,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from metriclearn import RCA
 from metriclearn.compare import ComparisonResult, RankedComparison, compare
-from metriclearn.compare._records import Curve, Map, Point
+from metriclearn.compare._conclusions import Curve, Point
+from metriclearn.compare._records import Map
 from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._maps import class_key, map_chart
