@@ -2,8 +2,8 @@
 
 The work is a pipe, each stage a file: ``_sources`` (rows or files), ``_plan`` (all that was
 asked, checked once), ``_roster`` (every learner by name), ``_run`` and ``_protocol`` (tasks,
-one a learner and fold), ``_records`` (what they measure), ``_conclusions`` (what follows), ``_result`` and ``_ranking`` (what
-follows), ``_terminal`` and ``_report`` (how it is shown).
+one a learner and fold), ``_records`` (what they measure), ``_conclusions``,
+``_result`` and ``_ranking`` (what follows), ``_terminal`` and ``_report`` (how it is shown).
 """
 
 from metriclearn._lazy import lazy
