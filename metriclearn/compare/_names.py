@@ -19,6 +19,8 @@ LOSS_NAMES = {
     "lifted_structure": "lifted structure",
     "ranked_list": "ranked list",
     "triplet": "triplet",
+    "dynamic_soft_margin": "dynamic soft margin",
+    "adaptive_triplet": "adaptive triplet",
     "hierarchical_triplet": "hierarchical triplet",
     "label_distance_triplet": "label-distance triplet",
     "log_ratio": "log-ratio",
@@ -32,6 +34,8 @@ LOSS_NAMES = {
     "soft_nearest_neighbor": "soft nearest neighbor",
     "softmax": "softmax",
     "normalized_softmax": "normalized softmax",
+    "p2s_grad": "P2SGrad",
+    "large_margin_softmax": "large-margin softmax",
     "sphereface": "SphereFace",
     "cosface": "CosFace",
     "arcface": "ArcFace",
@@ -43,9 +47,12 @@ LOSS_NAMES = {
     "proxy_repulsion": "proxy repulsion",
     "fastap": "FastAP",
     "smooth_ap": "Smooth-AP",
+    "pnp": "PNP",
     "recall_at_k": "Recall@k",
     "histogram": "histogram",
     "group": "group",
+    "manifold": "manifold",
+    "vicreg": "VICReg",
 }
 
 #: Other names of a learner.

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+import numpy as np
+
 from metriclearn._files import check_writable, write_text
 from metriclearn.compare._answers import (
     EMBEDDING_QUESTIONS,
@@ -14,13 +16,14 @@ from metriclearn.compare._answers import (
 from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._frames import curve_frame, fold_frame, learner_frame
+from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._table import best_first, curves_along, fold_means, table_row
 from metriclearn.compare._winner import make_estimator
-from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
+from metriclearn.compare._words import UNFINISHED, answer_line, headline, place_text, verdict_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,6 +129,32 @@ class ComparisonResult:
                 f"{', '.join(self.run.axes) or 'none'}"
             )
         return curves_along(self, axis, measure)
+
+    def ranks(self, axis="dimensions", measure=None):
+        """Rank the learners over the places of a curve, each of them one experiment.
+
+        Parameters
+        ----------
+        axis : {"rows", "dimensions", "shift"}, default="dimensions"
+        measure : str, default=None
+            That of the open set that settles the winner, or else of the closed set, by default.
+
+        Returns
+        -------
+        Ranking or None
+            None for fewer than two places or learners.
+        """
+        measure = measure or self.headline(self.protocols[-1])
+        curves = self.curve(axis, measure)
+        places = sorted({point.place for curve in curves for point in curve.points})
+        if len(places) < 2 or len(curves) < 2:
+            return None
+        scores = np.full((len(places), len(curves)), np.nan)
+        for column, curve in enumerate(curves):
+            for point in curve.points:
+                scores[places.index(point.place), column] = point.mean
+        names = [place_text(axis, place) for place in places]
+        return make_ranking(measure, names, curves, scores)
 
     def curve_notes(self):
         """Say which points of the curves are missing, and why: one line a learner and axis."""

@@ -101,6 +101,7 @@ OF_THE_NETWORK = {
     "n_components": 7,
     "head_params": {"layer_norm": True},
     "image_shape": (1, 5),
+    "image_size": 8,
 }
 
 

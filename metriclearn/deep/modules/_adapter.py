@@ -23,11 +23,6 @@ class Adapter(nn.Module):
         Dimension of the embedding; not more than there are features.
     """
 
-    #: The map is the embedding: no linear layer is put on it.
-    makes_embedding = True
-    #: Weights before the first epoch count among those of which the best are kept.
-    begins_as_metric = True
-
     def __init__(self, in_features, n_components=128):
         super().__init__()
         n_components = min(n_components, in_features)

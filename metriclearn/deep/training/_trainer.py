@@ -17,6 +17,7 @@ from metriclearn.deep.callbacks import (
 )
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._arguments import copied, same
 from metriclearn.deep.training._assembly import (
@@ -250,8 +251,8 @@ class Trainer:
         args, epochs = self.args, self._epochs(len(data)) if whole else 1
         patience = max(5, 3 * epochs // 10) if args.patience == "auto" else args.patience
         start = None
-        if data.validation is not None and getattr(net.module_.backbone, "begins_as_metric", False):
-            start = net.validate(data)
+        if data.validation is not None and isinstance(net.module_.backbone, Adapter):
+            start = net.validate(data)  # it begins as a metric, which may be the best
         best = BestWeights(patience=patience, start=start)
         own = [] if data.validation is None else [("best_weights", best)]
         settle_monitors(net.callbacks_, data.validation is not None, whole)

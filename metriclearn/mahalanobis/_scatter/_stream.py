@@ -1,5 +1,7 @@
 """Rows that come in parts: what ``partial_fit`` keeps of them."""
 
+import warnings
+
 import numpy as np
 
 from metriclearn._validation import encode
@@ -30,9 +32,10 @@ class Stream:
         """Return the stream of a learner, a new one if this is its first part."""
         if hasattr(learner, "components_") and not hasattr(learner, "_stream"):
             name = type(learner).__name__
-            raise ValueError(
-                f"partial_fit goes on from partial_fit, but this {name} was fitted by fit, which "
-                f"keeps no sums of the rows; begin with partial_fit, or with clone(learner)"
+            warnings.warn(
+                f"partial_fit begins with these rows: this {name} was fitted by fit, which keeps "
+                f"no sums of its rows; call partial_fit for those as well",
+                stacklevel=3,
             )
         return getattr(learner, "_stream", None) or cls(**options)
 
