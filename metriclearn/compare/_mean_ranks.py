@@ -4,6 +4,7 @@ import numpy as np
 
 from metriclearn.compare._conclusions import Friedman, Ranked, Ranking
 from metriclearn.compare._significance import SIGNIFICANT
+from metriclearn.compare._words import place_text
 from metriclearn.metrics._ranks import (
     critical_difference,
     friedman_test,
@@ -55,3 +56,27 @@ def make_ranking(measure, experiments, learners, scores):
         friedman=friedman,
         groups=tuple(tuple(names[i] for i in group) for group in groups),
     )
+
+
+def rank_places(axis, measure, curves):
+    """Rank learners over the places of their curves, each of them one experiment.
+
+    Parameters
+    ----------
+    axis : str
+    measure : str
+    curves : list of Curve
+
+    Returns
+    -------
+    Ranking or None
+        None for fewer than two places or learners.
+    """
+    places = sorted({point.place for curve in curves for point in curve.points})
+    if len(places) < 2 or len(curves) < 2:
+        return None
+    scores = np.full((len(places), len(curves)), np.nan)
+    for column, curve in enumerate(curves):
+        for point in curve.points:
+            scores[places.index(point.place), column] = point.mean
+    return make_ranking(measure, [place_text(axis, place) for place in places], curves, scores)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-import numpy as np
-
 from metriclearn._files import check_writable, write_text
 from metriclearn.compare._answers import (
     EMBEDDING_QUESTIONS,
@@ -16,14 +14,14 @@ from metriclearn.compare._answers import (
 from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._frames import curve_frame, fold_frame, learner_frame
-from metriclearn.compare._mean_ranks import make_ranking
+from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._table import best_first, curves_along, fold_means, table_row
 from metriclearn.compare._winner import make_estimator
-from metriclearn.compare._words import UNFINISHED, answer_line, headline, place_text, verdict_text
+from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,16 +143,7 @@ class ComparisonResult:
             None for fewer than two places or learners.
         """
         measure = measure or self.headline(self.protocols[-1])
-        curves = self.curve(axis, measure)
-        places = sorted({point.place for curve in curves for point in curve.points})
-        if len(places) < 2 or len(curves) < 2:
-            return None
-        scores = np.full((len(places), len(curves)), np.nan)
-        for column, curve in enumerate(curves):
-            for point in curve.points:
-                scores[places.index(point.place), column] = point.mean
-        names = [place_text(axis, place) for place in places]
-        return make_ranking(measure, names, curves, scores)
+        return rank_places(axis, measure, self.curve(axis, measure))
 
     def curve_notes(self):
         """Say which points of the curves are missing, and why: one line a learner and axis."""

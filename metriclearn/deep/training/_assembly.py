@@ -13,7 +13,6 @@ from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Adapter, EmbeddingNetwork, Head, Standardize
-from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
