@@ -1,0 +1,217 @@
+"""How often the verdict of ``compare`` is wrong: learners that are equally good, and planted leads.
+
+    OMP_NUM_THREADS=1 python benchmarks/verdict.py equal [--runs 300]
+    OMP_NUM_THREADS=1 python benchmarks/verdict.py planted [--runs 100]
+    OMP_NUM_THREADS=1 python benchmarks/verdict.py --stability --data DIR [--out FILE]
+
+Learner j searches the j-th block of features; all blocks have the same class means and
+independent noise, so that all learners are exactly as good as each other on new rows. With
+``planted`` the noise of one deep learner is smaller. Splits, validation scores and the verdict
+are those of the product. ``--stability`` compares the answers of the first card at effort normal
+and thorough on every labeled set of DIR and scikit-learn's four, at most 2,000 rows of each; it
+goes on from what FILE holds.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn import datasets
+from sklearn.model_selection import StratifiedKFold
+
+from metriclearn.compare import ComparisonResult, compare
+from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts, Tuning
+from metriclearn.metrics import retrieval_scores
+from metriclearn.model_selection import ClassDisjointShuffleSplit
+
+FAMILIES = ("baseline", *["linear"] * 4, *["deep"] * 4)
+MEASURE = {"closed": "accuracy", "open": "map_at_r"}
+
+
+def blocks(rng, n_classes, n_rows, lead):
+    """Make the rows of each learner: the same class means, noise of its own."""
+    means = rng.standard_normal((n_classes, 4))
+    y = np.repeat(np.arange(n_classes), n_rows)
+    noise = [1.0] * (len(FAMILIES) - 1) + [1 - lead]
+    return [means[y] + scale * rng.standard_normal((len(y), 4)) for scale in noise], y
+
+
+def nearest_three(gallery, labels, queries):
+    """Classify by the three nearest rows; of three classes by the nearest."""
+    apart = (gallery**2).sum(axis=1) - 2 * queries @ gallery.T
+    near = np.argpartition(apart, 3, axis=1)[:, :3]
+    order = np.argsort(np.take_along_axis(apart, near, axis=1), axis=1)
+    found = labels[np.take_along_axis(near, order, axis=1)]
+    return np.where(found[:, 1] == found[:, 2], found[:, 1], found[:, 0])
+
+
+def score(protocol, Z, y, train, test):
+    """Score a learner on a split."""
+    if protocol == "closed":
+        return float(np.mean(nearest_three(Z[train], y[train], Z[test]) == y[test]))
+    return retrieval_scores(Z[test], y[test], ["map_at_r"])["map_at_r"]
+
+
+def simulated(seed, protocol, n_classes, n_rows, n_folds, lead=0.0):
+    """Run one comparison of made-up learners, as a result of the product."""
+    rng = np.random.default_rng(seed)
+    spaces, y = blocks(rng, n_classes, n_rows, lead)
+    if protocol == "closed":
+        splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)
+    else:
+        splits = ClassDisjointShuffleSplit(
+            n_folds, test_size=n_classes // 2, random_state=seed
+        ).split(y, y)
+    records = []
+    for fold, (train, test) in enumerate(splits):
+        held = rng.random(len(train)) < 0.25
+        for j, Z in enumerate(spaces):
+            found = score(protocol, Z, y, train, test)
+            if protocol == "closed":
+                validated = score(protocol, Z, y, train[~held], train[held])
+            else:
+                validated = score(protocol, Z, y, None, train)
+            measured = {MEASURE[protocol]: found, "balanced_accuracy": found}
+            measured |= {"recall_at_1": found, "r_precision": found}
+            records.append(
+                FoldRecord(
+                    f"l{j}",
+                    protocol,
+                    fold,
+                    len(train),
+                    len(test),
+                    scores=measured,
+                    validation=validated,
+                    dimension=4,
+                    fit_seconds=1.0,
+                    tune_seconds=0.0,
+                )
+            )
+    learners = tuple(LearnerFacts(f"l{j}", f"l{j}", family) for j, family in enumerate(FAMILIES))
+    names = tuple(map(str, range(n_classes)))
+    counts = (n_rows,) * n_classes
+    facts = DataFacts("made up", "tabular", len(y), 4, n_classes, names, class_counts=counts)
+    about = RunFacts(
+        command="none",
+        seed=seed,
+        n_folds=n_folds,
+        tuning=Tuning(),
+        n_tasks=len(records),
+        n_resumed=0,
+        protocols=(protocol,),
+        protocol_notes={},
+        axes={},
+        started="",
+        seconds=1.0,
+        n_jobs=1,
+        versions={},
+        platform="",
+        n_cores=1,
+    )
+    return ComparisonResult(learners, tuple(records), facts, about)
+
+
+def equal(runs):
+    """Print how often equal learners are told apart."""
+    print("| splits | 'worth it' | anyone beyond the noise | verdict given |\n|---|---|---|---|")
+    settings = [("closed", 10, 20, 5), ("open", 10, 60, 5), ("open", 20, 10, 5)]
+    settings += [("closed", 10, 20, 2), ("closed", 10, 20, 3)]
+    for protocol, n_classes, n_rows, n_folds in settings:
+        worth = anyone = given = 0
+        for seed in range(runs):
+            result = simulated(seed, protocol, n_classes, n_rows, n_folds)
+            verdict = result.verdict(MEASURE[protocol])
+            worth += result.answer("deep", MEASURE[protocol]).answer in ("yes", "no")
+            anyone += any(entry.is_told for entry in verdict.against)
+            given += verdict.simplest is not None
+        name = f"{protocol}, {n_classes} classes × {n_rows}, {n_folds}"
+        shares = (f"{100 * n / runs:.1f}%" for n in (worth, anyone, given))
+        print(f"| {name} | {' | '.join(shares)} |", flush=True)
+
+
+def planted(runs):
+    """Print how often a lead is found, by its size in units of the smallest that is said."""
+    print("| splits | lead over the smallest said | found |\n|---|---|---|")
+    for protocol, n_classes, n_rows in (("closed", 10, 20), ("open", 10, 60)):
+        found = []
+        for lead in np.linspace(0.1, 0.6, 11):
+            for seed in range(runs // 10):
+                result = simulated(1000 + seed, protocol, n_classes, n_rows, 5, lead)
+                answer = result.answer("deep", MEASURE[protocol])
+                found.append(
+                    (answer.lead.mean / answer.lead.smallest, answer.answer == "yes", lead)
+                )
+        ratios, told, leads = map(np.array, zip(*found, strict=True))
+        # By the size that was planted: a run's own ratio decides its answer, and proves nothing.
+        for lead in np.unique(leads):
+            of = leads == lead
+            print(
+                f"| {protocol} | {ratios[of].mean():.2f} | {100 * told[of].mean():.0f}% |",
+                flush=True,
+            )
+
+
+def labeled_sets(folder):
+    """Yield (name, X, y) of the sets, at most 2,000 rows of each."""
+    for name in ("iris", "wine", "digits", "breast_cancer"):
+        yield name, *getattr(datasets, f"load_{name}")(return_X_y=True)
+    for file in sorted(Path(folder).glob("*.npz")):
+        with np.load(file) as arrays:
+            if {"X", "y"} <= set(arrays.files) and "omniglot" not in file.stem:
+                X, y = arrays["X"], arrays["y"]
+                rows = np.random.default_rng(0).permutation(len(y))[:2000]
+                yield file.stem, X[rows].reshape(len(rows), -1).astype(np.float32), y[rows]
+
+
+def stability(folder, out):
+    """Compare the answers at two budgets, and print the table of what the data say."""
+    path = Path(out)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for name, X, y in labeled_sets(folder):
+        for effort in ("normal", "thorough"):
+            if f"{name} {effort}" in known:
+                continue
+            start = time.perf_counter()
+            result = compare(X, y, effort=effort, n_jobs=-1, name=name)
+            protocol = result.protocols[0]
+            known[f"{name} {effort}"] = {
+                "answers": {
+                    a.question: [
+                        a.answer,
+                        a.lead.mean,
+                        a.lead.low,
+                        a.lead.high,
+                        a.learner,
+                        a.against,
+                    ]
+                    for a in result.answers(protocol)
+                },
+                "rising": list(result.verdict(result.headline(protocol)).rising),
+                "seconds": time.perf_counter() - start,
+            }
+            path.write_text(json.dumps(known, indent=1))
+            print(name, effort, known[f"{name} {effort}"]["answers"], file=sys.stderr, flush=True)
+
+
+def main():
+    """Run what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("equal", "planted"))
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--stability", action="store_true")
+    parser.add_argument("--data")
+    parser.add_argument("--out", default="stability.json")
+    options = parser.parse_args()
+    if options.stability:
+        stability(options.data, options.out)
+    elif options.what == "equal":
+        equal(options.runs or 300)
+    else:
+        planted(options.runs or 100)
+
+
+if __name__ == "__main__":
+    main()
