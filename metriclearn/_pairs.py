@@ -110,7 +110,7 @@ def laplacian(weights, first, second, n):
     W = sparse.csr_array((weights, (first, second)), shape=(n, n))
     W = W + W.T
     degree = np.asarray(W.sum(axis=1)).ravel()
-    return sparse.csr_array(sparse.diags_array(degree) - W)
+    return sparse.csr_array(sparse.dia_array(sparse.diags(degree)) - W)
 
 
 def laplacian_product(weights, first, second, X):

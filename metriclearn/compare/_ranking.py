@@ -23,6 +23,11 @@ class RankedComparison:
     ----------
     comparisons : tuple of ComparisonResult
         One for each data set.
+
+    See Also
+    --------
+    ComparisonResult : What is found on one of the data sets.
+    metriclearn.metrics.rank_scores : The ranks themselves.
     """
 
     comparisons: tuple[ComparisonResult, ...]

@@ -45,6 +45,11 @@ class ComparisonResult:
         The like of ``records`` for the points of curves: with ``axis`` and ``place``.
     roster : tuple of Learner
         How the learners are made; not written to files.
+
+    See Also
+    --------
+    compare : Makes it.
+    RankedComparison : Several results, over data sets.
     """
 
     learners: tuple[LearnerFacts, ...]

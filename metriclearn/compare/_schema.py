@@ -15,6 +15,10 @@ def result_schema():
     -------
     dict
 
+    See Also
+    --------
+    ComparisonResult.to_json : Writes what it describes.
+
     Examples
     --------
     >>> from metriclearn.compare import result_schema

@@ -99,6 +99,11 @@ def pairs_from_labels(y, *, n_pairs=None, random_state=None):
     Pairs
         Distinct pairs of distinct rows.
 
+    See Also
+    --------
+    Pairs : What is returned.
+    triplets_from_labels : Triplets instead.
+
     Notes
     -----
     Learners that draw their constraints take no ``sample_weight``: a row repeated would
@@ -183,6 +188,11 @@ def triplets_from_labels(
     ------
     ValueError
         If no triplet exists: one class only, or no class with two rows.
+
+    See Also
+    --------
+    Triplets : What is returned.
+    pairs_from_labels : Pairs instead.
 
     Examples
     --------
@@ -279,6 +289,11 @@ def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
     ValueError
         If there is no pair of one class, or none of two.
 
+    See Also
+    --------
+    Quadruplets : What is returned.
+    triplets_from_labels : Triplets instead.
+
     Examples
     --------
     >>> from metriclearn.constraints import quadruplets_from_labels
@@ -320,6 +335,11 @@ def chunks_from_labels(y, *, n_chunks=None, chunk_size=2, random_state=None):
     ------
     ValueError
         If no class has ``chunk_size`` rows.
+
+    See Also
+    --------
+    Chunks : The chunks as a class of their own.
+    pairs_from_labels : Pairs instead.
 
     Examples
     --------

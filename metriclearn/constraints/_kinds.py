@@ -321,6 +321,11 @@ def check_constraints(constraints, accepts, n_rows, learner):
     Raises
     ------
     ValueError
+
+    See Also
+    --------
+    Pairs : One of the kinds.
+    constraints_from_tuples : Makes constraints from arrays of points.
     """
     if not isinstance(constraints, accepts):
         kinds = " or ".join(kind.__name__ for kind in accepts)

@@ -34,6 +34,11 @@ def constraints_from_tuples(tuples, similar=None, weights=None):
         If the shape is none of these, a point holds NaN or infinity, or ``similar`` is
         given without pairs or missing with them.
 
+    See Also
+    --------
+    Pairs : Constraints that name rows by their numbers.
+    metriclearn.verification.PairClassifier : Learns from pairs that are given as points.
+
     Examples
     --------
     >>> from metriclearn.constraints import constraints_from_tuples

@@ -79,6 +79,11 @@ def fetch_cub200(
         If the download fails or its checksum is wrong, or the data are missing
         with ``download_if_missing=False``.
 
+    See Also
+    --------
+    fetch_cars196 : Cars, split in the same way.
+    metriclearn.model_selection.ClassDisjointKFold : Splits other data by whole classes.
+
     Notes
     -----
     The download is checked against its published sha256; a local archive or folder
@@ -148,6 +153,11 @@ def fetch_cars196(
     OSError
         If the download fails, or the data are missing with
         ``download_if_missing=False``.
+
+    See Also
+    --------
+    fetch_cub200 : Birds, split in the same way.
+    metriclearn.model_selection.ClassDisjointKFold : Splits other data by whole classes.
 
     Notes
     -----

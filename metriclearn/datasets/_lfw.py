@@ -84,6 +84,11 @@ def fetch_lfw_pairs(
         If the download fails or its checksum is wrong, or the data are missing
         with ``download_if_missing=False``.
 
+    See Also
+    --------
+    sklearn.datasets.fetch_lfw_pairs : The same pairs, in gray and smaller.
+    metriclearn.verification.PairClassifier : Decides whether a pair is one person.
+
     Notes
     -----
     Downloads are checked against the sha256 that scikit-learn publishes; local

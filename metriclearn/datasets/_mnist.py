@@ -106,6 +106,10 @@ def fetch_mnist(
         If the download fails, or the data are missing with
         ``download_if_missing=False``.
 
+    See Also
+    --------
+    fetch_fashion_mnist : Clothes in the same format; harder.
+
     Notes
     -----
     Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
@@ -175,6 +179,10 @@ def fetch_fashion_mnist(
     OSError
         If the download fails, or the data are missing with
         ``download_if_missing=False``.
+
+    See Also
+    --------
+    fetch_mnist : Digits in the same format.
 
     Notes
     -----

@@ -65,6 +65,10 @@ def fetch_omniglot(
         If the download fails or its checksum is wrong, or the data are missing
         with ``download_if_missing=False``.
 
+    See Also
+    --------
+    fetch_mnist : Ten classes only, of many images each.
+
     Notes
     -----
     Downloads are checked against their published sha256; local archives or folders

@@ -71,6 +71,10 @@ def fetch_sop(
         If the download fails or its checksum is wrong, or the data are missing
         with ``download_if_missing=False``.
 
+    See Also
+    --------
+    fetch_inshop : Clothes of one shop, with queries and gallery.
+
     Notes
     -----
     The download is checked against its published sha256; a local archive or folder
@@ -146,6 +150,10 @@ def fetch_inshop(
     OSError
         If the download fails, or the data are missing with
         ``download_if_missing=False``.
+
+    See Also
+    --------
+    fetch_sop : Products of many shops, with no gallery of its own.
 
     Notes
     -----

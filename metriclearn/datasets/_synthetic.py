@@ -204,6 +204,11 @@ def make_metric_triplets(
         If there are fewer than 3 rows, ``n_informative`` is larger than
         ``n_features``, or a parameter is out of range.
 
+    See Also
+    --------
+    make_planted_metric : Rows with classes.
+    make_metric_pairs : Pairs instead.
+
     Examples
     --------
     >>> from metriclearn.datasets import make_metric_triplets
@@ -294,6 +299,11 @@ def make_metric_pairs(
     ValueError
         If more pairs are asked for than there are, ``n_informative`` is larger
         than ``n_features``, or a parameter is out of range.
+
+    See Also
+    --------
+    make_planted_metric : Rows with classes.
+    make_metric_triplets : Relative constraints instead.
 
     Examples
     --------

@@ -96,6 +96,11 @@ class RandomCrop(nn.Module):
     ratio : (float, float), default=(3/4, 4/3)
         Range of width over height, relative to that of the image.
 
+    See Also
+    --------
+    RandomFlip : Mirrors images.
+    Standard : Crops of random size.
+
     References
     ----------
     .. [1] C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
@@ -141,6 +146,11 @@ class RandomCrop(nn.Module):
 class RandomFlip(nn.Module):
     """Mirror each image of a batch with probability one half, left to right.
 
+    See Also
+    --------
+    RandomCrop : Shifts images.
+    Light : Flips with small shifts.
+
     Examples
     --------
     >>> import torch
@@ -164,6 +174,10 @@ class ColorJitter(nn.Module):
     ----------
     brightness, contrast, saturation : float, default=0.2
         Factors are uniform in 1 ± this.
+
+    See Also
+    --------
+    Standard : Crops and flips, with jitter on request.
 
     Examples
     --------
@@ -204,6 +218,10 @@ class Light(nn.Sequential):
     crop : bool, default=True
         False where the parts are cut elsewhere.
 
+    See Also
+    --------
+    Standard : Crops of other sizes, too.
+
     Examples
     --------
     >>> import torch
@@ -226,6 +244,10 @@ class Standard(nn.Sequential):
     ----------
     crop : bool, default=True
         False where the parts are cut elsewhere.
+
+    See Also
+    --------
+    Light : Changes less.
 
     Examples
     --------
@@ -252,6 +274,10 @@ class PerImage(nn.Module):
     transform : callable
         Of torchvision: from a tensor (channels, height, width) to another. Of albumentations:
         called with ``image=`` an array (height, width, channels) of float32 from 0 to 1.
+
+    See Also
+    --------
+    Standard : Works on whole batches.
 
     Examples
     --------

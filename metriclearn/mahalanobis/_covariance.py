@@ -26,6 +26,12 @@ class Covariance(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    RCA : Uses the scatter within groups of rows.
+    LFDA : Uses classes.
+    sklearn.covariance.LedoitWolf : Chooses the shrinkage by a formula.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

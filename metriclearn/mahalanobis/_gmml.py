@@ -68,6 +68,12 @@ class GMML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    RCA : The scatter of similar pairs only, likewise in closed form.
+    MMC : Similar and dissimilar pairs by iterations.
+    ITML : Pairs near a prior, by iterations.
+
     Notes
     -----
     The paper sums over the pairs where we take means, which scales ``M`` only,

@@ -75,6 +75,12 @@ class ITML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    LSML : The same divergence, for relative constraints.
+    SDML : Pairs, with a sparse matrix.
+    MMC : Pairs, without a prior.
+
     Notes
     -----
     The paper projects on one constraint after the other. Without the slack,

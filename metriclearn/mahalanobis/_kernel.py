@@ -69,6 +69,11 @@ class KernelMetric(
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    sklearn.decomposition.KernelPCA : The coordinates that the learner sees.
+    metriclearn.deep.DeepEmbedder : Learns the features, too.
+
     Examples
     --------
     >>> from sklearn.datasets import make_circles

@@ -55,6 +55,12 @@ class LFDA(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    sklearn.discriminant_analysis.LinearDiscriminantAnalysis : The case of classes of one cluster.
+    RCA : Needs chunks of rows only, not classes.
+    LMNN : Iterative; looks at the neighbors of each row.
+
     Notes
     -----
     metric-learn's local scales are not those of the paper: it partitions the

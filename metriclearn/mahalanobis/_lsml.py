@@ -63,6 +63,11 @@ class LSML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    ITML : The same divergence, for pairs.
+    SCML : Relative constraints by triplets, with a sparse combination of directions.
+
     Notes
     -----
     The paper has ``s = 1``. metric-learn has that loss, but its gradient leaves out the

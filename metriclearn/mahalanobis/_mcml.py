@@ -64,6 +64,11 @@ class MCML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    NCA : The same probabilities, with a low-dimensional space and no convexity.
+    LMNN : Only asks for a margin to near neighbors of other classes.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -92,6 +92,12 @@ class MMC(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    ITML : Bounds on the distances of similar and dissimilar pairs, near a prior.
+    SDML : The same constraints, with a sparse matrix.
+    MahalanobisLearner : Pairs with other losses, regularizers and solvers.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -65,6 +65,11 @@ class POLA(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    MahalanobisLearner : The same hinge on pairs in batches, with regularizers.
+    ITML : Pairs as bounds on distances.
+
     Notes
     -----
     The step weighs ``|v|⁴`` against 1, so that it depends on the units of the

@@ -56,6 +56,12 @@ class RCA(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    LFDA : Uses between-class scatter, too, and classes of several clusters.
+    Covariance : Whitens all rows; needs no labels.
+    metriclearn.constraints.Chunks : Groups of rows known to be of one class.
+
     Notes
     -----
     With an invertible ``C`` and all components, ``M`` is metric-learn's. Where

@@ -75,6 +75,11 @@ class SDML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    ITML : The same divergence without sparsity.
+    sklearn.covariance.GraphicalLasso : Sparse inverse covariance matrices.
+
     Notes
     -----
     The paper's ``η`` multiplies sums over the pairs. Where it is too large for

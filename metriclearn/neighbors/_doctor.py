@@ -48,6 +48,10 @@ class Finding:
         What was found.
     remedy : str
         What to do about it; empty where nothing needs doing.
+
+    See Also
+    --------
+    diagnose : Returns a list of them.
     """
 
     name: str
@@ -62,6 +66,11 @@ def diagnose():
     Returns
     -------
     list of Finding
+
+    See Also
+    --------
+    Finding : One line of what it finds.
+    RetrievalIndex : Searches as fast as the machine is found to be able to.
 
     Examples
     --------

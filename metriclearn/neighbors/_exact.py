@@ -47,6 +47,11 @@ class ExactSearch:
         For another metric, no rows, NaN or infinity, what is no number, or a row of zeros
         under ``"cosine"``.
 
+    See Also
+    --------
+    FaissNearestNeighbors : As a scikit-learn estimator, approximate on request.
+    RetrievalIndex : With ids and payload; grows and shrinks.
+
     Examples
     --------
     >>> import numpy as np

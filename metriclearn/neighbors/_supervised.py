@@ -105,6 +105,11 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    sklearn.neighbors.KNeighborsClassifier : The same votes, by trees or brute force.
+    OpenSetClassifier : May also answer that it is nobody.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -215,6 +220,11 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     n_samples_fit_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
+
+    See Also
+    --------
+    sklearn.neighbors.KNeighborsRegressor : The same means, by trees or brute force.
+    metriclearn.MLKR : Learns the metric for it.
 
     Examples
     --------

@@ -30,6 +30,11 @@ class FaissNearestNeighbors(FaissNeighborsBase):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    sklearn.neighbors.NearestNeighbors : The same search, by trees or brute force.
+    RetrievalIndex : With ids and payload; grows and shrinks.
+
     Examples
     --------
     >>> from metriclearn.neighbors import FaissNearestNeighbors
@@ -146,6 +151,11 @@ class FaissKNeighborsTransformer(
     n_samples_fit_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
+
+    See Also
+    --------
+    sklearn.neighbors.KNeighborsTransformer : The same graph, by trees or brute force.
+    FaissNearestNeighbors : The search itself.
 
     Examples
     --------

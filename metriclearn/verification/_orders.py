@@ -105,6 +105,11 @@ class TripletClassifier(_OrderClassifier):
         -1 and 1.
     n_features_in_ : int
 
+    See Also
+    --------
+    QuadrupletClassifier : Which of two pairs is the nearer one.
+    PairClassifier : Whether a pair is similar.
+
     Examples
     --------
     >>> import numpy as np
@@ -137,6 +142,11 @@ class QuadrupletClassifier(_OrderClassifier):
     classes_ : ndarray of shape (2,)
         -1 and 1.
     n_features_in_ : int
+
+    See Also
+    --------
+    TripletClassifier : The case of a row that both pairs share.
+    PairClassifier : Whether a pair is similar.
 
     Examples
     --------

@@ -60,6 +60,12 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         Which of them means the same.
     n_features_in_ : int
 
+    See Also
+    --------
+    PairNetwork : A symmetric network on two embeddings, in place of a threshold.
+    TripletClassifier : Which of two rows is nearer to a third.
+    metriclearn.metrics.equal_error_rate : How good the distances are at any threshold.
+
     Examples
     --------
     >>> import numpy as np

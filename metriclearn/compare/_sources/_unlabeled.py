@@ -26,6 +26,10 @@ class NewRows:
         Number of each row in its file, from 0; names of image files.
     labels : ndarray or None
         Where the source has some: sub-folders of images, ``y`` of an ``.npz`` file.
+
+    See Also
+    --------
+    read_rows : Reads them.
     """
 
     X: Any
@@ -58,6 +62,11 @@ def read_rows(source):
     ------
     ValueError
         If it is none of these, or cannot be read.
+
+    See Also
+    --------
+    metriclearn.load : Reads the model that embeds them.
+    compare : Reads rows with labels.
     """
     path = Path(source)
     if path.is_dir():

@@ -143,6 +143,12 @@ class MahalanobisLearner(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    LMNN : Triplets of near neighbors, drawn again as the metric changes.
+    MMC : Pairs with the sum of distances as constraint.
+    SCML : Triplets, with a sparse combination of directions.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

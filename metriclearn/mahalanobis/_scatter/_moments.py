@@ -196,8 +196,8 @@ def _sparse_moments(X, codes, weights, n_groups, unit):
     )
     sums = sparse.csr_array(groups @ X)
     safe = np.where(totals > 0, totals, 1)
-    gram = (X.T @ (sparse.diags_array(weights) @ X)).toarray()
-    scatter = gram - (sums.T @ (sparse.diags_array(1 / safe) @ sums)).toarray()
+    gram = (X.T @ (sparse.dia_array(sparse.diags(weights)) @ X)).toarray()
+    scatter = gram - (sums.T @ (sparse.dia_array(sparse.diags(1 / safe)) @ sums)).toarray()
     # A variance that is rounding of the mean square tells nothing, its sign included.
     flat = X.max(axis=0).toarray().ravel() == X.min(axis=0).toarray().ravel()
     flat |= np.diag(scatter) <= _ROUNDING * np.diag(gram)

@@ -84,6 +84,11 @@ class SCML(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    LSML : Relative constraints near a prior.
+    MahalanobisLearner : Triplets with other losses and regularizers.
+
     Notes
     -----
     The paper and metric-learn descend stochastically, for a fixed number of

@@ -89,6 +89,11 @@ class MLKR(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    NCA : The like for classes.
+    metriclearn.neighbors.FaissKNeighborsRegressor : A regressor to put behind it.
+
     Examples
     --------
     >>> import numpy as np

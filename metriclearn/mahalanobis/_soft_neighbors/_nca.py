@@ -86,6 +86,12 @@ class NCA(MahalanobisTransformer):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
+    See Also
+    --------
+    MLKR : The same soft neighbors for a target that is a number.
+    LMNN : A margin in place of soft neighbors.
+    MCML : The same probabilities with a convex objective.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
