@@ -1,13 +1,13 @@
 """What images need before a learner: one scale for all pixels, a size that can be afforded."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
 # Longest side that a small ConvNet is trained on: a bound on time, on two cores.
 MAX_CONVNET_SIDE = 32
 
 
-class ImageScaler(TransformerMixin, BaseEstimator):
+class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Subtract the mean image and divide by one number for all pixels.
 
     ``StandardScaler`` would blow the noise of the corners up to the size of the
@@ -16,6 +16,7 @@ class ImageScaler(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
+    n_features_in_ : int
     scale_ : float
         Root mean square of what is left after the mean image.
     """
@@ -23,6 +24,7 @@ class ImageScaler(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         """Measure the mean image and the scale."""
         self.mean_ = X.mean(axis=0)
+        self.n_features_in_ = X.shape[1]
         self.scale_ = float(np.sqrt(np.mean((X - self.mean_) ** 2))) or 1.0
         return self
 

@@ -1,6 +1,7 @@
 """Pictures of a fold: a flat map of its embeddings, the learned matrix."""
 
 import numpy as np
+from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
@@ -48,21 +49,25 @@ def learned_matrix(estimator, X, names=None):
     Matrix or None
         In units of each feature's standard deviation, so that its entries are shares of the
         squared distances; at most ``MAX_MATRIX_SIDE`` wide (block means beyond). None for
-        learners without a matrix.
+        learners without a matrix. Behind a step that makes columns of its own, the matrix is of
+        those and has no names.
     """
     metric = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(metric, "get_mahalanobis_matrix"):
         return None
     steps = estimator[:-1] if isinstance(estimator, Pipeline) else []
     directions, space, before = metric.components_, "features", X
+    weights = None
     for step in steps:
         X = step.transform(X)
-        if isinstance(step, PCA):
+        if isinstance(step, PCA) and space == "features":
             space = "principal components"
             weights = (directions @ step.components_) * before.std(axis=0)
+        elif not isinstance(step, OneToOneFeatureMixin):
+            space, weights, names = "dimensions of an embedding", None, None
         before = X
     in_deviations = directions * X.std(axis=0)
-    if space == "features":
+    if weights is None:
         weights = in_deviations
     values = _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE))
     weights = _significant(np.sum(weights**2, axis=0))

@@ -65,9 +65,11 @@ class Matrix:
     n_features : int
         Rows of the matrix itself.
     space : str
-        What its rows stand for: "features" or "principal components".
+        What its rows stand for: "features", "principal components" (of the features) or
+        "dimensions of an embedding", which any other step before the metric makes.
     weights : tuple of float
-        The like of its diagonal, one for each input feature.
+        Its diagonal, or what stands for it: one number for each input feature, or for each
+        dimension of an embedding.
     names : tuple of str or None
         Of the input features, where these are not the columns of the table but made of them.
     """

@@ -44,6 +44,18 @@ def test_report_of_images_shows_pixels(tmp_path):
     assert "weight of each pixel" in read_page(tmp_path / "report.html")
 
 
+@pytest.mark.parametrize("degree", [1, 2], ids=["as many as pixels", "more than pixels"])
+def test_report_of_images_draws_no_embedding_as_pixels(tmp_path, degree):
+    """A metric on an embedding says nothing of pixels, even if it has as many dimensions."""
+    images = np.random.RandomState(0).rand(20, 5, 4)
+    own = make_pipeline(PolynomialFeatures(degree, include_bias=False), RCA())
+    result = compare(images, np.repeat([0, 1], 10), learners={"own": own}, n_folds=2)
+    result.to_html(tmp_path / "report.html")
+    page = read_page(tmp_path / "report.html")
+    assert "dimensions of an embedding" in page
+    assert "weight of each pixel" not in page
+
+
 def test_report_of_a_metric_on_an_embedding_names_no_features(tmp_path):
     """Its matrix has more rows than the table has columns."""
     pandas = pytest.importorskip("pandas")

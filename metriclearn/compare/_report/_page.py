@@ -226,16 +226,15 @@ def _matrices(result):
         if record is None or record.matrix is None:
             continue
         matrix = record.matrix
-        names = matrix.names or result.data.feature_names
-        if names and len(names) != len(matrix.weights):
-            names = None  # of a metric on an embedding
+        of_features = matrix.space != "dimensions of an embedding"
+        names = (matrix.names or result.data.feature_names) if of_features else None
         shown.append(
             {
                 "name": row.name,
                 "svg": matrix_chart(matrix, names),
                 "size": matrix.n_features,
                 "space": matrix.space,
-                "weights": weights_image(matrix, shape) if shape else None,
+                "weights": weights_image(matrix, shape) if shape and of_features else None,
                 "heaviest": heaviest_features(matrix, names) if names else None,
             }
         )
