@@ -16,6 +16,8 @@ LOSS_NAMES = {
     "margin": "margin",
     "multi_similarity": "multi-similarity",
     "circle": "circle",
+    "binomial_deviance": "binomial deviance",
+    "boosted": "boosted (BIER)",
     "lifted_structure": "lifted structure",
     "ranked_list": "ranked list",
     "triplet": "triplet",

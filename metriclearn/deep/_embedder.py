@@ -42,8 +42,9 @@ class DeepEmbedder(
         A class is called with those of ``in_features``, ``in_channels`` that
         it takes, and with ``module_params``; an instance is copied.
     loss : str, class or nn.Module, default="triplet"
-        A name in `LOSSES`, or what is called as ``loss(embeddings, labels)``. Learned proxies are
-        sized by the training classes.
+        A name in `LOSSES`, or in `WRAPPERS` with the name of another loss in
+        ``loss_params={"loss": NAME}``, or what is called as ``loss(embeddings, labels)``. Learned
+        proxies are sized by the training classes.
     miner : str, class, callable or None, default="auto"
         A name in `MINERS`; "auto" is "semi_hard" for the triplet loss, as published, and none for
         all others (the margin loss was published with "distance_weighted", multi-similarity with

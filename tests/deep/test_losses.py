@@ -19,11 +19,12 @@ by_case = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 WEIGHTED = {
     "circle", "ranked-list", "ranked-list-full",
     "adaptive-triplet", "adaptive-triplet-soft", "adaptive-triplet-mean", "dynamic-soft-margin",
+    "boosted", "boosted-three", "boosted-sizes",
 }  # fmt: skip
 #: The columns of the embeddings are not alike to these.
-OF_COLUMNS = ("snr", "vicreg", "matryoshka")
+OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped")
 #: Called with more than a batch of labels; tested with the single losses.
-APART = {L.MetricLoss, L.InstanceLoss}
+APART = {L.MetricLoss, L.InstanceLoss, L.HighOrderLoss, L.SelfDistillationLoss}
 
 
 @by_case

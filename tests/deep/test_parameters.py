@@ -19,18 +19,22 @@ by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__
 
 #: Checked where they are used: sizes by ``build``, the others as what they are.
 NOT_RANGES = {
-    "n_classes", "embedding_dim", "n_samples", "loss", "losses", "weights", "miner", "generator",
+    "n_classes", "embedding_dim", "feature_dim", "n_samples",
+    "loss", "losses", "weights", "miner", "generator",
 }  # fmt: skip
 #: What the losses that are made of others need to be made at all.
 MADE_OF = {
     "CrossBatchMemory": {"loss": L.SupConLoss()},
     "EmbeddingMomentsLoss": {"loss": L.SupConLoss()},
+    "GroupedLoss": {"loss": L.SupConLoss()},
+    "HighOrderLoss": {"loss": L.SupConLoss()},
+    "SelfDistillationLoss": {"loss": L.SupConLoss()},
     "Matryoshka": {"loss": L.SupConLoss()},
     "TwoViewLoss": {"loss": L.SupConLoss()},
     "ProxyRegularizer": {"loss": L.ArcFaceLoss()},
 }
 #: Terms that no single paper is the source of.
-NO_PAPER = {"MinedLoss", "WeightedSum", "EmbeddingNormLoss"}
+NO_PAPER = {"MinedLoss", "WeightedSum", "EmbeddingNormLoss", "GroupedLoss"}
 
 
 def arguments(part):

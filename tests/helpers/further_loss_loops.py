@@ -225,3 +225,40 @@ def lifted_of_cosines(loss, X, y):
         )
         for i in anchors
     )
+
+
+def binomial_deviance(loss, X, y):
+    b, t, c = loss.scale, loss.threshold, loss.cost
+    pull = [torch.log1p(torch.exp(-b * (cos(X[i], X[j]) - t))) for i, j in positive_pairs(y)]
+    push = [
+        torch.log1p(torch.exp(b * c * (cos(X[i], X[j]) - t)))
+        for i in range(len(y))
+        for j in negatives(y, i)
+    ]
+    return mean(pull) + mean(push)
+
+
+def boosted(loss, X, y):
+    """The weights of a pair are derivatives of the deviance, by autograd rather than by hand."""
+    b, t, c = loss.scale, loss.threshold, loss.cost
+    sizes, ends = loss._sizes(len(X[0])), []
+    for size in sizes:
+        ends.append((ends[-1] if ends else 0) + size)
+    groups = [[x[end - size : end] for x in X] for size, end in zip(sizes, ends, strict=True)]
+    pull, push = [], []
+    for i, j in pairs(y):
+        steepness = b if y[i] == y[j] else -b * c
+
+        def deviance(s, steepness=steepness):
+            return torch.log1p(torch.exp(-steepness * (s - t)))
+
+        so_far = torch.zeros((), dtype=torch.float64)
+        for m, Z in enumerate(groups, 1):
+            s, weight = cos(Z[i], Z[j]), 1.0
+            if m > 1:
+                at = so_far.detach().requires_grad_()
+                weight = torch.autograd.grad(deviance(at), at)[0].abs()
+            (pull if y[i] == y[j] else push).append(weight * deviance(s))
+            so_far = (1 - 2 / (m + 1)) * so_far + 2 / (m + 1) * s.detach()
+    n = len(groups)
+    return n * (mean(pull) + mean(push))

@@ -72,6 +72,15 @@ def matryoshka(loss, X, y):
     )
 
 
+def grouped(loss, X, y):
+    ends = [sum(loss.group_sizes[: k + 1]) for k in range(len(loss.group_sizes))]
+    cuts = [slice(end - size, end) for end, size in zip(ends, loss.group_sizes, strict=True)]
+    return loops.mean(
+        ORACLES[type(part)](part, [further.unit(x[cut]) for x in X], y)
+        for part, cut in zip(loss.losses, cuts, strict=True)
+    )
+
+
 def weighted_sum(loss, X, y):
     parts = zip(loss.losses, loss.weights, strict=True)
     return sum(weight * ORACLES[type(part)](part, X, y) for part, weight in parts)
@@ -257,6 +266,17 @@ LOSSES = [
         matryoshka,
     ),
     Case("matryoshka-pairs", L.Matryoshka(L.SupConLoss(), (2, 3), (1.0, 1.0)), matryoshka),
+    Case("binomial-deviance", L.BinomialDevianceLoss(), further.binomial_deviance),
+    Case("binomial-deviance-wide", L.BinomialDevianceLoss(5, -0.2, 3), further.binomial_deviance),
+    Case("boosted", L.BoostedLoss(2, cost=2.0), further.boosted),
+    Case("boosted-three", L.BoostedLoss(3, 1.5, 0.2, 4.0), further.boosted),
+    Case("boosted-sizes", L.BoostedLoss((2, 1), cost=3.0), further.boosted),
+    Case("grouped", built(L.GroupedLoss(L.ProxyAnchorLoss(), 3)), grouped),
+    Case(
+        "grouped-sizes",
+        built(L.GroupedLoss([L.TripletLoss(0.7), L.NTXentLoss(0.5)], (1, 2))),
+        grouped,
+    ),
     Case("center", built(L.CenterLoss()), loops.center),
     Case("alignment", L.AlignmentLoss(), loops.alignment),
     Case("alignment-distance", L.AlignmentLoss(alpha=1.0), loops.alignment),

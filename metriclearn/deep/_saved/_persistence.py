@@ -40,7 +40,7 @@ def save(embedder, path):
         "best_epoch_": embedder.best_epoch_,
     }
     tensors = {f"module.{k}": v for k, v in net.module_.state_dict().items()}
-    tensors |= {f"loss.{k}": v for k, v in net.criterion_.state_dict().items()}
+    tensors |= {f"loss.{k}": v for k, v in _kept(net.criterion_).items()}
     write(path, embedder.get_params(deep=False), facts, tensors)
 
 
@@ -52,9 +52,12 @@ def load(cls, path):
         embedder._validate_params()
         net = _net_of(embedder, facts, tensors)
         for prefix, part in (("module.", net.module_), ("loss.", net.criterion_)):
-            part.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            )
+            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            if part is net.criterion_:
+                whole = part.state_dict()
+                kept = _kept(part)
+                state |= {name: whole[name] for name in whole.keys() - kept.keys()}
+            part.load_state_dict(state)
         net.history.extend({**row, "batches": []} for row in facts["history_"])
         net.best_epoch_ = facts["best_epoch_"]
         names = facts["feature_names_in_"]
@@ -73,6 +76,20 @@ def load(cls, path):
     if names is not None:
         embedder.feature_names_in_ = names
     return embedder._with_net(net)
+
+
+def _kept(loss):
+    """Return the state of a loss without what serves training alone."""
+    left_out = [
+        f"{place}.{name}".removeprefix(".")
+        for place, part in loss.named_modules()
+        for name in getattr(part, "training_only", ())
+    ]
+    return {
+        key: value
+        for key, value in loss.state_dict().items()
+        if not any(key == name or key.startswith(f"{name}.") for name in left_out)
+    }
 
 
 def _net_of(embedder, facts, tensors):

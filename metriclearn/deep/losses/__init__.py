@@ -22,9 +22,13 @@ from metriclearn.deep.losses._batch_softmax import (
     SoftNearestNeighborLoss,
     SupConLoss,
 )
+from metriclearn.deep.losses._boosted import BinomialDevianceLoss, BoostedLoss
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
+from metriclearn.deep.losses._distillation import SelfDistillationLoss
 from metriclearn.deep.losses._group import GroupLoss
+from metriclearn.deep.losses._grouped import GroupedLoss
 from metriclearn.deep.losses._hardest import AdaptiveTripletLoss, DynamicSoftMarginLoss
+from metriclearn.deep.losses._high_order import HighOrderLoss
 from metriclearn.deep.losses._manifold import ManifoldLoss
 from metriclearn.deep.losses._matryoshka import Matryoshka
 from metriclearn.deep.losses._memory import CrossBatchMemory
@@ -83,6 +87,8 @@ LOSSES = {
     "margin": MarginLoss,
     "multi_similarity": MultiSimilarityLoss,
     "circle": CircleLoss,
+    "binomial_deviance": BinomialDevianceLoss,
+    "boosted": BoostedLoss,
     "lifted_structure": LiftedStructureLoss,
     "ranked_list": RankedListLoss,
     "triplet": TripletLoss,
@@ -122,6 +128,15 @@ LOSSES = {
     "vicreg": VICRegLoss,
 }
 
+#: Losses made of another, ``DeepEmbedder(loss="grouped", loss_params={"loss": "proxy_anchor"})``.
+WRAPPERS = {
+    "grouped": GroupedLoss,
+    "matryoshka": Matryoshka,
+    "embedding_moments": EmbeddingMomentsLoss,
+    "high_order": HighOrderLoss,
+    "self_distillation": SelfDistillationLoss,
+}
+
 #: Terms to add to one of `LOSSES` by `WeightedSum`; by themselves they may collapse.
 REGULARIZERS = {
     "center": CenterLoss,
@@ -136,10 +151,13 @@ REGULARIZERS = {
 __all__ = [
     "LOSSES",
     "REGULARIZERS",
+    "WRAPPERS",
     "AdaptiveTripletLoss",
     "AlignmentLoss",
     "AngularLoss",
     "ArcFaceLoss",
+    "BinomialDevianceLoss",
+    "BoostedLoss",
     "CenterLoss",
     "CircleLoss",
     "ContrastiveLoss",
@@ -150,7 +168,9 @@ __all__ = [
     "EmbeddingNormLoss",
     "FastAPLoss",
     "GroupLoss",
+    "GroupedLoss",
     "HierarchicalTripletLoss",
+    "HighOrderLoss",
     "HistogramLoss",
     "InfoNCELoss",
     "InstanceLoss",
@@ -179,6 +199,7 @@ __all__ = [
     "RankedListLoss",
     "RecallAtKLoss",
     "SNRContrastiveLoss",
+    "SelfDistillationLoss",
     "SmoothAPLoss",
     "SoftNearestNeighborLoss",
     "SoftTripleLoss",

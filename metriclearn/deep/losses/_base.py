@@ -75,8 +75,16 @@ class MetricLoss(nn.Module):
     needs_classes: bool = False
     #: Whether it is to be given the place in the training set of each row, as ``indices``.
     needs_indices: bool = False
-    #: Whether it is to be given what the head of the network is, (b, width), as ``features``.
+    #: Whether it is to be given what the head maps to embeddings, (b, width), as ``features``.
     needs_features: bool = False
+    #: Whether these are to be as the backbone gives them, (b, channels, height, width).
+    needs_maps: bool = False
+    #: Sizes of the groups of dimensions that it compares each by itself, and the lengths the head
+    #: is to give them; known once it is built.
+    group_sizes: tuple | None = None
+    group_lengths: tuple | None = None
+    #: Names of its modules and tensors that serve training alone: no saved embedder holds them.
+    training_only: tuple = ()
     #: Whether `refresh` is to be called before each epoch; it costs embedding the training set.
     refreshes: bool = False
     #: Number of classes and of dimensions it was built for; None before, or if it does not matter.
@@ -163,8 +171,8 @@ class MetricLoss(nn.Module):
             Further rows to compare with, through which no gradient flows.
         indices : int64 tensor of shape (b,), default=None
             Place of each row in the training set; used by losses that ``needs_indices``.
-        features : tensor of shape (b, width), default=None
-            Used by losses that ``needs_features``.
+        features : tensor of shape (b, width), or (b, channels, height, width), default=None
+            Used by losses that ``needs_features``; as maps where they ``needs_maps``.
 
         Returns
         -------

@@ -58,6 +58,21 @@ class Composite(MetricLoss):
         return any(part.needs_features for part in self.parts())
 
     @property
+    def needs_maps(self):
+        """Whether a part needs them as the backbone gives them."""
+        return any(part.needs_maps for part in self.parts())
+
+    @property
+    def group_sizes(self):
+        """Groups of dimensions of the first part that has some."""
+        return next((part.group_sizes for part in self.parts() if part.group_sizes), None)
+
+    @property
+    def group_lengths(self):
+        """Lengths of these groups."""
+        return next((part.group_lengths for part in self.parts() if part.group_sizes), None)
+
+    @property
     def refreshes(self):
         """Whether a part wants to see the training set before each epoch."""
         return any(part.refreshes for part in self.parts())

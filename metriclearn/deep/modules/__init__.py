@@ -6,7 +6,6 @@ A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
 """
 
 import math
-from numbers import Integral
 
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from torch import nn
 from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
+from metriclearn.deep.tensors._groups import group_sizes, unit_weights, widths
 from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
 
 __all__ = [
@@ -94,7 +94,7 @@ class MLP(nn.Sequential):
             self.extend([Standardize(in_features), SmoothClip(3.0)])
         if noise:
             self.append(Noise(noise))
-        for width in _widths("hidden_units", hidden_units):
+        for width in widths("hidden_units", hidden_units):
             self.append(nn.Linear(in_features, width, bias=not batch_norm))
             if batch_norm:
                 self.append(nn.BatchNorm1d(width))
@@ -102,13 +102,6 @@ class MLP(nn.Sequential):
             if dropout:
                 self.append(nn.Dropout(dropout))
             in_features = width
-
-
-def _widths(name, given):
-    widths = [given] if isinstance(given, Integral) else list(given)
-    if not all(isinstance(width, Integral) and width > 0 for width in widths):
-        raise ValueError(f"{name} must be a width of at least 1, or several, got {given!r}")
-    return widths
 
 
 class ConvNet(nn.Sequential):
@@ -134,7 +127,7 @@ class ConvNet(nn.Sequential):
         check_ranges(self, dropout=dropout)
         if standardize:
             self.append(Standardize(in_channels))
-        for width in _widths("channels", channels):
+        for width in widths("channels", channels):
             self.extend(
                 [
                     nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
@@ -171,9 +164,19 @@ class Head(nn.Module):
     normalize : bool, default=True
         Scale each embedding to unit length. In `DeepEmbedder` the default is False for losses
         that were published for embeddings of any length.
+    groups : int or sequence of int, default=None
+        Groups of consecutive dimensions that are scaled to unit length each by itself: their
+        number, which divides the dimension, or their sizes. In `DeepEmbedder` the default is that
+        of the loss.
+    group_weights : sequence of float, default=None
+        w_k, positive, one for each group; scaled so that Σ w_k² = 1, and all the same by default.
+        The embedding is the concatenation of w_k z_k, of unit length, and the cosine of two
+        embeddings is Σ w_k² times the cosines of their groups.
 
     Attributes
     ----------
+    feature_dim : int
+        Width of the features behind the pooling.
     power : Parameter of shape ()
         p of "gem", the generalized mean ``(mean max(x, 1e-6)^p)^(1/p)`` [1]_, learned from 3 on: 1
         is the mean of what is positive, and the maximum is where it goes as p grows.
@@ -187,7 +190,15 @@ class Head(nn.Module):
     _parameter_constraints: dict = {"pooling": [one_of(*MAP_POOLINGS, *TOKEN_POOLINGS, "flatten")]}
 
     def __init__(
-        self, feature_shape, embedding_dim, *, pooling="avg", layer_norm=False, normalize=True
+        self,
+        feature_shape,
+        embedding_dim,
+        *,
+        pooling="avg",
+        layer_norm=False,
+        normalize=True,
+        groups=None,
+        group_weights=None,
     ):
         super().__init__()
         check_ranges(self, pooling=pooling)
@@ -207,19 +218,37 @@ class Head(nn.Module):
             width = math.prod(feature_shape)
         if pooling == "gem":
             self.power = nn.Parameter(torch.tensor(3.0))
+        self.feature_dim = width
         self.linear = nn.Identity() if embedding_dim is None else nn.Linear(width, embedding_dim)
         width = width if embedding_dim is None else embedding_dim
         self.norm = nn.LayerNorm(width, elementwise_affine=False) if layer_norm else nn.Identity()
         self.embedding_dim = width
+        self.set_groups(groups, group_weights)
+
+    def set_groups(self, groups, weights=None):
+        """Scale these groups of dimensions to unit length; see the parameters of the class."""
+        self.group_sizes = group_sizes(groups, self.embedding_dim)
+        self.group_weights = unit_weights(weights, len(self.group_sizes))
 
     def forward(self, features):
         """Embed a batch of features."""
-        if features.ndim > 2:
-            features = self._pool(features)
-        embeddings = self.norm(self.linear(features))
-        return nn.functional.normalize(embeddings, dim=1) if self.normalize else embeddings
+        return self.embed(self.pool(features))
 
-    def _pool(self, maps):
+    def embed(self, pooled):
+        """Embed a batch of pooled features."""
+        embeddings = self.norm(self.linear(pooled))
+        if not self.normalize:
+            return embeddings
+        if len(self.group_sizes) == 1:
+            return nn.functional.normalize(embeddings, dim=1)
+        groups = embeddings.split(self.group_sizes, dim=1)
+        weighted = zip(groups, self.group_weights, strict=True)
+        return torch.cat([w * nn.functional.normalize(z, dim=1) for z, w in weighted], dim=1)
+
+    def pool(self, maps):
+        """Make vectors of a batch of features, (b, feature_dim)."""
+        if maps.ndim == 2:
+            return maps
         if self.pooling == "flatten":
             return maps.flatten(1)
         if self.pooling in TOKEN_POOLINGS:
@@ -252,9 +281,28 @@ class EmbeddingNetwork(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, X):
-        """Embed a batch of rows."""
-        return self.head(self.features(X))
+    def forward(self, X, also=None):
+        """Embed a batch of rows.
+
+        Parameters
+        ----------
+        X : tensor of shape (b, ...)
+        also : {"features", "maps"}, default=None
+            Give what the head pools ("maps") or has pooled ("features"), too.
+
+        Returns
+        -------
+        embeddings : tensor of shape (b, embedding_dim)
+        features : tensor of shape (b, feature_dim) or (b, channels, ...)
+            Where asked for.
+        """
+        return self.embed(self.features(X), also)
+
+    def embed(self, maps, also=None):
+        """Embed a batch of features, and give them, too, as `forward` does."""
+        pooled = self.head.pool(maps)
+        embeddings = self.head.embed(pooled)
+        return embeddings if also is None else (embeddings, maps if also == "maps" else pooled)
 
     def features(self, X):
         """Return what the backbone makes of a batch."""

@@ -6,7 +6,7 @@ from os import PathLike
 import torch
 
 from metriclearn._sklearn import HasMethods, Interval, StrOptions
-from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Head
 from metriclearn.deep.samplers import SAMPLERS
@@ -53,7 +53,7 @@ CONSTRAINTS = {
 COMPONENTS = {
     "module": MODULES,
     "head": Head,
-    "loss": LOSSES,
+    "loss": LOSSES | WRAPPERS,
     "miner": MINERS,
     "sampler": SAMPLERS,
     "optimizer": OPTIMIZERS,

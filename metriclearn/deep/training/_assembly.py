@@ -8,7 +8,7 @@ from torch import nn
 
 from metriclearn.deep._parts import argument_names, build, resolve
 from metriclearn.deep.augment import AUGMENTS, as_augment
-from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
@@ -177,7 +177,7 @@ def build_loss(loss, params, miner, miner_params, sizes):
     nn.Module
     """
     known = {name: size for name, size in sizes.items() if size is not None}
-    loss = as_metric_loss(build("loss", resolve("loss", loss, LOSSES), params, known))
+    loss = as_metric_loss(build("loss", find_loss(loss), _with_inner(loss, params), known))
     if loss.needs_classes and sizes["n_classes"] is None:
         raise ValueError(f"{type(loss).__name__} as set up needs class labels")
     if None in (loss.n_classes, loss.embedding_dim):
@@ -185,6 +185,24 @@ def build_loss(loss, params, miner, miner_params, sizes):
     else:
         _check_sizes(loss, sizes)
     return with_miner(loss, miner, miner_params)
+
+
+def find_loss(loss):
+    """Return a loss, or the class of one, from what ``loss`` names."""
+    return resolve("loss", loss, LOSSES | WRAPPERS)
+
+
+def _with_inner(loss, params):
+    """Make the loss that a wrapper is to wrap, where its parameters name one."""
+    inner = (params or {}).get("loss")
+    if inner is None and isinstance(loss, str) and loss in WRAPPERS:
+        raise ValueError(
+            f"loss={loss!r} wraps another loss; name it by loss_params={{'loss': 'proxy_anchor'}}, "
+            f"or any other of {', '.join(sorted(LOSSES))}"
+        )
+    if not isinstance(inner, str):
+        return params
+    return {**params, "loss": resolve("loss", inner, LOSSES)()}
 
 
 def with_miner(loss, miner, params):
@@ -203,9 +221,15 @@ def with_miner(loss, miner, params):
 
 
 def settle_length(head, head_params, loss):
-    """Scale embeddings to length one, unless the user or the loss wants them of any length."""
-    if "normalize" not in (head_params or {}):
+    """Scale embeddings, or groups of their dimensions, to length one as the loss wants it.
+
+    What the user said of it in ``head_params`` stands.
+    """
+    said = head_params or {}
+    if "normalize" not in said:
         head.normalize = not loss.any_length
+    if "groups" not in said:
+        head.set_groups(loss.group_sizes, said.get("group_weights", loss.group_lengths))
 
 
 def _check_sizes(loss, sizes):

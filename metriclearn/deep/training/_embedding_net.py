@@ -117,30 +117,30 @@ class EmbeddingNet(NeuralNet):
         if self.scaler_.is_enabled():
             self.scaler_.load_state_dict(scale)
 
-    def _forward(self, X):
-        """Embed a batch, in the precision of the recipe, to float32."""
+    def _forward(self, X, also=None):
+        """Embed a batch, in the precision of the recipe, to float32; see `EmbeddingNetwork`."""
         weights = next(self.module_.parameters(), None)
         if weights is not None and weights.dtype != X.dtype and X.is_floating_point():
             X = X.to(weights.dtype)  # the network was cast, e.g. by half()
         dtype = PRECISIONS[self.recipe_.precision]
         if dtype is None:
-            return self._through_network(X).float()
+            return _as_float(self._through_network(X, also))
         with torch.autocast(torch.device(self.device).type, dtype):
-            return self._through_network(X).float()
+            return _as_float(self._through_network(X, also))
 
-    def _through_network(self, X):
+    def _through_network(self, X, also):
         if self.backbone_frozen_ and self.module_.training:
             with torch.no_grad():
                 features = self.module_.features(X)
-            return self.module_.head(features)
+            return self.module_.embed(features, also)
         if not self.recipe_.compile:
-            return self.module_(X)
+            return self.module_(X, also)
         if "compiled_" not in self.__dict__:
             # Past skorch's __setattr__, which would register it as one more module to train.
             self.__dict__["compiled_"] = torch.compile(self.module_)
-        return self.__dict__["compiled_"](X)
+        return self.__dict__["compiled_"](X, also)
 
-    def embed(self, rows, indices=None, batch_size=None):
+    def embed(self, rows, indices=None, batch_size=None, also=None):
         """Embed rows in evaluation mode.
 
         Parameters
@@ -152,11 +152,13 @@ class EmbeddingNet(NeuralNet):
             Rows at a time; by default the net's own ``batch_size``, or more
             where rows are so short that the calls would cost more than the work. Halved as
             often as memory runs out.
+        also : {"features"}, default=None
+            Give the pooled features, too.
 
         Returns
         -------
         tensor of shape (n, embedding_dim), dtype float32
-            On the net's device.
+            On the net's device; with ``also`` a pair of it and (n, feature_dim).
         """
         if self.module_.training:
             self.module_.eval()
@@ -164,7 +166,7 @@ class EmbeddingNet(NeuralNet):
         step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.values_per_row)
         while True:
             try:
-                return self._embed_by(step, rows, indices, n)
+                return self._embed_by(step, rows, indices, n, also)
             except (RuntimeError, MemoryError) as error:
                 if step == 1 or not out_of_memory(error):
                     raise
@@ -172,11 +174,13 @@ class EmbeddingNet(NeuralNet):
             step = min(step, n) // 2 or 1
             empty_cache()
 
-    def _embed_by(self, step, rows, indices, n):
+    def _embed_by(self, step, rows, indices, n, also):
         slices = [slice(start, start + step) for start in range(0, n, step)]
         taken = slices if indices is None else [indices[part] for part in slices]
         with torch.inference_mode(), rows.reading_ahead(taken):
-            parts = [self._forward(rows.take(part)) for part in taken]
+            parts = [self._forward(rows.take(part), also) for part in taken]
+            if also is not None:
+                return tuple(torch.cat(of_kind) for of_kind in zip(*parts, strict=True))
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def forward_iter(self, X, training=False, device="cpu"):
@@ -213,3 +217,8 @@ class EmbeddingNet(NeuralNet):
         state = super().__getstate__()
         state.pop("compiled_", None)
         return state
+
+
+def _as_float(out):
+    """Return embeddings, or embeddings and features, in single precision."""
+    return tuple(part.float() for part in out) if isinstance(out, tuple) else out.float()

@@ -162,11 +162,19 @@ class MetricNet(EmbeddingNet):
     def _refresh(self, data):
         """Show the training set, as embedded now, to the sampler and losses that ask for it."""
         askers = [asker for asker in (self.recipe_.sampler, self.criterion_) if _refreshes(asker)]
-        if askers:
+        if not askers:
+            return
+        features = {}
+        if self.criterion_ in askers and wanted_features(self.criterion_):
+            embeddings, pooled = self.embed(data.rows, data.train, also="features")
+            features = {"features": pooled}
+        else:
             embeddings = self.embed(data.rows, data.train)
-            for asker in askers:
-                codes = data.train_codes if asker is self.recipe_.sampler else data.targets
-                asker.refresh(embeddings, codes)
+        for asker in askers:
+            if asker is self.recipe_.sampler:
+                asker.refresh(embeddings, data.train_codes)
+            else:
+                asker.refresh(embeddings, data.targets, **features)
 
     def on_epoch_begin(self, net, **kwargs):
         """Begin a new row of the history; records of single batches are kept for one epoch."""
@@ -277,8 +285,8 @@ class MetricNet(EmbeddingNet):
     def _backward(self, batch):
         """Evaluate the loss of a batch and its gradient."""
         self._zero_grad_optimizer()
-        embeddings = self._embed_batch(batch)
-        loss = self.criterion_(embeddings, batch.targets, **batch.extra)
+        embeddings, features = self._embed_batch(batch)
+        loss = self.criterion_(embeddings, batch.targets, **batch.extra, **features)
         if loss.ndim:
             name = type(self.criterion_).__name__
             raise ValueError(f"loss={name} must give one number, got shape {tuple(loss.shape)}")
@@ -298,13 +306,21 @@ class MetricNet(EmbeddingNet):
         return loss, embeddings
 
     def _embed_batch(self, batch):
-        """Embed the rows of a training batch, those that other processes embed included."""
+        """Embed the rows of a training batch, those that other processes embed included.
+
+        Returns the embeddings, and the features as an argument of the loss, if it wants them.
+        """
+        also = wanted_features(self.criterion_)
         if not _distributed.is_active():
-            return self._forward(self._augmented(batch.X))
+            own = self._forward(self._augmented(batch.X), also)
+            return (own, {}) if also is None else (own[0], {"features": own[1]})
         step = 1_000_000 * len(self.history) + len(self.history[-1]["batches"])
         with _distributed.own_randomness(step):
-            own = self._forward(self._augmented(batch.X))
-        return _distributed.gather(own, len(batch.targets))
+            own = self._forward(self._augmented(batch.X), also)
+        n = len(batch.targets)
+        if also is None:
+            return _distributed.gather(own, n), {}
+        return _distributed.gather(own[0], n), {"features": _distributed.gather(own[1], n)}
 
     def _augmented(self, X):
         if self.recipe_.augment is None:
@@ -342,3 +358,10 @@ def _refreshes(asker):
     if isinstance(asker, MetricLoss):
         return asker.refreshes
     return asker is not None and asker.due  # constraints are drawn without a sampler
+
+
+def wanted_features(loss):
+    """Name the features before the head that a loss wants in training: None, or of which kind."""
+    if not isinstance(loss, MetricLoss) or not loss.needs_features:
+        return None
+    return "maps" if loss.needs_maps else "features"

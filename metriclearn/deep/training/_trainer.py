@@ -15,7 +15,6 @@ from metriclearn.deep.callbacks import (
     copy_callbacks,
     settle_monitors,
 )
-from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.training import _distributed
@@ -25,6 +24,7 @@ from metriclearn.deep.training._assembly import (
     build_loss,
     build_network,
     build_sampler,
+    find_loss,
     settle_length,
     with_miner,
 )
@@ -74,9 +74,13 @@ class Trainer:
         """Return what the loss declares under the name of a class attribute of MetricLoss.
 
         The loss is not made yet: it may be a class, or a module that declares nothing, which is
-        None.
+        None. A wrapper by name says what the loss inside says.
         """
-        return getattr(resolve("loss", self.args.loss, LOSSES), name, None)
+        said = getattr(find_loss(self.args.loss), name, None)
+        if isinstance(said, property):
+            inner = (self.args.loss_params or {}).get("loss")
+            said = None if inner is None else getattr(find_loss(inner), name, None)
+        return said
 
     def make_sampler(self, *, continuous=False):
         """Make the sampler of the batches."""
@@ -134,6 +138,7 @@ class Trainer:
                 "n_classes": n_classes,
                 "embedding_dim": network.head.embedding_dim,
                 "n_samples": n_samples,
+                "feature_dim": network.head.feature_dim,
             }
             criterion = self._make_loss(sizes, sampler is not None, amounts)
             settle_length(network.head, args.head_params, criterion)

@@ -1,0 +1,254 @@
+"""Binomial deviance, and its online boosting over groups of dimensions."""
+
+import math
+from numbers import Integral
+
+from torch import nn
+from torch.nn.functional import softplus
+
+from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.losses._separation import AdversarialSeparation
+from metriclearn.deep.tensors._groups import group_sizes
+from metriclearn.deep.tensors._masked_sums import mean_over
+from metriclearn.deep.tensors._pairwise import compare, unit_rows, widen
+from metriclearn.deep.tensors._ranges import COSINE, NOT_NEGATIVE, POSITIVE, check_ranges
+
+
+class BinomialDevianceLoss(MetricLoss):
+    """Binomial deviance of the cosines of pairs.
+
+    With ``s`` the cosine, mean over similar pairs plus mean over dissimilar pairs of::
+
+        similar:     log(1 + exp(-β (s - τ)))
+        dissimilar:  log(1 + exp( β (s - τ) c))
+
+    See [1]_.
+
+    Parameters
+    ----------
+    scale : float, default=2
+        β, > 0.
+    threshold : float, default=0.5
+        τ, a cosine in [-1, 1].
+    cost : float, default=25
+        c, > 0: how much steeper dissimilar pairs are.
+
+    See Also
+    --------
+    BoostedLoss : Groups of dimensions that learn from each other's errors.
+    ContrastiveLoss : Hinges in place of logarithms.
+
+    Notes
+    -----
+    *Needs* labels or pairs.
+
+    *Relations*: like `ContrastiveLoss` on cosines, but every pair keeps pulling, less and less.
+    `MultiSimilarityLoss` takes the logarithm of sums over an anchor's pairs instead.
+
+    Time O(b² d), memory O(b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Yi, Lei and Li, "Deep Metric Learning for Practical Person Re-Identification",
+       ICPR 2014. :doi:`10.48550/arXiv.1407.4979`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import BinomialDevianceLoss
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> round(BinomialDevianceLoss()(x, torch.tensor([0, 0])).item(), 4)  # log(1 + e)
+    1.3133
+    """
+
+    accepts = ("pairs", "triplets")
+    takes_reference = True
+    kind = "cosine"
+
+    _parameter_constraints: dict = {
+        "scale": [POSITIVE],
+        "threshold": [COSINE],
+        "cost": [POSITIVE],
+    }
+
+    def __init__(self, scale=2.0, threshold=0.5, cost=25.0):
+        super().__init__()
+        self.scale = scale
+        self.threshold = threshold
+        self.cost = cost
+        check_ranges(self)
+
+    def compute(self, embeddings, labels, selection=None, reference=None):
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
+        counts = positive.sum(), negative.sum()
+        self._active = sum(counts)
+        pull, push = self._terms(s)
+        return sum(
+            mean_over((terms * mask).sum(), count)
+            for terms, mask, count in zip((pull, push), (positive, negative), counts, strict=True)
+        )
+
+    def _terms(self, s):
+        x = self.scale * (s - self.threshold)
+        # Linear only where double precision shows no difference.
+        return softplus(-x, threshold=40), softplus(self.cost * x, threshold=40)
+
+
+class BoostedLoss(MetricLoss):
+    """Boosted independent embeddings (BIER): each group learns what those before it got wrong.
+
+    The embedding is cut into groups m = 1, …, M, each of length one, s_m their cosines of a pair.
+    With ℓ the binomial deviance and η_m = 2 / (m + 1)::
+
+        Σ_m mean over pairs of w_m ℓ(s_m),   w_1 = 1,   w_m = |ℓ'(S_{m-1})|
+        S_m = (1 - η_m) S_{m-1} + η_m s_m,   S_0 = 0
+
+    w_m without gradient; similar and dissimilar pairs are averaged apart. The final S_M is
+    Σ_m α_m s_m with α_m = 2m / (M (M + 1)), which is the cosine of the whole embedding: the head
+    scales group m to the length √α_m.
+
+    With ``diversity``, a predictor for each two groups keeps them apart by gradient reversal
+    (A-BIER [2]_)::
+
+        + diversity Σ_{i < j} mean((z_i ∘ g_ij(z_j))²)
+
+    to be minimized by the embedding, maximized by the g_ij.
+
+    Parameters
+    ----------
+    groups : int or sequence of int, default=3
+        M, for sizes that grow like 1, 2, …, M; or the sizes.
+    scale : float, default=2
+        β of the `BinomialDevianceLoss`, > 0.
+    threshold : float, default=0.5
+        τ, a cosine in [-1, 1].
+    cost : float, default=25
+        c, > 0.
+    diversity : float, default=0
+        At least 0; 1e-3 in the paper.
+    embedding_dim : int, default=None
+        Width of the embeddings, if known; else by ``build``.
+
+    See Also
+    --------
+    GroupedLoss : Groups that do not see each other.
+    BinomialDevianceLoss : One group.
+
+    Notes
+    -----
+    *Needs* labels.
+
+    *Relations*: with one group it is `BinomialDevianceLoss`.
+
+    The first paper's other measure against groups that are alike, the mean of squared products of
+    their components, is left out: of groups of length one, as here, it is a constant. Predictors
+    have outputs of length one rather than a penalty on their weights.
+
+    Time O(b² d), memory O(M b²) for b rows of d dimensions.
+
+    References
+    ----------
+    .. [1] Opitz, Waltner, Possegger and Bischof, "BIER - Boosting Independent Embeddings Robustly",
+       ICCV 2017. :doi:`10.1109/ICCV.2017.555`
+    .. [2] Opitz, Waltner, Possegger and Bischof, "Deep Metric Learning with BIER: Boosting
+       Independent Embeddings Robustly", TPAMI 2020. :doi:`10.1109/TPAMI.2018.2848925`
+
+    Examples
+    --------
+    >>> from metriclearn.deep.losses import BoostedLoss
+    >>> loss = BoostedLoss(embedding_dim=12)
+    >>> loss.group_sizes
+    (2, 4, 6)
+    >>> [round(w**2, 3) for w in loss.group_lengths]
+    [0.167, 0.333, 0.5]
+    """
+
+    training_only = ("separations",)
+
+    _parameter_constraints: dict = {
+        "groups": [Integral, "array-like"],
+        "scale": [POSITIVE],
+        "threshold": [COSINE],
+        "cost": [POSITIVE],
+        "diversity": [NOT_NEGATIVE],
+    }
+
+    def __init__(
+        self,
+        groups=3,
+        scale=2.0,
+        threshold=0.5,
+        cost=25.0,
+        diversity=0.0,
+        embedding_dim=None,
+    ):
+        super().__init__()
+        self.groups = groups
+        self.scale = scale
+        self.threshold = threshold
+        self.cost = cost
+        self.diversity = diversity
+        check_ranges(self)
+        if (groups if isinstance(groups, Integral) else len(groups)) < 1:
+            raise ValueError(f"groups must be at least 1, or sizes, got {groups}")
+        self.separations = nn.ModuleDict()
+        if embedding_dim is not None:
+            self.build(None, embedding_dim)
+
+    def build(self, n_classes, embedding_dim, **known):
+        """Settle the groups, create the predictors that keep them apart, and return self."""
+        self.n_classes, self.embedding_dim = n_classes, embedding_dim
+        self.group_sizes = tuple(self._sizes(embedding_dim))
+        n = len(self.group_sizes)
+        self.group_lengths = tuple(math.sqrt(2 * m / (n * (n + 1))) for m in range(1, n + 1))
+        if self.diversity:
+            self.separations = nn.ModuleDict(
+                {
+                    f"{i}-{j}": AdversarialSeparation(self.group_sizes[i], self.group_sizes[j])
+                    for i in range(n)
+                    for j in range(i + 1, n)
+                }
+            )
+        return self
+
+    def _sizes(self, embedding_dim):
+        if not isinstance(self.groups, Integral):
+            return group_sizes(self.groups, embedding_dim)
+        n = self.groups
+        if embedding_dim < n:
+            raise ValueError(
+                f"groups must be at most the {embedding_dim} dimensions of the embedding, got {n}"
+            )
+        # As many dimensions each as it has weight, at least one; the last takes the rest.
+        sizes = [max(1, embedding_dim * 2 * m // (n * (n + 1))) for m in range(1, n)]
+        return [*sizes, embedding_dim - sum(sizes)]
+
+    def compute(self, embeddings, labels):
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+        x = widen(embeddings)
+        groups = [unit_rows(z) for z in x.split(self._sizes(x.shape[1]), dim=1)]
+        deviance = BinomialDevianceLoss(self.scale, self.threshold, self.cost)
+        value, sums = 0.0, 0.0
+        for m, z in enumerate(groups, 1):
+            s, positive, negative = compare(z, labels, "cosine")
+            counts = positive.sum(), negative.sum()
+            pull, push = deviance._terms(s)
+            pull_weight, push_weight = self._weights(sums) if m > 1 else (1.0, 1.0)
+            value = value + mean_over((pull_weight * pull * positive).sum(), counts[0])
+            value = value + mean_over((push_weight * push * negative).sum(), counts[1])
+            rate = 2 / (m + 1)
+            sums = (1 - rate) * sums + rate * s.detach()
+        self._active = sum(counts)
+        for name, separation in self.separations.items():
+            i, j = map(int, name.split("-"))
+            value = value + self.diversity * separation(groups[i], groups[j])
+        return value
+
+    def _weights(self, s):
+        """Absolute derivatives of the deviance of similar and of dissimilar pairs."""
+        x = self.scale * (s - self.threshold)
+        return (
+            self.scale * (-x).sigmoid(),
+            self.scale * self.cost * (self.cost * x).sigmoid(),
+        )

@@ -1,0 +1,132 @@
+"""A loss on each group of dimensions by itself: an ensemble on one network."""
+
+import copy
+from numbers import Integral
+
+from torch import nn
+
+from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._wrappers import Composite
+from metriclearn.deep.tensors._groups import group_sizes, unit_weights
+from metriclearn.deep.tensors._pairwise import unit_rows, widen
+from metriclearn.deep.tensors._ranges import check_ranges
+
+
+class GroupedLoss(Composite):
+    """An ensemble on one network: each group of dimensions is an embedding with its own loss.
+
+    ::
+
+        1/K Σ_k loss_k(z_k),      z_k the k-th group of dimensions, of length one
+
+    The embedding is the concatenation of the w_k z_k with Σ w_k² = 1, so that cosines are weighted
+    means of those of the groups, and Euclidean distance stays the metric.
+
+    Parameters
+    ----------
+    loss : Module or sequence of Modules
+        Copied for each group, what it learns included; or one for each group.
+    groups : int or sequence of int, default=4
+        K, which divides the number of dimensions, or the size of each group.
+    group_weights : sequence of float, default=None
+        w_k, positive; scaled, and all the same by default.
+    embedding_dim : int, default=None
+        Width of the embeddings, if known; else by ``build``.
+
+    Attributes
+    ----------
+    losses : ModuleList
+        One for each group.
+
+    See Also
+    --------
+    BoostedLoss : Groups of which each learns what those before it got wrong.
+    Matryoshka : Nested groups rather than disjoint ones.
+
+    Notes
+    -----
+    *Needs* what the loss needs; embeddings whose groups are of length one, which `DeepEmbedder`
+    sees to. A loss that is meant for embeddings of any length gets the groups as they are.
+
+    *Relations*: the plain ensemble of embeddings on a shared network. On a short budget one larger
+    embedding is often better than an ensemble of the same cost.
+
+    Time O(sum of the losses' own), each on d/K dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import GroupedLoss, SupConLoss
+    >>> loss = GroupedLoss(SupConLoss(), groups=2, embedding_dim=4)
+    >>> x = torch.tensor([[1.0, 0, 1, 0], [0.8, 0.6, 1, 0], [0, 1, 0, 1], [-0.6, 0.8, 0, 1]])
+    >>> labels = torch.tensor([0, 0, 1, 1])
+    >>> halves = SupConLoss()(x[:, :2], labels), SupConLoss()(x[:, 2:], labels)
+    >>> bool(torch.isclose(loss(x, labels), sum(halves) / 2))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "groups": [Integral, "array-like"],
+        "group_weights": ["array-like", None],
+    }
+
+    #: A reference's rows would have to be cut as well.
+    takes_reference = False
+    group_sizes = group_lengths = None
+
+    def __init__(self, loss, groups=4, group_weights=None, embedding_dim=None):
+        super().__init__()
+        self.groups = groups
+        self.group_weights = group_weights
+        check_ranges(self)
+        n_groups = groups if isinstance(groups, Integral) else len(groups)
+        if n_groups < 1:
+            raise ValueError(f"groups must be at least 1, or sizes, got {groups}")
+        if isinstance(loss, list | tuple):
+            losses = [as_metric_loss(part) for part in loss]
+            if len(losses) != n_groups:
+                raise ValueError(
+                    f"loss must be one, or one for each of {n_groups} groups, got {len(losses)}"
+                )
+        else:
+            losses = [copy.deepcopy(as_metric_loss(loss)) for _ in range(n_groups)]
+        self.losses = nn.ModuleList(losses)
+        self.group_lengths = tuple(unit_weights(group_weights, n_groups))
+        self.embedding_dim = embedding_dim
+        if embedding_dim is not None:
+            self.group_sizes = tuple(group_sizes(groups, embedding_dim))
+
+    @property
+    def loss(self):
+        """The losses of the groups, as they were given or copied."""
+        return list(self.losses)
+
+    def parts(self):
+        """Return the losses of the groups."""
+        return list(self.losses)
+
+    def build(self, n_classes, embedding_dim, **known):
+        """Create what the losses learn, and return self."""
+        self.n_classes, self.embedding_dim = n_classes, embedding_dim
+        self.group_sizes = tuple(group_sizes(self.groups, embedding_dim))
+        for loss, size in zip(self.losses, self.group_sizes, strict=True):
+            loss.build(n_classes, size, **known)
+        return self
+
+    def refresh(self, embeddings, labels, features=None):
+        """Show each loss its group of the training set."""
+        for loss, group in zip(self.losses, self._groups(embeddings), strict=True):
+            if loss.refreshes:
+                loss.refresh(group, labels, features)
+
+    def _groups(self, embeddings):
+        x = widen(embeddings)
+        sizes = group_sizes(self.groups, x.shape[1])
+        for loss, group in zip(self.losses, x.split(sizes, dim=1), strict=True):
+            yield group if loss.any_length else unit_rows(group)
+
+    def compute(self, embeddings, labels, indices=None, features=None):
+        """Mean over the groups of ``embeddings`` (b, d) with ``labels`` (b,)."""
+        groups = zip(self.losses, self._groups(embeddings), strict=True)
+        values = [loss(z, labels, None, None, indices, features) for loss, z in groups]
+        return sum(values) / len(values)
