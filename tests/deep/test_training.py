@@ -150,7 +150,7 @@ def test_pairs_weighted_zero_are_never_drawn():
         (
             {},
             Pairs([[0, 1]], [True]),
-            "loss='triplet' cannot be trained on Pairs; these can: adaptive_triplet, circle",
+            "loss='triplet' cannot be trained on Pairs; these can: adaptive_triplet, bin",
         ),
         (
             {"loss": "arcface"},

@@ -11,6 +11,7 @@ from metriclearn.deep._images import FileInputs
 from metriclearn.deep._inputs import Inputs
 from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
+from metriclearn.deep.losses import MetricLoss
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._trainer import Trainer
 from metriclearn.images._paths import ImagePaths
@@ -83,7 +84,8 @@ def _kept(loss):
     left_out = [
         f"{place}.{name}".removeprefix(".")
         for place, part in loss.named_modules()
-        for name in getattr(part, "training_only", ())
+        if isinstance(part, MetricLoss)
+        for name in part.training_only
     ]
     return {
         key: value

@@ -218,7 +218,7 @@ class BoostedLoss(MetricLoss):
         n = self.groups
         if embedding_dim < n:
             raise ValueError(
-                f"groups must be at most the {embedding_dim} dimensions of the embedding, got {n}"
+                f"groups must be at most the {embedding_dim} dimensions of the embeddings, got {n}"
             )
         # As many dimensions each as it has weight, at least one; the last takes the rest.
         sizes = [max(1, embedding_dim * 2 * m // (n * (n + 1))) for m in range(1, n)]

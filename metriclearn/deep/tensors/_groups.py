@@ -19,14 +19,14 @@ def group_sizes(groups, embedding_dim):
     if isinstance(groups, Integral):
         if groups < 1 or embedding_dim % groups:
             raise ValueError(
-                f"groups must divide the {embedding_dim} dimensions of the embedding, got {groups}"
+                f"groups must divide the {embedding_dim} dimensions of the embeddings, got {groups}"
             )
         return [embedding_dim // groups] * groups
     sizes = widths("groups", groups)
     if sum(sizes) != embedding_dim:
         raise ValueError(
-            f"groups must be sizes that add up to the {embedding_dim} dimensions of the embedding, "
-            f"got {list(groups)}"
+            f"groups must be sizes that add up to the {embedding_dim} dimensions of the "
+            f"embeddings, got {list(groups)}"
         )
     return sizes
 

@@ -76,10 +76,11 @@ class Trainer:
         The loss is not made yet: it may be a class, or a module that declares nothing, which is
         None. A wrapper by name says what the loss inside says.
         """
-        said = getattr(find_loss(self.args.loss), name, None)
-        if isinstance(said, property):
-            inner = (self.args.loss_params or {}).get("loss")
-            said = None if inner is None else getattr(find_loss(inner), name, None)
+        losses = [self.args.loss, (self.args.loss_params or {}).get("loss")]
+        for loss in losses:
+            said = None if loss is None else getattr(find_loss(loss), name, None)
+            if not isinstance(said, property):
+                break
         return said
 
     def make_sampler(self, *, continuous=False):
