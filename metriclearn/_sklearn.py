@@ -13,6 +13,7 @@ from sklearn.utils._array_api import _convert_to_numpy as convert_to_numpy
 from sklearn.utils._array_api import device, get_namespace
 from sklearn.utils._param_validation import (
     HasMethods,
+    Options,
     StrOptions,
     validate_parameter_constraints,
     validate_params,
@@ -25,6 +26,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "NeighborsBase",
+    "Options",
     "StrOptions",
     "check_n_features",
     "check_sample_weight",

@@ -45,7 +45,7 @@ weighted_estimators = pytest.mark.parametrize("estimator", WEIGHTED, ids=repr)
 sparse_estimators = pytest.mark.parametrize("estimator", SPARSE, ids=repr)
 
 
-@pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")  # classes far apart
+@pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")  # labels of a few random rows
 @parametrize_with_checks(CHECKED)
 def test_scikit_learn_checks(estimator, check):
     # Some of them take a torch that was built for CUDA for a machine that has it.
@@ -55,7 +55,6 @@ def test_scikit_learn_checks(estimator, check):
 
 
 @all_estimators
-@pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")  # classes far apart
 @pytest.mark.filterwarnings("ignore:X .*feature names")  # the checks' own doing
 @pytest.mark.parametrize("check", EXTRA_CHECKS, ids=lambda c: c.__name__)
 def test_further_scikit_learn_checks(estimator, check):

@@ -1,15 +1,21 @@
 """What the nearest-neighbor estimators share: fit an index, ask it, draw its graph."""
 
-from numbers import Integral
+from contextlib import nullcontext
+from numbers import Integral, Real
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
-from metriclearn._sklearn import Interval, StrOptions
+from metriclearn._sklearn import Interval, Options, StrOptions
 from metriclearn.neighbors._indexes import build_search
 from metriclearn.neighbors._ranker import METRICS, is_checked
+
+# scikit-learn's other names of the Euclidean distance, the first with p=2.
+EUCLIDEAN = ("minkowski", "l2")
 
 
 class FaissNeighborsBase(BaseEstimator):
@@ -20,15 +26,28 @@ class FaissNeighborsBase(BaseEstimator):
 
     _parameter_constraints: dict = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "metric": [StrOptions(set(METRICS))],
+        "metric": [StrOptions({*METRICS, *EUCLIDEAN})],
         "index": [str],
         "search_params": [str, None],
+        "algorithm": [StrOptions({"auto", "brute"})],
+        "leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "p": [Options(Real, {2})],
+        "metric_params": [None],
+        "n_jobs": [Integral, None],
     }
 
     def _build(self, X):
-        self._search = build_search(X, self.metric, self.index, self.search_params)
+        metric = "euclidean" if self.metric in EUCLIDEAN else self.metric
+        with self._threads():
+            self._search = build_search(X, metric, self.index, self.search_params)
         self.n_samples_fit_ = len(X)
         return self
+
+    def _threads(self):
+        """Context in which numpy and faiss use ``n_jobs`` threads."""
+        if self.n_jobs is None:
+            return nullcontext()
+        return threadpool_limits(effective_n_jobs(self.n_jobs))
 
     def _check_queries(self, X):
         # The usual case, in a fraction of the time.
@@ -76,10 +95,11 @@ class FaissNeighborsBase(BaseEstimator):
                 f"n_neighbors = {n_neighbors}, n_samples_fit = {self.n_samples_fit_}, "
                 f"n_samples = {n_queries}"
             )
-        if own:
-            distances, indices = self._search.search_all(n_neighbors)
-        else:
-            distances, indices = self._search.search(X, n_neighbors)
+        with self._threads():
+            if own:
+                distances, indices = self._search.search_all(n_neighbors)
+            else:
+                distances, indices = self._search.search(X, n_neighbors)
         return (distances, indices) if return_distance else indices
 
     def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):

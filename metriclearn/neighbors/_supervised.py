@@ -28,12 +28,22 @@ class _SupervisedNeighbors(FaissNeighborsBase):
         metric="euclidean",
         index="auto",
         search_params=None,
+        algorithm="auto",
+        leaf_size=30,
+        p=2,
+        metric_params=None,
+        n_jobs=None,
     ):
         self.n_neighbors = n_neighbors
         self.weights = weights
         self.metric = metric
         self.index = index
         self.search_params = search_params
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.p = p
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
 
     def _validate_fit(self, X, y):
         if self.weights == "distance" and self.metric == "inner_product":
@@ -72,8 +82,8 @@ class _SupervisedNeighbors(FaissNeighborsBase):
 class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     """Vote of the k nearest neighbors; exact by default and fast at any size.
 
-    Results are those of scikit-learn's ``KNeighborsClassifier``; ``index`` stands in place of its
-    ``algorithm``, and the threads are those of numpy and faiss, in place of ``n_jobs``.
+    Results and parameters are those of scikit-learn's ``KNeighborsClassifier``; ``index``
+    chooses the search, where scikit-learn has ``algorithm``.
     Exact search needs no faiss: rows are screened by one matrix product in float32
     and ranked by distances computed in float64, so that a common offset or a
     near tie does not change the neighbors. Approximate indexes are faiss's
@@ -85,7 +95,8 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     weights : {"uniform", "distance"}, callable or None, default="uniform"
         ``"distance"`` weighs a vote by one over its distance; a callable gets the
         distances, shape (n_queries, n_neighbors), and returns as many weights.
-    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+    metric : {"euclidean", "minkowski", "l2", "cosine", "inner_product"}, default="euclidean"
+        The first three are the same distance, as in scikit-learn with ``p=2``.
         ``"cosine"`` is one minus the cosine; ``"inner_product"`` is minus the inner
         product, so that smaller is nearer.
     index : {"auto", "flat", "hnsw", "ivf", "ivfpq"} or str, default="auto"
@@ -95,6 +106,19 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     search_params : str, default=None
         Effort of an approximate search in faiss's words: ``"nprobe=32"``,
         ``"efSearch=128"``.
+    algorithm : {"auto", "brute"}, default="auto"
+        Accepted for code written for scikit-learn, where both are exact; ``index``
+        chooses the search. There are no trees, so their names are an error.
+    leaf_size : int, default=30
+        Accepted for code written for scikit-learn: the size of its trees' leaves,
+        on which no result depends.
+    p : float, default=2
+        Power of ``metric="minkowski"``; any other than 2 is an error.
+    metric_params : None
+        No metric here has parameters; any are an error.
+    n_jobs : int, default=None
+        Threads of numpy and faiss during a search, counted as joblib does; None
+        leaves them as they are.
 
     Attributes
     ----------
@@ -213,7 +237,9 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     Parameters
     ----------
     n_neighbors, weights, metric, index, search_params
-        As of :class:`FaissKNeighborsClassifier`.
+        See :class:`FaissKNeighborsClassifier`.
+    algorithm, leaf_size, p, metric_params, n_jobs
+        See :class:`FaissKNeighborsClassifier`.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn.neighbors._base import FaissNeighborsBase, check_mode
+from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
 
 
 class FaissNearestNeighbors(FaissNeighborsBase):
@@ -21,8 +21,8 @@ class FaissNearestNeighbors(FaissNeighborsBase):
     n_neighbors : int, default=5
     radius : float, default=1.0
         Searches by radius are always exact.
-    metric, index, search_params
-        As of :class:`FaissKNeighborsClassifier`.
+    metric, index, search_params, algorithm, leaf_size, p, metric_params, n_jobs
+        See :class:`FaissKNeighborsClassifier`.
 
     Attributes
     ----------
@@ -51,13 +51,29 @@ class FaissNearestNeighbors(FaissNeighborsBase):
     }
 
     def __init__(
-        self, n_neighbors=5, *, radius=1.0, metric="euclidean", index="auto", search_params=None
+        self,
+        n_neighbors=5,
+        *,
+        radius=1.0,
+        metric="euclidean",
+        index="auto",
+        search_params=None,
+        algorithm="auto",
+        leaf_size=30,
+        p=2,
+        metric_params=None,
+        n_jobs=None,
     ):
         self.n_neighbors = n_neighbors
         self.radius = radius
         self.metric = metric
         self.index = index
         self.search_params = search_params
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.p = p
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -98,7 +114,8 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         if not radius >= 0:
             raise ValueError(f"radius must be 0 or more, got {radius!r}")
         queries = self._search.X if X is None else self._check_queries(X)
-        found = self._search.radius(queries, radius)
+        with self._threads():
+            found = self._search.radius(queries, radius)
         if X is None:
             found = [(d[i != row], i[i != row]) for row, (d, i) in enumerate(found)]
         distances, indices = (np.empty(len(found), dtype=object) for _ in range(2))
@@ -142,9 +159,9 @@ class FaissKNeighborsTransformer(
         Whether edges are distances or ones.
     n_neighbors : int, default=5
         With ``mode="distance"`` one more is found, since a fitted row finds itself.
-    metric : {"euclidean", "cosine"}, default="euclidean"
-    index, search_params
-        As of :class:`FaissKNeighborsClassifier`.
+    metric : {"euclidean", "minkowski", "l2", "cosine"}, default="euclidean"
+    index, search_params, algorithm, leaf_size, p, metric_params, n_jobs
+        See :class:`FaissKNeighborsClassifier`.
 
     Attributes
     ----------
@@ -173,7 +190,7 @@ class FaissKNeighborsTransformer(
     _parameter_constraints: dict = {
         **FaissNeighborsBase._parameter_constraints,
         "mode": [StrOptions({"distance", "connectivity"})],
-        "metric": [StrOptions({"euclidean", "cosine"})],
+        "metric": [StrOptions({"euclidean", "cosine", *EUCLIDEAN})],
     }
 
     def __init__(
@@ -184,12 +201,22 @@ class FaissKNeighborsTransformer(
         metric="euclidean",
         index="auto",
         search_params=None,
+        algorithm="auto",
+        leaf_size=30,
+        p=2,
+        metric_params=None,
+        n_jobs=None,
     ):
         self.mode = mode
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.index = index
         self.search_params = search_params
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.p = p
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):

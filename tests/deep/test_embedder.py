@@ -475,7 +475,6 @@ def test_patience_stops():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")  # all that there is is learned
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns_digits(loss):
     X, y = load_digits(return_X_y=True)

@@ -6,9 +6,6 @@ from helpers.embedders import assert_same_weights, make, quick
 from sklearn.base import clone
 from torch import nn
 
-# Images of one pattern a class are told apart at once, and then there is nothing left to learn.
-pytestmark = pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")
-
 
 def images(n_classes=4, n_rows=12, channels=3, seed=0):
     rng = np.random.RandomState(seed)

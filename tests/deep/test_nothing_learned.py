@@ -27,14 +27,15 @@ def singles():
     return quick(miner=None, sampler="unbalanced"), (rows(), np.arange(120)), {}
 
 
-def far_apart():
+def apart():
     y = np.arange(120) % 4
-    return quick("linear", miner=None, lr=0.1, max_epochs=20), (100 * np.eye(5)[y] + rows(), y), {}
+    return (100 * np.eye(5)[y] + rows()).astype(np.float32), y
 
 
 def semi_hard():
+    """Each class stands at the same two points: no negative is a little farther than a positive."""
     y = np.arange(120) % 4
-    return quick("linear", lr=0.1, max_epochs=20), (100 * np.eye(5)[y] + rows(), y), {}
+    return quick("linear"), (np.eye(5, dtype=np.float32)[(np.arange(120) // 4) % 2], y), {}
 
 
 def met_triplets():
@@ -58,7 +59,6 @@ ZERO = r"^the loss was 0 in every batch of epoch \d+: "
     ("case", "message"),
     [
         (singles, "no two rows of a batch are of one class; give classes of at least two rows"),
-        (far_apart, "every pair or triplet is as the loss wants it; raise its margin, or, if the"),
         (semi_hard, "SemiHardMiner found nothing for the loss to change; take another miner"),
         (met_triplets, "every constraint is met; raise the loss's margin"),
         (amounts, r"no two labels differ .* in the units of y \(loss__near, loss__far\)"),
@@ -70,6 +70,27 @@ def test_loss_of_zero_in_every_batch_is_a_warning_with_cause_and_remedy(case, me
         embedder.fit(*data, **given)
     assert sum(warning.category is ConvergenceWarning for warning in seen) == 1  # once a run
     assert min(row["train_loss"] for row in embedder.history_) == 0
+
+
+@pytest.mark.parametrize("miner", [None, "auto", "batch_hard"])
+@pytest.mark.parametrize("go_on", [False, True], ids=["one run", "partial_fit"])
+def test_a_loss_that_comes_down_to_zero_is_no_warning(miner, go_on):
+    """All is learned that there was to learn."""
+    X, y = apart()
+    embedder = quick("linear", miner=miner, lr=0.1, max_epochs=20).fit(X, y)
+    if go_on:
+        embedder.partial_fit(X, y)
+    losses = [row["train_loss"] for row in embedder.history_]
+    assert losses[0] > 0
+    assert losses[-1] == 0
+
+
+@pytest.mark.parametrize("miner", [None, "auto"])
+def test_classes_that_the_first_weights_keep_apart_are_no_warning(miner):
+    y = np.arange(120) % 4
+    X = np.repeat(np.eye(4)[y], 8, axis=1) + 1e-3 * rows(width=32)
+    embedder = quick("linear", miner=miner, n_components=32, loss_params={"margin": 0.01})
+    assert embedder.fit(X.astype(np.float32), y).history_[0]["train_loss"] == 0
 
 
 class NothingActive(TripletLoss):

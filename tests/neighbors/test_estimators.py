@@ -255,3 +255,60 @@ def test_bad_weights_are_one_clear_error(data):
         FaissKNeighborsClassifier(weights=lambda d: d[:, 0]).fit(X, y).predict(Q)
     with pytest.raises(TypeError, match="n_neighbors must be an integer"):
         FaissKNeighborsClassifier().fit(X, y).kneighbors(Q, 2.5)
+
+
+@every_estimator
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"metric": "minkowski"},
+        {"metric": "l2"},
+        {"algorithm": "brute"},
+        {"leaf_size": 10},
+        {"p": 2},
+        {"n_jobs": -1},
+    ],
+    ids=str,
+)
+def test_words_of_scikit_learn_mean_the_same(estimator, given, data):
+    X, _, Q = data
+    y = np.arange(len(X)) % 3
+    plain, named = clone(estimator).fit(X, y), clone(estimator).set_params(**given).fit(X, y)
+    for found, expected in zip(named.kneighbors(Q), plain.kneighbors(Q), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@every_estimator
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"algorithm": "kd_tree"},
+        {"p": 1},
+        {"metric": "l1"},
+        {"metric_params": {"w": [1, 2]}},
+        {"leaf_size": 0},
+        {"n_jobs": "all"},
+    ],
+    ids=str,
+)
+def test_words_of_scikit_learn_that_mean_another_search_are_one_error(estimator, given, data):
+    name = next(iter(given))
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of {type(estimator).__name__}"):
+        clone(estimator).set_params(**given).fit(data[0], np.arange(len(data[0])) % 3)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (FaissKNeighborsClassifier, sk.KNeighborsClassifier),
+        (FaissKNeighborsRegressor, sk.KNeighborsRegressor),
+        (FaissNearestNeighbors, sk.NearestNeighbors),
+        (FaissKNeighborsTransformer, sk.KNeighborsTransformer),
+    ],
+    ids=lambda estimator: estimator.__name__,
+)
+def test_every_argument_of_scikit_learn_is_known(ours, theirs):
+    """Scikit-learn's defaults fit, and each of its arguments can be given."""
+    parameters = theirs().get_params()
+    X = np.random.RandomState(0).randn(30, 3)
+    ours(**parameters).fit(X, np.arange(30) % 3)

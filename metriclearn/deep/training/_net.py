@@ -86,7 +86,8 @@ class MetricNet(EmbeddingNet):
         self.scheduled_ = scheduled
         self.epochs_done_ = 0
         self.stop_training_ = False
-        self.watch_ = Watch(self.criterion_)
+        learned = any(row.get("train_loss") for row in self.history)
+        self.watch_ = Watch(self.criterion_, learned)
         if _distributed.is_active():
             _distributed.agree(self.module_)
             _distributed.agree(self.criterion_)

@@ -2,6 +2,7 @@
 
 import warnings
 
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn.deep.losses._wrappers import MinedLoss
@@ -19,10 +20,13 @@ class Watch:
     ----------
     criterion : nn.Module
         Whose margin tells what the loss of collapsed embeddings is.
+    learned : bool, default=False
+        Whether an earlier run taught the weights something: a loss of 0 is then success.
     """
 
-    def __init__(self, criterion):
+    def __init__(self, criterion, learned=False):
         self.criterion = criterion
+        self.learned = learned
         self.margin = _margin(criterion)
         self.first_spread = None
         self.last = None
@@ -53,15 +57,21 @@ class Watch:
         return self.total / self.n_rows
 
     def warn(self, epoch):
-        """Warn, once a run, if the epoch taught nothing or the embeddings have collapsed."""
+        """Warn, once a run, if nothing was ever learned or the embeddings have collapsed.
+
+        A loss that comes down to 0 has learned all there is to learn, and classes that the
+        first weights keep apart have nothing to teach.
+        """
         embeddings, batch = self.last
         self.last = None
-        if self.all_zero:
-            self._once(f"the loss was 0 in every batch of epoch {epoch}: {self._remedy(batch)}")
-        elif self.n_active == 0:
-            remedy = self._remedy(batch)
-            self._once(f"nothing was active in any batch of epoch {epoch}: {remedy}")
-        elif self._collapsed(embeddings):
+        if self.all_zero or self.n_active == 0:
+            if not self.learned and not _apart(embeddings, batch):
+                what = "the loss was 0" if self.all_zero else "nothing was active"
+                where = "in every batch" if self.all_zero else "in any batch"
+                self._once(f"{what} {where} of epoch {epoch}: {self._remedy(batch)}")
+            return
+        self.learned = True
+        if self._collapsed(embeddings):
             self._once(
                 f"the embeddings have collapsed by epoch {epoch}: they are {COLLAPSE} times closer "
                 f"together than at the start, and the loss stands at its margin; lower lr, or take "
@@ -107,6 +117,19 @@ class Watch:
 def _spread(embeddings):
     """Root of the mean squared distance of embeddings from their mean."""
     return embeddings.float().var(dim=0, correction=0).sum().sqrt()
+
+
+def _apart(embeddings, batch):
+    """Return whether every row of a batch is nearer to all rows of its class than to any other."""
+    targets = batch.targets
+    is_classes = targets.ndim == 1 and len(targets) == len(embeddings)
+    if "selection" in batch.extra or not is_classes or targets.is_floating_point():
+        return False
+    distances = torch.cdist(embeddings.float(), embeddings.float())
+    same = targets[:, None] == targets
+    farthest = distances.where(same, distances.new_zeros(())).amax(dim=1)
+    nearest = distances.where(~same, distances.new_full((), torch.inf)).amin(dim=1)
+    return len(targets.unique()) < len(targets) and bool((farthest < nearest).all())
 
 
 def _margin(criterion):
