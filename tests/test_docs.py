@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.estimators import LINEAR
-
-from metriclearn.deep.losses import LOSSES, REGULARIZERS
-from metriclearn.deep.miners import MINERS
-from metriclearn.deep.samplers import SAMPLERS
+from helpers.optional import losses, miners, samplers
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -29,8 +26,8 @@ def test_there_are_examples():
 
 def test_guide_names_every_loss_miner_and_sampler():
     text = (GUIDE / "deep.md").read_text()
-    named = [f'`"{name}"`' for name in (*LOSSES, *MINERS, *SAMPLERS)]
-    named += [f"`{regularizer.__name__}`" for regularizer in REGULARIZERS.values()]
+    named = [f'`"{name}"`' for name in (*losses.LOSSES, *miners.MINERS, *samplers.SAMPLERS)]
+    named += [f"`{regularizer.__name__}`" for regularizer in losses.REGULARIZERS.values()]
     assert [name for name in named if name not in text] == []
 
 

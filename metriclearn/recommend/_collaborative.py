@@ -17,6 +17,8 @@ from metriclearn.recommend._objective import (
     collaborative_loss,
     covariance_penalty,
     into_ball,
+    product_by_rows,
+    squared_distances,
 )
 
 _FOLD_IN_STEPS = 30
@@ -407,7 +409,7 @@ default=None
         for _ in range(_FOLD_IN_STEPS):
             if not len(active):
                 break
-            distances = _squared_distances(users[active], items)
+            distances = squared_distances(users[active], items)
             away = np.where(seen[active], np.inf, distances)
             # Where the nearest of U drawn items would stand, were all of them drawn.
             place = ((n_items - counts[active]) // (self.n_negatives + 1)).astype(int)
@@ -416,13 +418,13 @@ default=None
             limit = away[np.arange(len(active)), rival]
             violated = seen[active] & (self.margin + distances > limit[:, None])
             numbers = violated.sum(axis=1, keepdims=True)
-            pull = numbers * items[rival] - violated @ items
+            pull = numbers * items[rival] - product_by_rows(violated.astype(np.float64), items)
             steps.step(active, 2 * pull / counts[active][:, None])
         users[counts == 0] = 0
         return users
 
     def _nearest(self, users, matrix, start, k, exclude_seen):
-        distances = _squared_distances(users, self.item_embeddings_)
+        distances = squared_distances(users, self.item_embeddings_)
         if exclude_seen:
             distances[matrix[start : start + len(users)].toarray() > 0] = np.inf
         items = np.argsort(distances, axis=1, kind="stable")[:, :k]
@@ -437,17 +439,11 @@ default=None
         return tags
 
 
-def _squared_distances(users, items):
-    squares = np.sum(items**2, axis=1)
-    distances = np.sum(users**2, axis=1)[:, None] - 2 * users @ items.T + squares
-    return np.maximum(distances, 0)
-
-
 def _ranks(vectors, item_vectors, matrix, users, items):
     ranks = np.empty(len(users), dtype=np.int64)
     for start in range(0, len(users), _USERS_AT_ONCE):
         part = slice(start, start + _USERS_AT_ONCE)
-        distances = _squared_distances(vectors[users[part]], item_vectors)
+        distances = squared_distances(vectors[users[part]], item_vectors)
         rows = np.arange(len(distances))
         own = distances[rows, items[part]]
         distances[matrix[users[part]].toarray() > 0] = np.inf

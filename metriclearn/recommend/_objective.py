@@ -110,6 +110,30 @@ class AdaGrad:
         self.vectors[distinct] = into_ball(moved)
 
 
+def product_by_rows(rows, matrix):
+    """Multiply such that no row's last bits depend on the rows beside it.
+
+    A single product of two matrices may sum in another order for another number of rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+    matrix : ndarray of shape (d, m)
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+    """
+    return np.matmul(rows[:, None, :], matrix)[:, 0]
+
+
+def squared_distances(users, items):
+    """Compute the squared distances of users, of shape (n, d), and items, of shape (m, d)."""
+    products = product_by_rows(users, items.T)
+    squares = np.sum(users**2, axis=1)[:, None] + np.sum(items**2, axis=1)
+    return np.maximum(squares - 2 * products, 0)
+
+
 def into_ball(vectors):
     """Shorten vectors that are longer than 1.
 

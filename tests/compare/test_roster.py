@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.optional import deep, losses
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,9 +17,9 @@ from metriclearn.compare._roster import (
     ROSTER,
     resolve_learners,
 )
-from metriclearn.deep import DeepEmbedder
-from metriclearn.deep.losses import LOSSES
 from metriclearn.mahalanobis import LEARNERS
+
+DEEP = [key for key, row in ROSTER.items() if row.family == "deep"]
 
 
 @pytest.mark.parametrize("key", ROSTER)
@@ -135,14 +136,13 @@ def test_bad_learners_are_one_clear_error(blobs, learners, message):
 def test_the_roster_is_every_learner_and_every_loss_of_the_library():
     names = {ALIASES.get(name.lower(), name.lower()) for name in LEARNERS}
     free = {"majority", "boosting", "euclidean", "standardized", "cosine", "selected", "lda"}
-    deep = {*LOSSES, "linear_on_deep"}
     of_photos = {key for key, row in ROSTER.items() if row.reads or row.of_embeddings}
-    assert {*ROSTER} - free - deep - of_photos == names
-    assert [key for key, row in ROSTER.items() if row.family == "deep"] == list(LOSSES)
+    assert {*ROSTER} - free - {*DEEP, "linear_on_deep"} - of_photos == names
     assert list(ROSTER) == list(LEARNER_NAMES)
+    assert list(losses.LOSSES) == DEEP
 
 
-@pytest.mark.parametrize("name", [*LEARNERS, *LOSSES])
+@pytest.mark.parametrize("name", [*LEARNERS, *DEEP])
 def test_class_names_and_loss_names_are_names(name):
     assert len(resolve_learners(name)) == 1
 
@@ -154,24 +154,24 @@ def test_words_stand_for_several_learners():
 
 
 @pytest.mark.parametrize(
-    ("estimator", "family"),
+    ("make", "family"),
     [
-        (LMNN(), "linear"),
-        (make_pipeline(StandardScaler(), NCA()), "linear"),
-        (DeepEmbedder(), "deep"),
-        (make_pipeline(StandardScaler(), DeepEmbedder()), "deep"),
-        (make_pipeline(NCA(), StandardScaler()), "own"),
-        (make_pipeline(DeepEmbedder(), LMNN()), "stacked"),
-        (StandardScaler(), "own"),
+        (lambda: LMNN(), "linear"),
+        (lambda: make_pipeline(StandardScaler(), NCA()), "linear"),
+        (lambda: deep.DeepEmbedder(), "deep"),
+        (lambda: make_pipeline(StandardScaler(), deep.DeepEmbedder()), "deep"),
+        (lambda: make_pipeline(NCA(), StandardScaler()), "own"),
+        (lambda: make_pipeline(deep.DeepEmbedder(), LMNN()), "stacked"),
+        (lambda: StandardScaler(), "own"),
     ],
 )
-def test_ones_own_learner_has_the_family_of_its_last_step(estimator, family):
-    (row,) = resolve_learners([estimator])
+def test_ones_own_learner_has_the_family_of_its_last_step(make, family):
+    (row,) = resolve_learners([make()])
     assert (row.family, row.is_own) == (family, True)
 
 
 def test_the_question_is_answered_for_ones_own_embedder(blobs):
-    embedder = DeepEmbedder(max_epochs=2, validation=None, random_state=0)
+    embedder = deep.DeepEmbedder(max_epochs=2, validation=None, random_state=0)
     result = compare(*blobs, learners={"mine": embedder, "theirs": LMNN()}, n_folds=2)
     question = result.deep_or_linear("accuracy")
     assert (question.learner, question.against) == ("mine", "theirs")

@@ -111,6 +111,7 @@ HOSTILE = {
     "huge features": lambda c: with_facts(c, feature_shape=[10**11]),
     "huge loss": lambda c: changed(c, loss="margin", loss_params={"scope": "sample"}),
     "wide text": lambda c: with_facts(c, classes_={"dtype": "<U999999999", "values": [1, 2]}),
+    "numbers as text": lambda c: with_facts(c, classes_={"dtype": "<U9", "values": [1, 2]}),
     "objects": lambda c: with_facts(c, classes_={"dtype": "|O", "values": [{}, []]}),
     "checkpoint": lambda c: changed(c, checkpoint="folder"),
     "callbacks": lambda c: changed(c, callbacks=[]),

@@ -16,8 +16,12 @@ class Optional:
 
 
 cvxpy = Optional("cvxpy")
+deep = Optional("metriclearn.deep")
 Image = Optional("PIL.Image")
+losses = Optional("metriclearn.deep.losses")
+miners = Optional("metriclearn.deep.miners")
 pandas = Optional("pandas")
 parquet = Optional("pyarrow.parquet")
 pyplot = Optional("matplotlib.pyplot")
+samplers = Optional("metriclearn.deep.samplers")
 torch = Optional("torch")

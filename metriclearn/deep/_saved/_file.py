@@ -217,8 +217,8 @@ def as_array(stored):
         For anything else; text takes the room that it needs, whatever the file says.
     """
     values, dtype = stored["values"], np.dtype(stored["dtype"])
-    if dtype.kind == "O" and all(isinstance(value, str) for value in values):
-        return np.array(values, dtype=object)
-    if dtype.kind not in "biufU":
+    if dtype.kind in "OU" and all(isinstance(value, str) for value in values):
+        return np.array(values, dtype=object if dtype.kind == "O" else str)
+    if dtype.kind not in "biuf":
         raise ValueError(f"it holds an array of {dtype}")
-    return np.array(values, dtype=str if dtype.kind == "U" else dtype)
+    return np.array(values, dtype=dtype)

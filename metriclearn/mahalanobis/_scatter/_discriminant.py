@@ -51,11 +51,13 @@ def discriminant_directions(within, total, n_components):
     spread, axes = linalg.eigh(total / outer)
     varies = spread > _FLAT * max(spread[-1], 0)
     whiten = axes[:, varies] / np.sqrt(spread[varies])
+    rows, ratios = np.zeros((n_components, len(total))), np.zeros(n_components)
+    if not varies.any():  # the eigenvectors of an empty matrix are an error of older scipy
+        return rows, ratios
     shares, vectors = linalg.eigh(whiten.T @ (within / outer) @ whiten)
     shares = np.maximum(shares, _TIGHTEST)
 
     kept = min(n_components, len(shares))
-    rows, ratios = np.zeros((n_components, len(total))), np.zeros(n_components)
     directions = settle_ties(shares, (whiten @ vectors).T)[:kept]
     rows[:kept] = fix_signs(directions / np.sqrt(shares[:kept, None]) / scales)
     ratios[:kept] = 1 / shares[:kept]
