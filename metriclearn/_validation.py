@@ -24,6 +24,9 @@ def check_label_kinds(y, *, argument="y"):
         values = y
     elif str(getattr(y, "dtype", None)) == "object":
         values = np.asarray(y).ravel().tolist()
+    elif getattr(getattr(y, "dtype", None), "kind", None) == "f":
+        y = np.asarray(y)
+        values = y[np.isnan(y)].ravel()[:1].tolist()
     else:
         return
     examples = {type(value): value for value in values}

@@ -231,3 +231,15 @@ def test_no_two_shifts_are_the_same_split(n_classes, n_splits):
 def test_shift_needs_classes_to_exchange(splitter, y, message):
     with pytest.raises(ValueError, match=message):
         list(splitter.split(np.zeros((4, 2)), y))
+
+
+@pytest.mark.parametrize(
+    "y", [[np.nan, 0.0, 1.0, 1.0], np.array([np.nan, 1.0, 0.0, 0.0]), ["a", None, "b", "b"]]
+)
+@pytest.mark.parametrize(
+    "splitter",
+    [ClassDisjointKFold(2), ClassDisjointShuffleSplit(2), OpenSetSplit(), ClassShiftSplit()],
+)
+def test_missing_labels_are_one_error(splitter, y):
+    with pytest.raises(ValueError, match="y contains"):
+        list(splitter.split(np.zeros((4, 1)), y))

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
+from metriclearn._arrays import unit_of
 from metriclearn._validation import check_label_kinds, is_labeled
 
 
@@ -11,6 +12,23 @@ def check_rows(X, name, *, dtype=(np.float64, np.float32), **options):
     # Sums of infinities, by which scikit-learn looks for them, are not the user's concern.
     with np.errstate(invalid="ignore", over="ignore"):
         return check_array(X, dtype=list(dtype), input_name=name, **options)
+
+
+def fit_for_products(metric, embeddings, gallery):
+    """Divide rows by one power of two where their inner products would overflow or vanish.
+
+    Returns
+    -------
+    embeddings, gallery : ndarray
+    unit : float
+        The power of two: 1 in nearly all cases.
+    """
+    unit = max(unit_of(embeddings), unit_of(gallery))
+    if metric != "inner_product" or 2.0**-400 < unit < 2.0**400:
+        return embeddings, gallery, 1.0
+    own = gallery is embeddings
+    embeddings = embeddings / unit
+    return embeddings, embeddings if own else gallery / unit, unit
 
 
 def check_one_label_each(labels, name, n_rows=None):

@@ -6,6 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
+from metriclearn._arrays import unit_of
 from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each
 
 
@@ -80,6 +81,7 @@ def cluster_scores(
     {'nmi': 0.76, 'ami': 0.76, 'pairwise_f1': 0.82}
     """
     embeddings, labels, counts = check_labeled_rows(embeddings, labels, [np.float64, np.float32])
+    embeddings = embeddings / embeddings.dtype.type(unit_of(embeddings))  # clusters know no scale
     clusters = KMeans(len(counts), n_init=n_init, random_state=random_state).fit_predict(embeddings)
     return {
         "nmi": float(normalized_mutual_info_score(labels, clusters)),

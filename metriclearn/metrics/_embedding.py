@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state
 
+from metriclearn._arrays import unit_of
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn.metrics._checks import check_labeled_rows, check_rows
 from metriclearn.neighbors._ranker import row_norms
@@ -99,8 +100,8 @@ def uniformity(embeddings: ArrayLike, *, t: float = 2.0) -> float:
     >>> uniformity([[1.0, 0.0], [0.0, 1.0]])
     -4.0
     """
-    if not t > 0:
-        raise ValueError(f"t must be more than 0, got {t!r}")
+    if not 0 < t < np.inf:
+        raise ValueError(f"t must be a number more than 0, got {t!r}")
     Z = check_rows(embeddings, "embeddings", dtype=[np.float64], ensure_min_samples=2)
     Z = Z / row_norms(Z, "embeddings")[:, None]
     parts = []
@@ -192,6 +193,7 @@ def intra_inter_ratio(
     if len(Z) > max_rows:
         chosen = check_random_state(random_state).choice(len(Z), max_rows, replace=False)
         Z, codes = Z[chosen], codes[chosen]
+    Z = Z / unit_of(Z)  # which the ratio does not see
     sums, pairs = np.zeros(2), np.zeros(2)
     for start in range(0, len(Z), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)

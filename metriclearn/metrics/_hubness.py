@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.metrics._checks import check_rows
+from metriclearn.metrics._checks import check_rows, fit_for_products
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -59,6 +59,7 @@ def k_occurrence(
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
     embeddings = check_rows(embeddings, "embeddings")
     if gallery is None:
+        embeddings, _, _ = fit_for_products(metric, embeddings, embeddings)
         _, found = ExactSearch(embeddings, metric).search_all(int(k))
         return np.bincount(found.ravel(), minlength=len(embeddings))
     gallery = check_rows(gallery, "gallery")
@@ -67,6 +68,7 @@ def k_occurrence(
             f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "
             f"must be of one space"
         )
+    embeddings, gallery, _ = fit_for_products(metric, embeddings, gallery)
     _, found = ExactSearch(gallery, metric).search(embeddings, int(k))
     return np.bincount(found.ravel(), minlength=len(gallery))
 

@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 
-from metriclearn.metrics._checks import check_rows
+from metriclearn.metrics._checks import check_rows, fit_for_products
 from metriclearn.metrics._copies import Copies
 from metriclearn.metrics._relevance import as_relevance
 from metriclearn.neighbors._exact import ExactSearch
@@ -66,6 +66,7 @@ class Queries:
                 f"gallery has {gallery.shape[1]} features, embeddings has "
                 f"{self.embeddings.shape[1]}; both must be of one space"
             )
+        self.embeddings, gallery, self.unit = fit_for_products(metric, self.embeddings, gallery)
         self.n_gallery = len(gallery)
         self.self_search = self_search
         # The row of the gallery that each query is, -1 for none; None where it is so for all.

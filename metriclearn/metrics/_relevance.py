@@ -207,7 +207,10 @@ def _check_comparable(labels, gallery_labels):
 
 
 def _numbers(labels, name):
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+    except ValueError:  # rows of several lengths
+        labels = np.asarray(None)
     if labels.dtype.kind not in "biuf" or not np.all(np.isfinite(labels)):
         raise ValueError(f"{name} must be finite numbers where relevance is a label distance")
     if labels.ndim > 2:

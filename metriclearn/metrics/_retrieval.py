@@ -252,10 +252,12 @@ def retrieve(
         relevance=relevance,
         depth=k,
     )
-    k = queries.max_relevant() if k is None else k
+    k = queries.max_relevant() if k is None else int(k)
     parts = []
     for rows, distances, indices in queries.found(k):
         gains, ideal = queries.relevance.gains(rows, indices), queries.ideal(rows, k)
+        with np.errstate(over="ignore"):  # a product may be beyond all numbers, its order is not
+            distances = distances * queries.unit * queries.unit
         parts.append((indices, distances, gains, queries.n_relevant[rows], ideal))
     return RetrievalResult(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 

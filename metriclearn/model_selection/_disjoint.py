@@ -7,13 +7,17 @@ from sklearn.model_selection import BaseCrossValidator, KFold, ShuffleSplit
 from sklearn.utils import indexable
 from sklearn.utils.multiclass import check_classification_targets
 
+from metriclearn._validation import check_label_kinds
+
 
 def encode_classes(X, y, splitter):
     """Return the number of each row's class in sorted order, and the number of classes."""
     if y is None:
         raise ValueError(f"y is missing: {splitter} splits by class labels")
     X, y = indexable(X, y)
-    check_classification_targets(y)
+    check_label_kinds(y)
+    with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
+        check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     return codes.reshape(-1), len(classes)
 

@@ -182,6 +182,9 @@ class Frame:
         """Return the queries in this frame."""
         if not self.inner_product:
             return (Q - self.center) / self.scale
+        # By the largest entry first, so that no square overflows or vanishes.
+        largest = np.abs(Q).max(axis=1, keepdims=True)
+        Q = Q / np.where(largest > 0, largest, 1)
         norms = np.linalg.norm(Q, axis=1, keepdims=True)
         return Q / np.where(norms > 0, norms, 1)
 

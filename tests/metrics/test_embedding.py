@@ -84,7 +84,7 @@ def test_clusters_of_separate_classes_are_the_classes(rng):
         (lambda X: metrics.alignment(X, range(50)), "no class with two rows"),
         (lambda X: metrics.alignment(X, [0] * 50, alpha=0), "alpha must be more than 0"),
         (lambda X: metrics.alignment(X * 0, [0] * 50), "row 0 is all zeros"),
-        (lambda X: metrics.uniformity(X, t=-1), "t must be more than 0"),
+        (lambda X: metrics.uniformity(X, t=-1), "t must be a number more than 0"),
         (lambda X: metrics.uniformity(X[:1]), "minimum of 2 is required"),
         (lambda X: metrics.intra_inter_ratio(X, [0] * 50), "at least two classes"),
         (lambda X: metrics.intra_inter_ratio(X, [0] * 50, max_rows=1), "max_rows must be at least"),
@@ -95,3 +95,26 @@ def test_clusters_of_separate_classes_are_the_classes(rng):
 def test_bad_input_is_one_clear_error(embedded, call, message):
     with pytest.raises(ValueError, match=message):
         call(embedded[0])
+
+
+@pytest.mark.parametrize("scale", [1e-155, 1e155])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        metrics.intra_inter_ratio,
+        lambda X, y: metrics.cluster_scores(X, y, random_state=0),
+        lambda X, y: metrics.retrieval_scores(X, y, ["map_at_r"], metric="inner_product"),
+        lambda X, y: metrics.k_occurrence(X, k=2, metric="inner_product").tolist(),
+    ],
+    ids=["intra_inter_ratio", "cluster_scores", "retrieval_scores", "k_occurrence"],
+)
+def test_scale_does_not_matter(measure, scale):
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(30, 3), np.repeat([0, 1, 2], 10)
+    assert measure(X * scale, y) == pytest.approx(measure(X, y))
+
+
+@pytest.mark.parametrize("t", [0, -1.0, np.inf, np.nan])
+def test_uniformity_names_a_t_out_of_range(t):
+    with pytest.raises(ValueError, match="t must be a number more than 0"):
+        metrics.uniformity([[1.0, 0.0], [0.0, 1.0]], t=t)
