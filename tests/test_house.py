@@ -125,3 +125,42 @@ def test_version_and_names_agree():
 )
 def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 460
+
+
+HOUSE = ROOT.parent / "docs" / "house.md"
+in_a_checkout = pytest.mark.skipif(not HOUSE.exists(), reason="the docs are not here")
+
+
+@in_a_checkout
+def test_the_page_of_the_house_names_every_room():
+    text = HOUSE.read_text().split("## The rooms")[1].split("## The floors")[0]
+    named = set(re.findall(r"`(\w+)/?`", text))
+    entries = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert entries - {"__pycache__", "__main__"} <= named
+
+
+@in_a_checkout
+def test_the_page_of_the_house_has_the_floors_of_the_contract():
+    import tomllib
+
+    drawn = HOUSE.read_text().split("```text\n")[1].split("```")[0]
+    contracts = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["tool"]["importlinter"]
+    floors = contracts["contracts"][0]["layers"]
+    assert [set(line.split(" · ")) for line in drawn.splitlines()] == [
+        {room.removeprefix("metriclearn.") for room in floor.split(" | ")} for floor in floors
+    ]
+
+
+@in_a_checkout
+@pytest.mark.parametrize(
+    ("walk", "folder"),
+    [("A matrix through", ROOT / "mahalanobis" / "_lmnn"), ("A batch through", ROOT / "deep")],
+)
+def test_a_walk_is_short_and_names_files_that_there_are(walk, folder):
+    text = HOUSE.read_text().split(f"## {walk}")[1].split("\n## ")[0]
+    stops = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert 0 < len(stops) <= 10
+    for stop in stops:
+        files = re.findall(r"`([\w/]+(?:\.py|/))`", stop.split("|")[3])
+        assert files
+        assert [name for name in files if not (folder / name).exists()] == []
