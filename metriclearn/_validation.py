@@ -12,6 +12,7 @@ from metriclearn._sklearn import check_sample_weight
 
 #: The label of rows whose class is not known, among integer labels, as in scikit-learn.
 UNLABELED = -1
+_TIMES = ("datetime", "timedelta", "<m8", ">m8", "date", "duration", "time")
 
 
 def check_label_kinds(y, *, argument="y"):
@@ -20,23 +21,29 @@ def check_label_kinds(y, *, argument="y"):
     Strings beside numbers, missing values beside either, or lists have no order, and no
     class of their own that all of numpy agrees on.
     """
+    dtype = getattr(y, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM" and np.isnat(np.asarray(y)).any():
+        raise ValueError(f"{argument} contains NaT: each row needs a label; drop the row")
     if isinstance(y, (list, tuple)):
         values = y
-    elif str(getattr(y, "dtype", None)) == "object":
-        values = np.asarray(y).ravel().tolist()
-    elif getattr(getattr(y, "dtype", None), "kind", None) == "f":
-        y = np.asarray(y)
-        values = y[np.isnan(y)].ravel()[:1].tolist()
+    elif isinstance(dtype, np.dtype) and dtype.kind == "f":
+        values = np.asarray(y).ravel()
+        values = values[~np.isfinite(values)][:1].tolist()
+    elif str(dtype) == "object" or (hasattr(y, "to_numpy") and not isinstance(dtype, np.dtype)):
+        values = np.asarray(y, dtype=object).ravel().tolist()
     else:
         return
-    examples = {type(value): value for value in values}
-    for kind, value in examples.items():
-        # A NaN is the one value that differs from itself.
-        if value is None or (isinstance(value, float) and value != value):
+    for value in values:
+        if _is_missing(value):
             raise ValueError(
-                f"{argument} contains {value}: each row needs a label; drop the row, or give all "
-                f"integer labels and -1 where the class is not known"
+                f"{argument} contains {'NaN' if isinstance(value, float) else value}: each row "
+                f"needs a label; drop the row, or give all integer labels and -1 where the class "
+                f"is not known"
             )
+        if isinstance(value, float) and abs(value) == np.inf:
+            raise ValueError(f"{argument} contains infinity: each row needs a label; drop the row")
+    examples = {type(value): value for value in values}
+    for kind in examples:
         if issubclass(kind, (list, tuple, dict, set)):
             if isinstance(y, (list, tuple)):
                 return  # a nested list, of which scikit-learn says what shape it has
@@ -51,6 +58,39 @@ def check_label_kinds(y, *, argument="y"):
             f"{words[0].__name__}, {examples[other]!r} of type {other.__name__}; give all of them "
             f"as strings or all as integers"
         )
+
+
+def refuse_times(X, argument="X"):
+    """Raise a ``ValueError`` for dates, times or durations, which numpy would count in its ticks.
+
+    Parameters
+    ----------
+    X : array-like
+        Of anything else nothing is said here.
+    argument : str, default="X"
+        Name used in the error.
+    """
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        kinds = {argument: getattr(X, "dtype", None)}
+    else:
+        dtypes = getattr(X, "dtypes", ())
+        dtypes = dtypes.values() if isinstance(dtypes, dict) else list(dtypes)
+        named = zip(columns, dtypes, strict=False)
+        kinds = {f"{argument}: column {name!r}": dtype for name, dtype in named}
+    for name, dtype in kinds.items():
+        if dtype is not None and str(dtype).lower().startswith(_TIMES):
+            raise ValueError(
+                f"{name} holds times ({dtype}), whose numbers depend on the unit they are kept "
+                f"in; give numbers, such as days since the first, or leave the column out"
+            )
+
+
+def _is_missing(label):
+    """Whether it stands for no label: None, NaN, ``pandas.NA`` or ``pandas.NaT``."""
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float) and label != label  # a NaN alone differs from itself
 
 
 def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):

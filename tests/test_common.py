@@ -6,8 +6,8 @@ from numbers import Integral
 
 import numpy as np
 import pytest
-from helpers.estimators import ALL, CHECKED, DEEP, LINEAR, OF_CLASSES, SPARSE, WEIGHTED
-from helpers.optional import torch
+from helpers.estimators import ALL, CHECKED, DEEP, LINEAR, NEIGHBORS, OF_CLASSES, SPARSE, WEIGHTED
+from helpers.optional import pandas, torch
 from scipy import sparse
 from scipy.spatial.distance import squareform
 from sklearn import config_context
@@ -389,6 +389,51 @@ def test_labels_of_mixed_kinds_are_one_clear_error(estimator, labels, message, s
         return
     with pytest.raises(ValueError, match=message):
         clone(estimator).fit(X, labels(y))
+
+
+@class_estimators
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda y: np.where(y == 2, np.nan, y), "y contains NaN"),
+        (lambda y: [0.0, float("nan"), *y[2:].tolist()], "y contains NaN"),
+        (lambda y: np.where(y == 2, np.inf, y), "y contains infinity"),
+        (
+            lambda y: pandas.Series([None, *map(str, y[1:])], dtype="string"),
+            "y contains (<NA>|NaN)",
+        ),
+        (lambda y: pandas.Series([None, *y[1:]], dtype="Int64"), "y contains (<NA>|NaN)"),
+        (lambda y: np.array(["NaT", *["2020-01-01"] * 44], dtype="M8[D]"), "y contains NaT"),
+    ],
+    ids=["nan", "nan in a list", "infinity", "words", "nullable integers", "dates"],
+)
+def test_missing_labels_are_one_clear_error(estimator, labels, message, small):
+    X, y = small
+    if not estimator.__sklearn_tags__().target_tags.required:
+        return
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(X, labels(y))
+
+
+@pytest.mark.parametrize("estimator", [*ALL, *NEIGHBORS], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda X: pandas.DataFrame(X).assign(when=pandas.Timestamp("2020")), "X: column 'when'"),
+        (lambda X: pandas.DataFrame(X).assign(when=pandas.Timedelta(1, "s")), "X: column 'when'"),
+        (lambda X: X.astype(int).astype("M8[s]"), "X"),
+        (lambda X: X.astype(int).astype("m8[s]"), "X"),
+    ],
+    ids=["a column of dates", "a column of durations", "dates", "durations"],
+)
+def test_times_are_no_numbers(estimator, rows, message, small):
+    """Their numbers would be those of an unspoken unit, the nanosecond for example."""
+    X, y = small
+    with pytest.raises(ValueError, match=f"{message} holds times"):
+        clone(estimator).fit(rows(X), y)
+    fitted = clone(estimator).fit(X, y)
+    with pytest.raises(ValueError, match="holds times"):
+        (fitted.transform if hasattr(fitted, "transform") else fitted.kneighbors)(rows(X))
 
 
 def integers_of(estimator):

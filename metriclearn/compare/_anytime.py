@@ -7,6 +7,7 @@ those that are left run on every fold, on as many rows as there is time for.
 """
 
 import _thread
+import ctypes
 import signal
 import threading
 import time
@@ -25,7 +26,11 @@ MAX_TESTED = 4000
 
 
 class Deadline:
-    """Interrupts the main thread when the time is up.
+    """Interrupts the thread that entered it when the time is up.
+
+    The main thread is woken by a signal, which it raises as ``KeyboardInterrupt``. Another
+    thread gets the exception between two instructions of its own: what it calls in compiled
+    code ends first. Nothing is interrupted once the block is left.
 
     Parameters
     ----------
@@ -38,13 +43,13 @@ class Deadline:
         self._timer = threading.Timer(seconds, self._interrupt)
         self._timer.daemon = True
         self._ignores = False
+        self._thread = None
+        self._lock = threading.Lock()
 
     def __enter__(self):
+        self._thread = threading.current_thread()
         # A shell starts its background jobs with the signal ignored.
-        self._ignores = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        )
+        self._ignores = self._is_main() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         if self._ignores:
             signal.signal(signal.SIGINT, self._when_over)
         self._timer.start()
@@ -52,24 +57,42 @@ class Deadline:
 
     def __exit__(self, *exc_info):
         self._timer.cancel()
+        with self._lock:  # what is on its way arrives here, and nothing sets out any more
+            thread, self._thread = self._thread, None
+            if self.is_over and thread is not threading.main_thread():
+                _raise_in(thread, None)
         if self._ignores:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _is_main(self):
+        return self._thread is threading.main_thread()
 
     def _when_over(self, signum, frame):
         if self.is_over:
             raise KeyboardInterrupt
 
     def _interrupt(self):
-        self.is_over = True
-        if hasattr(signal, "pthread_kill"):  # which wakes what sleeps, too
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        else:
-            _thread.interrupt_main()
+        with self._lock:
+            if self._thread is None:
+                return
+            self.is_over = True
+            if not self._is_main():
+                _raise_in(self._thread, KeyboardInterrupt)
+            elif hasattr(signal, "pthread_kill"):  # which wakes what sleeps, too
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            else:
+                _thread.interrupt_main()
 
     @property
     def left(self):
         """Seconds that are left."""
         return max(0.0, self.end - time.monotonic())
+
+
+def _raise_in(thread, exception):
+    """Raise an exception in a thread before its next instruction; None takes back what waits."""
+    value = None if exception is None else ctypes.py_object(exception)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), value)
 
 
 @dataclass

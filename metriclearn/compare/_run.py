@@ -142,19 +142,21 @@ def _run_until(plan, tasks, schedule, workers, make_bar):
             finally:
                 finished.close()
 
-    with Deadline(plan.seconds) as deadline:
-        stages = run_in_time(tasks, n_rows, run_stage, len(workers), deadline)
-        try:
-            for record in stages:
-                records[record.cell] = record
-        except KeyboardInterrupt:
-            if not deadline.is_over:
-                return [*records.values()], "interrupted"
-        except WorkersLostError as error:
-            reason = f"a worker process died, perhaps for want of memory ({error})"
-            return [*records.values()], reason
-        finally:
-            stages.close()
+    deadline = Deadline(plan.seconds)
+    try:
+        with deadline:
+            stages = run_in_time(tasks, n_rows, run_stage, len(workers), deadline)
+            try:
+                for record in stages:
+                    records[record.cell] = record
+            finally:
+                stages.close()
+    except KeyboardInterrupt:
+        if not deadline.is_over:
+            return [*records.values()], "interrupted"
+    except WorkersLostError as error:
+        reason = f"a worker process died, perhaps for want of memory ({error})"
+        return [*records.values()], reason
     return [*records.values()], None
 
 

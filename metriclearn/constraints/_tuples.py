@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
+from metriclearn._validation import refuse_times
 from metriclearn.constraints._checks import as_weights
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
@@ -47,6 +48,7 @@ def constraints_from_tuples(tuples, similar=None, weights=None):
     ((3, 2), array([[0, 1, 2]]))
     """
     tuples = np.asarray(tuples)
+    refuse_times(tuples, "tuples")
     if tuples.ndim != 3 or tuples.shape[1] not in (2, 3, 4):
         raise ValueError(
             f"tuples must be of shape (n, 2, n_features), (n, 3, n_features) or "

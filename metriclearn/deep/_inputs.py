@@ -8,6 +8,7 @@ import torch
 from sklearn.utils.validation import validate_data
 from skorch.utils import data_from_dataset
 
+from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.deep.training._rows import Rows, check_finite
 
 # Numbers of channels that an image may have: gray, color, color with transparency.
@@ -158,6 +159,9 @@ def _validated(estimator, X, y, reset, dtypes, **checks):
             f"X is a {type(X).__name__}; give its rows and labels as arrays, e.g. X = "
             f"np.stack([row for row, _ in dataset]); a memory-mapped array is read batch by batch"
         )
+    refuse_times(X)
+    if y is not None:
+        check_label_kinds(y)
     try:
         checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
     except ValueError as error:

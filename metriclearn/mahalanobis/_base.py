@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._arrays import float_dtypes, is_dask, moved_to, namespace, on_host, to_numpy
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
-from metriclearn._validation import check_label_kinds
+from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
@@ -62,6 +62,8 @@ class MahalanobisTransformer(
                 self._refuse_no_target(y)
                 if self._target_is_class:
                     check_label_kinds(y)
+                else:
+                    refuse_times(y, "y")
                 X, y = validate_data(self, X, y, **checks)
             self._refuse_tensors(X)
             return X, None if y is None else to_numpy(y)

@@ -2,6 +2,8 @@
 
 from scipy import sparse
 
+from metriclearn._validation import refuse_times
+
 _PARTIAL = (
     "Covariance, RCA, GMML, POLA and MahalanobisLearner(solver='minibatch') have it; NCA and "
     "MLKR learn from batches of many rows by batch_size"
@@ -46,7 +48,8 @@ class Hints:
 
 
 def refuse_rows(X, learner, fits_sparse):
-    """Raise for tuples of points, and for sparse rows where these are not taken."""
+    """Raise for times, for tuples of points, and for sparse rows where these are not taken."""
+    refuse_times(X)
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) == 3:
         raise ValueError(

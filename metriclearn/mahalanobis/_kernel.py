@@ -13,7 +13,7 @@ from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
-from metriclearn._validation import check_label_kinds
+from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.mahalanobis._gmml import GMML
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
@@ -138,6 +138,7 @@ class KernelMetric(
             If the kernel is not symmetric, not positive semidefinite, or of
             the wrong shape.
         """
+        refuse_times(X)
         checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
         learner = self._learner()
         if constraints is None and get_tags(learner).target_tags.required:
@@ -195,6 +196,7 @@ class KernelMetric(
         return GMML() if self.learner is None else self.learner
 
     def _check_rows(self, X):
+        refuse_times(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _embed(self, X):

@@ -4,11 +4,12 @@ import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn._arrays import unit_of
-from metriclearn._validation import check_label_kinds, is_labeled
+from metriclearn._validation import check_label_kinds, is_labeled, refuse_times
 
 
 def check_rows(X, name, *, dtype=(np.float64, np.float32), **options):
     """Return finite rows; see :func:`sklearn.utils.check_array`."""
+    refuse_times(X, name)
     # Sums of infinities, by which scikit-learn looks for them, are not the user's concern.
     with np.errstate(invalid="ignore", over="ignore"):
         return check_array(X, dtype=list(dtype), input_name=name, **options)

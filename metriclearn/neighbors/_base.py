@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from metriclearn._sklearn import Interval, Options, StrOptions
+from metriclearn._validation import refuse_times
 from metriclearn.neighbors._indexes import build_search
 from metriclearn.neighbors._ranker import METRICS, is_checked
 
@@ -53,6 +54,7 @@ class FaissNeighborsBase(BaseEstimator):
         # The usual case, in a fraction of the time.
         if not hasattr(self, "feature_names_in_") and is_checked(X, self.n_features_in_):
             return X
+        refuse_times(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def kneighbors(self, X=None, n_neighbors=None, return_distance=True):

@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import HasMethods, Interval, fit_context
+from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -137,6 +138,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         UserWarning
             If there are too few rows for ``false_identification_rate``.
         """
+        refuse_times(X)
+        check_label_kinds(y)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         if y.dtype.kind in "iu" and (y == -1).any():
@@ -212,6 +215,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     def _nearest(self, X):
         check_is_fitted(self)
+        refuse_times(X)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         distances, nearest = self._search.search(self._embed(X), 1)
         return distances[:, 0], nearest[:, 0]

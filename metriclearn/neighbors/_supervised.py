@@ -7,6 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import StrOptions, fit_context
+from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.neighbors._base import FaissNeighborsBase
 
 _VOTE_ENTRIES = 2**22
@@ -51,6 +52,7 @@ class _SupervisedNeighbors(FaissNeighborsBase):
                 "weights='distance' needs distances from 0, metric='inner_product' has none; use "
                 "weights='uniform' or metric='cosine'"
             )
+        refuse_times(X)
         return validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True)
 
     def _neighbors_and_weights(self, X):
@@ -162,6 +164,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
         ValueError
             If ``X`` holds NaN or infinity, or ``y`` is continuous.
         """
+        check_label_kinds(y)
         X, y = self._validate_fit(X, y)
         check_classification_targets(y)
         if y.ndim == 2 and y.shape[1] == 1:

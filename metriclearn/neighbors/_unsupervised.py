@@ -7,6 +7,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._validation import refuse_times
 from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
 
 
@@ -89,6 +90,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         -------
         self
         """
+        refuse_times(X)
         return self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
 
     def radius_neighbors(self, X=None, radius=None, return_distance=True):
@@ -232,6 +234,7 @@ class FaissKNeighborsTransformer(
         -------
         self
         """
+        refuse_times(X)
         self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
         self._n_features_out = self.n_samples_fit_
         return self

@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
 from metriclearn._sklearn import HasMethods
+from metriclearn._validation import refuse_times
 from metriclearn.constraints import constraints_from_tuples
 
 
@@ -25,7 +26,9 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         """Return a float array of shape (n, width, n_features)."""
         width, name = self._width, type(self).__name__
         tuples = np.asarray(tuples)
+        refuse_times(tuples)
         if self.points is not None:
+            refuse_times(self.points, "points")
             points = check_array(self.points, dtype=[np.float64, np.float32], input_name="points")
             if tuples.shape[1:] != (width,) or not np.issubdtype(tuples.dtype, np.integer):
                 raise ValueError(

@@ -1,6 +1,7 @@
 """A run that ends in time: who gets it, who leaves, what is said."""
 
 import signal
+import threading
 import time
 
 import numpy as np
@@ -167,6 +168,62 @@ def test_the_time_is_up_for_a_background_job_too():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def in_a_thread(call):
+    """Run ``call`` in a thread; return what it returned, or raised, while this one sleeps."""
+    answers = []
+
+    def run():
+        try:
+            answers.append(call())
+        except BaseException as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while thread.is_alive():  # a signal would interrupt this
+        time.sleep(0.01)
+    return answers[0]
+
+
+def test_a_thread_is_interrupted_itself_and_not_the_main_one():
+    def wait():
+        with Deadline(0.1):
+            while True:
+                time.sleep(0.01)
+
+    assert isinstance(in_a_thread(wait), KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("place", [in_a_thread, lambda call: call()], ids=["thread", "main"])
+def test_nothing_is_interrupted_once_the_block_is_left(place):
+    def leave():
+        for _ in range(200):
+            try:
+                with Deadline(0.001):
+                    time.sleep(0.001)
+            except KeyboardInterrupt:
+                pass
+            for _ in range(20):
+                time.sleep(0)
+        return "whole"
+
+    assert place(leave) == "whole"
+
+
+def test_a_comparison_in_a_thread_ends_in_time(blobs):
+    class Slow(type(ROSTER["euclidean"].make(None)[0])):
+        def fit(self, X, y=None):
+            while True:
+                time.sleep(0.01)
+
+    start = time.monotonic()
+    learners = {"e": "euclidean", "s": Slow()}
+    result = in_a_thread(lambda: compare(*blobs, learners=learners, time=1, n_folds=2, n_jobs=1))
+    assert time.monotonic() - start < 30
+    assert {record.learner for record in result.records} == {"e"}
+    assert not result.interrupted
 
 
 @pytest.mark.parametrize("given", ["0s", "-1", "x", "10 min", True, float("inf"), ""])

@@ -297,6 +297,41 @@ def test_rows_without_a_label_are_named_and_left_out(missing):
     assert (finding.kind, finding.rows) == ("unreadable", (2, 5, 8, 11))
 
 
+@pytest.mark.parametrize(
+    "as_given",
+    [np.asarray, list, pd.Series, lambda y: pd.array(y, dtype="Int64"), lambda y: y.astype(float)],
+    ids=["array", "list", "Series", "nullable", "floats"],
+)
+def test_minus_one_among_integers_is_no_class(as_given):
+    y = np.tile([0, 1, -1, 2], 10)
+    source = as_source(np.random.RandomState(0).randn(40, 2), as_given(y))
+    assert set(source.y) == {0, 1, 2}
+    np.testing.assert_array_equal(source.rows, np.flatnonzero(y >= 0))
+    (finding,) = source.findings
+    assert finding.kind == "unreadable"
+    assert "10 rows of 40 have the label -1, which marks an unknown class" in finding.text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_files_with_minus_one_among_their_labels(suffix, tmp_path):
+    X, y = np.random.RandomState(0).randn(40, 2), np.tile([0, 1, -1, 2], 10)
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "csv":
+        pd.DataFrame(X).assign(label=y).to_csv(path, index=False)
+    else:
+        np.savez(path, X=X, y=y)
+    source = load_source(str(path), target="label" if suffix == "csv" else None)
+    assert set(source.y) == {0, 1, 2}
+    assert len(source.X) == 30
+
+
+def test_labels_of_minus_one_and_one_are_two_classes():
+    read = read_labels(np.array([-1, 1] * 6))
+    assert set(read.y.tolist()) == {"-1", "1"}
+    assert read.findings == ()
+    assert read.notes == ("The label -1 is a class beside one other; both are read as text.",)
+
+
 def test_a_label_that_looks_missing_is_said_to_be_a_class():
     assert read_labels(["None"] * 3 + ["a"] * 3).notes == ("'None' (3 rows) is taken as a class.",)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._validation import UNLABELED, is_labeled
 from metriclearn.compare._inspect._finding import Finding, counted, make_finding
 from metriclearn.compare._tables._missing import is_missing
 from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
@@ -39,7 +40,8 @@ def read_labels(values, *, name="y", target="y", lines=None):
     """Read class labels.
 
     The strings ``"None"`` and ``"NA"`` are labels; None, NaN, ``pandas.NA`` and an empty cell
-    are none. Bytes are decoded. Whole numbers stay or become integers.
+    are none, nor is -1 among integers, unless there is one other label only:
+    then both are read as text. Bytes are decoded. Whole numbers stay or become integers.
 
     Parameters
     ----------
@@ -69,7 +71,15 @@ def read_labels(values, *, name="y", target="y", lines=None):
     if len(rows) == 0:
         raise ValueError(f"{name} has no label in any of its {len(values)} rows")
     y, notes = _settled(strings[rows])
-    return Labels(y, rows, len(values), notes, findings)
+    unknown = np.flatnonzero(~is_labeled(y)) if y.dtype.kind == "i" else []
+    if len(unknown) == 0:
+        return Labels(y, rows, len(values), notes, findings)
+    if len(np.unique(y)) <= 2:
+        notes += (f"The label {UNLABELED} is a class beside one other; both are read as text.",)
+        return Labels(y.astype(str), rows, len(values), notes, findings)
+    findings += _without_label(rows[unknown], len(values), target, lines, UNLABELED)
+    labeled = is_labeled(y)
+    return Labels(y[labeled], rows[labeled], len(values), notes, findings)
 
 
 def as_objects(values, name="y"):
@@ -121,13 +131,14 @@ def _na():
     return None if pandas is None else pandas.NA
 
 
-def _without_label(rows, n_rows, target, lines):
+def _without_label(rows, n_rows, target, lines, label=None):
     if len(rows) == 0:
         return ()
     places = [f"line {lines[row]}" if lines is not None else f"row {row}" for row in rows[:5]]
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     verb = "has" if len(rows) == 1 else "have"
-    text = f"{counted(len(rows), 'row')} of {n_rows:,} {verb} no label ({', '.join(places)}{more})."
+    known = "no label" if label is None else f"the label {label}, which marks an unknown class"
+    text = f"{counted(len(rows), 'row')} of {n_rows:,} {verb} {known} ({', '.join(places)}{more})."
     columns = [] if target == "y" else [target]
     return (make_finding("unreadable", text, "Left out.", columns=columns, rows=rows),)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
-from metriclearn._validation import check_class_counts, check_labels
+from metriclearn._validation import check_class_counts, check_label_kinds, check_labels
 
 # scikit-learn's word for a row without a label.
 UNLABELED = -1
@@ -186,6 +186,7 @@ def check_form(X, y, loss, amounts):
             f"{labels.shape}; of an indicator matrix give y.argmax(axis=1); of several amounts a "
             f"row, take loss='log_ratio' or 'label_distance_triplet'"
         )
+    check_label_kinds(labels)
     if labels.dtype.kind == "f" and labels.ndim == 1 and type_of_target(labels) == "continuous":
         raise ValueError(
             f"Unknown label type: continuous. loss={name} takes class labels; for amounts take "
