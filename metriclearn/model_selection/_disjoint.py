@@ -14,7 +14,6 @@ def encode_classes(X, y, splitter):
     """Return the number of each row's class in sorted order, and the number of classes."""
     if y is None:
         raise ValueError(f"y is missing: {splitter} splits by class labels")
-    check_label_kinds(y)
     X, y = indexable(X, y)
     check_label_kinds(y)
     with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
