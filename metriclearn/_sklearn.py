@@ -23,6 +23,7 @@ from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "REMAINDER_COLUMNS",
     "HasMethods",
     "Interval",
     "NeighborsBase",
@@ -37,6 +38,10 @@ __all__ = [
     "validate_parameter_constraints",
     "validate_params",
 ]
+
+# The list of columns that a ColumnTransformer leaves over, by its name in saved models; only older
+# ones hold it.
+REMAINDER_COLUMNS = "sklearn.compose._column_transformer._RemainderColsList"
 
 
 class Interval(_Interval):

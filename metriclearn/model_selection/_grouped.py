@@ -51,12 +51,24 @@ def stratified_group_folds(y, groups, n_splits, seed):
     fold_of = np.zeros(len(y), dtype=np.intp)
     rows = np.flatnonzero(~alone)
     if len(rows):
-        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(n_splits)
+        names = _shuffled(groups[rows], seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes with fewer rows than folds
-            for fold, (_, test) in enumerate(splitter.split(rows, y[rows], groups[rows])):
+            for fold, (_, test) in enumerate(splitter.split(rows, y[rows], names)):
                 fold_of[rows[test]] = fold
     yield from _folds(fold_of + _single_folds(y, alone, n_splits, seed), n_splits)
+
+
+def _shuffled(groups, seed):
+    """Return numbers from 0 in place of groups, dealt by chance.
+
+    StratifiedGroupKFold does so with ``shuffle=True``; before scikit-learn 1.8 it shuffled the
+    class counts away from their groups, and its folds were not stratified.
+    """
+    _, codes = np.unique(groups, return_inverse=True)
+    codes = codes.reshape(-1)
+    return np.argsort(np.random.RandomState(seed).permutation(codes.max() + 1))[codes]
 
 
 def _single_folds(y, alone, n_splits, seed):

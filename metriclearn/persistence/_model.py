@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import warnings
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -79,7 +80,10 @@ def save(estimator, path, *, card=None):
     _check_folder(folder)
     try:
         rest, networks = take_out(estimator)
-        parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
+        with warnings.catch_warnings():
+            # Older numpy, on dtypes of pandas with metadata that is empty.
+            warnings.filterwarnings("ignore", "metadata on a dtype", UserWarning)
+            parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
         strangers = untrusted(skops.get_untrusted_types(data=parts))
     except (TypeError, AttributeError, NotImplementedError, ValueError) as error:
         reason = " ".join(str(error).split())

@@ -11,6 +11,8 @@ from importlib import import_module
 
 from sklearn.base import BaseEstimator
 
+from metriclearn._sklearn import REMAINDER_COLUMNS
+
 # Helpers of estimators: plain holders of arrays.
 _HELPERS = frozenset(
     (
@@ -31,7 +33,7 @@ _SKRUB = frozenset(
         *("_dataframe._common", "selectors._base", "selectors._selectors"),
     )
 )
-_OTHERS = frozenset(("numpy.dtype",))
+_OTHERS = frozenset(("numpy.dtype", REMAINDER_COLUMNS))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 

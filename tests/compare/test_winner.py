@@ -1,8 +1,8 @@
 """The winner in one's hands: the pipeline that was measured, unfitted and fitted."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from helpers.optional import pandas as pd
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.model_selection import cross_val_score

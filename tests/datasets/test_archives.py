@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from helpers.archives import JPEG, LOADERS, archives, write_tgz, write_zip
+from helpers.archives import LOADERS, archives, jpeg, write_tgz, write_zip
 
 from metriclearn import _format
 from metriclearn._files import Lock
@@ -50,7 +50,7 @@ def test_a_damaged_member_is_refused(server, publish, home):
     fetch, benchmark = publish("sop")
     (path,) = archives(server, benchmark)
     content = bytearray(path.read_bytes())
-    content[content.index(JPEG) + 20] ^= 255
+    content[content.index(jpeg()) + 20] ^= 255
     path.write_bytes(bytes(content))
     with pytest.raises(ValueError, match="CRC"):
         fetch(data_home=home, archive=path)
@@ -79,7 +79,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(publish, home, tmp_path)
 def test_a_password_is_said(publish, home, tmp_path):
     fetch, _ = publish("inshop")
     path = tmp_path / "img.zip"
-    write_zip(path, {"img/a.jpg": JPEG})
+    write_zip(path, {"img/a.jpg": jpeg()})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(bytes(content))
@@ -90,7 +90,7 @@ def test_a_password_is_said(publish, home, tmp_path):
 @pytest.mark.parametrize("key", LOADERS)
 def test_a_foreign_archive_is_refused(key, publish, home, tmp_path):
     fetch, benchmark = publish(key)
-    write_zip(tmp_path / "holiday.zip", {"beach/1.jpg": JPEG})
+    write_zip(tmp_path / "holiday.zip", {"beach/1.jpg": jpeg()})
     with pytest.raises(
         ValueError, match=rf"holiday\.zip'\) is not {re.escape(benchmark.title)}: there is no"
     ):
@@ -103,7 +103,7 @@ def test_a_foreign_download_is_removed(key, server, publish, home, monkeypatch):
     """As where a source without a published checksum now serves something else."""
     fetch, benchmark = publish(key)
     for remote in benchmark.files:
-        write_zip(server.folder / remote.filename, {"beach/1.jpg": JPEG})
+        write_zip(server.folder / remote.filename, {"beach/1.jpg": jpeg()})
     files = tuple(replace(remote, sha256=None) for remote in benchmark.files)
     monkeypatch.setitem(BENCHMARKS, key, replace(benchmark, files=files))
     with pytest.raises(ValueError, match=rf"127\.0\.0\.1.* is not {re.escape(benchmark.title)}"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.archives import JPEG, LOADERS, archives, cars_table, write_tgz
+from helpers.archives import LOADERS, archives, cars_table, jpeg, write_tgz
 from numpy.testing import assert_array_equal
 from scipy.io import savemat
 
@@ -114,7 +114,7 @@ def test_cars_are_read_from_the_challenge_layout(server, publish, home):
     for part, rows in parts.items():
         write_tgz(
             loose / f"cars_{part}.tgz",
-            {f"cars_{part}/{k + 1:06d}.jpg": JPEG for k in rows},
+            {f"cars_{part}/{k + 1:06d}.jpg": jpeg() for k in rows},
         )
     tables = {part: cars_table("fname", "", rows)["annotations"] for part, rows in parts.items()}
     savemat(loose / "cars_test_annos_withlabels.mat", {"annotations": tables["test"]})

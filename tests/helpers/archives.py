@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 import zipfile
+from functools import cache
 
 import numpy as np
 from scipy.io import savemat
@@ -41,17 +42,21 @@ def write_tgz(path, files):
             archive.addfile(member, io.BytesIO(content))
 
 
-JPEG = image_bytes((9, 9, 9))
+@cache
+def jpeg():
+    return image_bytes((9, 9, 9))
 
 
-PNG = image_bytes(255, (105, 105), "PNG")
+@cache
+def png():
+    return image_bytes(255, (105, 105), "PNG")
 
 
 def make_cub200(folder):
     """Four species of two images; the first two are for training."""
     species = ["001.Auk", "002.Bee_eater", "003.Crow", "004.Dove"]
     names = [f"{name}/{name[4:]}_{k}.jpg" for name in species for k in range(2)]
-    files = {f"CUB_200_2011/images/{name}": JPEG for name in names}
+    files = {f"CUB_200_2011/images/{name}": jpeg() for name in names}
     files |= {
         "CUB_200_2011/images.txt": "".join(f"{k + 1} {n}\n" for k, n in enumerate(names)).encode(),
         "CUB_200_2011/image_class_labels.txt": "".join(
@@ -78,7 +83,7 @@ def cars_table(path_field="relative_im_path", prefix="car_ims/", rows=range(6)):
 def make_cars196(folder):
     table = io.BytesIO()
     savemat(table, cars_table())
-    files = {f"cars196/car_ims/{k + 1:06d}.jpg": JPEG for k in range(6)}
+    files = {f"cars196/car_ims/{k + 1:06d}.jpg": jpeg() for k in range(6)}
     files |= {"cars196/cars_annos.mat": table.getvalue(), "__MACOSX/cars196/._x.jpg": b"litter"}
     write_zip(folder / "CARS196.zip", files)
     return {"counts": {"train": (2, 1), "test": (4, 2)}, "n_train_classes": 1}
@@ -89,7 +94,7 @@ def make_sop(folder):
     train = [(1, 1, 1, "bicycle_final/1_0.JPG"), (2, 1, 1, "bicycle_final/1_1.JPG")]
     train += [(3, 2, 12, "coffee_maker_final/2_0.JPG")]
     test = [(4, 3, 12, "coffee_maker_final/3_0.JPG"), (5, 3, 12, "coffee_maker_final/3_1.JPG")]
-    files = {f"Stanford_Online_Products/{row[3]}": JPEG for row in train + test}
+    files = {f"Stanford_Online_Products/{row[3]}": jpeg() for row in train + test}
     for part, rows in {"train": train, "test": test}.items():
         lines = "".join(" ".join(map(str, row)) + "\n" for row in rows)
         files[f"Stanford_Online_Products/Ebay_{part}.txt"] = (header + lines).encode()
@@ -104,7 +109,7 @@ def make_inshop(folder):
         ("img/MEN/Denim/id_00000080/01_1_front.jpg", "id_00000080", "query"),
         ("img/MEN/Denim/id_00000080/01_2_side.jpg", "id_00000080", "gallery"),
     ]
-    write_zip(folder / "img.zip", {name: JPEG for name, _, _ in rows})
+    write_zip(folder / "img.zip", {name: jpeg() for name, _, _ in rows})
     lines = ["4", "image_name item_id evaluation_status", *("  ".join(row) for row in rows)]
     (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
     return {"counts": {"train": (2, 1), "query": (1, 1), "gallery": (1, 1)}}
@@ -119,14 +124,14 @@ def make_omniglot(folder):
             for c in (1, 2)
             for drawer in (1, 2, 3)
         ]
-        write_zip(folder / f"images_{part}.zip", dict.fromkeys(names, PNG))
+        write_zip(folder / f"images_{part}.zip", dict.fromkeys(names, png()))
     return {"counts": {"background": (12, 4), "evaluation": (6, 2)}}
 
 
 def make_lfw(folder):
     people = {"Ann_A": 2, "Bob_B": 3, "Cy_C": 2, "Di_D": 2}
     files = {
-        f"lfw_funneled/{p}/{p}_{k + 1:04d}.jpg": JPEG for p, n in people.items() for k in range(n)
+        f"lfw_funneled/{p}/{p}_{k + 1:04d}.jpg": jpeg() for p, n in people.items() for k in range(n)
     }
     files["lfw_funneled/pairs_01.txt"] = b"not a list of ours"
     write_tgz(folder / "lfw-funneled.tgz", files)
