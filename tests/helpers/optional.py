@@ -17,6 +17,7 @@ class Optional:
 
 cvxpy = Optional("cvxpy")
 deep = Optional("metriclearn.deep")
+faiss = Optional("faiss")
 Image = Optional("PIL.Image")
 losses = Optional("metriclearn.deep.losses")
 miners = Optional("metriclearn.deep.miners")

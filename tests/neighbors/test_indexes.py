@@ -3,9 +3,9 @@
 import pickle
 import sys
 
-import faiss
 import numpy as np
 import pytest
+from helpers.optional import faiss
 
 from metriclearn.neighbors import (
     FaissKNeighborsClassifier,
@@ -89,10 +89,12 @@ def test_more_effort_finds_more(clustered):
 
 def test_auto_is_exact_where_that_is_quick(monkeypatch):
     assert resolve_index("auto", 1_000_000) == "flat"
-    assert resolve_index("auto", 1_000_001) == "ivf"
     assert resolve_index("hnsw", 10) == "hnsw"
-    monkeypatch.setattr("metriclearn.neighbors._indexes.find_spec", lambda name: None)
-    assert resolve_index("auto", 1_000_001) == "flat"
+    for installed, choice in ((True, "ivf"), (None, "flat")):
+        monkeypatch.setattr(
+            "metriclearn.neighbors._indexes.find_spec", lambda name, found=installed: found
+        )
+        assert resolve_index("auto", 1_000_001) == choice
 
 
 def test_factory_strings_are_sized_for_the_data():

@@ -4,8 +4,8 @@ import os
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
+from helpers.optional import pandas as pd
 from helpers.optional import parquet
 
 from metriclearn import Covariance
@@ -170,23 +170,23 @@ def test_recall_is_that_of_the_search(gallery, monkeypatch):
 # --- ids and payload are what was given ---------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
-        np.array([2**63 + 5, 7], dtype=np.uint64),
-        [2**63 + 5, 7],
-        np.array([-5, 2**62]),
-        np.array([3, 250], dtype=np.uint8),
-        ["a", "longer than the other"],
-        pd.Series(["a", "b"], dtype=object),
-        pd.Series(["a", "b"], dtype="string"),
-        pd.DataFrame({"id": ["a", "b"]})["id"],
-        pd.Series([4, 2], dtype="Int64"),
-        np.array([4, 2], dtype=object),
-    ],
-    ids=lambda ids: f"{type(ids).__name__} {getattr(ids, 'dtype', '')}",
-)
-def test_ids_come_back_as_they_were_given(gallery, ids, tmp_path):
+IDS = {
+    "uint64": lambda: np.array([2**63 + 5, 7], dtype=np.uint64),
+    "large integers": lambda: [2**63 + 5, 7],
+    "int64": lambda: np.array([-5, 2**62]),
+    "uint8": lambda: np.array([3, 250], dtype=np.uint8),
+    "list of text": lambda: ["a", "longer than the other"],
+    "Series of objects": lambda: pd.Series(["a", "b"], dtype=object),
+    "Series of text": lambda: pd.Series(["a", "b"], dtype="string"),
+    "column": lambda: pd.DataFrame({"id": ["a", "b"]})["id"],
+    "Series of Int64": lambda: pd.Series([4, 2], dtype="Int64"),
+    "objects": lambda: np.array([4, 2], dtype=object),
+}
+
+
+@pytest.mark.parametrize("make", IDS.values(), ids=IDS.keys())
+def test_ids_come_back_as_they_were_given(gallery, make, tmp_path):
+    ids = make()
     X, _ = gallery
     index = RetrievalIndex()
     index.add(X[:2], ids=ids)
@@ -238,22 +238,22 @@ def test_ids_are_found_whatever_was_added_and_removed(seed, text):
         np.testing.assert_array_equal(found, list(expected.values()))
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        ["a", None],
-        [None, None],
-        [1, None],
-        [2.5, None],
-        [True, None],
-        pd.Series(["a", None]),
-        pd.Series(["a", pd.NA], dtype="string"),
-        pd.Series([1, pd.NA], dtype="Int64"),
-        pd.Categorical(["a", None]),
-    ],
-    ids=str,
-)
-def test_none_in_a_payload_comes_back_as_none(gallery, values, tmp_path):
+WITH_NONE = {
+    "text": lambda: ["a", None],
+    "none": lambda: [None, None],
+    "integers": lambda: [1, None],
+    "floats": lambda: [2.5, None],
+    "truth values": lambda: [True, None],
+    "Series": lambda: pd.Series(["a", None]),
+    "Series of text": lambda: pd.Series(["a", pd.NA], dtype="string"),
+    "Series of Int64": lambda: pd.Series([1, pd.NA], dtype="Int64"),
+    "categories": lambda: pd.Categorical(["a", None]),
+}
+
+
+@pytest.mark.parametrize("make", WITH_NONE.values(), ids=WITH_NONE.keys())
+def test_none_in_a_payload_comes_back_as_none(gallery, make, tmp_path):
+    values = make()
     X, _ = gallery
     index = RetrievalIndex()
     index.add(X[:2], payload={"t": values})
