@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
+from helpers.optional import deep, losses, torch
 from sklearn.datasets import load_iris
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -15,8 +15,6 @@ from metriclearn import cli
 from metriclearn.compare import _names, compare
 from metriclearn.compare._sources import _load
 from metriclearn.compare._sources._rows import as_source
-from metriclearn.deep import DeepEmbedder
-from metriclearn.deep.losses import LOSSES
 from metriclearn.mahalanobis import MahalanobisTransformer
 from metriclearn.metrics import make_retrieval_scorer, retrieval_scores, retrieve
 from metriclearn.metrics._named import MEASURES, Measure
@@ -26,33 +24,39 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide" / "extending.md"
 
 
 @pytest.fixture
-def guide(monkeypatch):
-    """The classes of the guide, in a module that can be imported."""
+def from_guide(monkeypatch):
+    """Make a class of the guide, in a module that can be imported."""
     module = ModuleType("guide_of_extending")
     module.np, module.torch, module.MahalanobisTransformer = np, torch, MahalanobisTransformer
-    examples = DocTestParser().get_examples(GUIDE.read_text())
-    for source in (e.source for e in examples if e.source.startswith("class ")):
-        exec(source, vars(module))
-    for name in ("Compactness", "ClassMeans"):
-        getattr(module, name).__module__ = module.__name__
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
+
+    def make(name):
+        examples = DocTestParser().get_examples(GUIDE.read_text())
+        (source,) = (e.source for e in examples if e.source.startswith(f"class {name}("))
+        exec(source, vars(module))
+        made = getattr(module, name)
+        made.__module__ = module.__name__
+        return made
+
+    return make
 
 
-def test_a_learner(guide, capsys):
-    check_estimator(guide.ClassMeans())
+def test_a_learner(from_guide, capsys):
+    learner = from_guide("ClassMeans")
+    check_estimator(learner())
     X, y = load_iris(return_X_y=True)
-    result = compare(X, y, learners=["euclidean", guide.ClassMeans()], n_folds=2)
+    result = compare(X, y, learners=["euclidean", learner()], n_folds=2)
     assert "ClassMeans" in str(result)
-    learners = f"euclidean,{guide.__name__}:ClassMeans"
+    learners = f"euclidean,{learner.__module__}:ClassMeans"
     assert cli.main([*COMMAND, "iris", "--learners", learners]) == 0
     assert "ClassMeans" in capsys.readouterr().out
 
 
-def test_a_loss_by_class_and_by_name(guide, small, monkeypatch):
-    given = DeepEmbedder(loss=guide.Compactness, max_epochs=2, random_state=0).fit(*small)
-    monkeypatch.setitem(LOSSES, "compactness", guide.Compactness)
-    named = DeepEmbedder(loss="compactness", max_epochs=2, random_state=0).fit(*small)
+def test_a_loss_by_class_and_by_name(from_guide, small, monkeypatch):
+    loss = from_guide("Compactness")
+    given = deep.DeepEmbedder(loss=loss, max_epochs=2, random_state=0).fit(*small)
+    monkeypatch.setitem(losses.LOSSES, "compactness", loss)
+    named = deep.DeepEmbedder(loss="compactness", max_epochs=2, random_state=0).fit(*small)
     np.testing.assert_array_equal(given.transform(small[0]), named.transform(small[0]))
 
 
