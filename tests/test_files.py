@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from helpers.faults import flipped, full_disk
 
-from metriclearn import _files, _format
+from metriclearn import _files, _packed
 from metriclearn._files import (
     Lock,
     check_writable,
@@ -24,7 +24,8 @@ from metriclearn._files import (
     write_bytes,
     write_text,
 )
-from metriclearn._format import Format, open_npz, parse_json
+from metriclearn._format import Format, parse_json
+from metriclearn._packed import open_npz
 
 
 def mode(path):
@@ -277,7 +278,7 @@ def test_an_npz_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch
         archive.writestr("X.npy", head.getvalue())
     with pytest.raises(ValueError, match=r"a\.npz: "), open_npz(path) as arrays:
         arrays["X"]
-    monkeypatch.setattr(_format, "_MUCH", 50_000_000)
+    monkeypatch.setattr(_packed, "_MUCH", 50_000_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("X.npy", bytes(100_000_000))
     with pytest.raises(ValueError, match=r"unpacks to 0\.1 GB from 0\.1 MB"), open_npz(path):

@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from pathlib import PurePosixPath, PureWindowsPath
 
-from metriclearn._format import BROKEN, check_unpacked
+from metriclearn._packed import BROKEN, check_unpacked
 from metriclearn._progress import progress
 
 COPIED = {".mat", ".txt"}

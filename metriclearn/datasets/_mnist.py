@@ -12,7 +12,7 @@ from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
 from metriclearn._files import open_regular, replacing
-from metriclearn._format import open_npz
+from metriclearn._packed import open_npz
 from metriclearn._progress import progress
 from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, data_folder

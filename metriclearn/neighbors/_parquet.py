@@ -1,11 +1,13 @@
 """The rows of an index as Parquet, as vector databases take and give them."""
 
 import json
+import os
 
 import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._files import replacing
+from metriclearn._packed import check_columns
 from metriclearn.neighbors._ranker import METRICS
 
 _ROW_GROUP = 65_536
@@ -85,6 +87,10 @@ def read_parquet(file):
     """
     parquet = require("pyarrow.parquet", "cli")
     with parquet.ParquetFile(file) as source:
+        try:
+            check_columns(source.metadata, os.path.getsize(file))
+        except ValueError as error:
+            raise ValueError(f"path: {file} {error}") from None
         names = source.schema_arrow.names
         if not {"id", "vector"} <= set(names):
             raise ValueError(f"path: {file} has no columns 'id' and 'vector', only {names}")

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._files import Lock, open_regular, sync_folder, write_bytes, write_text
-from metriclearn._format import Format, checksum, digest, parse_array, parse_json
+from metriclearn._format import Format, checksum, digest, parse_json
+from metriclearn._packed import parse_array
 from metriclearn.neighbors._blocks import BlockSums
 from metriclearn.neighbors._columns import Column
 from metriclearn.neighbors._faiss import load_faiss

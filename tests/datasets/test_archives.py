@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from helpers.archives import LOADERS, archives, jpeg, write_tgz, write_zip
 
-from metriclearn import _format
+from metriclearn import _packed
 from metriclearn._files import Lock
 from metriclearn.datasets import fetch_cub200, fetch_inshop, fetch_mnist, fetch_omniglot, fetch_sop
 from metriclearn.datasets._sources import BENCHMARKS
@@ -216,7 +216,7 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
     fetch, _ = publish("cub200")
     path = tmp_path / f"bomb.{kind}"
     n_bytes = 100_000_000
-    monkeypatch.setattr(_format, "_MUCH", 50_000_000)
+    monkeypatch.setattr(_packed, "_MUCH", 50_000_000)
     if kind == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("images.txt", bytes(n_bytes))

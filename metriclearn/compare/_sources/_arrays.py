@@ -1,6 +1,6 @@
 """Array files: ``.npz`` with ``X`` and ``y``."""
 
-from metriclearn._format import open_npz
+from metriclearn._packed import open_npz
 from metriclearn._text import one_line
 from metriclearn.compare._sources._rows import as_source
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metriclearn._files import open_regular
+from metriclearn._packed import open_npz, read_npy
 from metriclearn._text import one_line
 from metriclearn.compare._tables._read import read_file, table_suffix
 from metriclearn.images._decode import SUFFIXES
@@ -102,20 +102,20 @@ def _image_folder(path):
 
 def _arrays(path, suffix):
     try:
-        with open_regular(path) as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            if suffix == ".npy":
-                X, y = loaded, None
-            elif "X" not in loaded.files:
-                raise ValueError(f"has no array 'X'; there are: {', '.join(loaded.files)}")
-            else:
-                X, y = loaded["X"], loaded["y"] if "y" in loaded.files else None
-    except Exception as error:  # whatever a damaged file makes of numpy
+        X, y = (read_npy(path), None) if suffix == ".npy" else _members(path)
+    except FileNotFoundError as error:
         raise ValueError(f"{path}: cannot be read ({one_line(error)})") from None
     if X.ndim < 2 or len(X) == 0:
         raise ValueError(f"{path}: X must have rows and columns, got shape {X.shape}")
     labels = y if y is not None and y.shape == (len(X),) else None
     return NewRows(X, np.arange(len(X)), labels)
+
+
+def _members(path):
+    with open_npz(path) as arrays:
+        if "X" not in arrays.files:
+            raise ValueError(f"has no array 'X'; there are: {', '.join(arrays.files)}")
+        return arrays["X"], arrays["y"] if "y" in arrays.files else None
 
 
 def _table(path):

@@ -1,18 +1,18 @@
 """A file to text: unpacked and decoded, whatever its name says."""
 
-import bz2
 import codecs
-import gzip
 import io
 import lzma
 import re
 import zipfile
 import zlib
 
+from metriclearn._packed import BROKEN, check_members, decompress
+
 _PACKED = {
-    b"\x1f\x8b": ("gzip", gzip.decompress),
-    b"BZh": ("bzip2", bz2.decompress),
-    b"\xfd7zXZ\x00": ("xz", lzma.decompress),
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
 }
 _MARKS = {  # longest first: the mark of utf-16 begins that of utf-32
     codecs.BOM_UTF8: "utf-8-sig",
@@ -72,12 +72,14 @@ def unpack(data):
     """Return bytes unpacked, and the name of the packing or None."""
     if data.startswith(b"PK\x03\x04"):
         return _unzip(data), "zip"
-    for mark, (name, decompress) in _PACKED.items():
+    for mark, kind in _PACKED.items():
         if data.startswith(mark):
             try:
-                return decompress(data), name
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-                raise ValueError(f"the {name} file is damaged or cut off ({error})") from None
+                return decompress(data, kind), kind
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+                raise ValueError(f"the {kind} file is damaged or cut off ({error})") from None
+            except ValueError as error:
+                raise ValueError(f"the {kind} file {error}") from None
     return data, None
 
 
@@ -94,8 +96,12 @@ def _unzip(data):
                     f"the zip file holds {len(names)} files; unpack it and give the name of the "
                     f"table"
                 )
+            try:
+                check_members(archive, len(data))
+            except ValueError as error:
+                raise ValueError(f"the zip file {error}") from None
             return archive.read(names[0])
-    except (zipfile.BadZipFile, OSError, RuntimeError, zlib.error) as error:
+    except (*BROKEN, OSError, RuntimeError) as error:
         raise ValueError(f"the zip file is damaged ({error})") from None
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._packed import check_cells
 
 SEPARATORS = ("\t", ";", ",", "|", "::")
 BLANKS = r"\s+"
@@ -50,6 +51,7 @@ def read_grid(text):
     widths, lines = _scan(text, separator, quote, blank_after)
     if not widths:
         raise ValueError("the file has no rows")
+    check_cells(len(lines), max(widths), len(text))
     options = {"skipinitialspace": blank_after, "quotechar": quote}
     unquoted = _has_open_quote(text, separator, quote)
     if unquoted:  # a mark that opens a quote and never closes it would swallow the rest

@@ -8,6 +8,7 @@ from metriclearn._text import one_line
 from metriclearn.compare._tables._bytes import read_text
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
+from metriclearn.compare._tables._sizes import check_columns_of, check_sheets
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv")
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
@@ -83,6 +84,7 @@ def _read_typed(path, reader, suffix):
     pandas = require("pandas", "cli")
     if suffix != ".dta":
         require("pyarrow", "cli")
+    check_columns_of(path, suffix)
     frame = getattr(pandas, reader)(path)
     notes = ()
     index = frame.index
@@ -108,6 +110,7 @@ def _read_arff(path):
 def _read_sheet(path):
     pandas = require("pandas", "cli")
     require("openpyxl", "excel")
+    check_sheets(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and macros, which are not read
         sheets = pandas.read_excel(path, sheet_name=None, header=None, dtype=object)
