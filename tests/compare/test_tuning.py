@@ -1,6 +1,8 @@
 """How settings are chosen, and what that may cost."""
 
 import re
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from helpers.comparisons import CHEAP
@@ -18,6 +20,7 @@ from metriclearn.compare._roster import (
     search_space,
 )
 from metriclearn.compare._spaces import SEARCH_SPACES
+from metriclearn.compare._tuning import _strategies
 from metriclearn.compare._tuning._budget import SEARCHES, make_tuning
 from metriclearn.compare._tuning._halving import plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
@@ -63,14 +66,17 @@ def test_a_grid_within_the_budget_is_tried_whole(blobs):
     assert len(tried) == len(set(tried)) == 6
 
 
-def test_seconds_end_a_search(blobs):
+def test_seconds_end_a_search(blobs, monkeypatch):
+    seconds = count()  # one passes with every look at the clock
+    clock = SimpleNamespace(perf_counter=lambda: next(seconds))
+    monkeypatch.setattr(_strategies, "time", clock)
     learner = resolve_learners(["lmnn"], {"lmnn": {"mu": uniform(0.1, 0.8)}})[0]
     fitted = fit_tuned(
         learner, *blobs, protocol="closed", rules=Rules(Tuning("random", None, 1e-9))
     )
     assert len(fitted.tuning) == 1
-    fitted = fit_tuned(learner, *blobs, protocol="closed", rules=Rules(Tuning("random", None, 0.3)))
-    assert len(fitted.tuning) > 1
+    fitted = fit_tuned(learner, *blobs, protocol="closed", rules=Rules(Tuning("random", None, 4)))
+    assert len(fitted.tuning) == 4
     assert fitted.tune_seconds > 0
 
 
