@@ -110,7 +110,8 @@ class DeepEmbedder(
         takes it up where it stopped and ends with the same weights as without the stop (on the
         CPU to the bit, with a seed); with a larger ``max_epochs`` it goes on.
     compile : bool, default=False
-        Run the network through ``torch.compile``.
+        Run the network through ``torch.compile``; noise and dropout stay the same, and the
+        result changes by rounding only.
     callbacks : list, default=None
         Callbacks of skorch; see :mod:`metriclearn.deep.callbacks` for what they do here. They are
         copied: after ``fit`` their state is in ``dict(net_.callbacks_)[name]``.

@@ -113,7 +113,7 @@ def test_every_argument_is_in_a_table():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler
 def test_changed_argument_is_honored(name, tmp_path, monkeypatch):
     X, y = make(apart=0.8)
-    monkeypatch.setattr(torch, "compile", lambda module: module)
+    monkeypatch.setattr(torch, "compile", lambda module, options: module)
     value, seen = HONORED[name]
     if name == "checkpoint":
         value = tmp_path

@@ -263,7 +263,9 @@ class Tokens(nn.Module):
 def test_pooling_is_asked_for_where_either_axis_may_be_that_of_tokens():
     X, y = np.random.RandomState(0).rand(40, 64), np.arange(40) % 4
     embedder = DeepEmbedder(Tokens, max_epochs=1, random_state=0)
-    with pytest.raises(ValueError, match=r"shape \(8, 12\) .* give head__pooling='mean' or 'cls'"):
+    with pytest.raises(
+        ValueError, match=r"shape \(8, 12\) .* give head_params={'pooling': 'mean'} or"
+    ):
         embedder.fit(X, y)
     for pooling, width in (("mean", 12), ("cls", 12), ("avg", 8), ("flatten", 96)):
         Z = clone(embedder).set_params(head__pooling=pooling).fit(X, y).transform(X)

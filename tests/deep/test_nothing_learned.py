@@ -61,7 +61,10 @@ ZERO = r"^the loss was 0 in every batch of epoch \d+: "
         (singles, "no two rows of a batch are of one class; give classes of at least two rows"),
         (semi_hard, "SemiHardMiner found nothing for the loss to change; take another miner"),
         (met_triplets, "every constraint is met; raise the loss's margin"),
-        (amounts, r"no two labels differ .* in the units of y \(loss__near, loss__far\)"),
+        (
+            amounts,
+            r"no two labels differ .* in the units of y \(loss_params={'near': \.\.\., 'far'",
+        ),
     ],
 )
 def test_loss_of_zero_in_every_batch_is_a_warning_with_cause_and_remedy(case, message):

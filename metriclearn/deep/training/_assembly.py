@@ -145,8 +145,9 @@ def _check_pooling(backbone, features, head_params):
         a, b = features.shape[1:]
         raise ValueError(
             f"module={type(backbone).__name__} gives features of shape ({a}, {b}) for each row, "
-            f"which can be pooled in two ways; give head__pooling='mean' or 'cls' for {a} tokens "
-            f"of {b} features, or 'avg', 'max' or 'avg+max' for {a} channels of length {b}"
+            f"which can be pooled in two ways; give head_params={{'pooling': 'mean'}} or 'cls' for "
+            f"{a} tokens of {b} features, or 'avg', 'max' or 'avg+max' for {a} channels of length "
+            f"{b}"
         )
 
 

@@ -137,7 +137,9 @@ class EmbeddingNet(NeuralNet):
             return self.module_(X, also)
         if "compiled_" not in self.__dict__:
             # Past skorch's __setattr__, which would register it as one more module to train.
-            self.__dict__["compiled_"] = torch.compile(self.module_)
+            # Noise and dropout draw the numbers that they would draw without the compiler.
+            options = {"fallback_random": True}
+            self.__dict__["compiled_"] = torch.compile(self.module_, options=options)
         return self.__dict__["compiled_"](X, also)
 
     def embed(self, rows, indices=None, batch_size=None, also=None):

@@ -30,7 +30,7 @@ class Recipe:
     warmup_epochs : int
         First epochs of a run, in which the backbone is not trained.
     compile : bool
-        Run the network through ``torch.compile``.
+        Run the network through ``torch.compile``, with the random numbers of torch without it.
     """
 
     sampler: object

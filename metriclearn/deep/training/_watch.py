@@ -91,7 +91,7 @@ class Watch:
         if targets.is_floating_point():
             return (
                 "no two labels differ by as much or as little as the loss wants; give its bounds "
-                "in the units of y (loss__near, loss__far)"
+                "in the units of y (loss_params={'near': ..., 'far': ...})"
             )
         if len(targets.unique()) == len(targets):
             return (
