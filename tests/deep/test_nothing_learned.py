@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 from helpers.embedders import make, quick
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -135,6 +138,28 @@ def test_collapse_is_a_warning():
     ):
         embedder.fit(X, y)
     assert embedder.transform(X).std(axis=0).max() < 0.2
+
+
+def test_two_classes_at_one_point_are_a_collapse():
+    """Two classes that cannot be told apart, beside one that can: the spread stays."""
+    rng = np.random.RandomState(0)
+    y = np.arange(150) % 3
+    X = rng.randn(150, 4) + 10 * np.eye(4)[np.minimum(y, 1)]
+    X = X.astype(np.float32)
+    hard = quick("linear", miner="batch_hard", n_components=2, lr=0.05, max_epochs=60)
+    with pytest.warns(ConvergenceWarning, match=r"half of the rows or more stand at one point"):
+        hard.fit(X, y)
+    clone(hard).set_params(miner="semi_hard").fit(X, y)  # warnings are errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("miner", ["auto", "batch_hard", None])
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_digits, load_breast_cancer])
+def test_embeddings_that_tell_the_classes_apart_are_no_collapse(load, miner):
+    """Warnings are errors."""
+    X, y = load(return_X_y=True)
+    embedder = DeepEmbedder(miner=miner, random_state=0).fit(StandardScaler().fit_transform(X), y)
+    assert embedder.history_
 
 
 # Pairs that are all similar

@@ -9,6 +9,8 @@ from metriclearn.deep.losses._wrappers import MinedLoss
 
 # Embeddings this many times closer together than at the start have collapsed.
 COLLAPSE = 10
+# Rows this many times closer together than all rows are stand at one point.
+ONE_POINT = 20
 # A loss is at its margin within this share of it.
 NEAR_MARGIN = 0.05
 
@@ -71,17 +73,28 @@ class Watch:
                 self._once(f"{what} {where} of epoch {epoch}: {self._remedy(batch)}")
             return
         self.learned = True
-        if self._collapsed(embeddings):
+        how = self._collapsed(embeddings, batch)
+        if how is not None:
             self._once(
-                f"the embeddings have collapsed by epoch {epoch}: they are {COLLAPSE} times closer "
-                f"together than at the start, and the loss stands at its margin; lower lr, or take "
-                f"a less hard miner (miner='semi_hard') or another loss (loss='contrastive')"
+                f"the embeddings have collapsed by epoch {epoch}: {how}, and the loss stands at "
+                f"its margin; lower lr, or take a less hard miner (miner='semi_hard') or another "
+                f"loss (loss='contrastive')"
             )
 
-    def _collapsed(self, embeddings):
+    def _collapsed(self, embeddings, batch):
+        """Say how embeddings have collapsed; None where they have not."""
         if self.margin is None or abs(self.mean_loss() - self.margin) > NEAR_MARGIN * self.margin:
-            return False
-        return float(_spread(embeddings)) < float(self.first_spread) / COLLAPSE
+            return None
+        spread = _spread(embeddings)
+        if float(spread) < float(self.first_spread) / COLLAPSE:
+            return f"they are {COLLAPSE} times closer together than at the start"
+        if not _are_classes(embeddings, batch):
+            return None
+        own, other = _extremes(embeddings, batch.targets)
+        near = spread / ONE_POINT
+        if float(((own < near) & (other < near)).float().mean()) >= 0.5:
+            return "half of the rows or more stand at one point with rows of another class"
+        return None
 
     def _remedy(self, batch):
         """Say why nothing was learned, and what to do."""
@@ -119,17 +132,29 @@ def _spread(embeddings):
     return embeddings.float().var(dim=0, correction=0).sum().sqrt()
 
 
-def _apart(embeddings, batch):
-    """Return whether every row of a batch is nearer to all rows of its class than to any other."""
+def _are_classes(embeddings, batch):
+    """Return whether the targets of a batch are one class for each row."""
     targets = batch.targets
-    is_classes = targets.ndim == 1 and len(targets) == len(embeddings)
-    if "selection" in batch.extra or not is_classes or targets.is_floating_point():
-        return False
+    one_each = targets.ndim == 1 and len(targets) == len(embeddings)
+    return one_each and "selection" not in batch.extra and not targets.is_floating_point()
+
+
+def _extremes(embeddings, targets):
+    """Return each row's distance to the farthest of its class and to the nearest of another."""
     distances = torch.cdist(embeddings.float(), embeddings.float())
     same = targets[:, None] == targets
     farthest = distances.where(same, distances.new_zeros(())).amax(dim=1)
     nearest = distances.where(~same, distances.new_full((), torch.inf)).amin(dim=1)
-    return len(targets.unique()) < len(targets) and bool((farthest < nearest).all())
+    return farthest, nearest
+
+
+def _apart(embeddings, batch):
+    """Return whether every row of a batch is nearer to all rows of its class than to any other."""
+    if not _are_classes(embeddings, batch):
+        return False
+    farthest, nearest = _extremes(embeddings, batch.targets)
+    repeated = len(batch.targets.unique()) < len(batch.targets)
+    return repeated and bool((farthest < nearest).all())
 
 
 def _margin(criterion):
