@@ -16,7 +16,9 @@ INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
 INIT_CONSTRAINTS = [StrOptions(set(INIT_OPTIONS)), "array-like"]
 
 
-def initial_components(init, X, y_codes, n_components, random_state, weights=None, span=None):
+def initial_components(
+    init, X, y_codes, n_components, random_state, weights=None, span=None, size=1.0
+):
     """First guess of ``components_``.
 
     Parameters
@@ -41,8 +43,9 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
     weights : ndarray of shape (n,), default=None
         Of the rows, above zero.
     span : Span, default=None
-        Where ``X`` are rows of a span, times its size: the result is over its coordinates, while
+        Where ``X`` are rows of a span, times ``size``: the result is over its coordinates, while
         arrays and the identity are of the features.
+    size : float, default=1.0
 
     Returns
     -------
@@ -60,7 +63,7 @@ def initial_components(init, X, y_codes, n_components, random_state, weights=Non
     dtype = np.float64 if is_double(X) else np.float32
     if not isinstance(init, str):
         L = _given_components(init, n_features, n_components, dtype)
-        return L if span is None else (span.enter(L) / span.size).astype(dtype)
+        return L if span is None else (span.enter(L) / size).astype(dtype)
     r = min(check_n_components(n_components, n_features), X.shape[1])
     n_features = X.shape[1]
     n_classes = 0 if y_codes is None else int(y_codes.max()) + 1

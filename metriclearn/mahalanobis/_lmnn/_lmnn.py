@@ -276,8 +276,9 @@ class LMNN(MahalanobisTransformer):
         warm = self.warm_start and hasattr(self, "components_")
         given = self.components_ if warm else self.init
         like, span = X, Span(X, weights=weights)
-        X = with_dtype_of(X, span.rows() * span.size)
-        init = initial_components(given, X, codes, n_components, random_state, weights, span)
+        X, size = span.standard_rows(weights=weights)
+        X = with_dtype_of(like, X)
+        init = initial_components(given, X, codes, n_components, random_state, weights, span, size)
         start = init, not isinstance(given, str)
         with progress(self.verbose, "LMNN") as advance:
             search = Search(self.loss, self.tol, self.max_iter, advance)
@@ -301,7 +302,7 @@ class LMNN(MahalanobisTransformer):
                 )
             else:
                 warn_not_converged("LMNN", self.max_iter)
-        return self._set_components(span.leave(solution.components * span.size), like=like)
+        return self._set_components(span.leave(solution.components * size), like=like)
 
     def _fit_labels(self, labeled, start, fit):
         n_anchors = _MOST_ANCHORS if self.n_anchors == "auto" else self.n_anchors

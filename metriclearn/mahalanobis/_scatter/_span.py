@@ -3,12 +3,23 @@
 import numpy as np
 from scipy import linalg
 
-from metriclearn._arrays import is_dask, namespace, rows_of, to_numpy, unit_of, with_dtype
+from metriclearn._arrays import (
+    is_dask,
+    mean_row,
+    moved_to,
+    namespace,
+    rows_of,
+    squared_norms,
+    to_numpy,
+    unit_of,
+    with_dtype,
+)
 from metriclearn._pairs import blocks_of_pairs
 from metriclearn.mahalanobis._scatter._moments import moments
 
 # Share of the largest variance below which a direction is rounding of the Gram matrix.
 _RANK_TOL = 1e-13
+_BITS, _LEAST_EXPONENT = 40, -1000
 _ROUNDING = 1e-24  # a sum of squares, where the largest entry is near one
 
 
@@ -141,13 +152,30 @@ class Span:
             scatter += V.T @ (weights[block, None] * V)
         return (scatter + scatter.T) / 2
 
-    @property
-    def size(self):
-        """Factor that brings the coordinates back to the size of ``X``; 1 if that is extreme.
+    def standard_rows(self, chosen=None, weights=None):
+        """Rows whose features vary by one, on average, and the factor that does it.
 
-        For learners whose search begins at the size that the rows have.
+        A search that begins there is the same whatever the units of ``X``. The entries are
+        :func:`on_a_grid`.
+
+        Parameters
+        ----------
+        chosen : ndarray of int, default=None
+            As for :meth:`rows`.
+        weights : ndarray of shape (len(chosen),), default=None
+
+        Returns
+        -------
+        rows : ndarray or tensor of shape (len(chosen), width), float64
+        size : float
+            They are :meth:`rows` times it. 1 where no feature varies.
         """
-        return self.unit if 1e-15 < self.unit < 1e15 else 1.0
+        rows = self.rows(chosen)
+        weights = None if weights is None else weights / weights.sum()
+        variance = np.average(to_numpy(squared_norms(rows)), weights=weights)
+        variance -= np.sum(to_numpy(mean_row(rows, weights)) ** 2)
+        size = float(np.sqrt(self.n_features / variance)) if variance > 0 else 1.0
+        return on_a_grid(rows * size), size
 
     def _scaled(self, X):
         X = with_dtype(X, "float64")
@@ -191,3 +219,15 @@ class Span:
         inverse = np.where(diagonal > 0, 1 / np.where(diagonal > 0, diagonal, 1), 0)
         G = self._axes.T @ ((self._centered * inverse) @ self._centered.T) @ self._axes
         return linalg.pinvh(G)
+
+
+def on_a_grid(rows):
+    """Round entries to 40 bits of the largest of their column.
+
+    Rows equally far from another are then so in any unit: which of them is a neighbor is not
+    left to the last bit.
+    """
+    xp = namespace(rows)
+    _, exponents = np.frexp(to_numpy(xp.max(xp.abs(rows), axis=0)))
+    grid = moved_to(rows, np.ldexp(1.0, np.maximum(exponents - _BITS, _LEAST_EXPONENT)))
+    return xp.round(rows / grid) * grid

@@ -13,13 +13,14 @@ from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._order import in_own_order
 from metriclearn.mahalanobis._scatter._discriminant import (
     centered_scatter,
     discriminant_directions,
     feature_scales,
     shrink,
 )
-from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._span import Span, on_a_grid
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 
 # Rows of each class around a region's center, for local discriminants at several scales.
@@ -93,9 +94,10 @@ class SCML(MahalanobisTransformer):
     -----
     The paper and metric-learn descend stochastically, for a fixed number of
     steps; we solve the same problem, a linear programme, to the gap asked for.
-    The bases come from clusters of the rows, which depend on the order of the rows: another
-    order changes distances by 3 to 5 %. Bases and regions belong to features of their own
-    scale, so that fits to more features than rows carry matrices of n_features × n_features.
+    The bases come from clusters of the rows: another ``random_state`` changes distances by 3
+    to 5 %. They are drawn from rows sorted by their distance from the mean, so that the order
+    of the rows changes nothing. Bases and regions belong to features of their own scale, so
+    that fits to more features than rows carry matrices of n_features × n_features.
 
     Memory is what the triplets near or beyond the margin need times the bases
     in use, not triplets times bases.
@@ -182,9 +184,10 @@ class SCML(MahalanobisTransformer):
         if constraints is None:
             _, X, y = labeled_rows(None, X, y)
             _, codes = check_labels(y)
+            X, codes = in_own_order(X, codes)
         span = Span(X, reduce=False)
         rows, units = span.rows(), feature_scales(span.scatter() / X.shape[0])
-        rows /= units
+        rows = on_a_grid(rows / units)
         if constraints is None:
             constraints = triplets_from_labels(
                 codes,

@@ -164,13 +164,14 @@ class MLKR(MahalanobisTransformer):
         y = _check_targets(y)
         random_state = check_random_state(self.random_state)
         span = Span(X if len(rows) == X.shape[0] else rows_of(X, rows), weights=weights)
-        Z = with_dtype_of(X, span.rows() * span.size)
+        Z, size = span.standard_rows(weights=weights)
+        Z = with_dtype_of(X, Z)
         y = y - np.average(y, weights=weights)
         spread = np.sqrt(np.average(y**2, weights=weights))
         y /= spread
         # Numbers that are compared with predictions are to be where those are.
         y_there = y if on_host(X) else moved_to(X, y)
-        L, scale = starting_components(self, Z, None, weights, random_state, span)
+        L, scale = starting_components(self, Z, None, weights, random_state, span, size)
         L, value, self.n_iter_ = learn_components(
             self,
             Z * scale,
@@ -180,7 +181,7 @@ class MLKR(MahalanobisTransformer):
             random_state,
         )
         self.objective_ = value * float(spread) ** 2
-        return self._set_components(span.leave(L * (scale * span.size)), like=X)
+        return self._set_components(span.leave(L * (scale * size)), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

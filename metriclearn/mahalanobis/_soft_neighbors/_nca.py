@@ -164,9 +164,10 @@ class NCA(MahalanobisTransformer):
         random_state = check_random_state(self.random_state)
         order = np.argsort(codes, kind="stable")
         span = Span(X if len(rows) == X.shape[0] else rows_of(X, rows), weights=weights)
-        Z, codes = with_dtype_of(X, span.rows(order) * span.size), codes[order]
         weights = None if weights is None else weights[order]
-        L, scale = starting_components(self, Z, codes, weights, random_state, span)
+        Z, size = span.standard_rows(order, weights)
+        Z, codes = with_dtype_of(X, Z), codes[order]
+        L, scale = starting_components(self, Z, codes, weights, random_state, span, size)
         L, value, self.n_iter_ = learn_components(
             self,
             Z * scale,
@@ -176,7 +177,7 @@ class NCA(MahalanobisTransformer):
             random_state,
         )
         self.objective_ = -value
-        return self._set_components(span.leave(L * (scale * span.size)), like=X)
+        return self._set_components(span.leave(L * (scale * size)), like=X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

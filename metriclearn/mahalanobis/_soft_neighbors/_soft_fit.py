@@ -34,10 +34,10 @@ SOFT_NEIGHBOR_CONSTRAINTS = {
 }
 
 
-def starting_components(learner, X, codes, weights, random_state, span):
+def starting_components(learner, X, codes, weights, random_state, span, size):
     """Where ``learner`` starts, and the factor that its start and ``X`` call for.
 
-    ``X`` are rows of ``span``, in its coordinates, in which the start is as well.
+    ``X`` are rows of ``span``, in its coordinates times ``size``, in which the start is as well.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def starting_components(learner, X, codes, weights, random_state, span):
     """
     warm = learner.warm_start and hasattr(learner, "components_")
     init = learner.components_ if warm else learner.init
-    L = initial_components(init, X, codes, learner.n_components, random_state, weights, span)
+    L = initial_components(init, X, codes, learner.n_components, random_state, weights, span, size)
     return L, float(unit_scale(X @ moved_to(X, L.T))) if isinstance(init, str) else 1.0
 
 
