@@ -168,12 +168,13 @@ class Span:
         -------
         rows : ndarray or tensor of shape (len(chosen), width), float64
         size : float
-            They are :meth:`rows` times it. 1 where no feature varies.
+            They are :meth:`rows`, about their weighted mean, times it. 1 where no feature varies.
         """
         rows = self.rows(chosen)
         weights = None if weights is None else weights / weights.sum()
+        if weights is not None:
+            rows = rows - mean_row(rows, weights)
         variance = np.average(to_numpy(squared_norms(rows)), weights=weights)
-        variance -= np.sum(to_numpy(mean_row(rows, weights)) ** 2)
         size = float(np.sqrt(self.n_features / variance)) if variance > 0 else 1.0
         return on_a_grid(rows * size), size
 
