@@ -12,8 +12,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn import MMC, NCA, Covariance
+from metriclearn import LSML, MMC, NCA, Covariance, MahalanobisLearner
 from metriclearn.constraints import (
+    constraints_from_tuples,
     pairs_from_labels,
     quadruplets_from_labels,
     triplets_from_labels,
@@ -239,3 +240,57 @@ def test_width_is_checked_at_predict(judged):
     model = PairClassifier(Diagonal()).fit(X[indices], similar)
     with pytest.raises(ValueError, match="X has 3 features, but PairClassifier was fitted with 4"):
         model.predict(X[indices][:, :, :3])
+
+
+def test_a_weight_of_a_pair_is_a_number_of_repetitions(judged):
+    X, indices, same = judged
+    weights = np.random.RandomState(0).randint(0, 3, len(same))
+    pairs, repeats = X[indices], np.repeat(np.arange(len(same)), weights)
+    classifier = PairClassifier(MMC(random_state=0))
+    weighted = clone(classifier).fit(pairs, same, sample_weight=weights)
+    repeated = clone(classifier).fit(pairs[repeats], same[repeats])
+    np.testing.assert_allclose(
+        weighted.paired_distances(pairs), repeated.paired_distances(pairs), rtol=1e-4
+    )
+    np.testing.assert_allclose(weighted.threshold_, repeated.threshold_, rtol=1e-4)
+    np.testing.assert_allclose(
+        weighted.predict_proba(pairs), repeated.predict_proba(pairs), atol=1e-3
+    )
+    plain = clone(classifier).fit(pairs, same)
+    assert np.abs(plain.predict_proba(pairs) - weighted.predict_proba(pairs)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("classifier", "draw"),
+    [
+        (TripletClassifier, lambda y: triplets_from_labels(y, random_state=0)),
+        (QuadrupletClassifier, lambda y: quadruplets_from_labels(y, random_state=0)),
+    ],
+)
+def test_weights_of_orders_reach_the_learner(classifier, draw, small):
+    X, y = small
+    tuples = X[draw(y).indices[:40]]
+    kinds = {3: MahalanobisLearner(random_state=0), 4: LSML(random_state=0)}
+    learner = kinds[tuples.shape[1]]
+    weights = np.random.RandomState(0).uniform(0, 2, len(tuples))
+    rows, constraints = constraints_from_tuples(tuples, weights=weights)
+    expected = clone(learner).fit(rows, constraints=constraints)
+    found = classifier(learner).fit(tuples, sample_weight=weights)
+    np.testing.assert_array_equal(found.learner_.components_, expected.components_)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda n: np.ones(n - 1), "sample_weight"),
+        (lambda n: np.zeros(n), "zero"),
+        (lambda n: -np.ones(n), "[Nn]egative"),
+        (lambda n: np.full(n, np.nan), "NaN"),
+    ],
+    ids=["length", "zero", "negative", "nan"],
+)
+def test_bad_weights_of_tuples_are_one_clear_error(classifier, weights, message, small):
+    X, indices, y = constraints(classifier, small)
+    with pytest.raises(ValueError, match=message):
+        clone(classifier).fit(X[indices], y, sample_weight=weights(len(indices)))

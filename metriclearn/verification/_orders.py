@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import fit_context
-from metriclearn.verification._tuples import TupleEstimator
+from metriclearn.verification._tuples import TupleEstimator, check_weights
 
 
 class _OrderClassifier(TupleEstimator):
@@ -18,7 +18,7 @@ class _OrderClassifier(TupleEstimator):
         self.points = points
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the learner on the constraints.
 
         Parameters
@@ -28,12 +28,17 @@ class _OrderClassifier(TupleEstimator):
             who is closer.
         y : None
             Ignored: the order within a tuple is the constraint.
+        sample_weight : array-like of shape (n,), default=None
+            Not negative; all one by default. Weights of the constraints that the learner
+            learns from.
 
         Returns
         -------
         self
         """
-        self.learner_ = self._fit_learner(self._check_tuples(X, reset=True))
+        tuples = self._check_tuples(X, reset=True)
+        weights = check_weights(sample_weight, tuples)
+        self.learner_ = self._fit_learner(tuples, weights=weights)
         self.classes_ = np.array([-1, 1])
         return self
 

@@ -13,7 +13,7 @@ from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import check_label_kinds
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
-from metriclearn.verification._tuples import TupleEstimator
+from metriclearn.verification._tuples import TupleEstimator, check_weights
 
 
 class PairClassifier(ClassifierMixin, TupleEstimator):
@@ -106,7 +106,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         self.pos_label = pos_label
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit the learner on the pairs and calibrate the threshold.
 
         Parameters
@@ -116,6 +116,9 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         y : array-like of shape (n,)
             Two values, one for pairs that are the same: 1 and -1, 1 and 0, True and
             False, or others of which ``pos_label`` names it.
+        sample_weight : array-like of shape (n,), default=None
+            Not negative; all one by default. Weights of the constraints that the learner
+            learns from, of the threshold and of the probabilities.
 
         Returns
         -------
@@ -131,6 +134,10 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         check_label_kinds(y)
         y = column_or_1d(y)
         check_consistent_length(pairs, y)
+        weights = check_weights(sample_weight, pairs)
+        if weights is not None:  # pairs of weight zero count for nothing
+            counts = weights > 0
+            pairs, y, weights = pairs[counts], y[counts], weights[counts]
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
             raise ValueError(
@@ -143,17 +150,20 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         if self.cv is not None:
             distances = np.empty(len(pairs))
             for train, test in check_cv(self.cv, y, classifier=True).split(pairs, y):
-                learner = self._fit_learner(pairs[train], same[train])
+                of_train = None if weights is None else weights[train]
+                learner = self._fit_learner(pairs[train], same[train], of_train)
                 distances[test] = self._distance(learner, pairs[test], 0, 1)
-        self.learner_ = self._fit_learner(pairs, same)
+        self.learner_ = self._fit_learner(pairs, same, weights)
         if distances is None:
             distances = self._distance(self.learner_, pairs, 0, 1)
         self.threshold_ = (
-            best_threshold(same, distances, self.threshold, max_fpr=self.max_fpr)
+            best_threshold(
+                same, distances, self.threshold, max_fpr=self.max_fpr, sample_weight=weights
+            )
             if isinstance(self.threshold, str)
             else float(self.threshold)
         )
-        self._slope, self._intercept = _logistic(distances, same)
+        self._slope, self._intercept = _logistic(distances, same, weights)
         return self
 
     def paired_distances(self, X):
@@ -229,15 +239,17 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         return tags
 
 
-def _logistic(distances, same):
+def _logistic(distances, same, weights=None):
     """Slope and intercept of P(same) by distance, with Platt's targets inside (0, 1)."""
-    n_same, n_different = same.sum(), (~same).sum()
+    weights = np.ones(len(same)) if weights is None else weights
+    n_same, n_different = weights[same].sum(), weights[~same].sum()
     target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n_different + 2))
-    scale = distances.std()
+    mean = np.average(distances, weights=weights)
+    scale = np.sqrt(np.average((distances - mean) ** 2, weights=weights))
     scale = scale if scale > 0 else 1.0
     model = LogisticRegression(C=1e6).fit(
         np.concatenate([distances, distances])[:, None] / scale,
         np.repeat([1, 0], len(distances)),
-        sample_weight=np.concatenate([target, 1 - target]),
+        sample_weight=np.concatenate([weights * target, weights * (1 - target)]),
     )
     return float(model.coef_[0, 0]) / scale, float(model.intercept_[0])

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
-from metriclearn._sklearn import HasMethods
+from metriclearn._sklearn import HasMethods, check_sample_weight
 from metriclearn._validation import refuse_times
 from metriclearn.constraints import constraints_from_tuples
 
@@ -56,7 +56,7 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         return tuples
 
-    def _fit_learner(self, tuples, similar=None):
+    def _fit_learner(self, tuples, similar=None, weights=None):
         learner = clone(self.learner)
         last, name = learner, "constraints"
         if isinstance(learner, Pipeline):
@@ -67,7 +67,7 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"learner: {type(last).__name__} learns from labels only; take one that learns "
                 f"from constraints, or give FrozenEstimator(learner) of one that was fitted"
             )
-        rows, constraints = constraints_from_tuples(tuples, similar)
+        rows, constraints = constraints_from_tuples(tuples, similar, weights)
         return learner.fit(rows, None, **{name: constraints})
 
     def _distance(self, learner, tuples, first, second):
@@ -80,6 +80,22 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.two_d_array = self.points is not None
         tags.input_tags.three_d_array = self.points is None
         return tags
+
+
+def check_weights(sample_weight, tuples):
+    """Return weights of tuples as an array, or None where none were given.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite number for each tuple, or not above zero for any.
+    """
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, tuples, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every tuple; give some a weight above zero")
+    return weights
 
 
 def _takes(estimator, argument):
