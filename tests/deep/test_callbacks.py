@@ -504,6 +504,20 @@ def test_rates_set_on_the_net_are_those_of_the_next_training():
     assert set(state_of(embedder, "Rates").used_) == {1e-4}
 
 
+def test_scores_of_epochs_go_on_in_partial_fit():
+    """Each call trains one epoch more; a score is recorded for each, and the best among all."""
+    X, y = make(apart=0.8)
+    given = iter([0.1, 0.5, 0.3, 0.7])
+    scored = EpochScoring(
+        lambda net, X, y=None: next(given), lower_is_better=False, on_train=True, name="mine"
+    )
+    embedder = quick(callbacks=[scored], max_epochs=2).fit(X, y)
+    embedder.partial_fit(X, y).partial_fit(X, y)
+    rows = embedder.history_
+    assert [row["mine"] for row in rows] == [0.1, 0.5, 0.3, 0.7]
+    assert [row["mine_best"] for row in rows] == [True, True, False, True]
+
+
 def test_network_cast_to_half_precision_still_embeds():
     X, y = make()
     embedder = quick().fit(X, y)

@@ -244,6 +244,7 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ({"image_shape": (2, 2)}, "image_shape=(2, 2, 1) has 4 values, but X has 5 features"),
         ({"device": "cuda:77"}, "device='cuda:77' cannot be used here"),
         ({"device": "gpu"}, "device='gpu' cannot be used here"),
+        ({"device": "meta"}, "device='meta' cannot be used here"),
         ({"image_shape": ("5", 1)}, "image_shape=('5', 1) is not (height, width)"),
         ({"optimizer_params": {"lr": 1}}, "optimizer_params has 'lr'; give lr, backbone_lr or"),
         ({"backbone_lr": 0, "n_components": None}, "nothing is left to train"),

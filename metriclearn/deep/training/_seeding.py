@@ -23,7 +23,7 @@ def check_device(device):
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=torch.device(device))
+        torch.zeros(1, device=torch.device(device)).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(
