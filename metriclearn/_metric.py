@@ -1,6 +1,12 @@
 """What every learner can do with its learned space: distances, and a callable metric."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +25,9 @@ class LearnedMetricMixin:
     share these methods.
     """
 
-    def paired_distances(self, A, B):
+    _check_rows: Callable[..., np.ndarray]
+
+    def paired_distances(self, A: ArrayLike, B: ArrayLike) -> np.ndarray:
         """Learned distance between each row of ``A`` and the same row of ``B``.
 
         Parameters
@@ -49,7 +57,7 @@ class LearnedMetricMixin:
         embedded = self._embed(B)
         return (embedded if A is B else self._embed(A)), embedded
 
-    def pairwise_distances(self, X, Y=None):
+    def pairwise_distances(self, X: ArrayLike, Y: ArrayLike | None = None) -> np.ndarray:
         """Learned distance between every row of ``X`` and every row of ``Y``.
 
         Parameters
@@ -83,7 +91,9 @@ class LearnedMetricMixin:
             np.fill_diagonal(distances, 0)
         return distances
 
-    def fit_transform(self, X, y=None, **fit_params):
+    def fit_transform(
+        self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+    ) -> np.ndarray:
         """Fit to the rows, and embed them.
 
         Parameters
@@ -101,9 +111,9 @@ class LearnedMetricMixin:
         """
         if fit_params.get("constraints") is not None:
             y = None
-        return super().fit_transform(X, y, **fit_params)
+        return super().fit_transform(X, y, **fit_params)  # type: ignore[misc]
 
-    def get_metric(self):
+    def get_metric(self) -> Callable[..., Any]:
         """Return the learned metric as a function of two rows.
 
         Returns

@@ -4,7 +4,9 @@ scikit-learn may rename them in any release. A linter keeps the rest of the pack
 of its private modules, so that such a release is answered in this file alone.
 """
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -52,7 +54,10 @@ class Interval(_Interval):
         return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
-def fit_context(*, prefer_skip_nested_validation):
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _Method]:
     """Check the parameters before ``fit``, and compute with Python's integers inside it.
 
     A parameter given as ``np.int8(100)`` would overflow as soon as it is multiplied. It is

@@ -9,12 +9,16 @@ threads.
 
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, wraps
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _allowed = ContextVar("threads that blocks may take", default=None)
 
@@ -52,7 +56,7 @@ def block_threads():
         _allowed.reset(token)
 
 
-def in_block_threads(function):
+def in_block_threads(function: _Function) -> _Function:
     """Decorate a function whose whole body is to run in ``block_threads``."""
 
     @wraps(function)
@@ -60,7 +64,7 @@ def in_block_threads(function):
         with block_threads():
             return function(*args, **kwargs)
 
-    return wrapped
+    return wrapped  # type: ignore[return-value]
 
 
 def map_blocks(function, blocks):

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -23,10 +24,14 @@ MODULES = [
     "metriclearn.deep.miners",
     "metriclearn.deep.modules",
     "metriclearn.deep.samplers",
+    "metriclearn.images",
+    "metriclearn.mahalanobis",
     "metriclearn.metrics",
     "metriclearn.model_selection",
     "metriclearn.neighbors",
+    "metriclearn.persistence",
     "metriclearn.plots",
+    "metriclearn.recommend",
     "metriclearn.verification",
 ]
 # Undocumented, unknown, misplaced or empty parameters; returns, examples and See Also that
@@ -41,7 +46,11 @@ MISSING = {
     "metriclearn.deep.augment": "PR01",
     "metriclearn.deep.callbacks": "EX01",
     "metriclearn.deep.modules": "EX01 PR07 SA01",
+    "metriclearn.images": "PR07",
+    "metriclearn.mahalanobis": "EX01 PR03 SA01",
     "metriclearn.neighbors": "EX01 PR01 PR07 RT03",
+    "metriclearn.persistence": "EX01 RT03 SA01",
+    "metriclearn.recommend": "PR07 RT03",
 }
 
 
@@ -135,3 +144,58 @@ def test_parts_of_the_embedder_are_known_by_class():
         line for path in (ROOT / "deep").rglob("*.py") for line in path.read_text().split("\n")
     ]
     assert sum(map(bool, map(asks.search, lines))) <= 10
+
+
+# Types ------------------------------------------------------------------------------------------
+
+
+def functions_of(member):
+    """Yield the public functions and methods of ours that a name stands for, unwrapped."""
+    if inspect.isfunction(member):
+        yield inspect.unwrap(member)
+    elif inspect.isclass(member):
+        for base in member.__mro__:
+            for name, value in vars(base).items():
+                if base.__module__.startswith("metriclearn") and (
+                    name == "__init__" or not name.startswith("_")
+                ):
+                    value = value.fget if isinstance(value, property) else value
+                    value = inspect.unwrap(getattr(value, "__func__", value))
+                    if inspect.isfunction(value) and value.__module__.startswith("metriclearn"):
+                        yield value
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_functions_are_annotated(name):
+    module, found = importlib.import_module(name), set()
+    for short in module.__all__:
+        for function in functions_of(getattr(module, short)):
+            signature = inspect.signature(function)
+            parameters = [p for n, p in signature.parameters.items() if n not in ("self", "cls")]
+            hints = [*(p.annotation for p in parameters), signature.return_annotation]
+            if inspect.Parameter.empty in hints:
+                found.add(f"{function.__module__}.{function.__qualname__}")
+    # What dataclasses make of their fields is made anew by Python.
+    assert {name for name in found if not name.endswith(".__init__")} == set()
+
+
+STUBS = sorted(ROOT.rglob("__init__.pyi"))
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda path: path.parent.name)
+def test_type_checkers_see_the_names_that_are_loaded_when_asked_for(stub):
+    package = ".".join([ROOT.name, *stub.parent.relative_to(ROOT).parts])
+    module = importlib.import_module(package)
+    seen = {
+        alias.asname: node.module
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    submodules = dict.fromkeys(getattr(module, "_SUBMODULES", ()), package)
+    assert seen == module._EXPORTS | submodules
+
+
+def test_lazy_packages_have_stubs():
+    lazy = {path.parent for path in FILES if re.search(r"import lazy$", path.read_text(), re.M)}
+    assert lazy == {stub.parent for stub in STUBS}

@@ -1,9 +1,15 @@
 """``compare``: from what a caller gives to a plan, and from the plan to a result."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from metriclearn._types import FilePath
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, RichProgress
@@ -17,37 +23,43 @@ from metriclearn.compare._tables._labels import as_frame
 from metriclearn.compare._workers import make_workers
 from metriclearn.images._paths import as_paths
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from metriclearn.compare._result import ComparisonResult
+
 
 def compare(
-    X=None,
-    y=None,
+    X: ArrayLike | pd.DataFrame | None = None,
+    y: ArrayLike | None = None,
     *,
-    learners=None,
-    groups=None,
-    datasets=None,
-    name="data",
-    image_shape=None,
-    drop=(),
-    keep=(),
-    min_rows=None,
-    n_folds=5,
-    tune=None,
-    tune_budget=None,
-    search_spaces=None,
-    rows=None,
-    dimensions=None,
-    shift=None,
-    effort=None,
-    time=None,
-    seeds=1,
-    repeats=1,
-    random_state=0,
-    n_jobs=None,
-    client=None,
-    resume=None,
-    features=None,
-    verbose=0,
-):
+    learners: str | list[Any] | dict[str, Any] | None = None,
+    groups: ArrayLike | None = None,
+    datasets: dict[str, Any] | list[Any] | None = None,
+    name: str = "data",
+    image_shape: tuple[Any, ...] | None = None,
+    drop: list[str] = (),
+    keep: list[str] = (),
+    min_rows: int | None = None,
+    n_folds: int = 5,
+    tune: str | None = None,
+    tune_budget: int | str | None = None,
+    search_spaces: dict[str, dict[str, Any]] | None = None,
+    rows: list[int] | None = None,
+    dimensions: list[int] | None = None,
+    shift: int | None = None,
+    effort: str | None = None,
+    time: float | str | None = None,
+    seeds: int = 1,
+    repeats: int = 1,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    client: Any = None,
+    resume: FilePath | None = None,
+    features: str | nn.Module | Callable[..., Any] | bool | None = None,
+    verbose: int = 0,
+) -> ComparisonResult | RankedComparison:
     """Compare metrics on labeled rows: linear and deep, on known and on unseen classes.
 
     Each learner is fitted on the training part of each fold, tuned a little on

@@ -1,11 +1,15 @@
 """Several data sets: learners ranked on each, and whether their mean ranks differ."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
+from metriclearn._types import FilePath
 from metriclearn.compare._conclusions import RankQuestion
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._mean_ranks import make_ranking
@@ -13,6 +17,12 @@ from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._words import rank_question_text, ranking_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from metriclearn.compare._conclusions import Ranking
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,26 +46,26 @@ class RankedComparison:
         names = ", ".join(comparison.data.name for comparison in self.comparisons)
         return "\n".join([f"RankedComparison on {names}", *self.sentences()])
 
-    def with_command(self, command):
+    def with_command(self, command: str) -> RankedComparison:
         """Return the same result with the command that reproduces it."""
         return replace(self, comparisons=tuple(c.with_command(command) for c in self.comparisons))
 
     @property
-    def learners(self):
+    def learners(self) -> tuple[Any, ...]:
         """The learners, the same of each comparison."""
         return self.comparisons[0].learners
 
     @property
-    def interrupted(self):
+    def interrupted(self) -> str | None:
         """What stopped the last comparison early, if anything."""
         return self.comparisons[-1].interrupted
 
     @property
-    def protocols(self):
+    def protocols(self) -> list[str]:
         """The protocols that at least one data set has."""
         return [p for p in ("closed", "open") if any(p in c.protocols for c in self.comparisons)]
 
-    def ranks(self, measure="accuracy"):
+    def ranks(self, measure: str = "accuracy") -> Ranking | None:
         """Return mean ranks of the learners, and which of them can be told apart.
 
         Parameters
@@ -75,7 +85,7 @@ class RankedComparison:
         scores = np.array(scores, dtype=np.float64)  # None becomes NaN
         return make_ranking(measure, [c.data.name for c in compared], self.learners, scores)
 
-    def deep_or_linear(self, measure="accuracy"):
+    def deep_or_linear(self, measure: str = "accuracy") -> RankQuestion | None:
         """Compare the mean rank of the best deep learner with that of the best that is not deep.
 
         Parameters
@@ -107,7 +117,7 @@ class RankedComparison:
             beyond_noise=abs(lead) >= ranking.critical_difference,
         )
 
-    def sentences(self):
+    def sentences(self) -> list[str]:
         """Return the findings in plain words: one a protocol, one on deep or linear."""
         lines = []
         for protocol in self.protocols:
@@ -121,7 +131,7 @@ class RankedComparison:
                 lines.append(f"Deep or linear, on {where}: {rank_question_text(question)}")
         return lines
 
-    def to_frame(self, measure="accuracy"):
+    def to_frame(self, measure: str = "accuracy") -> pd.DataFrame:
         """Return scores by data set and mean ranks as a pandas DataFrame, best learner first.
 
         Parameters
@@ -147,7 +157,7 @@ class RankedComparison:
             ]
         )
 
-    def plot(self, measure="accuracy", *, ax=None):
+    def plot(self, measure: str = "accuracy", *, ax: Axes | None = None) -> Any:
         """Draw the critical-difference diagram.
 
         Parameters
@@ -165,13 +175,13 @@ class RankedComparison:
         scores = frame.drop(columns=["learner", "mean_rank"]).to_numpy(dtype=float).T
         return CriticalDifferenceDisplay.from_scores(scores, list(frame["learner"]), ax=ax)
 
-    def show(self):
+    def show(self) -> None:
         """Print the table of every data set, and the mean ranks over them."""
         from metriclearn.compare._terminal import show_ranks
 
         show_ranks(self)
 
-    def to_html(self, path):
+    def to_html(self, path: FilePath) -> None:
         """Write one self-contained HTML report of the ranks and of every data set's table.
 
         Parameters
@@ -183,7 +193,7 @@ class RankedComparison:
         check_writable(path, "to_html:")
         write_text(path, render_ranks(self))
 
-    def to_json(self, path):
+    def to_json(self, path: FilePath) -> None:
         """Write every number, whole or not at all.
 
         Parameters
@@ -199,7 +209,7 @@ class RankedComparison:
         write_document(path, document)
 
     @classmethod
-    def from_json(cls, path):
+    def from_json(cls, path: FilePath) -> RankedComparison:
         """Read what ``to_json`` wrote, in this or an earlier version.
 
         Parameters

@@ -1,9 +1,16 @@
 """What a comparison found: every number, the ranking, and how sure it is."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from metriclearn._files import check_writable, write_text
+from metriclearn._types import FilePath
 from metriclearn.compare._answers import (
     EMBEDDING_QUESTIONS,
     QUESTIONS,
@@ -11,7 +18,7 @@ from metriclearn.compare._answers import (
     find_verdict,
     make_contest,
 )
-from metriclearn.compare._conclusions import Summary
+from metriclearn.compare._conclusions import Answer, Ranking, Summary, Verdict
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._frames import curve_frame, fold_frame, learner_frame
 from metriclearn.compare._mean_ranks import rank_places
@@ -19,9 +26,19 @@ from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._sources._load import load_source
-from metriclearn.compare._table import best_first, curves_along, fold_means, table_row
+from metriclearn.compare._table import (
+    best_first,
+    curves_along,
+    failed_points,
+    fold_means,
+    table_row,
+)
 from metriclearn.compare._winner import make_estimator
-from metriclearn.compare._words import UNFINISHED, answer_line, headline, verdict_text
+from metriclearn.compare._words import headline, sentences_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,37 +80,37 @@ class ComparisonResult:
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
 
-    def with_command(self, command):
+    def with_command(self, command: str) -> ComparisonResult:
         """Return the same result with the command that reproduces it."""
         return replace(self, run=replace(self.run, command=command))
 
-    def stopped(self, reason):
+    def stopped(self, reason: str) -> ComparisonResult:
         """Return the same result as one that was stopped early."""
         return replace(self, interrupted=reason)
 
     @property
-    def findings(self):
+    def findings(self) -> tuple[Any, ...]:
         """What is remarkable about the data, and what was done about it."""
         return self.data.findings
 
     @property
-    def protocols(self):
+    def protocols(self) -> list[str]:
         """The protocols that were run, closed set first."""
         return [p for p in ("closed", "open") if p in self.run.protocols]
 
     @property
-    def measures(self):
+    def measures(self) -> list[str]:
         """The measures of these protocols, in the order of the table."""
         return [measure for protocol in self.protocols for measure in self.measures_of(protocol)]
 
-    def measures_of(self, protocol):
+    def measures_of(self, protocol: str) -> list[str]:
         """Return the measures of a protocol: the one that settles the winner first if closed."""
         measures = [m for m in MEASURES[protocol] if any(m in r.scores for r in self.records)]
         if protocol == "open":
             return measures
         return sorted(measures, key=lambda measure: measure != self.headline(protocol))
 
-    def headline(self, protocol):
+    def headline(self, protocol: str) -> str:
         """Return the measure that settles the winner of a protocol.
 
         In the closed set it is the accuracy, or, where classes are of unequal size, its mean
@@ -102,17 +119,16 @@ class ComparisonResult:
         return self.run.measures.get(protocol, HEADLINE[protocol])
 
     @property
-    def is_search(self):
+    def is_search(self) -> bool:
         """Whether settings were searched for, beyond the roster's few."""
         return self.run.tuning.is_search
 
-    def fold_scores(self, key, measure):
+    def fold_scores(self, key: str, measure: str) -> dict[Any, float]:
         """Return scores of one learner, ``{fold: score}``, of the folds that it finished."""
         protocol_of(measure)
-        records = [r for r in self.records if r.learner == key and not r.error]
-        return fold_means(records, measure)
+        return fold_means([r for r in self.records if r.learner == key and not r.error], measure)
 
-    def curve(self, axis, measure):
+    def curve(self, axis: str, measure: str) -> list[Any]:
         """Return scores of every learner along an axis.
 
         Parameters
@@ -133,7 +149,7 @@ class ComparisonResult:
             )
         return curves_along(self, axis, measure)
 
-    def ranks(self, axis="dimensions", measure=None):
+    def ranks(self, axis: str = "dimensions", measure: str | None = None) -> Ranking | None:
         """Rank the learners over the places of a curve, each of them one experiment.
 
         Parameters
@@ -150,19 +166,11 @@ class ComparisonResult:
         measure = measure or self.headline(self.protocols[-1])
         return rank_places(axis, measure, self.curve(axis, measure))
 
-    def curve_notes(self):
+    def curve_notes(self) -> list[str]:
         """Say which points of the curves are missing, and why: one line a learner and axis."""
-        failed = {}
-        for record in self.curve_records:
-            if record.error:
-                failed.setdefault((record.learner, record.axis), []).append(record.error)
-        names = {learner.key: learner.name for learner in self.learners}
-        return [
-            f"{names[key]}, curve over {axis}: {len(errors)} fits failed: {errors[0]}"
-            for (key, axis), errors in sorted(failed.items())
-        ]
+        return failed_points(self.curve_records, self.learners)
 
-    def rows(self):
+    def rows(self) -> list[Any]:
         """Return the rows of the table, best first: by accuracy, then by MAP@R; failures last.
 
         Returns
@@ -180,7 +188,7 @@ class ComparisonResult:
         ]
         return best_first(rows, [self.headline(protocol) for protocol in self.protocols])
 
-    def verdict(self, measure):
+    def verdict(self, measure: str) -> Verdict | None:
         """Say who wins a measure, and from whom the winner cannot be told apart.
 
         The winner is the best on validation rows (or classes). Each other learner is tested
@@ -200,7 +208,7 @@ class ComparisonResult:
         contest = self._contest(measure)
         return None if contest is None else find_verdict(contest)
 
-    def answer(self, question, measure=None):
+    def answer(self, question: str, measure: str | None = None) -> Answer | None:
         """Answer a question of the first card.
 
         Parameters
@@ -222,7 +230,7 @@ class ComparisonResult:
         contest = self._contest(measure or self.headline(self.protocols[0]))
         return None if contest is None else find_answer(contest, question)
 
-    def deep_or_linear(self, measure=None):
+    def deep_or_linear(self, measure: str | None = None) -> Answer | None:
         """Compare the best deep learner with the best that is linear or learns nothing.
 
         Parameters
@@ -236,7 +244,7 @@ class ComparisonResult:
         """
         return self.answer("deep", measure)
 
-    def answers(self, protocol):
+    def answers(self, protocol: str) -> tuple[Answer, ...]:
         """Return the answers of the first card that a protocol has."""
         contest = self._contest(self.headline(protocol))
         if contest is None:
@@ -249,13 +257,12 @@ class ComparisonResult:
         protocol = protocol_of(measure)
         contest = make_contest(self, measure, protocol)
         if self.interrupted or self.run.time is not None:
-            there = {row.family for row in contest.rows}
             wanted = {row.family for row in self.rows() if row.family != "reference"}
-            if there != wanted:
+            if {row.family for row in contest.rows} != wanted:
                 return None
         return contest
 
-    def sentences(self, *, with_answers=True):
+    def sentences(self, *, with_answers: bool = True) -> list[str]:
         """Return what was found in plain words: who wins, and the answers of the first card.
 
         Parameters
@@ -266,19 +273,9 @@ class ComparisonResult:
         -------
         list of str
         """
-        lines = []
-        for protocol in self.protocols:
-            verdict = self.verdict(self.headline(protocol))
-            if verdict is None:
-                if self.interrupted and any(r.protocol == protocol for r in self.records):
-                    lines.append(f"{protocol.capitalize()} set: {UNFINISHED}")
-                continue
-            lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict, self.run)}")
-            if with_answers:
-                lines += [answer_line(answer) for answer in self.answers(protocol)]
-        return lines
+        return sentences_of(self, with_answers)
 
-    def to_frame(self, *, per_fold=False, curve=None):
+    def to_frame(self, *, per_fold: bool = False, curve: str | None = None) -> pd.DataFrame:
         """Return the table as a pandas DataFrame, best learner first.
 
         Parameters
@@ -292,11 +289,12 @@ class ComparisonResult:
         -------
         pandas.DataFrame
         """
-        if curve is not None:
-            return curve_frame(self, curve)
-        return fold_frame(self) if per_fold else learner_frame(self)
+        whole = fold_frame if per_fold else learner_frame
+        return whole(self) if curve is None else curve_frame(self, curve)
 
-    def make_estimator(self, learner=None, *, protocol=None):
+    def make_estimator(
+        self, learner: str | None = None, *, protocol: str | None = None
+    ) -> BaseEstimator:
         """Make the winner, or another learner, with the settings that validation chose.
 
         Parameters
@@ -332,7 +330,14 @@ class ComparisonResult:
             raise ValueError(f"learner={learner!r} is not one of {', '.join(keys)}")
         return make_estimator(self, keys[learner], protocol)
 
-    def fit_best(self, X, y, learner=None, *, protocol=None):
+    def fit_best(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None,
+        learner: str | None = None,
+        *,
+        protocol: str | None = None,
+    ) -> BaseEstimator:
         """Fit the winner, or another learner, on rows as they were given to ``compare``.
 
         Parameters
@@ -363,7 +368,7 @@ class ComparisonResult:
             X, y = X[[column for column in X.columns if column != y]], X[y]
         return self.make_estimator(learner, protocol=protocol).fit(X, y)
 
-    def plot(self):
+    def plot(self) -> Figure:
         """Draw scores with their spread, Recall@k curves and score against fit time.
 
         Returns
@@ -374,13 +379,13 @@ class ComparisonResult:
 
         return draw(self)
 
-    def show(self):
+    def show(self) -> None:
         """Print the table and the findings."""
         from metriclearn.compare._terminal import show
 
         show(self)
 
-    def to_html(self, path):
+    def to_html(self, path: FilePath) -> None:
         """Write one self-contained HTML report that needs no network.
 
         Parameters
@@ -392,7 +397,7 @@ class ComparisonResult:
         check_writable(path, "to_html:")
         write_text(path, render(self))
 
-    def summary(self):
+    def summary(self) -> Summary:
         """Return the rows of the table and the verdicts, as they go into the JSON file.
 
         Returns
@@ -410,11 +415,11 @@ class ComparisonResult:
             },
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return what ``to_json`` writes, without the name of the format."""
         return {**to_plain(self), "summary": to_plain(self.summary())}
 
-    def to_json(self, path):
+    def to_json(self, path: FilePath) -> None:
         """Write every number, whole or not at all.
 
         The fields of the file are those of the records; ``docs/comparison.schema.json`` is
@@ -427,7 +432,7 @@ class ComparisonResult:
         write_document(path, self.to_dict())
 
     @classmethod
-    def from_json(cls, path):
+    def from_json(cls, path: FilePath) -> ComparisonResult:
         """Read what ``to_json`` wrote, in this or an earlier version.
 
         Parameters
@@ -449,7 +454,7 @@ class ComparisonResult:
         return cls.from_dict(document, path)
 
     @classmethod
-    def from_dict(cls, document, where="the document"):
+    def from_dict(cls, document: dict[str, Any], where: str = "the document") -> ComparisonResult:
         """Build what ``to_dict`` took apart."""
         known = {field.name for field in fields(cls)}
         return from_plain(cls, {k: v for k, v in document.items() if k in known}, str(where))

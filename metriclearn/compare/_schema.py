@@ -1,6 +1,9 @@
 """The JSON schema of a result."""
 
+from __future__ import annotations
+
 from dataclasses import make_dataclass
+from typing import Any, get_type_hints
 
 from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import FORMAT
@@ -8,7 +11,7 @@ from metriclearn.compare._plain import json_schema
 from metriclearn.compare._result import ComparisonResult
 
 
-def result_schema():
+def result_schema() -> dict[str, Any]:
     """Return the JSON schema of what :meth:`ComparisonResult.to_json` writes.
 
     Returns
@@ -25,7 +28,7 @@ def result_schema():
     >>> sorted(result_schema()["$defs"]["Trial"]["properties"])
     ['epochs', 'k', 'n_rows', 'params', 'rising', 'score']
     """
-    hints = {k: v for k, v in ComparisonResult.__annotations__.items() if k != "roster"}
+    hints = {k: v for k, v in get_type_hints(ComparisonResult).items() if k != "roster"}
     fields = [
         ("format", str),
         ("version", int),

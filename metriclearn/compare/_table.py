@@ -129,3 +129,16 @@ def curve_of(learner, records, measure, places=None):
         score = score_of(folds)
         points.append(Point(place, score.mean, score.std, score.n_folds))
     return Curve(learner.key, learner.name, learner.family, tuple(points))
+
+
+def failed_points(records, learners):
+    """Say which points of curves are missing, and why: one line a learner and axis."""
+    failed = {}
+    for record in records:
+        if record.error:
+            failed.setdefault((record.learner, record.axis), []).append(record.error)
+    names = {learner.key: learner.name for learner in learners}
+    return [
+        f"{names[key]}, curve over {axis}: {len(errors)} fits failed: {errors[0]}"
+        for (key, axis), errors in sorted(failed.items())
+    ]

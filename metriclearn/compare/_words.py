@@ -344,3 +344,18 @@ def data_lines(result):
 
 
 MAX_COLUMN_LINES = 20
+
+
+def sentences_of(result, with_answers):
+    """Say what was found: one sentence a protocol, and the answers of the first card."""
+    lines = []
+    for protocol in result.protocols:
+        verdict = result.verdict(result.headline(protocol))
+        if verdict is None:
+            if result.interrupted and any(r.protocol == protocol for r in result.records):
+                lines.append(f"{protocol.capitalize()} set: {UNFINISHED}")
+            continue
+        lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict, result.run)}")
+        if with_answers:
+            lines += [answer_line(answer) for answer in result.answers(protocol)]
+    return lines

@@ -1,14 +1,23 @@
 """What constraints given as tuples of row numbers share: checks, parts, other numbering."""
 
+from __future__ import annotations
+
 from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metriclearn.constraints._checks import as_indices, as_n_rows, as_weights
 
+if TYPE_CHECKING:
+    from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
+
 
 class Constraints:
     """What the kinds made of index tuples share."""
+
+    indices: np.ndarray
+    n_rows: int | None
 
     def __len__(self):
         return len(self.indices)
@@ -23,7 +32,7 @@ class Constraints:
         return f"{len(self):,} constraints"
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """``(n_rows,)``: to scikit-learn, what has as many entries as there are rows of ``X``.
 
         Splitters and searches then take the part of a fold with ``constraints[rows]``.
@@ -38,7 +47,7 @@ class Constraints:
             )
         return (self.n_rows,)
 
-    def of(self, n_rows):
+    def of(self, n_rows: int) -> Pairs | Triplets | Quadruplets:
         """Return the same constraints, of an ``X`` of so many rows, which can be split with it.
 
         Parameters
@@ -92,7 +101,7 @@ class Constraints:
         object.__setattr__(part, "_n_before", len(self))
         return part
 
-    def on_named_rows(self):
+    def on_named_rows(self) -> tuple[np.ndarray, Pairs | Triplets | Quadruplets]:
         """Return the rows that are named at all, and the constraints numbered by them.
 
         Returns
@@ -129,7 +138,7 @@ class Constraints:
         object.__setattr__(self, "weights", as_weights(self.weights, len(indices), kind))
         object.__setattr__(self, "n_rows", as_n_rows(self.n_rows, indices, kind))
 
-    def check_rows(self, n_rows):
+    def check_rows(self, n_rows: Any) -> None:
         """Raise ``ValueError`` where a constraint names a row that ``X`` does not have."""
         kind, largest = type(self).__name__, int(self.indices.max())
         if self.n_rows is not None and self.n_rows != n_rows:

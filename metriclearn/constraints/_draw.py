@@ -1,9 +1,13 @@
 """Constraints drawn from class labels, reproducibly."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, encode, is_labeled
 from metriclearn.constraints._checks import as_count
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
@@ -81,7 +85,12 @@ class _Members:
         return np.sort(self.by_class[np.column_stack([first, second])], axis=1)
 
 
-def pairs_from_labels(y, *, n_pairs=None, random_state=None):
+def pairs_from_labels(
+    y: ArrayLike,
+    *,
+    n_pairs: int | None = None,
+    random_state: Seed = None,
+) -> Pairs:
     """Draw similar and dissimilar pairs, as many of each, reproducibly.
 
     Parameters
@@ -160,8 +169,14 @@ def _sample_rows(rows, n, random_state):
 
 
 def triplets_from_labels(
-    y, X=None, *, n_positives=3, n_negatives=10, n_triplets=None, random_state=None
-):
+    y: ArrayLike,
+    X: ArrayLike | None = None,
+    *,
+    n_positives: int = 3,
+    n_negatives: int = 10,
+    n_triplets: int | None = None,
+    random_state: Seed = None,
+) -> Triplets:
     """Triplets of a row, a row of its class and a row of another class.
 
     Parameters
@@ -267,7 +282,12 @@ def _packed(rows):
     return np.take_along_axis(rows, order, axis=1), np.sum(~missing, axis=1)
 
 
-def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
+def quadruplets_from_labels(
+    y: ArrayLike,
+    *,
+    n_quadruplets: int | None = None,
+    random_state: Seed = None,
+) -> Quadruplets:
     """Quadruplets of two rows of one class and two rows of different classes.
 
     Parameters
@@ -313,7 +333,13 @@ def quadruplets_from_labels(y, *, n_quadruplets=None, random_state=None):
     return Quadruplets(np.column_stack([similar, dissimilar[np.arange(n) % len(dissimilar)]]))
 
 
-def chunks_from_labels(y, *, n_chunks=None, chunk_size=2, random_state=None):
+def chunks_from_labels(
+    y: ArrayLike,
+    *,
+    n_chunks: int | None = None,
+    chunk_size: int = 2,
+    random_state: Seed = None,
+) -> Chunks:
     """Chunks of rows of one class, no row in two of them.
 
     Parameters

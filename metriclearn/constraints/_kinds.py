@@ -1,12 +1,20 @@
 """The four kinds of constraint, and the check that a learner takes them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.constraints._base import Constraints
 from metriclearn.constraints._checks import as_similar, refuse_equal
 from metriclearn.constraints._frames import columns_of, row_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +74,16 @@ class Pairs(Constraints):
         object.__setattr__(self, "similar", similar > 0)
 
     @classmethod
-    def from_frame(cls, frame, ids, *, columns=None, similar=None, weights=None, pos_label=None):
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        ids: ArrayLike,
+        *,
+        columns: Sequence[Any] | None = None,
+        similar: str | None = None,
+        weights: str | None = None,
+        pos_label: int | str | bool | None = None,
+    ) -> Pairs:
         """Read pairs from a table of the names of rows.
 
         Parameters
@@ -112,7 +129,7 @@ class Pairs(Constraints):
         given = None if weights is None else np.asarray(frame[weights])
         return cls(row_numbers(frame, names, ids), told, given, n_rows=len(ids))
 
-    def conflicts(self):
+    def conflicts(self) -> np.ndarray:
         """Return the pairs of rows that are given both as similar and as dissimilar.
 
         Returns
@@ -166,7 +183,14 @@ class Triplets(Constraints):
             refuse_equal(self.indices, place, 2, f"has its {name} as its negative", "Triplets")
 
     @classmethod
-    def from_frame(cls, frame, ids, *, columns=None, weights=None):
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        ids: ArrayLike,
+        *,
+        columns: Sequence[Any] | None = None,
+        weights: str | None = None,
+    ) -> Triplets:
         """Read triplets from a table of the names of rows, see :meth:`Pairs.from_frame`.
 
         Parameters
@@ -218,7 +242,14 @@ class Quadruplets(Constraints):
         self._check(4)
 
     @classmethod
-    def from_frame(cls, frame, ids, *, columns=None, weights=None):
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        ids: ArrayLike,
+        *,
+        columns: Sequence[Any] | None = None,
+        weights: str | None = None,
+    ) -> Quadruplets:
         """Read quadruplets from a table of the names of rows, see :meth:`Pairs.from_frame`.
 
         Parameters
@@ -274,7 +305,7 @@ class Chunks:
         object.__setattr__(self, "labels", labels.astype(np.intp))
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """``(n_rows,)``."""
         return self.labels.shape
 
@@ -292,7 +323,7 @@ class Chunks:
     def __repr__(self):
         return f"Chunks({len(self):,} chunks, {np.sum(self.labels >= 0):,} rows in them)"
 
-    def check_rows(self, n_rows):
+    def check_rows(self, n_rows: Any) -> None:
         """Raise ``ValueError`` where there are not as many chunk labels as rows."""
         if len(self.labels) != n_rows:
             raise ValueError(
@@ -305,7 +336,12 @@ def is_constraints(value):
     return isinstance(value, (Constraints, Chunks))
 
 
-def check_constraints(constraints, accepts, n_rows, learner):
+def check_constraints(
+    constraints: Pairs | Triplets | Quadruplets | Chunks,
+    accepts: tuple[type, ...],
+    n_rows: int,
+    learner: str,
+) -> None:
     """Raise for constraints of a kind that a learner does not take, or of rows not there.
 
     Parameters

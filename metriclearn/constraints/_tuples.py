@@ -1,6 +1,9 @@
 """Constraints given as arrays of the points themselves."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from metriclearn._validation import refuse_times
@@ -8,7 +11,9 @@ from metriclearn.constraints._checks import as_weights
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
 
-def constraints_from_tuples(tuples, similar=None, weights=None):
+def constraints_from_tuples(
+    tuples: ArrayLike, similar: ArrayLike | None = None, weights: ArrayLike | None = None
+) -> tuple[np.ndarray, Pairs | Triplets | Quadruplets]:
     """Turn a 3-D array of tuples of points into rows and index constraints.
 
     Parameters

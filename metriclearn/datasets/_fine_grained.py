@@ -1,12 +1,16 @@
 """Birds and cars: CUB-200-2011 and Cars196, split by class number."""
 
+from __future__ import annotations
+
 import zlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,
@@ -15,21 +19,24 @@ from metriclearn.datasets._benchmark import (
     read_table,
 )
 
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
 _CONSTRAINTS = {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS}
 
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_cub200(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: FilePath | None = None,
+    download_if_missing: bool = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: bool = False,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch CUB-200-2011, birds of 200 species (Wah et al., 2011; 1.2 GB).
 
     The split is that of the metric learning papers, with classes apart: the first
@@ -106,15 +113,15 @@ def fetch_cub200(
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_cars196(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch Cars196, cars of 196 models (Krause et al., 2013; 1.9 GB).
 
     The split is that of the metric learning papers, with classes apart: the first

@@ -1,9 +1,14 @@
 """Labeled Faces in the Wild: pairs of faces, of one person or of two."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from sklearn.utils import Bunch
 
 from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,
@@ -23,16 +28,16 @@ _LISTS = {"10_folds": "pairs.txt", "train": "pairsDevTrain.txt", "test": "pairsD
 )
 def fetch_lfw_pairs(
     *,
-    subset="10_folds",
-    funneled=True,
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "10_folds",
+    funneled: bool = True,
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: bool = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch the pairs of Labeled Faces in the Wild (Huang et al., 2007; 230 MB).
 
     The benchmark is ``"10_folds"``: 6,000 pairs in ten folds of 300 of the same

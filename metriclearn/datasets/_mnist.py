@@ -1,11 +1,14 @@
 """MNIST and Fashion-MNIST, through OpenML."""
 
+from __future__ import annotations
+
 import gzip
 import math
 import os
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import fetch_openml
@@ -15,6 +18,7 @@ from metriclearn._files import open_regular, replacing
 from metriclearn._packed import open_npz
 from metriclearn._progress import progress
 from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, data_folder
 
 SIZES = {"train": 60_000, "test": 10_000}
@@ -48,15 +52,15 @@ _CONSTRAINTS = {
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_mnist(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: FilePath | None = None,
+    download_if_missing: bool = True,
+    archive: FilePath | None = None,
+    return_X_y: bool = False,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch MNIST, handwritten digits (LeCun et al., 1998; 15 MB).
 
     The split is the authors': the first 60,000 images to train, the last 10,000 to
@@ -133,15 +137,15 @@ def fetch_mnist(
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_fashion_mnist(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | None = None,
+    return_X_y: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch Fashion-MNIST, clothes in the format of MNIST (Xiao et al., 2017; 30 MB).
 
     The split is the authors': the first 60,000 images to train, the last 10,000 to

@@ -1,9 +1,17 @@
 """Handwritten characters of fifty alphabets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, Listing, fetch_split, locate
+
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
 
 
 @validate_params(
@@ -12,15 +20,15 @@ from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, Listing, fetch_sp
 )
 def fetch_omniglot(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch Omniglot, 1,623 characters by 20 people each (Lake et al., 2015; 16 MB).
 
     The split is the authors', with alphabets apart: a background set to train, 964

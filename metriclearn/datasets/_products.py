@@ -1,10 +1,14 @@
 """Things for sale: Stanford Online Products and In-Shop Clothes Retrieval."""
 
+from __future__ import annotations
+
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
     Listing,
@@ -13,6 +17,9 @@ from metriclearn.datasets._benchmark import (
     read_table,
 )
 
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
 
 @validate_params(
     {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS},
@@ -20,15 +27,15 @@ from metriclearn.datasets._benchmark import (
 )
 def fetch_sop(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch Stanford Online Products, 22,634 things sold on eBay (Oh Song et al., 2016; 3.1 GB).
 
     The split is the authors', with classes apart (``Ebay_train.txt`` and
@@ -100,15 +107,15 @@ def fetch_sop(
 )
 def fetch_inshop(
     *,
-    subset="all",
-    data_home=None,
-    download_if_missing=True,
-    archive=None,
-    return_X_y=False,
-    n_retries=3,
-    delay=1.0,
-    verbose=0,
-):
+    subset: str = "all",
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    archive: FilePath | list[Any] | None = None,
+    return_X_y: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+    verbose: Any = 0,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch DeepFashion's In-Shop Clothes Retrieval, 7,982 garments (Liu et al., 2016).
 
     The split is the authors': 3,997 garments to train (25,882 images); 3,985 others

@@ -1,5 +1,7 @@
 """Problems whose right metric is known, because it was planted."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._sklearn import Interval, validate_params
+from metriclearn._types import Seed
 
 _SPACE = {
     "n_samples": [Interval(Integral, 2, None, closed="left")],
@@ -50,15 +53,15 @@ class _Planted:
     prefer_skip_nested_validation=True,
 )
 def make_planted_metric(
-    n_samples=200,
-    n_features=10,
-    n_informative=2,
-    n_classes=3,
+    n_samples: int = 200,
+    n_features: int = 10,
+    n_informative: int = 2,
+    n_classes: int = 3,
     *,
-    noise=2.0,
-    class_sep=6.0,
-    random_state=None,
-):
+    noise: float = 2.0,
+    class_sep: float = 6.0,
+    random_state: Seed = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Make classes that Euclid mixes up and one planted Mahalanobis metric keeps apart.
 
     ::
@@ -152,15 +155,15 @@ def _wrong_constraints(n, flip, random_state):
     prefer_skip_nested_validation=True,
 )
 def make_metric_triplets(
-    n_samples=100,
-    n_features=10,
-    n_informative=2,
-    n_triplets=1000,
+    n_samples: int = 100,
+    n_features: int = 10,
+    n_informative: int = 2,
+    n_triplets: int = 1000,
     *,
-    noise=3.0,
-    flip=0.0,
-    random_state=None,
-):
+    noise: float = 3.0,
+    flip: float = 0.0,
+    random_state: Seed = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Make points and constraints "a is closer to b than to c", by a planted metric.
 
     ::
@@ -245,16 +248,16 @@ def make_metric_triplets(
     prefer_skip_nested_validation=True,
 )
 def make_metric_pairs(
-    n_samples=100,
-    n_features=10,
-    n_informative=2,
-    n_pairs=1000,
+    n_samples: int = 100,
+    n_features: int = 10,
+    n_informative: int = 2,
+    n_pairs: int = 1000,
     *,
-    noise=3.0,
-    similar_share=0.5,
-    flip=0.0,
-    random_state=None,
-):
+    noise: float = 3.0,
+    similar_share: float = 0.5,
+    flip: float = 0.0,
+    random_state: Seed = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Make points and constraints "same" or "different", by a planted metric.
 
     ::

@@ -1,10 +1,18 @@
 """DeepEmbedder: a scikit-learn transformer around a network trained by a metric loss."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
+from metriclearn._types import FilePath, Seed
 from metriclearn.deep._images import learn_inputs
 from metriclearn.deep._nested_params import NestedParamsMixin
 from metriclearn.deep._saved._persistence import load, save
@@ -12,6 +20,12 @@ from metriclearn.deep.training._allowed import COMPONENTS, CONSTRAINTS
 from metriclearn.deep.training._labels import check_form
 from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
 from metriclearn.deep.training._trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from metriclearn.constraints._kinds import Pairs, Triplets
 
 
 class DeepEmbedder(
@@ -172,42 +186,42 @@ class DeepEmbedder(
 
     def __init__(
         self,
-        module="mlp",
-        loss="triplet",
-        miner="auto",
+        module: str | type | nn.Module = "mlp",
+        loss: str | type | nn.Module = "triplet",
+        miner: str | type | Callable[..., Any] | None = "auto",
         *,
-        sampler="class_balanced",
-        n_components="auto",
-        module_params=None,
-        head_params=None,
-        loss_params=None,
-        miner_params=None,
-        sampler_params=None,
-        optimizer="adam",
-        optimizer_params=None,
-        lr=1e-3,
-        backbone_lr=None,
-        proxy_lr=None,
-        schedule="cosine",
-        warmup_epochs=0,
-        freeze_batch_norm=False,
-        batch_size=128,
-        max_epochs="auto",
-        validation="auto",
-        validation_fraction=0.1,
-        patience="auto",
-        image_shape=None,
-        image_size=None,
-        augment=None,
-        precision="float32",
-        checkpoint=None,
-        compile=False,
-        callbacks=None,
-        device="auto",
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        sampler: str | type | object = "class_balanced",
+        n_components: int | str | None = "auto",
+        module_params: dict[str, Any] | None = None,
+        head_params: dict[str, Any] | None = None,
+        loss_params: dict[str, Any] | None = None,
+        miner_params: dict[str, Any] | None = None,
+        sampler_params: dict[str, Any] | None = None,
+        optimizer: str | type | Callable[..., Any] = "adam",
+        optimizer_params: dict[str, Any] | None = None,
+        lr: float = 1e-3,
+        backbone_lr: float | None = None,
+        proxy_lr: float | None = None,
+        schedule: str | Callable[..., Any] = "cosine",
+        warmup_epochs: int = 0,
+        freeze_batch_norm: bool = False,
+        batch_size: int = 128,
+        max_epochs: int | str = "auto",
+        validation: str | np.ndarray | None = "auto",
+        validation_fraction: float = 0.1,
+        patience: int | str | None = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        augment: str | Callable[..., Any] | None = None,
+        precision: str = "float32",
+        checkpoint: FilePath | None = None,
+        compile: bool = False,
+        callbacks: list[Any] | None = None,
+        device: str | torch.device = "auto",
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.module = module
         self.loss = loss
         self.miner = miner
@@ -244,7 +258,13 @@ class DeepEmbedder(
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, constraints=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        constraints: Pairs | Triplets | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -283,7 +303,7 @@ class DeepEmbedder(
         return self._fit(X, y, constraints, self.warm_start and self.__sklearn_is_fitted__())
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Train for one epoch on these rows, going on from the present weights.
 
         Nothing is held out for validation, and the learning rate stays as at the beginning of a
@@ -304,7 +324,7 @@ class DeepEmbedder(
         """
         return self._fit(X, y, None, self.__sklearn_is_fitted__(), whole=False, classes=classes)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Embed rows.
 
         Parameters
@@ -321,7 +341,7 @@ class DeepEmbedder(
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
 
         What continuing needs besides (optimizer, random state) is not in it; pickle keeps that.
@@ -342,7 +362,7 @@ class DeepEmbedder(
         save(self, path)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: FilePath) -> DeepEmbedder:
         """Read an embedder that :meth:`save` wrote; no code of the file is run.
 
         Parameters

@@ -1,8 +1,11 @@
 """``loss__margin`` as a view into ``loss_params["margin"]``."""
 
-import inspect
+from __future__ import annotations
 
-from metriclearn.deep._parts import check_params
+import inspect
+from typing import Any, Self
+
+from metriclearn.deep.modules._parts import check_params
 
 
 class NestedParamsMixin:
@@ -20,7 +23,7 @@ class NestedParamsMixin:
 
     _components: dict = {}
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, those of the components included.
 
         Parameters
@@ -33,7 +36,7 @@ class NestedParamsMixin:
         -------
         dict
         """
-        params = super().get_params(deep=deep)
+        params = super().get_params(deep=deep)  # type: ignore[misc]
         if deep:
             for name in self._components:
                 entries = params[f"{name}_params"]
@@ -41,7 +44,7 @@ class NestedParamsMixin:
                     params.update({f"{name}__{key}": value for key, value in entries.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; ``loss__margin=0.2`` sets one entry of ``loss_params``.
 
         Parameters
@@ -63,7 +66,7 @@ class NestedParamsMixin:
             component, separator, key = name.partition("__")
             if separator and component in self._components:
                 entries.setdefault(component, {})[key] = params.pop(name)
-        super().set_params(**params)
+        super().set_params(**params)  # type: ignore[misc]
         for component, changed in entries.items():
             taker = self._taker(component)
             if taker is not None:

@@ -1,6 +1,10 @@
 """Random changes of a batch of images that leave their class alone, in torch only."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,7 +54,14 @@ class RandomAffine(nn.Module):
 
     crop = None
 
-    def __init__(self, degrees=10.0, translate=0.08, scale=0.12, shear=0.12, fill=0.0):
+    def __init__(
+        self,
+        degrees: float = 10.0,
+        translate: float = 0.08,
+        scale: float = 0.12,
+        shear: float = 0.12,
+        fill: float = 0.0,
+    ) -> None:
         super().__init__()
         for name, value in (("degrees", degrees), ("translate", translate), ("shear", shear)):
             if value < 0:
@@ -63,7 +74,7 @@ class RandomAffine(nn.Module):
         self.shear = shear
         self.fill = fill
 
-    def forward(self, images):
+    def forward(self, images: Any) -> torch.Tensor:
         """Return a changed copy of a batch of shape (b, channels, height, width)."""
         angle, shear, width, height, dx, dy = (
             2 * torch.rand(6, len(images), device=images.device, dtype=images.dtype) - 1
@@ -114,7 +125,9 @@ class RandomCrop(nn.Module):
     torch.Size([8, 3, 28, 28])
     """
 
-    def __init__(self, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)):
+    def __init__(
+        self, scale: tuple[float, float] = (0.4, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ) -> None:
         super().__init__()
         if not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(f"scale={scale} must be a range within (0, 1]")
@@ -123,7 +136,7 @@ class RandomCrop(nn.Module):
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)
 
-    def forward(self, images):
+    def forward(self, images: Any) -> torch.Tensor:
         """Crop a batch of shape (b, channels, height, width)."""
         area, shape, x, y = torch.rand(4, len(images), device=images.device, dtype=images.dtype)
         area = self.scale[0] + (self.scale[1] - self.scale[0]) * area
@@ -159,7 +172,7 @@ class RandomFlip(nn.Module):
     torch.Size([8, 3, 28, 28])
     """
 
-    def forward(self, images):
+    def forward(self, images: Any) -> torch.Tensor:
         """Flip a batch of shape (b, channels, height, width)."""
         flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
         return torch.where(flipped, images.flip(-1), images)
@@ -187,7 +200,9 @@ class ColorJitter(nn.Module):
     torch.Size([8, 3, 28, 28])
     """
 
-    def __init__(self, brightness=0.2, contrast=0.2, saturation=0.2):
+    def __init__(
+        self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2
+    ) -> None:
         super().__init__()
         given = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
         for name, value in given.items():
@@ -197,7 +212,7 @@ class ColorJitter(nn.Module):
         self.contrast = contrast
         self.saturation = saturation
 
-    def forward(self, images):
+    def forward(self, images: Any) -> torch.Tensor:
         """Change a batch of shape (b, channels, height, width)."""
         shape = 3, len(images), 1, 1, 1
         amounts = 2 * torch.rand(shape, device=images.device, dtype=images.dtype) - 1
@@ -233,7 +248,7 @@ class Light(nn.Sequential):
     #: Ranges of the crop, which image files are read by.
     crop = {"scale": (0.4, 1.0), "ratio": (3 / 4, 4 / 3)}
 
-    def __init__(self, crop=True):
+    def __init__(self, crop: bool = True) -> None:
         super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip())
 
 
@@ -260,7 +275,7 @@ class Standard(nn.Sequential):
     #: Ranges of the crop, which image files are read by.
     crop = {"scale": (0.16, 1.0), "ratio": (3 / 4, 4 / 3)}
 
-    def __init__(self, crop=True):
+    def __init__(self, crop: bool = True) -> None:
         super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip(), ColorJitter())
 
 
@@ -287,11 +302,11 @@ class PerImage(nn.Module):
     torch.Size([8, 3, 28, 28])
     """
 
-    def __init__(self, transform):
+    def __init__(self, transform: Callable[..., Any]) -> None:
         super().__init__()
         self.transform = transform
 
-    def forward(self, images):
+    def forward(self, images: Any) -> torch.Tensor:
         """Change a batch of shape (b, channels, height, width)."""
         return torch.stack([self._changed(image) for image in images])
 

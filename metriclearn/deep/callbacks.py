@@ -31,8 +31,12 @@ Weights that a callback sets when training ends stay, though these are not the w
 ``best_epoch_`` then.
 """
 
+from __future__ import annotations
+
 import copy
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import Callback
@@ -208,13 +212,15 @@ class BestWeights(Callback):
     # What a checkpoint has to keep of it.
     state = ("best_epoch_", "_best_score", "_weights")
 
-    def __init__(self, monitor=RECALL, patience=None, start=None):
+    def __init__(
+        self, monitor: str = RECALL, patience: int | None = None, start: float | None = None
+    ) -> None:
         self.monitor = monitor
         self.patience = patience
         self.start = start
         self.on_train_begin(None)
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the best of an earlier run."""
         self.best_epoch_ = None
         self._best_score = None
@@ -223,7 +229,7 @@ class BestWeights(Callback):
             self.best_epoch_, self._best_score = 0, self.start
             self._weights = snapshot(net)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare with the best so far."""
         row = net.history[-1]
         score = row[self.monitor]
@@ -233,7 +239,7 @@ class BestWeights(Callback):
         elif self.patience is not None and row["epoch"] - self.best_epoch_ >= self.patience:
             net.stop_training_ = True
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the best weights back."""
         if self._weights is not None and net.history[-1]["epoch"] != self.best_epoch_:
             restore(net, self._weights)
@@ -268,10 +274,10 @@ class ProgressBar(Callback):
     skorch.callbacks.ProgressBar : A bar for the batches of an epoch.
     """
 
-    def __init__(self, advance):
+    def __init__(self, advance: Callable[..., Any]) -> None:
         self.advance = advance
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Move the bar."""
         row = net.history[-1]
         status = f"loss {row['train_loss']:.4f}"

@@ -1,7 +1,11 @@
 """Images to vectors of a pretrained network, as a scikit-learn transformer."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -14,6 +18,11 @@ from metriclearn.images._cache import RowCache, default_folder, digest
 from metriclearn.images._items import Items, check_items, items_of
 from metriclearn.images._reader import ImageReader
 from metriclearn.images._regions import check_size
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from metriclearn.images._paths import ImagePaths
 
 # How many images' features are in one part of the cache: what a killed run loses.
 _PART = 256
@@ -98,19 +107,19 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def __init__(
         self,
-        backbone,
+        backbone: str | Path | nn.Module | Callable[..., Any],
         *,
-        image_size=None,
-        pooling=None,
-        mean=None,
-        std=None,
-        normalize=True,
-        batch_size=32,
-        device="auto",
-        cache=True,
-        n_jobs=None,
-        verbose=0,
-    ):
+        image_size: int | tuple[int, int] | None = None,
+        pooling: str | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        normalize: bool = True,
+        batch_size: int = 32,
+        device: str = "auto",
+        cache: str | Path | bool = True,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.backbone = backbone
         self.image_size = image_size
         self.pooling = pooling
@@ -124,7 +133,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ImagePaths | Sequence[Any] | np.ndarray, y: object = None) -> Self:
         """Check the arguments; nothing is learned.
 
         Parameters
@@ -146,7 +155,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             self._network()
         return self
 
-    def transform(self, X):
+    def transform(self, X: ImagePaths | Sequence[Any] | np.ndarray) -> np.ndarray:
         """Compute the vectors of images.
 
         Parameters

@@ -1,6 +1,9 @@
 """Image files as an array: indexed and split like one, read only when asked."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,8 +66,16 @@ class ImagePaths:
     """
 
     def __init__(
-        self, folder, names, *, labels=None, split=None, is_query=None, is_gallery=None, boxes=None
-    ):
+        self,
+        folder: Path,
+        names: Any,
+        *,
+        labels: np.ndarray | None = None,
+        split: np.ndarray | None = None,
+        is_query: np.ndarray | None = None,
+        is_gallery: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.names = np.asarray(names, dtype=object)
         self.labels = self._column("labels", labels)
@@ -76,7 +87,7 @@ class ImagePaths:
         self.rows = np.arange(self.n_listed).reshape(self.names.shape)
 
     @classmethod
-    def from_folder(cls, folder, *, recursive=True):
+    def from_folder(cls, folder: str | Path, *, recursive: bool = True) -> ImagePaths:
         """List the images of a folder that has one sub-folder for each class.
 
         Folders called train, val, valid, validation, dev, test, query and gallery that all
@@ -104,7 +115,14 @@ class ImagePaths:
         return cls(folder, **list_folder(folder, recursive))
 
     @classmethod
-    def from_csv(cls, file, *, folder=None, path=None, label=None):
+    def from_csv(
+        cls,
+        file: str | Path,
+        *,
+        folder: str | Path | None = None,
+        path: str | None = None,
+        label: str | None = None,
+    ) -> ImagePaths:
         """List the images that a CSV file names, one a row.
 
         Parameters
@@ -146,17 +164,17 @@ class ImagePaths:
         return values
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the array of names."""
         return self.names.shape
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Number of its dimensions."""
         return self.names.ndim
 
     @property
-    def files(self):
+    def files(self) -> list[str]:
         """The files one after the other, as a list of `~pathlib.Path` (or Pillow images)."""
         return [self._file(name) for name in self.names.ravel()]
 
@@ -180,8 +198,15 @@ class ImagePaths:
         return f"<ImagePaths of shape {self.shape} in {self.folder}>"
 
     def load(
-        self, size=None, *, crop="center", mode="RGB", channels_first=False, n_jobs=None, verbose=0
-    ):
+        self,
+        size: int | tuple[int, int] | None = None,
+        *,
+        crop: str = "center",
+        mode: str = "RGB",
+        channels_first: bool = False,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Read the images into one array.
 
         Parameters
@@ -223,7 +248,7 @@ class ImagePaths:
         pixels = reader.load(self, verbose=verbose)
         if channels_first and mode == "RGB":
             pixels = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
-        return pixels
+        return pixels  # type: ignore[return-value]
 
 
 def as_paths(X):

@@ -1,14 +1,19 @@
 """Image files to arrays of bytes: in threads, ahead of whoever takes them, cached if asked."""
 
+from __future__ import annotations
+
 import itertools
 import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 
 from metriclearn._extras import require
 from metriclearn._progress import progress
@@ -80,15 +85,15 @@ class ImageReader:
 
     def __init__(
         self,
-        size=None,
+        size: int | tuple[int, int] | None = None,
         *,
-        crop="center",
-        share=1.0,
-        mode="RGB",
-        interpolation="bicubic",
-        cache=None,
-        n_jobs=None,
-    ):
+        crop: str = "center",
+        share: float = 1.0,
+        mode: str = "RGB",
+        interpolation: str = "bicubic",
+        cache: str | Path | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         if crop not in CROPS:
             raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}, got {crop!r}")
         if mode not in MODES:
@@ -106,7 +111,7 @@ class ImageReader:
         self.cache = cache
         self.n_jobs = n_jobs
 
-    def read(self, file, box=None):
+    def read(self, file: Any, box: ArrayLike | None = None) -> np.ndarray:
         """Read one image.
 
         Parameters
@@ -127,7 +132,7 @@ class ImageReader:
             If there is no such file.
         """
         with _source(file) as image:
-            region = whole(*upright_size(image), box)
+            region = whole(*upright_size(image), box)  # type: ignore[call-arg]
             if self.size is None:
                 size = round(region[2] - region[0]), round(region[3] - region[1])
                 return self._region(image, region, size)
@@ -139,7 +144,9 @@ class ImageReader:
                 region = _middle(center_crop(region, self.size), self.share)
             return self._region(image, region, self.size)
 
-    def read_random_crop(self, file, rng, box=None, **ranges):
+    def read_random_crop(
+        self, file: Any, rng: np.random.Generator, box: ArrayLike | None = None, **ranges: Any
+    ) -> np.ndarray:
         """Read a random part of one image, cut from the pixels of the file.
 
         Parameters
@@ -156,10 +163,12 @@ class ImageReader:
         ndarray of shape (height, width, 3) or (height, width), dtype uint8
         """
         with _source(file) as image:
-            region = random_crop(whole(*upright_size(image), box), rng, **ranges)
+            region = random_crop(whole(*upright_size(image), box), rng, **ranges)  # type: ignore[call-arg]
             return self._region(image, region, self.size)
 
-    def load(self, images, *, on_error="raise", verbose=0):
+    def load(
+        self, images: Any, *, on_error: str = "raise", verbose: int = 0
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Read all images into one array.
 
         Parameters
@@ -206,7 +215,7 @@ class ImageReader:
             (pixels, kept) if on_error == "skip" else pixels.reshape(items.shape + pixels.shape[1:])
         )
 
-    def batches(self, images, batch_size=_BATCH):
+    def batches(self, images: Any, batch_size: int = _BATCH) -> Iterator[np.ndarray]:
         """Read the images batch by batch, two batches ahead of the one that is used.
 
         Parameters
@@ -232,7 +241,7 @@ class ImageReader:
         if failed:
             raise unreadable(failed)
 
-    def identities(self, images):
+    def identities(self, images: Any) -> list[bytes]:
         """Return what tells each image, as this reader reads it, from all others.
 
         Parameters
@@ -251,7 +260,7 @@ class ImageReader:
             for file, box in zip(items.files, boxes, strict=True)
         ]
 
-    def settings(self):
+    def settings(self) -> str:
         """Return what decides the pixels beside the file, as text."""
         return f"{self.size} {self.crop} {self.share:g} {self.mode} {self.interpolation}"
 

@@ -1,8 +1,13 @@
 """What every Mahalanobis learner is, once its ``components_`` are learned."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -31,7 +36,7 @@ class MahalanobisTransformer(
     _fits_sparse = False
     _target_is_class = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     def _validate_fit(self, X, y=None, constraints=None, *, reset=True):
@@ -172,7 +177,7 @@ class MahalanobisTransformer(
         embedded = self._embed(B - center)
         return (embedded if A is B else self._embed(A - center)), embedded
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | sparse.spmatrix) -> np.ndarray:
         """Map rows to the learned space, where Euclidean distance is the learned metric.
 
         Parameters
@@ -187,7 +192,7 @@ class MahalanobisTransformer(
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
-    def get_mahalanobis_matrix(self):
+    def get_mahalanobis_matrix(self) -> np.ndarray:
         """Return ``M = LᵀL``, with ``d(u, v)² = (u - v)ᵀ M (u - v)``.
 
         Returns
@@ -214,7 +219,7 @@ class MahalanobisTransformer(
             )
         return M
 
-    def get_metric(self):
+    def get_metric(self) -> Callable[..., Any]:
         """Return the learned metric as a function of two rows.
 
         Returns

@@ -1,11 +1,20 @@
 """Covariance: the classical Mahalanobis distance, the baseline to beat."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from numpy.typing import ArrayLike
+
 from metriclearn._linalg import inverse_sqrt_psd
 from metriclearn._sklearn import fit_context
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._scatter._stream import Stream
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class Covariance(MahalanobisTransformer):
@@ -45,7 +54,9 @@ class Covariance(MahalanobisTransformer):
     _fits_sparse = True
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike | sparse.spmatrix, y: None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Compute the inverse covariance.
 
         Parameters
@@ -68,7 +79,7 @@ class Covariance(MahalanobisTransformer):
             all are zero.
         """
         X, _ = self._validate_fit(X)
-        vars(self).pop("_stream", None)
+        self.__dict__.pop("_stream", None)
         weights, X = weighted_rows(sample_weight, X)
         span = Span(X, weights=weights)
         size = X.shape[0] if weights is None else weights.sum()
@@ -76,7 +87,9 @@ class Covariance(MahalanobisTransformer):
         return self._set_components(span.leave(components), like=X)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike | sparse.spmatrix, y: None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Add rows; after all of them the metric is that of ``fit`` to all at once.
 
         Parameters

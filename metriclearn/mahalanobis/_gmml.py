@@ -1,13 +1,18 @@
 """GMML: geometric mean metric learning."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg, sparse
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import laplacian
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
     check_n_components,
@@ -103,14 +108,14 @@ class GMML(MahalanobisTransformer):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        t=0.5,
-        prior="identity",
-        regularization=0.01,
-        n_pairs=None,
-        random_state=None,
-    ):
+        t: float = 0.5,
+        prior: str | ArrayLike = "identity",
+        regularization: float = 0.01,
+        n_pairs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.n_components = n_components
         self.t = t
         self.prior = prior
@@ -119,7 +124,13 @@ class GMML(MahalanobisTransformer):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None, sample_weight=None):
+    def fit(
+        self,
+        X: ArrayLike | sparse.spmatrix,
+        y: ArrayLike | None = None,
+        constraints: Pairs | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn the metric from labels or from pairs.
 
         Parameters
@@ -151,7 +162,7 @@ class GMML(MahalanobisTransformer):
                 "sample_weight goes with y; with constraints give each pair its weight, "
                 "Pairs(indices, similar, weights)"
             )
-        vars(self).pop("_stream", None)
+        self.__dict__.pop("_stream", None)
         n_components, weights = check_n_components(self.n_components, X.shape[1]), None
         if constraints is None:
             weights, X, y = labeled_rows(sample_weight, X, y)
@@ -169,7 +180,9 @@ class GMML(MahalanobisTransformer):
         return self._finish(similar, dissimilar, prior, span, n_components, X)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike | sparse.spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Add labeled rows; after all of them the metric is that of ``fit`` to all at once.
 
         Parameters
@@ -210,7 +223,7 @@ class GMML(MahalanobisTransformer):
         sizes = found.totals
         similar = np.tensordot(sizes, found.scatter, axes=1)
         scatters = _of_all_pairs(similar, found.total(), sizes)
-        return self._finish(*scatters, prior, span, n_components, X)
+        return self._finish(*scatters, prior, span, n_components, X)  # type: ignore[call-arg]
 
     def _draw(self, codes, weights):
         pairs = pairs_from_labels(codes, n_pairs=self.n_pairs, random_state=self.random_state)

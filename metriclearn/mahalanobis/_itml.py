@@ -1,13 +1,18 @@
 """ITML: information-theoretic metric learning."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
@@ -123,17 +128,17 @@ class ITML(MahalanobisTransformer):
 
     def __init__(
         self,
-        gamma=0.1,
+        gamma: float = 0.1,
         *,
-        bounds=None,
-        n_components=None,
-        prior="identity",
-        n_pairs=None,
-        max_iter=100,
-        tol=1e-6,
-        random_state=None,
-        verbose=0,
-    ):
+        bounds: tuple[float, float] | None = None,
+        n_components: int | None = None,
+        prior: str | ArrayLike = "identity",
+        n_pairs: int | None = None,
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.gamma = gamma
         self.bounds = bounds
         self.n_components = n_components
@@ -145,7 +150,9 @@ class ITML(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Pairs | None = None
+    ) -> Self:
         """Learn the metric from labels or from pairs.
 
         Parameters

@@ -1,8 +1,13 @@
 """KernelMetric: any linear learner in the space of a kernel."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.metrics.pairwise import pairwise_kernels
@@ -13,8 +18,13 @@ from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.mahalanobis._gmml import GMML
+
+if TYPE_CHECKING:
+    from metriclearn.constraints._chunks import Chunks
+    from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
 _RANK_TOL = 1e-10
@@ -98,15 +108,15 @@ class KernelMetric(
 
     def __init__(
         self,
-        learner=None,
-        kernel="rbf",
+        learner: BaseEstimator | None = None,
+        kernel: str | Callable[..., Any] = "rbf",
         *,
-        gamma="scale",
-        degree=3,
-        coef0=1,
-        n_landmarks=None,
-        random_state=None,
-    ):
+        gamma: str | float = "scale",
+        degree: float = 3,
+        coef0: float = 1,
+        n_landmarks: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.learner = learner
         self.kernel = kernel
         self.gamma = gamma
@@ -116,7 +126,12 @@ class KernelMetric(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        constraints: Pairs | Triplets | Quadruplets | Chunks | None = None,
+    ) -> Self:
         """Learn the metric from labels or from constraints.
 
         Parameters
@@ -175,7 +190,7 @@ class KernelMetric(
         self._n_features_out = self.learner_.components_.shape[0]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Map rows to the learned space, where Euclidean distance is the learned metric.
 
         Parameters

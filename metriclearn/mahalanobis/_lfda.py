@@ -1,8 +1,12 @@
 """LFDA: local Fisher discriminant analysis."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from metriclearn._linalg import fix_signs
@@ -90,7 +94,14 @@ class LFDA(MahalanobisTransformer):
         "shrinkage": [Interval(Real, 0, 1, closed="both")],
     }
 
-    def __init__(self, n_components=None, *, n_neighbors=7, embedding="weighted", shrinkage=0.0):
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        n_neighbors: int = 7,
+        embedding: str = "weighted",
+        shrinkage: float = 0.0,
+    ) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors
         self.embedding = embedding
@@ -98,7 +109,7 @@ class LFDA(MahalanobisTransformer):
 
     @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the metric from labels.
 
         Parameters

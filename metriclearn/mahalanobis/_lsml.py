@@ -1,13 +1,18 @@
 """LSML: metric learning from relative comparisons by least squared residuals."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, quadruplets_from_labels
 from metriclearn.constraints._kinds import Quadruplets
@@ -98,16 +103,16 @@ class LSML(MahalanobisTransformer):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        prior="identity",
-        unit=None,
-        n_quadruplets=None,
-        max_iter=100,
-        tol=1e-6,
-        random_state=None,
-        verbose=0,
-    ):
+        prior: str | ArrayLike = "identity",
+        unit: float | None = None,
+        n_quadruplets: int | None = None,
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.prior = prior
         self.unit = unit
@@ -118,7 +123,9 @@ class LSML(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Quadruplets | None = None
+    ) -> Self:
         """Learn the metric from labels or from quadruplets.
 
         Parameters

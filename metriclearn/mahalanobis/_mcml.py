@@ -1,8 +1,12 @@
 """MCML: collapse each class to a point, as a convex problem in ``M``."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from metriclearn._linalg import fix_signs
@@ -86,7 +90,9 @@ class MCML(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
 
-    def __init__(self, *, max_iter=1000, tol=1e-4, max_memory=512, verbose=0):
+    def __init__(
+        self, *, max_iter: int = 1000, tol: float = 1e-4, max_memory: float = 512, verbose: int = 0
+    ) -> None:
         self.max_iter = max_iter
         self.tol = tol
         self.max_memory = max_memory
@@ -94,7 +100,7 @@ class MCML(MahalanobisTransformer):
 
     @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the metric from labeled rows.
 
         Parameters

@@ -1,8 +1,12 @@
 """MMC: spread the dissimilar pairs while the similar ones share a fixed budget."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from metriclearn._arrays import unit_of
@@ -10,6 +14,7 @@ from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
@@ -122,16 +127,16 @@ class MMC(MahalanobisTransformer):
 
     def __init__(
         self,
-        variant="full",
+        variant: str = "full",
         *,
-        solver="lbfgs",
-        n_pairs=None,
-        ridge=1e-6,
-        max_iter=1000,
-        tol=1e-6,
-        random_state=None,
-        verbose=0,
-    ):
+        solver: str = "lbfgs",
+        n_pairs: int | None = None,
+        ridge: float = 1e-6,
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.variant = variant
         self.solver = solver
         self.n_pairs = n_pairs
@@ -142,7 +147,9 @@ class MMC(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, *, constraints: Pairs | None = None
+    ) -> Self:
         """Learn the metric from labels or from pairs.
 
         Parameters

@@ -1,8 +1,12 @@
 """POLA: pseudo-metric online learning."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -12,6 +16,7 @@ from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
@@ -109,14 +114,14 @@ class POLA(MahalanobisTransformer):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        average=True,
-        n_epochs=2,
-        n_pairs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        average: bool = True,
+        n_epochs: int = 2,
+        n_pairs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.average = average
         self.n_epochs = n_epochs
@@ -125,7 +130,9 @@ class POLA(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Pairs | None = None
+    ) -> Self:
         """Learn the metric anew, from labels or from pairs.
 
         Parameters
@@ -174,7 +181,9 @@ class POLA(MahalanobisTransformer):
         return self._finish(X)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, constraints=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Pairs | None = None
+    ) -> Self:
         """Learn from more pairs, in their order.
 
         Parameters

@@ -1,10 +1,15 @@
 """RCA: relevant component analysis."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
     check_n_components,
@@ -18,6 +23,9 @@ from metriclearn.mahalanobis._scatter._discriminant import discriminant_directio
 from metriclearn.mahalanobis._scatter._moments import moments
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._scatter._stream import Stream
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class RCA(MahalanobisTransformer):
@@ -91,8 +99,14 @@ class RCA(MahalanobisTransformer):
     _fits_sparse = True
 
     def __init__(
-        self, n_components=None, *, n_chunks=None, chunk_size=2, shrinkage=0.0, random_state=None
-    ):
+        self,
+        n_components: int | None = None,
+        *,
+        n_chunks: int | None = None,
+        chunk_size: int = 2,
+        shrinkage: float = 0.0,
+        random_state: Seed = None,
+    ) -> None:
         self.n_components = n_components
         self.n_chunks = n_chunks
         self.chunk_size = chunk_size
@@ -100,7 +114,13 @@ class RCA(MahalanobisTransformer):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None, sample_weight=None):
+    def fit(
+        self,
+        X: ArrayLike | sparse.spmatrix,
+        y: ArrayLike | None = None,
+        constraints: Chunks | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn the metric from labels or from chunks.
 
         Parameters
@@ -138,14 +158,20 @@ class RCA(MahalanobisTransformer):
             ).labels
         else:
             weights, X, chunks = weighted_rows(sample_weight, X, chunks)
-        vars(self).pop("_stream", None)
+        self.__dict__.pop("_stream", None)
         span = Span(X, weights=weights)
         rows, unit = (span.rows(), 1.0) if span.reduced else (X, span.unit)
         found = _scatters(rows, chunks, weights, unit)
-        return self._finish(*found, span, X)
+        return self._finish(*found, span, X)  # type: ignore[call-arg]
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, constraints=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: ArrayLike | sparse.spmatrix,
+        y: ArrayLike | None = None,
+        constraints: Chunks | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Add rows; after all of them the metric is that of ``fit`` to all at once.
 
         Parameters

@@ -1,14 +1,19 @@
 """SDML: sparse metric learning by graphical lasso."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
@@ -118,17 +123,17 @@ class SDML(MahalanobisTransformer):
 
     def __init__(
         self,
-        balance=0.9,
-        sparsity=0.01,
+        balance: float = 0.9,
+        sparsity: float = 0.01,
         *,
-        n_components=None,
-        prior="identity",
-        n_pairs=None,
-        max_iter=1000,
-        tol=1e-5,
-        random_state=None,
-        verbose=0,
-    ):
+        n_components: int | None = None,
+        prior: str | ArrayLike = "identity",
+        n_pairs: int | None = None,
+        max_iter: int = 1000,
+        tol: float = 1e-5,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.balance = balance
         self.sparsity = sparsity
         self.n_components = n_components
@@ -140,7 +145,9 @@ class SDML(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Pairs | None = None
+    ) -> Self:
         """Learn the metric from labels or from pairs.
 
         Parameters

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 from sklearn.utils import check_consistent_length, check_random_state
 
+from metriclearn._types import Seed
 from metriclearn.metrics._checks import check_one_label_each, check_rows
 
 # With fewer classes a bootstrap interval is too narrow: of 5 classes a nominal 95% one covers 82%.
@@ -20,7 +21,7 @@ def bootstrap_interval(
     groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 1000,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[float, float]:
     """Compute a confidence interval of a mean: percentiles of its bootstrap [1]_.
 
@@ -96,7 +97,7 @@ def bootstrap_over_identities(
     *,
     confidence: float = 0.95,
     n_resamples: int = 1000,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[Any, Any]:
     """Compute a bootstrap interval of a measure of pairs by drawing identities [1]_.
 

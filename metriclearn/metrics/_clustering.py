@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_s
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from metriclearn._arrays import unit_of
+from metriclearn._types import Seed
 from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each
 
 
@@ -45,7 +46,7 @@ def cluster_scores(
     labels: ArrayLike,
     *,
     n_init: int = 10,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> dict[str, float]:
     """Cluster embeddings by k-means, one cluster for each class, and compare with the classes.
 

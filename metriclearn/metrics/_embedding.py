@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._arrays import unit_of
 from metriclearn._pairs import pairwise_sq_distances
+from metriclearn._types import Seed
 from metriclearn.metrics._checks import check_labeled_rows, check_rows
 from metriclearn.neighbors._ranker import row_norms
 
@@ -157,7 +158,7 @@ def intra_inter_ratio(
     labels: ArrayLike,
     *,
     max_rows: int = 5000,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: Seed = 0,
 ) -> float:
     """Compute the mean distance within classes over the mean distance between them.
 

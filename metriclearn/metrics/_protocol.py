@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from metriclearn._types import Seed
 from metriclearn.metrics._checks import check_one_label_each
 
 
@@ -44,7 +45,7 @@ def verification_pairs(
     *,
     n_folds: int = 10,
     n_pairs: int = 300,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> VerificationPairs:
     """Draw pairs in folds of disjoint identities, as the 6,000 pairs of LFW [1]_.
 

@@ -1,5 +1,7 @@
 """Retrieval: search once, score all."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +62,11 @@ class RetrievalResult:
         return f"<RetrievalResult of {n} queries, k={k}, {self.scored.sum()} with right answers>"
 
     @property
-    def scored(self):
+    def scored(self) -> np.ndarray:
         """Queries with at least one relevant row in the gallery, as a mask."""
         return self.n_relevant > 0
 
-    def score(self, measure, *, average=True):
+    def score(self, measure: str, *, average: bool = True) -> float | np.ndarray:
         """Score by the name of a measure.
 
         Parameters
@@ -91,35 +93,35 @@ class RetrievalResult:
             self._check_depth(named.k)
         return _mean(named.values(self.gains, self.n_relevant, lambda: self.ideal_gains), average)
 
-    def recall_at_k(self, k=1, *, average=True):
+    def recall_at_k(self, k: int = 1, *, average: bool = True) -> float | np.ndarray:
         """Compute the fraction of queries with a relevant row among the ``k`` nearest."""
         return self._score_at("recall", k, average)
 
-    def precision_at_k(self, k=1, *, average=True):
+    def precision_at_k(self, k: int = 1, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean fraction of relevant rows among the ``k`` nearest."""
         return self._score_at("precision", k, average)
 
-    def share_found_at_k(self, k=10, *, average=True):
+    def share_found_at_k(self, k: int = 10, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean fraction of the relevant rows that is among the ``k`` nearest."""
         return self._score_at("share_found", k, average)
 
-    def r_precision(self, *, average=True):
+    def r_precision(self, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean precision of the ``R`` nearest, ``R`` the number of relevant rows."""
         return self.score("r_precision", average=average)
 
-    def map_at_r(self, *, average=True):
+    def map_at_r(self, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean average precision of the ``R`` nearest (Musgrave et al., 2020)."""
         return self.score("map_at_r", average=average)
 
-    def map_at_k(self, k, *, average=True):
+    def map_at_k(self, k: int, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean average precision of the ``k`` nearest, over ``min(k, R)``."""
         return self._score_at("map", k, average)
 
-    def mrr(self, *, average=True):
+    def mrr(self, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean of one over the first relevant rank; 0 where none was found."""
         return self.score("mrr", average=average)
 
-    def ndcg_at_k(self, k, *, average=True):
+    def ndcg_at_k(self, k: int, *, average: bool = True) -> float | np.ndarray:
         """Compute the mean discounted gain of the ``k`` nearest over the best possible."""
         return self._score_at("ndcg", k, average)
 

@@ -1,12 +1,17 @@
 """Splits of rows by whole classes."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, KFold, ShuffleSplit
 from sklearn.utils import indexable
 from sklearn.utils.multiclass import check_classification_targets
 
+from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds
 
 
@@ -34,7 +39,9 @@ class _ClassDisjointSplitter(BaseCrossValidator):
     def _class_splitter(self):
         """Return a scikit-learn splitter that will be given one row for each class."""
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate row indices of the train and test parts.
 
         Parameters
@@ -66,7 +73,12 @@ class _ClassDisjointSplitter(BaseCrossValidator):
         for parts in splits:
             yield tuple(rows_of(codes, classes) for classes in parts)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         """Return the number of splits; the arguments are ignored."""
         return self.n_splits
 
@@ -104,7 +116,13 @@ class ClassDisjointKFold(_ClassDisjointSplitter):
     [0 1 3 4] [2 5]
     """
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.n_splits = n_splits
         self.shuffle = shuffle
         self.random_state = random_state
@@ -148,7 +166,14 @@ class ClassDisjointShuffleSplit(_ClassDisjointSplitter):
     [[2, 5]]
     """
 
-    def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 10,
+        *,
+        test_size: float | int | None = None,
+        train_size: float | int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.n_splits = n_splits
         self.test_size = test_size
         self.train_size = train_size

@@ -1,10 +1,15 @@
 """Train, validation and test classes: the honest protocol of the open set."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from metriclearn._types import Seed
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 # What papers do: the second half of the classes is the test part.
@@ -61,12 +66,12 @@ class OpenSetSplit:
     def __init__(
         self,
         *,
-        test_size=0.5,
-        validation_size=0.1,
-        n_folds=None,
-        shuffle=False,
-        random_state=None,
-    ):
+        test_size: float | int = 0.5,
+        validation_size: float | int = 0.1,
+        n_folds: int | None = None,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.test_size = test_size
         self.validation_size = validation_size
         self.n_folds = n_folds
@@ -74,7 +79,7 @@ class OpenSetSplit:
         self.random_state = random_state
 
     @classmethod
-    def preset(cls, name):
+    def preset(cls, name: str) -> OpenSetSplit:
         """Make a split by name.
 
         All have the second half of the classes, in sorted order, as test part: the split of
@@ -103,7 +108,9 @@ class OpenSetSplit:
             raise ValueError(f"preset={name!r} is unknown; there are: {', '.join(PRESETS)}")
         return cls(**PRESETS[name])
 
-    def split(self, X, y):
+    def split(
+        self, X: ArrayLike, y: ArrayLike
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Generate row indices of the three parts.
 
         Parameters
@@ -146,7 +153,7 @@ class OpenSetSplit:
             train = np.setdiff1d(seen, validation)
             yield tuple(rows_of(codes, classes) for classes in (train, validation, test))
 
-    def get_n_splits(self, X=None, y=None):
+    def get_n_splits(self, X: ArrayLike | None = None, y: ArrayLike | None = None) -> int:
         """Return the number of splits; the arguments are ignored."""
         return 1 if self.n_folds is None else self.n_folds
 

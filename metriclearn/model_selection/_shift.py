@@ -1,5 +1,8 @@
 """Splits from easy to hard: growing shift between train and test classes."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
@@ -98,10 +101,12 @@ class ClassShiftSplit(BaseCrossValidator):
     [4.0, 36.3, 64.0]
     """
 
-    def __init__(self, n_splits=5):
+    def __init__(self, n_splits: int = 5) -> None:
         self.n_splits = n_splits
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate row indices of the train and test parts, the shift rising.
 
         Parameters
@@ -127,7 +132,7 @@ class ClassShiftSplit(BaseCrossValidator):
         for _, train, test in self._ranked(X, y):
             yield train, test
 
-    def shifts(self, X, y):
+    def shifts(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Fréchet distance between the parts of each split.
 
         Parameters
@@ -142,7 +147,12 @@ class ClassShiftSplit(BaseCrossValidator):
         """
         return np.array([shift for shift, _, _ in self._ranked(X, y)])
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         """Return the number of splits; the arguments are ignored."""
         return self.n_splits
 

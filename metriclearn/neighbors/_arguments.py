@@ -1,12 +1,17 @@
 """What a retrieval index is given: settings, rows and questions, checked before any work."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn._validation import refuse_times
 from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
+
+#: A condition on the payload: values of columns, or a function of all of it.
+Condition = dict[str, Any] | Callable[..., Any]
 
 
 def check_settings(learner, index, metric):

@@ -1,10 +1,13 @@
 """What the nearest-neighbor estimators share: fit an index, ask it, draw its graph."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
 from numbers import Integral, Real
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -57,7 +60,12 @@ class FaissNeighborsBase(BaseEstimator):
         refuse_times(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+    def kneighbors(
+        self,
+        X: ArrayLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest fitted rows of each query.
 
         Parameters
@@ -104,7 +112,9 @@ class FaissNeighborsBase(BaseEstimator):
                 distances, indices = self._search.search(X, n_neighbors)
         return (distances, indices) if return_distance else indices
 
-    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+    def kneighbors_graph(
+        self, X: ArrayLike | None = None, n_neighbors: int | None = None, mode: str = "connectivity"
+    ) -> sparse.csr_matrix:
         """Draw the graph of each query to its nearest fitted rows.
 
         Parameters

@@ -1,5 +1,7 @@
 """What slows search on this machine, and the remedy."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
@@ -60,7 +62,7 @@ class Finding:
     remedy: str = ""
 
 
-def diagnose():
+def diagnose() -> list[Finding]:
     """Look for what slows nearest-neighbor search on this machine.
 
     Returns

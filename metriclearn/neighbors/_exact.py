@@ -1,8 +1,13 @@
 """Exact nearest neighbors by brute force: fast to find, exact to rank."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.neighbors._ordered import OrderedScores, ordered_values
 from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
@@ -62,7 +67,7 @@ class ExactSearch:
     (array([[0.5, 0.5, 1.5]]), array([[2, 3, 1]]))
     """
 
-    def __init__(self, X, metric="euclidean"):
+    def __init__(self, X: np.ndarray, metric: str = "euclidean") -> None:
         self._ranker = Ranker(check_rows(X, "X"), metric)
         self._frame = Frame(self._ranker)
         # In an order without meaning: sorted classes would make early limits loose.
@@ -75,16 +80,16 @@ class ExactSearch:
         self._n_asked = 0
 
     @property
-    def X(self):
+    def X(self) -> np.ndarray:
         """The base."""
         return self._ranker.X
 
     @property
-    def metric(self):
+    def metric(self) -> str:
         """The metric."""
         return self._ranker.metric
 
-    def moved(self, X):
+    def moved(self, X: ArrayLike) -> None:
         """Take the base from another place in memory; its values are the same."""
         self._ranker.X = X
 
@@ -115,7 +120,9 @@ class ExactSearch:
             self._screens[dtype] = Screen(base, *self.X.shape, self._frame.inner_product, dtype)
         return self._screens[dtype]
 
-    def search(self, Q, k, *, exclude=None):
+    def search(
+        self, Q: np.ndarray, k: int, *, exclude: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the ``k`` nearest rows of the base for each query.
 
         Parameters
@@ -196,7 +203,7 @@ class ExactSearch:
             left.append(rows)
         return np.concatenate(left) if left else np.empty(0, dtype=np.intp)
 
-    def search_all(self, k):
+    def search_all(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the ``k`` nearest other rows of the base for each of its rows.
 
         The same as ``search(X, k, exclude=arange(n))`` in about half the time: each
@@ -237,7 +244,14 @@ class ExactSearch:
             distances[rows], indices[rows] = found
         return distances, indices
 
-    def values_in_order(self, Q, k, values, *, exclude=None):
+    def values_in_order(
+        self,
+        Q: np.ndarray,
+        k: int,
+        values: Callable[..., Any],
+        *,
+        exclude: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Rank values of base rows by distance: what :meth:`search` finds, not which row.
 
         The same as ``values(queries, search(Q, k)[1])``, and several times faster for
@@ -272,9 +286,9 @@ class ExactSearch:
             return values(everyone, self.search(Q, k, exclude=exclude)[1])
         if self._ordered is None:
             base = map(self._frame.base, self._ranker.blocks())
-            self._ordered = OrderedScores(base, *self.X.shape, self._frame.inner_product)
+            self._ordered = OrderedScores(base, *self.X.shape, self._frame.inner_product)  # type: ignore[call-arg]
 
-        step = self._ordered.block_rows()
+        step = self._ordered.block_rows()  # type: ignore[attr-defined]
         found = []
         for start in range(0, len(Q), step):
             block = slice(start, start + step)
@@ -291,7 +305,7 @@ class ExactSearch:
             )
         return np.concatenate(found)
 
-    def radius(self, Q, radius):
+    def radius(self, Q: np.ndarray, radius: float) -> list[Any]:
         """Find all rows of the base within a distance of each query.
 
         Parameters

@@ -9,7 +9,7 @@ from metriclearn.neighbors._faiss import factory_string
 from metriclearn.neighbors._indexes import resolve_index
 from metriclearn.neighbors._ranker import Ranker
 from metriclearn.neighbors._segments import SegmentedSearch
-from metriclearn.neighbors._vectors import Vectors
+from metriclearn.neighbors._vectors import Vectors, offset_of
 
 CHUNK = 65_536
 _TRAINING_ROWS = 160_000
@@ -46,6 +46,15 @@ class Gallery:
         self.coarse, self.search_params = coarse, search_params
         self.segments = None
         self.built = coarse is not None
+
+    @classmethod
+    def of(cls, vectors, folder, *, index, metric):
+        """Make an empty gallery for such vectors, with a file in a folder if there is one."""
+        offset = offset_of(vectors) if metric == "euclidean" else None
+        file = None if folder is None else folder.vectors_file()
+        # Checked before there is a file.
+        Vectors(vectors.shape[1], offset=offset).stored(vectors)
+        return cls(index, metric, Vectors(vectors.shape[1], file, offset=offset), Catalog())
 
     @classmethod
     def from_saved(cls, saved, vectors):

@@ -1,15 +1,20 @@
 """Identification with rejection: the class of a row, or none."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import HasMethods, Interval, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.neighbors._exact import ExactSearch
 
@@ -99,14 +104,14 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        learner=None,
+        learner: BaseEstimator | None = None,
         *,
-        false_identification_rate=0.05,
-        calibration_size=0.3,
-        metric="euclidean",
-        unknown_label=None,
-        random_state=None,
-    ):
+        false_identification_rate: float = 0.05,
+        calibration_size: float = 0.3,
+        metric: str = "euclidean",
+        unknown_label: int | str | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.learner = learner
         self.false_identification_rate = false_identification_rate
         self.calibration_size = calibration_size
@@ -115,7 +120,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Keep the gallery, and find out how near strangers come to it.
 
         Parameters
@@ -165,7 +170,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         self._calibrate(nearest, codes[rows])
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the class of rows, or ``unknown_label_``.
 
         Parameters
@@ -185,7 +190,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         answers[unknown] = self.unknown_label_
         return answers
 
-    def p_values(self, X):
+    def p_values(self, X: ArrayLike) -> np.ndarray:
         """Compute how likely a stranger comes as near as each row: small for known classes.
 
         Parameters
@@ -199,7 +204,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._p_values(self._nearest(X)[0])
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Compute how near each row is to the gallery: the higher, the less it is a stranger.
 
         Parameters

@@ -1,5 +1,6 @@
 """How many of the exact neighbors a coarse search finds, and what effort that takes."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -53,4 +54,11 @@ class RecallSample:
             reached = self.recall(rerank)
             if reached >= recall:
                 break
+        if reached < recall and gallery.coarse is not None:
+            warnings.warn(
+                f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
+                f"{rerank}) or take a less compressed index",
+                UserWarning,
+                stacklevel=3,
+            )
         return reached

@@ -1,12 +1,17 @@
 """A gallery to search: vectors with ids and payload, that grows and shrinks."""
 
+from __future__ import annotations
+
 import os
-import warnings
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
-from metriclearn.neighbors._arguments import check_question, check_settings, embedded
+from metriclearn._types import FilePath, Seed
+from metriclearn.neighbors._arguments import Condition, check_question, check_settings, embedded
 from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._gallery import Gallery
 from metriclearn.neighbors._ids import nobody
@@ -14,7 +19,6 @@ from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parq
 from metriclearn.neighbors._recall import RecallSample
 from metriclearn.neighbors._saved import SavedFolder, read_saved
 from metriclearn.neighbors._sharing import ReadWriteLock
-from metriclearn.neighbors._vectors import Vectors, offset_of
 
 
 class RetrievalIndex:
@@ -84,7 +88,14 @@ class RetrievalIndex:
     (1, 3)
     """
 
-    def __init__(self, learner=None, *, index="auto", metric="euclidean", path=None):
+    def __init__(
+        self,
+        learner: BaseEstimator | None = None,
+        *,
+        index: str = "auto",
+        metric: str = "euclidean",
+        path: FilePath | None = None,
+    ) -> None:
         check_settings(learner, index, metric)
         self.learner = learner
         self.index = index
@@ -102,23 +113,25 @@ class RetrievalIndex:
         return f"<RetrievalIndex of {len(self)} rows, index={self.index!r}{recall}>"
 
     @property
-    def ids(self):
+    def ids(self) -> np.ndarray:
         """Ids of the rows, in the order they were added."""
         with self._lock.reading():
-            catalog = self._catalog
-            return catalog.ids[catalog.alive]
+            return self._catalog.ids[self._catalog.alive]
 
     @property
     def _catalog(self):
         return Catalog() if self._gallery is None else self._gallery.catalog
 
-    # --- growing and shrinking ---
-
     def _embed(self, X):
         d = None if self._gallery is None else self._gallery.vectors.d
         return embedded(X, self.learner, self.metric, d)
 
-    def add(self, X, ids=None, payload=None):
+    def add(
+        self,
+        X: ArrayLike,
+        ids: ArrayLike | str | None = None,
+        payload: dict[str, ArrayLike] | None = None,
+    ) -> None:
         """Add rows to the gallery.
 
         Parameters
@@ -141,7 +154,7 @@ class RetrievalIndex:
         """
         self._add(X, ids, payload)
 
-    def upsert(self, X, ids, payload=None):
+    def upsert(self, X: ArrayLike, ids: Any, payload: Any = None) -> None:
         """Add rows, in place of those that have the same ids.
 
         Parameters
@@ -152,7 +165,7 @@ class RetrievalIndex:
         Raises
         ------
         ValueError, OSError
-            As :meth:`add`; the index is then as it was before the call.
+            As :meth:`add`.
         """
         if ids is None:
             raise ValueError("ids is None; upsert needs to know which rows to replace")
@@ -163,28 +176,14 @@ class RetrievalIndex:
         with self._lock.writing():
             ids, columns, replaced = self._catalog.checked(ids, payload, len(vectors), replace)
             if self._folder is not None:
-                self._open_folder()
-            gallery = self._gallery or self._new_gallery(vectors)
+                self._folder.open(unchanged=True, new=self._gallery is None)
+            gallery = self._gallery or Gallery.of(
+                vectors, self._folder, index=self.index, metric=self.metric
+            )
             gallery.append(gallery.vectors.stored(vectors), ids, columns, replaced)
             self._gallery = gallery
 
-    def _open_folder(self):
-        if self._gallery is None and self._folder.holds_index():
-            raise ValueError(
-                f"path: {self.path} holds vectors of another index; open it with "
-                f"RetrievalIndex.load, or name another folder"
-            )
-        self._folder.open(unchanged=True)
-
-    def _new_gallery(self, vectors):
-        offset = offset_of(vectors) if self.metric == "euclidean" else None
-        file = None if self._folder is None else self._folder.vectors_file()
-        # Checked before there is a file.
-        Vectors(vectors.shape[1], offset=offset).stored(vectors)
-        vectors = Vectors(vectors.shape[1], file, offset=offset)
-        return Gallery(self.index, self.metric, vectors, Catalog())
-
-    def remove(self, ids=None, *, where=None):
+    def remove(self, ids: ArrayLike | str | None = None, *, where: Condition | None = None) -> None:
         """Take rows out of the gallery.
 
         Parameters
@@ -208,7 +207,7 @@ class RetrievalIndex:
             if self._gallery is not None:
                 self._gallery.remove(rows)
 
-    def payload(self, ids):
+    def payload(self, ids: Any) -> dict[str, np.ndarray]:
         """Return the payload of rows by their ids.
 
         Parameters
@@ -222,8 +221,6 @@ class RetrievalIndex:
         """
         with self._lock.reading():
             return self._catalog.payload(self._catalog.find(ids))
-
-    # --- searching ---
 
     @contextmanager
     def _searching(self):
@@ -242,7 +239,15 @@ class RetrievalIndex:
             raise ValueError("the index is empty; add rows first")
         return self._gallery
 
-    def search(self, X, k=10, *, where=None, max_distance=None, rerank=1000):
+    def search(
+        self,
+        X: ArrayLike,
+        k: int = 10,
+        *,
+        where: Condition | None = None,
+        max_distance: float | None = None,
+        rerank: int = 1000,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the ``k`` nearest rows for each query.
 
         Parameters
@@ -270,24 +275,21 @@ class RetrievalIndex:
         ids : ndarray of shape (n_queries, min(k, n_rows))
         """
         check_question(k, rerank, max_distance)
-        queries = self._embed(X)
+        embeddings = self._embed(X)
         with self._searching() as gallery:
             allowed = None if where is None else gallery.catalog.where(where)
-            queries = gallery.vectors.queries(queries)
+            queries = gallery.vectors.queries(embeddings)
             distances, rows = gallery.nearest(queries, k, rerank, allowed)
             ids = gallery.catalog.ids[rows]
-        distances = self._outward(distances)
+        distances = distances**2 / 2 if self.metric == "cosine" else distances
         if max_distance is not None:
             too_far = distances > max_distance
             distances[too_far], ids[too_far] = np.inf, nobody(ids.dtype)
         return distances, ids
 
-    def _outward(self, distances):
-        return distances**2 / 2 if self.metric == "cosine" else distances
-
-    # --- how good the coarse search is ---
-
-    def measure_recall(self, k=10, *, n_queries=200, rerank=1000, random_state=0):
+    def measure_recall(
+        self, k: int = 10, *, n_queries: int = 200, rerank: int = 1000, random_state: Seed = 0
+    ) -> float:
         """Measure how many of the ``k`` exact neighbors the search finds.
 
         Parameters
@@ -305,11 +307,18 @@ class RetrievalIndex:
             Also kept as ``recall_``.
         """
         with self._searching() as gallery:
-            sample = RecallSample(gallery, k, n_queries, random_state)
-            self.recall_ = sample.recall(rerank)
+            self.recall_ = RecallSample(gallery, k, n_queries, random_state).recall(rerank)
             return self.recall_
 
-    def tune(self, recall=0.95, *, k=10, n_queries=200, rerank=1000, random_state=0):
+    def tune(
+        self,
+        recall: float = 0.95,
+        *,
+        k: Any = 10,
+        n_queries: Any = 200,
+        rerank: Any = 1000,
+        random_state: Seed = 0,
+    ) -> float:
         """Set the effort of the coarse search to the least that reaches a recall.
 
         Parameters
@@ -329,22 +338,13 @@ class RetrievalIndex:
         with self._lock.writing():
             gallery = self._there()
             gallery.build()
-            reached = RecallSample(gallery, k, n_queries, random_state).tune(recall, rerank)
-            self.recall_ = reached
+            sample = RecallSample(gallery, k, n_queries, random_state)
+            self.recall_ = sample.tune(recall, rerank)
             if gallery.search_params is not None:
                 self.search_params_ = gallery.search_params
-        if reached < recall and gallery.coarse is not None:
-            warnings.warn(
-                f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
-                f"{rerank}) or take a less compressed index",
-                UserWarning,
-                stacklevel=2,
-            )
-        return reached
+        return self.recall_
 
-    # --- on disk ---
-
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the index to a folder: vectors, ids, payload and coarse index; not the learner.
 
         Parameters
@@ -364,18 +364,17 @@ class RetrievalIndex:
         """
         with self._lock.writing():
             gallery = self._there()
-            settings = {
-                "index": self.index,
-                "metric": self.metric,
-                "search_params": getattr(self, "search_params_", None),
-            }
-            if self._folder is not None and _same_folder(self._folder.path, path):
+            settings = {"index": self.index, "metric": self.metric}
+            settings["search_params"] = getattr(self, "search_params_", None)
+            if self._folder is not None and self._folder.is_at(path):
                 self._gallery = self._folder.save(gallery, settings, own=True)
             else:
                 SavedFolder(path).save(gallery, settings, own=False)
 
     @classmethod
-    def load(cls, path, learner=None, *, verify=False):
+    def load(
+        cls, path: FilePath, learner: BaseEstimator | None = None, *, verify: bool = False
+    ) -> RetrievalIndex:
         """Open a saved index; its vectors are mapped, not read.
 
         Parameters
@@ -411,7 +410,7 @@ class RetrievalIndex:
             vectors.verify()
         return index
 
-    def to_parquet(self, path):
+    def to_parquet(self, path: FilePath) -> None:
         """Write ids, vectors and payload as a Parquet file, for a vector database.
 
         Parameters
@@ -422,11 +421,19 @@ class RetrievalIndex:
             ``metriclearn``.
         """
         with self._lock.reading():
-            gallery = self._there()
-            write_parquet(os.fspath(path), gallery.vectors, gallery.catalog, self.metric)
+            held = self._there()
+            write_parquet(os.fspath(path), held.vectors, held.catalog, self.metric)
 
     @classmethod
-    def from_parquet(cls, file, learner=None, *, index="auto", metric=None, path=None):
+    def from_parquet(
+        cls,
+        file: FilePath,
+        learner: BaseEstimator | None = None,
+        *,
+        index: Any = "auto",
+        metric: str | None = None,
+        path: FilePath | None = None,
+    ) -> RetrievalIndex:
         """Make an index of a Parquet file with columns ``id`` and ``vector``.
 
         Parameters
@@ -445,14 +452,9 @@ class RetrievalIndex:
         -------
         RetrievalIndex
         """
-        file = os.fspath(file)
-        metric = metric or read_metric(file) or "euclidean"
+        metric = metric or read_metric(os.fspath(file)) or "euclidean"
         made = cls(None, index=index, metric=metric, path=path)
-        for ids, vectors, payload in read_parquet(file):
+        for ids, vectors, payload in read_parquet(os.fspath(file)):
             made.add(vectors, ids, payload)
         made.learner = learner
         return made
-
-
-def _same_folder(one, other):
-    return os.path.realpath(one) == os.path.realpath(other)

@@ -54,19 +54,31 @@ class SavedFolder:
         """Whether an index is saved there."""
         return (self.path / MANIFEST).exists()
 
-    def open(self, *, unchanged):
+    def is_at(self, path):
+        """Whether a path names this folder."""
+        return os.path.realpath(self.path) == os.path.realpath(path)
+
+    def open(self, *, unchanged, new=False):
         """Take the folder for writing, and clear it of what killed processes left.
 
         Parameters
         ----------
         unchanged : bool
             Whether what is saved must be what was seen last.
+        new : bool, default=False
+            Whether it must hold no index.
 
         Raises
         ------
         ValueError
-            If another process is writing to it, or has written since.
+            If another process is writing to it, or has written since; if it holds an index where
+            it must not.
         """
+        if new and self.holds_index():
+            raise ValueError(
+                f"path: {self.path} holds vectors of another index; open it with "
+                f"RetrievalIndex.load, or name another folder"
+            )
         if self._lock is not None:
             return
         self.path.mkdir(parents=True, exist_ok=True)

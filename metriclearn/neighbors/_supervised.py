@@ -1,6 +1,11 @@
 """Nearest neighbors that predict: a classifier and a regressor."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,18 +28,18 @@ class _SupervisedNeighbors(FaissNeighborsBase):
 
     def __init__(
         self,
-        n_neighbors=5,
+        n_neighbors: Any = 5,
         *,
-        weights="uniform",
-        metric="euclidean",
-        index="auto",
-        search_params=None,
-        algorithm="auto",
-        leaf_size=30,
-        p=2,
-        metric_params=None,
-        n_jobs=None,
-    ):
+        weights: Any = "uniform",
+        metric: Any = "euclidean",
+        index: Any = "auto",
+        search_params: Any = None,
+        algorithm: Any = "auto",
+        leaf_size: Any = 30,
+        p: Any = 2,
+        metric_params: Any = None,
+        n_jobs: Any = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.weights = weights
         self.metric = metric
@@ -146,7 +151,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     """
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Index the rows.
 
         Parameters
@@ -185,7 +190,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
         votes = np.bincount(cells.ravel(), weights.ravel(), minlength=len(codes) * n_classes)
         return votes.reshape(len(codes), n_classes)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the class with most votes; of equals, the first in order.
 
         Parameters
@@ -210,7 +215,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
             predicted.append(classes[np.concatenate(winners)])
         return np.column_stack(predicted) if self.outputs_2d_ else predicted[0]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray | list[np.ndarray]:
         """Estimate class probabilities: the share of votes.
 
         Parameters
@@ -264,7 +269,7 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
     """
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Index the rows.
 
         Parameters
@@ -281,7 +286,7 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
         self._y = y.astype(np.result_type(y.dtype, np.float32), copy=False)
         return self._build(X)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the weighted mean of the neighbors' targets.
 
         Parameters

@@ -1,14 +1,21 @@
 """Nearest neighbors as they are: found, drawn as a graph, handed to other estimators."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._validation import refuse_times
 from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class FaissNearestNeighbors(FaissNeighborsBase):
@@ -53,18 +60,18 @@ class FaissNearestNeighbors(FaissNeighborsBase):
 
     def __init__(
         self,
-        n_neighbors=5,
+        n_neighbors: int = 5,
         *,
-        radius=1.0,
-        metric="euclidean",
-        index="auto",
-        search_params=None,
-        algorithm="auto",
-        leaf_size=30,
-        p=2,
-        metric_params=None,
-        n_jobs=None,
-    ):
+        radius: float = 1.0,
+        metric: Any = "euclidean",
+        index: Any = "auto",
+        search_params: Any = None,
+        algorithm: Any = "auto",
+        leaf_size: Any = 30,
+        p: Any = 2,
+        metric_params: Any = None,
+        n_jobs: Any = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.radius = radius
         self.metric = metric
@@ -77,7 +84,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Index the rows.
 
         Parameters
@@ -93,7 +100,9 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         refuse_times(X)
         return self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
 
-    def radius_neighbors(self, X=None, radius=None, return_distance=True):
+    def radius_neighbors(
+        self, X: ArrayLike | None = None, radius: float | None = None, return_distance: bool = True
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find all fitted rows within a distance of each query.
 
         Parameters
@@ -125,7 +134,9 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         indices[:] = [each for _, each in found]
         return (distances, indices) if return_distance else indices
 
-    def radius_neighbors_graph(self, X=None, radius=None, mode="connectivity"):
+    def radius_neighbors_graph(
+        self, X: ArrayLike | None = None, radius: float | None = None, mode: str = "connectivity"
+    ) -> sparse.csr_matrix:
         """Draw the graph of each query to the fitted rows within a distance of it.
 
         Parameters
@@ -198,17 +209,17 @@ class FaissKNeighborsTransformer(
     def __init__(
         self,
         *,
-        mode="distance",
-        n_neighbors=5,
-        metric="euclidean",
-        index="auto",
-        search_params=None,
-        algorithm="auto",
-        leaf_size=30,
-        p=2,
-        metric_params=None,
-        n_jobs=None,
-    ):
+        mode: str = "distance",
+        n_neighbors: int = 5,
+        metric: str = "euclidean",
+        index: Any = "auto",
+        search_params: Any = None,
+        algorithm: Any = "auto",
+        leaf_size: Any = 30,
+        p: Any = 2,
+        metric_params: Any = None,
+        n_jobs: Any = None,
+    ) -> None:
         self.mode = mode
         self.n_neighbors = n_neighbors
         self.metric = metric
@@ -221,7 +232,7 @@ class FaissKNeighborsTransformer(
         self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Index the rows.
 
         Parameters
@@ -239,7 +250,7 @@ class FaissKNeighborsTransformer(
         self._n_features_out = self.n_samples_fit_
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> sparse.csr_matrix:
         """Draw the graph of each row to its nearest fitted rows.
 
         Parameters

@@ -1,5 +1,7 @@
 """A saved model: a folder with a manifest, one file of parts for all but networks, and theirs."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -9,6 +11,7 @@ import warnings
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
@@ -26,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,60}\.(skops|safetensors)")
 _MOST_BYTES, _MOST_RATIO = 2**34, 1100
 
 
-def save(estimator, path, *, card=None):
+def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | None = None) -> None:
     """Keep a fitted estimator, or a pipeline of estimators, in a folder.
 
     Everything but networks goes into one file of skops, networks into one file of safetensors
@@ -110,7 +113,7 @@ def save(estimator, path, *, card=None):
         lock.release()
 
 
-def load(path):
+def load(path: str | Path) -> BaseEstimator:
     """Read an estimator that `save` kept.
 
     Every file is checked before anything is made of it, and every name in it against a list;
@@ -159,7 +162,7 @@ def load(path):
         raise ValueError(f"{where}: cannot be read ({reason})") from None
 
 
-def read_card(path):
+def read_card(path: str | Path) -> dict[str, Any]:
     """Read what a saved model says of itself, without loading it.
 
     Parameters

@@ -1,5 +1,9 @@
 """Linear pipelines as ONNX graphs, which other programs and languages run."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -9,12 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._extras import require
 from metriclearn._files import write_bytes
+from metriclearn._types import FilePath
 from metriclearn.mahalanobis._base import MahalanobisTransformer
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 _OPSET = 18
 
 
-def to_onnx(estimator, path):
+def to_onnx(estimator: BaseEstimator, path: FilePath) -> None:
     """Write the ``transform`` of a fitted estimator as an ONNX graph.
 
     The graph has one input ``X`` of any number of rows, and one output ``embedding``: rows

@@ -1,6 +1,11 @@
 """Critical-difference diagram: mean ranks of learners over data sets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.metrics._ranks import (
     critical_difference,
@@ -9,6 +14,9 @@ from metriclearn.metrics._ranks import (
     rank_scores,
 )
 from metriclearn.plots._axes import axes_for, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Heights, in lines of text below the axis.
 FIRST_BAR, BAR_STEP, LINE = 0.55, 0.42, 1.0
@@ -57,7 +65,14 @@ class CriticalDifferenceDisplay:
     [[0, 1], [1, 2]]
     """
 
-    def __init__(self, names, mean_ranks, critical_difference, *, p_value=None):
+    def __init__(
+        self,
+        names: list[str],
+        mean_ranks: ArrayLike,
+        critical_difference: float,
+        *,
+        p_value: float | None = None,
+    ) -> None:
         self.names = names
         self.mean_ranks = mean_ranks
         self.critical_difference = critical_difference
@@ -65,7 +80,9 @@ class CriticalDifferenceDisplay:
         self.groups = not_told_apart(mean_ranks, critical_difference)
 
     @classmethod
-    def from_scores(cls, scores, names, *, alpha=0.05, ax=None):
+    def from_scores(
+        cls, scores: ArrayLike, names: list[str], *, alpha: float = 0.05, ax: Axes | None = None
+    ) -> CriticalDifferenceDisplay:
         """Rank learners on each data set and draw the mean ranks.
 
         Parameters
@@ -95,7 +112,7 @@ class CriticalDifferenceDisplay:
         difference = critical_difference(n_learners, n_datasets, alpha)
         return cls(list(names), ranks.mean(axis=0), difference, p_value=p_value).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> CriticalDifferenceDisplay:
         """Draw the diagram.
 
         Parameters

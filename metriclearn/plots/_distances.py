@@ -1,13 +1,22 @@
 """Distances of same and of different pairs."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from metriclearn._types import Seed
 from metriclearn.plots._axes import axes_for, finish, without_frame
 from metriclearn.plots._inputs import check_labeled, embed
 from metriclearn.plots._layout import class_color
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 
 class DistanceHistogramDisplay:
@@ -44,7 +53,14 @@ class DistanceHistogramDisplay:
     True
     """
 
-    def __init__(self, same, different, *, threshold=None, name=None):
+    def __init__(
+        self,
+        same: np.ndarray,
+        different: np.ndarray,
+        *,
+        threshold: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self.same = same
         self.different = different
         self.threshold = threshold
@@ -52,8 +68,17 @@ class DistanceHistogramDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, threshold=None, n_pairs=20_000, random_state=0, name=None, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threshold: float | None = None,
+        n_pairs: int = 20_000,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> DistanceHistogramDisplay:
         """Embed rows with a fitted learner and draw the distances between them.
 
         Parameters
@@ -86,15 +111,15 @@ class DistanceHistogramDisplay:
     @classmethod
     def from_predictions(
         cls,
-        embeddings,
-        labels,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
         *,
-        threshold=None,
-        n_pairs=20_000,
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        threshold: float | None = None,
+        n_pairs: int = 20_000,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> DistanceHistogramDisplay:
         """Draw the distances between embeddings.
 
         Parameters
@@ -122,7 +147,7 @@ class DistanceHistogramDisplay:
         distances = [np.linalg.norm(Z[i] - Z[j], axis=1) for i, j in (same, different)]
         return cls(*distances, threshold=threshold, name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> DistanceHistogramDisplay:
         """Draw the histogram.
 
         Parameters

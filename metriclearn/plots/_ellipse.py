@@ -1,6 +1,12 @@
 """The ellipse of a metric in two dimensions."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.plots._axes import axes_for, finish, legend_beside, shorten
 from metriclearn.plots._inputs import (
@@ -11,6 +17,10 @@ from metriclearn.plots._inputs import (
     mahalanobis_matrix,
 )
 from metriclearn.plots._layout import class_color, class_marker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 _ANGLES = np.linspace(0, 2 * np.pi, 181)
 # Times the spread of the data: an axis that the metric does not see ends there.
@@ -68,7 +78,16 @@ class MetricEllipseDisplay:
     3
     """
 
-    def __init__(self, matrix, points, labels, *, radius=None, feature_names=None, name=None):
+    def __init__(
+        self,
+        matrix: np.ndarray,
+        points: np.ndarray,
+        labels: np.ndarray,
+        *,
+        radius: float | None = None,
+        feature_names: Sequence[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.matrix = matrix
         self.points = points
         self.labels = labels
@@ -78,8 +97,16 @@ class MetricEllipseDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, radius=None, feature_names=None, name=None, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        radius: float | None = None,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> MetricEllipseDisplay:
         """Draw the ellipses of a linear learner that was fitted on two features.
 
         Parameters
@@ -110,7 +137,17 @@ class MetricEllipseDisplay:
         )
 
     @classmethod
-    def from_matrix(cls, matrix, X, y=None, *, radius=None, feature_names=None, name=None, ax=None):
+    def from_matrix(
+        cls,
+        matrix: ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        radius: Any = None,
+        feature_names: Any = None,
+        name: Any = None,
+        ax: Any = None,
+    ) -> MetricEllipseDisplay:
         """Draw the ellipses of a matrix, learned elsewhere, say.
 
         Parameters
@@ -141,7 +178,7 @@ class MetricEllipseDisplay:
             matrix, points, labels, radius=radius, feature_names=feature_names, name=name
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> MetricEllipseDisplay:
         """Draw the points and the ellipses.
 
         Parameters

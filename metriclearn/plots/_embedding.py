@@ -1,10 +1,20 @@
 """A flat map of embeddings."""
 
-import numpy as np
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metriclearn._types import Seed
 from metriclearn.plots._axes import axes_for, hide_covered, legend_beside, shorten
 from metriclearn.plots._inputs import check_labeled, embed
 from metriclearn.plots._layout import class_color, class_marker, lay_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 MOST_NAMED_CLASSES = 20
 LONGEST_NAME_ON_CLASS = 10
@@ -50,13 +60,23 @@ class EmbeddingDisplay:
     3
     """
 
-    def __init__(self, points, labels, *, name=None):
+    def __init__(self, points: np.ndarray, labels: np.ndarray, *, name: str | None = None) -> None:
         self.points = points
         self.labels = labels
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, method="tsne", random_state=0, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        method: str = "tsne",
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> EmbeddingDisplay:
         """Embed rows with a fitted learner and draw their map.
 
         Parameters
@@ -85,8 +105,15 @@ class EmbeddingDisplay:
 
     @classmethod
     def from_predictions(
-        cls, embeddings, labels, *, method="tsne", random_state=0, name=None, ax=None
-    ):
+        cls,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        *,
+        method: str = "tsne",
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> EmbeddingDisplay:
         """Draw the map of embeddings.
 
         Parameters
@@ -105,7 +132,7 @@ class EmbeddingDisplay:
         embeddings, labels = check_labeled(embeddings, labels)
         return cls(lay_out(embeddings, method, random_state), labels, name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> EmbeddingDisplay:
         """Draw the map.
 
         Parameters

@@ -1,14 +1,24 @@
 """Queries and what they find, side by side."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
+from metriclearn._types import Seed
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.plots._axes import axes_for, finish, shorten
 from metriclearn.plots._inputs import check_labeled, embed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 # Blue, unbroken: the same class. Orange, dashed: another.
 RIGHT = {"edgecolor": "#2767c4", "linestyle": "-"}
@@ -73,8 +83,16 @@ class NeighborsGalleryDisplay:
     """
 
     def __init__(
-        self, queries, indices, distances, labels, shown, *, feature_names=None, name=None
-    ):
+        self,
+        queries: np.ndarray,
+        indices: np.ndarray,
+        distances: np.ndarray,
+        labels: np.ndarray,
+        shown: np.ndarray,
+        *,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.queries = queries
         self.indices = indices
         self.distances = distances
@@ -87,18 +105,18 @@ class NeighborsGalleryDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        queries=4,
-        n_neighbors=6,
-        shown=None,
-        metric="euclidean",
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        queries: int | ArrayLike = 4,
+        n_neighbors: int = 6,
+        shown: ArrayLike | None = None,
+        metric: str = "euclidean",
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> NeighborsGalleryDisplay:
         """Embed rows with a fitted learner and show what queries find among them.
 
         Parameters
@@ -137,17 +155,17 @@ class NeighborsGalleryDisplay:
     @classmethod
     def from_predictions(
         cls,
-        embeddings,
-        labels,
-        shown,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        shown: ArrayLike,
         *,
-        queries=4,
-        n_neighbors=6,
-        metric="euclidean",
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        queries: Any = 4,
+        n_neighbors: Any = 6,
+        metric: Any = "euclidean",
+        random_state: Seed = 0,
+        name: Any = None,
+        ax: Any = None,
+    ) -> NeighborsGalleryDisplay:
         """Show what queries find among embeddings.
 
         Parameters
@@ -175,7 +193,7 @@ class NeighborsGalleryDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> NeighborsGalleryDisplay:
         """Draw the gallery.
 
         Parameters

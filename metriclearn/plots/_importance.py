@@ -1,6 +1,12 @@
 """How much each feature counts in a linear metric."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
@@ -12,6 +18,10 @@ from metriclearn.plots._inputs import (
     mahalanobis_matrix,
 )
 from metriclearn.plots._layout import class_color
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 
 class FeatureImportanceDisplay:
@@ -60,7 +70,15 @@ class FeatureImportanceDisplay:
     'petal length (cm)'
     """
 
-    def __init__(self, importances, feature_names, *, per_deviation, max_features=20, name=None):
+    def __init__(
+        self,
+        importances: np.ndarray,
+        feature_names: Sequence[str],
+        *,
+        per_deviation: bool,
+        max_features: int = 20,
+        name: str | None = None,
+    ) -> None:
         self.importances = importances
         self.feature_names = feature_names
         self.per_deviation = per_deviation
@@ -69,8 +87,15 @@ class FeatureImportanceDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X=None, *, feature_names=None, max_features=20, name=None, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
+        max_features: int = 20,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> FeatureImportanceDisplay:
         """Draw the importances of a fitted linear learner.
 
         Parameters
@@ -119,8 +144,15 @@ class FeatureImportanceDisplay:
 
     @classmethod
     def from_matrix(
-        cls, matrix, X=None, *, feature_names=None, max_features=20, name=None, ax=None
-    ):
+        cls,
+        matrix: ArrayLike,
+        X: ArrayLike | None = None,
+        *,
+        feature_names: Any = None,
+        max_features: Any = 20,
+        name: Any = None,
+        ax: Any = None,
+    ) -> FeatureImportanceDisplay:
         """Draw the importances of a matrix.
 
         Parameters
@@ -159,7 +191,7 @@ class FeatureImportanceDisplay:
             name=name,
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> FeatureImportanceDisplay:
         """Draw the bars.
 
         Parameters

@@ -1,6 +1,12 @@
 """The matrix of a linear metric as a heat map."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
 from metriclearn.plots._inputs import (
@@ -9,6 +15,10 @@ from metriclearn.plots._inputs import (
     feature_names_of,
     mahalanobis_matrix,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 MOST_NAMED_FEATURES = 40
 
@@ -47,13 +57,26 @@ class MatrixDisplay:
     'sepal length (cm)'
     """
 
-    def __init__(self, matrix, *, feature_names=None, name=None):
+    def __init__(
+        self,
+        matrix: np.ndarray,
+        *,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.matrix = matrix
         self.feature_names = feature_names
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> MatrixDisplay:
         """Draw the matrix of a fitted linear learner.
 
         Parameters
@@ -77,7 +100,14 @@ class MatrixDisplay:
         )
 
     @classmethod
-    def from_matrix(cls, matrix, *, feature_names=None, name=None, ax=None):
+    def from_matrix(
+        cls,
+        matrix: ArrayLike,
+        *,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> MatrixDisplay:
         """Draw a matrix, learned elsewhere, say.
 
         Parameters
@@ -101,7 +131,7 @@ class MatrixDisplay:
         check_names(feature_names, len(matrix))
         return cls(matrix, feature_names=feature_names, name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None, colorbar=True):
+    def plot(self, *, ax: Axes | None = None, colorbar: bool = True) -> MatrixDisplay:
         """Draw the heat map.
 
         Parameters

@@ -1,10 +1,20 @@
 """Recall@k curves."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.plots._axes import axes_for, curve_style, without_frame
 from metriclearn.plots._inputs import embed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 DEFAULT_KS = (1, 2, 4, 8, 16, 32)
 
@@ -43,13 +53,22 @@ class RecallCurveDisplay:
     [0.96, 0.96, 0.99]
     """
 
-    def __init__(self, ks, recall, *, name=None):
+    def __init__(self, ks: list[int], recall: list[float], *, name: str | None = None) -> None:
         self.ks = ks
         self.recall = recall
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ks=DEFAULT_KS, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        ks: Sequence[int] = DEFAULT_KS,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> RecallCurveDisplay:
         """Embed rows with a fitted learner and draw their curve.
 
         Parameters
@@ -72,7 +91,15 @@ class RecallCurveDisplay:
         return cls.from_predictions(embed(estimator, X), y, ks=ks, name=name, ax=ax)
 
     @classmethod
-    def from_predictions(cls, embeddings, labels, *, ks=DEFAULT_KS, name=None, ax=None):
+    def from_predictions(
+        cls,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
+        *,
+        ks: Sequence[int] = DEFAULT_KS,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> RecallCurveDisplay:
         """Draw the curve of embeddings.
 
         Parameters
@@ -96,7 +123,9 @@ class RecallCurveDisplay:
         scores = retrieval_scores(embeddings, labels, [f"recall_at_{k}" for k in ks])
         return cls(ks, list(scores.values()), name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None, color=None, linestyle=None):
+    def plot(
+        self, *, ax: Axes | None = None, color: Any = None, linestyle: Any = None
+    ) -> RecallCurveDisplay:
         """Draw the curve.
 
         Parameters

@@ -1,12 +1,22 @@
 """All similarities, rows in the order of their classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
+from metriclearn._types import Seed
 from metriclearn.neighbors._ranker import row_norms
 from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
 from metriclearn.plots._inputs import check_labeled, embed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 MOST_NAMED_CLASSES = 20
 
@@ -46,7 +56,14 @@ class SimilarityMatrixDisplay:
     (150, 150)
     """
 
-    def __init__(self, similarities, labels, *, metric="euclidean", name=None):
+    def __init__(
+        self,
+        similarities: np.ndarray,
+        labels: np.ndarray,
+        *,
+        metric: str = "euclidean",
+        name: str | None = None,
+    ) -> None:
         self.similarities = similarities
         self.labels = labels
         self.metric = metric
@@ -55,16 +72,16 @@ class SimilarityMatrixDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        metric="euclidean",
-        max_rows=1000,
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        metric: Any = "euclidean",
+        max_rows: Any = 1000,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> SimilarityMatrixDisplay:
         """Embed rows with a fitted learner and draw their similarities.
 
         Parameters
@@ -95,15 +112,15 @@ class SimilarityMatrixDisplay:
     @classmethod
     def from_predictions(
         cls,
-        embeddings,
-        labels,
+        embeddings: ArrayLike,
+        labels: ArrayLike,
         *,
-        metric="euclidean",
-        max_rows=1000,
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        metric: str = "euclidean",
+        max_rows: int = 1000,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> SimilarityMatrixDisplay:
         """Draw the similarities of embeddings.
 
         Parameters
@@ -138,7 +155,7 @@ class SimilarityMatrixDisplay:
             similarities = -np.sqrt(pairwise_sq_distances(Z, Z))
         return cls(similarities, labels, metric=metric, name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None, colorbar=True):
+    def plot(self, *, ax: Axes | None = None, colorbar: bool = True) -> SimilarityMatrixDisplay:
         """Draw the matrix.
 
         Parameters

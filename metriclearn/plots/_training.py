@@ -1,7 +1,16 @@
 """How a training went, epoch by epoch."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from metriclearn._extras import require
 from metriclearn.plots._axes import without_frame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 # Okabe and Ito's blue and vermilion, told apart with any color vision and in grey.
 LOSS_COLOR, RECALL_COLOR = "#0072b2", "#d55e00"
@@ -48,14 +57,23 @@ class TrainingDisplay:
     (3, 3)
     """
 
-    def __init__(self, train_loss, valid_recall=None, *, best_epoch=None, name=None):
+    def __init__(
+        self,
+        train_loss: list[float],
+        valid_recall: list[float] | None = None,
+        *,
+        best_epoch: int | None = None,
+        name: str | None = None,
+    ) -> None:
         self.train_loss = train_loss
         self.valid_recall = valid_recall
         self.best_epoch = best_epoch
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None):
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, name: str | None = None, ax: Axes | None = None
+    ) -> TrainingDisplay:
         """Draw the history of a fitted embedder.
 
         Parameters
@@ -84,7 +102,14 @@ class TrainingDisplay:
         return cls.from_history(history, best_epoch=best_epoch, name=name, ax=ax)
 
     @classmethod
-    def from_history(cls, history, *, best_epoch=None, name=None, ax=None):
+    def from_history(
+        cls,
+        history: Sequence[dict[str, Any]],
+        *,
+        best_epoch: int | None = None,
+        name: Any = None,
+        ax: Any = None,
+    ) -> TrainingDisplay:
         """Draw a history of epochs, read from a log, say.
 
         Parameters
@@ -115,7 +140,7 @@ class TrainingDisplay:
         loss = [row["train_loss"] for row in history]
         return cls(loss, recall, best_epoch=best_epoch, name=name).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> TrainingDisplay:
         """Draw the curves.
 
         Parameters

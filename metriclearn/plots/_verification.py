@@ -1,10 +1,20 @@
 """The ROC curve of verification, where false accepts are rare."""
 
-import numpy as np
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metriclearn._types import Seed
 from metriclearn.metrics._bootstrap import bootstrap_over_identities
 from metriclearn.metrics._verification import equal_error_rate, verification_curve
 from metriclearn.plots._axes import axes_for, curve_style, without_frame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 _GRID = 60
 
@@ -52,7 +62,17 @@ class VerificationCurveDisplay:
     0.5
     """
 
-    def __init__(self, far, tar, equal_error, n_different, *, interval=None, band=None, name=None):
+    def __init__(
+        self,
+        far: np.ndarray,
+        tar: np.ndarray,
+        equal_error: float,
+        n_different: float,
+        *,
+        interval: tuple[float, ...] | None = None,
+        band: tuple[Any, ...] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.far = far
         self.tar = tar
         self.equal_error = equal_error
@@ -64,17 +84,17 @@ class VerificationCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        identities=None,
-        confidence=0.95,
-        n_resamples=200,
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        identities: Any = None,
+        confidence: Any = 0.95,
+        n_resamples: Any = 200,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> VerificationCurveDisplay:
         """Draw the curve of a fitted verifier on pairs it has not seen.
 
         Parameters
@@ -117,16 +137,16 @@ class VerificationCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        same,
-        distances,
+        same: ArrayLike,
+        distances: ArrayLike,
         *,
-        identities=None,
-        confidence=0.95,
-        n_resamples=200,
-        random_state=0,
-        name=None,
-        ax=None,
-    ):
+        identities: ArrayLike | None = None,
+        confidence: float = 0.95,
+        n_resamples: int = 200,
+        random_state: Seed = 0,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> VerificationCurveDisplay:
         """Draw the curve of distances of pairs.
 
         Parameters
@@ -178,7 +198,9 @@ class VerificationCurveDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, *, ax=None, color=None, linestyle=None):
+    def plot(
+        self, *, ax: Axes | None = None, color: Any = None, linestyle: Any = None
+    ) -> VerificationCurveDisplay:
         """Draw the curve.
 
         Parameters

@@ -1,8 +1,12 @@
 """Collaborative metric learning: users near the items that they chose (Hsieh et al., 2017)."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.linear_model import Ridge
@@ -11,18 +15,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._progress import progress
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._types import Seed
 from metriclearn.recommend._interactions import Interactions
 from metriclearn.recommend._objective import (
+    USERS_AT_ONCE,
     AdaGrad,
     collaborative_loss,
     covariance_penalty,
     into_ball,
     product_by_rows,
+    ranks_of,
     squared_distances,
 )
 
 _FOLD_IN_STEPS = 30
-_USERS_AT_ONCE = 256
 
 
 class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -130,21 +136,21 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def __init__(
         self,
-        n_components=64,
+        n_components: int = 64,
         *,
-        margin=1.5,
-        n_negatives=20,
-        max_epochs=20,
-        batch_size="auto",
-        learning_rate=0.1,
-        covariance=0.0,
-        item_weight=1.0,
-        item_model=None,
-        early_stopping=False,
-        patience=3,
-        random_state=None,
-        verbose=0,
-    ):
+        margin: float = 1.5,
+        n_negatives: int = 20,
+        max_epochs: int = 20,
+        batch_size: int | str = "auto",
+        learning_rate: float = 0.1,
+        covariance: float = 0.0,
+        item_weight: float = 1.0,
+        item_model: Any = None,
+        early_stopping: bool = False,
+        patience: int = 3,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.margin = margin
         self.n_negatives = n_negatives
@@ -160,7 +166,13 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, item_features=None):
+    def fit(
+        self,
+        X: ArrayLike | sparse.spmatrix,
+        y: object = None,
+        *,
+        item_features: ArrayLike | sparse.spmatrix | None = None,
+    ) -> Self:
         """Learn the vectors.
 
         Parameters
@@ -197,7 +209,7 @@ default=None
         self.n_epochs_ = n_epochs
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | sparse.spmatrix) -> np.ndarray:
         """Compute the vectors of users, known or new, from the items that they chose.
 
         Parameters
@@ -212,12 +224,19 @@ default=None
         check_is_fitted(self)
         matrix = self._validated(X, reset=False)
         blocks = [
-            self._fold_in(matrix[start : start + _USERS_AT_ONCE])
-            for start in range(0, matrix.shape[0], _USERS_AT_ONCE)
+            self._fold_in(matrix[start : start + USERS_AT_ONCE])
+            for start in range(0, matrix.shape[0], USERS_AT_ONCE)
         ]
         return np.concatenate(blocks)
 
-    def recommend(self, X=None, k=10, *, exclude_seen=True, return_distance=False):
+    def recommend(
+        self,
+        X: ArrayLike | sparse.spmatrix | None = None,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        return_distance: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find the items nearest to users.
 
         Parameters
@@ -250,13 +269,15 @@ default=None
         matrix = self._seen if X is None else self._validated(X, reset=False)
         users = self.user_embeddings_ if X is None else self.transform(X)
         found = [
-            self._nearest(users[start : start + _USERS_AT_ONCE], matrix, start, k, exclude_seen)
-            for start in range(0, len(users), _USERS_AT_ONCE)
+            self._nearest(users[start : start + USERS_AT_ONCE], matrix, start, k, exclude_seen)
+            for start in range(0, len(users), USERS_AT_ONCE)
         ]
         distances, items = (np.concatenate(part) for part in zip(*found, strict=True))
         return (distances, items) if return_distance else items
 
-    def rank_items(self, users, items, X=None):
+    def rank_items(
+        self, users: ArrayLike, items: ArrayLike, X: ArrayLike | sparse.spmatrix | None = None
+    ) -> np.ndarray:
         """Compute at which place an item stands among all that a user did not choose.
 
         Parameters
@@ -275,9 +296,9 @@ default=None
         users, items = np.asarray(users), np.asarray(items)
         matrix = self._seen if X is None else self._validated(X, reset=False)
         vectors = self.user_embeddings_ if X is None else self.transform(X)
-        return _ranks(vectors, self.item_embeddings_, matrix, users, items)
+        return ranks_of(vectors, self.item_embeddings_, matrix, users, items)
 
-    def embed_items(self, item_features):
+    def embed_items(self, item_features: ArrayLike | sparse.spmatrix) -> np.ndarray:
         """Place items by their features, also such as nobody chose yet.
 
         Parameters
@@ -388,7 +409,7 @@ default=None
         best, best_share, since = self.max_epochs, -1.0, 0
         held = Interactions(rest)
         for epoch, _ in enumerate(self._epochs(held, features, rng, self.max_epochs), start=1):
-            ranks = _ranks(self.user_embeddings_, self.item_embeddings_, rest, users, items)
+            ranks = ranks_of(self.user_embeddings_, self.item_embeddings_, rest, users, items)
             share = np.mean(ranks <= 50)
             since += 1
             if share > best_share:
@@ -437,16 +458,3 @@ default=None
         tags.input_tags.positive_only = True
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def _ranks(vectors, item_vectors, matrix, users, items):
-    ranks = np.empty(len(users), dtype=np.int64)
-    for start in range(0, len(users), _USERS_AT_ONCE):
-        part = slice(start, start + _USERS_AT_ONCE)
-        distances = squared_distances(vectors[users[part]], item_vectors)
-        rows = np.arange(len(distances))
-        own = distances[rows, items[part]]
-        distances[matrix[users[part]].toarray() > 0] = np.inf
-        distances[rows, items[part]] = np.inf
-        ranks[part] = 1 + np.sum(distances <= own[:, None], axis=1)
-    return ranks

@@ -1,9 +1,12 @@
 """Measures of recommenders, by the rank of a held-out item among all items."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def hit_rate(ranks, k=10):
+def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
     """Compute the share of users whose held-out item is among the ``k`` first.
 
     Parameters
@@ -35,7 +38,7 @@ def hit_rate(ranks, k=10):
     return float(np.mean(_checked(ranks, k) <= k))
 
 
-def ndcg(ranks, k=10):
+def ndcg(ranks: ArrayLike, k: int = 10) -> float:
     """Compute the mean discounted gain of the held-out item.
 
     ::

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Their distances to all items are in memory.
+USERS_AT_ONCE = 256
+
 
 def imposter_weights(n_imposters, n_negatives, n_items):
     """Weigh pairs by how far down an item stands, as it shows among sampled ones.
@@ -144,3 +147,31 @@ def into_ball(vectors):
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1)
+
+
+def ranks_of(users, items, matrix, rows, chosen):
+    """Rank of an item among those that its user did not choose, 1 for the nearest.
+
+    Parameters
+    ----------
+    users, items : ndarray of shape (n_users, d), (n_items, d)
+        Vectors.
+    matrix : sparse array of shape (n_users, n_items)
+        What each user chose, but for the items to rank.
+    rows, chosen : ndarray of int, shape (n,)
+        Users, and for each the item to rank.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    ranks = np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), USERS_AT_ONCE):
+        part = slice(start, start + USERS_AT_ONCE)
+        distances = squared_distances(users[rows[part]], items)
+        each = np.arange(len(distances))
+        own = distances[each, chosen[part]]
+        distances[matrix[rows[part]].toarray() > 0] = np.inf
+        distances[each, chosen[part]] = np.inf
+        ranks[part] = 1 + np.sum(distances <= own[:, None], axis=1)
+    return ranks

@@ -1,6 +1,11 @@
 """Triplets and quadruplets to be decided: which of two distances is smaller."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,12 +18,14 @@ class _OrderClassifier(TupleEstimator):
 
     _near, _far = None, None
 
-    def __init__(self, learner, *, points=None):
+    def __init__(self, learner: Any, *, points: Any = None) -> None:
         self.learner = learner
         self.points = points
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the learner on the constraints.
 
         Parameters
@@ -42,7 +49,7 @@ class _OrderClassifier(TupleEstimator):
         self.classes_ = np.array([-1, 1])
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """How much larger the distance said to be larger is.
 
         Parameters
@@ -57,11 +64,12 @@ class _OrderClassifier(TupleEstimator):
         check_is_fitted(self)
         tuples = self._check_tuples(X)
         near, far = (
-            self._distance(self.learner_, tuples, *pair) for pair in (self._near, self._far)
+            self._distance(self.learner_, tuples, *pair)  # type: ignore[misc]
+            for pair in (self._near, self._far)
         )
         return far - near
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict 1 where the learned metric agrees with the constraint, -1 where not.
 
         Parameters
@@ -74,7 +82,7 @@ class _OrderClassifier(TupleEstimator):
         """
         return np.where(self.decision_function(X) > 0, 1, -1)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Fraction of constraints that the learned metric agrees with.
 
         Parameters

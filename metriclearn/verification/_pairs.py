@@ -1,8 +1,12 @@
 """Pairs to be decided: the same, or not."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import check_cv
@@ -14,6 +18,9 @@ from metriclearn._validation import check_label_kinds
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
 from metriclearn.verification._tuples import TupleEstimator, check_weights
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 class PairClassifier(ClassifierMixin, TupleEstimator):
@@ -90,14 +97,14 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
 
     def __init__(
         self,
-        learner,
+        learner: BaseEstimator,
         *,
-        threshold="accuracy",
-        max_fpr=0.01,
-        cv=None,
-        points=None,
-        pos_label=None,
-    ):
+        threshold: str | float = "accuracy",
+        max_fpr: float = 0.01,
+        cv: int | Any | None = None,
+        points: ArrayLike | None = None,
+        pos_label: int | str | bool | None = None,
+    ) -> None:
         self.learner = learner
         self.threshold = threshold
         self.max_fpr = max_fpr
@@ -106,7 +113,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         self.pos_label = pos_label
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the learner on the pairs and calibrate the threshold.
 
         Parameters
@@ -166,7 +173,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         self._slope, self._intercept = _logistic(distances, same, weights)
         return self
 
-    def paired_distances(self, X):
+    def paired_distances(self, X: ArrayLike) -> np.ndarray:
         """Learned distance of each pair.
 
         Parameters
@@ -180,7 +187,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         check_is_fitted(self)
         return self._distance(self.learner_, self._check_tuples(X), 0, 1)
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """How far each pair's distance is from the threshold; positive towards ``classes_[1]``.
 
         Parameters
@@ -198,7 +205,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
     def _same_is_second(self):
         return bool(self.classes_[1] == self.pos_label_)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Decide each pair: ``pos_label_`` for the same, the other label for different.
 
         Parameters
@@ -213,7 +220,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         same = self.paired_distances(X) <= self.threshold_
         return self.classes_[(same == self._same_is_second()).astype(int)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability of being different and of being the same.
 
         A logistic curve of the distance, fitted on the calibration pairs. At τ it is

@@ -1,5 +1,7 @@
 """Rows without labels, for a model that exists: a table, an array, image files."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +41,12 @@ class NewRows:
     def __len__(self):
         return len(self.ids)
 
-    def part(self, rows):
+    def part(self, rows: Any) -> NewRows:
         """Return the rows of a slice of ``X``."""
         return self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
 
 
-def read_rows(source):
+def read_rows(source: str | Path) -> NewRows:
     """Read rows for a saved model.
 
     Parameters

@@ -1,5 +1,7 @@
 """The door for losses of others: any module on (embeddings, labels) becomes a MetricLoss."""
 
+from __future__ import annotations
+
 import inspect
 
 from torch import nn
@@ -93,7 +95,7 @@ def as_index_tuple(selection, embeddings, labels):
     return (*positive.nonzero(as_tuple=True), *negative.nonzero(as_tuple=True))
 
 
-def as_metric_loss(loss):
+def as_metric_loss(loss: nn.Module) -> MetricLoss:
     """Take a loss of any origin: ours as they are, other modules through an adapter.
 
     Parameters

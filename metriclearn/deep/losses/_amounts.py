@@ -1,5 +1,9 @@
 """Losses on labels that are amounts: positions, angles, ages, scores."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import torch
 
 from metriclearn.deep.losses._base import MetricLoss
@@ -111,7 +115,13 @@ class LabelDistanceTripletLoss(MetricLoss):
         "squared": ["boolean"],
     }
 
-    def __init__(self, near=None, far=None, margin=0.1, squared=True):
+    def __init__(
+        self,
+        near: float | None = None,
+        far: float | None = None,
+        margin: float = 0.1,
+        squared: bool = True,
+    ) -> None:
         super().__init__()
         self.near = near
         self.far = far
@@ -122,7 +132,13 @@ class LabelDistanceTripletLoss(MetricLoss):
             raise ValueError(f"near must be at most far={far}, got {near}")
         self.register_buffer("thresholds", None)
 
-    def build(self, n_classes, embedding_dim, labels=None, **known):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int,
+        labels: torch.Tensor | None = None,
+        **known: Any,
+    ) -> Self:
         """Measure the thresholds on the labels of the training set, and return self."""
         if labels is not None and labels.is_floating_point():
             self.thresholds = near_and_far(labels).float()
@@ -146,7 +162,7 @@ class LabelDistanceTripletLoss(MetricLoss):
             near = measured[0] if far is None else measured[0].clamp(max=far)
         return near, measured[1].clamp(min=near) if far is None else far
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
         kind = "sq_distance" if self.squared else "distance"
         rows = torch.arange(len(embeddings), device=embeddings.device)
@@ -218,12 +234,12 @@ class LogRatioLoss(MetricLoss):
 
     _parameter_constraints: dict = {"epsilon": [POSITIVE]}
 
-    def __init__(self, epsilon=1e-3):
+    def __init__(self, epsilon: float = 1e-3) -> None:
         super().__init__()
         self.epsilon = epsilon
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
         d = sq_distances(embeddings)
         n = len(d)

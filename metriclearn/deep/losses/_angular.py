@@ -1,6 +1,9 @@
 """Losses on angles and on four rows: angular, tuplet margin, quadruplet."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import softplus
@@ -17,6 +20,9 @@ from metriclearn.deep.tensors._pairwise import compare, with_gradient
 from metriclearn.deep.tensors._quadruplet_sums import quadruplet_sum
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
 from metriclearn.deep.tensors._triplet_sums import pack_positives, triplet_sum
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class AngularLoss(MetricLoss):
@@ -72,12 +78,14 @@ class AngularLoss(MetricLoss):
 
     _parameter_constraints: dict = {"alpha": [between(0, 90, "neither")]}
 
-    def __init__(self, alpha=45.0):
+    def __init__(self, alpha: float = 45.0) -> None:
         super().__init__()
         self.alpha = alpha
         check_ranges(self)
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "cosine", reference)
         s, _, negative = batch
@@ -169,13 +177,19 @@ class TupletMarginLoss(MetricLoss):
         "scale": [POSITIVE],
     }
 
-    def __init__(self, margin=5.73, scale=64.0):
+    def __init__(self, margin: float = 5.73, scale: float = 64.0) -> None:
         super().__init__()
         self.margin = margin
         self.scale = scale
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, self.kind, reference, selection)
         others = masked_logsumexp(batch.values, batch.negative, self.scale)
@@ -242,13 +256,13 @@ class QuadrupletLoss(MetricLoss):
         "second_margin": [NOT_NEGATIVE],
     }
 
-    def __init__(self, margin=1.0, second_margin=0.5):
+    def __init__(self, margin: float = 1.0, second_margin: float = 0.5) -> None:
         super().__init__()
         self.margin = margin
         self.second_margin = second_margin
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "sq_distance")
         d, _, negative = batch

@@ -1,5 +1,7 @@
 """Softmax losses with a margin on the angle: ArcFace, sub-center ArcFace, SphereFace."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -80,7 +82,13 @@ class ArcFaceLoss(CosineSoftmaxLoss):
         "scale": [POSITIVE],
     }
 
-    def __init__(self, margin=0.5, scale=64.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
@@ -152,14 +160,21 @@ class SubCenterArcFaceLoss(ProxyLoss):
         "n_centers": [at_least(1)],
     }
 
-    def __init__(self, margin=0.5, scale=64.0, n_centers=3, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        n_centers: int = 3,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
         self.n_centers = n_centers
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, centers = unit_rows(embeddings), unit_rows(self.proxies)
@@ -170,7 +185,7 @@ class SubCenterArcFaceLoss(ProxyLoss):
         return add_angle(cosine, self.margin)
 
     @torch.no_grad()
-    def angles_to_dominant(self, embeddings, labels):
+    def angles_to_dominant(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Angle in degrees of each row to its class's dominant proxy.
 
         The dominant proxy of a class is the one nearest to most of its rows. The paper drops rows
@@ -274,14 +289,14 @@ class LargeMarginSoftmaxLoss(ProxyLoss):
 
     def __init__(
         self,
-        margin=4,
-        scale=1.0,
-        lambda_max=1000.0,
-        lambda_min=5.0,
-        lambda_decay=0.12,
-        n_classes=None,
-        embedding_dim=None,
-    ):
+        margin: int = 4,
+        scale: float = 1.0,
+        lambda_max: float = 1000.0,
+        lambda_min: float = 5.0,
+        lambda_decay: float = 0.12,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
@@ -291,7 +306,7 @@ class LargeMarginSoftmaxLoss(ProxyLoss):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self.training:
@@ -394,14 +409,14 @@ class SphereFaceLoss(ProxyLoss):
 
     def __init__(
         self,
-        margin=4,
-        scale=30.0,
-        lambda_max=1000.0,
-        lambda_min=5.0,
-        lambda_decay=0.12,
-        n_classes=None,
-        embedding_dim=None,
-    ):
+        margin: int = 4,
+        scale: float = 30.0,
+        lambda_max: float = 1000.0,
+        lambda_min: float = 5.0,
+        lambda_decay: float = 0.12,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
@@ -411,7 +426,7 @@ class SphereFaceLoss(ProxyLoss):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self.training:

@@ -1,5 +1,9 @@
 """The base of the losses: what a loss may say of itself, and the one way it is called."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import torch
 from torch import nn
 
@@ -14,6 +18,9 @@ from metriclearn.deep.tensors._batches import (
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import attached_zero
 from metriclearn.deep.tensors._selections import Reference, as_selection
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Selection
 
 
 class MetricLoss(nn.Module):
@@ -94,7 +101,14 @@ class MetricLoss(nn.Module):
     _parameter_constraints: dict = {}
     _active = None
 
-    def build(self, n_classes, embedding_dim, n_samples=None, feature_dim=None, labels=None):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int,
+        n_samples: int | None = None,
+        feature_dim: int | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> Self:
         """Create what the loss learns; nothing by default.
 
         Parameters
@@ -115,7 +129,9 @@ class MetricLoss(nn.Module):
         """
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Look at the whole training set before an epoch; nothing by default.
 
         Parameters
@@ -126,7 +142,7 @@ class MetricLoss(nn.Module):
             Given where ``needs_features``.
         """
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch that was checked: a scalar tensor.
 
         Parameters
@@ -147,7 +163,7 @@ class MetricLoss(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has to define compute")
 
     @property
-    def active_(self):
+    def active_(self) -> torch.Tensor | int | None:
         """Tuples that had a part in the last value: pairs, triplets, anchors, or rows.
 
         A scalar tensor or int; None before the first call. Where it is 0 nothing was learned.
@@ -155,8 +171,14 @@ class MetricLoss(nn.Module):
         return self._active
 
     def forward(
-        self, embeddings, labels, selection=None, reference=None, indices=None, features=None
-    ):
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the loss of a batch.
 
         Parameters

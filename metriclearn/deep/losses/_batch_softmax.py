@@ -1,5 +1,9 @@
 """Softmax over the rows of a batch: N-pair, InfoNCE / NT-Xent, SupCon, soft nearest neighbor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch.nn.functional import cross_entropy, softplus
 
@@ -13,6 +17,9 @@ from metriclearn.deep.tensors._pairwise import (
     widen,
 )
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class NPairLoss(MetricLoss):
@@ -78,13 +85,13 @@ class NPairLoss(MetricLoss):
         "pairs": [one_of("rounds", "all")],
     }
 
-    def __init__(self, l2_weight=0.002, pairs="rounds"):
+    def __init__(self, l2_weight: float = 0.002, pairs: str = "rounds") -> None:
         super().__init__()
         self.l2_weight = l2_weight
         self.pairs = pairs
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         if self.pairs == "all":
             return self._over_all(embeddings, labels)
@@ -173,12 +180,18 @@ class NTXentLoss(MetricLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=0.1):
+    def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
         self.temperature = temperature
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, self.kind, reference, selection)
         others = masked_logsumexp(batch.values, batch.negative, 1 / self.temperature)
@@ -241,12 +254,18 @@ class SupConLoss(MetricLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=0.1):
+    def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
         self.temperature = temperature
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         everyone = masked_logsumexp(s, positive + negative, 1 / self.temperature)
@@ -315,12 +334,18 @@ class SoftNearestNeighborLoss(MetricLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=1.0):
+    def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         own, rest = two_logsumexps(d, positive, negative, (-1 / self.temperature,) * 2)

@@ -1,7 +1,11 @@
 """Binomial deviance, and its online boosting over groups of dimensions."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 from torch.nn.functional import softplus
@@ -10,8 +14,13 @@ from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._separation import AdversarialSeparation
 from metriclearn.deep.tensors._groups import group_sizes
 from metriclearn.deep.tensors._masked_sums import mean_over
-from metriclearn.deep.tensors._pairwise import compare, unit_rows, widen
+from metriclearn.deep.tensors._pairwise import attached_zero, compare, unit_rows, widen
 from metriclearn.deep.tensors._ranges import COSINE, NOT_NEGATIVE, POSITIVE, check_ranges
+
+if TYPE_CHECKING:
+    import torch
+
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class BinomialDevianceLoss(MetricLoss):
@@ -71,14 +80,20 @@ class BinomialDevianceLoss(MetricLoss):
         "cost": [POSITIVE],
     }
 
-    def __init__(self, scale=2.0, threshold=0.5, cost=25.0):
+    def __init__(self, scale: float = 2.0, threshold: float = 0.5, cost: float = 25.0) -> None:
         super().__init__()
         self.scale = scale
         self.threshold = threshold
         self.cost = cost
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         counts = positive.sum(), negative.sum()
@@ -176,13 +191,13 @@ class BoostedLoss(MetricLoss):
 
     def __init__(
         self,
-        groups=3,
-        scale=2.0,
-        threshold=0.5,
-        cost=25.0,
-        diversity=0.0,
-        embedding_dim=None,
-    ):
+        groups: int | Sequence[int] = 3,
+        scale: float = 2.0,
+        threshold: float = 0.5,
+        cost: float = 25.0,
+        diversity: float = 0.0,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.groups = groups
         self.scale = scale
@@ -196,7 +211,7 @@ class BoostedLoss(MetricLoss):
         if embedding_dim is not None:
             self.build(None, embedding_dim)
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Settle the groups, create the predictors that keep them apart, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.group_sizes = tuple(self._sizes(embedding_dim))
@@ -224,12 +239,12 @@ class BoostedLoss(MetricLoss):
         sizes = [max(1, embedding_dim * 2 * m // (n * (n + 1))) for m in range(1, n)]
         return [*sizes, embedding_dim - sum(sizes)]
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         x = widen(embeddings)
         groups = [unit_rows(z) for z in x.split(self._sizes(x.shape[1]), dim=1)]
         deviance = BinomialDevianceLoss(self.scale, self.threshold, self.cost)
-        value, sums = 0.0, 0.0
+        value, sums = attached_zero(x), 0.0
         for m, z in enumerate(groups, 1):
             s, positive, negative = compare(z, labels, "cosine")
             counts = positive.sum(), negative.sum()

@@ -1,6 +1,9 @@
 """Losses on single pairs: contrastive, signal-to-noise contrastive, margin."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -10,6 +13,9 @@ from metriclearn.deep.tensors._batches import check_codes
 from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
 from metriclearn.deep.tensors._selections import Reference
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Selection
 
 _CONTRASTIVE_MARGIN = {"hadsell": 1.0, "squared_hinge": 1.0, "cosine": 0.5, "absolute": 1.0}
 
@@ -79,7 +85,7 @@ class ContrastiveLoss(MetricLoss):
         "form": [one_of(*_CONTRASTIVE_MARGIN)],
     }
 
-    def __init__(self, margin=None, form="hadsell"):
+    def __init__(self, margin: float | None = None, form: str = "hadsell") -> None:
         super().__init__()
         self.margin = margin
         self.form = form
@@ -89,17 +95,23 @@ class ContrastiveLoss(MetricLoss):
             raise ValueError(f"margin must be in [{low}, {high}) for form={form!r}, got {margin}")
 
     @property
-    def any_length(self):
+    def any_length(self) -> bool:
         """Whether the form was published for embeddings of any length."""
         return self.form == "hadsell"
 
     @property
-    def kind(self):
+    def kind(self) -> str | None:
         """What pairs are compared by."""
         kinds = {"squared_hinge": "sq_distance", "cosine": "cosine"}
         return kinds.get(self.form, "distance")
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         margin = _CONTRASTIVE_MARGIN[self.form] if self.margin is None else self.margin
         values, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
@@ -184,14 +196,22 @@ class SNRContrastiveLoss(MetricLoss):
         "zero_mean_weight": [NOT_NEGATIVE],
     }
 
-    def __init__(self, margin=0.2, positive_margin=0.01, zero_mean_weight=0.005):
+    def __init__(
+        self, margin: float = 0.2, positive_margin: float = 0.01, zero_mean_weight: float = 0.005
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.positive_margin = positive_margin
         self.zero_mean_weight = zero_mean_weight
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         x = widen(embeddings)
         centered = x - x.mean(-1, keepdim=True)
@@ -293,16 +313,16 @@ class MarginLoss(MetricLoss):
 
     def __init__(
         self,
-        margin=0.2,
-        beta=None,
-        nu=0.0,
-        scope="global",
-        learn_beta=True,
-        comparison="distance",
-        n_classes=None,
-        embedding_dim=None,
-        n_samples=None,
-    ):
+        margin: float = 0.2,
+        beta: float | None = None,
+        nu: float = 0.0,
+        scope: str = "global",
+        learn_beta: bool = True,
+        comparison: str = "distance",
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+        n_samples: int | None = None,
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.beta = beta
@@ -324,17 +344,17 @@ class MarginLoss(MetricLoss):
             self.build(n_classes, embedding_dim, n_samples)
 
     @property
-    def kind(self):
+    def kind(self) -> str | None:
         """What pairs are compared by."""
         return self.comparison
 
     @property
-    def needs_classes(self):
+    def needs_classes(self) -> bool:
         """Whether there is a boundary for each class."""
         return self.scope != "global"
 
     @property
-    def needs_indices(self):
+    def needs_indices(self) -> bool:
         """Whether there is a boundary for each training row."""
         return self.scope == "sample"
 
@@ -344,7 +364,13 @@ class MarginLoss(MetricLoss):
         else:
             self.register_buffer(name, tensor)
 
-    def build(self, n_classes, embedding_dim=None, n_samples=None, **known):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int | None = None,
+        n_samples: int | None = None,
+        **known: Any,
+    ) -> Self:
         """Create the boundaries of classes and samples, zero at first, and return self."""
         self.n_classes, self.embedding_dim, self.n_samples = n_classes, embedding_dim, n_samples
         if self.scope != "global":
@@ -374,7 +400,14 @@ class MarginLoss(MetricLoss):
             beta = beta + self.beta_sample[indices]
         return beta
 
-    def compute(self, embeddings, labels, selection=None, reference=None, indices=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+        indices: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), ``labels`` (b,), ``indices`` (b,) of training rows."""
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         beta = self._boundaries(len(d), labels, indices).to(d.dtype)

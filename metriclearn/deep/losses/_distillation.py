@@ -1,6 +1,10 @@
 """Wide embeddings that exist in training only, and teach the one that is kept."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -93,15 +97,15 @@ class SelfDistillationLoss(Composite):
 
     def __init__(
         self,
-        loss,
-        dims=(512, 1024, 1536, 2048),
-        weight=5.0,
-        feature_weight=0.0,
-        temperature=1.0,
-        delay=1000,
-        feature_dim=None,
-        embedding_dim=None,
-    ):
+        loss: nn.Module,
+        dims: Sequence[int] = (512, 1024, 1536, 2048),
+        weight: float = 5.0,
+        feature_weight: float = 0.0,
+        temperature: float = 1.0,
+        delay: int = 1000,
+        feature_dim: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
         self.dims = dims
@@ -126,11 +130,17 @@ class SelfDistillationLoss(Composite):
             for width in self.dims
         )
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss of the embeddings, and those of the branches."""
         return [self.loss, *self.branch_losses]
 
-    def build(self, n_classes, embedding_dim, feature_dim=None, **known):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int,
+        feature_dim: int | None = None,
+        **known: Any,
+    ) -> Self:
         """Create the branches and what the losses learn, and return self."""
         if feature_dim is None:
             raise ValueError("feature_dim is needed by SelfDistillationLoss")
@@ -141,7 +151,9 @@ class SelfDistillationLoss(Composite):
             part.build(n_classes, width, feature_dim=feature_dim, **known)
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Show each loss its embeddings of the training set."""
         with torch.no_grad():
             wide = [self._branch(i, features) for i in range(len(self.branches))]
@@ -153,7 +165,13 @@ class SelfDistillationLoss(Composite):
         out = self.branches[i](features.to(next(self.branches[i].parameters()).dtype))
         return out if self.loss.any_length else unit_rows(out)
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), ``labels`` (b,) and ``features`` (b, width)."""
         if features is None:
             raise ValueError("features are needed by SelfDistillationLoss: (b, width)")

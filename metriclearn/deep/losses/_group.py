@@ -1,5 +1,7 @@
 """Group loss: the class probabilities of a batch, made consistent with its similarities."""
 
+from __future__ import annotations
+
 import torch
 
 from metriclearn.deep.losses._proxy_base import ProxyLoss
@@ -82,14 +84,21 @@ class GroupLoss(ProxyLoss):
         "temperature": [POSITIVE],
     }
 
-    def __init__(self, n_iter=3, n_anchors=1, temperature=1.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        n_iter: int = 3,
+        n_anchors: int = 1,
+        temperature: float = 1.0,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.n_iter = n_iter
         self.n_anchors = n_anchors
         self.temperature = temperature
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         x = widen(embeddings)

@@ -1,7 +1,11 @@
 """A loss on each group of dimensions by itself: an ensemble on one network."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
@@ -10,6 +14,9 @@ from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights
 from metriclearn.deep.tensors._pairwise import unit_rows, widen
 from metriclearn.deep.tensors._ranges import check_ranges
+
+if TYPE_CHECKING:
+    import torch
 
 
 class GroupedLoss(Composite):
@@ -74,7 +81,13 @@ class GroupedLoss(Composite):
     takes_reference = False
     group_sizes = group_lengths = None
 
-    def __init__(self, loss, groups=4, group_weights=None, embedding_dim=None):
+    def __init__(
+        self,
+        loss: nn.Module | Sequence[nn.Module],
+        groups: int | Sequence[int] = 4,
+        group_weights: Sequence[float] | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.groups = groups
         self.group_weights = group_weights
@@ -97,15 +110,15 @@ class GroupedLoss(Composite):
             self.group_sizes = tuple(group_sizes(groups, embedding_dim))
 
     @property
-    def loss(self):
+    def loss(self) -> list[Any]:
         """The losses of the groups, as they were given or copied."""
         return list(self.losses)
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the losses of the groups."""
         return list(self.losses)
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create what the losses learn, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.group_sizes = tuple(group_sizes(self.groups, embedding_dim))
@@ -113,7 +126,9 @@ class GroupedLoss(Composite):
             loss.build(n_classes, size, **known)
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Show each loss its group of the training set."""
         for loss, group in zip(self.losses, self._groups(embeddings), strict=True):
             if loss.refreshes:
@@ -125,7 +140,13 @@ class GroupedLoss(Composite):
         for loss, group in zip(self.losses, x.split(sizes, dim=1), strict=True):
             yield group if loss.any_length else unit_rows(group)
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Mean over the groups of ``embeddings`` (b, d) with ``labels`` (b,)."""
         groups = zip(self.losses, self._groups(embeddings), strict=True)
         values = [loss(z, labels, None, None, indices, features) for loss, z in groups]

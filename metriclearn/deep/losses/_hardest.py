@@ -1,11 +1,18 @@
 """Losses that weigh the hardest comparisons by where they stand among all."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import FAR, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, SHARE, at_least, check_ranges, one_of
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class DynamicSoftMarginLoss(MetricLoss):
@@ -70,14 +77,14 @@ class DynamicSoftMarginLoss(MetricLoss):
 
     _parameter_constraints: dict = {"n_bins": [at_least(1)], "momentum": [SHARE]}
 
-    def __init__(self, n_bins=512, momentum=0.1):
+    def __init__(self, n_bins: int = 512, momentum: float = 0.1) -> None:
         super().__init__()
         self.n_bins = n_bins
         self.momentum = momentum
         check_ranges(self)
         self.register_buffer("histogram", torch.zeros(int(n_bins) + 1))
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "cosine")
         # Distances of rows of length one, with slope 0 where they coincide.
@@ -170,14 +177,22 @@ class AdaptiveTripletLoss(MetricLoss):
         "reduction": [one_of("mean_nonzero", "mean")],
     }
 
-    def __init__(self, margin=0.3, soft=True, reduction="mean_nonzero"):
+    def __init__(
+        self, margin: float = 0.3, soft: bool = True, reduction: str = "mean_nonzero"
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.soft = soft
         self.reduction = reduction
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         with torch.no_grad():

@@ -1,6 +1,9 @@
 """Moments of the places of an image, seen in training only."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -91,14 +94,14 @@ class HighOrderLoss(Composite):
 
     def __init__(
         self,
-        loss,
-        n_orders=5,
-        dim=1024,
-        n_components=128,
-        trainable=False,
-        feature_dim=None,
-        embedding_dim=None,
-    ):
+        loss: nn.Module,
+        n_orders: int = 5,
+        dim: int = 1024,
+        n_components: int = 128,
+        trainable: bool = False,
+        feature_dim: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
         self.n_orders = n_orders
@@ -129,11 +132,17 @@ class HighOrderLoss(Composite):
             nn.Linear(self.dim, self.n_components, bias=False) for _ in self.high_order
         )
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss of the embeddings, and those of the orders behind it."""
         return [self.loss, *self.high_order]
 
-    def build(self, n_classes, embedding_dim, feature_dim=None, **known):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int,
+        feature_dim: int | None = None,
+        **known: Any,
+    ) -> Self:
         """Draw the projections, create what the losses learn, and return self."""
         if feature_dim is None:
             raise ValueError("feature_dim is needed by HighOrderLoss")
@@ -144,12 +153,14 @@ class HighOrderLoss(Composite):
             part.build(n_classes, width, feature_dim=feature_dim, **known)
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Show the loss of the embeddings the training set; moments of all of it are too many."""
         if self.loss.refreshes:
             self.loss.refresh(embeddings, labels)
 
-    def moments(self, maps):
+    def moments(self, maps: torch.Tensor | None) -> list[torch.Tensor]:
         """Return the mean over places of φ_2, …, φ_K of maps (b, c, …): a list of (b, dim)."""
         if maps is None or maps.ndim < 3:
             shape = None if maps is None else tuple(maps.shape)
@@ -174,7 +185,13 @@ class HighOrderLoss(Composite):
             means.append(lifted.mean(2))
         return means
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Sum over the orders on ``embeddings`` (b, d), ``labels`` (b,) and maps ``features``."""
         value = self.loss(widen(embeddings), labels, None, None, indices, features)
         orders = zip(self.high_order, self.heads, self.moments(features), strict=True)

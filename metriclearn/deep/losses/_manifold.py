@@ -1,5 +1,7 @@
 """Manifold loss: similarity along a graph of rows and proxies."""
 
+from __future__ import annotations
+
 import torch
 
 from metriclearn.deep.losses._proxy_base import ProxyLoss
@@ -78,15 +80,20 @@ class ManifoldLoss(ProxyLoss):
     }
 
     def __init__(
-        self, margin=5e-4, alpha=0.8, context_weight=1.0, n_classes=None, embedding_dim=None
-    ):
+        self,
+        margin: float = 5e-4,
+        alpha: float = 0.8,
+        context_weight: float = 1.0,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.alpha = alpha
         self.context_weight = context_weight
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         n = len(embeddings)

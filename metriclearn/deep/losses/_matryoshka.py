@@ -1,6 +1,10 @@
 """Nested dimensions trained together."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
@@ -8,6 +12,9 @@ from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import unit_rows, widen
 from metriclearn.deep.tensors._ranges import check_ranges
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Matryoshka(Composite):
@@ -73,7 +80,13 @@ class Matryoshka(Composite):
     #: A reference's rows would have to be cut as well.
     takes_reference = False
 
-    def __init__(self, loss, dims=None, weights=None, embedding_dim=None):
+    def __init__(
+        self,
+        loss: nn.Module,
+        dims: Sequence[int] | None = None,
+        weights: Sequence[float] | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.dims = dims
         self.weights = weights
@@ -109,11 +122,11 @@ class Matryoshka(Composite):
             widths.append(widths[-1] // 2)
         return widths[::-1]
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the copies of the loss."""
         return list(self.losses) or [self.loss]
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create the copies and what they learn, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         widths = self._widths(embedding_dim)
@@ -122,7 +135,9 @@ class Matryoshka(Composite):
             loss.build(n_classes, width, **known)
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Show each copy its part of the training set."""
         for loss, part in zip(self.losses, self._prefixes(embeddings), strict=True):
             if loss.refreshes:
@@ -134,7 +149,13 @@ class Matryoshka(Composite):
             part = x[:, :width]
             yield part if loss.any_length else unit_rows(part)
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Sum over the numbers of dimensions of ``embeddings`` (b, d) with ``labels`` (b,)."""
         self._settle(self._widths(embeddings.shape[1]))
         weights = [1.0] * len(self.losses) if self.weights is None else self.weights

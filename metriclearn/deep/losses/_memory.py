@@ -1,11 +1,18 @@
 """Cross-batch memory: a loss that sees the rows of earlier batches too."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import torch
 
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
 from metriclearn.deep.tensors._selections import Reference
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class CrossBatchMemory(Composite):
@@ -82,7 +89,9 @@ class CrossBatchMemory(Composite):
         "warmup": [at_least(0)],
     }
 
-    def __init__(self, loss, size=1024, warmup=0, embedding_dim=None):
+    def __init__(
+        self, loss: nn.Module, size: int = 1024, warmup: int = 0, embedding_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
         if not self.loss.takes_reference:
@@ -104,11 +113,11 @@ class CrossBatchMemory(Composite):
     #: The memory is the reference, there is no other.
     takes_reference = False
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss."""
         return [self.loss]
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create the memory and what the loss learns, and return self."""
         self._allocate(embedding_dim)
         return super().build(n_classes, embedding_dim, **known)
@@ -123,7 +132,13 @@ class CrossBatchMemory(Composite):
             self._allocate(saved.shape[1])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,), which then enter the memory."""
         if self.memory is not None and embeddings.shape[1] != self.memory.shape[1]:
             raise ValueError(

@@ -1,6 +1,9 @@
 """A loss on polynomial features of the embeddings."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -78,7 +81,14 @@ class EmbeddingMomentsLoss(Composite):
         "trainable": ["boolean"],
     }
 
-    def __init__(self, loss, n_orders=5, dim=512, trainable=False, embedding_dim=None):
+    def __init__(
+        self,
+        loss: nn.Module,
+        n_orders: int = 5,
+        dim: int = 512,
+        trainable: bool = False,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
         self.n_orders = n_orders
@@ -94,7 +104,7 @@ class EmbeddingMomentsLoss(Composite):
     #: Moments of a reference's rows are not known.
     takes_reference = False
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss of the embeddings, and those of the orders behind it."""
         return [self.loss, *self.high_order]
 
@@ -110,7 +120,7 @@ class EmbeddingMomentsLoss(Composite):
         signs = torch.randint(0, 2, (self.n_orders, self.dim, embedding_dim))
         self._set(signs.float().mul_(2).sub_(1))
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Draw the projections, create what the losses learn, and return self."""
         self._project(embedding_dim)
         widths = [embedding_dim] + [self.dim] * (self.n_orders - 1)
@@ -118,7 +128,13 @@ class EmbeddingMomentsLoss(Composite):
             part.build(n_classes, width, **known)
         return self
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Sum over the orders on ``embeddings`` (b, d) with ``labels`` (b,)."""
         if self.projections is None:
             raise RuntimeError(

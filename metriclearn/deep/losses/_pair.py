@@ -1,5 +1,9 @@
 """Losses on all pairs of an anchor at once: multi-similarity, circle, lifted, ranked list."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch.nn.functional import softplus
 
@@ -19,6 +23,9 @@ from metriclearn.deep.tensors._ranges import (
     check_ranges,
     one_of,
 )
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class MultiSimilarityLoss(MetricLoss):
@@ -82,14 +89,20 @@ class MultiSimilarityLoss(MetricLoss):
         "threshold": [COSINE],
     }
 
-    def __init__(self, alpha=2.0, beta=50.0, threshold=0.5):
+    def __init__(self, alpha: float = 2.0, beta: float = 50.0, threshold: float = 0.5) -> None:
         super().__init__()
         self.alpha = alpha
         self.beta = beta
         self.threshold = threshold
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         scales = (-self.alpha, self.beta)
@@ -158,13 +171,19 @@ class CircleLoss(MetricLoss):
         "scale": [POSITIVE],
     }
 
-    def __init__(self, margin=0.4, scale=80.0):
+    def __init__(self, margin: float = 0.4, scale: float = 80.0) -> None:
         super().__init__()
         self.margin = margin
         self.scale = scale
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         m = self.margin
@@ -246,23 +265,29 @@ class LiftedStructureLoss(MetricLoss):
         "form": [one_of("smooth", "original", "generalized", "cosine")],
     }
 
-    def __init__(self, margin=1.0, form="smooth"):
+    def __init__(self, margin: float = 1.0, form: str = "smooth") -> None:
         super().__init__()
         self.margin = margin
         self.form = form
         check_ranges(self)
 
     @property
-    def kind(self):
+    def kind(self) -> str | None:
         """What rows are compared by."""
         return "cosine" if self.form == "cosine" else "distance"
 
     @property
-    def any_length(self):
+    def any_length(self) -> bool:
         """Whether the form is meant for embeddings of any length."""
         return self.form != "cosine"
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, self.kind, reference, selection)
         d, positive, negative = batch
@@ -361,8 +386,13 @@ class RankedListLoss(MetricLoss):
     }
 
     def __init__(
-        self, margin=0.4, alpha=1.2, temperature=10.0, positive_temperature=0.0, balance=0.5
-    ):
+        self,
+        margin: float = 0.4,
+        alpha: float = 1.2,
+        temperature: float = 10.0,
+        positive_temperature: float = 0.0,
+        balance: float = 0.5,
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.alpha = alpha
@@ -373,7 +403,13 @@ class RankedListLoss(MetricLoss):
         if margin >= alpha:
             raise ValueError(f"margin must be less than alpha={alpha}, got {margin}")
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         pull, pulled = self._weighted(

@@ -1,9 +1,18 @@
 """Terms on pairs to add to a loss with `WeightedSum`: spread of similarities, one threshold."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import COSINE, NOT_NEGATIVE, check_ranges
+
+if TYPE_CHECKING:
+    import torch
+
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class IntraPairVarianceLoss(MetricLoss):
@@ -62,13 +71,19 @@ class IntraPairVarianceLoss(MetricLoss):
         "epsilon": [NOT_NEGATIVE],
     }
 
-    def __init__(self, positive_epsilon=0.01, epsilon=0.01):
+    def __init__(self, positive_epsilon: float = 0.01, epsilon: float = 0.01) -> None:
         super().__init__()
         self.positive_epsilon = positive_epsilon
         self.epsilon = epsilon
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         counts = positive.sum(), negative.sum()
@@ -142,7 +157,13 @@ class ThresholdConsistentMarginLoss(MetricLoss):
         "weight": [NOT_NEGATIVE],
     }
 
-    def __init__(self, positive_margin=0.9, margin=0.5, positive_weight=1.0, weight=1.0):
+    def __init__(
+        self,
+        positive_margin: float = 0.9,
+        margin: float = 0.5,
+        positive_weight: float = 1.0,
+        weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.positive_margin = positive_margin
         self.margin = margin
@@ -150,7 +171,13 @@ class ThresholdConsistentMarginLoss(MetricLoss):
         self.weight = weight
         check_ranges(self)
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
         pull = (self.positive_margin - s).relu() * positive

@@ -1,5 +1,7 @@
 """Losses on learned proxies: Proxy-NCA and its successors, Proxy-Anchor."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -73,13 +75,19 @@ class ProxyNCALoss(ProxyLoss):
 
     _parameter_constraints: dict = {"scale": [POSITIVE], "form": [one_of("squared", "plain")]}
 
-    def __init__(self, scale=3.0, form="squared", n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        scale: float = 3.0,
+        form: str = "squared",
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.scale = scale
         self.form = form
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self.form == "plain":
@@ -91,7 +99,7 @@ class ProxyNCALoss(ProxyLoss):
         return softmax_losses(cosine, labels, 2 * self.scale**2, own_in_sum=False).mean()
 
     @property
-    def any_length(self):
+    def any_length(self) -> bool:
         """Whether vectors are taken as they come."""
         return self.form == "plain"
 
@@ -160,12 +168,17 @@ class ProxyNCAPlusPlusLoss(ProxyLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=1 / 9, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        temperature: float = 1 / 9,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.temperature = temperature
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         # At length one, -d² is 2 cos - 2, whose constant cancels.
@@ -246,14 +259,14 @@ class SoftTripleLoss(ProxyLoss):
 
     def __init__(
         self,
-        margin=0.01,
-        scale=20.0,
-        gamma=0.1,
-        tau=0.2,
-        n_centers=10,
-        n_classes=None,
-        embedding_dim=None,
-    ):
+        margin: float = 0.01,
+        scale: float = 20.0,
+        gamma: float = 0.1,
+        tau: float = 0.2,
+        n_centers: int = 10,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
@@ -265,7 +278,7 @@ class SoftTripleLoss(ProxyLoss):
     def _initialize(self):
         nn.init.kaiming_uniform_(self.proxies, a=math.sqrt(5))
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         centers = unit_rows(self.proxies)
@@ -345,13 +358,19 @@ class ProxyAnchorLoss(ProxyLoss):
         "alpha": [POSITIVE],
     }
 
-    def __init__(self, margin=0.1, alpha=32.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.alpha = alpha
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)

@@ -1,5 +1,9 @@
 """What the losses with proxies share: sizes and checks, and the softmax over classes."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import torch
 from torch import nn
 from torch.autograd import Function
@@ -24,13 +28,13 @@ class ProxyLoss(MetricLoss):
     #: Proxies of each class.
     n_centers = 1
 
-    def __init__(self, n_classes=None, embedding_dim=None):
+    def __init__(self, n_classes: int | None = None, embedding_dim: int | None = None) -> None:
         super().__init__()
         self.n_classes = n_classes
         self.embedding_dim = embedding_dim
         self.register_parameter("proxies", None)
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create the proxies, of shape (n_centers · n_classes, embedding_dim), and return self."""
         for name, given in (("n_classes", n_classes), ("embedding_dim", embedding_dim)):
             if given < 1:

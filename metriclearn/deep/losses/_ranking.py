@@ -1,5 +1,9 @@
 """Losses on rankings and distributions: FastAP, Smooth-AP, recall@k, histogram."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from metriclearn.deep.losses._base import MetricLoss
@@ -7,6 +11,9 @@ from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges, one_of
 from metriclearn.deep.tensors._rank_sums import rank_sum, soft_histograms
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference
 
 
 def _both(positive, negative):
@@ -64,12 +71,14 @@ class FastAPLoss(MetricLoss):
 
     _parameter_constraints: dict = {"n_bins": [at_least(1)]}
 
-    def __init__(self, n_bins=10):
+    def __init__(self, n_bins: int = 10) -> None:
         super().__init__()
         self.n_bins = n_bins
         check_ranges(self)
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, "cosine", reference)
         own, other = soft_histograms(2 - 2 * s, positive, negative, 0.0, 4.0, self.n_bins)
@@ -132,12 +141,14 @@ class HistogramLoss(MetricLoss):
 
     _parameter_constraints: dict = {"n_bins": [at_least(1)]}
 
-    def __init__(self, n_bins=100):
+    def __init__(self, n_bins: int = 100) -> None:
         super().__init__()
         self.n_bins = n_bins
         check_ranges(self)
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, "cosine", reference)
         own, other = soft_histograms(s, positive, negative, -1.0, 1.0, self.n_bins)
@@ -200,12 +211,14 @@ class SmoothAPLoss(MetricLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=0.01):
+    def __init__(self, temperature: float = 0.01) -> None:
         super().__init__()
         self.temperature = temperature
         check_ranges(self)
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "cosine", reference)
         s, positive, negative = batch
@@ -279,7 +292,12 @@ class RecallAtKLoss(MetricLoss):
         "temperature": [POSITIVE],
     }
 
-    def __init__(self, ks=(1, 2, 4, 8, 16), rank_temperature=0.01, temperature=1.0):
+    def __init__(
+        self,
+        ks: tuple[int, ...] = (1, 2, 4, 8, 16),
+        rank_temperature: float = 0.01,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
         self.ks = ks
         self.rank_temperature = rank_temperature
@@ -288,7 +306,9 @@ class RecallAtKLoss(MetricLoss):
         if not len(ks) or min(ks) < 1:
             raise ValueError(f"ks must hold at least one k, each of them at least 1, got {ks}")
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "cosine", reference)
         s, positive, negative = batch
@@ -408,7 +428,13 @@ class PNPLoss(MetricLoss):
         "temperature": [POSITIVE],
     }
 
-    def __init__(self, variant="decreasing_fast", alpha=4.0, b=2.0, temperature=0.01):
+    def __init__(
+        self,
+        variant: str = "decreasing_fast",
+        alpha: float = 4.0,
+        b: float = 2.0,
+        temperature: float = 0.01,
+    ) -> None:
         super().__init__()
         self.variant = variant
         self.alpha = alpha
@@ -416,7 +442,9 @@ class PNPLoss(MetricLoss):
         self.temperature = temperature
         check_ranges(self)
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, "cosine", reference)
         s, positive, negative = batch

@@ -1,6 +1,9 @@
 """Terms to add to a loss with `WeightedSum`: center loss, alignment, uniformity, norms."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -9,6 +12,9 @@ from metriclearn.deep.tensors._batches import check_codes
 from metriclearn.deep.tensors._masked_sums import masked_logsumexp
 from metriclearn.deep.tensors._pairwise import compare, sq_distances, widen
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class CenterLoss(MetricLoss):
@@ -70,7 +76,9 @@ class CenterLoss(MetricLoss):
 
     _parameter_constraints: dict = {"alpha": [SHARE]}
 
-    def __init__(self, alpha=0.5, n_classes=None, embedding_dim=None):
+    def __init__(
+        self, alpha: float = 0.5, n_classes: int | None = None, embedding_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.alpha = alpha
         self.n_classes = n_classes
@@ -80,13 +88,13 @@ class CenterLoss(MetricLoss):
         if n_classes is not None and embedding_dim is not None:
             self.build(n_classes, embedding_dim)
 
-    def build(self, n_classes, embedding_dim, **known):
+    def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create the centers and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.centers = torch.zeros(n_classes, embedding_dim)
         return self
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         if self.centers is None:
             raise RuntimeError(
@@ -154,17 +162,23 @@ class AlignmentLoss(MetricLoss):
 
     _parameter_constraints: dict = {"alpha": [POSITIVE]}
 
-    def __init__(self, alpha=2.0):
+    def __init__(self, alpha: float = 2.0) -> None:
         super().__init__()
         self.alpha = alpha
         check_ranges(self)
 
     @property
-    def kind(self):
+    def kind(self) -> str | None:
         """What pairs are compared by."""
         return "sq_distance" if self.alpha == 2 else "distance"
 
-    def compute(self, embeddings, labels, selection=None, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
         batch = compare(embeddings, labels, self.kind, reference, selection)
         i, j = batch.positive_pairs()
@@ -220,12 +234,12 @@ class UniformityLoss(MetricLoss):
 
     _parameter_constraints: dict = {"t": [POSITIVE]}
 
-    def __init__(self, t=2.0):
+    def __init__(self, t: float = 2.0) -> None:
         super().__init__()
         self.t = t
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d); ``labels`` (b,) are not used."""
         d = sq_distances(embeddings)
         n = len(d)
@@ -275,12 +289,12 @@ class EmbeddingNormLoss(MetricLoss):
 
     _parameter_constraints: dict = {"radius": [NOT_NEGATIVE]}
 
-    def __init__(self, radius=0.0):
+    def __init__(self, radius: float = 0.0) -> None:
         super().__init__()
         self.radius = radius
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d); ``labels`` (b,) are not used."""
         square = widen(embeddings).square().sum(1)
         some = square > 0

@@ -1,5 +1,7 @@
 """Proxy repulsion: proxies that keep each other away."""
 
+from __future__ import annotations
+
 import torch
 
 from metriclearn.deep.losses._proxy import class_log_sums
@@ -82,15 +84,20 @@ class ProxyRepulsionLoss(ProxyLoss):
     }
 
     def __init__(
-        self, margin=0.5, alpha=16.0, variant="proxies", n_classes=None, embedding_dim=None
-    ):
+        self,
+        margin: float = 0.5,
+        alpha: float = 16.0,
+        variant: str = "proxies",
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.alpha = alpha
         self.variant = variant
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         rows, proxies = unit_rows(embeddings), unit_rows(self.proxies)

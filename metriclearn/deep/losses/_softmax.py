@@ -1,5 +1,7 @@
 """Softmax losses over classes: a linear classifier, on cosines, with a margin on the cosine."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -65,7 +67,9 @@ class SoftmaxLoss(ProxyLoss):
 
     _parameter_constraints: dict = {"scale": [POSITIVE]}
 
-    def __init__(self, scale=1.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self, scale: float = 1.0, n_classes: int | None = None, embedding_dim: int | None = None
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.scale = scale
         self.register_parameter("bias", None)
@@ -76,7 +80,7 @@ class SoftmaxLoss(ProxyLoss):
         nn.init.uniform_(self.proxies, -bound, bound)
         self.bias = nn.Parameter(torch.zeros(self.n_classes))
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         x = widen(embeddings)
@@ -96,7 +100,7 @@ class CosineSoftmaxLoss(ProxyLoss):
     def _scale(self):
         return self.scale
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         if self._with_margin is None:
@@ -160,7 +164,12 @@ class NormalizedSoftmaxLoss(CosineSoftmaxLoss):
 
     _parameter_constraints: dict = {"temperature": [POSITIVE]}
 
-    def __init__(self, temperature=0.05, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        temperature: float = 0.05,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.temperature = temperature
         self._build_if_sized()
@@ -229,7 +238,13 @@ class CosFaceLoss(CosineSoftmaxLoss):
         "scale": [POSITIVE],
     }
 
-    def __init__(self, margin=0.35, scale=64.0, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.margin = margin
         self.scale = scale
@@ -289,11 +304,11 @@ class P2SGradLoss(ProxyLoss):
     0.0
     """
 
-    def __init__(self, n_classes=None, embedding_dim=None):
+    def __init__(self, n_classes: int | None = None, embedding_dim: int | None = None) -> None:
         super().__init__(n_classes, embedding_dim)
         self._build_if_sized()
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         cosine = self._cosines(embeddings)

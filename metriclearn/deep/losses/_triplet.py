@@ -1,5 +1,9 @@
 """Losses on triplets: an anchor, a positive, a negative."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import torch
 from scipy.cluster.hierarchy import cophenet, linkage
@@ -16,6 +20,9 @@ from metriclearn.deep.tensors._pairwise import (
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, at_least, check_ranges, one_of
 from metriclearn.deep.tensors._selections import EVERYTHING
 from metriclearn.deep.tensors._triplet_sums import triplet_sum
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference, Selection
 
 
 class TripletLoss(MetricLoss):
@@ -92,7 +99,14 @@ class TripletLoss(MetricLoss):
         "reduction": [one_of("mean_nonzero", "mean")],
     }
 
-    def __init__(self, margin=0.2, squared=True, soft=False, swap=False, reduction="mean_nonzero"):
+    def __init__(
+        self,
+        margin: float = 0.2,
+        squared: bool = True,
+        soft: bool = False,
+        swap: bool = False,
+        reduction: str = "mean_nonzero",
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.squared = squared
@@ -102,11 +116,17 @@ class TripletLoss(MetricLoss):
         check_ranges(self)
 
     @property
-    def kind(self):
+    def kind(self) -> str | None:
         """What rows are compared by."""
         return "sq_distance" if self.squared else "distance"
 
-    def compute(self, embeddings, labels, selection=EVERYTHING, reference=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection = EVERYTHING,
+        reference: Reference | None = None,
+    ) -> torch.Tensor:
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         listed = selection.triplets()
         if listed is not None:
@@ -209,7 +229,13 @@ class HierarchicalTripletLoss(MetricLoss):
         "levels": [at_least(1)],
     }
 
-    def __init__(self, margin=0.1, levels=16, n_classes=None, embedding_dim=None):
+    def __init__(
+        self,
+        margin: float = 0.1,
+        levels: int = 16,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.margin = margin
         self.levels = levels
@@ -220,14 +246,16 @@ class HierarchicalTripletLoss(MetricLoss):
         if n_classes is not None:
             self.build(n_classes, embedding_dim)
 
-    def build(self, n_classes, embedding_dim=None, **known):
+    def build(self, n_classes: int | None, embedding_dim: int | None = None, **known: Any) -> Self:
         """Start with the same margin for all pairs of classes, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.class_margins = torch.full((n_classes, n_classes), float(self.margin))
         return self
 
     @torch.no_grad()
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Make the class tree from the embeddings (n, d) and labels (n,) of the training set."""
         self._check_built()
         # In float64 on the CPU: moments cancel, and not every accelerator has it.
@@ -257,7 +285,9 @@ class HierarchicalTripletLoss(MetricLoss):
                 "or call build(n_classes)"
             )
 
-    def compute(self, embeddings, labels, reference=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> torch.Tensor:
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         self._check_built()
         batch = compare(embeddings, labels, "sq_distance", reference)

@@ -1,5 +1,9 @@
 """Losses on two views of a row, and on rows as classes of their own: no labels needed."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -65,15 +69,21 @@ class TwoViewLoss(Composite):
     takes_reference = False
     needs_labels = False
 
-    def __init__(self, loss):
+    def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss."""
         return [self.loss]
 
-    def compute(self, embeddings, labels, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), b even; ``labels`` (b,) are not used."""
         n, odd = divmod(len(embeddings), 2)
         if odd:
@@ -146,7 +156,13 @@ class VICRegLoss(MetricLoss):
         "epsilon": [POSITIVE],
     }
 
-    def __init__(self, invariance=25.0, variance=25.0, covariance=1.0, epsilon=1e-4):
+    def __init__(
+        self,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        epsilon: float = 1e-4,
+    ) -> None:
         super().__init__()
         self.invariance = invariance
         self.variance = variance
@@ -154,7 +170,7 @@ class VICRegLoss(MetricLoss):
         self.epsilon = epsilon
         check_ranges(self)
 
-    def compute(self, embeddings, labels):
+    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         order, rank, last = ranks_in_class(labels)
         at = ((rank % 2 == 0) & ~last).nonzero(as_tuple=True)[0]
@@ -238,7 +254,9 @@ class InstanceLoss(MetricLoss):
 
     _parameter_constraints: dict = {"scale": [POSITIVE]}
 
-    def __init__(self, scale=64.0, n_samples=None, embedding_dim=None):
+    def __init__(
+        self, scale: float = 64.0, n_samples: int | None = None, embedding_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.n_samples = n_samples
@@ -248,7 +266,9 @@ class InstanceLoss(MetricLoss):
         if None not in (n_samples, embedding_dim):
             self.build(None, embedding_dim, n_samples)
 
-    def build(self, n_classes, embedding_dim, n_samples=None, **known):
+    def build(
+        self, n_classes: int | None, embedding_dim: int, n_samples: int | None = None, **known: Any
+    ) -> Self:
         """Create a vector for each training row, and return self."""
         if n_samples is None or n_samples < 1:
             raise ValueError(f"n_samples must be at least 1 to build InstanceLoss, got {n_samples}")
@@ -257,7 +277,9 @@ class InstanceLoss(MetricLoss):
         nn.init.kaiming_normal_(self.instances, mode="fan_out")
         return self
 
-    def compute(self, embeddings, labels, indices=None):
+    def compute(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d); ``labels`` (b,) are not used."""
         if self.instances is None:
             raise RuntimeError(

@@ -1,5 +1,10 @@
 """Losses made of other losses, and what these share: mined, summed, with a penalty on proxies."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import torch
 from torch import nn
 
@@ -11,6 +16,9 @@ from metriclearn.deep.tensors._masked_sums import masked_max
 from metriclearn.deep.tensors._pairwise import dot_products, unit_rows
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, check_ranges, one_of
 
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference
+
 
 class Composite(MetricLoss):
     """Base of the losses made of losses: their needs are those of their parts.
@@ -18,73 +26,80 @@ class Composite(MetricLoss):
     A subclass overrides `parts`.
     """
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the losses it is made of, a list."""
         raise NotImplementedError(f"{type(self).__name__} has to define parts")
 
     @property
-    def takes_reference(self):
+    def takes_reference(self) -> bool:
         """Whether all parts can compare with a reference."""
         return all(part.takes_reference for part in self.parts())
 
     @property
-    def any_length(self):
+    def any_length(self) -> bool:
         """Whether all parts are meant for embeddings of any length."""
         return all(part.any_length for part in self.parts())
 
     @property
-    def continuous_labels(self):
+    def continuous_labels(self) -> bool:
         """Whether a part works on amounts."""
         return any(part.continuous_labels for part in self.parts())
 
     @property
-    def needs_labels(self):
+    def needs_labels(self) -> bool:
         """Whether a part looks at labels."""
         return any(part.needs_labels for part in self.parts())
 
     @property
-    def needs_classes(self):
+    def needs_classes(self) -> bool:
         """Whether a part has to know the classes."""
         return any(part.needs_classes for part in self.parts())
 
     @property
-    def needs_indices(self):
+    def needs_indices(self) -> bool:
         """Whether a part needs to know which training row each embedding is of."""
         return any(part.needs_indices for part in self.parts())
 
     @property
-    def needs_features(self):
+    def needs_features(self) -> bool:
         """Whether a part needs the features before the head."""
         return any(part.needs_features for part in self.parts())
 
     @property
-    def needs_maps(self):
+    def needs_maps(self) -> bool:
         """Whether a part needs them as the backbone gives them."""
         return any(part.needs_maps for part in self.parts())
 
     @property
-    def group_sizes(self):
+    def group_sizes(self) -> tuple[int, ...] | None:
         """Groups of dimensions of the first part that has some."""
         return next((part.group_sizes for part in self.parts() if part.group_sizes), None)
 
     @property
-    def group_lengths(self):
+    def group_lengths(self) -> tuple[float, ...] | None:
         """Lengths of these groups."""
         return next((part.group_lengths for part in self.parts() if part.group_sizes), None)
 
     @property
-    def refreshes(self):
+    def refreshes(self) -> bool:
         """Whether a part wants to see the training set before each epoch."""
         return any(part.refreshes for part in self.parts())
 
     @property
-    def active_(self):
+    def active_(self) -> torch.Tensor | int | None:
         """Tuples that had a part in the last value, those of all parts together."""
         if not self._active:
             return self._active
         return sum(part.active_ for part in self.parts())
 
-    def build(self, n_classes, embedding_dim, n_samples=None, feature_dim=None, labels=None):
+    def build(
+        self,
+        n_classes: int | None,
+        embedding_dim: int,
+        n_samples: int | None = None,
+        feature_dim: int | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> Self:
         """Create what the parts learn, and return self; see `MetricLoss.build`."""
         for part in self.parts():
             part.build(
@@ -93,7 +108,9 @@ class Composite(MetricLoss):
             )  # fmt: skip
         return self
 
-    def refresh(self, embeddings, labels, features=None):
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
         """Show the parts the whole training set; see `MetricLoss.refresh`."""
         for part in self.parts():
             if part.refreshes:
@@ -142,17 +159,24 @@ class MinedLoss(Composite):
     ValueError: TripletLoss does not work with MultiSimilarityMiner, which yields pairs: ...
     """
 
-    def __init__(self, loss, miner):
+    def __init__(self, loss: nn.Module, miner: Callable[..., Any]) -> None:
         super().__init__()
         self.loss = as_metric_loss(loss)
         self.miner = as_miner(miner)
         check_miner(self.loss, self.miner)
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss."""
         return [self.loss]
 
-    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value of the loss on the miner's selection of ``embeddings`` (b, d), ``labels`` (b,)."""
         selection = self.miner.selection_for(self.loss, embeddings, labels, reference)
         return self.loss(embeddings, labels, selection, reference, indices, features)
@@ -186,7 +210,7 @@ class WeightedSum(Composite):
     >>> loss = WeightedSum([NPairLoss(), AngularLoss()], [1, 2])
     """
 
-    def __init__(self, losses, weights=None):
+    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float] | None = None) -> None:
         super().__init__()
         self.losses = nn.ModuleList(as_metric_loss(loss) for loss in losses)
         self.weights = weights
@@ -195,11 +219,18 @@ class WeightedSum(Composite):
                 f"weights must be one for each of the {len(self.losses)} losses, got {len(weights)}"
             )
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the losses."""
         return list(self.losses)
 
-    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Sum on ``embeddings`` (b, d) with ``labels`` (b,)."""
         weights = [1.0] * len(self.losses) if self.weights is None else self.weights
         return sum(
@@ -262,7 +293,7 @@ class ProxyRegularizer(Composite):
         "kind": [one_of("separation", "norm", "zero_mean")],
     }
 
-    def __init__(self, loss, weight=1.0, kind="separation"):
+    def __init__(self, loss: nn.Module, weight: float = 1.0, kind: str = "separation") -> None:
         super().__init__()
         if not isinstance(loss, ProxyLoss):
             raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
@@ -271,11 +302,18 @@ class ProxyRegularizer(Composite):
         self.kind = kind
         check_ranges(self)
 
-    def parts(self):
+    def parts(self) -> list[Any]:
         """Return the loss."""
         return [self.loss]
 
-    def compute(self, embeddings, labels, reference=None, indices=None, features=None):
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+        indices: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         value = self.loss(embeddings, labels, None, reference, indices, features)
         return value + self.weight * self._penalty()

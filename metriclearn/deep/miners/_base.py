@@ -1,6 +1,10 @@
 """The base of the miners, and the door for those that are not ours."""
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,6 +21,10 @@ from metriclearn.deep.tensors._selections import (
     Reference,
     as_selection,
 )
+
+if TYPE_CHECKING:
+    from metriclearn.deep.losses._base import MetricLoss
+    from metriclearn.deep.tensors._selections import Selection
 
 
 class Miner:
@@ -57,7 +65,9 @@ class Miner:
 
     _parameter_constraints: dict = {}
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from a batch that was checked.
 
         Parameters
@@ -75,7 +85,13 @@ class Miner:
         """
         raise NotImplementedError(f"{type(self).__name__} has to define select")
 
-    def selection_for(self, loss, embeddings, labels, reference=None):
+    def selection_for(
+        self,
+        loss: MetricLoss,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+    ) -> Selection:
         """Return what ``loss`` is to look at; a list by default.
 
         A miner that can say what it selects without listing it overrides this.
@@ -187,7 +203,7 @@ def _listed(given):
     return as_selection(given)
 
 
-def as_miner(miner):
+def as_miner(miner: Callable[..., Any]) -> Miner:
     """Take a miner of any origin: ours as they are, others through an adapter.
 
     Parameters

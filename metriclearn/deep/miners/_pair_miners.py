@@ -1,6 +1,9 @@
 """Miners of pairs. A new one is a class here, a row in `MINERS` and one in the tests' table."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,6 +13,10 @@ from metriclearn.deep.tensors._masked_sums import FAR
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, PairMasks, PairRule
+
+if TYPE_CHECKING:
+    from metriclearn.deep.losses._base import MetricLoss
+    from metriclearn.deep.tensors._selections import MinedTriplets, Reference, Selection
 
 
 class PairMiner(Miner):
@@ -21,7 +28,7 @@ class PairMiner(Miner):
 
     yields = "pairs"
 
-    def choose(self, values, positive, negative):
+    def choose(self, values: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor) -> None:
         """Return `PairMasks` of the pairs selected among those in the masks, which it may change.
 
         Parameters
@@ -33,18 +40,28 @@ class PairMiner(Miner):
         """
         raise NotImplementedError(f"{type(self).__name__} has to define choose")
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """List the pairs selected from ``embeddings`` (b, d) with ``labels`` (b,)."""
         masks = self.masks(embeddings, labels, reference)
         return MinedPairs(masks.positive.nonzero(), masks.negative.nonzero())
 
-    def selection_for(self, loss, embeddings, labels, reference=None):
+    def selection_for(
+        self,
+        loss: MetricLoss,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+    ) -> Selection:
         """Return the rule itself, or masks; see `Miner.selection_for`."""
         if loss.kind in self.kinds:
             return PairRule(self.choose)
         return self.masks(embeddings, labels, reference)
 
-    def masks(self, embeddings, labels, reference=None):
+    def masks(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> Any:
         """Return the masks of the pairs selected from ``embeddings`` (b, d), ``labels`` (b,)."""
         return self.choose(*compare(embeddings.detach(), labels, self.kinds[0], reference))
 
@@ -87,13 +104,15 @@ class MultiSimilarityMiner(PairMiner):
 
     _parameter_constraints: dict = {"epsilon": [NOT_NEGATIVE]}
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
         check_ranges(self)
 
     kinds = ("cosine",)
 
-    def choose(self, values, positive, negative):
+    def choose(
+        self, values: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         # Without pairs of the other kind the bound is beyond reach.
         scratch = torch.sub(1, positive).mul_(FAR).add_(values)
@@ -142,14 +161,16 @@ class PairMarginMiner(PairMiner):
         "margin": [POSITIVE],
     }
 
-    def __init__(self, positive_margin=0.2, margin=0.8):
+    def __init__(self, positive_margin: float = 0.2, margin: float = 0.8) -> None:
         self.positive_margin = positive_margin
         self.margin = margin
         check_ranges(self)
 
     kinds = ("distance",)
 
-    def choose(self, values, positive, negative):
+    def choose(
+        self, values: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         kept = torch.gt(values, self.positive_margin, out=torch.empty_like(values))
         positive.mul_(kept)
@@ -190,13 +211,15 @@ class HDCMiner(PairMiner):
 
     _parameter_constraints: dict = {"fraction": [between(0, 1, "right")]}
 
-    def __init__(self, fraction=0.5):
+    def __init__(self, fraction: float = 0.5) -> None:
         self.fraction = fraction
         check_ranges(self)
 
     kinds = ("sq_distance", "distance")
 
-    def choose(self, values, positive, negative):
+    def choose(
+        self, values: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the masks of the pairs selected among those in the masks; see `PairMiner`."""
         return PairMasks(self._least(-values, positive), self._least(values, negative))
 

@@ -1,6 +1,9 @@
 """Miners of all combinations of easy and hard, by angle, and evenly over the distances."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -9,6 +12,9 @@ from metriclearn.deep.tensors._masked_sums import masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare, sq_distances
 from metriclearn.deep.tensors._ranges import at_least, between, check_ranges, one_of
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
+
+if TYPE_CHECKING:
+    from metriclearn.deep.tensors._selections import Reference
 
 STRATEGIES = ("easy", "semi_hard", "hard", "all")
 
@@ -70,14 +76,16 @@ class EasyHardMiner(Miner):
         "negative": [one_of(*STRATEGIES)],
     }
 
-    def __init__(self, positive="easy", negative="semi_hard"):
+    def __init__(self, positive: str = "easy", negative: str = "semi_hard") -> None:
         self.positive = positive
         self.negative = negative
         check_ranges(self)
         if positive == negative == "semi_hard":
             raise ValueError("positive and negative cannot both be semi_hard: each needs the other")
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
         if self.positive == "semi_hard":
@@ -155,11 +163,13 @@ class AngularMiner(Miner):
 
     _parameter_constraints: dict = {"angle": [between(0, 90, "neither")]}
 
-    def __init__(self, angle=20.0):
+    def __init__(self, angle: float = 20.0) -> None:
         self.angle = angle
         check_ranges(self)
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, "sq_distance", reference)
         a, p = positive.nonzero(as_tuple=True)
@@ -225,14 +235,22 @@ class UniformHistogramMiner(Miner):
         "negatives_per_bin": [at_least(1)],
     }
 
-    def __init__(self, n_bins=100, positives_per_bin=10, negatives_per_bin=10, generator=None):
+    def __init__(
+        self,
+        n_bins: int = 100,
+        positives_per_bin: int = 10,
+        negatives_per_bin: int = 10,
+        generator: torch.Generator | None = None,
+    ) -> None:
         self.n_bins = n_bins
         self.positives_per_bin = positives_per_bin
         self.negatives_per_bin = negatives_per_bin
         self.generator = generator
         check_ranges(self)
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings, labels, "distance", reference)
         return MinedPairs(

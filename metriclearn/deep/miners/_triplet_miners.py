@@ -1,6 +1,9 @@
 """Miners of triplets. A new one is a class here, a row in `MINERS` and one in the tests' table."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -9,6 +12,10 @@ from metriclearn.deep.tensors._masked_sums import FAR, masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, between, check_ranges, one_of
 from metriclearn.deep.tensors._selections import MinedTriplets, TripletWindow
+
+if TYPE_CHECKING:
+    from metriclearn.deep.losses._base import MetricLoss
+    from metriclearn.deep.tensors._selections import MinedPairs, Reference, Selection
 
 
 class WindowMiner(Miner):
@@ -25,7 +32,7 @@ class WindowMiner(Miner):
     def _bounds(self, margin):
         raise NotImplementedError(f"{type(self).__name__} has to define _bounds")
 
-    def window(self, loss=None):
+    def window(self, loss: MetricLoss | None = None) -> TripletWindow:
         """Return the window; margin and squaring left at None are those of ``loss``."""
         follows = loss is not None and loss.takes_windows
         margin = self.margin
@@ -34,20 +41,34 @@ class WindowMiner(Miner):
         kind = loss.kind if follows else "sq_distance"
         if self.squared is not None:
             kind = "sq_distance" if self.squared else "distance"
-        return TripletWindow(*self._bounds(margin), kind)
+        return TripletWindow(*self._bounds(margin), kind)  # type: ignore[call-arg]
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """List the triplets of ``embeddings`` (b, d) with ``labels`` (b,)."""
         return self.listed(self.window(), embeddings, labels, reference)
 
-    def selection_for(self, loss, embeddings, labels, reference=None):
+    def selection_for(
+        self,
+        loss: MetricLoss,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+    ) -> Selection:
         """Return the window, or the triplets in it; see `Miner.selection_for`."""
         window = self.window(loss)
         if loss.takes_windows and loss.kind == window.kind:
             return window
         return self.listed(window, embeddings, labels, reference)
 
-    def listed(self, window, embeddings, labels, reference=None):
+    def listed(
+        self,
+        window: Any,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        reference: Reference | None = None,
+    ) -> Any:
         """Return the triplets of the batch that are in the window."""
         d, positive, negative = compare(embeddings.detach(), labels, window.kind, reference)
         return list_triplets(d, positive, negative, window.low, window.high)
@@ -159,7 +180,7 @@ class SemiHardMiner(WindowMiner):
         "squared": ["boolean", None],
     }
 
-    def __init__(self, margin=None, squared=None):
+    def __init__(self, margin: float | None = None, squared: bool | None = None) -> None:
         self.margin = margin
         self.squared = squared
         check_ranges(self)
@@ -197,7 +218,9 @@ class BatchHardMiner(Miner):
 
     yields = "triplets"
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings.detach(), labels, "sq_distance", reference)
         p = masked_max(d, positive).indices
@@ -235,12 +258,14 @@ class RandomMiner(Miner):
 
     _parameter_constraints: dict = {"n_triplets": [at_least(1)]}
 
-    def __init__(self, n_triplets=1, generator=None):
+    def __init__(self, n_triplets: int = 1, generator: torch.Generator | None = None) -> None:
         self.n_triplets = n_triplets
         self.generator = generator
         check_ranges(self)
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         _, positive, negative = compare(embeddings.detach(), labels, "dot", reference)
         a = (positive.amax(1) * negative.amax(1)).nonzero(as_tuple=True)[0]
@@ -289,11 +314,13 @@ class EasyPositiveMiner(Miner):
 
     _parameter_constraints: dict = {"negative": [one_of("semi_hard", "hard")]}
 
-    def __init__(self, negative="semi_hard"):
+    def __init__(self, negative: str = "semi_hard") -> None:
         self.negative = negative
         check_ranges(self)
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         d, positive, negative = compare(embeddings.detach(), labels, "sq_distance", reference)
         near, p = masked_min(d, positive)
@@ -357,7 +384,12 @@ class DistanceWeightedMiner(Miner):
         "nonzero_loss_cutoff": [between(0, 2, "right")],
     }
 
-    def __init__(self, cutoff=0.5, nonzero_loss_cutoff=1.4, generator=None):
+    def __init__(
+        self,
+        cutoff: float = 0.5,
+        nonzero_loss_cutoff: float = 1.4,
+        generator: torch.Generator | None = None,
+    ) -> None:
         self.cutoff = cutoff
         self.nonzero_loss_cutoff = nonzero_loss_cutoff
         self.generator = generator
@@ -368,7 +400,9 @@ class DistanceWeightedMiner(Miner):
                 f"got {nonzero_loss_cutoff}"
             )
 
-    def select(self, embeddings, labels, reference=None):
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings.detach(), labels, "cosine", reference)
         a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
@@ -385,7 +419,7 @@ class DistanceWeightedMiner(Miner):
         slot = torch.arange(len(a), device=a.device) - (counts.cumsum(0) - counts)[a]
         return MinedTriplets(a, p, drawn[a, slot])
 
-    def weights(self, cosine, negative, dim):
+    def weights(self, cosine: torch.Tensor, negative: torch.Tensor, dim: int) -> torch.Tensor:
         """Chances of each negative, up to a factor for each anchor.
 
         Parameters

@@ -5,7 +5,10 @@ A backbone is an ``nn.Module`` from a batch of rows, (b, n_features) or
 :class:`Head` on it. ``MODULES`` maps short names to classes.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -45,7 +48,7 @@ class Linear(nn.Sequential):
         Standardize the features with the training rows' mean and deviation.
     """
 
-    def __init__(self, in_features, *, standardize=True):
+    def __init__(self, in_features: int, *, standardize: bool = True) -> None:
         super().__init__(nn.Flatten())
         if standardize:
             self.append(Standardize(in_features))
@@ -79,15 +82,15 @@ class MLP(nn.Sequential):
 
     def __init__(
         self,
-        in_features,
-        hidden_units=(512, 256),
+        in_features: int,
+        hidden_units: int | Sequence[int] = (512, 256),
         *,
-        activation="gelu",
-        batch_norm=True,
-        dropout=0.0,
-        standardize=True,
-        noise=0.1,
-    ):
+        activation: str = "gelu",
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        standardize: bool = True,
+        noise: float = 0.1,
+    ) -> None:
         super().__init__(nn.Flatten())
         check_ranges(self, activation=activation, dropout=dropout, noise=noise)
         if standardize:
@@ -122,7 +125,14 @@ class ConvNet(nn.Sequential):
 
     _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
 
-    def __init__(self, in_channels, channels=(32, 64, 128), *, dropout=0.0, standardize=True):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int | Sequence[int] = (32, 64, 128),
+        *,
+        dropout: float = 0.0,
+        standardize: bool = True,
+    ) -> None:
         super().__init__()
         check_ranges(self, dropout=dropout)
         if standardize:
@@ -191,15 +201,15 @@ class Head(nn.Module):
 
     def __init__(
         self,
-        feature_shape,
-        embedding_dim,
+        feature_shape: tuple[int, ...],
+        embedding_dim: int | None,
         *,
-        pooling="avg",
-        layer_norm=False,
-        normalize=True,
-        groups=None,
-        group_weights=None,
-    ):
+        pooling: str = "avg",
+        layer_norm: bool = False,
+        normalize: bool = True,
+        groups: int | Sequence[int] | None = None,
+        group_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         check_ranges(self, pooling=pooling)
         self.pooling = pooling
@@ -225,16 +235,18 @@ class Head(nn.Module):
         self.embedding_dim = width
         self.set_groups(groups, group_weights)
 
-    def set_groups(self, groups, weights=None):
+    def set_groups(
+        self, groups: int | Sequence[int] | None, weights: Sequence[float] | None = None
+    ) -> None:
         """Scale these groups of dimensions to unit length; see the parameters of the class."""
         self.group_sizes = group_sizes(groups, self.embedding_dim)
         self.group_weights = unit_weights(weights, len(self.group_sizes))
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Embed a batch of features."""
         return self.embed(self.pool(features))
 
-    def embed(self, pooled):
+    def embed(self, pooled: torch.Tensor) -> torch.Tensor:
         """Embed a batch of pooled features."""
         embeddings = self.norm(self.linear(pooled))
         if not self.normalize:
@@ -245,7 +257,7 @@ class Head(nn.Module):
         weighted = zip(groups, self.group_weights, strict=True)
         return torch.cat([w * nn.functional.normalize(z, dim=1) for z, w in weighted], dim=1)
 
-    def pool(self, maps):
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
         """Make vectors of a batch of features, (b, feature_dim)."""
         if maps.ndim == 2:
             return maps
@@ -276,12 +288,14 @@ class EmbeddingNetwork(nn.Module):
     head : Head
     """
 
-    def __init__(self, backbone, head):
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
-    def forward(self, X, also=None):
+    def forward(
+        self, X: torch.Tensor, also: str | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Embed a batch of rows.
 
         Parameters
@@ -298,13 +312,15 @@ class EmbeddingNetwork(nn.Module):
         """
         return self.embed(self.features(X), also)
 
-    def embed(self, maps, also=None):
+    def embed(
+        self, maps: torch.Tensor, also: str | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Embed a batch of features, and give them, too, as `forward` does."""
         pooled = self.head.pool(maps)
         embeddings = self.head.embed(pooled)
         return embeddings if also is None else (embeddings, maps if also == "maps" else pooled)
 
-    def features(self, X):
+    def features(self, X: torch.Tensor) -> torch.Tensor:
         """Return what the backbone makes of a batch."""
         features = self.backbone(X)
         if not isinstance(features, torch.Tensor):

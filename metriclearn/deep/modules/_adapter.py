@@ -1,6 +1,9 @@
 """A linear map that begins as the metric of the features that it is given."""
 
+from __future__ import annotations
+
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn.functional import linear, normalize
 
@@ -23,19 +26,19 @@ class Adapter(nn.Module):
         Dimension of the embedding; not more than there are features.
     """
 
-    def __init__(self, in_features, n_components=128):
+    def __init__(self, in_features: int, n_components: int = 128) -> None:
         super().__init__()
         n_components = min(n_components, in_features)
         self.register_buffer("start", torch.eye(n_components, in_features))
         self.change = nn.Parameter(torch.zeros(n_components, in_features))
 
     @torch.no_grad()
-    def measure(self, X):
+    def measure(self, X: ArrayLike) -> None:
         """Take the start from rows ``X``."""
         X = normalize(X.flatten(1).double(), dim=1)
         vectors = torch.linalg.eigh(X.T @ X).eigenvectors
         self.start.copy_(vectors.flip(1)[:, : len(self.start)].T)
 
-    def forward(self, X):
+    def forward(self, X: ArrayLike) -> torch.Tensor:
         """Map a batch."""
         return linear(normalize(X.flatten(1), dim=1), self.start + self.change)

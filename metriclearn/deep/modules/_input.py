@@ -1,6 +1,11 @@
 """First layers: what is done to the input before anything is learned."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 
@@ -16,12 +21,12 @@ class Standardize(nn.Module):
         Features, or channels of an image.
     """
 
-    def __init__(self, n_features):
+    def __init__(self, n_features: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
 
-    def measure(self, X):
+    def measure(self, X: ArrayLike) -> None:
         """Take mean and standard deviation from rows ``X``; constant features keep their scale."""
         X = X.double().flatten(2).transpose(1, 2).flatten(0, 1) if X.ndim > 2 else X.double()
         mean, std = X.mean(dim=0), X.std(dim=0, correction=0)
@@ -30,7 +35,7 @@ class Standardize(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def forward(self, X):
+    def forward(self, X: ArrayLike) -> torch.Tensor:
         """Standardize a batch."""
         shape = (-1, *(1,) * (X.ndim - 2))
         return (X - self.mean.view(shape)) / self.std.view(shape)
@@ -48,11 +53,11 @@ class SmoothClip(nn.Module):
         Greater than 0, in standard deviations.
     """
 
-    def __init__(self, bound):
+    def __init__(self, bound: float) -> None:
         super().__init__()
         self.bound = bound
 
-    def forward(self, Z):
+    def forward(self, Z: Any) -> torch.Tensor:
         """Clip a batch."""
         return Z * (1 + (Z / self.bound).square()).rsqrt()
 
@@ -66,10 +71,10 @@ class Noise(nn.Module):
         Standard deviation.
     """
 
-    def __init__(self, std):
+    def __init__(self, std: float) -> None:
         super().__init__()
         self.std = std
 
-    def forward(self, Z):
+    def forward(self, Z: Any) -> torch.Tensor:
         """Add noise to a batch."""
         return torch.randn_like(Z).mul_(self.std).add_(Z) if self.training else Z

@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from metriclearn.deep._parts import nearest
 from metriclearn.deep.modules._input import Standardize
+from metriclearn.deep.modules._parts import nearest
 
 LIBRARIES = ("timm", "torchvision")
 # Where torchvision's models keep their classifier.

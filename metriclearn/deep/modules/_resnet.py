@@ -1,5 +1,7 @@
 """Residual networks for images (He et al. 2016), without a classifier."""
 
+from __future__ import annotations
+
 from torch import nn
 
 from metriclearn.deep.modules._input import Standardize
@@ -69,7 +71,14 @@ class ResNet(nn.Sequential):
         convolution and max-pooling reduce it by four.
     """
 
-    def __init__(self, in_channels, blocks, bottleneck, *, small_images=False):
+    def __init__(
+        self,
+        in_channels: int,
+        blocks: tuple[int, ...],
+        bottleneck: bool,
+        *,
+        small_images: bool = False,
+    ) -> None:
         if small_images:
             stem = [*_convolution(in_channels, 64, 3), nn.ReLU(inplace=True)]
         else:
@@ -106,7 +115,7 @@ class ResNet18(ResNet):
         See :class:`ResNet`.
     """
 
-    def __init__(self, in_channels, *, small_images=False):
+    def __init__(self, in_channels: int, *, small_images: bool = False) -> None:
         super().__init__(in_channels, (2, 2, 2, 2), bottleneck=False, small_images=small_images)
 
 
@@ -120,7 +129,7 @@ class ResNet34(ResNet):
         See :class:`ResNet`.
     """
 
-    def __init__(self, in_channels, *, small_images=False):
+    def __init__(self, in_channels: int, *, small_images: bool = False) -> None:
         super().__init__(in_channels, (3, 4, 6, 3), bottleneck=False, small_images=small_images)
 
 
@@ -134,5 +143,5 @@ class ResNet50(ResNet):
         See :class:`ResNet`.
     """
 
-    def __init__(self, in_channels, *, small_images=False):
+    def __init__(self, in_channels: int, *, small_images: bool = False) -> None:
         super().__init__(in_channels, (3, 4, 6, 3), bottleneck=True, small_images=small_images)

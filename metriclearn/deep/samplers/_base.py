@@ -1,9 +1,17 @@
 """The base of the samplers, and the door for those that are not ours."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metriclearn.deep.tensors._batches import UNLABELED
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Sampler:
@@ -47,11 +55,11 @@ class Sampler:
 
     _parameter_constraints: dict = {"batch_size": [at_least(2)]}
 
-    def __init__(self, batch_size=128):
+    def __init__(self, batch_size: int = 128) -> None:
         self.batch_size = batch_size
         check_ranges(self)
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch.
 
         Parameters
@@ -68,7 +76,7 @@ class Sampler:
         """
         raise NotImplementedError(f"{type(self).__name__} has to define draw")
 
-    def look(self, embeddings, codes):
+    def look(self, embeddings: torch.Tensor, codes: np.ndarray) -> None:
         """Look at the training set as it is embedded now; nothing by default.
 
         Parameters
@@ -78,7 +86,7 @@ class Sampler:
             As in `draw`.
         """
 
-    def epoch(self, codes, rng):
+    def epoch(self, codes: ArrayLike, rng: np.random.Generator) -> list[np.ndarray]:
         """Draw the batches of one epoch.
 
         Parameters
@@ -101,7 +109,7 @@ class Sampler:
         rows, codes = self._labeled(codes)
         return [rows[batch] for batch in self.draw(codes, rng)]
 
-    def refresh(self, embeddings, codes):
+    def refresh(self, embeddings: torch.Tensor, codes: ArrayLike) -> None:
         """Look at the training set before an epoch for which it is ``due``.
 
         Parameters
@@ -166,7 +174,7 @@ class PlainSampler(Sampler):
         return [np.asarray(batch, dtype=np.intp) for batch in self.sampler.epoch(codes, rng)]
 
 
-def as_sampler(sampler):
+def as_sampler(sampler: object) -> Sampler:
     """Take a sampler of any origin: ours as they are, others through an adapter.
 
     Parameters

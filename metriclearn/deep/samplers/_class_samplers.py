@@ -1,5 +1,7 @@
 """Samplers that look at classes only."""
 
+from __future__ import annotations
+
 from collections import deque
 from numbers import Integral
 
@@ -49,7 +51,7 @@ class ClassBalancedSampler(Sampler):
         "samples_per_class": [Integral, one_of("auto")],
     }
 
-    def __init__(self, batch_size=128, samples_per_class="auto"):
+    def __init__(self, batch_size: int = 128, samples_per_class: int | str = "auto") -> None:
         self.batch_size = batch_size
         self.samples_per_class = samples_per_class
         check_ranges(self)
@@ -65,7 +67,7 @@ class ClassBalancedSampler(Sampler):
                 f"{samples_per_class} rows; raise batch_size or lower samples_per_class"
             )
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         by_class = rows_by_class(codes)
         K = self.samples_per_class
@@ -152,7 +154,7 @@ class UnbalancedSampler(Sampler):
         "samples_per_class": [Integral, one_of("auto")],
     }
 
-    def __init__(self, batch_size=128, samples_per_class="auto"):
+    def __init__(self, batch_size: int = 128, samples_per_class: int | str = "auto") -> None:
         self.batch_size = batch_size
         self.samples_per_class = samples_per_class
         check_ranges(self)
@@ -160,7 +162,7 @@ class UnbalancedSampler(Sampler):
         if samples_per_class != "auto" and samples_per_class < 1:
             raise ValueError(f"samples_per_class={samples_per_class} must be at least 1")
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         K = 4 if self.samples_per_class == "auto" else self.samples_per_class
         shuffled = rng.permutation(len(codes))
@@ -196,11 +198,11 @@ class RandomSampler(Sampler):
 
     _parameter_constraints: dict = {"batch_size": [Integral]}
 
-    def __init__(self, batch_size=128):
+    def __init__(self, batch_size: int = 128) -> None:
         super().__init__(batch_size)
         _check_pair(batch_size)
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         return _batches(rng.permutation(len(codes)), self.batch_size)
 
@@ -258,13 +260,13 @@ class FixedTripletSampler(Sampler):
 
     _parameter_constraints: dict = {"batch_size": [at_least(3)], "n_triplets": [at_least(1)]}
 
-    def __init__(self, batch_size=128, n_triplets=1000):
+    def __init__(self, batch_size: int = 128, n_triplets: int = 1000) -> None:
         self.batch_size = batch_size
         self.n_triplets = n_triplets
         check_ranges(self)
         self.triplets_ = None
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         if self.triplets_ is None or self.triplets_.max() >= len(codes):
             self.triplets_ = self._drawn(codes, rng)

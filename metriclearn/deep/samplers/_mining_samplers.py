@@ -1,5 +1,7 @@
 """Samplers that look at the training set as it is embedded now."""
 
+from __future__ import annotations
+
 from numbers import Integral
 
 import numpy as np
@@ -61,7 +63,9 @@ class HierarchicalSampler(Sampler):
         name: [Integral] for name in ("batch_size", "samples_per_class", "n_nearest")
     }
 
-    def __init__(self, batch_size=128, samples_per_class=4, n_nearest=3):
+    def __init__(
+        self, batch_size: int = 128, samples_per_class: int = 4, n_nearest: int = 3
+    ) -> None:
         self.batch_size = batch_size
         self.samples_per_class = samples_per_class
         self.n_nearest = n_nearest
@@ -79,7 +83,7 @@ class HierarchicalSampler(Sampler):
                 f"of a class and its n_nearest={n_nearest} nearest; raise or lower accordingly"
             )
 
-    def look(self, embeddings, codes):
+    def look(self, embeddings: torch.Tensor, codes: np.ndarray) -> None:
         """Find the nearest classes of each class; see `Sampler.look`."""
         codes = torch.from_numpy(codes).to(embeddings.device)
         n_classes = int(codes.max()) + 1
@@ -90,7 +94,7 @@ class HierarchicalSampler(Sampler):
         k = min(self.n_nearest, n_classes - 1)
         self.nearest_ = distances.topk(k, largest=False).indices.cpu()
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         nearest = self.nearest_.numpy()
         families = np.column_stack([np.arange(len(nearest)), nearest])
@@ -179,8 +183,14 @@ class HardNegativeSampler(Sampler):
     }
 
     def __init__(
-        self, batch_size=128, n_candidates=10, every=1, index="auto", kind="hard", skip_hardest=0
-    ):
+        self,
+        batch_size: int = 128,
+        n_candidates: int = 10,
+        every: int = 1,
+        index: str = "auto",
+        kind: str = "hard",
+        skip_hardest: int = 0,
+    ) -> None:
         self.batch_size = batch_size
         self.n_candidates = n_candidates
         self.every = every
@@ -192,11 +202,11 @@ class HardNegativeSampler(Sampler):
         self.embeddings_ = None
 
     @property
-    def due(self):
+    def due(self) -> bool:
         """Whether the candidates are to be found again before the next epoch."""
         return self.epochs_ % self.every == 0
 
-    def look(self, embeddings, codes):
+    def look(self, embeddings: torch.Tensor, codes: np.ndarray) -> None:
         """Find the candidates of each row; see `Sampler.look`."""
         wanted = self.n_candidates + self.skip_hardest
         found = nearest_of_other_classes(embeddings, codes, wanted, self.index)
@@ -206,7 +216,7 @@ class HardNegativeSampler(Sampler):
         if self.kind == "semi_hard":
             self.embeddings_ = embeddings.detach().cpu()
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         self._check_counts(codes)
         self.epochs_ += 1

@@ -1,5 +1,7 @@
 """A sampler for labels that are amounts."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -53,13 +55,15 @@ class NearLabelSampler(Sampler):
         "near": [POSITIVE, None],
     }
 
-    def __init__(self, batch_size=128, n_nearest=5, near=None):
+    def __init__(
+        self, batch_size: int = 128, n_nearest: int = 5, near: float | None = None
+    ) -> None:
         self.batch_size = batch_size
         self.n_nearest = n_nearest
         self.near = near
         check_ranges(self)
 
-    def draw(self, codes, rng):
+    def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         labels = np.asarray(codes, dtype=np.float64).reshape(len(codes), -1)
         tree = cKDTree(labels)

@@ -5,9 +5,11 @@ comparison (`Selection.pair_masks`), and which triplets count (`Selection.triple
 between the bounds `low` and `high`).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -85,7 +87,12 @@ class Selection:
     #: Bounds on ``d(a, n) - d(a, p)`` of the triplets that count.
     low, high = -math.inf, math.inf
 
-    def pair_masks(self, values, labels, reference_labels=None):
+    def pair_masks(
+        self,
+        values: torch.Tensor,
+        labels: torch.Tensor,
+        reference_labels: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the masks of the selected pairs.
 
         Parameters
@@ -103,11 +110,11 @@ class Selection:
         """
         return masks(labels, reference_labels, values.dtype)
 
-    def triplets(self):
+    def triplets(self) -> Any:
         """Return `MinedTriplets` where they are listed, else None: all between the bounds."""
         return None
 
-    def indices(self):
+    def indices(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return every row and every column that it lists, two tensors; None where it lists none.
 
         Returns
@@ -161,7 +168,12 @@ class MinedPairs(_PairLists, Selection):
     yields = "pairs"
     lists = True
 
-    def pair_masks(self, values, labels, reference_labels=None):
+    def pair_masks(
+        self,
+        values: torch.Tensor,
+        labels: torch.Tensor,
+        reference_labels: torch.Tensor | None = None,
+    ) -> Any:
         """Return the masks of the listed pairs, each counted once; see `Selection.pair_masks`.
 
         A pair that is listed as both is a contradiction, and counts as neither.
@@ -170,7 +182,7 @@ class MinedPairs(_PairLists, Selection):
         both = positive * negative
         return positive - both, negative - both
 
-    def indices(self):
+    def indices(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows and columns of all pairs; see `Selection.indices`."""
         return tuple(torch.cat([self.positives, self.negatives]).T)
 
@@ -250,18 +262,25 @@ class InBatchNegatives(Selection):
     yields = "pairs"
     lists = True
 
-    def __init__(self, listed, groups=None):
+    def __init__(
+        self, listed: MinedPairs | MinedTriplets, groups: torch.Tensor | None = None
+    ) -> None:
         self.listed = listed
         self.groups = groups
 
-    def pair_masks(self, values, labels, reference_labels=None):
+    def pair_masks(
+        self,
+        values: torch.Tensor,
+        labels: torch.Tensor,
+        reference_labels: torch.Tensor | None = None,
+    ) -> Any:
         """Return the listed pairs and all rows of other groups; see `Selection.pair_masks`."""
         positive, negative = self.listed.pair_masks(values, labels, reference_labels)
         groups = _linked(positive) if self.groups is None else self.groups
         _, apart = masks(groups, reference_labels, values.dtype)
         return positive, torch.maximum(negative, apart) * (1 - positive)
 
-    def indices(self):
+    def indices(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows and columns of the listed pairs; see `Selection.indices`."""
         return self.listed.indices()
 
@@ -300,20 +319,25 @@ class MinedTriplets(_TripletLists, Selection):
     yields = "triplets"
     lists = True
 
-    def pair_masks(self, values, labels, reference_labels=None):
+    def pair_masks(
+        self,
+        values: torch.Tensor,
+        labels: torch.Tensor,
+        reference_labels: torch.Tensor | None = None,
+    ) -> Any:
         """Return the masks of the pairs (a, p) and (a, n); see `Selection.pair_masks`."""
         return self.as_pairs().pair_masks(values, labels, reference_labels)
 
-    def triplets(self):
+    def triplets(self) -> Any:
         """Return itself."""
         return self
 
-    def as_pairs(self):
+    def as_pairs(self) -> MinedPairs:
         """Return the pairs (a, p) and (a, n), repeats included."""
         a, p, n = self
         return MinedPairs(torch.stack([a, p], 1), torch.stack([a, n], 1))
 
-    def indices(self):
+    def indices(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows and columns of all triplets; see `Selection.indices`."""
         return self.anchor, torch.cat([self.positive, self.negative])
 

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from metriclearn.deep._parts import argument_names, build, resolve
 from metriclearn.deep.augment import AUGMENTS, as_augment
 from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.losses._adapters import as_metric_loss
@@ -14,6 +13,7 @@ from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Adapter, EmbeddingNetwork, Head, Standardize
 from metriclearn.deep.modules._libraries import find_backbone
+from metriclearn.deep.modules._parts import argument_names, build, resolve
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
 # The miner of miner="auto": what the loss was published with.

@@ -4,7 +4,7 @@ import inspect
 
 import torch
 
-from metriclearn.deep._parts import check_params, resolve
+from metriclearn.deep.modules._parts import check_params, resolve
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,

@@ -7,7 +7,6 @@ import torch
 from skorch.callbacks import PrintLog
 
 from metriclearn._progress import progress
-from metriclearn.deep._parts import resolve
 from metriclearn.deep.callbacks import (
     BestWeights,
     ProgressBar,
@@ -17,6 +16,7 @@ from metriclearn.deep.callbacks import (
 )
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.modules._adapter import Adapter
+from metriclearn.deep.modules._parts import resolve
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._arguments import copied, same
 from metriclearn.deep.training._assembly import (

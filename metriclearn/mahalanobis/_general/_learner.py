@@ -1,8 +1,12 @@
 """The general model: a loss, a regularizer and a solver of one's choice."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -16,6 +20,7 @@ from metriclearn._arrays import (
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import (
     ENOUGH,
@@ -182,25 +187,25 @@ class MahalanobisLearner(MahalanobisTransformer):
 
     def __init__(
         self,
-        loss="squared_hinge",
-        regularizer="frobenius",
-        solver="lbfgs",
+        loss: str = "squared_hinge",
+        regularizer: str = "frobenius",
+        solver: str = "lbfgs",
         *,
-        C=100.0,
-        constraint_type="pairs",
-        n_constraints=None,
-        bounds=None,
-        margin=1.0,
-        diagonal=False,
-        prior="identity",
-        n_components=None,
-        batch_size=256,
-        max_iter=2000,
-        tol=1e-5,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        C: float = 100.0,
+        constraint_type: str = "pairs",
+        n_constraints: int | None = None,
+        bounds: tuple[float, float] | None = None,
+        margin: float = 1.0,
+        diagonal: bool = False,
+        prior: str | ArrayLike = "identity",
+        n_components: int | None = None,
+        batch_size: int = 256,
+        max_iter: int = 2000,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.regularizer = regularizer
         self.solver = solver
@@ -220,7 +225,12 @@ class MahalanobisLearner(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        constraints: Pairs | Triplets | Quadruplets | None = None,
+    ) -> Self:
         """Learn the metric from labels or from constraints.
 
         Parameters
@@ -258,7 +268,7 @@ class MahalanobisLearner(MahalanobisTransformer):
             self._state = self._state.turned(span.leave(np.eye(span.width)) * span.unit)
         self._finish(A, objective, n_components, span, X)
         # At the kinks of the hinge the gap is not tight.
-        certifies = self.solver == "sdp" and SHAPES[self.loss].smooth
+        certifies = self.solver == "sdp" and SHAPES[self.loss].smooth  # type: ignore[attr-defined]
         if certifies and self.duality_gap_ > _FAR * self.objective_:
             warn_far("MahalanobisLearner")
         return self
@@ -272,7 +282,12 @@ class MahalanobisLearner(MahalanobisTransformer):
 
     @available_if(_can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, constraints=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        constraints: Pairs | Triplets | Quadruplets | None = None,
+    ) -> Self:
         """Learn from more constraints, in one pass; with ``solver="minibatch"`` only.
 
         The units and default bounds of the first call hold for all.

@@ -1,15 +1,20 @@
 """LMNN: large margin nearest neighbors."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._arrays import rows_of, with_dtype_of
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._threads import in_block_threads
+from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
     check_n_components,
@@ -178,22 +183,22 @@ class LMNN(MahalanobisTransformer):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        n_neighbors=3,
-        n_impostors=10,
-        n_anchors="auto",
-        mu=0.5,
-        init="auto",
-        loss="hinge",
-        solver="lbfgs",
-        n_passes=5,
-        max_iter=500,
-        tol=1e-5,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        n_neighbors: int = 3,
+        n_impostors: int | None = 10,
+        n_anchors: str | int | None = "auto",
+        mu: float | str = 0.5,
+        init: str | ArrayLike = "auto",
+        loss: str = "hinge",
+        solver: str = "lbfgs",
+        n_passes: int | str = 5,
+        max_iter: int = 500,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors
         self.n_impostors = n_impostors
@@ -211,7 +216,14 @@ class LMNN(MahalanobisTransformer):
 
     @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, constraints=None, sample_weight=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        constraints: Triplets | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn the metric from class labels or from triplets.
 
         Parameters

@@ -1,8 +1,12 @@
 """SCML: sparse compositional metric learning."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 
@@ -10,6 +14,7 @@ from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
@@ -129,19 +134,19 @@ class SCML(MahalanobisTransformer):
 
     def __init__(
         self,
-        beta=1e-3,
+        beta: float = 1e-3,
         *,
-        basis="auto",
-        n_basis=400,
-        n_components=None,
-        n_positives=3,
-        n_negatives=10,
-        n_triplets=50_000,
-        max_iter=1000,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-    ):
+        basis: str | ArrayLike = "auto",
+        n_basis: int = 400,
+        n_components: int | None = None,
+        n_positives: int = 3,
+        n_negatives: int = 10,
+        n_triplets: int = 50_000,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.beta = beta
         self.basis = basis
         self.n_basis = n_basis
@@ -155,7 +160,9 @@ class SCML(MahalanobisTransformer):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, constraints=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, constraints: Triplets | None = None
+    ) -> Self:
         """Learn the metric from labels or from triplets.
 
         Parameters

@@ -1,11 +1,17 @@
 """MLKR: a metric for regression by the mean of soft neighbors."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._arrays import moved_to, on_host, rows_of, with_dtype_of
 from metriclearn._sklearn import fit_context
 from metriclearn._threads import in_block_threads
+from metriclearn._types import Seed
 from metriclearn._validation import weighted_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._scatter._span import Span
@@ -110,18 +116,18 @@ class MLKR(MahalanobisTransformer):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        init="auto",
-        max_iter=100,
-        tol=1e-5,
-        batch_size="auto",
-        learning_rate=0.01,
-        max_memory=512,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        init: str | np.ndarray = "auto",
+        max_iter: int = 100,
+        tol: float = 1e-5,
+        batch_size: str | int | None = "auto",
+        learning_rate: float = 0.01,
+        max_memory: float = 512,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.init = init
         self.max_iter = max_iter
@@ -135,7 +141,7 @@ class MLKR(MahalanobisTransformer):
 
     @in_block_threads
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the components from rows with a number each.
 
         Parameters

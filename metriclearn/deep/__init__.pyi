@@ -1,0 +1,9 @@
+"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+
+from metriclearn.deep import augment as augment
+from metriclearn.deep import callbacks as callbacks
+from metriclearn.deep import losses as losses
+from metriclearn.deep import miners as miners
+from metriclearn.deep import modules as modules
+from metriclearn.deep import samplers as samplers
+from metriclearn.deep._embedder import DeepEmbedder as DeepEmbedder

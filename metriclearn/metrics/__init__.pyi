@@ -1,0 +1,38 @@
+"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+
+from metriclearn.metrics._bootstrap import bootstrap_interval as bootstrap_interval
+from metriclearn.metrics._bootstrap import bootstrap_over_identities as bootstrap_over_identities
+from metriclearn.metrics._clustering import cluster_scores as cluster_scores
+from metriclearn.metrics._clustering import pairwise_f1 as pairwise_f1
+from metriclearn.metrics._embedding import alignment as alignment
+from metriclearn.metrics._embedding import effective_rank as effective_rank
+from metriclearn.metrics._embedding import intra_inter_ratio as intra_inter_ratio
+from metriclearn.metrics._embedding import uniformity as uniformity
+from metriclearn.metrics._hubness import hubness as hubness
+from metriclearn.metrics._hubness import k_occurrence as k_occurrence
+from metriclearn.metrics._identification import (
+    identification_rate_at_far as identification_rate_at_far,
+)
+from metriclearn.metrics._measures import map_at_k as map_at_k
+from metriclearn.metrics._measures import map_at_r as map_at_r
+from metriclearn.metrics._measures import mrr as mrr
+from metriclearn.metrics._measures import ndcg_at_k as ndcg_at_k
+from metriclearn.metrics._measures import precision_at_k as precision_at_k
+from metriclearn.metrics._measures import r_precision as r_precision
+from metriclearn.metrics._measures import recall_at_k as recall_at_k
+from metriclearn.metrics._measures import share_found_at_k as share_found_at_k
+from metriclearn.metrics._protocol import VerificationPairs as VerificationPairs
+from metriclearn.metrics._protocol import verification_pairs as verification_pairs
+from metriclearn.metrics._retrieval import RetrievalResult as RetrievalResult
+from metriclearn.metrics._retrieval import retrieval_scores as retrieval_scores
+from metriclearn.metrics._retrieval import retrieve as retrieve
+from metriclearn.metrics._scorers import get_scorer as get_scorer
+from metriclearn.metrics._scorers import make_retrieval_scorer as make_retrieval_scorer
+from metriclearn.metrics._scorers import map_at_r_scorer as map_at_r_scorer
+from metriclearn.metrics._scorers import r_precision_scorer as r_precision_scorer
+from metriclearn.metrics._scorers import recall_at_1_scorer as recall_at_1_scorer
+from metriclearn.metrics._verification import best_threshold as best_threshold
+from metriclearn.metrics._verification import equal_error_rate as equal_error_rate
+from metriclearn.metrics._verification import tar_at_far as tar_at_far
+from metriclearn.metrics._verification import verification_accuracy as verification_accuracy
+from metriclearn.metrics._verification import verification_curve as verification_curve
