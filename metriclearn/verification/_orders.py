@@ -23,9 +23,7 @@ class _OrderClassifier(TupleEstimator):
         self.points = points
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None
-    ) -> Self:
+    def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the learner on the constraints.
 
         Parameters
