@@ -77,6 +77,7 @@ def holds(call):
         # Words of ours, and of scikit-learn on many classes: what the user can act on.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DataConversionWarning)
+        warnings.filterwarnings("ignore", "false_identification_rate", UserWarning)
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         try:
             return call()

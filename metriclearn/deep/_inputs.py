@@ -163,7 +163,8 @@ def _validated(estimator, X, y, reset, dtypes, **checks):
     if y is not None:
         check_label_kinds(y)
     try:
-        checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
+        with np.errstate(over="ignore"):  # beyond float32, which is said as an error
+            checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
     except ValueError as error:
         message = str(error)
         if "could not convert string" in message:

@@ -49,7 +49,10 @@ def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
     >>> frechet_distance([[0.0], [2.0]], [[10.0], [14.0]])
     122.0
     """
-    A, B = (check_array(X, dtype=np.float64, input_name=name) for X, name in ((A, "A"), (B, "B")))
+    with np.errstate(invalid="ignore", over="ignore"):  # of the sum that looks for infinity
+        A, B = (
+            check_array(X, dtype=np.float64, input_name=name) for X, name in ((A, "A"), (B, "B"))
+        )
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"A has {A.shape[1]} features and B has {B.shape[1]}")
     mean_a, mean_b = A.mean(axis=0), B.mean(axis=0)

@@ -97,6 +97,11 @@ class Ranker:
         distances : ndarray of shape (n_queries, k)
             Infinite where there was no candidate.
         indices : ndarray of shape (n_queries, k)
+
+        Raises
+        ------
+        ValueError
+            If a distance that is found is beyond the largest float64.
         """
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
@@ -115,6 +120,15 @@ class Ranker:
                 found, exact[mixed] = found.copy(), np.take_along_axis(exact[mixed], order, axis=1)
                 found[mixed] = np.take_along_axis(found[mixed], order, axis=1)
             distances[part], indices[part] = exact[:, :k], found[:, :k]
+        if k and np.isinf(distances[:, -1]).any():
+            beyond = np.isinf(distances) & (indices >= 0)
+            if exclude is not None:
+                beyond &= indices != exclude[:, None]
+            if beyond.any():
+                raise ValueError(
+                    "X: squared distances between these rows are beyond the largest float64, of "
+                    "values of some 1e154; divide all rows by one number, 1e100 say"
+                )
         return distances, indices
 
     def _distances(self, Q, candidates):

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from metriclearn.deep import miners as M
+from metriclearn.deep import samplers
 from metriclearn.deep.samplers import SAMPLERS
 
 #: Arguments that an error may name.
@@ -215,3 +216,13 @@ def test_samplers(name, data):
 @given(data=st.data())
 def test_samplers_at_length(name, data):
     check_sampler(name, data)
+
+
+def test_every_public_miner_and_sampler_is_tried():
+    for module, base, tried in ((M, M.Miner, M.MINERS), (samplers, samplers.Sampler, SAMPLERS)):
+        public = {
+            name
+            for name in module.__all__
+            if isinstance(thing := getattr(module, name), type) and issubclass(thing, base)
+        }
+        assert public == {each.__name__ for each in tried.values()} | {base.__name__}
