@@ -73,6 +73,7 @@ class Screen:
             self.table[block, :d] *= -1 if inner_product else -2
             self.table[block, d] = -slack if inner_product else squares - slack
             start = block.stop
+        self._largest_slack = self.slack.max()
 
     def block_rows(self, k):
         """Return the number of queries to screen at once, so that a tile stays in the cache."""
@@ -103,8 +104,10 @@ class Screen:
             Rows of the base, -1 for none. None where given up.
         """
         queries = self.prepare(queries)
-        upper = upper or partial(self._rounded_up, queries)
         most = most or self._most(k)
+        if upper is None and len(queries.table) == 1 and len(self.table) <= _TILE:
+            return self._nearest_of_one(queries, k, most)
+        upper = upper or partial(self._rounded_up, queries)
         found = Ragged(len(queries.table))
         limit, room = None, 0
         for start, scores in self._tiles(queries, self._width(len(queries.table), k)):
@@ -121,6 +124,14 @@ class Screen:
                     return None
                 room = 2 * found.count + 64 * k * found.n_queries
         return self._still_near(found, k, upper, most)
+
+    def _nearest_of_one(self, query, k, most):
+        """Return what :meth:`nearest` does, of one query, in as few calls as can be."""
+        scores = self.table @ query.table[0]
+        highest = np.partition(scores, k - 1)[k - 1]
+        limit = np.float64(highest) + 2 * (self._largest_slack + query.slack[0])
+        rows = np.flatnonzero(scores <= _up(limit, self.table.dtype))
+        return rows[None] if len(rows) <= most else None
 
     def nearest_of_all(self, k):
         """Return the base rows that can be among the ``k`` nearest of each base row, itself too.
