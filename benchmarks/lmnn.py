@@ -7,8 +7,9 @@
 
 CPU seconds of one process on one thread. Objectives are evaluated by code of
 this file alone, in float64, over all impostors, which ``digits`` and ``synthetic``
-minimize as published (``n_impostors=None, n_passes=1``): the squared hinge beside PyLMNN,
-the hinge beside metric-learn, both with mu = 1/2 and twice the value (pull + push). Neither peer runs as installed under today's scikit-learn and
+minimize as published (``n_impostors=None, n_passes=1``): the squared hinge beside
+PyLMNN, the hinge beside metric-learn, both with mu = 1/2 and twice the value
+(pull + push). Neither peer runs as installed under today's scikit-learn and
 scipy; what each needs is patched in here.
 """
 
@@ -144,7 +145,6 @@ def against_peers(name, data, peers, rounds):
     metric-learn runs once where it takes minutes.
     """
     X, y, *test = data
-    ours = [("metriclearn", loss) for loss in ("hinge", "squared_hinge")]
     losses = ("hinge", "squared_hinge")
     makers = {("metriclearn", loss): lambda loss=loss: published(loss=loss) for loss in losses}
     makers |= {(peer, PEERS[peer][1]): PEERS[peer][0] for peer in peers}

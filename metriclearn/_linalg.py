@@ -74,8 +74,11 @@ def settle_ties(values, rows, tol=1e-7):
 
 def fix_signs(components):
     """Make the largest entry of each row positive, so that factors compare."""
-    largest = np.argmax(np.abs(components), axis=1)
-    signs = np.sign(components[np.arange(len(components)), largest])
+    rows = np.arange(len(components))
+    high, low = components.argmax(axis=1), components.argmin(axis=1)
+    above, below = components[rows, high], -components[rows, low]
+    # The first of them, where two are as large.
+    signs = np.sign(np.where(above == below, low - high, above - below))
     return components * np.where(signs == 0, 1, signs)[:, None]
 
 

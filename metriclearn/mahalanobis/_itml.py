@@ -192,10 +192,7 @@ class ITML(MahalanobisTransformer):
         else:
             first, second = random_state.randint(n, size=(2, _N_BOUND_PAIRS))
         if self.bounds is None:
-            V = span.differences(first, second, prior.factor)
-            d2 = np.einsum("ij,ij->i", V, V)
-            del V
-            bounds = percentiles(d2)
+            bounds = percentiles(span.sq_distances(first, second, prior.factor))
             self.bounds_ = tuple(bound * prior.scale * prior.scale for bound in bounds)
         else:
             self.bounds_ = self.bounds

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from metriclearn._arrays import unit_of
+from metriclearn._arrays import squared_norms, unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
-from metriclearn._pairs import laplacian_product
+from metriclearn._pairs import blocks_of_pairs, laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, labeled_rows
@@ -183,6 +183,13 @@ class MMC(MahalanobisTransformer):
         U, weights, basis, span = _whitened_differences(
             X, constraints, self.ridge, diagonal=self.variant == "diagonal"
         )
+        F = self._solve(U, weights)
+        del U  # as large as X
+        components = fix_signs(span.leave(_components(basis, F)))
+        return self._set_components(components, like=X)
+
+    def _solve(self, U, weights):
+        """Factor of the metric in whitened coordinates; sets what tells how good it is."""
         if self.solver == "sdp":
             F, self.n_iter_ = _solve_sdp(U, weights, self.variant)
         elif self.variant == "linear":
@@ -210,8 +217,7 @@ class MMC(MahalanobisTransformer):
             )
         if self.solver == "sdp" and self.duality_gap_ > GAP:
             warn_far("MMC")
-        components = fix_signs(span.leave(_components(basis, F)))
-        return self._set_components(components, like=X)
+        return F
 
 
 def _check_pairs(pairs):
@@ -314,26 +320,30 @@ def _root_loss(U, weights, F):
     has unit trace and is the maximizer of ``Σ w d`` there: a constrained concave
     problem as an unconstrained smooth one.
     """
-    Z = _project(U, F)
-    distances = np.sqrt(np.einsum("ij,ij->i", Z, Z))
-    total = weights @ distances
-    Z *= (weights / np.maximum(distances, np.finfo(float).tiny))[:, None]
-    return np.sum(F * F) - 2 * np.log(total), 2 * F - 2 / total * _moment(U, Z, F)
+    total, moment = 0.0, np.zeros_like(F)
+    for block in blocks_of_pairs(*U.shape):
+        Z = _project(U[block], F)
+        distances = np.sqrt(squared_norms(Z))
+        total += weights[block] @ distances
+        Z *= (weights[block] / np.maximum(distances, np.finfo(float).tiny))[:, None]
+        moment += _moment(U[block], Z, F)
+    return np.sum(F * F) - 2 * np.log(total), 2 * F - 2 / total * moment
 
 
 def _root_certificate(U, weights, F):
     """``Σ w d`` at ``A = FFᵀ`` of unit trace, and its relative Frank-Wolfe gap."""
-    Z = _project(U, F)
-    distances = np.sqrt(np.einsum("ij,ij->i", Z, Z))
-    total = weights @ distances
-    slope = 0.5 * weights / np.maximum(distances, np.finfo(float).tiny)
-    return _with_gap(total, _moment(U, U * slope[:, None], F), total / 2)
+    total, moment = 0.0, np.zeros((U.shape[1],) * F.ndim)
+    for block in blocks_of_pairs(*U.shape):
+        distances = np.sqrt(squared_norms(_project(U[block], F)))
+        total += weights[block] @ distances
+        slope = 0.5 * weights[block] / np.maximum(distances, np.finfo(float).tiny)
+        moment += _moment(U[block], U[block] * slope[:, None], F)
+    return _with_gap(total, moment, total / 2)
 
 
 def _linear_certificate(U, weights, F):
     """``Σ w d²`` at ``A = FFᵀ`` of unit trace, and its relative Frank-Wolfe gap."""
-    Z = _project(U, F)
-    total = weights @ np.einsum("ij,ij->i", Z, Z)
+    total = weights @ squared_norms(_project(U, F))
     return _with_gap(total, U.T @ (U * weights[:, None]), total)
 
 

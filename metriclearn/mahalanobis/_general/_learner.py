@@ -18,6 +18,7 @@ from metriclearn._arrays import (
     with_dtype_of,
 )
 from metriclearn._linalg import components_from_matrix, ridge_of
+from metriclearn._pairs import blocks_of_pairs
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._types import Seed
@@ -351,14 +352,16 @@ class MahalanobisLearner(MahalanobisTransformer):
         named, constraints = constraints.on_named_rows()
         rows = span.rows(named)
         first, second = constrained_pairs(constraints)
-        V = rows_of(rows, first) - rows_of(rows, second)
+        V = rows_of(rows, first)
+        for block in blocks_of_pairs(len(first), span.width):
+            V[block, :] -= rows_of(rows, second[block])
         d2 = to_numpy(row_products(V, V))
         n = len(constraints)
         weights = np.ones(n) if constraints.weights is None else constraints.weights
         weights = weights / max(weights.sum(), np.finfo(float).tiny)
         if self._unit is None:
             self._unit = (float(np.sqrt(np.mean(d2))) or 1.0) * span.unit
-        V = V * (span.unit / self._unit)
+        V *= span.unit / self._unit
         if isinstance(constraints, Pairs):
             if self._bounds is None and self.bounds is not None:
                 self._bounds = tuple(float(b) / self._unit / self._unit for b in self.bounds)

@@ -144,6 +144,14 @@ class Span:
             found[block] = V if factor is None else V @ factor.T
         return found
 
+    def sq_distances(self, first, second, factor):
+        """Squared lengths of :meth:`differences`, which are not kept."""
+        found = np.empty(len(first))
+        for block in blocks_of_pairs(len(first), self.width):
+            V = self.differences(first[block], second[block], factor)
+            found[block] = squared_norms(V)
+        return found
+
     def pair_scatter(self, weights, first, second):
         """Weighted scatter of the differences of pairs, of shape (width, width)."""
         scatter = np.zeros((self.width, self.width))
@@ -200,7 +208,11 @@ class Span:
             L = L / self.unit
         if self.reduced:
             L = (L @ self._axes.T) @ self._centered
-        return L if self._scales is None else L / self._scales
+        elif self._scales is not None:
+            L = L.copy()
+        if self._scales is not None:
+            L /= self._scales
+        return L
 
     def sum_of_squares(self, S):
         """Diagonal over the features of a scatter ``S`` of shape (width, width)."""

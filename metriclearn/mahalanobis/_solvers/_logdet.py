@@ -88,7 +88,8 @@ class PairDifferences:
         """Return the differences of some pairs: ndarray of shape (len(pairs), r)."""
         V = self._Z[self._first[pairs]]
         if self._second is not None:
-            V -= self._Z[self._second[pairs]]
+            for block in _blocks(*V.shape):
+                V[block] -= self._Z[self._second[pairs[block]]]
         if self._scales is not None:
             V *= self._scales[pairs, None]
         return V
@@ -148,6 +149,7 @@ def minimize_logdet(loss, differences, *, max_iter, tol, advance):
         if converged or n_iter == max_iter:
             break
         step = _newton_direction(B - np.eye(r), W, active, loss.curvature(q), len(q))
+        del W  # as large as all else
         values, axes = np.linalg.eigh(step)
         differences.transform(stretch[:, None] * axes)
         q, change = differences.squares(np.stack([np.ones(r), values]))
