@@ -59,7 +59,7 @@ def paired_sq_distances(Z, first, second):
 def blocks_of_pairs(n_pairs, n_features):
     """Slices of pairs whose differences stay in a core's cache."""
     step = max(1, _BLOCK_BYTES // (8 * max(1, n_features)))
-    return [slice(start, start + step) for start in range(0, n_pairs, step)]
+    return [slice(start, min(start + step, n_pairs)) for start in range(0, n_pairs, step)]
 
 
 def _tensor_blocks(n_pairs, n_features):
