@@ -61,7 +61,7 @@ short = settings(
     suppress_health_check=list(HealthCheck),
 )
 few = settings(short, max_examples=8)
-long = settings(short, max_examples=400)
+long = settings(short, max_examples=100)
 
 ANYTHING = st.one_of(
     matrices(),
