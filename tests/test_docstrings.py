@@ -39,18 +39,16 @@ MODULES = [
 RULES = {"PR01", "PR02", "PR03", "PR07", "RT01", "RT03", "EX01", "SA01"}
 # What some docstrings of a module still lack: a list that only shrinks.
 MISSING = {
-    "metriclearn": "EX01 PR03 RT03",
+    # Fields of dataclasses are attributes; what needs a folder or a network has no example to run.
+    "metriclearn": "EX01",
     "metriclearn.compare": "EX01 PR01 RT03",
     "metriclearn.constraints": "EX01 PR07 RT03",
-    "metriclearn.datasets": "EX01 PR03 PR07 RT03",
+    "metriclearn.datasets": "PR03 PR07 RT03",
     "metriclearn.deep.augment": "PR01",
-    "metriclearn.deep.callbacks": "EX01",
-    "metriclearn.deep.modules": "EX01 PR07 SA01",
-    "metriclearn.images": "PR07",
-    "metriclearn.mahalanobis": "EX01 PR03 SA01",
-    "metriclearn.neighbors": "EX01 PR01 PR07 RT03",
-    "metriclearn.persistence": "EX01 RT03 SA01",
-    "metriclearn.recommend": "PR07 RT03",
+    "metriclearn.mahalanobis": "EX01",
+    "metriclearn.neighbors": "EX01 PR01 RT03",
+    "metriclearn.persistence": "EX01",
+    "metriclearn.recommend": "RT03",
 }
 
 

@@ -102,6 +102,7 @@ def pairs_from_labels(
         classes, as in Davis et al. (2007), but no more than ten times the number of rows.
         Fewer are returned where fewer distinct ones exist or repeats were drawn.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -193,6 +194,7 @@ def triplets_from_labels(
     n_triplets : int, default=None
         Number of triplets kept, drawn at random; all by default.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -297,6 +299,7 @@ def quadruplets_from_labels(
     n_quadruplets : int, default=None
         At most; by default as many as :func:`pairs_from_labels` draws pairs of each kind.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -352,6 +355,7 @@ def chunks_from_labels(
     chunk_size : int, default=2
         Rows of a drawn chunk.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------

@@ -95,6 +95,11 @@ def fetch_cub200(
     -----
     The download is checked against its published sha256; a local archive or folder
     by the numbers of images and classes.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_cub200
+    >>> data = fetch_cub200()  # doctest: +SKIP
     """
     return fetch_split(
         "cub200",
@@ -171,6 +176,11 @@ def fetch_cars196(
     The authors' own site is gone. The archive that Stanford's vision group keeps has
     no published checksum: it is checked, as a local one is, by the numbers of images
     and classes (and by the checksums inside every zip).
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_cars196
+    >>> data = fetch_cars196()  # doctest: +SKIP
     """
     return fetch_split(
         "cars196",

@@ -98,6 +98,11 @@ def fetch_lfw_pairs(
     -----
     Downloads are checked against the sha256 that scikit-learn publishes; local
     archives or folders by the numbers of images and people.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_lfw_pairs
+    >>> data = fetch_lfw_pairs()  # doctest: +SKIP
     """
     key = "lfw_funneled" if funneled else "lfw"
     listing = fetch_listing(

@@ -118,6 +118,11 @@ def fetch_mnist(
     -----
     Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
     checksum that OpenML states.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_mnist
+    >>> data = fetch_mnist()  # doctest: +SKIP
     """
     return _fetch(
         "mnist_784",
@@ -192,6 +197,11 @@ def fetch_fashion_mnist(
     -----
     Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
     checksum that OpenML states.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_fashion_mnist
+    >>> data = fetch_fashion_mnist()  # doctest: +SKIP
     """
     return _fetch(
         "Fashion-MNIST",

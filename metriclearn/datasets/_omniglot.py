@@ -81,6 +81,11 @@ def fetch_omniglot(
     -----
     Downloads are checked against their published sha256; local archives or folders
     by the numbers of images and classes.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_omniglot
+    >>> data = fetch_omniglot()  # doctest: +SKIP
     """
     return fetch_split(
         "omniglot",

@@ -86,6 +86,11 @@ def fetch_sop(
     -----
     The download is checked against its published sha256; a local archive or folder
     by the numbers of images and classes.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_sop
+    >>> data = fetch_sop()  # doctest: +SKIP
     """
     return fetch_split(
         "sop",
@@ -169,6 +174,11 @@ def fetch_inshop(
     is, by the numbers of images and classes (and by the checksums inside every zip).
     Google may refuse it on a busy day; then fetch the two files with a browser and
     give them as ``archive``.
+
+    Examples
+    --------
+    >>> from metriclearn.datasets import fetch_inshop
+    >>> data = fetch_inshop()  # doctest: +SKIP
     """
     return fetch_split(
         "inshop",

@@ -97,6 +97,7 @@ def make_planted_metric(
         Distance under ``M_true`` of the two closest class centers, in standard
         deviations of a class.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -191,6 +192,7 @@ def make_metric_triplets(
         Share of wrong constraints, from 0 to 0.5; exactly
         ``round(flip * n_triplets)`` of them are wrong.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------
@@ -286,6 +288,7 @@ def make_metric_pairs(
         Share of wrong constraints, from 0 to 0.5; exactly
         ``round(flip * n_pairs)`` of them are wrong.
     random_state : int, RandomState instance or None, default=None
+        Seed of the drawing.
 
     Returns
     -------

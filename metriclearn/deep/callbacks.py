@@ -207,6 +207,11 @@ class BestWeights(Callback):
     See Also
     --------
     skorch.callbacks.EarlyStopping : Stops, but leaves the last weights.
+
+    Examples
+    --------
+    >>> from metriclearn.deep import DeepEmbedder
+    >>> embedder = DeepEmbedder(patience=5, validation="class_disjoint")  # makes one
     """
 
     # What a checkpoint has to keep of it.
@@ -272,6 +277,11 @@ class ProgressBar(Callback):
     See Also
     --------
     skorch.callbacks.ProgressBar : A bar for the batches of an epoch.
+
+    Examples
+    --------
+    >>> from metriclearn.deep import DeepEmbedder
+    >>> embedder = DeepEmbedder(verbose=1)  # makes one
     """
 
     def __init__(self, advance: Callable[..., Any]) -> None:

@@ -58,6 +58,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     normalize : bool, default=True
         Whether vectors are brought to length 1.
     batch_size : int, default=32
+        Images in one pass through the backbone.
     device : str, default="auto"
         Of torch; "auto" is a GPU where there is one.
     cache : str, Path, bool, default=True

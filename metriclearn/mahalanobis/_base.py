@@ -30,6 +30,10 @@ class MahalanobisTransformer(
     A learner writes ``fit``: it validates with ``_validate_fit``, finds ``L``
     and ends with ``_set_components(L)``. Whatever needs more than that belongs
     to the learner, not here.
+
+    See Also
+    --------
+    metriclearn.MahalanobisLearner : Any loss on pairs, triplets or quadruplets, ready made.
     """
 
     _constraint_kinds = ()

@@ -99,6 +99,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
     Parameters
     ----------
     n_neighbors : int, default=5
+        Fitted rows that vote on a query.
     weights : {"uniform", "distance"}, callable or None, default="uniform"
         ``"distance"`` weighs a vote by one over its distance; a callable gets the
         distances, shape (n_queries, n_neighbors), and returns as many weights.

@@ -27,6 +27,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
     Parameters
     ----------
     n_neighbors : int, default=5
+        Fitted rows that are found for a query, unless said otherwise.
     radius : float, default=1.0
         Searches by radius are always exact.
     metric, index, search_params, algorithm, leaf_size, p, metric_params, n_jobs

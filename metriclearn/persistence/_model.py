@@ -127,6 +127,7 @@ def load(path: str | Path) -> BaseEstimator:
     Returns
     -------
     estimator
+        Fitted, as it was saved.
 
     Raises
     ------
@@ -179,6 +180,11 @@ def read_card(path: str | Path) -> dict[str, Any]:
     ------
     FileNotFoundError, ValueError
         As `load`.
+
+    See Also
+    --------
+    save : Writes the card.
+    load : Reads the model.
     """
     manifest = _read_manifest(Path(path))
     return {key: manifest[key] for key in ("estimator", "versions", "card")}

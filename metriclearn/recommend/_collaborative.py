@@ -71,6 +71,7 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     patience : int, default=3
         Epochs without a better one after which the search for it ends.
     random_state : int, RandomState instance or None, default=None
+        Seed of the first vectors, the batches and the drawn negatives.
     verbose : int, default=0
         Whether to show a progress bar.
 

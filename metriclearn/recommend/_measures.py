@@ -15,6 +15,7 @@ def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
         Rank of each user's item, from 1, among all items that the user had not seen: a sample
         of them instead would flatter, and may change the order of methods.
     k : int, default=10
+        Items that are recommended to a user.
 
     Returns
     -------
@@ -50,6 +51,7 @@ def ndcg(ranks: ArrayLike, k: int = 10) -> float:
     ranks : array-like of int, shape (n_users,)
         As of :func:`hit_rate`.
     k : int, default=10
+        Items that are recommended to a user.
 
     Returns
     -------

@@ -44,8 +44,21 @@ class Linear(nn.Sequential):
     Parameters
     ----------
     in_features : int
+        Values of a row.
     standardize : bool, default=True
         Standardize the features with the training rows' mean and deviation.
+
+    See Also
+    --------
+    Adapter : A linear map that begins as the metric of the features.
+    MLP : With hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import Linear
+    >>> Linear(3).eval()(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
     """
 
     def __init__(self, in_features: int, *, standardize: bool = True) -> None:
@@ -60,6 +73,7 @@ class MLP(nn.Sequential):
     Parameters
     ----------
     in_features : int
+        Values of a row.
     hidden_units : int or sequence of int, default=(512, 256)
         Width of each hidden layer.
     activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
@@ -72,6 +86,18 @@ class MLP(nn.Sequential):
         and clip them smoothly at three deviations (:class:`SmoothClip`).
     noise : float, default=0.1
         Standard deviation of the noise added to each feature in training, at least 0.
+
+    See Also
+    --------
+    Linear : No hidden layer.
+    ConvNet : For images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import MLP
+    >>> MLP(4, (8, 2)).eval()(torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
     """
 
     _parameter_constraints: dict = {
@@ -115,12 +141,25 @@ class ConvNet(nn.Sequential):
     Parameters
     ----------
     in_channels : int
+        Channels of an image.
     channels : int or sequence of int, default=(32, 64, 128)
         Output channels of each block; each block halves height and width.
     dropout : float in [0, 1), default=0.0
         Whole channels, after each block.
     standardize : bool, default=True
         Standardize each channel with the training images' mean and deviation.
+
+    See Also
+    --------
+    ResNet18 : Deeper, for larger images.
+    MLP : For feature vectors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import ConvNet
+    >>> ConvNet(1, (4, 8)).eval()(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 8, 2, 2])
     """
 
     _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
@@ -191,10 +230,22 @@ class Head(nn.Module):
         p of "gem", the generalized mean ``(mean max(x, 1e-6)^p)^(1/p)`` [1]_, learned from 3 on: 1
         is the mean of what is positive, and the maximum is where it goes as p grows.
 
+    See Also
+    --------
+    EmbeddingNetwork : A backbone with a head.
+    metriclearn.deep.losses.GroupedLoss : A loss on groups of dimensions.
+
     References
     ----------
     .. [1] Radenović, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation",
        TPAMI 2019. :doi:`10.48550/arXiv.1711.02512`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import Head
+    >>> Head((8, 2, 2), 3)(torch.ones(5, 8, 2, 2)).norm(dim=1).round(decimals=4)
+    tensor([1., 1., 1., 1., 1.], grad_fn=<RoundBackward1>)
     """
 
     _parameter_constraints: dict = {"pooling": [one_of(*MAP_POOLINGS, *TOKEN_POOLINGS, "flatten")]}
@@ -285,7 +336,22 @@ class EmbeddingNetwork(nn.Module):
     Parameters
     ----------
     backbone : nn.Module
+        From rows to features.
     head : Head
+        From features to embeddings.
+
+    See Also
+    --------
+    metriclearn.deep.DeepEmbedder : Makes and trains one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import EmbeddingNetwork
+    >>> from metriclearn.deep.modules import MLP, Head
+    >>> network = EmbeddingNetwork(MLP(4, 8), Head((8,), 2)).eval()
+    >>> network(torch.ones(3, 4)).shape
+    torch.Size([3, 2])
     """
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:

@@ -22,8 +22,20 @@ class Adapter(nn.Module):
     Parameters
     ----------
     in_features : int
+        Values of a row.
     n_components : int, default=128
         Dimension of the embedding; not more than there are features.
+
+    See Also
+    --------
+    Linear : A linear map that begins at random.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import Adapter
+    >>> Adapter(4, n_components=2)  # doctest: +ELLIPSIS
+    Adapter(...)
     """
 
     def __init__(self, in_features: int, n_components: int = 128) -> None:

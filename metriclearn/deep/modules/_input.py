@@ -19,6 +19,20 @@ class Standardize(nn.Module):
     ----------
     n_features : int
         Features, or channels of an image.
+
+    See Also
+    --------
+    SmoothClip : Against outliers, behind it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import Standardize
+    >>> layer = Standardize(1)
+    >>> rows = torch.tensor([[1.0], [3.0]])
+    >>> _ = layer.measure(rows)
+    >>> layer(rows).mean().item()
+    0.0
     """
 
     def __init__(self, n_features: int) -> None:
@@ -51,6 +65,18 @@ class SmoothClip(nn.Module):
     ----------
     bound : float
         Greater than 0, in standard deviations.
+
+    See Also
+    --------
+    Standardize : What comes before it.
+    Noise : Against overfitting.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import SmoothClip
+    >>> bool((SmoothClip(3.0)(torch.tensor([1e6])) <= 6).all())
+    True
     """
 
     def __init__(self, bound: float) -> None:
@@ -69,6 +95,18 @@ class Noise(nn.Module):
     ----------
     std : float
         Standard deviation.
+
+    See Also
+    --------
+    SmoothClip : Against outliers.
+    Standardize : One scale for all features.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import Noise
+    >>> Noise(0.1).eval()(torch.ones(1, 2))  # in training only
+    tensor([[1., 1.]])
     """
 
     def __init__(self, std: float) -> None:

@@ -111,8 +111,21 @@ class ResNet18(ResNet):
     Parameters
     ----------
     in_channels : int
+        Channels of an image.
     small_images : bool, default=False
         See :class:`ResNet`.
+
+    See Also
+    --------
+    ResNet34 : Deeper.
+    ConvNet : For small images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import ResNet18
+    >>> ResNet18(1).eval()(torch.zeros(1, 1, 32, 32)).shape[1]
+    512
     """
 
     def __init__(self, in_channels: int, *, small_images: bool = False) -> None:
@@ -125,8 +138,21 @@ class ResNet34(ResNet):
     Parameters
     ----------
     in_channels : int
+        Channels of an image.
     small_images : bool, default=False
         See :class:`ResNet`.
+
+    See Also
+    --------
+    ResNet18 : Shallower.
+    ResNet50 : Deeper, with bottlenecks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import ResNet34
+    >>> ResNet34(1).eval()(torch.zeros(1, 1, 32, 32)).shape[1]
+    512
     """
 
     def __init__(self, in_channels: int, *, small_images: bool = False) -> None:
@@ -139,8 +165,20 @@ class ResNet50(ResNet):
     Parameters
     ----------
     in_channels : int
+        Channels of an image.
     small_images : bool, default=False
         See :class:`ResNet`.
+
+    See Also
+    --------
+    ResNet34 : Shallower, without bottlenecks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.modules import ResNet50
+    >>> ResNet50(1).eval()(torch.zeros(1, 1, 32, 32)).shape[1]
+    2048
     """
 
     def __init__(self, in_channels: int, *, small_images: bool = False) -> None:

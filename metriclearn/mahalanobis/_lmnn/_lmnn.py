@@ -102,14 +102,14 @@ class LMNN(MahalanobisTransformer):
         ``constraints``, which fix the targets.
     max_iter : int, default=500
         Most L-BFGS iterations of a pass.
-    warm_start : bool, default=False
-        Start from the ``components_`` of the previous ``fit``.
     tol : float, default=1e-5
         The iteration that lowers the objective by less than this share is the
         last (1e-3 in passes that another one follows). Small problems (1,000 rows
         or 20,000 triplets, 100 features, full dimension) go on within ``max_iter``
         until ``duality_gap_`` is 5e-5. Below 1e-7, and below 1,000 rows of
         float64, all work is done in float64.
+    warm_start : bool, default=False
+        Start from the ``components_`` of the previous ``fit``.
     random_state : int, RandomState instance or None, default=None
         Draws the anchors and the rows that ``"auto"`` holds out; for
         ``init="random"``.
