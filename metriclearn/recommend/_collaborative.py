@@ -71,7 +71,7 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     patience : int, default=3
         Epochs without a better one after which the search for it ends.
     random_state : int, RandomState instance or None, default=None
-        Seed of the first vectors, the batches and the drawn negatives.
+        Of all that is drawn.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -264,8 +264,7 @@ default=None
             If ``k`` is not from 1 to the number of items.
         """
         check_is_fitted(self)
-        n_items = len(self.item_embeddings_)
-        if not 1 <= k <= n_items:
+        if not 1 <= k <= (n_items := len(self.item_embeddings_)):
             raise ValueError(f"k must be from 1 to {n_items}, the number of items, got {k!r}")
         matrix = self._seen if X is None else self._validated(X, reset=False)
         users = self.user_embeddings_ if X is None else self.transform(X)
