@@ -21,6 +21,9 @@ from metriclearn._validation import check_label_kinds, refuse_times
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
+# So few show how far each feature varies, well enough to see another unit.
+_ROWS_OF_SPREAD = 1000
+
 
 class MahalanobisTransformer(
     LearnedMetricMixin, Hints, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
@@ -147,6 +150,9 @@ class MahalanobisTransformer(
                 f"beyond the largest {components.dtype}; scale X, for example by StandardScaler"
             )
         self.components_ = components
+        if isinstance(like, np.ndarray):
+            # By which a display sees that it is given other rows than these.
+            self._spread = like[:: len(like) // _ROWS_OF_SPREAD + 1].std(axis=0)
         self._n_features_out = components.shape[0]
         return self
 

@@ -15,6 +15,7 @@ from metriclearn.plots._inputs import (
     check_names,
     feature_names_of,
     mahalanobis_matrix,
+    warn_of_other_units,
 )
 from metriclearn.plots._layout import class_color, class_marker
 
@@ -126,8 +127,10 @@ class MetricEllipseDisplay:
         -------
         MetricEllipseDisplay
         """
+        matrix = mahalanobis_matrix(estimator)
+        warn_of_other_units(estimator, X)
         return cls.from_matrix(
-            mahalanobis_matrix(estimator),
+            matrix,
             X,
             y,
             radius=radius,

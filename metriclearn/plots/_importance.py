@@ -16,6 +16,7 @@ from metriclearn.plots._inputs import (
     check_names,
     feature_names_of,
     mahalanobis_matrix,
+    warn_of_other_units,
 )
 from metriclearn.plots._layout import class_color
 
@@ -133,8 +134,11 @@ class FeatureImportanceDisplay:
                 f"without any, after a scaler for example: give the whole pipeline, or X as it "
                 f"was fitted with"
             )
+        matrix = mahalanobis_matrix(estimator)
+        if X is not None:
+            warn_of_other_units(estimator, X)
         return cls.from_matrix(
-            mahalanobis_matrix(estimator),
+            matrix,
             X,
             feature_names=feature_names_of(estimator, feature_names),
             max_features=max_features,

@@ -1,7 +1,13 @@
 """What every Display asks of what it is given."""
 
+import warnings
+
 import numpy as np
 from sklearn.utils import check_array
+
+# Rows whose features vary this many times more, or less, than those that a metric was learned
+# from are in other units.
+_OTHER_UNITS = 10
 
 
 def embed(estimator, X):
@@ -75,3 +81,27 @@ def check_matrix(matrix):
     if np.abs(matrix - matrix.T).max() > 1e-6 * np.abs(matrix).max():
         raise ValueError("matrix must be symmetric, as that of a metric is")
     return matrix
+
+
+def warn_of_other_units(learner, X):
+    """Warn where rows are in other units than those that a linear learner was fitted with."""
+    fitted = getattr(learner, "_spread", None)
+    X = np.asarray(X)
+    if fitted is None or X.ndim != 2 or X.shape[1] != len(fitted) or len(X) < 2:
+        return
+    given = X.std(axis=0)
+    known = (fitted > 0) & (given > 0)
+    ratio = given[known] / fitted[known]
+    if not len(ratio):
+        return
+    # A few alike rows vary little in some features, but in none ten times more.
+    most, usual = ratio.max(), np.median(ratio)
+    if most > _OTHER_UNITS or usual < 1 / _OTHER_UNITS:
+        kind = type(learner).__name__
+        warnings.warn(
+            f"a feature of X varies {most if most > _OTHER_UNITS else usual:.3g} times as much as "
+            f"in the rows that the {kind} was fitted with, after a scaler for example: give the "
+            f"whole pipeline, or X as it was fitted with",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -133,3 +133,14 @@ def test_importances_of_a_pipeline_are_those_of_its_last_step(frame):
     if frame:
         with pytest.raises(ValueError, match="give the whole pipeline"):
             FeatureImportanceDisplay.from_estimator(pipeline[-1], X)
+
+
+def test_rows_in_other_units_than_those_of_the_fit_are_said_to_be():
+    X, y = load_wine(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), Covariance()).fit(X, y)
+    scaled = pipeline[:-1].transform(X)
+    for rows in (scaled, scaled[y == 1], scaled[:5]):
+        FeatureImportanceDisplay.from_estimator(pipeline[-1], rows)
+    for rows in (X, X / 1000):
+        with pytest.warns(UserWarning, match="times as much as in the rows .* whole pipeline"):
+            FeatureImportanceDisplay.from_estimator(pipeline[-1], rows)
