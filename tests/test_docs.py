@@ -1,7 +1,9 @@
 """The examples run as they stand; what the guide names is there."""
 
+import pkgutil
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,33 @@ def test_every_promise_names_a_test_that_exists():
         assert named, promise
         for path, test in named:
             assert f"\ndef {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
+
+
+def coming_from(library):
+    """Return the rows of a table for those who come from a library: its names, and ours."""
+    text = (GUIDE / "coming_from.md").read_text()
+    section = text.split(f"\n## {library}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.*) \| `(metriclearn[\w.]*)` \|$", section, re.M)
+    assert len(rows) > 15
+    return rows
+
+
+@pytest.mark.parametrize("library", ["metric-learn", "pytorch-metric-learning"])
+def test_names_for_those_who_come_from_another_library_exist(library):
+    if library == "pytorch-metric-learning":
+        pytest.importorskip("torch")
+    for _, ours in coming_from(library):
+        pkgutil.resolve_name(ours)
+
+
+def test_names_of_pytorch_metric_learning_exist_there():
+    pytest.importorskip("pytorch_metric_learning")
+    for theirs, _ in coming_from("pytorch-metric-learning"):
+        pkgutil.resolve_name(f"pytorch_metric_learning.{theirs.strip('`')}")
+
+
+def test_install_page_names_extras_that_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(r"^\| `(\w+)` \|", (GUIDE / "install.md").read_text(), re.M)
+    assert len(rows) > 10
+    assert [name for name in rows if name not in project["optional-dependencies"]] == []
