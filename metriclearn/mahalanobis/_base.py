@@ -14,7 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from metriclearn._arrays import float_dtypes, is_dask, moved_to, namespace, on_host, to_numpy
+from metriclearn._arrays import (
+    float_dtypes,
+    is_dask,
+    moved_to,
+    namespace,
+    on_host,
+    to_numpy,
+    unit_of,
+)
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
 from metriclearn._validation import check_label_kinds, refuse_times
@@ -22,7 +30,7 @@ from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
 # So few show how far each feature varies, well enough to see another unit.
-_ROWS_OF_SPREAD = 1000
+_ROWS_OF_SPREAD = 100
 
 
 class MahalanobisTransformer(
@@ -152,7 +160,9 @@ class MahalanobisTransformer(
         self.components_ = components
         if isinstance(like, np.ndarray):
             # By which a display sees that it is given other rows than these.
-            self._spread = like[:: len(like) // _ROWS_OF_SPREAD + 1].std(axis=0)
+            rows = like[:: len(like) // _ROWS_OF_SPREAD + 1]
+            unit = rows.dtype.type(unit_of(rows))
+            self._spread = ((rows / unit).std(axis=0) * unit).tolist()
         self._n_features_out = components.shape[0]
         return self
 

@@ -89,7 +89,9 @@ def warn_of_other_units(learner, X):
     X = np.asarray(X)
     if fitted is None or X.ndim != 2 or X.shape[1] != len(fitted) or len(X) < 2:
         return
-    given = X.std(axis=0)
+    fitted = np.asarray(fitted)
+    with np.errstate(over="ignore"):
+        given = X.std(axis=0)
     known = (fitted > 0) & (given > 0)
     ratio = given[known] / fitted[known]
     if not len(ratio):
