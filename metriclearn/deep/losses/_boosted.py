@@ -96,18 +96,27 @@ class BinomialDevianceLoss(MetricLoss):
     ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
-        counts = positive.sum(), negative.sum()
-        self._active = sum(counts)
-        pull, push = self._terms(s)
-        return sum(
-            mean_over((terms * mask).sum(), count)
-            for terms, mask, count in zip((pull, push), (positive, negative), counts, strict=True)
-        )
+        self._active = positive.sum() + negative.sum()
+        pull, push = _deviance(self, s)
+        return _mean_of_each(pull * positive, positive) + _mean_of_each(push * negative, negative)
 
-    def _terms(self, s):
-        x = self.scale * (s - self.threshold)
-        # Linear only where double precision shows no difference.
-        return softplus(-x, threshold=40), softplus(self.cost * x, threshold=40)
+
+def _deviance(loss, s):
+    """Terms of similar and of dissimilar pairs of cosine ``s``, for the parameters of a loss."""
+    x = loss.scale * (s - loss.threshold)
+    # Linear only where double precision shows no difference.
+    return softplus(-x, threshold=40), softplus(loss.cost * x, threshold=40)
+
+
+def _slopes(loss, s):
+    """Absolute derivatives of the two terms of `_deviance`."""
+    x = loss.scale * (s - loss.threshold)
+    return loss.scale * (-x).sigmoid(), loss.scale * loss.cost * (loss.cost * x).sigmoid()
+
+
+def _mean_of_each(terms, mask):
+    """Mean over the pairs in a mask of terms that are zero outside."""
+    return mean_over(terms.sum(), mask.sum())
 
 
 class BoostedLoss(MetricLoss):
@@ -243,27 +252,17 @@ class BoostedLoss(MetricLoss):
         """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
         x = widen(embeddings)
         groups = [unit_rows(z) for z in x.split(self._sizes(x.shape[1]), dim=1)]
-        deviance = BinomialDevianceLoss(self.scale, self.threshold, self.cost)
         value, sums = attached_zero(x), 0.0
         for m, z in enumerate(groups, 1):
             s, positive, negative = compare(z, labels, "cosine")
-            counts = positive.sum(), negative.sum()
-            pull, push = deviance._terms(s)
-            pull_weight, push_weight = self._weights(sums) if m > 1 else (1.0, 1.0)
-            value = value + mean_over((pull_weight * pull * positive).sum(), counts[0])
-            value = value + mean_over((push_weight * push * negative).sum(), counts[1])
+            pull, push = _deviance(self, s)
+            pull_weight, push_weight = _slopes(self, sums) if m > 1 else (1.0, 1.0)
+            value = value + _mean_of_each(pull_weight * pull * positive, positive)
+            value = value + _mean_of_each(push_weight * push * negative, negative)
             rate = 2 / (m + 1)
             sums = (1 - rate) * sums + rate * s.detach()
-        self._active = sum(counts)
+        self._active = positive.sum() + negative.sum()
         for name, separation in self.separations.items():
             i, j = map(int, name.split("-"))
             value = value + self.diversity * separation(groups[i], groups[j])
         return value
-
-    def _weights(self, s):
-        """Absolute derivatives of the deviance of similar and of dissimilar pairs."""
-        x = self.scale * (s - self.threshold)
-        return (
-            self.scale * (-x).sigmoid(),
-            self.scale * self.cost * (self.cost * x).sigmoid(),
-        )

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import kl_div, log_softmax
 
 from metriclearn.deep.losses._adapters import as_metric_loss
-from metriclearn.deep.losses._wrappers import Composite
-from metriclearn.deep.tensors._pairwise import cosines, unit_rows, widen
+from metriclearn.deep.losses._wrappers import Composite, as_meant
+from metriclearn.deep.tensors._pairwise import cosines, widen
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges
 
 
@@ -147,8 +147,8 @@ class SelfDistillationLoss(Composite):
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.feature_dim = feature_dim
         self._make_branches(feature_dim)
-        for part, width in zip(self.parts(), [embedding_dim, *self.dims], strict=True):
-            part.build(n_classes, width, feature_dim=feature_dim, **known)
+        widths = [embedding_dim, *self.dims]
+        self._build_parts(n_classes, widths, feature_dim=feature_dim, **known)
         return self
 
     def refresh(
@@ -157,13 +157,11 @@ class SelfDistillationLoss(Composite):
         """Show each loss its embeddings of the training set."""
         with torch.no_grad():
             wide = [self._branch(i, features) for i in range(len(self.branches))]
-        for part, x in zip(self.parts(), [embeddings, *wide], strict=True):
-            if part.refreshes:
-                part.refresh(x, labels, features)
+        self._refresh_parts([embeddings, *wide], labels, features)
 
     def _branch(self, i, features):
-        out = self.branches[i](features.to(next(self.branches[i].parameters()).dtype))
-        return out if self.loss.any_length else unit_rows(out)
+        branch = self.branches[i]
+        return as_meant(self.loss, branch(features.to(next(branch.parameters()).dtype)))
 
     def compute(
         self,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import nn
 
 from metriclearn.deep.losses._adapters import as_metric_loss
-from metriclearn.deep.losses._wrappers import Composite
+from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights
-from metriclearn.deep.tensors._pairwise import unit_rows, widen
+from metriclearn.deep.tensors._pairwise import widen
 from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
@@ -122,23 +122,20 @@ class GroupedLoss(Composite):
         """Create what the losses learn, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.group_sizes = tuple(group_sizes(self.groups, embedding_dim))
-        for loss, size in zip(self.losses, self.group_sizes, strict=True):
-            loss.build(n_classes, size, **known)
+        self._build_parts(n_classes, self.group_sizes, **known)
         return self
 
     def refresh(
         self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
     ) -> None:
         """Show each loss its group of the training set."""
-        for loss, group in zip(self.losses, self._groups(embeddings), strict=True):
-            if loss.refreshes:
-                loss.refresh(group, labels, features)
+        self._refresh_parts(self._groups(embeddings), labels, features)
 
     def _groups(self, embeddings):
         x = widen(embeddings)
         sizes = group_sizes(self.groups, x.shape[1])
         for loss, group in zip(self.losses, x.split(sizes, dim=1), strict=True):
-            yield group if loss.any_length else unit_rows(group)
+            yield as_meant(loss, group)
 
     def compute(
         self,

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._moments import random_signs, set_projections
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import unit_rows, widen
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
@@ -112,22 +113,14 @@ class HighOrderLoss(Composite):
         check_ranges(self)
         self.high_order = nn.ModuleList(copy.deepcopy(self.loss) for _ in range(n_orders - 1))
         self.heads = nn.ModuleList()
-        self._set(None)
+        set_projections(self, None)
         if feature_dim is not None and embedding_dim is not None:
             self.embedding_dim = embedding_dim
             self._project(feature_dim)
 
-    def _set(self, projections):
-        if self.trainable:
-            parameter = None if projections is None else nn.Parameter(projections)
-            self.register_parameter("projections", parameter)
-        else:
-            self.register_buffer("projections", projections)
-
     def _project(self, feature_dim):
         self.feature_dim = feature_dim
-        signs = torch.randint(0, 2, (self.n_orders, self.dim, feature_dim))
-        self._set(signs.float().mul_(2).sub_(1))
+        set_projections(self, random_signs(self.n_orders, self.dim, feature_dim))
         self.heads = nn.ModuleList(
             nn.Linear(self.dim, self.n_components, bias=False) for _ in self.high_order
         )
@@ -149,8 +142,7 @@ class HighOrderLoss(Composite):
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self._project(feature_dim)
         widths = [embedding_dim] + [self.n_components] * (self.n_orders - 1)
-        for part, width in zip(self.parts(), widths, strict=True):
-            part.build(n_classes, width, feature_dim=feature_dim, **known)
+        self._build_parts(n_classes, widths, feature_dim=feature_dim, **known)
         return self
 
     def refresh(

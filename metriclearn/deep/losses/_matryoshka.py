@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import nn
 
 from metriclearn.deep.losses._adapters import as_metric_loss
-from metriclearn.deep.losses._wrappers import Composite
-from metriclearn.deep.tensors._pairwise import unit_rows, widen
+from metriclearn.deep.losses._wrappers import Composite, as_meant
+from metriclearn.deep.tensors._pairwise import widen
 from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
@@ -131,23 +131,19 @@ class Matryoshka(Composite):
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         widths = self._widths(embedding_dim)
         self._settle(widths)
-        for loss, width in zip(self.losses, widths, strict=True):
-            loss.build(n_classes, width, **known)
+        self._build_parts(n_classes, widths, **known)
         return self
 
     def refresh(
         self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
     ) -> None:
         """Show each copy its part of the training set."""
-        for loss, part in zip(self.losses, self._prefixes(embeddings), strict=True):
-            if loss.refreshes:
-                loss.refresh(part, labels, features)
+        self._refresh_parts(self._prefixes(embeddings), labels, features)
 
     def _prefixes(self, embeddings):
         x = widen(embeddings)
         for loss, width in zip(self.losses, self._widths(x.shape[1]), strict=True):
-            part = x[:, :width]
-            yield part if loss.any_length else unit_rows(part)
+            yield as_meant(loss, x[:, :width])
 
     def compute(
         self,

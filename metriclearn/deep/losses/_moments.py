@@ -14,6 +14,20 @@ from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
 
 
+def random_signs(*shape):
+    """Draw 1 or -1 for each entry of a tensor."""
+    return torch.randint(0, 2, shape).float().mul_(2).sub_(1)
+
+
+def set_projections(loss, projections):
+    """Keep projections as a parameter where the loss learns them, else as a buffer."""
+    if loss.trainable:
+        parameter = None if projections is None else nn.Parameter(projections)
+        loss.register_parameter("projections", parameter)
+    else:
+        loss.register_buffer("projections", projections)
+
+
 class EmbeddingMomentsLoss(Composite):
     """The same loss on polynomial features of the embeddings, too.
 
@@ -97,7 +111,7 @@ class EmbeddingMomentsLoss(Composite):
         self.embedding_dim = embedding_dim
         check_ranges(self)
         self.high_order = nn.ModuleList(copy.deepcopy(self.loss) for _ in range(n_orders - 1))
-        self._set(None)
+        set_projections(self, None)
         if embedding_dim is not None:
             self._project(embedding_dim)
 
@@ -108,24 +122,15 @@ class EmbeddingMomentsLoss(Composite):
         """Return the loss of the embeddings, and those of the orders behind it."""
         return [self.loss, *self.high_order]
 
-    def _set(self, projections):
-        if self.trainable:
-            parameter = None if projections is None else nn.Parameter(projections)
-            self.register_parameter("projections", parameter)
-        else:
-            self.register_buffer("projections", projections)
-
     def _project(self, embedding_dim):
         self.embedding_dim = embedding_dim
-        signs = torch.randint(0, 2, (self.n_orders, self.dim, embedding_dim))
-        self._set(signs.float().mul_(2).sub_(1))
+        set_projections(self, random_signs(self.n_orders, self.dim, embedding_dim))
 
     def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Draw the projections, create what the losses learn, and return self."""
         self._project(embedding_dim)
         widths = [embedding_dim] + [self.dim] * (self.n_orders - 1)
-        for part, width in zip(self.parts(), widths, strict=True):
-            part.build(n_classes, width, **known)
+        self._build_parts(n_classes, widths, **known)
         return self
 
     def compute(

@@ -101,20 +101,32 @@ class Composite(MetricLoss):
         labels: torch.Tensor | None = None,
     ) -> Self:
         """Create what the parts learn, and return self; see `MetricLoss.build`."""
-        for part in self.parts():
-            part.build(
-                n_classes, embedding_dim,
-                n_samples=n_samples, feature_dim=feature_dim, labels=labels,
-            )  # fmt: skip
+        widths = [embedding_dim] * len(self.parts())
+        known = {"n_samples": n_samples, "feature_dim": feature_dim, "labels": labels}
+        self._build_parts(n_classes, widths, **known)
         return self
+
+    def _build_parts(self, n_classes, widths, **known):
+        """Build each part for what it is shown, of these numbers of dimensions."""
+        for part, width in zip(self.parts(), widths, strict=True):
+            part.build(n_classes, width, **known)
 
     def refresh(
         self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
     ) -> None:
         """Show the parts the whole training set; see `MetricLoss.refresh`."""
-        for part in self.parts():
+        self._refresh_parts([embeddings] * len(self.parts()), labels, features)
+
+    def _refresh_parts(self, shown, labels, features):
+        """Show each part that wants to see it its own of these embeddings of the training set."""
+        for part, embeddings in zip(self.parts(), shown, strict=True):
             if part.refreshes:
                 part.refresh(embeddings, labels, features)
+
+
+def as_meant(loss, embeddings):
+    """Scale rows to length one, unless the loss is meant for embeddings of any length."""
+    return embeddings if loss.any_length else unit_rows(embeddings)
 
 
 class MinedLoss(Composite):
