@@ -221,7 +221,7 @@ def with_miner(loss, miner, params):
     return MinedLoss(loss, miner)
 
 
-def settle_length(head, head_params, loss):
+def settle_head(head, head_params, loss):
     """Scale embeddings, or groups of their dimensions, to length one as the loss wants it.
 
     What the user said of it in ``head_params`` stands.

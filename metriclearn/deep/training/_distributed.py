@@ -105,7 +105,13 @@ def gather(local, n):
 
 @contextmanager
 def own_randomness(step):
-    """Draw from a stream of this process's own; the shared one goes on as if nothing was drawn."""
+    """Draw from a stream of this process's own; the shared one goes on as if nothing was drawn.
+
+    A process that is alone draws from the shared one.
+    """
+    if not is_active():
+        yield
+        return
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(RANK_SEED * (step + 1) + distributed.get_rank())

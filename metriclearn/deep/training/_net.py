@@ -312,16 +312,13 @@ class MetricNet(EmbeddingNet):
         Returns the embeddings, and the features as an argument of the loss, if it wants them.
         """
         also = wanted_features(self.criterion_)
-        if not _distributed.is_active():
-            own = self._forward(self._augmented(batch.X), also)
-            return (own, {}) if also is None else (own[0], {"features": own[1]})
         step = 1_000_000 * len(self.history) + len(self.history[-1]["batches"])
         with _distributed.own_randomness(step):
             own = self._forward(self._augmented(batch.X), also)
-        n = len(batch.targets)
-        if also is None:
-            return _distributed.gather(own, n), {}
-        return _distributed.gather(own[0], n), {"features": _distributed.gather(own[1], n)}
+        parts = (own,) if also is None else own
+        if _distributed.is_active():
+            parts = tuple(_distributed.gather(part, len(batch.targets)) for part in parts)
+        return parts[0], {} if also is None else {"features": parts[1]}
 
     def _augmented(self, X):
         if self.recipe_.augment is None:
@@ -363,6 +360,6 @@ def _refreshes(asker):
 
 def wanted_features(loss):
     """Name the features before the head that a loss wants in training: None, or of which kind."""
-    if not isinstance(loss, MetricLoss) or not loss.needs_features:
+    if not loss.needs_features:
         return None
     return "maps" if loss.needs_maps else "features"

@@ -25,7 +25,7 @@ from metriclearn.deep.training._assembly import (
     build_network,
     build_sampler,
     find_loss,
-    settle_length,
+    settle_head,
     with_miner,
 )
 from metriclearn.deep.training._checkpoint import Checkpoint
@@ -142,7 +142,7 @@ class Trainer:
                 "feature_dim": network.head.feature_dim,
             }
             criterion = self._make_loss(sizes, sampler is not None, amounts)
-            settle_length(network.head, args.head_params, criterion)
+            settle_head(network.head, args.head_params, criterion)
             net = MetricNet(
                 network,
                 criterion,
@@ -200,7 +200,7 @@ class Trainer:
             with seeded(net.device, net.generators_):
                 criterion = self._make_loss(net.sizes_, mined, amounts)
                 net.generators_ = generator_states(net.device)
-            settle_length(net.module_.head, args.head_params, criterion)
+            settle_head(net.module_.head, args.head_params, criterion)
             net.criterion_ = criterion.to(net.device)
         elif mined != net.mined_:
             net.criterion_ = self._remined(net.criterion_, mined)
