@@ -152,7 +152,7 @@ def parse_array(content, path):
         If it is no plain array, or not as long as it says; nothing large is made before that
         is known.
     """
-    with _one_error(path, "is not a plain array: "):
+    with _one_error(path, " is not a plain array: "):
         return _read_array(io.BytesIO(content), len(content))
 
 
@@ -236,7 +236,7 @@ def _check_length(stream, n_bytes):
 
 
 @contextmanager
-def _one_error(path, words=""):
+def _one_error(path, words=": "):
     """Turn whatever a damaged file of arrays raises into one ValueError that names it."""
     try:
         yield
@@ -249,4 +249,4 @@ def _one_error(path, words=""):
                 "holds pickled Python objects, which may run code when read; save plain arrays of "
                 "numbers or strings"
             )
-        raise ValueError(f"{path}{' ' + words if words else ': '}{reason}") from None
+        raise ValueError(f"{path}{words}{reason}") from None

@@ -6,6 +6,7 @@ what to do, before any work.
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
 
 from metriclearn._arrays import rows_of
 from metriclearn._sklearn import check_sample_weight
@@ -34,7 +35,7 @@ def check_label_kinds(y, *, argument="y"):
     else:
         return
     for value in values:
-        if _is_missing(value):
+        if is_missing(value):
             raise ValueError(
                 f"{argument} contains {'NaN' if isinstance(value, float) else value}: each row "
                 f"needs a label; drop the row, or give all integer labels and -1 where the class "
@@ -86,11 +87,26 @@ def refuse_times(X, argument="X"):
             )
 
 
-def _is_missing(label):
+def is_missing(label):
     """Whether it stands for no label: None, NaN, ``pandas.NA`` or ``pandas.NaT``."""
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(label, float) and label != label  # a NaN alone differs from itself
+    return (
+        isinstance(label, (float, np.floating)) and label != label
+    )  # a NaN alone differs from itself
+
+
+def check_classes(y, *, argument="y"):
+    """Raise a ``ValueError`` for labels that are no classes: amounts, and what has no order."""
+    check_label_kinds(y, argument=argument)
+    with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
+        check_classification_targets(y)
+
+
+def validate_rows(estimator, X, y="no_validation", **options):
+    """Validate rows of floats by scikit-learn; see its ``validate_data``. Times are no numbers."""
+    refuse_times(X)
+    return validate_data(estimator, X, y, dtype=[np.float64, np.float32], **options)
 
 
 def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
@@ -120,9 +136,7 @@ def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
         If ``y`` mixes strings with numbers, is continuous, has one class only, or a class
         with too few rows.
     """
-    check_label_kinds(y, argument=argument)
-    with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
-        check_classification_targets(y)
+    check_classes(y, argument=argument)
     classes, codes, counts = encode(y)
     if len(classes) < 2:
         raise ValueError(

@@ -5,7 +5,7 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from metriclearn.compare._records import Map, Matrix
+from metriclearn.compare._records import EMBEDDING, Map, Matrix
 from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
@@ -64,7 +64,7 @@ def learned_matrix(estimator, X, names=None):
             space = "principal components"
             weights = (directions @ step.components_) * before.std(axis=0)
         elif not isinstance(step, OneToOneFeatureMixin):
-            space, weights, names = "dimensions of an embedding", None, None
+            space, weights, names = EMBEDDING, None, None
         before = X
     in_deviations = directions * X.std(axis=0)
     if weights is None:

@@ -54,6 +54,10 @@ class Map:
     labels: tuple[int, ...]
 
 
+#: What the rows of a matrix stand for behind a step that makes columns of its own.
+EMBEDDING = "dimensions of an embedding"
+
+
 @dataclass(frozen=True)
 class Matrix:
     """A learned Mahalanobis matrix, for a picture.
@@ -79,6 +83,11 @@ class Matrix:
     space: str
     weights: tuple[float, ...]
     names: tuple[str, ...] | None = None
+
+    @property
+    def is_of_features(self):
+        """Whether its rows are features, or made of them linearly, rather than an embedding's."""
+        return self.space != EMBEDDING
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import check_label_kinds, refuse_times, validate_rows
 from metriclearn.mahalanobis._gmml import GMML
 
 if TYPE_CHECKING:
@@ -211,8 +211,7 @@ class KernelMetric(
         return GMML() if self.learner is None else self.learner
 
     def _check_rows(self, X):
-        refuse_times(X)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_rows(self, X, reset=False)
 
     def _embed(self, X):
         features = self._kernel_to_landmarks(X) @ self.projection_

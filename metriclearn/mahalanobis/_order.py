@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._arrays import unit_of
+from metriclearn._arrays import squared_norms, unit_of
 
 _BITS = 30  # of a distance, beyond which it is rounding
 
@@ -28,7 +28,7 @@ def in_own_order(X, codes):
     """
     rows = X / unit_of(X)
     rows -= np.sort(rows, axis=0).mean(axis=0)  # a sum that knows of no order
-    d2 = np.einsum("ij,ij->i", rows, rows)
+    d2 = squared_norms(rows)
     distance = np.round(np.ldexp(d2 / (d2.max() or 1.0), _BITS))
     order = np.lexsort((codes, *X.T[::-1], distance))
     X, codes = X[order], codes[order]

@@ -24,8 +24,10 @@ def fit_for_products(metric, embeddings, gallery):
     unit : float
         The power of two: 1 in nearly all cases.
     """
+    if metric != "inner_product":
+        return embeddings, gallery, 1.0
     unit = max(unit_of(embeddings), unit_of(gallery))
-    if metric != "inner_product" or 2.0**-400 < unit < 2.0**400:
+    if 2.0**-400 < unit < 2.0**400:
         return embeddings, gallery, 1.0
     own = gallery is embeddings
     embeddings = embeddings / unit

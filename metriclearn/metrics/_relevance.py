@@ -207,12 +207,13 @@ def _check_comparable(labels, gallery_labels):
 
 
 def _numbers(labels, name):
+    no_numbers = ValueError(f"{name} must be finite numbers where relevance is a label distance")
     try:
         labels = np.asarray(labels)
     except ValueError:  # rows of several lengths
-        labels = np.asarray(None)
+        raise no_numbers from None
     if labels.dtype.kind not in "biuf" or not np.all(np.isfinite(labels)):
-        raise ValueError(f"{name} must be finite numbers where relevance is a label distance")
+        raise no_numbers
     if labels.ndim > 2:
         raise ValueError(f"{name} must have one or two dimensions, got shape {labels.shape}")
     labels = labels.astype(float)

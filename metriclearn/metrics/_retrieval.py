@@ -258,8 +258,9 @@ def retrieve(
     parts = []
     for rows, distances, indices in queries.found(k):
         gains, ideal = queries.relevance.gains(rows, indices), queries.ideal(rows, k)
-        with np.errstate(over="ignore"):  # a product may be beyond all numbers, its order is not
-            distances = distances * queries.unit * queries.unit
+        if queries.unit != 1:
+            with np.errstate(over="ignore"):  # a product may be beyond all numbers, not its order
+                distances = distances * queries.unit * queries.unit
         parts.append((indices, distances, gains, queries.n_relevant[rows], ideal))
     return RetrievalResult(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 

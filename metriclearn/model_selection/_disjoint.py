@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, KFold, ShuffleSplit
 from sklearn.utils import indexable
-from sklearn.utils.multiclass import check_classification_targets
 
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds
+from metriclearn._validation import check_classes
 
 
 def encode_classes(X, y, splitter):
@@ -20,9 +19,7 @@ def encode_classes(X, y, splitter):
     if y is None:
         raise ValueError(f"y is missing: {splitter} splits by class labels")
     X, y = indexable(X, y)
-    check_label_kinds(y)
-    with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
-        check_classification_targets(y)
+    check_classes(y)
     classes, codes = np.unique(y, return_inverse=True)
     return codes.reshape(-1), len(classes)
 

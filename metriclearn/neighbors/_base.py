@@ -10,11 +10,11 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from metriclearn._sklearn import Interval, Options, StrOptions
-from metriclearn._validation import refuse_times
+from metriclearn._validation import validate_rows
 from metriclearn.neighbors._indexes import build_search
 from metriclearn.neighbors._ranker import METRICS, is_checked
 
@@ -57,8 +57,7 @@ class FaissNeighborsBase(BaseEstimator):
         # The usual case, in a fraction of the time.
         if not hasattr(self, "feature_names_in_") and is_checked(X, self.n_features_in_):
             return X
-        refuse_times(X)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_rows(self, X, reset=False)
 
     def kneighbors(
         self,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metriclearn._validation import is_missing
 from metriclearn.neighbors._ids import as_given, grown, whole_numbers
 
 _KINDS = "biufUM"
@@ -116,7 +117,7 @@ def as_column(values, name, n):
 
 def _from_objects(array, name):
     values = array.tolist()
-    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    missing = np.array([is_missing(value) for value in values], dtype=bool)
     there = [value for value, gone in zip(values, missing, strict=True) if not gone]
     kinds = {_kind(value) for value in there}
     if len(kinds) > 1 or None in kinds:
@@ -135,14 +136,6 @@ def _from_objects(array, name):
     if there:
         whole[~missing] = filled
     return whole, missing if missing.any() else None
-
-
-def _is_missing(value):
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or _is_nan(value)
-
-
-def _is_nan(value):
-    return isinstance(value, float | np.floating) and value != value
 
 
 def _kind(value):

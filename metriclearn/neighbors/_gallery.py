@@ -48,7 +48,7 @@ class Gallery:
         self.built = coarse is not None
 
     @classmethod
-    def of(cls, vectors, folder, *, index, metric):
+    def of(cls, index, metric, vectors, folder):
         """Make an empty gallery for such vectors, with a file in a folder if there is one."""
         offset = offset_of(vectors) if metric == "euclidean" else None
         file = None if folder is None else folder.vectors_file()

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import check_label_kinds, validate_rows
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -143,9 +143,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         UserWarning
             If there are too few rows for ``false_identification_rate``.
         """
-        refuse_times(X)
         check_label_kinds(y)
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        X, y = validate_rows(self, X, y)
         check_classification_targets(y)
         if y.dtype.kind in "iu" and (y == -1).any():
             X, y = X[y != -1], y[y != -1]
@@ -220,8 +219,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     def _nearest(self, X):
         check_is_fitted(self)
-        refuse_times(X)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        X = validate_rows(self, X, reset=False)
         distances, nearest = self._search.search(self._embed(X), 1)
         return distances[:, 0], nearest[:, 0]
 

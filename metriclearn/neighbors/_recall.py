@@ -54,11 +54,15 @@ class RecallSample:
             reached = self.recall(rerank)
             if reached >= recall:
                 break
-        if reached < recall and gallery.coarse is not None:
-            warnings.warn(
-                f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
-                f"{rerank}) or take a less compressed index",
-                UserWarning,
-                stacklevel=3,
-            )
         return reached
+
+
+def warn_if_short(reached, recall, rerank):
+    """Warn where less recall was reached than was asked for."""
+    if reached < recall:
+        warnings.warn(
+            f"recall {reached:.3f} was reached, less than {recall}; raise rerank (it was "
+            f"{rerank}) or take a less compressed index",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -16,7 +16,7 @@ from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._gallery import Gallery
 from metriclearn.neighbors._ids import nobody
 from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
-from metriclearn.neighbors._recall import RecallSample
+from metriclearn.neighbors._recall import RecallSample, warn_if_short
 from metriclearn.neighbors._saved import SavedFolder, read_saved
 from metriclearn.neighbors._sharing import ReadWriteLock
 
@@ -177,9 +177,7 @@ class RetrievalIndex:
             ids, columns, replaced = self._catalog.checked(ids, payload, len(vectors), replace)
             if self._folder is not None:
                 self._folder.open(unchanged=True, new=self._gallery is None)
-            gallery = self._gallery or Gallery.of(
-                vectors, self._folder, index=self.index, metric=self.metric
-            )
+            gallery = self._gallery or Gallery.of(self.index, self.metric, vectors, self._folder)
             gallery.append(gallery.vectors.stored(vectors), ids, columns, replaced)
             self._gallery = gallery
 
@@ -342,6 +340,8 @@ class RetrievalIndex:
             self.recall_ = sample.tune(recall, rerank)
             if gallery.search_params is not None:
                 self.search_params_ = gallery.search_params
+        if gallery.coarse is not None:
+            warn_if_short(self.recall_, recall, rerank)
         return self.recall_
 
     def save(self, path: FilePath) -> None:
@@ -421,8 +421,8 @@ class RetrievalIndex:
             ``metriclearn``.
         """
         with self._lock.reading():
-            held = self._there()
-            write_parquet(os.fspath(path), held.vectors, held.catalog, self.metric)
+            gallery = self._there()
+            write_parquet(os.fspath(path), gallery.vectors, gallery.catalog, self.metric)
 
     @classmethod
     def from_parquet(

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import StrOptions, fit_context
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import check_label_kinds, validate_rows
 from metriclearn.neighbors._base import FaissNeighborsBase
 
 _VOTE_ENTRIES = 2**22
@@ -57,8 +57,7 @@ class _SupervisedNeighbors(FaissNeighborsBase):
                 "weights='distance' needs distances from 0, metric='inner_product' has none; use "
                 "weights='uniform' or metric='cosine'"
             )
-        refuse_times(X)
-        return validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True)
+        return validate_rows(self, X, y, multi_output=True)
 
     def _neighbors_and_weights(self, X):
         if self.weights in (None, "uniform"):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import refuse_times
+from metriclearn._validation import validate_rows
 from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         -------
         self
         """
-        refuse_times(X)
-        return self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+        return self._build(validate_rows(self, X))
 
     def radius_neighbors(
         self, X: ArrayLike | None = None, radius: float | None = None, return_distance: bool = True
@@ -246,8 +245,7 @@ class FaissKNeighborsTransformer(
         -------
         self
         """
-        refuse_times(X)
-        self._build(validate_data(self, X, dtype=[np.float64, np.float32]))
+        self._build(validate_rows(self, X))
         self._n_features_out = self.n_samples_fit_
         return self
 

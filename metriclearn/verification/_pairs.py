@@ -143,8 +143,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         check_consistent_length(pairs, y)
         weights = check_weights(sample_weight, pairs)
         if weights is not None:  # pairs of weight zero count for nothing
-            counts = weights > 0
-            pairs, y, weights = pairs[counts], y[counts], weights[counts]
+            kept = weights > 0
+            pairs, y, weights = pairs[kept], y[kept], weights[kept]
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
             raise ValueError(

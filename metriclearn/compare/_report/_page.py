@@ -226,7 +226,7 @@ def _matrices(result):
         if record is None or record.matrix is None:
             continue
         matrix = record.matrix
-        of_features = matrix.space != "dimensions of an embedding"
+        of_features = matrix.is_of_features
         names = (matrix.names or result.data.feature_names) if of_features else None
         shown.append(
             {

@@ -86,32 +86,21 @@ def _extent(sheet):
     >>> _extent(b'<row r="7"><c r="B7"><v>1</v></c><c r="D7"/></row><row><c><v>1</v></c></row>')
     (8, 2)
     """
+    from openpyxl.utils import column_index_from_string
+
     if b"\x00" in sheet[:100]:
         raise ValueError("it is not in UTF-8, as sheets are")
     n_rows = n_columns = number = 0
     for row in _ROW.split(sheet)[1:]:
         given = _ROW_NUMBER.match(row)
         number = int(given[1]) if given else number + 1
-        cells = _CELL.findall(row)
-        filled = [_COLUMN.search(cell) for cell in cells if not cell.endswith(b"/")]
+        cells = [(_COLUMN.search(cell), cell.endswith(b"/")) for cell in _CELL.findall(row)]
+        filled = [place for place, empty in cells if not empty]
         if filled:
             n_rows = max(n_rows, number)
-            last = max((_number(place[1]) for place in filled if place), default=0)
+            letters = [place[1].decode() for place in filled if place]
+            last = max(map(column_index_from_string, letters), default=0)
             # Cells that do not say their place stand side by side.
-            unplaced = sum(not _COLUMN.search(cell) for cell in cells)
+            unplaced = sum(place is None for place, _ in cells)
             n_columns = max(n_columns, last + unplaced)
     return n_rows, n_columns
-
-
-def _number(letters):
-    """Return the number of a column of a sheet, from 1.
-
-    Examples
-    --------
-    >>> _number(b"AB")
-    28
-    """
-    number = 0
-    for letter in letters:
-        number = 26 * number + letter - ord("A") + 1
-    return number

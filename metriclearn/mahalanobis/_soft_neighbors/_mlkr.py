@@ -178,7 +178,7 @@ class MLKR(MahalanobisTransformer):
         # Numbers that are compared with predictions are to be where those are.
         y_there = y if on_host(X) else moved_to(X, y)
         L, scale = starting_components(self, Z, None, weights, random_state, span, size)
-        L, value, n_iter = learn_components(
+        L, value, self.n_iter_ = learn_components(
             self,
             Z * scale,
             L,
@@ -186,7 +186,6 @@ class MLKR(MahalanobisTransformer):
             weights,
             random_state,
         )
-        self.n_iter_ = max(1, n_iter)  # the start may be the end
         self.objective_ = value * float(spread) ** 2
         return self._set_components(span.leave(L * (scale * size)), like=X)
 

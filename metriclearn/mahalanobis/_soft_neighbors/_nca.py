@@ -174,7 +174,7 @@ class NCA(MahalanobisTransformer):
         Z, size = span.standard_rows(order, weights)
         Z, codes = with_dtype_of(X, Z), codes[order]
         L, scale = starting_components(self, Z, codes, weights, random_state, span, size)
-        L, value, n_iter = learn_components(
+        L, value, self.n_iter_ = learn_components(
             self,
             Z * scale,
             L,
@@ -182,7 +182,6 @@ class NCA(MahalanobisTransformer):
             weights,
             random_state,
         )
-        self.n_iter_ = max(1, n_iter)  # the start may be the end
         self.objective_ = -value
         return self._set_components(span.leave(L * (scale * size)), like=X)
 

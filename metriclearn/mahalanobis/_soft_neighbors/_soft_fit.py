@@ -104,7 +104,8 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
         )
         if not converged:
             warn_not_converged(name, learner.max_iter)
-        return L, value, n_iter
+        # Begun at its end, it has looked once.
+        return L, value, max(1, n_iter)
 
     def batch_objective(Z, rows):
         of_batch = soft_neighbor_gradient if on_host(Z) else tensor_soft_neighbor_gradient
