@@ -10,6 +10,7 @@ from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, s
 from metriclearn.compare._words import AXIS_NAMES, place_text
 
 NAME_LETTERS = 22  # of a name beside a line, as many as there is room for
+N_DASHES = 4  # styles of lines in the style sheet
 
 
 def recall_chart(result, protocol):
@@ -102,7 +103,10 @@ def _lines_chart(lines, ticks, axis_label, alt):
     lines.sort(key=lambda item: -item[1][0][1])
     ends = [y(stretch(points[0][1])) for _, points in lines]
     labels = apart(ends, min(13, (bottom - top) / len(ends)), top, bottom)
+    drawn = {}
     for (learner, points), end, label in zip(lines, ends, labels, strict=True):
+        # Lines of one family share a color; their dashes tell them apart, in print as well.
+        dash = drawn[learner.family] = drawn.get(learner.family, -1) + 1
         path = "M" + "L".join(f"{x(p):.1f} {y(stretch(v)):.1f}" for p, v in points)
         dot = ""
         if len(points) == 1:
@@ -110,7 +114,7 @@ def _lines_chart(lines, ticks, axis_label, alt):
         name = shortened(learner.name, NAME_LETTERS)
         values = ", ".join(f"{axis_label} {ticks[p]}: {v:.1%}" for p, v in points)
         parts.append(
-            f'<g class="line {escape(learner.family)}">'
+            f'<g class="line {escape(learner.family)} dash{dash % N_DASHES}">'
             f"<title>{escape(learner.name + ': ' + values)}</title>"
             f'<path class="lead" d="M{left - 20} {label:.1f}L{x(points[0][0]) - 2:.1f} {end:.1f}"/>'
             f'<path class="hit" d="{path}"/><path class="curve{dot}" d="{path}"/>'

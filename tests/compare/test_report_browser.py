@@ -1,0 +1,88 @@
+"""The report in a real browser: keyboard, width, print, accessibility.
+
+Run by ``-m slow`` where playwright and a chromium are installed; without network.
+"""
+
+import shutil
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
+    pytest.mark.filterwarnings("default"),
+]
+
+
+@pytest.fixture(scope="module")
+def report(compared, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    compared.to_html(path)
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, report):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    faults = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: faults.extend([request.url] * (request.url != report)))
+    page.goto(report)
+    yield page
+    page.close()
+    assert faults == []
+
+
+def test_columns_sort_by_keyboard(page):
+    header = page.locator(".scores thead tr:last-child th", has_text="Fit, CPU s")
+    header.locator("button").focus()
+    for order in ("descending", "ascending"):
+        page.keyboard.press("Enter")
+        assert header.get_attribute("aria-sort") == order
+    first = page.locator(".scores tbody tr").nth(0)
+    assert first.locator("td[data-value]").count() > 0  # what failed stays last
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(browser, report, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(report)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()
+
+
+def test_nothing_is_cut_in_print(browser, report):
+    """On paper the table is as wide as the page, and nothing scrolls."""
+    page = browser.new_page(viewport={"width": 700, "height": 1000}, color_scheme="dark")
+    page.goto(report)
+    page.emulate_media(media="print")
+    table, main = (page.locator(name).bounding_box() for name in (".scores", "main"))
+    assert table["width"] <= main["width"] + 1
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 33, 38)"
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_violation(browser, report, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    # Only the measuring needs another script than the page's own.
+    page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
+    page.goto(report)
+    found = axe.run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    page.close()
