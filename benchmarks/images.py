@@ -85,7 +85,7 @@ def decode():
 
 
 class Opened:
-    """Bytes of a file that are opened anew for each reading."""
+    """Bytes of a file, reopened for each reading."""
 
     def __init__(self, data):
         self.data = data

@@ -14,7 +14,7 @@ from scipy import sparse
 from metriclearn._arrays import moved_to, namespace, on_host, rows_of, squared_norms, to_numpy
 
 # Two buffers of this size stay in a core's cache. Fresh arrays of all pairs would
-# cost ten times the arithmetic: the system hands out and clears their pages anew.
+# cost ten times the arithmetic: the system hands out and clears their pages every time.
 _BLOCK_BYTES = 2**19
 _TENSOR_BLOCK = 2**24  # numbers at a time, where memory is not the host's
 

@@ -224,7 +224,7 @@ def labeled_rows(sample_weight, X, y):
     Returns
     -------
     sample_weight, X, y
-        As of :func:`weighted_rows`; the same arrays where every row counts.
+        See :func:`weighted_rows`; the same arrays where every row counts.
 
     Raises
     ------

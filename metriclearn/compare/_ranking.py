@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class RankedComparison:
     """The same learners compared on several data sets.
 
-    Attributes
+    Parameters
     ----------
     comparisons : tuple of ComparisonResult
         One for each data set.
@@ -38,6 +38,16 @@ class RankedComparison:
     --------
     ComparisonResult : What is found on one of the data sets.
     metriclearn.metrics.rank_scores : The ranks themselves.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris, load_wine
+    >>> from metriclearn.compare import RankedComparison, compare
+    >>> names = ["euclidean", "standardized", "lda"]
+    >>> loaders = load_iris, load_wine
+    >>> results = [compare(*load(return_X_y=True), learners=names) for load in loaders]
+    >>> len(RankedComparison(tuple(results)).comparisons)
+    2
     """
 
     comparisons: tuple[ComparisonResult, ...]

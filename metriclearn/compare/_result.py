@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class ComparisonResult:
     """Scores of every learner on every fold, and what follows from them.
 
-    Attributes
+    Parameters
     ----------
     learners : tuple of LearnerFacts
         ``key``, ``name`` and ``family`` of each learner compared.
@@ -343,7 +343,7 @@ class ComparisonResult:
         Parameters
         ----------
         X, y
-            As of ``compare``: also the name of a source, and of its label column.
+            What ``compare`` takes: also the name of a source and of its label column.
         learner : str, default=None
         protocol : {"closed", "open"}, default=None
 

@@ -17,6 +17,7 @@ def result_schema() -> dict[str, Any]:
     Returns
     -------
     dict
+        A JSON Schema.
 
     See Also
     --------

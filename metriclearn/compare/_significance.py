@@ -28,7 +28,7 @@ class Lead:
     p_value : float or None
         Of the corrected resampled t-test, two-sided; None with fewer than ``MIN_FOLDS`` folds.
     smallest : float or None
-        The smallest lead that these folds would have told from none, at 5%.
+        The smallest lead that these folds would have detected, at 5%.
     n_folds : int
         Folds that both learners finished.
     """

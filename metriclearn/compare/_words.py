@@ -188,7 +188,7 @@ def too_few_text(n_folds):
 
 
 def power_text(verdict, run):
-    """Say which lead these folds could have told, and how to tell smaller ones."""
+    """Say which lead these folds could have detected, and how to detect smaller ones."""
     nearest = next(entry for entry in verdict.against if not entry.is_told)
     smallest = nearest.lead.smallest
     return (

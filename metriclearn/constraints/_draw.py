@@ -360,6 +360,7 @@ def chunks_from_labels(
     Returns
     -------
     Chunks
+        Disjoint groups of rows of one class.
 
     Raises
     ------

@@ -347,6 +347,7 @@ def check_constraints(
     Parameters
     ----------
     constraints : Pairs, Triplets, Quadruplets or Chunks
+        What was given.
     accepts : tuple of type
         The kinds the learner takes.
     n_rows : int
@@ -362,6 +363,17 @@ def check_constraints(
     --------
     Pairs : One of the kinds.
     constraints_from_tuples : Makes constraints from arrays of points.
+
+    Examples
+    --------
+    >>> from metriclearn.constraints import Pairs, Triplets, check_constraints
+    >>> pairs = Pairs([[0, 1], [0, 2]], [True, False])
+    >>> check_constraints(pairs, accepts=(Pairs,), n_rows=3, learner="MMC")
+    >>> try:
+    ...     check_constraints(pairs, accepts=(Triplets,), n_rows=3, learner="SCML")
+    ... except (TypeError, ValueError) as error:
+    ...     print("Triplets" in str(error))
+    True
     """
     if not isinstance(constraints, accepts):
         kinds = " or ".join(kind.__name__ for kind in accepts)

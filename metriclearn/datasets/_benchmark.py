@@ -76,7 +76,7 @@ def fetch_split(key, read, *, subset, return_X_y, **options):
     Parameters
     ----------
     key, read, **options
-        As of :func:`fetch_listing`.
+        See :func:`fetch_listing`.
     subset : str
         A part of the split, or "all".
     return_X_y : bool
@@ -122,7 +122,7 @@ def fetch_listing(key, read, *, data_home, download_if_missing, archive, n_retri
         ``read(folder, benchmark) -> Listing``, which raises one of ``FOREIGN`` where
         the folder holds something else.
     data_home, download_if_missing, archive, n_retries, delay, verbose
-        As of every loader.
+        See any of the loaders.
 
     Returns
     -------

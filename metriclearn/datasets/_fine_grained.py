@@ -77,6 +77,7 @@ def fetch_cub200(
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------
@@ -135,13 +136,15 @@ def fetch_cars196(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
+    data_home, download_if_missing
+        See :func:`fetch_cub200`.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``CARS196.zip`` or ``[car_ims.tgz,
         cars_annos.mat]`` or ``[cars_train.tgz, cars_test.tgz, car_devkit.tgz,
         cars_test_annos_withlabels.mat]``, are unpacked into ``data_home`` unless the
         data are there; a folder that holds them unpacked is read in place.
-    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
-        As of :func:`fetch_cub200`.
+    return_X_y, n_retries, delay, verbose
+        See :func:`fetch_cub200`.
 
     Returns
     -------
@@ -157,6 +160,7 @@ def fetch_cars196(
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------

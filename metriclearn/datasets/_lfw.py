@@ -52,6 +52,8 @@ def fetch_lfw_pairs(
     subset : {"10_folds", "train", "test"}, default="10_folds"
     funneled : bool, default=True
         Whether to take the images aligned by funneling, or those as found.
+    data_home, download_if_missing
+        See :func:`fetch_cub200`.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``[lfw-funneled.tgz, pairsDevTrain.txt,
         pairsDevTest.txt, pairs.txt]``, are unpacked into ``data_home`` unless the
@@ -59,8 +61,8 @@ def fetch_lfw_pairs(
         ``lfw_home`` in scikit-learn's data home does.
     return_X_y : bool, default=False
         Whether to return ``(images[pairs], same)`` only.
-    data_home, download_if_missing, n_retries, delay, verbose
-        As of :func:`fetch_cub200`.
+    n_retries, delay, verbose
+        See :func:`fetch_cub200`.
 
     Returns
     -------

@@ -101,6 +101,7 @@ def fetch_mnist(
 
         Rows of one part only with ``subset``.
     (data, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------
@@ -160,11 +161,13 @@ def fetch_fashion_mnist(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
+    data_home, download_if_missing
+        See :func:`fetch_mnist`.
     archive : str or path, default=None
         Used instead of the network: the folder of the four authors' files
         (``train-images-idx3-ubyte``, ...), also compressed to ``.gz``. Read in place.
-    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
-        As of :func:`fetch_mnist`.
+    return_X_y, n_retries, delay, verbose
+        See :func:`fetch_mnist`.
 
     Returns
     -------
@@ -180,6 +183,7 @@ def fetch_fashion_mnist(
 
         Rows of one part only with ``subset``.
     (data, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------

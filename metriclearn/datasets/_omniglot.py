@@ -38,12 +38,14 @@ def fetch_omniglot(
     Parameters
     ----------
     subset : {"all", "background", "evaluation"}, default="all"
+    data_home, download_if_missing
+        See :func:`fetch_cub200`.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``[images_background.zip,
         images_evaluation.zip]``, are unpacked into ``data_home`` unless the data are
         there; a folder that holds them unpacked is read in place.
-    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
-        As of :func:`fetch_cub200`.
+    return_X_y, n_retries, delay, verbose
+        See :func:`fetch_cub200`.
 
     Returns
     -------
@@ -64,6 +66,7 @@ def fetch_omniglot(
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------

@@ -45,12 +45,14 @@ def fetch_sop(
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
+    data_home, download_if_missing
+        See :func:`fetch_cub200`.
     archive : str, path or list of them, default=None
         Used instead of the network. A file, ``Stanford_Online_Products.zip``, is
         unpacked into ``data_home`` unless the data are there; a folder that holds it
         unpacked is read in place.
-    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
-        As of :func:`fetch_cub200`.
+    return_X_y, n_retries, delay, verbose
+        See :func:`fetch_cub200`.
 
     Returns
     -------
@@ -69,6 +71,7 @@ def fetch_sop(
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------
@@ -130,12 +133,14 @@ def fetch_inshop(
     Parameters
     ----------
     subset : {"all", "train", "query", "gallery"}, default="all"
+    data_home, download_if_missing
+        See :func:`fetch_cub200`.
     archive : str, path or list of them, default=None
         Used instead of the network. Files, ``[img.zip, list_eval_partition.txt]``,
         are unpacked into ``data_home`` unless the data are there; a folder that holds
         them unpacked is read in place.
-    data_home, download_if_missing, return_X_y, n_retries, delay, verbose
-        As of :func:`fetch_cub200`.
+    return_X_y, n_retries, delay, verbose
+        See :func:`fetch_cub200`.
 
     Returns
     -------
@@ -154,6 +159,7 @@ def fetch_inshop(
 
         Rows of one part only with ``subset``.
     (images, target) : with ``return_X_y``
+        The two alone.
 
     Raises
     ------

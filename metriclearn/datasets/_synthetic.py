@@ -85,6 +85,7 @@ def make_planted_metric(
     n_samples : int, default=200
         At least ``n_classes``.
     n_features : int, default=10
+        Number of columns.
     n_informative : int, default=2
         Rank of ``M_true``, from 1 to ``n_features``.
     n_classes : int, default=3
@@ -102,6 +103,7 @@ def make_planted_metric(
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
+        The points.
     y : ndarray of shape (n_samples,), dtype int64
         Classes 0 to ``n_classes - 1``, shuffled.
     M_true : ndarray of shape (n_features, n_features)
@@ -180,6 +182,7 @@ def make_metric_triplets(
     n_samples : int, default=100
         At least 3.
     n_features : int, default=10
+        Number of columns.
     n_informative : int, default=2
         Rank of ``M_true``, from 1 to ``n_features``.
     n_triplets : int, default=1000
@@ -197,6 +200,7 @@ def make_metric_triplets(
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
+        The points.
     triplets : ndarray of shape (n_triplets, 3), dtype intp
         Rows ``(anchor, positive, negative)`` of ``X``, as
         :class:`~metriclearn.constraints.Triplets` takes them.
@@ -273,7 +277,9 @@ def make_metric_pairs(
     Parameters
     ----------
     n_samples : int, default=100
+        Number of rows.
     n_features : int, default=10
+        Number of columns.
     n_informative : int, default=2
         Rank of ``M_true``, from 1 to ``n_features``.
     n_pairs : int, default=1000
@@ -293,6 +299,7 @@ def make_metric_pairs(
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
+        The points.
     pairs : ndarray of shape (n_pairs, 2), dtype intp
         Distinct pairs of distinct rows of ``X``.
     similar : ndarray of shape (n_pairs,), dtype bool

@@ -172,6 +172,9 @@ class RandomFlip(nn.Module):
     torch.Size([8, 3, 28, 28])
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, images: Any) -> torch.Tensor:
         """Flip a batch of shape (b, channels, height, width)."""
         flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5

@@ -137,7 +137,7 @@ def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, st
 
 
 def _of_object(spec, size, pooling, device, colors):
-    # A module of torch is told by what all of them have; torch is loaded only then.
+    # A module of torch is recognized by what all of them have; torch is loaded only then.
     if hasattr(spec, "state_dict") and hasattr(spec, "forward"):
         from metriclearn.images._torch_backbones import own_module
 

@@ -84,7 +84,7 @@ def list_csv(file, path=None, label=None):
     Returns
     -------
     dict
-        As of :func:`list_folder`, with ``boxes``.
+        See :func:`list_folder`, with ``boxes``.
     """
     with open(file, encoding="utf-8-sig", newline="") as stream:
         head = stream.readline()

@@ -154,7 +154,7 @@ class ImageReader:
         file : path-like or PIL.Image.Image
         rng : numpy.random.Generator
         box : array-like of shape (4,), default=None
-            As of :meth:`read`.
+            See :meth:`read`.
         **ranges : pair of float
             ``scale`` and ``ratio``: the share of the area, and width over height.
 

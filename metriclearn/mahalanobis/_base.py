@@ -45,6 +45,19 @@ class MahalanobisTransformer(
     See Also
     --------
     metriclearn.MahalanobisLearner : Any loss on pairs, triplets or quadruplets, ready made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from metriclearn.mahalanobis import MahalanobisTransformer
+    >>> class Standardized(MahalanobisTransformer):
+    ...     def fit(self, X, y=None):
+    ...         X, y = self._validate_fit(X, y)
+    ...         return self._set_components(np.diag(1 / X.std(axis=0)))
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Standardized().fit(X, y).get_mahalanobis_matrix().shape
+    (4, 4)
     """
 
     _constraint_kinds = ()

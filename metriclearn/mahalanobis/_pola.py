@@ -133,7 +133,7 @@ class POLA(MahalanobisTransformer):
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, constraints: Pairs | None = None
     ) -> Self:
-        """Learn the metric anew, from labels or from pairs.
+        """Learn the metric from the start, from labels or from pairs.
 
         Parameters
         ----------

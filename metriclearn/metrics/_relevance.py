@@ -5,10 +5,10 @@ from numbers import Real
 import numpy as np
 from scipy import sparse
 
+from metriclearn._validation import UNLABELED
 from metriclearn.metrics._checks import check_one_label_each
 
 _BLOCK = 2**22
-UNLABELED = -1
 
 
 class LabelRelevance:

@@ -71,7 +71,7 @@ class BlockSums:
         rows : ndarray of int or slice
             Row numbers; others than those that the sums are of are passed over.
         read : callable
-            As of :func:`block_sums`.
+            See :func:`block_sums`.
         file : str
             Named in the error.
 

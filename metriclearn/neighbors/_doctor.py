@@ -40,7 +40,7 @@ _NARROWEST = 120
 class Finding:
     """One thing looked at.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What was looked at.
@@ -54,6 +54,12 @@ class Finding:
     See Also
     --------
     diagnose : Returns a list of them.
+
+    Examples
+    --------
+    >>> from metriclearn.neighbors import Finding
+    >>> Finding("threads", ok=False, message="1 of 8", remedy="unset OMP_NUM_THREADS").ok
+    False
     """
 
     name: str
@@ -68,6 +74,7 @@ def diagnose() -> list[Finding]:
     Returns
     -------
     list of Finding
+        What is as fast as it can be, too.
 
     See Also
     --------

@@ -29,7 +29,7 @@ class Gallery:
     Parameters
     ----------
     index : str
-        As of :class:`RetrievalIndex`.
+        See :class:`RetrievalIndex`.
     metric : {"euclidean", "cosine", "inner_product"}
         Vectors of ``"cosine"`` are of length one, and compared as those of ``"euclidean"``.
     vectors : Vectors

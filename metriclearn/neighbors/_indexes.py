@@ -32,7 +32,7 @@ def build_search(X, metric, index="auto", search_params=None):
     ----------
     X : ndarray of shape (n, d)
     metric, index, search_params
-        As of the estimators.
+        See the estimators.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, validate_rows
+from metriclearn._validation import UNLABELED, check_label_kinds, validate_rows
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -146,8 +146,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         check_label_kinds(y)
         X, y = validate_rows(self, X, y)
         check_classification_targets(y)
-        if y.dtype.kind in "iu" and (y == -1).any():
-            X, y = X[y != -1], y[y != -1]
+        if y.dtype.kind in "iu" and (y == UNLABELED).any():
+            X, y = X[y != UNLABELED], y[y != UNLABELED]
         self.classes_, codes = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:

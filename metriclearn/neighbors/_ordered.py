@@ -85,7 +85,7 @@ class OrderedScores:
 
 
 def ordered_values(scores, queries, k, values, distances, exclude):
-    """Order values by distance, as far as the order can be told from them.
+    """Order values by distance, as far as they decide the order.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ class RetrievalIndex:
         Parameters
         ----------
         X, ids, payload
-            As of :meth:`add`.
+            See :meth:`add`.
 
         Raises
         ------
@@ -324,7 +324,7 @@ class RetrievalIndex:
         recall : float, default=0.95
             Of the ``k`` exact neighbors, from 0 to 1.
         k, n_queries, rerank, random_state
-            As of ``measure_recall``.
+            See ``measure_recall``.
 
         Returns
         -------
@@ -443,7 +443,7 @@ class RetrievalIndex:
         learner : estimator with ``transform``, default=None
             For what is asked and added later; the vectors are taken as they are.
         index, path
-            As of the class.
+            See the class.
         metric : {"euclidean", "cosine", "inner_product"}, default=None
             That of the file by default, as :meth:`to_parquet` wrote it; Euclidean where
             it names none.

@@ -184,7 +184,7 @@ class Vectors:
         return mapped
 
     def release(self):
-        """Give the memory of what was read from the file back, where the system can be told."""
+        """Give the memory of what was read from the file back, where the system allows it."""
         mapped = self._mapped
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             # The pages stay in the system's cache: to read them again costs little.

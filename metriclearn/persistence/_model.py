@@ -140,6 +140,17 @@ def load(path: str | Path) -> BaseEstimator:
     See Also
     --------
     save : Writes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> import metriclearn
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     metriclearn.save(metriclearn.Covariance().fit(X), folder)
+    ...     metriclearn.load(folder)
+    Covariance()
     """
     skops = require("skops.io", "skops")
     folder = Path(path)
@@ -185,6 +196,19 @@ def read_card(path: str | Path) -> dict[str, Any]:
     --------
     save : Writes the card.
     load : Reads the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> import metriclearn
+    >>> from metriclearn.persistence import read_card
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     metriclearn.save(metriclearn.Covariance().fit(X), folder)
+    ...     card = read_card(folder)
+    >>> card["estimator"].split(".")[-1]
+    'Covariance'
     """
     manifest = _read_manifest(Path(path))
     return {key: manifest[key] for key in ("estimator", "versions", "card")}

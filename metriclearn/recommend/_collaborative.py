@@ -285,7 +285,7 @@ default=None
         users, items : array-like of int, shape (n,)
             Rows and columns of X.
         X : array-like or sparse matrix of shape (n_users, n_items), default=None
-            As of :meth:`recommend`.
+            See :meth:`recommend`.
 
         Returns
         -------

@@ -20,6 +20,7 @@ def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
     Returns
     -------
     float
+        From 0 to 1.
 
     See Also
     --------
@@ -49,13 +50,14 @@ def ndcg(ranks: ArrayLike, k: int = 10) -> float:
     Parameters
     ----------
     ranks : array-like of int, shape (n_users,)
-        As of :func:`hit_rate`.
+        See :func:`hit_rate`.
     k : int, default=10
         Items that are recommended to a user.
 
     Returns
     -------
     float
+        From 0 to 1.
 
     See Also
     --------

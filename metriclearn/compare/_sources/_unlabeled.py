@@ -20,7 +20,7 @@ from metriclearn.images._paths import ImagePaths
 class NewRows:
     """What a saved model embeds.
 
-    Attributes
+    Parameters
     ----------
     X : DataFrame, ndarray or ImagePaths
         Anything that can be sliced.
@@ -32,6 +32,13 @@ class NewRows:
     See Also
     --------
     read_rows : Reads them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metriclearn.compare import NewRows
+    >>> NewRows(np.zeros((2, 3)), ids=np.arange(2)).labels is None
+    True
     """
 
     X: Any
@@ -59,6 +66,7 @@ def read_rows(source: str | Path) -> NewRows:
     Returns
     -------
     NewRows
+        Rows, their numbers or names, and labels where there are some.
 
     Raises
     ------
@@ -69,6 +77,19 @@ def read_rows(source: str | Path) -> NewRows:
     --------
     metriclearn.load : Reads the model that embeds them.
     compare : Reads rows with labels.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from metriclearn.compare import read_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "rows.csv"
+    ...     pd.DataFrame({"height": [1.5, 0.5], "width": [2, 4]}).to_csv(path, index=False)
+    ...     rows = read_rows(path)
+    >>> list(rows.X.columns), rows.ids.tolist()
+    (['height', 'width'], [0, 1])
     """
     path = Path(source)
     if path.is_dir():

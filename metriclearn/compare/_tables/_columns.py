@@ -1,4 +1,4 @@
-"""Typed columns: each column of a frame is read as what it holds, and that is told.
+"""Typed columns: each column of a frame is read as what it holds, which is reported.
 
 Nothing is learned from the data here but how values are written; whatever is learned from
 them (a median, the categories) is learned by ``_cleaning`` on training rows alone.

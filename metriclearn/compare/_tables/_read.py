@@ -1,4 +1,4 @@
-"""Files of tables, by their suffix; what is unusual about a file is told."""
+"""Files of tables, by their suffix; what is unusual about a file is reported."""
 
 import warnings
 from pathlib import Path

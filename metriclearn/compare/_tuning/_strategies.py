@@ -68,7 +68,7 @@ class TimedSearchCV(RandomizedSearchCV):
     Parameters
     ----------
     estimator, param_distributions, cv, random_state, refit, error_score
-        As of ``RandomizedSearchCV``.
+        See ``RandomizedSearchCV``.
     seconds : float
     """
 

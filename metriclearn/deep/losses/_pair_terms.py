@@ -131,8 +131,8 @@ class ThresholdConsistentMarginLoss(MetricLoss):
 
     References
     ----------
-    .. [1] Zhang, Xu, Chai, Xing and others, "Threshold-Consistent Margin Loss for Open-World Deep
-       Metric Learning", ICLR 2024. :doi:`10.48550/arXiv.2307.04047`
+    .. [1] Zhang, Xu, Tang, Fang, Wu, Tighe and Xing, "Threshold-Consistent Margin Loss for
+       Open-World Deep Metric Learning", ICLR 2024. :doi:`10.48550/arXiv.2307.04047`
 
     Examples
     --------

@@ -403,8 +403,8 @@ class PNPLoss(MetricLoss):
 
     References
     ----------
-    .. [1] Li, Min, Wu and others, "Rethinking the Optimization of Average Precision: Only
-       Penalizing Negative Instances before Positive Ones is Enough", AAAI 2022.
+    .. [1] Li, Min, Song, Zhu, Kang, Wei, Wei and Jiang, "Rethinking the Optimization of Average
+       Precision: Only Penalizing Negative Instances before Positive Ones is Enough", AAAI 2022.
        :doi:`10.48550/arXiv.2102.04640`
 
     Examples

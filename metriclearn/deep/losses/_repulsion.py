@@ -25,7 +25,7 @@ class ProxyRepulsionLoss(ProxyLoss):
         "proxies"  r(w, w⁻) = wᵀ w⁻
         "batch"    r(w, w⁻) = Σ_{x ∈ X} (wᵀ x)(xᵀ w⁻)
 
-    B. Psomas, thesis on deep metric learning; its variants L1 and L2. In the second, proxies repel
+    The variants are L1 and L2 of the thesis [1]_. In the second, proxies repel
     each other as the batch sees them. Rows are only attracted, up to about λ: the defaults attract
     further than Proxy-Anchor's 0.1, at which clusters stay loose.
 
@@ -62,7 +62,8 @@ class ProxyRepulsionLoss(ProxyLoss):
 
     References
     ----------
-    .. [1] Psomas, thesis on losses of deep metric learning.
+    .. [1] Psomas, "Metric Learning: A Deep Dive", postgraduate thesis, National and Kapodistrian
+       University of Athens, 2020.
 
     Examples
     --------

@@ -291,8 +291,8 @@ class P2SGradLoss(ProxyLoss):
 
     References
     ----------
-    .. [1] Zhang, Zhao, Yan, Gao, Wang and Li, "P2SGrad: Refined Gradients for Optimizing Deep Face
-       Models", CVPR 2019. :doi:`10.48550/arXiv.1905.02479`
+    .. [1] Zhang, Zhao, Yan, Gao, Qiao, Wang and Li, "P2SGrad: Refined Gradients for Optimizing
+       Deep Face Models", CVPR 2019. :doi:`10.48550/arXiv.1905.02479`
 
     Examples
     --------

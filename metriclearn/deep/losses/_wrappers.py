@@ -288,7 +288,7 @@ class ProxyRegularizer(Composite):
     References
     ----------
     .. [1] Zhao, Xu and Cheng, "RegularFace: Deep Face Recognition via Exclusive Regularization",
-       CVPR 2019.
+       CVPR 2019. :doi:`10.1109/CVPR.2019.00123`
 
     Examples
     --------

@@ -5,8 +5,7 @@ Values are looked at on the CPU only: on an accelerator every such look makes th
 
 import torch
 
-#: The label of a row whose class is not known, as in scikit-learn's semi-supervised learners.
-UNLABELED = -1
+from metriclearn._validation import UNLABELED
 
 
 def check_embeddings(embeddings):

@@ -5,10 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
-from metriclearn._validation import check_class_counts, check_label_kinds, check_labels
-
-# scikit-learn's word for a row without a label.
-UNLABELED = -1
+from metriclearn._validation import UNLABELED, check_class_counts, check_label_kinds, check_labels
 
 
 @dataclass(frozen=True)

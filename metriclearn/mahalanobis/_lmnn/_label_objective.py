@@ -28,7 +28,7 @@ class LabelObjective(LMNNObjective):
 
     A search of all pairs of rows in blocks also lists those near the margin, unless
     they are too many. Where that list provably suffices evaluations use it, elsewhere
-    they search anew. From the first ``refresh`` on they trust it, proof or not: it
+    they search again. From the first ``refresh`` on they trust it, proof or not: it
     may go out of date as ``L`` moves, ``refresh`` says so, and the solver asks it.
 
     Parameters

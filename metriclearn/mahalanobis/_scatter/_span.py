@@ -33,7 +33,7 @@ class Span:
     ``n`` rows vary in at most ``n - 1`` directions. Where there are more features than rows
     the orthonormal columns of ``V`` are these directions, found from the Gram matrix of the
     rows; a metric of rows in them is a metric of the rows, and what it does along all other
-    directions no row has told. Else ``V`` is the identity. ``u`` is a power of two, so that it
+    others is not known. Else ``V`` is the identity. ``u`` is a power of two, so that it
     costs no digit.
 
     Parameters
