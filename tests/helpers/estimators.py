@@ -55,7 +55,7 @@ WEIGHTED = [
     GMML(),
     LFDA(),
     LFDA(2, n_neighbors=3),
-    LMNN(3, n_passes=1),  # each pass more makes more of rounding, and so does the polish of all
+    LMNN(),
     LMNN(2, loss="squared_hinge", init="pca"),
     MCML(),
     MLKR(),

@@ -11,7 +11,9 @@ from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
 _WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
 _ROUNDING = 1e-6  # share of the objective that the rounding may be worth at the end
 _GAP = 5e-5  # duality gap that small problems are polished to
-_POLISH_TOL = 1e-10  # and the tolerance that it takes
+# Each width to the last digits: the gap is then the same however sums were rounded, and so is
+# the width at which it is small enough.
+_POLISH_TOL = 1e-14
 # Tolerance, and most iterations, of a pass that another one follows.
 _ROUGH_TOL, _ROUGH_ITERATIONS = 1e-3, 100
 _SHORT_STEP = 1e-3  # length of a first step, as a share of L, where that of L-BFGS-B fails
@@ -117,9 +119,11 @@ def minimize(objective, L, search):
     if polish:
         objective.sharpen()
         for stage in stages:
-            if value - bound <= _GAP * value or descent.n_iter >= search.max_iter:
+            if descent.n_iter >= search.max_iter:
                 break
             value, *_ = run(stage, min(search.tol, _POLISH_TOL))
+            if value - bound <= _GAP * value:
+                break
     collapsed = value > _COLLAPSED * objective.at_zero
     return Solution(L, value, bound, descent.n_iter, converged and not collapsed, collapsed)
 
