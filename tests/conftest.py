@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+# Other seeds show that a test holds for more than one draw; see CONTRIBUTING.md.
+SEED = int(os.environ.get("METRICLEARN_TEST_SEED", "0"))
+
 
 @pytest.fixture
 def rng():
-    return np.random.RandomState(0)
+    return np.random.RandomState(SEED)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +36,7 @@ def iris_frame():
 @pytest.fixture(scope="session")
 def small():
     """Forty-five rows of three classes in four features, the last two pure noise."""
-    rng = np.random.RandomState(0)
+    rng = np.random.RandomState(SEED)
     y = np.repeat([0, 1, 2], 15)
     X = rng.randn(45, 4)
     X[:, 0] += 3 * (y == 1)

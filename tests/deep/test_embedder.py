@@ -24,6 +24,7 @@ from metriclearn.deep.losses import (
     LOSSES,
     ContrastiveLoss,
     CrossBatchMemory,
+    GroupedLoss,
     MarginLoss,
     MinedLoss,
     ProxyAnchorLoss,
@@ -209,6 +210,12 @@ def test_proxies_are_sized_by_the_classes_trained_on():
             {"loss": "contrastive", "loss_params": {"alpha": 1}},
             "loss_params has 'alpha', which ContrastiveLoss does not take",
         ),
+        ({"loss": GroupedLoss}, "loss_params lacks 'loss', which GroupedLoss needs"),
+        (
+            {"loss": "grouped", "loss_params": {"loss": "matryoshka"}},
+            "what wraps another loss is wrapped as an object, Matryoshka(...)",
+        ),
+        ({"module": nn.Linear}, "module_params lacks 'out_features', which Linear needs"),
         (
             {"loss": TripletLoss(), "loss_params": {"margin": 1}},
             "cannot be set on a ready-made TripletLoss",

@@ -65,7 +65,14 @@ WEIGHTED = [
     RCA(2, shrinkage=0.1),
 ]
 # Those that learn from sparse rows without a dense copy.
-SPARSE = [Covariance(), GMML(), GMML(n_pairs=50, random_state=0), RCA(), RCA(2, shrinkage=0.1)]
+SPARSE = [
+    Covariance(),
+    GMML(),
+    GMML(n_pairs=50, random_state=0),
+    GMML(prior="covariance"),
+    RCA(),
+    RCA(2, shrinkage=0.1),
+]
 DEEP, DEEP_DEFAULT = [], []
 if find_spec("torch") and find_spec("skorch"):
     from metriclearn.deep import DeepEmbedder

@@ -50,7 +50,7 @@ def build(kind, component, params, offers=None):
     Raises
     ------
     ValueError
-        If the class does not take a parameter, or an instance is given some.
+        If the class does not take a parameter or needs another, or an instance is given some.
     """
     params = {} if params is None else params
     if not _is_maker(component):
@@ -62,6 +62,12 @@ def build(kind, component, params, offers=None):
         return copy.deepcopy(component)
     offers = {} if offers is None else offers
     check_params(kind, component, params, offers)
+    for name in _needed(component):
+        if name not in params and name not in offers:
+            raise ValueError(
+                f"{kind}_params lacks {name!r}, which {_name(component)} needs: "
+                f"{kind}_params={{{name!r}: ...}}"
+            )
     takes = argument_names(component)
     offered = {name: value for name, value in offers.items() if name in takes}
     return component(**{**offered, **params})
@@ -98,6 +104,15 @@ def argument_names(component):
         "**" if p.kind == p.VAR_KEYWORD else p.name
         for p in parameters
         if p.kind != p.VAR_POSITIONAL
+    ]
+
+
+def _needed(component):
+    """Names of the arguments that have no default."""
+    return [
+        p.name
+        for p in inspect.signature(component).parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
 
 

@@ -203,6 +203,11 @@ def _with_inner(loss, params):
         )
     if not isinstance(inner, str):
         return params
+    if inner in WRAPPERS:
+        raise ValueError(
+            f"loss_params={{'loss': {inner!r}}}: what wraps another loss is wrapped as an object, "
+            f"{WRAPPERS[inner].__name__}(...)"
+        )
     return {**params, "loss": resolve("loss", inner, LOSSES)()}
 
 
