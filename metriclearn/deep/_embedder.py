@@ -112,11 +112,12 @@ class DeepEmbedder(
         ``X`` are images.
     image_size : int or (height, width), default=None
         Where ``X`` is image files: the size that they are read at, 224 by default.
-    augment : {"affine", "light", "standard"}, callable or None, default=None
+    augment : {"affine", "light", "standard", "corrupt"}, callable or None, default=None
         Changes a training batch (b, channels, height, width) on its device. "light" crops and
         mirrors, "standard" changes colors, too: for photos; the crops are cut from the pixels of
-        the files. "affine" is for characters. A transform of torchvision or albumentations is
-        applied to each image.
+        the files. "affine" is for characters, "corrupt" for feature vectors: those of other rows
+        are mixed in; it is what None means there where two views of each row are compared. A
+        transform of torchvision or albumentations is applied to each image.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Of the network, by autocast; float16 scales gradients. Losses are taken in float32.
     checkpoint : str or Path, default=None
@@ -276,7 +277,8 @@ class DeepEmbedder(
             for a module of your own that takes them. A memory-mapped array is read batch by batch.
         y : array-like of shape (n,), default=None
             Class labels, -1 among integers for none; for a loss of continuous labels amounts, (n,)
-            or (n, q): whole numbers are amounts where they are of a floating type.
+            or (n, q): whole numbers are amounts where they are of a floating type. Not needed by a
+            loss that looks at no labels, such as ``loss="two_views"``.
         constraints : Pairs or Triplets, default=None
             Instead of labels; if all pairs are similar, negatives are the other rows of a batch.
 
@@ -386,8 +388,11 @@ class DeepEmbedder(
         trainer = Trainer(self.get_params(deep=False))
         net, amounts = self.net_ if going_on else None, bool(trainer.loss_says("continuous_labels"))
         if constraints is None:
-            check_form(X, y, self.loss, amounts)
-            inputs, X, y = self._read(X, net, y=y, y_numeric=amounts, multi_output=amounts)
+            if y is None and not self._needs_labels():
+                inputs, X, _ = self._read(X, net)
+            else:
+                check_form(X, y, self.loss, amounts)
+                inputs, X, y = self._read(X, net, y=y, y_numeric=amounts, multi_output=amounts)
             net, data = prepare_labels(trainer, net, inputs, X, y, classes=classes, whole=whole)
         else:
             inputs, X, _ = self._read(X, net)
@@ -422,11 +427,14 @@ class DeepEmbedder(
         Trainer(self.get_params(deep=False)).move(self.net_)
         return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
 
+    def _needs_labels(self):
+        return Trainer(self.get_params(deep=False)).loss_says("needs_labels") is not False
+
     def __sklearn_is_fitted__(self):
         return "net_" in vars(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
+        tags.target_tags.required = self._needs_labels()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

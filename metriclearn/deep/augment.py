@@ -1,4 +1,4 @@
-"""Random changes of a batch of images that leave their class alone, in torch only."""
+"""Random changes of a batch that leave the classes of its rows alone, in torch only."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 __all__ = [
     "AUGMENTS",
     "ColorJitter",
+    "CorruptFeatures",
     "Light",
     "PerImage",
     "RandomAffine",
@@ -53,6 +54,7 @@ class RandomAffine(nn.Module):
     """
 
     crop = None
+    of_images = True
 
     def __init__(
         self,
@@ -250,6 +252,7 @@ class Light(nn.Sequential):
 
     #: Ranges of the crop, which image files are read by.
     crop = {"scale": (0.4, 1.0), "ratio": (3 / 4, 4 / 3)}
+    of_images = True
 
     def __init__(self, crop: bool = True) -> None:
         super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip())
@@ -277,9 +280,56 @@ class Standard(nn.Sequential):
 
     #: Ranges of the crop, which image files are read by.
     crop = {"scale": (0.16, 1.0), "ratio": (3 / 4, 4 / 3)}
+    of_images = True
 
     def __init__(self, crop: bool = True) -> None:
         super().__init__(*([RandomCrop(**self.crop)] if crop else []), RandomFlip(), ColorJitter())
+
+
+class CorruptFeatures(nn.Module):
+    """Replace a random share of the features of each row by those of other rows of the batch.
+
+    ``x_ij ← x_kj`` with probability ``share``, with k drawn for each entry: a feature is replaced
+    by a draw from its own distribution [1]_. For feature vectors, as one of two views of a row.
+
+    Parameters
+    ----------
+    share : float, default=0.3
+        From 0 to 1; the paper corrupts one view of two, by 0.6.
+
+    See Also
+    --------
+    metriclearn.deep.losses.TwoViewLoss : Compares two views of each row.
+    metriclearn.deep.modules.MLP : Adds noise to features in training.
+
+    References
+    ----------
+    .. [1] Bahri, Jiang, Tay and Metzler, "SCARF: Self-Supervised Contrastive Learning using Random
+       Feature Corruption", ICLR 2022. :doi:`10.48550/arXiv.2106.15147`
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.augment import CorruptFeatures
+    >>> rows = torch.arange(8.0).view(4, 2)
+    >>> bool((CorruptFeatures(share=1.0)(rows) % 2 == rows % 2).all())  # columns stay apart
+    True
+    """
+
+    crop = None
+    of_images = False
+
+    def __init__(self, share: float = 0.3) -> None:
+        super().__init__()
+        if not 0 <= share <= 1:
+            raise ValueError(f"share={share} must be from 0 to 1")
+        self.share = share
+
+    def forward(self, rows: Any) -> torch.Tensor:
+        """Return a changed copy of a batch of shape (b, n_features)."""
+        others = torch.randint(len(rows), rows.shape, device=rows.device)
+        replaced = torch.rand(rows.shape, device=rows.device) < self.share
+        return torch.where(replaced, rows.gather(0, others), rows)
 
 
 class PerImage(nn.Module):
@@ -332,4 +382,9 @@ def _is_of(transform, library):
     return any(kind.__module__.partition(".")[0] == library for kind in type(transform).__mro__)
 
 
-AUGMENTS = {"affine": RandomAffine, "light": Light, "standard": Standard}
+AUGMENTS = {
+    "affine": RandomAffine,
+    "light": Light,
+    "standard": Standard,
+    "corrupt": CorruptFeatures,
+}

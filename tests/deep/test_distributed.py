@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from metriclearn.constraints import triplets_from_labels
 from metriclearn.deep import DeepEmbedder
@@ -83,8 +84,18 @@ def run(folder, params, X, y, n_processes, constraints=None):
         },
         {"loss": CrossBatchMemory(NTXentLoss(), size=64), "max_epochs": 3},
         {"loss": "margin", "miner": "distance_weighted", "max_epochs": 2},
+        {"loss": "two_views", "augment": torch.nn.Identity(), "batch_size": 37, "max_epochs": 2},
+        {"loss": "self_distillation", "loss_params": {"loss": "supcon"}, "max_epochs": 2},
     ],
-    ids=["proxies", "slices of unequal length", "early stopping", "memory", "random miner"],
+    ids=[
+        "proxies",
+        "slices of unequal length",
+        "early stopping",
+        "memory",
+        "random miner",
+        "two views",
+        "features",
+    ],
 )
 def test_two_processes_are_one(tmp_path, params):
     rng = np.random.RandomState(0)

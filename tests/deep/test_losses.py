@@ -24,7 +24,13 @@ WEIGHTED = {
 #: The columns of the embeddings are not alike to these.
 OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped")
 #: Called with more than a batch of labels; tested with the single losses.
-APART = {L.MetricLoss, L.InstanceLoss, L.HighOrderLoss, L.SelfDistillationLoss}
+APART = {
+    L.MetricLoss,
+    L.InstanceLoss,
+    L.HighOrderLoss,
+    L.SelfDistillationLoss,
+    L.SemiSupervisedLoss,
+}
 
 
 @by_case

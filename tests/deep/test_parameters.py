@@ -20,7 +20,7 @@ by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__
 #: Checked where they are used: sizes by ``build``, the others as what they are.
 NOT_RANGES = {
     "n_classes", "embedding_dim", "feature_dim", "n_samples",
-    "loss", "losses", "weights", "miner", "generator",
+    "loss", "losses", "weights", "miner", "generator", "views",
 }  # fmt: skip
 #: What the losses that are made of others need to be made at all.
 MADE_OF = {
@@ -29,6 +29,7 @@ MADE_OF = {
     "GroupedLoss": {"loss": L.SupConLoss()},
     "HighOrderLoss": {"loss": L.SupConLoss()},
     "SelfDistillationLoss": {"loss": L.SupConLoss()},
+    "SemiSupervisedLoss": {"loss": L.SupConLoss()},
     "Matryoshka": {"loss": L.SupConLoss()},
     "TwoViewLoss": {"loss": L.SupConLoss()},
     "ProxyRegularizer": {"loss": L.ArcFaceLoss()},

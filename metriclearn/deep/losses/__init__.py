@@ -63,6 +63,7 @@ from metriclearn.deep.losses._regularizers import (
     UniformityLoss,
 )
 from metriclearn.deep.losses._repulsion import ProxyRepulsionLoss
+from metriclearn.deep.losses._semi_supervised import SemiSupervisedLoss
 from metriclearn.deep.losses._softmax import (
     CosFaceLoss,
     NormalizedSoftmaxLoss,
@@ -135,6 +136,8 @@ WRAPPERS = {
     "embedding_moments": EmbeddingMomentsLoss,
     "high_order": HighOrderLoss,
     "self_distillation": SelfDistillationLoss,
+    "semi_supervised": SemiSupervisedLoss,
+    "two_views": TwoViewLoss,
 }
 
 #: Terms to add to one of `LOSSES` by `WeightedSum`; by themselves they may collapse.
@@ -200,6 +203,7 @@ __all__ = [
     "RecallAtKLoss",
     "SNRContrastiveLoss",
     "SelfDistillationLoss",
+    "SemiSupervisedLoss",
     "SmoothAPLoss",
     "SoftNearestNeighborLoss",
     "SoftTripleLoss",

@@ -86,6 +86,11 @@ class MetricLoss(nn.Module):
     needs_features: bool = False
     #: Whether these are to be as the backbone gives them, (b, channels, height, width).
     needs_maps: bool = False
+    #: Whether it is to be given two views of each row, both changed at random: the first views of
+    #: all rows of a batch, behind them the second; labels and indices are those of the rows, twice.
+    needs_views: bool = False
+    #: Whether rows without a label are to be in the batches, and take part.
+    keeps_unlabeled: bool = False
     #: Sizes of the groups of dimensions that it compares each by itself, and the lengths the head
     #: is to give them; known once it is built.
     group_sizes: tuple | None = None
@@ -209,7 +214,8 @@ class MetricLoss(nn.Module):
         if self.needs_labels:
             labels = as_codes(labels)
         of_rows = {"labels": labels, "indices": indices, "features": features}
-        if not selection.lists and labels is not None and self.needs_labels:
+        drops = self.needs_labels and not self.keeps_unlabeled
+        if not selection.lists and labels is not None and drops:
             kept = labeled_rows(labels)
             if kept is not None:
                 embeddings = embeddings[kept]

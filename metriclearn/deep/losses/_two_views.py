@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.losses._batch_softmax import NTXentLoss
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import (
     attached_zero,
@@ -31,18 +32,19 @@ class TwoViewLoss(Composite):
 
     Parameters
     ----------
-    loss : Module
-        One that works on labels.
+    loss : Module, default=None
+        One that works on labels; None is ``NTXentLoss()``.
 
     See Also
     --------
     NTXentLoss : The usual choice.
     VICRegLoss : Without negatives.
+    SemiSupervisedLoss : Labels of some rows besides.
 
     Notes
     -----
     *Needs* no labels: two augmented views of each row, those of the second view behind those of the
-    first.
+    first, as ``DeepEmbedder(loss="two_views").fit(X)`` makes them.
 
     *Relations*: with `NTXentLoss` this is SimCLR's loss [1]_; with `VICRegLoss` there are no
     negatives at all. `InstanceLoss` remembers a vector of each row in place of a second view.
@@ -68,10 +70,11 @@ class TwoViewLoss(Composite):
     #: The two views are all that is compared.
     takes_reference = False
     needs_labels = False
+    needs_views = True
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: nn.Module | None = None) -> None:
         super().__init__()
-        self.loss = as_metric_loss(loss)
+        self.loss = as_metric_loss(NTXentLoss() if loss is None else loss)
 
     def parts(self) -> list[Any]:
         """Return the loss."""

@@ -71,6 +71,16 @@ class Composite(MetricLoss):
         return any(part.needs_maps for part in self.parts())
 
     @property
+    def needs_views(self) -> bool:
+        """Whether a part compares two views of each row."""
+        return any(part.needs_views for part in self.parts())
+
+    @property
+    def keeps_unlabeled(self) -> bool:
+        """Whether rows without a label take part in a part."""
+        return any(part.keeps_unlabeled for part in self.parts())
+
+    @property
     def group_sizes(self) -> tuple[int, ...] | None:
         """Groups of dimensions of the first part that has some."""
         return next((part.group_sizes for part in self.parts() if part.group_sizes), None)
@@ -90,7 +100,8 @@ class Composite(MetricLoss):
         """Tuples that had a part in the last value, those of all parts together."""
         if not self._active:
             return self._active
-        return sum(part.active_ for part in self.parts())
+        counts = [part.active_ for part in self.parts()]
+        return sum(count for count in counts if count is not None)
 
     def build(
         self,

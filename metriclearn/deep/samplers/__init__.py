@@ -13,6 +13,7 @@ from metriclearn.deep.samplers._class_samplers import (
 )
 from metriclearn.deep.samplers._mining_samplers import HardNegativeSampler, HierarchicalSampler
 from metriclearn.deep.samplers._near_labels import NearLabelSampler
+from metriclearn.deep.samplers._semi_supervised import SemiSupervisedSampler
 
 __all__ = [
     "SAMPLERS",
@@ -23,6 +24,7 @@ __all__ = [
     "NearLabelSampler",
     "RandomSampler",
     "Sampler",
+    "SemiSupervisedSampler",
     "UnbalancedSampler",
     "as_sampler",
 ]
@@ -36,4 +38,5 @@ SAMPLERS = {
     "hard_negatives": HardNegativeSampler,
     "near_labels": NearLabelSampler,
     "fixed_triplets": FixedTripletSampler,
+    "semi_supervised": SemiSupervisedSampler,
 }

@@ -18,7 +18,7 @@ class Sampler:
     """Base class of the samplers: which rows of the training set are in a batch together.
 
     A subclass must override `draw`, may override `look`, and sets those class attributes that are
-    not right as they stand. Rows of the code -1 are unlabeled and are never drawn. What ends in an
+    not right as they stand. Rows of the code -1 are unlabeled and are not drawn. What ends in an
     underscore is the state, which a checkpoint keeps.
 
     Parameters
@@ -50,6 +50,8 @@ class Sampler:
     min_classes: int = 1
     #: Whether it draws by amounts: `epoch` is then given the labels themselves, (n,) or (n, q).
     continuous_labels: bool = False
+    #: Whether it draws rows without a label, too.
+    draws_unlabeled: bool = False
     #: Whether `refresh` is to be called before the next epoch; it costs embedding all rows.
     due: bool = False
 

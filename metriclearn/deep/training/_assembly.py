@@ -24,10 +24,17 @@ MEASURED_ROWS = 10_000
 MEASURED_VALUES = 2**25
 
 
-def build_sampler(sampler, params, batch_size, *, continuous=False):
-    """Make the sampler; without classes to balance, the default one draws at random."""
-    if continuous and isinstance(sampler, str) and sampler == "class_balanced":
-        return RandomSampler(batch_size)
+def build_sampler(sampler, params, batch_size, *, balanced=True, unlabeled=False):
+    """Make the sampler.
+
+    Without classes to balance, the default one draws at random; for a loss that learns from
+    unlabeled rows as well it draws such rows besides.
+    """
+    if isinstance(sampler, str) and sampler == "class_balanced":
+        if not balanced:
+            return RandomSampler(batch_size)
+        if unlabeled:
+            sampler = "semi_supervised"
     sampler = resolve("sampler", sampler, SAMPLERS)
     return as_sampler(build("sampler", sampler, params, {"batch_size": batch_size}))
 
@@ -196,7 +203,8 @@ def find_loss(loss):
 def _with_inner(loss, params):
     """Make the loss that a wrapper is to wrap, where its parameters name one."""
     inner = (params or {}).get("loss")
-    if inner is None and isinstance(loss, str) and loss in WRAPPERS:
+    wraps = isinstance(loss, str) and loss in WRAPPERS
+    if inner is None and wraps and _asks_for_loss(WRAPPERS[loss]):
         raise ValueError(
             f"loss={loss!r} wraps another loss; name it by loss_params={{'loss': 'proxy_anchor'}}, "
             f"or any other of {', '.join(sorted(LOSSES))}"
@@ -209,6 +217,11 @@ def _with_inner(loss, params):
             f"{WRAPPERS[inner].__name__}(...)"
         )
     return {**params, "loss": resolve("loss", inner, LOSSES)()}
+
+
+def _asks_for_loss(wrapper):
+    """Whether a wrapper has no loss of its own choice."""
+    return inspect.signature(wrapper).parameters["loss"].default is inspect.Parameter.empty
 
 
 def with_miner(loss, miner, params):
@@ -251,11 +264,35 @@ def _check_sizes(loss, sizes):
         )
 
 
-def build_augment(augment, inputs):
-    """Make the augmentation; one by name is for images only."""
+def build_augment(augment, inputs, views=False):
+    """Make the augmentation; two views of feature vectors have one by default.
+
+    Parameters
+    ----------
+    augment : str, callable or None
+    inputs : Inputs or FileInputs
+    views : bool, default=False
+        Whether the loss compares two views of each row.
+    """
+    features = inputs.image_shape is None and not inputs.integers
+    if augment is None and views:
+        if not features:
+            raise ValueError(
+                "a loss on two views needs augment, which makes them differ; give 'affine', "
+                "'light', 'standard' or a callable, or torch.nn.Identity() where noise or dropout "
+                "of the module is to do it"
+            )
+        augment = "corrupt"
     if not isinstance(augment, str):
         return as_augment(augment)
     augment = resolve("augment", augment, AUGMENTS)
+    if not augment.of_images:
+        if not features:
+            raise ValueError(
+                f"augment={augment.__name__} takes feature vectors, X has images or integers; "
+                f"give 'affine', 'light', 'standard' or a callable"
+            )
+        return augment()
     if inputs.image_shape is None:
         ask_for_images(f"augment={augment.__name__}", inputs.n_features)
     if inputs.crops and augment.crop is not None:

@@ -52,7 +52,7 @@ class LabeledData:
         self.labels = labels
         self.train = train
         self.targets = torch.from_numpy(labels.targets[train]).to(rows.device)
-        self.train_codes = np.unique(labels.codes[train], return_inverse=True)[1].reshape(-1)
+        self.train_codes = _in_a_row(labels.codes[train])
         self.validation = validation
         self.y = labels.values()
         self.with_indices = with_indices
@@ -150,6 +150,14 @@ class ConstraintData:
     def datasets(self):
         """Return the rows as a data set of skorch's without labels, and none that validates."""
         return Dataset(self.rows.X, None), None
+
+
+def _in_a_row(codes):
+    """Return codes that number the classes present from 0 on; -1 stays."""
+    labeled = codes >= 0
+    numbered = np.full(len(codes), -1, dtype=np.intp)
+    numbered[labeled] = np.unique(codes[labeled], return_inverse=True)[1].reshape(-1)
+    return numbered
 
 
 def all_similar(given):

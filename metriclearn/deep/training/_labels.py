@@ -21,7 +21,7 @@ class Labels:
         What the loss compares: the place of each row's class among those that the loss knows,
         or amounts.
     classes : ndarray or None
-        The distinct labels, sorted; None where the labels are amounts.
+        The distinct labels, sorted; None where the labels are amounts or there are none.
     """
 
     codes: np.ndarray
@@ -71,6 +71,12 @@ class Labels:
     def of_amounts(cls, y):
         """Take labels that are amounts: there are no classes to balance or to hold out."""
         return cls(np.zeros(len(y), dtype=np.intp), y.astype(np.float32), None)
+
+    @classmethod
+    def of_rows(cls, n):
+        """Take each of ``n`` rows for a class of its own: there are no labels."""
+        own = np.arange(n)
+        return cls(own, own, None)
 
     def as_known(self, known):
         """Replace targets by the place of each label among the classes that a loss knows.

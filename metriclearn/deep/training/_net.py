@@ -287,7 +287,11 @@ class MetricNet(EmbeddingNet):
         """Evaluate the loss of a batch and its gradient."""
         self._zero_grad_optimizer()
         embeddings, features = self._embed_batch(batch)
-        loss = self.criterion_(embeddings, batch.targets, **batch.extra, **features)
+        targets, extra = batch.targets, batch.extra
+        if self.criterion_.needs_views:
+            targets = torch.cat([targets, targets])
+            extra = {name: torch.cat([value, value]) for name, value in extra.items()}
+        loss = self.criterion_(embeddings, targets, **extra, **features)
         if loss.ndim:
             name = type(self.criterion_).__name__
             raise ValueError(f"loss={name} must give one number, got shape {tuple(loss.shape)}")
@@ -309,16 +313,28 @@ class MetricNet(EmbeddingNet):
     def _embed_batch(self, batch):
         """Embed the rows of a training batch, those that other processes embed included.
 
-        Returns the embeddings, and the features as an argument of the loss, if it wants them.
+        Returns the embeddings, and the features as an argument of the loss, if it wants them. Of
+        two views the first of all rows come before the second of all.
         """
         also = wanted_features(self.criterion_)
         step = 1_000_000 * len(self.history) + len(self.history[-1]["batches"])
         with _distributed.own_randomness(step):
-            own = self._forward(self._augmented(batch.X), also)
+            own = self._forward(self._views(batch.X), also)
         parts = (own,) if also is None else own
         if _distributed.is_active():
-            parts = tuple(_distributed.gather(part, len(batch.targets)) for part in parts)
+            parts = tuple(self._gathered(part, len(batch.targets)) for part in parts)
         return parts[0], {} if also is None else {"features": parts[1]}
+
+    def _gathered(self, part, n):
+        """Gather what each process made of its rows of a batch of n, view by view."""
+        views = part.chunk(2 if self.criterion_.needs_views else 1)
+        return torch.cat([_distributed.gather(view, n) for view in views])
+
+    def _views(self, X):
+        """Return a batch as it is trained on, changed at random once or, for two views, twice."""
+        if not self.criterion_.needs_views:
+            return self._augmented(X)
+        return torch.cat([self._augmented(X), self._augmented(X)])
 
     def _augmented(self, X):
         if self.recipe_.augment is None:

@@ -21,7 +21,8 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
         To go on with; None in a first fit.
     inputs : Inputs
     X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,) or (n, q)
+    y : ndarray of shape (n,) or (n, q), or None
+        None where the loss needs no labels.
     classes : array-like, default=None
         Every label that will ever come; read in a first fit only.
     whole : bool, default=True
@@ -36,10 +37,13 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
     """
     args = trainer.args
     amounts = bool(trainer.loss_says("continuous_labels"))
-    continuous = amounts and is_continuous(y)
+    continuous = y is not None and amounts and is_continuous(y)
     sampler = trainer.make_sampler(continuous=continuous)
     seeds = trainer.seeds()
-    if continuous:
+    if y is None:
+        _check_no_labels(args, sampler)
+        labels, (train, held) = Labels.of_rows(len(X)), (np.arange(len(X)), None)
+    elif continuous:
         if whole:
             _check_no_validation(args.validation, "y is continuous")
         labels, (train, held) = Labels.of_amounts(y), (np.arange(len(X)), None)
@@ -52,9 +56,13 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
             validation = _validation_again(args.validation, net, labels) if whole else None
         rng = np.random.default_rng(seeds[0])
         train, held = split_rows(labels.codes, validation, args.validation_fraction, rng)
+        if trainer.loss_says("keeps_unlabeled"):
+            _check_draws_unlabeled(args.sampler, sampler, labels.codes)
+            train = _with_unlabeled(train, labels.codes)
     trained = known = None
     if labels.classes is not None:
-        trained, known = labels.classes[np.unique(labels.codes[train])], labels.classes
+        known = labels.classes
+        trained = known[np.unique(labels.codes[train[labels.codes[train] >= 0]])]
         if classes is not None and net is None:
             trained = known = np.unique(classes)
             check_known(known, labels.classes)
@@ -70,9 +78,10 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
             net.known_classes_ = np.union1d(net.known_classes_, known)
     if labels.classes is not None and not amounts:
         labels = labels.as_known(net.classes_)
-        if sampler.min_rows == 1 and not learns_classes(net.criterion_):
-            # Every row is drawn: those without a label are nobody's positive.
-            train = np.sort(np.concatenate([train, np.flatnonzero(labels.codes < 0)]))
+        every_row = sampler.min_rows == 1 and not learns_classes(net.criterion_)
+        if every_row and not sampler.draws_unlabeled:
+            # Those without a label are nobody's positive.
+            train = _with_unlabeled(train, labels.codes)
             labels = labels.with_singletons(len(net.classes_))
     indices = _wants_indices(net, len(train))
     return net, LabeledData(inputs.rows(X, net.device), labels, train, held, indices)
@@ -135,6 +144,28 @@ def _validation_again(asked, net, labels):
             f"warm_start=False"
         )
     return asked
+
+
+def _with_unlabeled(train, codes):
+    """Add the rows without a label to those that train."""
+    return np.sort(np.concatenate([train, np.flatnonzero(codes < 0)]))
+
+
+def _check_no_labels(args, sampler):
+    """Check that nothing asks for the labels that are not given."""
+    _check_no_validation(args.validation, "y is not given")
+    if sampler.min_rows > 1 or sampler.min_classes > 1 or sampler.continuous_labels:
+        raise ValueError(
+            f"sampler={args.sampler!r} draws by labels, but y is not given; use sampler='random'"
+        )
+
+
+def _check_draws_unlabeled(asked, sampler, codes):
+    if (codes < 0).any() and not sampler.draws_unlabeled:
+        raise ValueError(
+            f"sampler={asked!r} never draws the rows without a label (-1), which this loss learns "
+            f"from as well; use sampler='semi_supervised'"
+        )
 
 
 def _check_no_validation(validation, given):

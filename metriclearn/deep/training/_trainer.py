@@ -86,7 +86,11 @@ class Trainer:
     def make_sampler(self, *, continuous=False):
         """Make the sampler of the batches."""
         return build_sampler(
-            self.args.sampler, self.args.sampler_params, self.args.batch_size, continuous=continuous
+            self.args.sampler,
+            self.args.sampler_params,
+            self.args.batch_size,
+            balanced=not continuous and self.loss_says("needs_labels") is not False,
+            unlabeled=bool(self.loss_says("keeps_unlabeled")),
         )
 
     def seeds(self):
@@ -146,7 +150,7 @@ class Trainer:
             net = MetricNet(
                 network,
                 criterion,
-                recipe=self._recipe(sampler, inputs),
+                recipe=self._recipe(sampler, inputs, criterion),
                 rng=np.random.default_rng(seeds[1]),
                 inputs=inputs,
                 optimizer=optimizer,
@@ -207,7 +211,7 @@ class Trainer:
         net.mined_ = mined
         if not changed & OF_THE_SAMPLER and type(sampler) is type(before.sampler):
             sampler = before.sampler  # which may know the training set
-        net.recipe_ = self._recipe(sampler, net.inputs_)
+        net.recipe_ = self._recipe(sampler, net.inputs_, net.criterion_)
         net.batch_size, net.lr, net.optimizer = args.batch_size, args.lr, optimizer
         frozen = [
             {name: rate == 0 for name, rate in r.rates.items()} for r in (before, net.recipe_)
@@ -308,7 +312,7 @@ class Trainer:
             return with_miner(criterion, self.args.miner, self.args.miner_params)
         return criterion.loss if isinstance(criterion, MinedLoss) else criterion
 
-    def _recipe(self, sampler, inputs):
+    def _recipe(self, sampler, inputs, criterion):
         args = self.args
         rates = {
             "head": args.lr,
@@ -320,7 +324,7 @@ class Trainer:
             rates,
             resolve("schedule", args.schedule, SCHEDULES),
             args.optimizer_params or {},
-            build_augment(args.augment, inputs),
+            build_augment(args.augment, inputs, criterion.needs_views),
             args.precision,
             args.freeze_batch_norm,
             args.warmup_epochs,

@@ -106,12 +106,14 @@ class Watch:
                 "no two labels differ by as much or as little as the loss wants; give its bounds "
                 "in the units of y (loss_params={'near': ..., 'far': ...})"
             )
-        if len(targets.unique()) == len(targets):
+        if len(targets.unique()) == len(targets) and not self.criterion.needs_views:
             return (
                 "no two rows of a batch are of one class; give classes of at least two rows, with "
                 "sampler='class_balanced', or take a loss with proxies (loss='proxy_anchor')"
             )
         done = "or, if the training is done, lower max_epochs"
+        if self.criterion.needs_views:
+            return f"the two views of each row are as the loss wants them; augment more, {done}"
         if isinstance(self.criterion, MinedLoss):
             miner = type(self.criterion.miner).__name__
             return (
