@@ -32,6 +32,8 @@ _EXPORTS = {
     "pairwise_f1": "metriclearn.metrics._clustering",
     "hubness": "metriclearn.metrics._hubness",
     "k_occurrence": "metriclearn.metrics._hubness",
+    "RecallGrowth": "metriclearn.metrics._growth",
+    "recall_growth": "metriclearn.metrics._growth",
     "identification_rate_at_far": "metriclearn.metrics._identification",
     "alignment": "metriclearn.metrics._embedding",
     "uniformity": "metriclearn.metrics._embedding",

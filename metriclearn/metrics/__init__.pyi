@@ -8,6 +8,8 @@ from metriclearn.metrics._embedding import alignment as alignment
 from metriclearn.metrics._embedding import effective_rank as effective_rank
 from metriclearn.metrics._embedding import intra_inter_ratio as intra_inter_ratio
 from metriclearn.metrics._embedding import uniformity as uniformity
+from metriclearn.metrics._growth import RecallGrowth as RecallGrowth
+from metriclearn.metrics._growth import recall_growth as recall_growth
 from metriclearn.metrics._hubness import hubness as hubness
 from metriclearn.metrics._hubness import k_occurrence as k_occurrence
 from metriclearn.metrics._identification import (

@@ -8,6 +8,7 @@ from metriclearn.plots._distances import DistanceHistogramDisplay
 from metriclearn.plots._ellipse import MetricEllipseDisplay
 from metriclearn.plots._embedding import EmbeddingDisplay
 from metriclearn.plots._gallery import NeighborsGalleryDisplay
+from metriclearn.plots._growth import RecallGrowthDisplay
 from metriclearn.plots._importance import FeatureImportanceDisplay
 from metriclearn.plots._matrix import MatrixDisplay
 from metriclearn.plots._recall import RecallCurveDisplay
@@ -24,6 +25,7 @@ __all__ = [
     "MetricEllipseDisplay",
     "NeighborsGalleryDisplay",
     "RecallCurveDisplay",
+    "RecallGrowthDisplay",
     "SimilarityMatrixDisplay",
     "TrainingDisplay",
     "VerificationCurveDisplay",

@@ -18,6 +18,7 @@ from metriclearn.plots import (
     MetricEllipseDisplay,
     NeighborsGalleryDisplay,
     RecallCurveDisplay,
+    RecallGrowthDisplay,
     SimilarityMatrixDisplay,
     TrainingDisplay,
     VerificationCurveDisplay,
@@ -63,6 +64,7 @@ def embedded(estimator, X, y):
 CASES = [
     Case(EmbeddingDisplay, _rows, embedded, {"method": "pca"}, {"points_": 3, "names_": 3}),
     Case(RecallCurveDisplay, _rows, embedded, {}, {"line_": None}),
+    Case(RecallGrowthDisplay, _rows, embedded, {}, {"line_": None}),
     Case(DistanceHistogramDisplay, _rows, embedded),
     Case(
         NeighborsGalleryDisplay,
@@ -146,6 +148,13 @@ def _recall(level):
     return RecallCurveDisplay([1, 2, 4], [level, level, 1], name="NCA").plot(ax=first.ax_)
 
 
+def _growth(n_classes):
+    """A curve that is extrapolated where there are classes enough."""
+    counts = np.zeros(n_classes, dtype=int)
+    counts[:3] = (90, 7, 3)
+    return RecallGrowthDisplay(counts, name="LMNN").plot()
+
+
 def _importance(n_features, long):
     matrix, names = _matrix(n_features, long)
     return FeatureImportanceDisplay(np.diag(matrix), names, per_deviation=True).plot()
@@ -186,6 +195,8 @@ HARD = {
 } | {
     "training, best first": (_training, 3, 1),
     "training, best last": (_training, 60, 60),
+    "growth, 3": (_growth, 3),
+    "growth, 1000": (_growth, 1000),
     "recall, low": (_recall, 0.05),
     "recall, high": (_recall, 0.9983),
     "recall, all right": (_recall, 1.0),
