@@ -1,6 +1,10 @@
 """A progress bar for ``verbose=1``; nothing at all for ``verbose=0``."""
 
+import html
+import sys
+import time
 from contextlib import contextmanager
+from importlib import import_module
 
 from metriclearn._extras import require
 
@@ -27,6 +31,11 @@ def progress(verbose, description, total=None):
     if not verbose:
         yield lambda status="", steps=1: None
         return
+    if in_notebook():
+        bar = NotebookBar(description, total)
+        with bar.stepped() as advance:
+            yield advance
+        return
     bars = require("rich.progress", "cli")
     with bars.Progress(
         bars.TextColumn("{task.description}"),
@@ -37,3 +46,63 @@ def progress(verbose, description, total=None):
     ) as bar:
         task = bar.add_task(description, total=total, status="")
         yield lambda status="", steps=1: bar.update(task, advance=steps, status=status)
+
+
+def in_notebook():
+    """Whether output goes to a notebook: IPython runs, and with a kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+class NotebookBar:
+    """A line of a notebook's output that is changed in place; it needs no widgets.
+
+    Parameters
+    ----------
+    description : str
+    total : int or None
+    """
+
+    PAUSE = 0.1  # seconds between two changes, at least
+
+    def __init__(self, description, total=None):
+        self.description, self.total = description, total
+        self._start = time.monotonic()
+        self._shown_at = -self.PAUSE
+        self._handle = None
+
+    def show(self, done, status="", is_last=False):
+        """Show how much is done; what comes too soon after the last is left out."""
+        now = time.monotonic()
+        if now - self._shown_at < self.PAUSE and not is_last:
+            return
+        self._shown_at = now
+        count = str(done) if self.total is None else f"{done} of {self.total}"
+        minutes, seconds = divmod(round(now - self._start), 60)
+        text = f"{self.description}: {count}, {minutes}:{seconds:02d}"
+        text = f"{text}; {status}" if status else text
+        bar = ""
+        if self.total:
+            bar = f'<progress max="{self.total}" value="{done}" aria-label="progress"></progress> '
+        shown = {"text/plain": text, "text/html": f"<div>{bar}{html.escape(text)}</div>"}
+        if self._handle is None:
+            display = import_module("IPython.display").display
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+    @contextmanager
+    def stepped(self):
+        """Yield ``advance(status="", steps=1)``; what was shown last stays."""
+        state = [0, ""]
+
+        def advance(status="", steps=1):
+            state[:] = state[0] + steps, status
+            self.show(*state)
+
+        self.show(0)
+        try:
+            yield advance
+        finally:
+            self.show(*state, is_last=True)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from metriclearn._types import FilePath
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._plan import Plan
-from metriclearn.compare._progress import NoProgress, RichProgress
+from metriclearn.compare._progress import NoProgress, make_progress
 from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
 from metriclearn.compare._sources._columns import shown_columns
@@ -160,7 +160,7 @@ def compare(
         They are compared by their cosine first, and are not standardized; ``learners`` are then
         those that make sense on them.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress: a bar on a terminal, a line in a notebook, in a log a line for each fit.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def compare(
     )
     workers = make_workers(n_jobs, client)
     store = NoStore() if resume is None else CellStore(resume)
-    make_bar = RichProgress if verbose else NoProgress
+    make_bar = make_progress if verbose else NoProgress
     choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
     if datasets is None:
         choices |= {"groups": groups, "features": features, "verbose": verbose}

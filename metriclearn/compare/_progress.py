@@ -1,14 +1,37 @@
-"""The progress bar of a comparison: what runs now, how much is done, time left."""
+"""Progress of a comparison: what runs now, how much is done, time left.
 
+On a terminal a bar, in a notebook a line that changes in place, in a log a line for each fit.
+"""
+
+import sys
 import time
 from threading import Lock
 
 from metriclearn._extras import require
+from metriclearn._progress import NotebookBar, in_notebook
 from metriclearn._text import printable
+from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+
+
+def make_progress(tasks, n_jobs, n_before=0):
+    """Return what shows progress where the caller is: notebook, terminal or log.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    n_jobs : int
+        How many run at a time.
+    n_before : int, default=0
+        How many were finished before.
+    """
+    if in_notebook():
+        return NotebookProgress(tasks, n_jobs, n_before)
+    is_terminal = require("rich.console", "cli").Console(stderr=True).is_terminal
+    return (RichProgress if is_terminal else LineProgress)(tasks, n_jobs, n_before)
 
 
 class NoProgress:
-    """Shows nothing; takes what ``RichProgress`` takes."""
+    """Shows nothing; takes what the others take."""
 
     def __init__(self, tasks, n_jobs, n_before=0):
         pass
@@ -67,8 +90,65 @@ class TimeLeft:
         return total / self.n_jobs
 
 
+class LineProgress(NoProgress):
+    """A line on standard error for each fit: what was reached, how long it took, time left.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    n_jobs : int
+    n_before : int, default=0
+    """
+
+    def __init__(self, tasks, n_jobs, n_before=0):
+        self._left = TimeLeft(tasks, n_jobs)
+        self._names = {task.learner.key: task.learner.name for task in tasks}
+        self._done, self._total = n_before, n_before + len(tasks)
+        self._lock = Lock()
+
+    def finished(self, record):
+        """Say how the fit went."""
+        with self._lock:
+            self._done += 1
+            self._left.finished(record)
+            line = fit_line(record, self._names[record.learner])
+            left = f"; {_clock(self._left.seconds())} left" if self._done < self._total else ""
+            self._write(f"{self._done} of {self._total}: {line}{left}")
+
+    def _write(self, line):
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+class NotebookProgress(LineProgress):
+    """The like of it in one place of a notebook's output."""
+
+    def __enter__(self):
+        self._bar = NotebookBar("compare", self._total)
+        self._bar.show(self._done)
+        return self
+
+    def __exit__(self, *exc_info):
+        self._bar.show(self._done, is_last=True)
+
+    def _write(self, line):
+        self._bar.show(self._done, line.partition(": ")[2])
+
+
+def fit_line(record, name):
+    """Say in a line what a fit was, what it reached and how long it took."""
+    where = f"{record.protocol} set, fold {record.fold + 1}"
+    if record.axis is not None:
+        where += f", {record.axis} {record.place}"
+    if record.error:
+        return f"{name} ({where}) failed: {record.error}"
+    measure = HEADLINE[record.protocol]
+    score = record.scores.get(measure)
+    reached = "" if score is None else f": {MEASURE_NAMES[measure]} {score:.1%}"
+    return f"{name} ({where}){reached}, {record.task_seconds:.1f} s"
+
+
 class RichProgress:
-    """A bar on standard error, where that is a terminal.
+    """A bar on standard error.
 
     Parameters
     ----------
@@ -103,7 +183,6 @@ class RichProgress:
             bars.TextColumn("[dim]{task.fields[now]}"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(
             "", total=n_before + len(tasks), completed=n_before, now="starting"

@@ -15,6 +15,7 @@ from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._measure import HEADLINE
 from metriclearn.compare._plain import to_plain
+from metriclearn.compare._report._notebook import notebook_html
 from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._words import rank_question_text, ranking_text
 
@@ -55,6 +56,10 @@ class RankedComparison:
     def __repr__(self):
         names = ", ".join(comparison.data.name for comparison in self.comparisons)
         return "\n".join([f"RankedComparison on {names}", *self.sentences()])
+
+    def _repr_html_(self):
+        names = ", ".join(comparison.data.name for comparison in self.comparisons)
+        return notebook_html(f"Ranks on {names}", self.sentences(), *self.comparisons)
 
     def with_command(self, command: str) -> RankedComparison:
         """Return the same result with the command that reproduces it."""

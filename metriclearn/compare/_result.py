@@ -25,13 +25,13 @@ from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
+from metriclearn.compare._report._notebook import notebook_html
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._table import (
-    best_first,
     curves_along,
     failed_points,
     fold_means,
-    table_row,
+    table_rows,
 )
 from metriclearn.compare._winner import make_estimator
 from metriclearn.compare._words import headline, sentences_of
@@ -79,6 +79,9 @@ class ComparisonResult:
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
+
+    def _repr_html_(self):
+        return notebook_html(headline(self), self.sentences(), self)
 
     def with_command(self, command: str) -> ComparisonResult:
         """Return the same result with the command that reproduces it."""
@@ -177,16 +180,7 @@ class ComparisonResult:
         -------
         list of Row
         """
-        rows = [
-            table_row(
-                learner,
-                [record for record in self.records if record.learner == learner.key],
-                self.measures,
-                self.protocols,
-            )
-            for learner in self.learners
-        ]
-        return best_first(rows, [self.headline(protocol) for protocol in self.protocols])
+        return table_rows(self)
 
     def verdict(self, measure: str) -> Verdict | None:
         """Say who wins a measure, and from whom the winner cannot be told apart.
@@ -370,6 +364,8 @@ class ComparisonResult:
 
     def plot(self) -> Figure:
         """Draw scores with their spread, Recall@k curves and score against fit time.
+
+        In a notebook it is shown as what a cell ends with, once.
 
         Returns
         -------

@@ -56,6 +56,29 @@ def table_row(learner, records, measures, protocols):
     )
 
 
+def table_rows(result):
+    """Summarize what each learner did, best first.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+
+    Returns
+    -------
+    list of Row
+    """
+    rows = [
+        table_row(
+            learner,
+            [record for record in result.records if record.learner == learner.key],
+            result.measures,
+            result.protocols,
+        )
+        for learner in result.learners
+    ]
+    return best_first(rows, [result.headline(protocol) for protocol in result.protocols])
+
+
 def _alike(notes):
     """Return notes sorted; of those that differ in numbers alone one is enough."""
     kept = {}

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers.comparisons import CHEAP, CLEAR, Broken, made_up, read_page
+from helpers.comparisons import CHEAP, CLEAR, Broken, Links, made_up, read_page
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -220,3 +220,29 @@ def test_labels_are_kept_apart(positions):
     moved = apart(positions, 10, 0, 100)
     assert np.all(np.diff(moved) >= 10 - 1e-9)
     assert max(moved) <= 100
+
+
+def test_a_notebook_shows_the_table_and_the_findings_escaped(blobs):
+    result = compare(*blobs, learners={"<b>mine": StandardScaler(), "x": Broken()}, n_folds=2)
+    shown = result._repr_html_()
+    assert "&lt;b&gt;mine" in shown
+    assert "<b>mine" not in shown
+    assert "the machine is on strike" in shown
+    assert "k-NN accuracy %" in shown
+    for sentence in result.sentences():
+        assert sentence.replace("<", "&lt;").replace(">", "&gt;") in shown
+    Links().feed(shown)
+    several = RankedComparison((result, result))._repr_html_()
+    assert several.count("<caption>data</caption>") == 2
+
+
+@pytest.mark.parametrize("is_notebook", [False, True])
+def test_plot_is_left_to_pyplot_but_in_a_notebook(compared, monkeypatch, is_notebook):
+    """There the figure is what a cell ends with: left to pyplot, it would be drawn twice."""
+    from matplotlib import pyplot
+
+    monkeypatch.setattr("metriclearn.compare._report._figure.in_notebook", lambda: is_notebook)
+    pyplot.close("all")
+    figure = compared.plot()
+    assert (figure.number in pyplot.get_fignums()) is not is_notebook
+    pyplot.close("all")

@@ -129,6 +129,18 @@ def test_progress_names_what_runs(blobs, capsys, monkeypatch):
     assert "left" in shown
 
 
+def test_a_log_has_a_line_for_each_fit(blobs, capsys):
+    compare(*blobs, learners=[*CHEAP, Broken()], n_folds=2, verbose=1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"{i} of 12" for i in range(1, 13)]
+    assert sum("Euclidean (closed set, fold 2): k-NN accuracy" in line for line in lines) == 1
+    assert sum("Broken (open set, fold 1) failed: RuntimeError" in line for line in lines) == 1
+    assert all(line.endswith(" left") for line in lines[:-1])
+    assert not lines[-1].endswith("left")
+
+
 def test_silent_by_default(blobs, capsys):
     compare(*blobs, learners=CHEAP, n_folds=2)
     captured = capsys.readouterr()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._progress import in_notebook
 from metriclearn.compare._measure import MEASURE_NAMES
 from metriclearn.compare._report._labels import place_labels
 from metriclearn.compare._report._lines import recall_curves
@@ -45,6 +46,8 @@ def draw(result):
         _draw_scores(scores, rows, measure, protocol)
         _draw_recall(recall, result, protocol)
         _draw_times(times, rows, measure)
+    if in_notebook():  # which would show it once more, behind what the cell ends with
+        pyplot.close(figure)
     return figure
 
 
