@@ -97,13 +97,14 @@ class LabelObjective(LMNNObjective):
             precise=problem.precise,
         )
 
-    def refresh(self, L, loss):
+    def refresh(self, L, loss, share=1e-6):
         """Make sure of the pairs near the margin at ``L``, and trust them from now on.
 
         Returns
         -------
         bool
-            Whether the list trusted so far had missed impostors at ``L``.
+            Whether the list trusted so far had missed impostors at ``L`` worth more than a share
+            of the value.
         """
         _, reach = self._radii(self._embed(L), loss)
         if self._list is not None and self._list.suffices(L, reach):
@@ -113,7 +114,7 @@ class LabelObjective(LMNNObjective):
         self._list, self._trusted = None, False
         value = self.value(L, loss)
         self._trusted = self._list is not None
-        return value > (1 + 1e-6) * listed
+        return value > (1 + share) * listed
 
     @property
     def lists_impostors(self):

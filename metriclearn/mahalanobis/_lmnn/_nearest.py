@@ -57,34 +57,39 @@ def nearest_of_others(Z, starts, anchors, k):
 
 
 class _Others:
-    """Nearest rows of other classes for a block of anchors, in numpy."""
+    """Nearest rows of other classes for a block of anchors, in numpy.
+
+    One product of ``[-2a, 1, |a|²]`` and ``[z, |z|², 1]`` is a tile of squared distances.
+    """
 
     step = _BLOCK_ROWS
 
     def __init__(self, Z, starts, k):
-        self._Z, self._starts, self._k = Z, starts, k
-        self._squared = squared_norms(Z)
+        self._starts, self._k = starts, k
+        squared = squared_norms(Z)
+        self._rows = np.column_stack([Z, squared, np.ones_like(squared)])
         self._tile = max(k, _TILE_BYTES // (Z.itemsize * self.step))
         n = len(Z)
         self._sample = np.arange(0, n, max(1, k)) if n > 8 * _SAMPLE_RANK * k else None
 
     def __call__(self, anchors, classes):
-        left = -2 * self._Z[anchors]
+        left = self._rows[anchors]
+        left[:, :-2] *= -2
+        left[:, -2:] = left[:, :-3:-1]
         if self._sample is None:
-            limits = np.full(len(anchors), np.inf, dtype=self._Z.dtype)
+            limits = np.full(len(anchors), np.inf, dtype=left.dtype)
         else:
             limits = self._limits(left, classes)
         columns, d2, missed = self._below(left, classes, limits)
         if len(missed):
-            limits = np.full(len(missed), np.inf, dtype=self._Z.dtype)
+            limits = np.full(len(missed), np.inf, dtype=left.dtype)
             columns[missed], d2[missed], _ = self._below(left[missed], classes[missed], limits)
-        return columns, np.maximum(d2 + self._squared[anchors, None], 0)
+        return columns, np.maximum(d2, 0)
 
     def _limits(self, left, classes):
         """Bound of the k-th nearest of each anchor, from a sample of the rows."""
         sample = self._sample
-        d2 = left @ self._Z[sample].T
-        d2 += self._squared[sample]
+        d2 = left @ self._rows[sample].T
         begins, ends = np.searchsorted(sample, self._starts[[classes, classes + 1]])
         for row, (begin, end) in enumerate(zip(begins, ends, strict=True)):
             d2[row, begin:end] = np.inf
@@ -93,24 +98,30 @@ class _Others:
 
     def _below(self, left, classes, limits):
         """Find the k nearest below the limits, and anchors that have fewer than there are."""
-        n, n_rows = len(self._Z), len(left)
+        n, n_rows = len(self._rows), len(left)
         begins, ends = self._starts[classes], self._starts[classes + 1]
         one_class = classes[0] == classes[-1]
+        # Filled again and again: fresh memory would cost a fifth of the product.
+        product, near = (np.empty(n_rows * self._tile, kind) for kind in (left.dtype, bool))
         parts = []
         for first in range(0, n, self._tile):
             stop = min(first + self._tile, n)
-            d2 = left @ self._Z[first:stop].T
-            d2 += self._squared[first:stop]
+            d2, below = (
+                memory[: n_rows * (stop - first)].reshape(n_rows, -1) for memory in (product, near)
+            )
+            np.matmul(left, self._rows[first:stop].T, out=d2)
             if one_class:
                 d2[:, max(begins[0] - first, 0) : max(ends[0] - first, 0)] = np.inf
             elif begins[0] < stop and ends[-1] > first:
                 for row in np.flatnonzero((begins < stop) & (ends > first)):
                     d2[row, max(begins[row] - first, 0) : ends[row] - first] = np.inf
-            flat = np.flatnonzero(d2 < limits[:, None])
+            flat = np.flatnonzero(np.less(d2, limits[:, None], out=below))
             row, column = np.divmod(flat, stop - first)
-            parts.append((row, column + first, d2.ravel()[flat]))
+            parts.append((row.astype(np.uint16), column + first, d2.ravel()[flat]))
         row, column, d2 = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.lexsort((column, d2, row))
+        # By row, distance and column: parts come by column, and stable sorts keep that.
+        order = np.argsort(d2, kind="stable")
+        order = order[np.argsort(row[order], kind="stable")]
         row, column, d2 = row[order], column[order], d2[order]
         counts = np.bincount(row, minlength=n_rows)
         rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)

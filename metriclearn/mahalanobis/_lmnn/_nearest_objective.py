@@ -111,13 +111,14 @@ class NearestObjective(LMNNObjective):
             precise=problem.precise,
         )
 
-    def refresh(self, L, loss):
+    def refresh(self, L, loss, share=1e-6):
         """List the candidates at ``L``, unless those listed are proven to be enough.
 
         Returns
         -------
         bool
-            Whether those listed so far had missed impostors at ``L``.
+            Whether those listed so far had missed impostors at ``L`` worth more than a share of
+            the value.
         """
         Z = self._embed(L)
         if self._proof is None:
@@ -128,7 +129,7 @@ class NearestObjective(LMNNObjective):
             return False
         listed = self.value(L, loss)
         self._list(L, Z)
-        return self.value(L, loss) > (1 + 1e-6) * listed
+        return self.value(L, loss) > (1 + share) * listed
 
     def push(self, L, Z, loss, B=None, X=None):
         """Push term over the nearest of the candidates."""

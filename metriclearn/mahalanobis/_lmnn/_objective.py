@@ -142,7 +142,7 @@ class LMNNObjective:
 
     lists_impostors = False  # whether evaluations trust a list that ``refresh`` made
 
-    def refresh(self, L, loss):
+    def refresh(self, L, loss, share=1e-6):
         """Whether the push term at ``L`` had missed impostors: never, where all are given."""
         return False
 

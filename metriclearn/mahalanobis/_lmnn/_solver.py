@@ -19,6 +19,7 @@ _ROUGH_TOL, _ROUGH_ITERATIONS = 1e-3, 100
 _SHORT_STEP = 1e-3  # length of a first step, as a share of L, where that of L-BFGS-B fails
 _COLLAPSED = 0.999  # share of the value at L = 0 above which the pull has won
 _FIRST_REFRESH = 10  # iterations to the first look for impostors that the list has missed
+_MISSED = 1e-6  # share of the value that those missed may be worth at the end
 _MEMORY = 20  # pairs of steps that L-BFGS keeps
 
 
@@ -93,7 +94,7 @@ def minimize(objective, L, search):
     -------
     Solution
     """
-    descent = _Descent(objective, search.max_iter, search.advance)
+    descent = _Descent(objective, search)
     if search.loss == "hinge":
         final, stages = Hinge(), [Hinge(width) for width in _WIDTHS]
     else:
@@ -131,10 +132,12 @@ def minimize(objective, L, search):
 class _Descent:
     """L-BFGS on ``L``, counting its iterations over the stages of a fit."""
 
-    def __init__(self, objective, max_iter, advance):
-        self.objective, self.max_iter, self.advance = objective, max_iter, advance
+    def __init__(self, objective, search):
+        self.objective, self.max_iter, self.advance = objective, search.max_iter, search.advance
         self.n_iter = 0
         self._refresh_at = self._interval = _FIRST_REFRESH
+        # Where another pass follows no more than ends the search.
+        self._missed = max(_MISSED, search.tol) if search.rough else _MISSED
 
     def run(self, L, loss, tol):
         """Minimize one loss from ``L``; returns ``L`` and whether ``tol`` was met."""
@@ -142,7 +145,7 @@ class _Descent:
         while self.n_iter < self.max_iter:
             L, converged, outdated = self._lbfgs(L, loss, tol, unit)
             if not outdated and self.objective.lists_impostors:
-                outdated = self.objective.refresh(L, loss)
+                outdated = self._outdated(L, loss)
             if not outdated:
                 if converged or self.n_iter >= self.max_iter:
                     return L, converged
@@ -160,10 +163,17 @@ class _Descent:
                 return L, False
             if value > lowest:
                 L = (L + best) / 2
-                self.objective.refresh(L, loss)
+                self._outdated(L, loss)
             else:
                 best, lowest = L, value
         return L, False
+
+    def _outdated(self, L, loss):
+        """Look for impostors that the list has missed; the next look is later if there are none."""
+        outdated = self.objective.refresh(L, loss, self._missed)
+        self._interval = _FIRST_REFRESH if outdated else 2 * self._interval
+        self._refresh_at = self.n_iter + self._interval
+        return outdated
 
     def _lbfgs(self, L, loss, tol, unit):
         # L-BFGS-B measures a decrease against the value or 1, whichever is more:
@@ -182,9 +192,7 @@ class _Descent:
             self.advance(f"objective {scale * intermediate_result.fun:.6g}")
             if self.n_iter >= self._refresh_at:
                 L = unit * intermediate_result.x.reshape(shape)
-                outdated = self.objective.refresh(L, loss)
-                self._interval = _FIRST_REFRESH if outdated else 2 * self._interval
-                self._refresh_at = self.n_iter + self._interval
+                outdated = self._outdated(L, loss)
                 if outdated:
                     raise StopIteration
 
