@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     **LEARNERS,
     "PairClassifier": "metriclearn.verification._pairs",
+    "PairNetwork": "metriclearn.verification._network",
     "TripletClassifier": "metriclearn.verification._orders",
     "QuadrupletClassifier": "metriclearn.verification._orders",
     "load": "metriclearn.persistence._model",

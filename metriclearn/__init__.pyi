@@ -31,6 +31,7 @@ from metriclearn.mahalanobis._soft_neighbors._mlkr import MLKR as MLKR
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA as NCA
 from metriclearn.persistence._model import load as load
 from metriclearn.persistence._model import save as save
+from metriclearn.verification._network import PairNetwork as PairNetwork
 from metriclearn.verification._orders import QuadrupletClassifier as QuadrupletClassifier
 from metriclearn.verification._orders import TripletClassifier as TripletClassifier
 from metriclearn.verification._pairs import PairClassifier as PairClassifier

@@ -163,7 +163,7 @@ def _validated(estimator, X, y, reset, dtypes, **checks):
     if y is not None:
         check_label_kinds(y)
     try:
-        with np.errstate(over="ignore"):  # beyond float32, which is said as an error
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: said as an error
             checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
     except ValueError as error:
         message = str(error)

@@ -22,6 +22,7 @@ _EXPORTS = {
     "verification_curve": "metriclearn.metrics._verification",
     "equal_error_rate": "metriclearn.metrics._verification",
     "tar_at_far": "metriclearn.metrics._verification",
+    "fpr_at_tpr": "metriclearn.metrics._verification",
     "best_threshold": "metriclearn.metrics._verification",
     "verification_accuracy": "metriclearn.metrics._verification",
     "VerificationPairs": "metriclearn.metrics._protocol",

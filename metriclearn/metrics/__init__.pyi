@@ -35,6 +35,7 @@ from metriclearn.metrics._scorers import r_precision_scorer as r_precision_score
 from metriclearn.metrics._scorers import recall_at_1_scorer as recall_at_1_scorer
 from metriclearn.metrics._verification import best_threshold as best_threshold
 from metriclearn.metrics._verification import equal_error_rate as equal_error_rate
+from metriclearn.metrics._verification import fpr_at_tpr as fpr_at_tpr
 from metriclearn.metrics._verification import tar_at_far as tar_at_far
 from metriclearn.metrics._verification import verification_accuracy as verification_accuracy
 from metriclearn.metrics._verification import verification_curve as verification_curve

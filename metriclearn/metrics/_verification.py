@@ -203,6 +203,53 @@ def tar_at_far(
     return float(curve.tar_at(far))
 
 
+def fpr_at_tpr(
+    same: ArrayLike,
+    distances: ArrayLike,
+    tpr: float = 0.95,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Compute the smallest false accept rate at which enough true pairs are accepted, FPR@95 [1]_.
+
+    Parameters
+    ----------
+    same : array-like of shape (n,)
+        True (or 1) for pairs of the same identity, False (or 0, or -1) for others.
+    distances : array-like of shape (n,)
+        Learned distance of each pair, or minus its score.
+    tpr : float, default=0.95
+        Least true accept rate, from 0 to 1.
+    sample_weight : array-like of shape (n,), default=None
+        Not negative; all one by default.
+
+    Returns
+    -------
+    float
+        From 0 to 1; smaller is better.
+
+    See Also
+    --------
+    tar_at_far : The other way round.
+    verification_curve : Rates at every threshold.
+
+    References
+    ----------
+    .. [1] M. Brown, G. Hua and S. Winder, "Discriminative learning of local image descriptors",
+       IEEE TPAMI 33(1), 2011. :doi:`10.1109/TPAMI.2010.54`
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import fpr_at_tpr
+    >>> fpr_at_tpr([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], tpr=0.95)
+    0.5
+    """
+    _check_rate(tpr, "tpr")
+    curve = verification_curve(same, distances, sample_weight=sample_weight)
+    # Sums of weights may be rounded just below the rate.
+    return float(curve.far[np.argmax(curve.tar >= tpr - 1e-12)])
+
+
 def _warn_of_small_rate(far, n_different):
     """Warn where no pair may be accepted falsely, though some rate above 0 was asked for."""
     if 0 < far < 1 / n_different:

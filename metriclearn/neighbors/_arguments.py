@@ -10,6 +10,8 @@ from sklearn.utils import check_array
 from metriclearn._validation import refuse_times
 from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 
+#: Candidates whose distances are computed exactly.
+DEFAULT_RERANK = 1000
 #: A condition on the payload: values of columns, or a function of all of it.
 Condition = dict[str, Any] | Callable[..., Any]
 
@@ -28,15 +30,30 @@ def check_settings(learner, index, metric):
 
 
 def check_question(k, rerank, max_distance):
-    """Raise ``ValueError`` if the arguments of a search are not what they may be."""
+    """Raise ``ValueError`` if the arguments of a search are not what they may be.
+
+    Returns
+    -------
+    rerank : int
+        Candidates of the coarse search.
+    scorer : callable or None
+        By which what is found is put in order.
+    """
+    scorer = None
+    if callable(rerank):
+        rerank, scorer = DEFAULT_RERANK, rerank
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k={k!r} must be a whole number of at least 1")
     if not isinstance(rerank, Integral) or rerank < 1:
-        raise ValueError(f"rerank={rerank!r} must be a whole number of at least 1")
+        raise ValueError(
+            f"rerank={rerank!r} must be a whole number of at least 1, or a function of queries and "
+            f"ids"
+        )
     if max_distance is not None and not (
         isinstance(max_distance, Real) and max_distance == max_distance
     ):
         raise ValueError(f"max_distance={max_distance!r} must be a number")
+    return rerank, scorer
 
 
 def embedded(X, learner, metric, d=None):

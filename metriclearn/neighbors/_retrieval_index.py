@@ -14,9 +14,9 @@ from metriclearn._types import FilePath, Seed
 from metriclearn.neighbors._arguments import Condition, check_question, check_settings, embedded
 from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._gallery import Gallery
-from metriclearn.neighbors._ids import nobody
 from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
 from metriclearn.neighbors._recall import RecallSample, warn_if_short
+from metriclearn.neighbors._rerank import Rerank, in_order
 from metriclearn.neighbors._saved import SavedFolder, read_saved
 from metriclearn.neighbors._sharing import ReadWriteLock
 
@@ -244,7 +244,7 @@ class RetrievalIndex:
         *,
         where: Condition | None = None,
         max_distance: float | None = None,
-        rerank: int = 1000,
+        rerank: Rerank = 1000,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the ``k`` nearest rows for each query.
 
@@ -262,17 +262,18 @@ class RetrievalIndex:
         max_distance : float, default=None
             Rows farther than this are nobody: the distance is inf and the id is -1 (the
             largest number for unsigned ids, ``""`` for strings) in their place.
-        rerank : int, default=1000
+        rerank : int or callable, default=1000
             Candidates of the coarse search whose distances are computed exactly; more
-            is slower and finds more.
+            is slower and finds more. A function of ``X`` and the ids of the ``k`` nearest puts
+            these in order by scores, the highest first; see `PairNetwork.reranker`.
 
         Returns
         -------
         distances : ndarray of shape (n_queries, min(k, n_rows)), float64
-            Ascending; minus the inner product for ``metric="inner_product"``.
+            Ascending unless reranked; minus the inner product for ``metric="inner_product"``.
         ids : ndarray of shape (n_queries, min(k, n_rows))
         """
-        check_question(k, rerank, max_distance)
+        rerank, scorer = check_question(k, rerank, max_distance)
         embeddings = self._embed(X)
         with self._searching() as gallery:
             allowed = None if where is None else gallery.catalog.where(where)
@@ -280,10 +281,7 @@ class RetrievalIndex:
             distances, rows = gallery.nearest(queries, k, rerank, allowed)
             ids = gallery.catalog.ids[rows]
         distances = distances**2 / 2 if self.metric == "cosine" else distances
-        if max_distance is not None:
-            too_far = distances > max_distance
-            distances[too_far], ids[too_far] = np.inf, nobody(ids.dtype)
-        return distances, ids
+        return in_order(distances, ids, scorer, X, max_distance)
 
     def measure_recall(
         self, k: int = 10, *, n_queries: int = 200, rerank: int = 1000, random_state: Seed = 0

@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 import zipfile
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from metriclearn._extras import require
 from metriclearn._files import Lock, open_regular, write_bytes, write_text
 from metriclearn._format import Format, checksum, parse_json
 from metriclearn.persistence._card import render_card
-from metriclearn.persistence._parts import put_back, take_out
+from metriclearn.persistence._parts import NETWORKS, put_back, take_out
 from metriclearn.persistence._trusted import untrusted
 
 _MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
@@ -285,9 +285,10 @@ def _check_archive(parts):
 
 
 def _read_network(path):
-    from metriclearn.deep import DeepEmbedder
+    from metriclearn.deep._saved._file import format_of
 
-    return DeepEmbedder.load(path)
+    module, kind = NETWORKS[format_of(path)]
+    return getattr(import_module(module), kind).load(path)
 
 
 def _check_folder(folder):

@@ -13,6 +13,11 @@ from sklearn.neighbors import BallTree, KDTree
 from metriclearn._sklearn import NeighborsBase
 
 _TREE = -1
+#: Format of a network's file to the module and name of its class.
+NETWORKS = {
+    "metriclearn.DeepEmbedder": ("metriclearn.deep._embedder", "DeepEmbedder"),
+    "metriclearn.PairNetwork": ("metriclearn.verification._network", "PairNetwork"),
+}
 
 
 class Part:
@@ -104,8 +109,12 @@ def _through(estimator, taking, placing):
 
 
 def _is_network(found):
-    module = sys.modules.get("metriclearn.deep._embedder")
-    return module is not None and isinstance(found, module.DeepEmbedder)
+    """Whether something is an estimator that writes itself to a file of safetensors."""
+    for name, kind in NETWORKS.values():
+        module = sys.modules.get(name)
+        if module is not None and isinstance(found, getattr(module, kind)):
+            return True
+    return False
 
 
 def _build_tree(neighbors):

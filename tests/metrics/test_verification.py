@@ -10,6 +10,7 @@ from metriclearn.metrics import (
     bootstrap_interval,
     bootstrap_over_identities,
     equal_error_rate,
+    fpr_at_tpr,
     tar_at_far,
     verification_accuracy,
     verification_curve,
@@ -240,3 +241,22 @@ def test_folds_of_one_kind_are_named_as_the_cause(rng):
         verification_accuracy(same, distances, folds=2)
     order = rng.permutation(100)
     assert verification_accuracy(same[order], distances[order], folds=2).shape == (2,)
+
+
+def test_fpr_at_tpr_by_a_loop():
+    """The least share of different pairs below a threshold that accepts enough of the same."""
+    rng = np.random.RandomState(0)
+    for _ in range(20):
+        same = rng.rand(30) < 0.5
+        distances = np.round(rng.rand(30) + same * -0.2, 1)  # with ties
+        if same.all() or not same.any():
+            continue
+        for tpr in (0.0, 0.3, 0.95, 1.0):
+            rates = [
+                np.mean(distances[~same] <= t)
+                for t in [-np.inf, *distances]
+                if np.mean(distances[same] <= t) >= tpr
+            ]
+            assert fpr_at_tpr(same, distances, tpr) == pytest.approx(min(rates))
+    with pytest.raises(ValueError, match="tpr must be from 0 to 1"):
+        fpr_at_tpr([1, 0], [0.1, 0.2], 1.5)

@@ -16,6 +16,7 @@ from metriclearn.deep.modules._libraries import find_library
 
 _METADATA = "metriclearn"
 _CHECKSUM = "sha256"
+_LONGEST_HEADER = 2**30
 # Arguments that belong to a machine or a session rather than to the embedder.
 LEFT_OUT = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
 # Arguments by which a library would read other weights; those of the file take their place.
@@ -52,7 +53,7 @@ def _version_1(params, facts):
 EMBEDDER = Format("metriclearn.DeepEmbedder", {1: _version_1, 2: lambda *both: both})
 
 
-def write(path, params, facts, tensors):
+def write(path, params, facts, tensors, kind=EMBEDDER):
     """Write a file, or leave what was there untouched.
 
     Parameters
@@ -63,6 +64,7 @@ def write(path, params, facts, tensors):
     facts : dict
         What fitting found out: sizes, classes, history. Plain values and arrays.
     tensors : dict of str to tensor
+    kind : Format, default=EMBEDDER
 
     Raises
     ------
@@ -86,7 +88,7 @@ def write(path, params, facts, tensors):
         # The weights that these led to are in the file.
         given = kept["module_params"]
         kept["module_params"] = {k: v for k, v in given.items() if k not in _READS_FILES}
-    header = {**EMBEDDER.head, "params": kept, "facts": facts}
+    header = {**kind.head, "params": kept, "facts": facts}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # In place of the checksum, which is of the file with zeros there.
     mark = secrets.token_hex(32)
@@ -98,7 +100,7 @@ def write(path, params, facts, tensors):
     write_bytes(path, content)
 
 
-def read(path, cls):
+def read(path, cls, kind=EMBEDDER):
     """Read what :func:`write` wrote.
 
     Parameters
@@ -106,6 +108,7 @@ def read(path, cls):
     path : str or Path
     cls : type
         Whose constructor takes the arguments.
+    kind : Format, default=EMBEDDER
 
     Returns
     -------
@@ -131,10 +134,10 @@ def read(path, cls):
     length = int.from_bytes(content[:8], "little")
     metadata = parse_json(content[8 : 8 + length], name).get("__metadata__") or {}
     if _METADATA not in metadata:
-        raise ValueError(f"{name} was not written by DeepEmbedder.save")
+        raise ValueError(f"{name} was not written by {cls.__name__}.save")
     header = parse_json(metadata[_METADATA], name)
-    bring = EMBEDDER.reader(header, name)
-    if header["version"] > 1:
+    bring = kind.reader(header, name)
+    if kind is not EMBEDDER or header["version"] > 1:
         _verify(content, metadata.get(_CHECKSUM, ""), length, name)
     params, facts = header.get("params"), header.get("facts")
     if not isinstance(params, dict) or not isinstance(facts, dict):
@@ -142,6 +145,23 @@ def read(path, cls):
     params, facts = bring(params, facts)
     _check_params(params, cls, name)
     return {key: _array_or_value(value) for key, value in params.items()}, facts, tensors
+
+
+def format_of(path):
+    """Return the name of the format that a file says it has.
+
+    Raises
+    ------
+    ValueError
+        If it says none.
+    """
+    with open_regular(path) as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        head = parse_json(stream.read(min(length, _LONGEST_HEADER)), path)
+    metadata = head.get("__metadata__") or {}
+    if _METADATA not in metadata:
+        raise ValueError(f"{path} was not written by metriclearn")
+    return parse_json(metadata[_METADATA], path)["format"]
 
 
 def _verify(content, checksum, length, name):

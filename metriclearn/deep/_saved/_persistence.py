@@ -146,26 +146,10 @@ def _inputs_of(embedder, facts):
 
 def _check_facts(facts):
     """Check kinds and sizes of what a file says that fitting found out."""
-
-    def is_count(value):
-        return type(value) is int and value >= 1
-
-    def are_counts(value):
-        return isinstance(value, list) and len(value) <= 8 and all(map(is_count, value))
-
-    def is_number(value):
-        return type(value) in (int, float) and 0 < value < np.inf
-
-    n_features, shape = facts["n_features_in_"], facts["image_shape_"]
+    check_inputs(facts)
+    shape = facts["image_shape_"]
     right = {
-        "n_features_in_": is_count(n_features),
-        "image_shape_": shape is None
-        or (are_counts(shape) and len(shape) == 3 and math.prod(shape) == n_features),
-        "channels_first": isinstance(facts["channels_first"], bool),
-        "integers": isinstance(facts["integers"], bool),
         "files": facts.get("files", False) is False or (facts["files"] is True and bool(shape)),
-        "channels_last": isinstance(facts.get("channels_last", True), bool),
-        "_scale": is_number(facts["_scale"]),
         "_n_samples": is_count(facts["_n_samples"]),
         "feature_shape": facts["feature_shape"] is None or are_counts(facts["feature_shape"]),
         # 0: the weights before the first epoch were best.
@@ -173,6 +157,42 @@ def _check_facts(facts):
         "history_": isinstance(facts["history_"], list)
         and all(isinstance(row, dict) for row in facts["history_"]),
     }
+    _check_all(right, facts)
+
+
+def check_inputs(facts):
+    """Check kinds and sizes of what a file says of the rows that a network takes.
+
+    Raises
+    ------
+    ValueError
+        That names what is wrong.
+    """
+    n_features, shape = facts["n_features_in_"], facts["image_shape_"]
+    scale = facts["_scale"]
+    right = {
+        "n_features_in_": is_count(n_features),
+        "image_shape_": shape is None
+        or (are_counts(shape) and len(shape) == 3 and math.prod(shape) == n_features),
+        "channels_first": isinstance(facts["channels_first"], bool),
+        "integers": isinstance(facts["integers"], bool),
+        "channels_last": isinstance(facts.get("channels_last", True), bool),
+        "_scale": type(scale) in (int, float) and 0 < scale < np.inf,
+    }
+    _check_all(right, facts)
+
+
+def is_count(value):
+    """Whether a value is a whole number of at least one."""
+    return type(value) is int and value >= 1
+
+
+def are_counts(value):
+    """Whether a value is a short list of such numbers."""
+    return isinstance(value, list) and len(value) <= 8 and all(map(is_count, value))
+
+
+def _check_all(right, facts):
     for name, fits in right.items():
         if not fits:
             raise ValueError(f"{name} is {facts.get(name)!r:.60}")

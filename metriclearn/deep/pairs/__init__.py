@@ -1,0 +1,1 @@
+"""Networks that see both rows of a pair: what :class:`PairNetwork` trains."""

@@ -1,0 +1,126 @@
+"""From the arguments of a pair network to a trained net."""
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from metriclearn.deep.pairs._rows import PairData, PairRows, tower_rows
+from metriclearn.deep.pairs._scorer import PairScorer
+from metriclearn.deep.training._assembly import ask_for_images, build_augment, build_network
+from metriclearn.deep.training._seeding import (
+    check_device,
+    seed_generators,
+    seeded,
+    spawn_seeds,
+)
+
+
+class WeightedHinge(nn.Module):
+    """Mean of ``w max(0, 1 - y o)`` over scores o, with y = ±1 and weights w in two columns."""
+
+    def forward(self, scores, targets):
+        """Return the mean."""
+        sign, weight = targets.T
+        return (weight * (1 - sign * scores).relu()).mean()
+
+
+def make_scorer(args, inputs, rows, pairs, feature_shapes=None):
+    """Make the network of a wiring, sized by what its towers see.
+
+    Parameters
+    ----------
+    args : dict
+        Of the estimator's constructor.
+    inputs : Inputs
+    rows : Rows
+        On the CPU.
+    pairs : ndarray of int, shape (n, 2)
+    feature_shapes : list of tuple, default=None
+        Of what the towers' backbones make of a row, where that is known; then no row is read.
+
+    Returns
+    -------
+    PairScorer
+    """
+    wiring = args["wiring"]
+    if wiring == "central_surround" and inputs.image_shape is None:
+        ask_for_images(f"wiring={wiring!r}", inputs.n_features)
+    seen = tower_rows(rows, pairs, wiring)
+    shapes = feature_shapes or [None] * len(seen)
+    head = {"normalize": False, "pooling": "flatten", **(args["head_params"] or {})}
+    towers = [
+        build_network(
+            args["module"], args["module_params"], args["n_components"], head, view, shape
+        )
+        for view, shape in zip(seen, shapes, strict=True)
+    ]
+    inputs.integers = rows.integers
+    augment = build_augment(args["augment"], inputs)
+    return PairScorer(towers, wiring, args["hidden_units"], args["symmetric"], augment)
+
+
+def make_net(args, scorer):
+    """Make the net around a scorer, not trained yet."""
+    return NeuralNet(
+        scorer,
+        WeightedHinge,
+        optimizer=torch.optim.Adam,
+        optimizer__weight_decay=args["weight_decay"],
+        lr=args["lr"],
+        batch_size=args["batch_size"],
+        iterator_train__shuffle=True,
+        iterator_train__collate_fn=_as_it_is,
+        iterator_valid__collate_fn=_as_it_is,
+        train_split=None,
+        device=check_device(args["device"]),
+        verbose=args["verbose"],
+    )
+
+
+def train(args, inputs, X, pairs, same, weights):
+    """Train a net on pairs.
+
+    Parameters
+    ----------
+    args : dict
+        Of the estimator's constructor.
+    inputs : Inputs
+    X : ndarray of shape (n_rows, n_features)
+    pairs : ndarray of int, shape (n, 2)
+    same : ndarray of bool, shape (n,)
+    weights : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    NeuralNet
+    """
+    device = check_device(args["device"])
+    weights = np.ones(len(pairs)) if weights is None else weights / weights.mean()
+    targets = np.column_stack([np.where(same, 1, -1), weights]).astype(np.float32)
+    with seeded(device):
+        seed_generators(device, int(spawn_seeds(args["random_state"])[2].generate_state(1)[0]))
+        scorer = make_scorer(args, inputs, inputs.rows(X, "cpu"), pairs)
+        net = make_net(args, scorer)
+        epochs = args["max_epochs"]
+        if epochs == "auto":
+            epochs = int(np.clip(2000 * args["batch_size"] / len(pairs), 20, 100))
+        net.set_params(max_epochs=epochs, callbacks=[_cosine(epochs)])
+        data = PairData(PairRows(inputs.rows(X, device), pairs), torch.from_numpy(targets))
+        net.fit(data, None)
+    return net
+
+
+def _cosine(epochs):
+    return "schedule", LRScheduler("CosineAnnealingLR", T_max=epochs)
+
+
+def scores(net, inputs, X, pairs):
+    """Return the score of each pair, float64."""
+    rows = PairRows(inputs.rows(X, net.device), pairs)
+    return net.predict(PairData(rows)).astype(np.float64)
+
+
+def _as_it_is(batch):
+    return batch
