@@ -14,10 +14,10 @@ from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._images import learn_inputs
-from metriclearn.deep.training._nested_params import NestedParamsMixin
 from metriclearn.deep._saved._persistence import load, save
 from metriclearn.deep.training._allowed import COMPONENTS, CONSTRAINTS
 from metriclearn.deep.training._labels import check_form
+from metriclearn.deep.training._nested_params import NestedParamsMixin
 from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
 from metriclearn.deep.training._trainer import Trainer
 

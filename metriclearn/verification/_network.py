@@ -48,6 +48,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
     ----------
     wiring : {"siamese", "pseudo_siamese", "two_channel", "central_surround"}, \
             default="two_channel"
+        What the towers see, as above.
     module : str, class or nn.Module, default="mlp"
         The backbone of a tower, as of :class:`~metriclearn.deep.DeepEmbedder`: "mlp" for feature
         vectors, "convnet" for images.
