@@ -37,6 +37,13 @@ pickle.dump((state, embedder.history_, embedder.transform(X)), open(sys.argv[2] 
 
 # No layer that looks at the whole batch or draws at random.
 PLAIN = {"hidden_units": 16, "batch_norm": False, "noise": 0}
+MAPS = {
+    "module": torch.nn.Sequential(torch.nn.Unflatten(1, (1, 5)), torch.nn.Conv1d(1, 4, 3)),
+    "module_params": None,
+    "head_params": {"pooling": "avg"},
+    "n_components": 4,
+    "max_epochs": 2,
+}
 
 
 def free_port():
@@ -86,6 +93,9 @@ def run(folder, params, X, y, n_processes, constraints=None):
         {"loss": "margin", "miner": "distance_weighted", "max_epochs": 2},
         {"loss": "two_views", "augment": torch.nn.Identity(), "batch_size": 37, "max_epochs": 2},
         {"loss": "self_distillation", "loss_params": {"loss": "supcon"}, "max_epochs": 2},
+        {"loss": "high_order", "loss_params": {"loss": "supcon", "dim": 8}, **MAPS},
+        {"loss": "grouped", "loss_params": {"loss": "proxy_anchor"}, "max_epochs": 2},
+        {"loss": "boosted", "loss_params": {"diversity": 1e-3}, "max_epochs": 2},
     ],
     ids=[
         "proxies",
@@ -95,6 +105,9 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "random miner",
         "two views",
         "features",
+        "maps",
+        "groups",
+        "adversaries",
     ],
 )
 def test_two_processes_are_one(tmp_path, params):
