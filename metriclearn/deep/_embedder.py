@@ -49,10 +49,10 @@ class DeepEmbedder(
     ----------
     module : str, class or nn.Module, default="mlp"
         The backbone: "mlp" and "linear" for feature vectors, "adapter" for vectors of a
-        pretrained network (see :class:`~metriclearn.deep.modules.Adapter`), "convnet", "resnet18",
-        "resnet34" and "resnet50" for images, and where these are installed "timm/NAME" and
-        "torchvision/NAME",
-        with the library's pretrained weights unless ``module_params`` says otherwise.
+        pretrained network (see :class:`~metriclearn.deep.modules.Adapter`), "convnet", "attention",
+        "multi_level", "resnet18", "resnet34" and "resnet50" for images, and where these are
+        installed "timm/NAME" and "torchvision/NAME", with the library's pretrained weights unless
+        ``module_params`` says otherwise.
         A class is called with those of ``in_features``, ``in_channels`` that
         it takes, and with ``module_params``; an instance is copied.
     loss : str, class or nn.Module, default="triplet"

@@ -22,7 +22,7 @@ WEIGHTED = {
     "boosted", "boosted-three", "boosted-sizes",
 }  # fmt: skip
 #: The columns of the embeddings are not alike to these.
-OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped")
+OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped", "cascaded")
 #: Called with more than a batch of labels; tested with the single losses.
 APART = {
     L.MetricLoss,

@@ -14,10 +14,12 @@ from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.modules import (
     MAP_POOLINGS,
     MLP,
+    AttentionEnsemble,
     ConvNet,
     EmbeddingNetwork,
     Head,
     Linear,
+    MultiLevel,
     Noise,
     ResNet18,
     ResNet34,
@@ -51,6 +53,9 @@ def _seed():
         (ResNet34(1), (1, 32, 32), (512, 1, 1)),
         (ResNet50(2), (2, 33, 40), (2048, 2, 2)),
         (ConvNet(3, 4, dropout=0.2, standardize=False), (3, 7, 9), (4, 4, 5)),
+        (AttentionEnsemble(2, 12, (4, 8, 6), n_masks=3, n_shared=2), (2, 9, 7), (12,)),
+        (MultiLevel(2, 12, (4, 8, 6), levels=2), (2, 9, 7), (12,)),
+        (MultiLevel(1, 5, (1, 64), levels=(2, 3), blocks=list(ResNet18(1))[:2]), (1, 9, 9), (5,)),
     ],
 )
 def test_shapes_of_backbones(backbone, shape, features):

@@ -24,6 +24,7 @@ NOT_RANGES = {
 }  # fmt: skip
 #: What the losses that are made of others need to be made at all.
 MADE_OF = {
+    "CascadedLoss": {"loss": L.ContrastiveLoss()},
     "CrossBatchMemory": {"loss": L.SupConLoss()},
     "EmbeddingMomentsLoss": {"loss": L.SupConLoss()},
     "GroupedLoss": {"loss": L.SupConLoss()},
@@ -35,7 +36,7 @@ MADE_OF = {
     "ProxyRegularizer": {"loss": L.ArcFaceLoss()},
 }
 #: Terms that no single paper is the source of.
-NO_PAPER = {"MinedLoss", "WeightedSum", "EmbeddingNormLoss", "GroupedLoss"}
+NO_PAPER = {"MinedLoss", "WeightedSum", "EmbeddingNormLoss"}
 
 
 def arguments(part):

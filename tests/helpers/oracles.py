@@ -75,10 +75,41 @@ def matryoshka(loss, X, y):
 def grouped(loss, X, y):
     ends = [sum(loss.group_sizes[: k + 1]) for k in range(len(loss.group_sizes))]
     cuts = [slice(end - size, end) for end, size in zip(ends, loss.group_sizes, strict=True)]
-    return loops.mean(
-        ORACLES[type(part)](part, [further.unit(x[cut]) for x in X], y)
-        for part, cut in zip(loss.losses, cuts, strict=True)
+    Z = [[further.unit(x[cut]) for x in X] for cut in cuts]
+    value = loops.mean(
+        ORACLES[type(part)](part, z, y) for part, z in zip(loss.losses, Z, strict=True)
     )
+    if loss.divergence:
+        for j in range(len(Z)):
+            for k in range(j + 1, len(Z)):
+                d = [loops.sq(a, b) for a, b in zip(Z[j], Z[k], strict=True)]
+                gaps = [loss.divergence_margin - x for x in d]
+                value = value + loss.divergence * loops.mean(map(loops.hinge, gaps))
+    return value
+
+
+def cascaded(loss, X, y):
+    """Contrastive losses in Hadsell's form, on rows as they are."""
+    n, value, begin = len(y), 0.0, 0
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    for part, size, share in zip(
+        loss.losses, loss.group_sizes, (*loss.fractions, None), strict=True
+    ):
+        Z = [x[begin : begin + size] for x in X]
+        begin += size
+        terms = {}
+        for i, j in pairs:
+            gap = loops.hinge(part.margin - loops.dist(Z[i], Z[j]))
+            terms[i, j] = (loops.sq(Z[i], Z[j]) if y[i] == y[j] else gap**2) / 2
+        value = value + loops.mean(terms.values())
+        if share is None:
+            return value
+        kept = []
+        for same in (True, False):
+            kind = [(i, j) for i, j in pairs if (y[i] == y[j]) is same]
+            hardest = sorted(kind, key=lambda p: loops.sq(Z[p[0]], Z[p[1]]).item(), reverse=same)
+            kept += hardest[: -int(-share * len(kind) // 1)]
+        pairs = kept
 
 
 def weighted_sum(loss, X, y):
@@ -272,6 +303,17 @@ LOSSES = [
     Case("boosted-three", L.BoostedLoss(3, 1.5, 0.2, 4.0), further.boosted),
     Case("boosted-sizes", L.BoostedLoss((2, 1), cost=3.0), further.boosted),
     Case("grouped", built(L.GroupedLoss(L.ProxyAnchorLoss(), 3)), grouped),
+    Case(
+        "grouped-apart",
+        built(L.GroupedLoss(L.AngularLoss(), 3, divergence=0.7, divergence_margin=2.5)),
+        grouped,
+    ),
+    Case(
+        "cascaded",
+        built(L.CascadedLoss(L.ContrastiveLoss(2.0), (0.5, 0.4))),
+        cascaded,
+    ),
+    Case("cascaded-sizes", built(L.CascadedLoss(L.ContrastiveLoss(1.0), (0.3,), (1, 2))), cascaded),
     Case(
         "grouped-sizes",
         built(L.GroupedLoss([L.TripletLoss(0.7), L.NTXentLoss(0.5)], (1, 2))),

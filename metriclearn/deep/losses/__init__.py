@@ -23,6 +23,7 @@ from metriclearn.deep.losses._batch_softmax import (
     SupConLoss,
 )
 from metriclearn.deep.losses._boosted import BinomialDevianceLoss, BoostedLoss
+from metriclearn.deep.losses._cascaded import CascadedLoss
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
 from metriclearn.deep.losses._distillation import SelfDistillationLoss
 from metriclearn.deep.losses._group import GroupLoss
@@ -132,6 +133,7 @@ LOSSES = {
 #: Losses made of another, ``DeepEmbedder(loss="grouped", loss_params={"loss": "proxy_anchor"})``.
 WRAPPERS = {
     "grouped": GroupedLoss,
+    "cascaded": CascadedLoss,
     "matryoshka": Matryoshka,
     "embedding_moments": EmbeddingMomentsLoss,
     "high_order": HighOrderLoss,
@@ -161,6 +163,7 @@ __all__ = [
     "ArcFaceLoss",
     "BinomialDevianceLoss",
     "BoostedLoss",
+    "CascadedLoss",
     "CenterLoss",
     "CircleLoss",
     "ContrastiveLoss",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights
 from metriclearn.deep.tensors._pairwise import widen
-from metriclearn.deep.tensors._ranges import check_ranges
+from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,11 @@ class GroupedLoss(Composite):
     The embedding is the concatenation of the w_k z_k with Σ w_k² = 1, so that cosines are weighted
     means of those of the groups, and Euclidean distance stays the metric.
 
+    With ``divergence`` the groups of a row are kept apart by the margin m, as in the
+    attention-based ensemble (ABE [1]_)::
+
+        + divergence Σ_{j < k} mean over rows of max(0, m - ‖z_j - z_k‖²)
+
     Parameters
     ----------
     loss : Module or sequence of Modules
@@ -37,6 +43,11 @@ class GroupedLoss(Composite):
         K, which divides the number of dimensions, or the size of each group.
     group_weights : sequence of float, default=None
         w_k, positive; scaled, and all the same by default.
+    divergence : float, default=0
+        At least 0; more than 0 for groups of one size only. The paper's 1 is a weight next to the
+        sum of the losses: 1/K here.
+    divergence_margin : float, default=1
+        m, > 0.
     embedding_dim : int, default=None
         Width of the embeddings, if known; else by ``build``.
 
@@ -48,6 +59,8 @@ class GroupedLoss(Composite):
     See Also
     --------
     BoostedLoss : Groups of which each learns what those before it got wrong.
+    CascadedLoss : Groups of which each learns the hard pairs of the one before it.
+    metriclearn.deep.modules.AttentionEnsemble : The network of ABE.
     Matryoshka : Nested groups rather than disjoint ones.
 
     Notes
@@ -55,10 +68,16 @@ class GroupedLoss(Composite):
     *Needs* what the loss needs; embeddings whose groups are of length one, which `DeepEmbedder`
     sees to. A loss that is meant for embeddings of any length gets the groups as they are.
 
-    *Relations*: the plain ensemble of embeddings on a shared network. On a short budget one larger
-    embedding is often better than an ensemble of the same cost.
+    *Relations*: the plain ensemble of embeddings on a shared network; with
+    ``DeepEmbedder("attention", "grouped")`` and ``divergence`` it is ABE. On a short
+    budget one larger embedding is often better than an ensemble of the same cost.
 
-    Time O(sum of the losses' own), each on d/K dimensions.
+    Time O(sum of the losses' own), each on d/K dimensions; and O(K b d) for the divergence.
+
+    References
+    ----------
+    .. [1] Kim, Goyal, Chawla, Lee and Kwon, "Attention-based Ensemble for Deep Metric Learning",
+       ECCV 2018. :doi:`10.48550/arXiv.1804.00382`
 
     Examples
     --------
@@ -75,6 +94,8 @@ class GroupedLoss(Composite):
     _parameter_constraints: dict = {
         "groups": [Integral, "array-like"],
         "group_weights": ["array-like", None],
+        "divergence": [NOT_NEGATIVE],
+        "divergence_margin": [POSITIVE],
     }
 
     #: A reference's rows would have to be cut as well.
@@ -86,11 +107,15 @@ class GroupedLoss(Composite):
         loss: nn.Module | Sequence[nn.Module],
         groups: int | Sequence[int] = 4,
         group_weights: Sequence[float] | None = None,
+        divergence: float = 0.0,
+        divergence_margin: float = 1.0,
         embedding_dim: int | None = None,
     ) -> None:
         super().__init__()
         self.groups = groups
         self.group_weights = group_weights
+        self.divergence = divergence
+        self.divergence_margin = divergence_margin
         check_ranges(self)
         n_groups = groups if isinstance(groups, Integral) else len(groups)
         if n_groups < 1:
@@ -129,13 +154,23 @@ class GroupedLoss(Composite):
         self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
     ) -> None:
         """Show each loss its group of the training set."""
-        self._refresh_parts(self._groups(embeddings), labels, features)
+        self._refresh_parts(self.split(embeddings), labels, features)
 
-    def _groups(self, embeddings):
+    def split(self, embeddings: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the groups of embeddings (b, d), as the loss of each is meant to see them."""
         x = widen(embeddings)
         sizes = group_sizes(self.groups, x.shape[1])
         for loss, group in zip(self.losses, x.split(sizes, dim=1), strict=True):
             yield as_meant(loss, group)
+
+    def _overlap(self, groups):
+        """Sum over pairs of groups of how much nearer than the margin they are, mean over rows."""
+        sizes = [z.shape[1] for z in groups]
+        if len({*sizes}) > 1:
+            raise ValueError(f"divergence is between groups of one size, groups are of {sizes}")
+        pairs = itertools.combinations(groups, 2)
+        gaps = [self.divergence_margin - (a - b).square().sum(1) for a, b in pairs]
+        return sum(gap.relu().mean() for gap in gaps)
 
     def compute(
         self,
@@ -145,6 +180,10 @@ class GroupedLoss(Composite):
         features: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Mean over the groups of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        groups = zip(self.losses, self._groups(embeddings), strict=True)
-        values = [loss(z, labels, None, None, indices, features) for loss, z in groups]
-        return sum(values) / len(values)
+        groups = list(self.split(embeddings))
+        values = [
+            loss(z, labels, None, None, indices, features)
+            for loss, z in zip(self.losses, groups, strict=True)
+        ]
+        value = sum(values) / len(values)
+        return value + self.divergence * self._overlap(groups) if self.divergence else value

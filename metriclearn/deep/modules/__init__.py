@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from metriclearn.deep.modules._adapter import Adapter
+from metriclearn.deep.modules._convnet import ConvNet
+from metriclearn.deep.modules._ensembles import AttentionEnsemble, MultiLevel
 from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights, widths
@@ -23,10 +25,12 @@ __all__ = [
     "MLP",
     "MODULES",
     "Adapter",
+    "AttentionEnsemble",
     "ConvNet",
     "EmbeddingNetwork",
     "Head",
     "Linear",
+    "MultiLevel",
     "Noise",
     "ResNet18",
     "ResNet34",
@@ -131,63 +135,6 @@ class MLP(nn.Sequential):
             if dropout:
                 self.append(nn.Dropout(dropout))
             in_features = width
-
-
-class ConvNet(nn.Sequential):
-    """Blocks of 3 × 3 convolution, 2 × 2 max-pooling, batch normalization, ReLU: for small images.
-
-    Pooling comes before the normalization, which then has a quarter of the work.
-
-    Parameters
-    ----------
-    in_channels : int
-        Channels of an image.
-    channels : int or sequence of int, default=(32, 64, 128)
-        Output channels of each block; each block halves height and width.
-    dropout : float in [0, 1), default=0.0
-        Whole channels, after each block.
-    standardize : bool, default=True
-        Standardize each channel with the training images' mean and deviation.
-
-    See Also
-    --------
-    ResNet18 : Deeper, for larger images.
-    MLP : For feature vectors.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from metriclearn.deep.modules import ConvNet
-    >>> ConvNet(1, (4, 8)).eval()(torch.zeros(2, 1, 8, 8)).shape
-    torch.Size([2, 8, 2, 2])
-    """
-
-    _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int | Sequence[int] = (32, 64, 128),
-        *,
-        dropout: float = 0.0,
-        standardize: bool = True,
-    ) -> None:
-        super().__init__()
-        check_ranges(self, dropout=dropout)
-        if standardize:
-            self.append(Standardize(in_channels))
-        for width in widths("channels", channels):
-            self.extend(
-                [
-                    nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
-                    nn.MaxPool2d(2, ceil_mode=True),
-                    nn.BatchNorm2d(width),
-                    nn.ReLU(inplace=True),
-                ]
-            )
-            if dropout:
-                self.append(nn.Dropout2d(dropout))
-            in_channels = width
 
 
 # Of feature maps, of tokens, and of either.
@@ -403,6 +350,8 @@ MODULES = {
     "linear": Linear,
     "adapter": Adapter,
     "convnet": ConvNet,
+    "attention": AttentionEnsemble,
+    "multi_level": MultiLevel,
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,

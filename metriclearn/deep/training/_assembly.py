@@ -67,7 +67,8 @@ def build_network(module, module_params, n_components, head_params, rows, featur
         ask_for_images(f"module={module!r}", rows.values_per_row)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
-    if component is Adapter:  # which is the embedding: no linear layer is put on it
+    if inspect.isclass(component) and getattr(component, "embeds", False):
+        # It is the embedding: no linear layer is put on it.
         if n_components is not None:
             offers["n_components"] = n_components
         n_components = None

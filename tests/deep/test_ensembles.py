@@ -1,0 +1,165 @@
+"""Ensembles on one network: masks, levels, parts of the training set."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.embedders import Kill
+from helpers.loss_batches import assert_equal, batch
+from sklearn.datasets import load_digits
+from torch.nn.functional import normalize
+
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import losses as L
+from metriclearn.deep.modules import AttentionEnsemble, MultiLevel
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:300], y[:300]
+QUICK = {"max_epochs": 2, "random_state": 0, "batch_size": 64, "validation": None}
+IMAGES = {**QUICK, "image_shape": (8, 8), "n_components": 12}
+
+#: Ensembles as `DeepEmbedder` takes them.
+SYSTEMS = {
+    "attention": {
+        **IMAGES,
+        "module": "attention",
+        "loss": "grouped",
+        "loss_params": {"loss": "proxy_anchor", "divergence": 0.25},
+    },
+    "cascade": {
+        **IMAGES,
+        "module": "multi_level",
+        "loss": "cascaded",
+        "loss_params": {"loss": "margin"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
+    arguments = SYSTEMS[name]
+    whole = DeepEmbedder(**arguments).fit(X, y).transform(X)
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        DeepEmbedder(**arguments, checkpoint=folder, callbacks=[Kill(1)]).fit(X, y)
+    resumed = DeepEmbedder(**arguments, checkpoint=folder).fit(X, y)
+    np.testing.assert_array_equal(resumed.transform(X), whole)
+    resumed.save(tmp_path / "model")
+    np.testing.assert_array_equal(DeepEmbedder.load(tmp_path / "model").transform(X), whole)
+
+
+# Masks ------------------------------------------------------------------------------------------
+
+
+def test_each_mask_is_seen_by_the_same_rest():
+    torch.manual_seed(0)
+    network = AttentionEnsemble(2, 12, (4, 8), n_masks=3).double().eval()
+    images = torch.randn(5, 2, 9, 7, dtype=torch.float64)
+    shared = network.trunk(images)
+    weights = network.masks.weight[:, :, 0, 0].unflatten(0, (3, 4))
+    biases = network.masks.bias.unflatten(0, (3, 4))
+    groups = []
+    for W, c in zip(weights, biases, strict=True):
+        mask = torch.einsum("ij,bjhw->bihw", W, shared) + c[:, None, None]
+        features = network.rest(shared / (1 + (-mask).exp())).mean((2, 3))
+        groups.append(features @ network.linear.weight.T + network.linear.bias)
+    assert_equal(network(images), torch.cat(groups, dim=1))
+
+
+def test_masks_that_let_all_through_embed_alike():
+    torch.manual_seed(0)
+    network = AttentionEnsemble(1, 6, (4, 8), n_masks=3).eval()
+    torch.nn.init.zeros_(network.masks.weight)
+    torch.nn.init.constant_(network.masks.bias, 50)
+    z = network(torch.randn(5, 1, 8, 8))
+    a, b, c = z.split(2, dim=1)
+    assert torch.equal(a, b)
+    assert torch.equal(a, c)
+    apart = L.GroupedLoss(L.SupConLoss(), 3, divergence=1.0, divergence_margin=0.7)
+    alike = L.GroupedLoss(L.SupConLoss(), 3)
+    labels = torch.tensor([0, 0, 1, 1, 1])
+    torch.testing.assert_close(apart(z, labels) - alike(z, labels), torch.tensor(3 * 0.7))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AttentionEnsemble(1, 10, n_masks=4), "n_masks must divide n_components=10"),
+        (lambda: AttentionEnsemble(1, 8, (4, 4), n_shared=3), "at most the 2 blocks, got 3"),
+        (lambda: MultiLevel(1, 10, levels=3), "levels must divide n_components=10, got 3"),
+        (lambda: MultiLevel(1, 8, (4, 4), levels=4), "levels must be at most one for each of 2"),
+        (lambda: MultiLevel(1, 6, (4, 4, 4), blocks=[]), "blocks must be one for each of 3"),
+        (lambda: L.CascadedLoss(L.ContrastiveLoss(), (0.5, 1.5)), r"fractions must be in \(0, 1\]"),
+        (lambda: L.CascadedLoss(L.SupConLoss(), (0.5,), (1, 2, 3)), "groups must be 2 sizes"),
+        (lambda: L.CascadedLoss(L.ProxyAnchorLoss()), "loss must be one on pairs, ProxyAnchor"),
+        (
+            lambda: L.GroupedLoss(L.SupConLoss(), (1, 2), divergence=1.0)(
+                torch.eye(3), torch.tensor([0, 0, 1])
+            ),
+            "divergence is between groups of one size",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Levels -----------------------------------------------------------------------------------------
+
+
+def test_levels_are_those_of_the_blocks():
+    torch.manual_seed(0)
+    network = MultiLevel(2, 12, (4, 8, 6), levels=(5, 7)).double().eval()
+    images = torch.randn(5, 2, 16, 16, dtype=torch.float64)
+    second = network.stages[1](network.stages[0](images))
+    third = network.stages[2](second)
+    levels = [
+        maps.mean((2, 3)) @ linear.weight.T + linear.bias
+        for maps, linear in zip((second, third), network.linears, strict=True)
+    ]
+    assert_equal(network(images), torch.cat(levels, dim=1))
+
+
+def test_ranked_list_loss_on_three_levels():
+    """(L, M, H): each level is an embedding of length one with a ranked list of its own."""
+    embedder = DeepEmbedder(
+        "multi_level", "grouped", loss_params={"loss": "ranked_list", "groups": 3}, **IMAGES
+    ).fit(X, y)
+    network = embedder.net_.module_
+    images = torch.as_tensor(X.reshape(-1, 1, 8, 8), dtype=torch.float32)
+    with torch.no_grad():
+        levels = network.backbone(images).split(4, dim=1)
+    by_hand = torch.cat([normalize(z, dim=1) for z in levels], dim=1) / np.sqrt(3)
+    np.testing.assert_allclose(embedder.transform(X), by_hand, atol=1e-6)
+
+
+# The cascade ------------------------------------------------------------------------------------
+
+
+class Listening(L.ContrastiveLoss):
+    """Keeps the pairs that it is given."""
+
+    def compute(self, embeddings, labels, selection=None, reference=None):
+        self.seen = selection
+        return super().compute(embeddings, labels, selection, reference)
+
+
+def test_each_group_sees_hard_pairs_of_those_before_it():
+    Z, labels = batch()
+    loss = L.CascadedLoss(Listening(), (0.5, 0.4), embedding_dim=3)
+    loss(Z, labels)
+    before = loss.losses[0].seen
+    for k, share in enumerate(loss.fractions):
+        seen = loss.losses[k + 1].seen
+        for mask, outer, hard in zip(seen, before, (1, -1), strict=True):
+            assert mask.sum() == np.ceil(share * int(outer.sum()))
+            assert (mask <= outer).all()
+            d = hard * (Z[:, k, None] - Z[None, :, k]).abs()
+            assert d[mask > 0].min() >= d[outer * (1 - mask) > 0].max()
+        before = seen
+
+
+def test_a_cascade_of_all_pairs_is_a_plain_ensemble():
+    Z, labels = batch()
+    cascade = L.CascadedLoss(L.MultiSimilarityLoss(), (1.0, 1.0))
+    assert_equal(cascade(Z, labels), 3 * L.GroupedLoss(L.MultiSimilarityLoss(), 3)(Z, labels))
