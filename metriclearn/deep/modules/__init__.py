@@ -356,3 +356,5 @@ MODULES = {
     "resnet34": ResNet34,
     "resnet50": ResNet50,
 }
+# What they give is the embedding: no linear layer is put on it.
+EMBEDDINGS = (Adapter, AttentionEnsemble, MultiLevel)

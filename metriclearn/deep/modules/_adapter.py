@@ -38,9 +38,6 @@ class Adapter(nn.Module):
     Adapter(...)
     """
 
-    #: What it gives is the embedding: no linear layer is put on it.
-    embeds = True
-
     def __init__(self, in_features: int, n_components: int = 128) -> None:
         super().__init__()
         n_components = min(n_components, in_features)

@@ -66,9 +66,6 @@ class AttentionEnsemble(nn.Module):
     torch.Size([3, 16])
     """
 
-    #: What it gives is the embedding: no linear layer is put on it.
-    embeds = True
-
     _parameter_constraints: dict = {
         "n_masks": [at_least(1)],
         "n_shared": [at_least(1)],
@@ -155,9 +152,6 @@ class MultiLevel(nn.Module):
     >>> MultiLevel(1, 16, (4, 8), levels=2).eval()(torch.zeros(3, 1, 8, 8)).shape
     torch.Size([3, 16])
     """
-
-    #: What it gives is the embedding: no linear layer is put on it.
-    embeds = True
 
     _parameter_constraints: dict = {"dropout": [BELOW_ONE]}
 

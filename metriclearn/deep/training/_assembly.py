@@ -11,7 +11,14 @@ from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.miners import MINERS
-from metriclearn.deep.modules import MODULES, Adapter, EmbeddingNetwork, Head, Standardize
+from metriclearn.deep.modules import (
+    EMBEDDINGS,
+    MODULES,
+    Adapter,
+    EmbeddingNetwork,
+    Head,
+    Standardize,
+)
 from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.modules._parts import argument_names, build, resolve
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
@@ -67,8 +74,7 @@ def build_network(module, module_params, n_components, head_params, rows, featur
         ask_for_images(f"module={module!r}", rows.values_per_row)
     if n_components == "auto":
         n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
-    if inspect.isclass(component) and getattr(component, "embeds", False):
-        # It is the embedding: no linear layer is put on it.
+    if component in EMBEDDINGS:
         if n_components is not None:
             offers["n_components"] = n_components
         n_components = None
