@@ -36,13 +36,11 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
     first that of [2]_: each tower turns what it sees into ``n_components`` features, and two
     fully connected layers turn these into o.
 
-    ===================== =================================================================
-    ``"siamese"``         one tower, which sees a and b one by one
-    ``"pseudo_siamese"``  two towers, one for a and one for b
-    ``"two_channel"``     one tower, which sees a and b stacked as channels (or as features)
-    ``"central_surround"`` two towers that see both images stacked: the middle half of them, and
-                          the whole of them at half the size
-    ===================== =================================================================
+    - ``"siamese"``: one tower, which sees a and b one by one;
+    - ``"pseudo_siamese"``: two towers, one for a and one for b;
+    - ``"two_channel"``: one tower, which sees a and b stacked as channels (or as features);
+    - ``"central_surround"``: two towers that see both images stacked: the middle half of them, and
+      the whole of them at half the size.
 
     Parameters
     ----------
@@ -83,6 +81,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
+        Seed of the weights and of the order of the pairs.
     verbose : int, default=0
         1 prints the loss of each epoch.
 
