@@ -59,6 +59,12 @@ def add_parser(commands):
         help="column that says what a row is a measurement of: a person, a machine; rows of one "
         "group are never on both sides of a split",
     )
+    add(
+        "--split",
+        metavar="COL",
+        help="column that says train or test of each row, or query, gallery and train: the one "
+        "split there is; of photos in such folders or listed with them: split",
+    )
     add("--drop", metavar="COL,..", type=_numbers.names, default=(), help="columns to leave out")
     add(
         "--keep",
@@ -198,6 +204,7 @@ def run(options, command):
                 **workers,
                 learners=options.learners,
                 groups=options.groups,
+                split=options.split,
                 drop=options.drop,
                 keep=options.keep,
                 min_rows=options.min_rows,

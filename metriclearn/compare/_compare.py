@@ -36,6 +36,7 @@ def compare(
     *,
     learners: str | list[Any] | dict[str, Any] | None = None,
     groups: ArrayLike | None = None,
+    split: ArrayLike | str | None = None,
     datasets: dict[str, Any] | list[Any] | None = None,
     name: str = "data",
     image_shape: tuple[Any, ...] | None = None,
@@ -90,6 +91,11 @@ def compare(
     groups : array-like of shape (n,) or str, default=None
         What each row is a measurement of (a person, a machine), or the name of that column of
         ``X``: rows of one group are never on both sides of a split.
+    split : array-like of shape (n,) or str, default=None
+        A split of your own, or the name of that column of ``X``: "train" and "test" of each row,
+        or "query" and "gallery" with or without "train". It is the one fold there is, of known
+        classes, of unseen ones or of both, as the labels say; one fold gives no verdict. Of
+        photos ``"split"`` takes what their list or their folders say.
     datasets : dict or list, default=None
         Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
         list of what ``X`` may be as a str, each alone or in a pair with the name of its
@@ -216,14 +222,16 @@ def compare(
     make_bar = make_progress if verbose else NoProgress
     choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
     if datasets is None:
-        choices |= {"groups": groups, "features": features, "verbose": verbose}
+        choices |= {"groups": groups, "split": split, "features": features, "verbose": verbose}
         source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
         results = [run(plan.on(source), workers, store, make_bar)]
     else:
         if X is not None or y is not None:
             raise ValueError("datasets and X, y are two answers to one question; give one")
-        if groups is not None or drop or keep:
-            raise ValueError("groups, drop and keep are of one data set; give them with X and y")
+        if groups is not None or split is not None or drop or keep:
+            raise ValueError(
+                "groups, split, drop and keep are of one data set; give them with X and y"
+            )
         if features is not None:
             raise ValueError("features are of one data set; give them with X and y")
         results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
@@ -256,8 +264,8 @@ def _source_of(
     if (images := _photos_of(X, y)) is not None:
         if image_shape is not None or choices["groups"] is not None:
             raise ValueError("image_shape and groups are not for image files; leave them out")
-        choices = {"features": features, "min_rows": choices["min_rows"], "verbose": verbose}
-        return read_photos(images, name, **choices)
+        choices = {each: choices[each] for each in ("split", "min_rows")}
+        return read_photos(images, name, features=features, verbose=verbose, **choices)
     if features not in (None, True):
         raise ValueError(
             f"features={features!r}: X holds no photos; give features=True to say that its rows "

@@ -40,13 +40,15 @@ class Measured:
     bytes_per_row: int | None = None
 
 
-def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, k=DEFAULT_K):
+def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
     """Score a fitted learner on rows that it has not seen.
 
     Parameters
     ----------
     estimator : transformer, or classifier without ``transform``
-    X_train, y_train, X_test, y_test : ndarray
+    gallery : tuple of ndarray (X, y), or None
+        The rows that are searched; None where the test rows search each other.
+    X_test, y_test : ndarray
         Labels are codes of classes.
     protocol : {"closed", "open"}
     k : int, default=3
@@ -62,15 +64,16 @@ def measure(estimator, X_train, y_train, X_test, y_test, protocol, *, k=DEFAULT_
     Z = _embed(estimator, X_test)
     embed_seconds = (time.process_time() - start) / max(1, len(X_test))
     price = {"embed_seconds": embed_seconds, "bytes_per_row": Z.shape[1] * Z.dtype.itemsize}
+    others = None if gallery is None else _embed(estimator, gallery[0])
     if protocol == "open":
-        ks = [k for k in RECALL_KS if k <= len(Z) - 1]
+        ks = [k for k in RECALL_KS if k <= (len(Z) - 1 if others is None else len(others))]
         names = [f"recall_at_{k}" for k in ks]
-        found = retrieval_scores(Z, y_test, {*MEASURES["open"], *names})
+        apart = {} if others is None else {"gallery": others, "gallery_labels": gallery[1]}
+        found = retrieval_scores(Z, y_test, {*MEASURES["open"], *names}, **apart)
         scores = {measure: found[measure] for measure in MEASURES["open"]}
         recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
         return Measured(Z.shape[1], scores, recall_at, **price)
-    gallery = _embed(estimator, X_train)
-    neighbors = y_train[_search(gallery, Z, max(RECALL_KS[-1], k))]
+    neighbors = gallery[1][_search(others, Z, max(RECALL_KS[-1], k))]
     hits = np.maximum.accumulate(neighbors == y_test[:, None], axis=1)
     recall_at = {str(k): float(hits[:, k - 1].mean()) for k in RECALL_KS if k <= hits.shape[1]}
     votes = vote(neighbors, [k])[0]

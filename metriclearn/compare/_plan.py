@@ -7,11 +7,14 @@ import numpy as np
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
+from metriclearn.compare._given_split import given_splits
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
 from metriclearn.compare._splits import make_splits
 from metriclearn.compare._tuning._budget import make_tuning
+
+_N_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Plan:
     """
 
     learners: tuple
-    n_folds: int = 5
+    n_folds: int = _N_FOLDS
     rules: Rules = DEFAULT
     curves: Curves = field(default_factory=Curves)
     seed: int = 0
@@ -53,7 +56,7 @@ class Plan:
         cls,
         *,
         learners=None,
-        n_folds=5,
+        n_folds=_N_FOLDS,
         tune=None,
         tune_budget=None,
         search_spaces=None,
@@ -107,6 +110,10 @@ class Plan:
 
     def on(self, source):
         """Return the plan for these data, on which the measure and who takes part depend."""
+        n_folds = self.n_folds
+        if source.parts is not None:
+            self._check_split_alone()
+            n_folds = 1
         measures = dict(self.rules.measures)
         if any(finding.kind == "imbalance" for finding in source.findings):
             measures["closed"] = "balanced_accuracy"
@@ -125,17 +132,32 @@ class Plan:
             raise ValueError(
                 f"learners: {names} cannot take part on these rows; give features, or others"
             )
-        return replace(self, source=source, rules=rules, learners=learners)
+        return replace(self, source=source, rules=rules, learners=learners, n_folds=n_folds)
+
+    def _check_split_alone(self):
+        """Check that nothing else was asked for that draws splits."""
+        asked = {
+            "n_folds (--folds)": self.n_folds != _N_FOLDS,
+            "repeats": self.repeats != 1,
+            "shift": self.curves.shift,
+        }
+        if others := [name for name, value in asked.items() if value]:
+            raise ValueError(
+                f"split is the one split there is; leave {', '.join(others)} out, which draws "
+                f"others (seeds runs the split several times)"
+            )
 
     def _splits(self, codes):
-        splits = []
+        source, splits = self.source, []
+        if source.parts is not None:
+            return given_splits(codes, source.parts, groups=source.groups, queries=source.queries)
         for repeat in range(self.repeats):
             drawn, notes = make_splits(
                 codes,
                 self.n_folds,
                 self.seed + repeat,
-                groups=self.source.groups,
-                queries=self.source.queries,
+                groups=source.groups,
+                queries=source.queries,
                 n_open=self.n_folds * self.rules.effort.n_open,
             )
             before = {p: sum(s.protocol == p for s in splits) for p in ("closed", "open")}

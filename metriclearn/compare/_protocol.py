@@ -103,7 +103,8 @@ def _run(task, X, y, blank):
     if task.learner.reads is not None:
         X = getattr(X, task.learner.reads)
     cleaner = fit_cleaner(X, split.train)
-    parts = (split.train, split.test, split.searched)
+    searched = split.test if split.searched is None else split.searched
+    parts = (split.train, split.test, searched)
     X_train, X_test, X_gallery = (take_rows(X, rows, cleaner) for rows in parts)
     y_test = y[split.test]
     fitted = fit_tuned(
@@ -118,9 +119,8 @@ def _run(task, X, y, blank):
         dimension=task.place if task.axis == "dimensions" else None,
     )
     with threadpool_limits(1):
-        measured = measure(
-            fitted.estimator, X_gallery, y[split.searched], X_test, y_test, protocol, k=fitted.k
-        )
+        gallery = None if split.searched is None else (X_gallery, y[searched])
+        measured = measure(fitted.estimator, gallery, X_test, y_test, protocol, k=fitted.k)
         drawn = {}
         if task.pictures and measured.dimension is not None:
             drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed)

@@ -26,7 +26,8 @@ class Split:
     fold : int
     train, test : ndarray of int
     gallery : ndarray of int or None
-        Rows of small classes, which are searched beside those of ``train``.
+        Of the closed set rows of small classes, which are searched beside those of ``train``; of
+        the open set the rows that are searched, or None where ``test`` searches itself.
     groups : ndarray of int, shape (n_train,), or None
         Of the training rows; a validation part keeps them together.
     """
@@ -40,7 +41,9 @@ class Split:
 
     @property
     def searched(self):
-        """Rows that the test rows' neighbors are looked for in, in the closed set."""
+        """Rows among which the neighbors of the test rows are looked for; None for themselves."""
+        if self.protocol == "open":
+            return self.gallery
         return self.train if self.gallery is None else np.concatenate([self.train, self.gallery])
 
     def trained_on(self, places):

@@ -106,7 +106,7 @@ def test_groups_and_equal_rows_are_on_one_side_of_every_split(seed):
     splits = list(splits_of(source))
     assert {split.protocol for split in splits} == {"closed", "open"}
     for split in splits:
-        searched = split.searched
+        searched = split.train if split.searched is None else split.searched
         assert not set(groups[searched]) & set(groups[split.test])
         assert not {tuple(row) for row in X[searched]} & {tuple(row) for row in X[split.test]}
         np.testing.assert_array_equal(split.groups, source.groups[split.train])

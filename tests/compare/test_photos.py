@@ -4,24 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.commands import write_images
+from helpers.commands import write_images, write_photos
 from PIL import Image
 
 from metriclearn.compare import compare
 from metriclearn.compare._sources._load import load_source
-
-
-def write_photos(folder, counts=None, size=(60, 40), seed=0):
-    """Write photos of plain color with noise; of each class so many."""
-    rng = np.random.default_rng(seed)
-    for c, (name, count) in enumerate((counts or dict.fromkeys("abcdef", 6)).items()):
-        (folder / name).mkdir(parents=True)
-        color = np.random.default_rng(c).integers(60, 200, 3)
-        for i in range(count):
-            noise = rng.normal(0, 20, (size[1], size[0], 3))
-            pixels = np.clip(color + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
 
 
 def test_one_odd_photo_changes_no_other(tmp_path):

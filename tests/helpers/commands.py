@@ -22,3 +22,16 @@ def write_images(folder, *, n_classes=2, sizes=((8, 6),), mode="L", n_rows=4):
             pixels = (rng.rand(*shape) * 120 + 120 * label).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"class {label}" / f"{i}.png")
     return folder
+
+
+def write_photos(folder, counts=None, size=(60, 40), seed=0):
+    """Write photos of plain color with noise; of each class so many."""
+    rng = np.random.default_rng(seed)
+    for c, (name, count) in enumerate((counts or dict.fromkeys("abcdef", 6)).items()):
+        (folder / name).mkdir(parents=True)
+        color = np.random.default_rng(c).integers(60, 200, 3)
+        for i in range(count):
+            noise = rng.normal(0, 20, (size[1], size[0], 3))
+            pixels = np.clip(color + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder

@@ -16,7 +16,7 @@ def read_npz(path, target=None, **choices):
     target : str, default=None
         The array of labels, ``y`` by default.
     **choices
-        Of ``as_source``; ``groups`` may name an array of the file.
+        Of ``as_source``; ``groups`` and ``split`` may name arrays of the file.
 
     Returns
     -------
@@ -32,8 +32,9 @@ def read_npz(path, target=None, **choices):
             )
         X, y = arrays["X"], arrays[labels]
         names = next((arrays[key] for key in NAME_KEYS if key in arrays.files), None)
-        if choices.get("groups") in arrays.files:
-            choices["groups"] = arrays[choices["groups"]]
+        for argument in ("groups", "split"):
+            if choices.get(argument) in arrays.files:
+                choices[argument] = arrays[choices[argument]]
     if names is not None and (X.ndim != 2 or len(names) != X.shape[1]):
         names = None
     names = None if names is None else [str(name) for name in names]

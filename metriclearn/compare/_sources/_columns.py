@@ -7,39 +7,40 @@ import numpy as np
 from metriclearn.compare._tables._labels import as_objects
 
 
-def choose_columns(frame, groups=None, *, drop=(), keep=()):
-    """Drop columns and take out the one that names groups.
+def choose_columns(frame, groups=None, split=None, *, drop=(), keep=()):
+    """Drop columns and take out those that name groups and the parts of a split.
 
     Parameters
     ----------
     frame : DataFrame
-    groups : array-like of shape (n,) or str, default=None
+    groups, split : array-like of shape (n,) or str, default=None
     drop, keep : iterable of str, default=()
 
     Returns
     -------
     frame : DataFrame
-    groups : array-like or None
+    groups, split : array-like or None
     faults : list of str
         Names that are no columns.
     """
     frame = frame.copy(deep=False)
     frame.columns = [str(column) for column in frame.columns]
     faults, out = [], [str(name) for name in drop]
-    if isinstance(groups, str):
-        if groups in frame.columns:
-            out.append(groups)
-            groups = frame[groups]
-        else:
-            faults.append(no_such_column(groups, frame.columns, "groups"))
-            groups = None
+    taken = {"groups": groups, "split": split}
+    for argument, name in taken.items():
+        if isinstance(name, str):
+            there = name in frame.columns
+            out += [name] if there else []
+            faults += [] if there else [no_such_column(name, frame.columns, argument)]
+            taken[argument] = frame[name] if there else None
     faults += [
         no_such_column(name, frame.columns, "drop") for name in drop if name not in frame.columns
     ]
     faults += [
         no_such_column(name, frame.columns, "keep") for name in keep if name not in frame.columns
     ]
-    return frame.drop(columns=[name for name in out if name in frame.columns]), groups, faults
+    frame = frame.drop(columns=[name for name in out if name in frame.columns])
+    return frame, taken["groups"], taken["split"], faults
 
 
 def no_such_column(name, columns, argument=None, shown=None):

@@ -25,6 +25,7 @@ def load_source(
     target=None,
     *,
     groups=None,
+    split=None,
     drop=(),
     keep=(),
     min_rows=None,
@@ -44,6 +45,9 @@ def load_source(
         The label column of a table; of an ``.npz`` file the array of labels, ``y`` by default.
     groups : str, default=None
         The column that says what each row is a measurement of.
+    split : str or array-like, default=None
+        The column that says which rows are for training and which for testing; of photos
+        ``"split"``, which takes what their list or their folders say.
     drop, keep : iterable of str, default=()
         Columns to leave out, and columns to keep that would be left out.
     min_rows : int, default=None
@@ -70,16 +74,19 @@ def load_source(
         raise ValueError("the name of a source is empty")
     path = Path(source)
     of_tables = {"groups": groups, "drop": drop, "keep": keep}
+    of_photos = {"features": features, "split": split, "min_rows": min_rows, "verbose": verbose}
     if str(source) in SOURCE_NAMES:
         others = {"target": target, "image_shape": image_shape, "features": features}
         if str(source) in IMAGE_NAMES:
             others |= of_tables
+        if isinstance(split, str):
+            others["split"] = split
         _refuse(source, "comes with scikit-learn and has its own labels", others)
-        return _read_built_in(str(source), min_rows=min_rows, **of_tables)
+        return _read_built_in(str(source), split=split, min_rows=min_rows, **of_tables)
     if path.is_dir():
         others = {"target": target, "image_shape": image_shape, **of_tables}
         _refuse(source, "is a folder of images, whose sub-folders are the labels", others)
-        return read_image_folder(path, features=features, min_rows=min_rows, verbose=verbose)
+        return read_image_folder(path, **of_photos)
     if not path.exists():
         raise ValueError(_no_such_source(str(source)))
     if not path.is_file():
@@ -88,13 +95,13 @@ def load_source(
         )
     if lists_images(path, target):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
-        return read_image_list(path, target, features=features, min_rows=min_rows, verbose=verbose)
+        return read_image_list(path, target, **of_photos)
     if features not in (None, True):
         raise ValueError(
             f"features={features!r}: {source} holds no photos; give features=True (--features "
             f"alone) to say that its rows are vectors that a network made"
         )
-    choices = {"min_rows": min_rows, "image_shape": image_shape, **of_tables}
+    choices = {"min_rows": min_rows, "image_shape": image_shape, "split": split, **of_tables}
     choices["is_embedding"] = features is True
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)

@@ -7,6 +7,7 @@ from os import PathLike
 import numpy as np
 
 from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
+from metriclearn.compare._sources._photo_split import photo_split
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.images._decode import opened, upright_size
 from metriclearn.images._features import Features
@@ -55,7 +56,7 @@ class PhotoRows:
         return self.features[rows]
 
 
-def read_photos(images, name, *, features=None, min_rows=None, verbose=0):
+def read_photos(images, name, *, features=None, split=None, min_rows=None, verbose=0):
     """Read photos at one size, upright, their aspect kept; gray where all are.
 
     Parameters
@@ -65,6 +66,9 @@ def read_photos(images, name, *, features=None, min_rows=None, verbose=0):
     name : str
     features : str, module or callable, default=None
         The backbone of `metriclearn.images.Features` that makes vectors of the photos.
+    split : "split" or array-like of shape (n,), default=None
+        Which photos are for training and which for testing; ``"split"`` takes what their list or
+        their folders say.
     min_rows : int, default=None
         Classes with fewer photos are searched, but not tested on.
     verbose : int, default=0
@@ -79,17 +83,22 @@ def read_photos(images, name, *, features=None, min_rows=None, verbose=0):
     size = common_size(sizes)
     reader = ImageReader(size, mode="L" if is_gray else "RGB")
     pixels, kept = reader.load(images, on_error="skip")
+    parts = photo_split(images, split)
+    choices = {"name": name, "min_rows": min_rows}
+    if parts is not None:
+        choices["split"] = parts[kept]
     if features is not None:
-        return _with_features(images, pixels, kept, features, verbose, name, min_rows)
-    notes = (PIXELS_ONLY, *_size_notes(sizes, size), *_split_notes(images))
-    source = source_of_kept(pixels, images, kept, name=name, notes=notes, min_rows=min_rows)
+        return _with_features(images, pixels, kept, features, verbose, **choices)
+    notes = (PIXELS_ONLY, *_size_notes(sizes, size), *_split_notes(images, parts))
+    source = source_of_kept(pixels, images, kept, notes=notes, **choices)
     return replace(source, form="photos")
 
 
-def _with_features(images, pixels, kept, backbone, verbose, name, min_rows):
+def _with_features(images, pixels, kept, backbone, verbose, **choices):
     if backbone is True:
         raise ValueError(
-            f"features: say which network makes them of the photos of {name}, as in timm/NAME"
+            f"features: say which network makes them of the photos of {choices['name']}, as in "
+            f"timm/NAME"
         )
     vectors = Features(backbone, verbose=verbose).fit_transform(images[kept])
     notes = (f"Features of {backbone_name(backbone)}, {vectors.shape[1]} of each photo.",)
@@ -97,10 +106,9 @@ def _with_features(images, pixels, kept, backbone, verbose, name, min_rows):
         vectors,
         images,
         kept,
-        name=name,
-        notes=(*notes, *_split_notes(images)),
-        min_rows=min_rows,
+        notes=(*notes, *_split_notes(images, choices.get("split"))),
         is_embedding=True,
+        **choices,
     )
     rows = np.arange(len(images)) if source.rows is None else source.rows
     pixels = pixels[np.searchsorted(kept, rows)]
@@ -209,8 +217,11 @@ def _size_notes(sizes, size):
     return (f"Photos were read at {width} × {height} pixels, the middle of those of other shapes.",)
 
 
-def _split_notes(images):
-    if images.split is None or len(np.unique(images.split)) < 2:
+def _split_notes(images, parts):
+    if parts is not None or images.split is None or len(np.unique(images.split)) < 2:
         return ()
-    parts = ", ".join(np.unique(images.split))
-    return (f"The parts {parts} were put together: folds are drawn from all photos.",)
+    names = ", ".join(np.unique(images.split))
+    return (
+        f"The parts {names} were put together: folds are drawn from all photos; --split split "
+        f"keeps them apart.",
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from metriclearn._extras import require
+from metriclearn.compare._given_split import looks_like_parts, read_parts
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._labels import is_amount
@@ -51,6 +52,8 @@ class Source:
         Rows that can be tested on; the others are of classes too small. None for all.
     rows : ndarray of int, shape (n,), or None
         Place of each row among those given, where some had no label.
+    parts : ndarray of str, shape (n,), or None
+        What the user's own split says of each row; see ``_given_split.read_parts``.
     form : {"photos", "embeddings"} or None
         What the rows are, where it is more than their shape tells: pixels of photos, or vectors
         that a network made.
@@ -67,6 +70,7 @@ class Source:
     groups: np.ndarray | None = None
     queries: np.ndarray | None = None
     rows: np.ndarray | None = None
+    parts: np.ndarray | None = None
     form: str | None = None
 
     @property
@@ -86,6 +90,7 @@ def as_source(
     notes=(),
     feature_names=None,
     groups=None,
+    split=None,
     drop=(),
     keep=(),
     min_rows=None,
@@ -113,6 +118,8 @@ DataFrame or structured array
         Of an array.
     groups : array-like of shape (n,) or str, default=None
         What each row is a measurement of, or the column of ``X`` that says it.
+    split : array-like of shape (n,) or str, default=None
+        Which rows are for training and which for testing, or the column of ``X`` that says it.
     drop, keep : iterable of str, default=()
         Columns to leave out, and columns to keep that would be left out.
     min_rows : int, default=None
@@ -141,8 +148,9 @@ DataFrame or structured array
     n_rows = len(X if frame is None else frame)
     labels, faults = _checked_labels(y, n_rows, target_name, target, lines, min_rows)
     if frame is not None:
-        frame, groups, more = choose_columns(frame, groups, drop=drop, keep=keep)
+        frame, groups, split, more = choose_columns(frame, groups, split, drop=drop, keep=keep)
         faults += more
+        notes = (*notes, *_looks_like_split(frame))
         typed, more = _typed(frame)
         faults += more
         image_shape, more = _image_shape_of_columns(image_shape, frame)
@@ -156,6 +164,7 @@ DataFrame or structured array
         X, columns, findings = typed.frame.iloc[rows.rows], typed.notes, typed.findings
         X = X.reset_index(drop=True)
     groups = group_codes(groups, n_rows, rows.rows)
+    parts = None if split is None else read_parts(split, n_rows)[rows.rows]
     looked = inspect(
         X,
         labels,
@@ -179,11 +188,12 @@ DataFrame or structured array
         feature_names,
         image_shape,
         notes=(*notes, *rows.notes, *_looks_like_pixels(image_shape, feature_names)),
-        findings=(*findings, *rows.findings, *looked.findings),
+        findings=(*findings, *rows.findings, *_as_split(looked.findings, parts)),
         columns=_column_notes(columns, looked.left_out),
         groups=together if together.max() + 1 < len(together) else None,
         queries=None if looked.queries.all() else looked.queries,
         rows=None if len(rows.rows) == n_rows else rows.rows,
+        parts=parts,
         form="embeddings" if is_embedding else None,
     )
 
@@ -244,6 +254,26 @@ def _looks_like_pixels(image_shape, names):
     return (
         f"The columns look like the pixels of {side} × {side} images; --image-shape {side}x{side} "
         f"takes them for such.",
+    )
+
+
+def _looks_like_split(frame):
+    """Say that a column may hold a split of the user's own."""
+    return tuple(
+        f"Column {name!r} seems to say which rows are for training and which for testing; --split "
+        f"{name} tests on those alone."
+        for name in frame.columns
+        if frame[name].dtype.kind not in "biufmM" and looks_like_parts(frame[name].tolist())
+    )
+
+
+def _as_split(findings, parts):
+    """Say of equal rows that a split that was given parts them as it does."""
+    if parts is None:
+        return findings
+    kept = "The split is kept as it was given."
+    return tuple(
+        replace(each, action=kept) if each.kind == "duplicates" else each for each in findings
     )
 
 
