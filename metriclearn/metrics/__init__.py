@@ -36,6 +36,7 @@ _EXPORTS = {
     "RecallGrowth": "metriclearn.metrics._growth",
     "recall_growth": "metriclearn.metrics._growth",
     "identification_rate_at_far": "metriclearn.metrics._identification",
+    "oscr": "metriclearn.metrics._identification",
     "alignment": "metriclearn.metrics._embedding",
     "uniformity": "metriclearn.metrics._embedding",
     "effective_rank": "metriclearn.metrics._embedding",

@@ -1,11 +1,29 @@
 """Open-set identification: which class of the gallery, if any."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn.metrics._checks import check_one_label_each, check_rows
 from metriclearn.metrics._relevance import LabelRelevance
 from metriclearn.neighbors._exact import ExactSearch
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Distances by which queries are identified.
+
+    Parameters
+    ----------
+    right : ndarray of shape (n_known,)
+        Of the nearest right row among the first, infinite where there is none.
+    unknown : ndarray of shape (n_unknown,)
+        Of the nearest row.
+    """
+
+    right: np.ndarray
+    unknown: np.ndarray
 
 
 def identification_rate_at_far(
@@ -56,6 +74,7 @@ def identification_rate_at_far(
     See Also
     --------
     recall_at_k : Closed-set identification, where every query is known.
+    oscr : Over all thresholds at once.
     tar_at_far : Verification, one pair at a time.
 
     References
@@ -73,6 +92,82 @@ def identification_rate_at_far(
     """
     if not 0 <= far <= 1:
         raise ValueError(f"far must be from 0 to 1, got {far!r}")
+    answers = _search(embeddings, labels, gallery, gallery_labels, metric, rank)
+    alarms = np.sort(answers.unknown)
+    # So many unknown queries may be at most as far as the threshold; the next one may not.
+    allowed = int(np.floor(far * len(alarms) + 1e-9))
+    below = alarms[allowed] if allowed < len(alarms) else np.inf
+    return float(np.mean(answers.right < below))
+
+
+def oscr(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gallery: ArrayLike,
+    gallery_labels: ArrayLike,
+    metric: str = "euclidean",
+) -> float:
+    """Compute the area under the open-set classification rate, OSCR [1]_.
+
+    With ``known`` the queries whose class is in the gallery, ``d`` the distance to the nearest
+    row of the gallery and τ a threshold on it::
+
+        CCR(τ) = share of the known queries with d <= τ whose nearest row is of their class
+        FPR(τ) = share of the unknown queries with d <= τ
+
+    and the area is that under CCR as a function of FPR, linear in between: the chance that a
+    known query is answered rightly and is nearer to the gallery than an unknown one, where equal
+    distances count half.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n_queries, n_features)
+        Queries.
+    labels : array-like of shape (n_queries,)
+        Their classes, some of which are not in the gallery, or -1.
+    gallery : array-like of shape (n_gallery, n_features)
+        Enrolled rows.
+    gallery_labels : array-like of shape (n_gallery,)
+        Classes of the enrolled rows.
+    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        Distance of the search.
+
+    Returns
+    -------
+    float
+        From 0 to the Recall@1 of the known queries.
+
+    Raises
+    ------
+    ValueError
+        If all queries are known, or none is.
+
+    See Also
+    --------
+    identification_rate_at_far : At one rate of false alarms.
+    metriclearn.neighbors.OpenSetClassifier : Answers with nobody where it is right to.
+
+    References
+    ----------
+    .. [1] Dhamija, A. R., Günther, M. & Boult, T. E. "Reducing network agnostophobia", NeurIPS,
+       2018. :doi:`10.48550/arXiv.1811.04110`
+
+    Examples
+    --------
+    >>> from metriclearn.metrics import oscr
+    >>> queries, labels = [[0.1], [0.4], [5.2], [5.3]], ["a", "a", "b", "stranger"]
+    >>> oscr(queries, labels, gallery=[[0.0], [5.0]], gallery_labels=["a", "b"])
+    0.6666666666666666
+    """
+    answers = _search(embeddings, labels, gallery, gallery_labels, metric)
+    unknown = np.sort(answers.unknown)
+    farther = len(unknown) - np.searchsorted(unknown, answers.right, side="right")
+    not_nearer = len(unknown) - np.searchsorted(unknown, answers.right, side="left")
+    return float(np.mean(farther + not_nearer) / (2 * len(unknown)))
+
+
+def _search(embeddings, labels, gallery, gallery_labels, metric, rank=1):
     embeddings = check_rows(embeddings, "embeddings")
     gallery = check_rows(gallery, "gallery")
     labels = check_one_label_each(labels, "labels", len(embeddings))
@@ -94,8 +189,4 @@ def identification_rate_at_far(
     distances, found = ExactSearch(gallery, metric).search(embeddings, int(rank))
     right = relevance.gains(np.arange(len(known)), found)
     nearest_right = np.where(right, distances, np.inf).min(axis=1)[known]
-    alarms = np.sort(distances[~known, 0])
-    # So many unknown queries may be at most as far as the threshold; the next one may not.
-    allowed = int(np.floor(far * len(alarms) + 1e-9))
-    below = alarms[allowed] if allowed < len(alarms) else np.inf
-    return float(np.mean(nearest_right < below))
+    return _Answers(nearest_right, distances[~known, 0])

@@ -1,11 +1,13 @@
 """DIR@FAR and k-occurrence against loops over their definitions."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import skew
 
-from metriclearn.metrics import hubness, identification_rate_at_far, k_occurrence
+from metriclearn.metrics import hubness, identification_rate_at_far, k_occurrence, oscr
 
 
 @pytest.fixture
@@ -42,6 +44,28 @@ def test_identification_is_the_best_threshold_of_all(people, far, rank):
     assert got == identification_rate_at_far(
         Q, strangers, gallery=gallery, gallery_labels=enrolled, far=far, rank=rank
     )
+
+
+@pytest.mark.parametrize("digits", [1, 12])
+def test_oscr_is_the_area_under_its_curve(people, digits):
+    Q, y, gallery, enrolled = people
+    Q, gallery = np.round(Q, digits), np.round(gallery, digits)  # of one digit some are equal
+    distances = cdist(Q, gallery)
+    nearest, known = distances.min(axis=1), y < 6
+    right = known & (enrolled[distances.argmin(axis=1)] == y)
+    curve = [(0.0, 0.0)]
+    for threshold in np.unique(nearest):
+        accepted = nearest <= threshold
+        curve.append((np.mean(accepted[~known]), np.sum(accepted & right) / known.sum()))
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(curve))
+    assert oscr(Q, y, gallery=gallery, gallery_labels=enrolled) == pytest.approx(area, abs=1e-10)
+    assert area < np.mean(right[known])
+
+
+def test_oscr_checks_its_arguments(people):
+    Q, _, gallery, enrolled = people
+    with pytest.raises(ValueError, match="queries are known"):
+        oscr(Q, np.zeros(80, int), gallery=gallery, gallery_labels=enrolled)
 
 
 @pytest.mark.parametrize(
