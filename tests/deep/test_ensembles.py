@@ -1,5 +1,7 @@
 """Ensembles on one network: masks, levels, parts of the training set."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from torch.nn.functional import normalize
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
+from metriclearn.deep.losses._divided import matched
 from metriclearn.deep.modules import AttentionEnsemble, MultiLevel
+from metriclearn.deep.samplers import ClassBalancedSampler, ClusterSampler
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:300], y[:300]
@@ -30,6 +34,20 @@ SYSTEMS = {
         "module": "multi_level",
         "loss": "cascaded",
         "loss_params": {"loss": "margin"},
+    },
+    "divided": {
+        **QUICK,
+        "n_components": 12,
+        "loss": "divide_and_conquer",
+        "loss_params": {"loss": "proxy_anchor", "n_learners": 3, "every": 1, "conquer_from": 3},
+        "max_epochs": 4,
+    },
+    "hierarchical": {
+        **QUICK,
+        "n_components": 12,
+        "loss": "divide_and_conquer",
+        "loss_params": {"loss": "margin", "every": 1, "conquer_from": 3, "hierarchical": True},
+        "max_epochs": 4,
     },
 }
 
@@ -88,6 +106,9 @@ def test_masks_that_let_all_through_embed_alike():
         (lambda: MultiLevel(1, 10, levels=3), "levels must divide n_components=10, got 3"),
         (lambda: MultiLevel(1, 8, (4, 4), levels=4), "levels must be at most one for each of 2"),
         (lambda: MultiLevel(1, 6, (4, 4, 4), blocks=[]), "blocks must be one for each of 3"),
+        (lambda: L.DivideAndConquerLoss(L.SupConLoss(), 3, hierarchical=True), "power of two"),
+        (lambda: L.DivideAndConquerLoss(L.ArcFaceLoss(), hierarchical=True), "ArcFaceLoss has pro"),
+        (lambda: L.DivideAndConquerLoss(L.SupConLoss()).build(2, 6, 9), "divide the 6 dimensions"),
         (lambda: L.CascadedLoss(L.ContrastiveLoss(), (0.5, 1.5)), r"fractions must be in \(0, 1\]"),
         (lambda: L.CascadedLoss(L.SupConLoss(), (0.5,), (1, 2, 3)), "groups must be 2 sizes"),
         (lambda: L.CascadedLoss(L.ProxyAnchorLoss()), "loss must be one on pairs, ProxyAnchor"),
@@ -163,3 +184,119 @@ def test_a_cascade_of_all_pairs_is_a_plain_ensemble():
     Z, labels = batch()
     cascade = L.CascadedLoss(L.MultiSimilarityLoss(), (1.0, 1.0))
     assert_equal(cascade(Z, labels), 3 * L.GroupedLoss(L.MultiSimilarityLoss(), 3)(Z, labels))
+
+
+# Divide and conquer -----------------------------------------------------------------------------
+
+
+def divided(base, n_learners, clusters, d=6, **params):
+    loss = L.DivideAndConquerLoss(base, n_learners, embedding_dim=d, **params)
+    loss.build(4, d, n_samples=len(clusters)).double()
+    loss.assignment.copy_(torch.as_tensor(clusters))
+    return loss
+
+
+def test_each_learner_is_the_loss_on_its_dimensions_and_rows():
+    labels = torch.tensor([0, 0, 1, 1, 0, 0, 2, 2, 2, 1])
+    clusters = np.array([0, 0, 0, 0, 2, 2, 2, 2, 1, 1])
+    torch.manual_seed(0)
+    loss = divided(L.ProxyAnchorLoss(), 3, clusters)
+    Z = torch.randn(10, 6, dtype=torch.float64, requires_grad=True)
+    chosen = torch.tensor([9, 1, 2, 5, 6, 8, 3, 4])
+    by_hand = 0.0
+    for k, base in enumerate(loss.losses):
+        rows = [i for i, at in enumerate(chosen.tolist()) if clusters[at] == k]
+        unit = torch.stack([Z[i, 2 * k : 2 * k + 2] / Z[i, 2 * k : 2 * k + 2].norm() for i in rows])
+        by_hand = by_hand + len(rows) / 8 * base(unit, labels[chosen[rows]])
+    assert_equal(loss(Z[:8], labels[chosen], indices=chosen), by_hand)
+
+
+def test_a_batch_of_one_cluster_changes_one_group():
+    loss = divided(L.MultiSimilarityLoss(), 3, np.ones(8, int))
+    Z = torch.randn(8, 6, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    (gradient,) = torch.autograd.grad(loss(Z, labels, indices=torch.arange(8)), Z)
+    assert not gradient[:, [0, 1, 4, 5]].any()
+    assert gradient[:, 2:4].any(1).all()
+
+
+@pytest.mark.parametrize("clusters", [np.zeros(8, int), np.full(8, -1)])
+def test_one_learner_is_the_loss(clusters):
+    loss = divided(L.MultiSimilarityLoss(), 1, clusters)
+    Z = normalize(torch.randn(8, 6, dtype=torch.float64), dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    assert torch.equal(loss(Z, labels, indices=torch.arange(8)), L.MultiSimilarityLoss()(Z, labels))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_most_rows_keep_their_learner(n):
+    rng = np.random.default_rng(n)
+    before, found = rng.integers(n, size=(2, 40))
+    best = max((np.array(p)[found] == before).sum() for p in itertools.permutations(range(n)))
+    assert (matched(found, before, n) == before).sum() == best
+
+
+def test_clusters_are_divided_then_conquered():
+    torch.manual_seed(0)
+    centers = torch.eye(4)[torch.arange(40) % 4]
+    Z = centers.repeat(1, 2) + 0.05 * torch.randn(40, 8)
+    labels = torch.zeros(40, dtype=torch.int64)
+    flat = L.DivideAndConquerLoss(
+        L.SupConLoss(), 4, 2, conquer_from=3, embedding_dim=8, n_samples=40
+    )
+    split = L.DivideAndConquerLoss(
+        L.SupConLoss(), 4, 1, conquer_from=3, hierarchical=True, embedding_dim=8, n_samples=40
+    )
+    counts, learners, numbers, owners = [], [], [], []
+    for _ in range(4):
+        assert flat.refreshes
+        for loss in (flat, split):
+            loss.refresh(Z, labels)
+        counts.append(flat.clusters.unique().numel())
+        learners.append(split.clusters.unique().numel())
+        numbers.append(split.n_learners_)
+        owners.append(flat.clusters.tolist())
+    assert counts == [4, 4, 4, 1]
+    assert owners[0] == owners[1] == owners[2] == 10 * owners[0][:4]
+    assert learners == [1, 2, 4, 1]
+    assert numbers == [1, 2, 4, 4]
+    assert flat.clusters.tolist() == [-1] * 40
+    assert not flat.refreshes
+
+
+def test_batches_are_of_one_cluster():
+    codes = np.random.default_rng(0).integers(6, size=200)
+    clusters = torch.from_numpy(np.random.default_rng(1).integers(3, size=200))
+    sampler = ClusterSampler(batch_size=16, samples_per_class=2)
+    sampler.follow(clusters)
+    batches = sampler.epoch(codes, np.random.default_rng(2))
+    for rows in batches:
+        assert len(np.unique(clusters[rows])) == 1
+        assert np.bincount(codes[rows]).max() == 2
+    assert {int(clusters[rows[0]]) for rows in batches} == {0, 1, 2}
+    sampler.follow(torch.full((200,), -1))
+    plain = ClassBalancedSampler(batch_size=16, samples_per_class=2)
+    for ours, theirs in zip(
+        sampler.epoch(codes, np.random.default_rng(2)),
+        plain.epoch(codes, np.random.default_rng(2)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_training_draws_from_the_clusters_of_the_loss():
+    """Each batch changes one learner's rows of the last layer alone, until it conquers."""
+    seen = []
+
+    class Watched(L.DivideAndConquerLoss):
+        def compute(self, embeddings, labels, indices=None, features=None):
+            seen.append(self.clusters[indices].unique().tolist())
+            return super().compute(embeddings, labels, indices, features)
+
+    loss = Watched(L.SupConLoss(), 3, conquer_from=1)
+    embedder = DeepEmbedder(loss=loss, n_components=12, **QUICK).fit(X, y)
+    assert all(len(clusters) == 1 for clusters in seen)
+    numbers = [number for (number,) in seen]
+    assert {0, 1, 2} <= {*numbers}
+    assert numbers[-1] == -1
+    assert embedder.net_.criterion_.n_epochs == 2

@@ -26,6 +26,7 @@ OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped", "cascaded")
 #: Called with more than a batch of labels; tested with the single losses.
 APART = {
     L.MetricLoss,
+    L.DivideAndConquerLoss,
     L.InstanceLoss,
     L.HighOrderLoss,
     L.SelfDistillationLoss,

@@ -26,6 +26,7 @@ NOT_RANGES = {
 MADE_OF = {
     "CascadedLoss": {"loss": L.ContrastiveLoss()},
     "CrossBatchMemory": {"loss": L.SupConLoss()},
+    "DivideAndConquerLoss": {"loss": L.SupConLoss()},
     "EmbeddingMomentsLoss": {"loss": L.SupConLoss()},
     "GroupedLoss": {"loss": L.SupConLoss()},
     "HighOrderLoss": {"loss": L.SupConLoss()},

@@ -26,6 +26,7 @@ from metriclearn.deep.losses._boosted import BinomialDevianceLoss, BoostedLoss
 from metriclearn.deep.losses._cascaded import CascadedLoss
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
 from metriclearn.deep.losses._distillation import SelfDistillationLoss
+from metriclearn.deep.losses._divided import DivideAndConquerLoss
 from metriclearn.deep.losses._group import GroupLoss
 from metriclearn.deep.losses._grouped import GroupedLoss
 from metriclearn.deep.losses._hardest import AdaptiveTripletLoss, DynamicSoftMarginLoss
@@ -134,6 +135,7 @@ LOSSES = {
 WRAPPERS = {
     "grouped": GroupedLoss,
     "cascaded": CascadedLoss,
+    "divide_and_conquer": DivideAndConquerLoss,
     "matryoshka": Matryoshka,
     "embedding_moments": EmbeddingMomentsLoss,
     "high_order": HighOrderLoss,
@@ -169,6 +171,7 @@ __all__ = [
     "ContrastiveLoss",
     "CosFaceLoss",
     "CrossBatchMemory",
+    "DivideAndConquerLoss",
     "DynamicSoftMarginLoss",
     "EmbeddingMomentsLoss",
     "EmbeddingNormLoss",

@@ -97,6 +97,10 @@ class MetricLoss(nn.Module):
     group_lengths: tuple | None = None
     #: Names of its modules and tensors that serve training alone: no saved embedder holds them.
     training_only: tuple = ()
+    #: Whether it divides the training set into clusters, of which each batch is to hold one.
+    divides: bool = False
+    #: Cluster of each row of the training set, -1 where all are trained together, (n,).
+    clusters: torch.Tensor | None = None
     #: Whether `refresh` is to be called before each epoch; it costs embedding the training set.
     refreshes: bool = False
     #: Number of classes and of dimensions it was built for; None before, or if it does not matter.

@@ -60,6 +60,7 @@ class GroupedLoss(Composite):
     --------
     BoostedLoss : Groups of which each learns what those before it got wrong.
     CascadedLoss : Groups of which each learns the hard pairs of the one before it.
+    DivideAndConquerLoss : Groups of which each learns a part of the training set.
     metriclearn.deep.modules.AttentionEnsemble : The network of ABE.
     Matryoshka : Nested groups rather than disjoint ones.
 

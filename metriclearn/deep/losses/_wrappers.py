@@ -91,6 +91,11 @@ class Composite(MetricLoss):
         return next((part.group_lengths for part in self.parts() if part.group_sizes), None)
 
     @property
+    def clusters(self) -> torch.Tensor | None:
+        """Clusters of the training set by the first part that divides it."""
+        return next((part.clusters for part in self.parts() if part.divides), None)
+
+    @property
     def refreshes(self) -> bool:
         """Whether a part wants to see the training set before each epoch."""
         return any(part.refreshes for part in self.parts())

@@ -11,6 +11,7 @@ from metriclearn.deep.samplers._class_samplers import (
     RandomSampler,
     UnbalancedSampler,
 )
+from metriclearn.deep.samplers._clusters import ClusterSampler
 from metriclearn.deep.samplers._mining_samplers import HardNegativeSampler, HierarchicalSampler
 from metriclearn.deep.samplers._near_labels import NearLabelSampler
 from metriclearn.deep.samplers._semi_supervised import SemiSupervisedSampler
@@ -18,6 +19,7 @@ from metriclearn.deep.samplers._semi_supervised import SemiSupervisedSampler
 __all__ = [
     "SAMPLERS",
     "ClassBalancedSampler",
+    "ClusterSampler",
     "FixedTripletSampler",
     "HardNegativeSampler",
     "HierarchicalSampler",
@@ -32,6 +34,7 @@ __all__ = [
 #: Short name to class, as ``DeepEmbedder(sampler=...)`` takes it.
 SAMPLERS = {
     "class_balanced": ClassBalancedSampler,
+    "clusters": ClusterSampler,
     "unbalanced": UnbalancedSampler,
     "random": RandomSampler,
     "hierarchical": HierarchicalSampler,

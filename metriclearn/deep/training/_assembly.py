@@ -31,17 +31,20 @@ MEASURED_ROWS = 10_000
 MEASURED_VALUES = 2**25
 
 
-def build_sampler(sampler, params, batch_size, *, balanced=True, unlabeled=False):
+def build_sampler(sampler, params, batch_size, *, balanced=True, unlabeled=False, divided=False):
     """Make the sampler.
 
     Without classes to balance, the default one draws at random; for a loss that learns from
-    unlabeled rows as well it draws such rows besides.
+    unlabeled rows as well it draws such rows besides, and for one that divides the training set
+    from one part at a time.
     """
     if isinstance(sampler, str) and sampler == "class_balanced":
         if not balanced:
             return RandomSampler(batch_size)
         if unlabeled:
             sampler = "semi_supervised"
+        elif divided:
+            sampler = "clusters"
     sampler = resolve("sampler", sampler, SAMPLERS)
     return as_sampler(build("sampler", sampler, params, {"batch_size": batch_size}))
 

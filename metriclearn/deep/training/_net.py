@@ -8,6 +8,7 @@ from torch import nn
 
 from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.losses._base import MetricLoss
+from metriclearn.deep.samplers import ClusterSampler
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._embedding_net import EmbeddingNet
 from metriclearn.deep.training._memory import empty_cache, out_of_memory
@@ -162,6 +163,11 @@ class MetricNet(EmbeddingNet):
 
     def _refresh(self, data):
         """Show the training set, as embedded now, to the sampler and losses that ask for it."""
+        self._show(data)
+        if isinstance(self.recipe_.sampler, ClusterSampler):
+            self.recipe_.sampler.follow(self.criterion_.clusters)
+
+    def _show(self, data):
         askers = [asker for asker in (self.recipe_.sampler, self.criterion_) if _refreshes(asker)]
         if not askers:
             return

@@ -91,6 +91,7 @@ class Trainer:
             self.args.batch_size,
             balanced=not continuous and self.loss_says("needs_labels") is not False,
             unlabeled=bool(self.loss_says("keeps_unlabeled")),
+            divided=bool(self.loss_says("divides")),
         )
 
     def seeds(self):
