@@ -238,8 +238,8 @@ def test_most_rows_keep_their_learner(n):
 
 def test_clusters_are_divided_then_conquered():
     torch.manual_seed(0)
-    centers = torch.eye(4)[torch.arange(40) % 4]
-    Z = centers.repeat(1, 2) + 0.05 * torch.randn(40, 8)
+    signs = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+    Z = signs[torch.arange(40) % 4].repeat(1, 2) + 0.05 * torch.randn(40, 8)
     labels = torch.zeros(40, dtype=torch.int64)
     flat = L.DivideAndConquerLoss(
         L.SupConLoss(), 4, 2, conquer_from=3, embedding_dim=8, n_samples=40
