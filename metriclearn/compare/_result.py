@@ -33,7 +33,7 @@ from metriclearn.compare._table import (
     fold_means,
     table_rows,
 )
-from metriclearn.compare._winner import make_estimator
+from metriclearn.compare._winner import compared_columns, make_estimator
 from metriclearn.compare._words import headline, sentences_of
 
 if TYPE_CHECKING:
@@ -357,9 +357,11 @@ class ComparisonResult:
         """
         if isinstance(X, (str, Path)):
             source = load_source(X, y)
-            X, y = source.X, source.y
+            X, y = compared_columns(source, self.data.feature_names), source.y
         elif isinstance(y, str):
             X, y = X[[column for column in X.columns if column != y]], X[y]
+            if self.data.feature_names is not None:  # not those of groups, parts, or left out
+                X = X[list(self.data.feature_names)]
         return self.make_estimator(learner, protocol=protocol).fit(X, y)
 
     def plot(self) -> Figure:

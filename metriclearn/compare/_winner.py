@@ -93,3 +93,25 @@ def _real_params(plain, grid):
         name: known.get((name, repr(value)), tuple(value) if isinstance(value, list) else value)
         for name, value in plain.items()
     }
+
+
+def compared_columns(source, names):
+    """Return the rows of a source without the columns that were not compared by.
+
+    Parameters
+    ----------
+    source : Source
+    names : tuple of str or None
+        Of the columns compared by.
+
+    Returns
+    -------
+    ndarray, DataFrame or PhotoRows
+    """
+    X, there = source.X, source.feature_names
+    if names is None or there is None or list(names) == list(there):
+        return X
+    if hasattr(X, "iloc"):
+        X = X[list(names)]
+        return X.to_numpy() if all(dtype.kind == "f" for dtype in X.dtypes) else X
+    return X[:, [there.index(name) for name in names]]

@@ -127,3 +127,24 @@ def test_the_epochs_that_validation_chose_are_those_of_the_last_fit(blobs):
     assert fitted.validation == best.score
     assert fitted.rising is best.rising
     assert len(fitted.estimator["metric"].history_) == best.epochs
+
+
+def test_columns_that_were_not_compared_by_are_left_out_of_the_fit(tmp_path):
+    rng = np.random.RandomState(0)
+    y = np.repeat(["a", "b", "c"], 20)
+    frame = pd.DataFrame(rng.randn(60, 3) + np.repeat(np.eye(3) * 3, 20, axis=0), columns=[*"xyz"])
+    frame["noise"] = rng.randn(60)
+    frame["who"] = [f"p{i}" for i in np.arange(60) // 2]
+    frame["part"] = np.where(np.arange(60) % 4 == 0, "test", "train")
+    frame["kind"] = y
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    choices = {"drop": ["noise", "who"], "split": "part", "learners": "euclidean,lda"}
+    for given in (frame, tmp_path / "rows.csv"):
+        result = compare(given, "kind", **choices)
+        assert result.data.feature_names == ("x", "y", "z")
+        fitted = result.fit_best(given, "kind", "lda")
+        own = result.make_estimator("lda").fit(frame[["x", "y", "z"]].to_numpy(), y)
+        rows = frame[["x", "y", "z"]] if given is frame else frame[["x", "y", "z"]].to_numpy()
+        np.testing.assert_allclose(
+            fitted.transform(rows), own.transform(frame[["x", "y", "z"]].to_numpy()), atol=1e-9
+        )
