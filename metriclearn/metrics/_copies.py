@@ -34,6 +34,10 @@ class Copies:
             order = np.argsort(self._group, kind="stable")
             starts = np.searchsorted(self._group[order], np.arange(len(large) + 1))
             self._members = [order[a:b] for a, b in pairwise(starts)]
+            for members in self._members:  # equal hashes are no proof
+                others = members[(gallery[members] != gallery[members[0]]).any(axis=1)]
+                self._group[others] = -1
+            self._members = [members[self._group[members] >= 0] for members in self._members]
 
     def shuffle(self, indices, queries, n_relevant, own):
         """Replace found copies, in place, by ones drawn at random from all of their group.
@@ -72,7 +76,9 @@ def _row_hashes(X):
     bits = X.view(np.uint64 if X.dtype == np.float64 else np.uint32)
     factors = np.random.default_rng(0).integers(2**63, size=X.shape[1], dtype=np.uint64) | 1
     hashes = np.zeros(len(X), dtype=np.uint64)
-    for column, factor in zip(bits.T, factors, strict=True):
-        mixed = column * factor
+    half = np.uint64(4 * X.dtype.itemsize)
+    for column, factor in zip(bits.T.astype(np.uint64, copy=False), factors, strict=True):
+        # The low bits of round numbers are 0, and a product carries nothing downwards.
+        mixed = (column ^ (column >> half)) * factor
         hashes += mixed ^ (mixed >> np.uint64(29))
     return hashes

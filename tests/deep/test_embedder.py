@@ -3,6 +3,7 @@
 import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -245,7 +246,11 @@ def test_proxies_are_sized_by_the_classes_trained_on():
         ),
         ({"callbacks": [("mine", 3)]}, "callbacks has ('mine', 3), which is not a skorch"),
         ({"sampler": "random", "batch_size": 1}, "batch_size=1 cannot hold one pair"),
-        ({"module": "timm/resnet18"}, "module='timm/resnet18' needs timm, which is not installed"),
+        pytest.param(
+            {"module": "timm/resnet18"},
+            "module='timm/resnet18' needs timm, which is not installed",
+            marks=pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed"),
+        ),
         ({"module": "convnet"}, "module='convnet' takes images, X has rows of 5 features"),
         ({"augment": "affine"}, "takes images, X has rows of 5 features"),
         ({"image_shape": (2, 2)}, "image_shape=(2, 2, 1) has 4 values, but X has 5 features"),

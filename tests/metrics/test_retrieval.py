@@ -95,6 +95,19 @@ def test_ties_rank_by_row_number(rng, dtype):
         np.testing.assert_allclose(got[name], expected[name], rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("values", [(0, 1), (0, 1, 2), (-4, 0.5, 0.25), (0, 1024, 2048)], ids=str)
+def test_what_is_found_among_many_equal_rows_is_nearest(rng, dtype, values):
+    for n_features in (2, 3, 5):
+        X = rng.choice(values, size=(200, n_features)).astype(dtype)
+        distances = ((X[:, None] - X[None]) ** 2).sum(axis=2)
+        np.fill_diagonal(distances, np.inf)
+        result = retrieve(X, rng.randint(9, size=200), k=30)
+        found = np.take_along_axis(distances, result.indices, axis=1)
+        np.testing.assert_array_equal(found, np.sort(distances, axis=1)[:, :30])
+        assert all(len(set(row)) == 30 for row in result.indices.tolist())
+
+
 def test_duplicates_of_a_query_are_found_and_the_query_is_not():
     result = retrieve([[0.0], [0.0], [0.0], [9.0]], [0, 1, 0, 1], k=3)
     np.testing.assert_array_equal(result.indices, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
