@@ -31,13 +31,21 @@ MAX_JUDGED = 2000
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores of a fitted learner; see ``FoldRecord``."""
+    """Scores of a fitted learner; see ``FoldRecord``.
+
+    ``Z`` holds the embeddings of the test rows, ``gallery`` those of the rows that were searched;
+    None where the test rows were searched among themselves. ``predicted`` are classes of the test
+    rows, by the vote of their neighbors; None in the open set.
+    """
 
     dimension: int | None
     scores: dict
     recall_at: dict = field(default_factory=dict)
     embed_seconds: float | None = None
     bytes_per_row: int | None = None
+    Z: np.ndarray | None = None
+    gallery: np.ndarray | None = None
+    predicted: np.ndarray | None = None
 
 
 def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
@@ -59,7 +67,8 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
     Measured
     """
     if not hasattr(estimator, "transform"):
-        return Measured(None, closed_scores(estimator.predict(X_test), y_test))
+        predicted = estimator.predict(X_test)
+        return Measured(None, closed_scores(predicted, y_test), predicted=predicted)
     start = time.process_time()
     Z = _embed(estimator, X_test)
     embed_seconds = (time.process_time() - start) / max(1, len(X_test))
@@ -72,12 +81,14 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
         found = retrieval_scores(Z, y_test, {*MEASURES["open"], *names}, **apart)
         scores = {measure: found[measure] for measure in MEASURES["open"]}
         recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
-        return Measured(Z.shape[1], scores, recall_at, **price)
+        return Measured(Z.shape[1], scores, recall_at, Z=Z, gallery=others, **price)
     neighbors = gallery[1][_search(others, Z, max(RECALL_KS[-1], k))]
     hits = np.maximum.accumulate(neighbors == y_test[:, None], axis=1)
     recall_at = {str(k): float(hits[:, k - 1].mean()) for k in RECALL_KS if k <= hits.shape[1]}
     votes = vote(neighbors, [k])[0]
-    return Measured(Z.shape[1], closed_scores(votes, y_test), recall_at, **price)
+    scores = closed_scores(votes, y_test)
+    found = {"Z": Z, "gallery": others, "predicted": votes}
+    return Measured(Z.shape[1], scores, recall_at, **found, **price)
 
 
 def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):

@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
+from metriclearn.compare._details import growth_of, tell_classes
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
@@ -29,6 +30,7 @@ from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._rows import width
 from metriclearn.compare._splits import Split
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
+from metriclearn.compare._training import training_losses
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,10 @@ def _run(task, X, y, blank):
         if task.pictures and measured.dimension is not None:
             drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
+        if task.axis is None:
+            drawn["by_class"] = tell_classes(measured, y[searched], y_test)
+            drawn["growth"] = growth_of(measured, y[searched], y_test, task.seed)
+            drawn["losses"] = training_losses(fitted.estimator)
     return replace(
         blank,
         n_features=width(X_train),

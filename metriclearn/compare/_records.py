@@ -28,6 +28,8 @@ class Trial:
         Of a network, the epochs after which validation rows were best.
     rising : bool
         Whether validation rows were still getting better at the end.
+    reached : tuple of (float, float)
+        Of a network, epochs and what validation rows scored after them: as often as it was asked.
     """
 
     params: dict[str, Any]
@@ -36,6 +38,45 @@ class Trial:
     k: int | None = None
     epochs: int | None = None
     rising: bool = False
+    reached: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """How test rows of each class fared.
+
+    Attributes
+    ----------
+    classes : tuple of int
+        Codes of the classes that were tested on.
+    n_rows, n_right : tuple of int
+        Test rows of each, and how many of them got this class: by the vote of the nearest in the
+        closed set, by the nearest one in the open set.
+    confused : tuple of (int, int, int)
+        Class, class that it was taken for, and how often; the most frequent, not all.
+    """
+
+    classes: tuple[int, ...]
+    n_rows: tuple[int, ...]
+    n_right: tuple[int, ...]
+    confused: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What Recall@1 does as classes grow; see `metriclearn.metrics.RecallGrowth`.
+
+    Attributes
+    ----------
+    n_classes : int
+        Classes that were searched.
+    counts : tuple of (int, int)
+        A number of other classes, and how many test rows have so many before the first row of
+        their own.
+    """
+
+    n_classes: int
+    counts: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -141,6 +182,10 @@ class FoldRecord:
         Why there are no scores.
     map : Map or None
     matrix : Matrix or None
+    by_class : ByClass or None
+    growth : Growth or None
+    losses : tuple of float
+        Of a network, the mean training loss of each epoch.
     """
 
     learner: str
@@ -169,6 +214,9 @@ class FoldRecord:
     error: str | None = None
     map: Map | None = None
     matrix: Matrix | None = None
+    by_class: ByClass | None = None
+    growth: Growth | None = None
+    losses: tuple[float, ...] = ()
 
     @property
     def cell(self):

@@ -78,6 +78,31 @@ class Training:
         is_stopped = embedder.validation is not None
         return epochs, is_stopped and epochs > 0.9 * embedder.max_epochs
 
+    def reached(self, estimator, score):
+        """Return epochs and what validation rows scored after them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        score : float
+            On validation rows, where none were held out of the fit.
+
+        Returns
+        -------
+        list of (int, float)
+        """
+        prefix = embedder_prefix(estimator)
+        if prefix is None:
+            return []
+        embedder = estimator[prefix.removesuffix("__")] if prefix else estimator
+        if embedder.validation is None:
+            return [(int(embedder.n_iter_), float(score))]
+        return [
+            (epoch["epoch"], epoch["valid_recall_at_1"])
+            for epoch in embedder.history_
+            if "valid_recall_at_1" in epoch
+        ]
+
     def final(self, estimator, epochs):
         """Return the settings of the fit on all training rows."""
         prefix = embedder_prefix(estimator)
@@ -96,6 +121,15 @@ class Training:
 
 def _epochs(updates, n_rows):
     return int(np.clip(np.ceil(updates * BATCH_SIZE / n_rows), 4, MAX_EPOCHS))
+
+
+def training_losses(estimator):
+    """Return the training loss of each epoch of a fitted network; () where there is none."""
+    prefix = embedder_prefix(estimator)
+    if prefix is None:
+        return ()
+    embedder = estimator[prefix.removesuffix("__")] if prefix else estimator
+    return tuple(float(f"{epoch['train_loss']:.4g}") for epoch in embedder.history_)
 
 
 def embedder_prefix(estimator):

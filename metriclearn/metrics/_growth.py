@@ -190,10 +190,11 @@ def recall_growth(
             f"be of one space"
         )
     unit = max(unit_of(queries), unit_of(rows))
-    nearer, n_classes = _nearer_classes(queries / unit, labels, rows / unit, classes, alone)
-    if not len(nearer):
+    own = np.arange(len(rows)) if alone else None
+    counts = count_nearer_classes(queries / unit, labels, rows / unit, classes, own)
+    if not counts.any():
         raise ValueError("no query has another row of its class in the gallery")
-    return RecallGrowth(np.bincount(nearer, minlength=n_classes))
+    return RecallGrowth(counts)
 
 
 def _labeled(rows, labels, name, labels_name):
@@ -204,8 +205,23 @@ def _labeled(rows, labels, name, labels_name):
     return rows[labeled], labels[labeled]
 
 
-def _nearer_classes(queries, labels, gallery, classes, alone):
-    """Return how many other classes have a row before the first of each query's own."""
+def count_nearer_classes(queries, labels, gallery, classes, own_rows=None):
+    """Count the queries by how many other classes have a row before the first of their own.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_queries, n_features)
+    labels : ndarray of shape (n_queries,)
+    gallery : ndarray of shape (n_gallery, n_features)
+    classes : ndarray of shape (n_gallery,)
+    own_rows : ndarray of int, shape (n_queries,), default=None
+        Row of the gallery that each query is, which it does not find.
+
+    Returns
+    -------
+    ndarray of int, shape (n_classes,)
+        Queries without another row of their class do not count.
+    """
     # Classes are runs of the sorted gallery; in a run the order of the rows is kept.
     order = np.argsort(classes, kind="stable")
     names, starts = np.unique(classes[order], return_index=True)
@@ -214,14 +230,14 @@ def _nearer_classes(queries, labels, gallery, classes, alone):
     known[known] = names[own[known]] == labels[known]
     places = np.empty(len(order), dtype=int)
     places[order] = np.arange(len(order))
-    found = []
+    total = np.zeros(len(names), dtype=int)
     step = max(1, _BLOCK_ENTRIES // max(1, len(gallery)))
     rows = np.flatnonzero(known)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         distances = cdist(queries[block], gallery[order], "sqeuclidean")
-        if alone:
-            distances[np.arange(len(block)), places[block]] = np.inf
+        if own_rows is not None:
+            distances[np.arange(len(block)), places[own_rows[block]]] = np.inf
         nearest = np.minimum.reduceat(distances, starts, axis=1)
         at_own = nearest[np.arange(len(block)), own[block]]
         counts = np.sum(nearest < at_own[:, None], axis=1)
@@ -232,5 +248,5 @@ def _nearer_classes(queries, labels, gallery, classes, alone):
             before = first < first[of_class == own[block[i]]].min()
             before &= nearest[i, of_class] == at_own[i]  # others are counted already
             counts[i] += len(np.unique(of_class[before]))
-        found.append(counts[np.isfinite(at_own)])
-    return np.concatenate(found) if found else np.zeros(0, dtype=int), len(names)
+        total += np.bincount(counts[np.isfinite(at_own)], minlength=len(names))
+    return total

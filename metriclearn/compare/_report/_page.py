@@ -8,11 +8,16 @@ from importlib.resources import files
 from metriclearn._extras import require
 from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
+from metriclearn.compare._report._classes import class_table
+from metriclearn.compare._report._columns import column_table
+from metriclearn.compare._report._growth import growth_chart, growth_curves, growth_table
 from metriclearn.compare._report._lines import curve_chart, recall_chart
 from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
+from metriclearn.compare._report._pair import two_metrics
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
+from metriclearn.compare._report._training_curves import training_cards
 from metriclearn.compare._words import (
     QUESTION_TEXTS,
     answer_text,
@@ -96,6 +101,10 @@ def render(result):
         maps={protocol: _maps(result, protocol) for protocol in shown},
         class_key=class_key(result.data.class_names),
         curves=_curves(result),
+        class_tables=_class_tables(result, shown),
+        growth=_growth(result, shown),
+        training=training_cards(result, shown[0]) if shown else [],
+        columns=column_table(_named_matrices(result)),
         matrices=_matrices(result),
         tuned=_tuned(result),
     )
@@ -216,6 +225,36 @@ def _maps(result, protocol):
             score = record.scores[result.headline(protocol)]
             shown.append({"name": row.name, "score": score, "svg": svg})
     return shown
+
+
+def _class_tables(result, protocols):
+    tables = {p: class_table(result, p, two_metrics(result, p)) for p in protocols}
+    return {protocol: table for protocol, table in tables.items() if table is not None}
+
+
+def _growth(result, protocols):
+    """Return charts and tables of the growth of classes: {protocol: (svg, marks, rows)}."""
+    drawn = {}
+    for protocol in protocols:
+        curves, n_tested = growth_curves(result, protocol)
+        if curves:
+            title = f"Expected Recall@1 by number of classes, {protocol} set"
+            chart = growth_chart(curves, n_tested, title)
+            drawn[protocol] = (chart, *growth_table(curves, n_tested))
+    return drawn
+
+
+def _named_matrices(result):
+    """Return the metrics on columns that have names: a list of (name, Matrix, columns)."""
+    found = []
+    for row in result.rows():
+        record = _pictured(result, row.key, "closed")
+        if result.data.image_shape or record is None or record.matrix is None:
+            continue
+        names = record.matrix.names or result.data.feature_names
+        if record.matrix.space != "dimensions of an embedding" and names:
+            found.append((row.name, record.matrix, list(names)))
+    return found
 
 
 def _matrices(result):

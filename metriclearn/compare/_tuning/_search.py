@@ -1,7 +1,7 @@
 """A search over the settings of one learner, judged on a validation part."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -55,10 +55,12 @@ class Judge:
         stages = [{}]
         if self.training is not None:
             stages = self.training.stages(estimator, min(rows))
-        best, rising = None, False
+        best, rising, reached = None, False, []
         for stage in stages:
             attempt = clone(estimator).set_params(**stage)
             score, k = self._judged(attempt, min(rows))
+            if self.training is not None:
+                reached += self.training.reached(attempt, score)
             if best is not None and score <= best.score:
                 rising = False
                 break
@@ -67,7 +69,7 @@ class Judge:
                 epochs, rising = self.training.result(attempt)
             rising = rising or best is not None
             best = Trial(to_plain(params), score, n_rows, k, epochs)
-        return Trial(best.params, best.score, best.n_rows, best.k, best.epochs, rising)
+        return replace(best, rising=rising, reached=tuple(reached))
 
     def _judged(self, estimator, n_rows):
         X, y = self.X[self.fit_rows], self.y[self.fit_rows]

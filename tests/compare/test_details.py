@@ -1,0 +1,96 @@
+"""What a fold keeps beside its scores: each class, more classes, training."""
+
+import numpy as np
+import pytest
+from helpers.comparisons import CHEAP
+from helpers.optional import deep
+
+from metriclearn.compare import compare
+from metriclearn.compare._details import growth_of, tell_classes
+from metriclearn.compare._measure import measure
+from metriclearn.metrics import RecallGrowth
+
+
+def growth(kept):
+    counts = np.zeros(kept.n_classes, dtype=int)
+    for nearer, count in kept.counts:
+        counts[nearer] = count
+    return RecallGrowth(counts)
+
+
+def test_rows_of_the_classes_add_up_to_the_scores(compared):
+    checked = 0
+    for record in compared.records:
+        if record.error:
+            continue
+        told = record.by_class
+        assert sum(told.n_rows) == record.n_test
+        share = sum(told.n_right) / record.n_test
+        measure = "accuracy" if record.protocol == "closed" else "recall_at_1"
+        assert share == pytest.approx(record.scores[measure])
+        wrong = sum(count for *_, count in told.confused)
+        assert wrong == record.n_test - sum(told.n_right)
+        assert all(true != taken for true, taken, _ in told.confused)
+        checked += 1
+    assert checked == 12
+
+
+def test_recall_among_all_classes_is_that_of_the_fold(compared):
+    for record in compared.records:
+        if not record.error:
+            kept = growth(record.growth)
+            assert kept.recall(kept.n_classes) == pytest.approx(record.recall_at["1"])
+
+
+@pytest.mark.parametrize("protocol", ["closed", "open"])
+def test_many_test_rows_are_drawn_from(monkeypatch, blobs, protocol):
+    from metriclearn.compare import _details
+
+    X, y = blobs
+    gallery = (X[::2], y[::2])
+    found = measure(_Same(), gallery, X[1::2], y[1::2], protocol)
+    everything = growth(growth_of(found, y[::2], y[1::2], 0)).recall(8)
+    monkeypatch.setattr(_details, "MAX_GROWTH_ROWS", 20)
+    drawn = growth(growth_of(found, y[::2], y[1::2], 0))
+    assert drawn.counts.sum() == 20
+    assert drawn.recall(8) == pytest.approx(everything, abs=0.2)
+
+
+class _Same:
+    def transform(self, X):
+        return X
+
+
+def test_a_gallery_of_unseen_classes_is_searched(blobs):
+    X, y = blobs
+    found = measure(_Same(), (X[::2], y[::2]), X[1::2], y[1::2], "open")
+    told = tell_classes(found, y[::2], y[1::2])
+    assert sum(told.n_right) / 40 == pytest.approx(found.scores["recall_at_1"])
+    kept = growth(growth_of(found, y[::2], y[1::2], 0))
+    assert kept.recall(8) == pytest.approx(found.scores["recall_at_1"])
+
+
+def test_confusions_are_the_most_frequent(monkeypatch, blobs):
+    from metriclearn.compare import _details
+
+    X, y = blobs
+    found = measure(_Same(), (X[::2], y[::2]), X[1::2] + 4, y[1::2], "closed")
+    everything = tell_classes(found, y[::2], y[1::2]).confused
+    monkeypatch.setattr(_details, "MAX_CONFUSED", 3)
+    assert tell_classes(found, y[::2], y[1::2]).confused == everything[:3]
+    counts = [count for *_, count in everything]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_training_of_a_network_is_kept(iris):
+    assert deep.DeepEmbedder
+    result = compare(*iris, learners=[*CHEAP, "triplet"], n_folds=2, effort="quick")
+    for record in result.records:
+        (*_, trial) = record.tuning
+        if record.learner != "triplet":
+            assert (record.losses, trial.reached) == ((), ())
+            continue
+        assert len(record.losses) == trial.epochs
+        epochs = [epoch for epoch, _ in trial.reached]
+        assert epochs == sorted(epochs)
+        assert trial.score == max(score for _, score in trial.reached)
