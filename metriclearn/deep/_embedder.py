@@ -14,6 +14,7 @@ from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._images import learn_inputs
+from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
 from metriclearn.deep.training._allowed import COMPONENTS, CONSTRAINTS
 from metriclearn.deep.training._labels import check_form
@@ -362,6 +363,25 @@ class DeepEmbedder(
         """
         check_is_fitted(self)
         save(self, path)
+
+    def to_onnx(self, path: FilePath) -> None:
+        """Write the network as one ONNX graph: scaling, backbone, head and normalization.
+
+        Its input ``X`` is (n, n_features) or (n, channels, height, width), of the values that
+        ``fit`` was given (files: bytes, 0 to 255), for any n; its output ``embedding`` is what
+        :meth:`transform` gives. It is run and compared with the network before it is written.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ValueError
+            If the network cannot be traced for any number of rows, or gives other numbers.
+        """
+        check_is_fitted(self)
+        export(self.net_, path)
 
     @classmethod
     def load(cls, path: FilePath) -> DeepEmbedder:

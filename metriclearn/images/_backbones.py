@@ -1,13 +1,14 @@
 """Backbones: what turns images into vectors, found by name, file or object."""
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.images._preprocessing import Preprocessing
+from metriclearn.images._preprocessing import ONNX_KEY, Preprocessing
 
 
 class CallableBackbone:
@@ -49,7 +50,8 @@ class OnnxBackbone:
     size : tuple of int or None
         (height, width); None for that of the file, or 224.
     colors : dict
-        ``mean`` and ``std``, where they are not ImageNet's.
+        ``mean`` and ``std``, where they are neither those that the file names, as files of
+        :meth:`~metriclearn.deep.DeepEmbedder.to_onnx` do, nor ImageNet's.
     """
 
     def __init__(self, file, size, colors):
@@ -69,7 +71,9 @@ class OnnxBackbone:
         if fixed and size and tuple(size) != fixed:
             raise ValueError(f"image_size={size}: {file} takes images of {fixed} only")
         self.input = wanted.name
-        self.preprocessing = Preprocessing(size=fixed or size or (224, 224), **colors)
+        said = self.session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)
+        own = Preprocessing() if said is None else Preprocessing.from_json(said)
+        self.preprocessing = replace(own, size=fixed or size or own.size, **colors)
         found = os.stat(file)
         self.identity = f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}"
 

@@ -42,7 +42,8 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
           crop, interpolation and colors; ``"timm/NAME@FILE"`` takes the weights from a file
           (``.safetensors``, or a checkpoint of torch without code in it).
         - ``"hf/REPOSITORY"`` or ``"hf/FOLDER"``: a model of transformers.
-        - ``"FILE.onnx"``: run by onnxruntime, with ImageNet's colors.
+        - ``"FILE.onnx"``: run by onnxruntime, with ImageNet's colors where the file does not
+          name its own, as one of `DeepEmbedder.to_onnx` does.
         - ``"FILE.npy"``: features that are there already, a row for each image in the order
           of `ImagePaths.from_folder` or `ImagePaths.from_csv` on the same images.
         - a torch module, from normalized images (b, 3, height, width); or a function, from

@@ -1,7 +1,10 @@
 """What a pretrained network wants of its images."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
+#: Where an ONNX file of ours says what images it takes.
+ONNX_KEY = "metriclearn.preprocessing"
 #: Mean and deviation of ImageNet's colors, which most networks were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,3 +33,13 @@ class Preprocessing:
 
     def __str__(self):
         return f"{self.size} {self.share:g} {self.interpolation} {self.mean} {self.std}"
+
+    def to_json(self):
+        """Write it as a line of text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """Read what :meth:`to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
