@@ -20,6 +20,7 @@ examples:
   metriclearn compare measurements.csv --target species --report report.html
   metriclearn compare photos/ --report report.html     # one sub-folder of images a class
   metriclearn compare photos/ --features timm/resnet18.a1_in1k --report report.html
+  metriclearn compare photos/ --features timm/resnet18.a1_in1k --finetune
   metriclearn compare digits --learners lmnn,nca,proxy_anchor --tune random --budget 20
   metriclearn compare wine iris breast_cancer --learners linear
 
@@ -183,6 +184,15 @@ def add_parser(commands):
         "hf/NAME, FILE.onnx, FILE.npy or package.module:Class; alone, after the source: its rows "
         "are such vectors already",
     )
+    add(
+        "--finetune",
+        metavar="NAME=VALUE,..",
+        nargs="?",
+        const={},
+        type=_numbers.settings,
+        help="with --features: train the network itself, too, under two losses; alone, after the "
+        "source, or with settings, as in max_epochs=5,backbone_lr=1e-5",
+    )
     parser.set_defaults(run=run)
 
 
@@ -222,6 +232,7 @@ def run(options, command):
                 random_state=options.seed,
                 resume=options.resume,
                 features=options.features,
+                finetune=False if options.finetune is None else options.finetune,
                 verbose=1,
             )
     except (ValueError, ImportError) as error:  # of what is asked, before any work

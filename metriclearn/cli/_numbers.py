@@ -1,5 +1,6 @@
-"""Numbers on the command line."""
+"""Numbers and settings on the command line."""
 
+import json
 from argparse import ArgumentTypeError
 
 
@@ -62,3 +63,17 @@ def shape(text):
         return tuple(int(side) for side in text.lower().replace("×", "x").split("x"))
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a shape such as 28x28 or 32x32x3") from None
+
+
+def settings(text):
+    """Read names and their values, as in ``max_epochs=5,freeze_batch_norm=false``."""
+    found = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise ArgumentTypeError(f"{part!r} is not NAME=VALUE")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value.strip()
+    return found

@@ -4,7 +4,7 @@ Which learner stands for a family is settled by its *validation* scores, so that
 is shown is not the largest of many test scores. Test scores then say by how much it leads.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, meas
 LEARNED = ("linear", "kernel", "deep", "stacked")
 #: Beside the answer whether deep is worth it, where photos were compared by their pixels.
 PIXELS_ONLY = "On pixels: features of a pretrained network, which may be far ahead, took no part."
+#: Beside the answer whether fine-tuning is worth it.
+NOT_PRICED = "A row of the linear side is priced without the network that makes its features."
 #: Question to who is asked about and whom it has to beat, by key or family.
 QUESTIONS = {
     "scaling": ((*LEARNED, "baseline"), ("euclidean", "standardized")),
@@ -48,8 +50,8 @@ class Contest:
         Rows of a typical fold.
     chance : float or None
         Score of guessing.
-    caveat : str
-        What answers leave open.
+    caveats : dict of str to str
+        Question to what its answer leaves open.
     """
 
     questions: tuple
@@ -60,7 +62,7 @@ class Contest:
     n_train: float
     n_test: float
     chance: float | None = None
-    caveat: str = ""
+    caveats: dict = field(default_factory=dict)
 
     def lead(self, key, other):
         """Measure the lead of one learner over another on their common folds."""
@@ -109,8 +111,13 @@ def make_contest(result, measure, protocol):
         n_train=float(np.mean([record.n_train for record in records])) if records else 1.0,
         n_test=float(np.mean([record.n_test for record in records])) if records else 1.0,
         chance=chance_of(measure, result.data.class_counts),
-        caveat=PIXELS_ONLY if result.data.kind == "photos" else "",
+        caveats=_caveats(result.data.kind),
     )
+
+
+def _caveats(kind):
+    by_kind = {"photos": {"deep": PIXELS_ONLY}, "embeddings": {"fine_tuning": NOT_PRICED}}
+    return by_kind.get(kind, {})
 
 
 def chance_of(measure, counts):
@@ -208,7 +215,7 @@ def find_answer(contest, question):
         price=_price(challenger),
         price_against=_price(incumbent),
         rising=tuple(row.name for row in (challenger, incumbent) if row.rising),
-        caveat=contest.caveat if question == "deep" else "",
+        caveat=contest.caveats.get(question, ""),
     )
 
 

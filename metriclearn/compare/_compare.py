@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
 from metriclearn.compare._cells import CellStore, NoStore
+from metriclearn.compare._learners._fine_tuned import FineTuning
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, make_progress
 from metriclearn.compare._ranking import RankedComparison
@@ -59,6 +61,7 @@ def compare(
     client: Any = None,
     resume: FilePath | None = None,
     features: str | nn.Module | Callable[..., Any] | bool | None = None,
+    finetune: bool | dict[str, Any] = False,
     verbose: int = 0,
 ) -> ComparisonResult | RankedComparison:
     """Compare metrics on labeled rows: linear and deep, on known and on unseen classes.
@@ -165,6 +168,12 @@ def compare(
         them, once, kept in its cache. True says that the rows of ``X`` are such vectors already.
         They are compared by their cosine first, and are not standardized; ``learners`` are then
         those that make sense on them.
+    finetune : bool or dict, default=False
+        Of photos with ``features``: train their network further, too, under two losses
+        (Proxy-Anchor, multi-similarity), each a row of the comparison. A dict sets some of ``lr``,
+        ``backbone_lr``, ``warmup_epochs``, ``freeze_batch_norm``, ``n_components``,
+        ``batch_size``, ``optimizer``, ``augment``, ``precision``, ``image_size``, ``max_epochs``;
+        the notes of the result say what was used.
     verbose : int, default=0
         1 shows progress: a bar on a terminal, a line in a notebook, in a log a line for each fit.
 
@@ -217,6 +226,7 @@ def compare(
         repeats=repeats,
         random_state=random_state,
     )
+    tuned = None if finetune in (False, None) else FineTuning.make(features, finetune)
     workers = make_workers(n_jobs, client)
     store = NoStore() if resume is None else CellStore(resume)
     make_bar = make_progress if verbose else NoProgress
@@ -224,6 +234,8 @@ def compare(
     if datasets is None:
         choices |= {"groups": groups, "split": split, "features": features, "verbose": verbose}
         source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
+        if tuned is not None:
+            plan, source = _with_fine_tuning(plan, source, tuned)
         results = [run(plan.on(source), workers, store, make_bar)]
     else:
         if X is not None or y is not None:
@@ -238,6 +250,17 @@ def compare(
     command = f"metriclearn.compare.compare(..., random_state={random_state})"
     result = results[0] if datasets is None else RankedComparison(tuple(results))
     return result.with_command(command)
+
+
+def _with_fine_tuning(plan, source, tuned):
+    """Let the network that made the features of photos take part, trained further."""
+    if not hasattr(source.X, "files"):
+        raise ValueError(
+            f"finetune: {source.name} holds no photos, whose features a network could be trained to"
+            f" make better"
+        )
+    plan = replace(plan, learners=(*plan.learners, *tuned.learners()))
+    return plan, replace(source, notes=(*source.notes, tuned.note))
 
 
 def _run_each(plan, sources, workers, store, make_bar):

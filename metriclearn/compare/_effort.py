@@ -20,6 +20,8 @@ class Effort:
         Most epochs on many rows, where validation after each epoch says when to stop.
     n_open : int
         Open splits for each fold of the closed set.
+    fine_updates : int
+        Updates of a pretrained network that is trained further.
     """
 
     name: str
@@ -28,14 +30,17 @@ class Effort:
     image_updates: tuple
     epochs: int
     n_open: int
+    fine_updates: int = 125
 
 
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 1, (100,), (75,), 10, 1),
+        Effort("quick", 1, (100,), (75,), 10, 1, 60),
         Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 1),
-        Effort("thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 4),
+        Effort(
+            "thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 4, 500
+        ),
     )
 }
 NORMAL = EFFORTS["normal"]

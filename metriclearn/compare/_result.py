@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -26,14 +25,13 @@ from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._report._notebook import notebook_html
-from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._table import (
     curves_along,
     failed_points,
     fold_means,
     table_rows,
 )
-from metriclearn.compare._winner import compared_columns, make_estimator
+from metriclearn.compare._winner import make_estimator, rows_to_fit
 from metriclearn.compare._words import headline, sentences_of
 
 if TYPE_CHECKING:
@@ -62,6 +60,8 @@ class ComparisonResult:
         The like of ``records`` for the points of curves: with ``axis`` and ``place``.
     roster : tuple of Learner
         How the learners are made; not written to files.
+    backbone : str, module, callable or None
+        What made vectors of photos; not written to files.
 
     See Also
     --------
@@ -76,6 +76,7 @@ class ComparisonResult:
     interrupted: str | None = None
     curve_records: tuple[FoldRecord, ...] = ()
     roster: tuple = field(default=(), compare=False, repr=False, metadata={"kept": False})
+    backbone: object = field(default=None, compare=False, repr=False, metadata={"kept": False})
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
@@ -355,13 +356,7 @@ class ComparisonResult:
         >>> result.fit_best(X, y).transform(X[:2]).shape
         (2, 2)
         """
-        if isinstance(X, (str, Path)):
-            source = load_source(X, y)
-            X, y = compared_columns(source, self.data.feature_names), source.y
-        elif isinstance(y, str):
-            X, y = X[[column for column in X.columns if column != y]], X[y]
-            if self.data.feature_names is not None:  # not those of groups, parts, or left out
-                X = X[list(self.data.feature_names)]
+        X, y = rows_to_fit(self, X, y)
         return self.make_estimator(learner, protocol=protocol).fit(X, y)
 
     def plot(self) -> Figure:

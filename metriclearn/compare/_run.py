@@ -78,6 +78,7 @@ def run(plan, workers, store, make_bar):
         ),
         interrupted=interrupted,
         roster=plan.learners,
+        backbone=plan.source.backbone,
     )
     if interrupted:
         warnings.warn(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import make_dataclass
+from dataclasses import fields, make_dataclass
 from typing import Any, get_type_hints
 
 from metriclearn.compare._conclusions import Summary
@@ -29,15 +29,16 @@ def result_schema() -> dict[str, Any]:
     >>> sorted(result_schema()["$defs"]["Trial"]["properties"])
     ['epochs', 'k', 'n_rows', 'params', 'rising', 'score']
     """
-    hints = {k: v for k, v in get_type_hints(ComparisonResult).items() if k != "roster"}
-    fields = [
+    kept = {field.name for field in fields(ComparisonResult) if field.metadata.get("kept", True)}
+    hints = {k: v for k, v in get_type_hints(ComparisonResult).items() if k in kept}
+    entries = [
         ("format", str),
         ("version", int),
         *hints.items(),
         ("summary", Summary),
         ("sha256", str),
     ]
-    document = make_dataclass("Comparison", fields, namespace={"__doc__": "A comparison."})
+    document = make_dataclass("Comparison", entries, namespace={"__doc__": "A comparison."})
     schema = json_schema(document)
     properties = schema["$defs"]["Comparison"]["properties"]
     properties["format"] = {"const": FORMAT.name}

@@ -1,6 +1,7 @@
 """The winner as an estimator: the pipeline and the settings that validation chose."""
 
 from collections import Counter
+from pathlib import Path
 
 from sklearn.pipeline import Pipeline
 
@@ -8,7 +9,9 @@ from metriclearn.compare._effort import find_effort
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
+from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._tables._estimator import TableReader
+from metriclearn.images._features import Features
 
 
 def make_estimator(result, key, protocol):
@@ -63,12 +66,45 @@ def make_estimator(result, key, protocol):
         if name.rpartition("__")[2] == "random_state" and value is None
     }
     estimator.set_params(**seeds)
+    if result.backbone is not None and learner.reads is None:  # which makes vectors of photos
+        return _behind(("features", Features(result.backbone)), estimator)
     if not result.data.is_read:
         return estimator
     reader = ("read", TableReader(columns=list(result.data.feature_names)))
-    if isinstance(estimator, Pipeline):
-        return Pipeline([reader, *estimator.steps])
-    return Pipeline([reader, ("metric", estimator)])
+    return _behind(reader, estimator)
+
+
+def _behind(step, estimator):
+    """Put a step before an estimator."""
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("metric", estimator)]
+    return Pipeline([step, *steps])
+
+
+def rows_to_fit(result, X, y):
+    """Return rows, or photos, and labels as the estimator of a result takes them.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+    X, y
+        As of ``compare``: also the name of a source, and of its label column.
+
+    Returns
+    -------
+    X, y
+    """
+    if isinstance(X, (str, Path)):
+        features = result.backbone
+        if features is None and result.data.kind == "embeddings":
+            features = True
+        source = load_source(X, y, features=features)
+        rows = compared_columns(source, result.data.feature_names)
+        return getattr(rows, "files", rows), source.y
+    if isinstance(y, str):
+        X, y = X[[column for column in X.columns if column != y]], X[y]
+        names = result.data.feature_names
+        return X if names is None else X[list(names)], y  # not groups, parts, or what is left out
+    return X, y
 
 
 def _most_chosen(records):

@@ -81,18 +81,20 @@ class DeepEmbedder(
         Its arguments, e.g. ``{"weight_decay": 1e-4}``.
     lr : float, default=1e-3
         Learning rate of the head, and of all that follows where not given; greater than 0.
-    backbone_lr : float, default=None
-        Learning rate of the backbone; ``lr`` by default. 0 freezes it, its statistics of batch
-        normalization and its dropout included.
+    backbone_lr : float, "auto" or None, default="auto"
+        Learning rate of the backbone; None is ``lr``. "auto" is ``lr`` / 10 for a pretrained one
+        ("timm/NAME", "torchvision/NAME", :class:`~metriclearn.deep.modules.Pretrained`), else
+        ``lr``. 0 freezes it, its statistics of batch normalization and its dropout included.
     proxy_lr : float, default=None
         Learning rate of the loss's own parameters; 10 times ``lr`` by default.
     schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
         Factor on the rates over the run, a function of the share of the run that is done.
         "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
-    warmup_epochs : int, default=0
-        First epochs of a ``fit``, in which the backbone is frozen.
-    freeze_batch_norm : bool, default=False
-        Keep the statistics of the backbone's batch normalization as they are.
+    warmup_epochs : int or "auto", default="auto"
+        First epochs of a ``fit``, in which the backbone is frozen; "auto" is 1 for a pretrained
+        backbone under a linear layer, else 0.
+    freeze_batch_norm : bool or "auto", default="auto"
+        Keep the statistics of the backbone's batch normalization; "auto": of a pretrained one.
     batch_size : int, default=128
         Rows (with ``constraints``: constraints) in a batch, at least 4.
     max_epochs : int or "auto", default="auto"
@@ -202,11 +204,11 @@ class DeepEmbedder(
         optimizer: str | type | Callable[..., Any] = "adam",
         optimizer_params: dict[str, Any] | None = None,
         lr: float = 1e-3,
-        backbone_lr: float | None = None,
+        backbone_lr: float | str | None = "auto",
         proxy_lr: float | None = None,
         schedule: str | Callable[..., Any] = "cosine",
-        warmup_epochs: int = 0,
-        freeze_batch_norm: bool = False,
+        warmup_epochs: int | str = "auto",
+        freeze_batch_norm: bool | str = "auto",
         batch_size: int = 128,
         max_epochs: int | str = "auto",
         validation: str | np.ndarray | None = "auto",

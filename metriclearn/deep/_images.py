@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from metriclearn.deep._inputs import Inputs
+from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import opened
@@ -74,7 +75,7 @@ class FileInputs:
         X : ImagePaths, or list or array of paths or of Pillow images
         y : array-like, default="no_validation"
         image_size : int or (height, width), default=None
-            None is 224.
+            None is 224, or what a `Pretrained` module was trained with.
         crop : dict, default=None
             Ranges of the random crops of training.
         own_module : bool, default=False
@@ -169,6 +170,8 @@ def learn_inputs(embedder, X, **checks):
     own = not isinstance(embedder.module, str)
     size = embedder.image_size
     if are_images(X):
+        if size is None and isinstance(embedder.module, Pretrained):
+            size = embedder.module.image_size
         crop = crop_of(embedder.augment)
         return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
     if size is not None:

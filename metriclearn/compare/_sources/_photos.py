@@ -112,7 +112,7 @@ def _with_features(images, pixels, kept, backbone, verbose, **choices):
     )
     rows = np.arange(len(images)) if source.rows is None else source.rows
     pixels = pixels[np.searchsorted(kept, rows)]
-    return replace(source, X=PhotoRows(source.X, pixels, images[rows]))
+    return replace(source, X=PhotoRows(source.X, pixels, images[rows]), backbone=backbone)
 
 
 def backbone_name(backbone):

@@ -57,6 +57,8 @@ class Source:
     form : {"photos", "embeddings"} or None
         What the rows are, where it is more than their shape tells: pixels of photos, or vectors
         that a network made.
+    backbone : str, module or callable
+        Of photos: what made these vectors.
     """
 
     X: object
@@ -72,6 +74,7 @@ class Source:
     rows: np.ndarray | None = None
     parts: np.ndarray | None = None
     form: str | None = None
+    backbone: object = None
 
     @property
     def kind(self):

@@ -17,6 +17,7 @@ from metriclearn.deep.modules._adapter import Adapter
 from metriclearn.deep.modules._convnet import ConvNet
 from metriclearn.deep.modules._ensembles import AttentionEnsemble, MultiLevel
 from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
+from metriclearn.deep.modules._pretrained import Pretrained
 from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights, widths
 from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
@@ -32,6 +33,7 @@ __all__ = [
     "Linear",
     "MultiLevel",
     "Noise",
+    "Pretrained",
     "ResNet18",
     "ResNet34",
     "ResNet50",

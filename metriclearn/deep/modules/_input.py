@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ class Standardize(nn.Module):
     ----------
     n_features : int
         Features, or channels of an image.
+    mean, std : sequence of float, default=None
+        What the weights behind it were trained with; not measured then, as long as the rows are
+        from 0 to 1, as these are.
 
     See Also
     --------
@@ -35,13 +39,24 @@ class Standardize(nn.Module):
     0.0
     """
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
+        self.given = mean is not None and std is not None
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
+        if self.given:
+            self.mean.copy_(torch.tensor(mean))
+            self.std.copy_(torch.tensor(std))
 
     def measure(self, X: ArrayLike) -> None:
         """Take mean and standard deviation from rows ``X``; constant features keep their scale."""
+        if self.given and X.min() >= 0 and X.max() <= 1:
+            return
         X = X.double().flatten(2).transpose(1, 2).flatten(0, 1) if X.ndim > 2 else X.double()
         mean, std = X.mean(dim=0), X.std(dim=0, correction=0)
         std[std <= 1e-6 * mean.abs()] = 1

@@ -7,6 +7,7 @@ from torch import nn
 
 from metriclearn.deep.modules._input import Standardize
 from metriclearn.deep.modules._parts import nearest
+from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 LIBRARIES = ("timm", "torchvision")
 # Where torchvision's models keep their classifier.
@@ -69,6 +70,13 @@ def _fetching(module, argument, given, none):
         ) from error
 
 
+def _colors(in_channels, mean, std):
+    """Make the layer that gives weights the colors that they were trained with."""
+    if mean is None or std is None or len(mean) != in_channels:
+        return Standardize(in_channels)
+    return Standardize(in_channels, mean, std)
+
+
 def _timm():
     import timm
 
@@ -76,7 +84,8 @@ def _timm():
         params = {"pretrained": True, **params}
         with _fetching(f"timm/{name}", "pretrained", params["pretrained"], False):
             model = timm.create_model(name, in_chans=in_channels, num_classes=0, **params)
-        return nn.Sequential(Standardize(in_channels), model)
+        said = vars(model).get("pretrained_cfg", {}) if params["pretrained"] else {}
+        return nn.Sequential(_colors(in_channels, said.get("mean"), said.get("std")), model)
 
     return timm.list_models(), make
 
@@ -96,7 +105,8 @@ def _torchvision():
         for part in CLASSIFIERS:
             if part in dict(model.named_children()):
                 setattr(model, part, nn.Identity())
-                return nn.Sequential(Standardize(in_channels), model)
+                said = (None, None) if params["weights"] is None else (IMAGENET_MEAN, IMAGENET_STD)
+                return nn.Sequential(_colors(in_channels, *said), model)
         raise ValueError(f"torchvision's {name!r} has no classifier that could be taken off")
 
     return models.list_models(module=models), make

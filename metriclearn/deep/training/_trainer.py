@@ -29,6 +29,7 @@ from metriclearn.deep.training._assembly import (
     with_miner,
 )
 from metriclearn.deep.training._checkpoint import Checkpoint
+from metriclearn.deep.training._defaults import settled, shown
 from metriclearn.deep.training._fingerprint import fingerprint
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
@@ -68,7 +69,7 @@ class Trainer:
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.args = SimpleNamespace(**arguments)
+        self.args = SimpleNamespace(**settled(arguments))
 
     def loss_says(self, name):
         """Return what the loss declares under the name of a class attribute of MetricLoss.
@@ -270,6 +271,8 @@ class Trainer:
         verbose = args.verbose if _distributed.is_first() else 0
         prints = any(isinstance(callback, PrintLog) for _, callback in net.callbacks_)
         net.verbose = verbose or int(prints)
+        if verbose and (defaults := shown(self.arguments)):
+            print(defaults)
         with (
             seeded(net.device, net.generators_),
             progress(verbose, "DeepEmbedder", total=epochs) as advance,

@@ -1,0 +1,137 @@
+"""The backbone of photos trained further: what the features that it makes as it is are up against.
+
+Settings are those that photos and pretrained weights are usually trained with; each can be set.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from metriclearn.compare._learners._learner import Learner
+
+#: Losses to what tables call them.
+LOSSES = {"proxy_anchor": "Proxy-Anchor", "multi_similarity": "multi-similarity"}
+#: Settings of `metriclearn.deep.DeepEmbedder` that may be given, and what they are by default;
+#: None is chosen by the backbone (the size) or by the effort (the epochs).
+DEFAULTS = {
+    "lr": 1e-3,
+    "backbone_lr": 1e-4,
+    "warmup_epochs": 1,
+    "freeze_batch_norm": True,
+    "n_components": 128,
+    "batch_size": 32,
+    "optimizer": "adamw",
+    "augment": "standard",
+    "precision": "float32",
+    "image_size": None,
+    "max_epochs": None,
+}
+MAX_EPOCHS = 40
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What is trained further, and how.
+
+    Attributes
+    ----------
+    backbone : str, type or nn.Module
+        As of `metriclearn.images.Features`.
+    settings : dict
+        All of ``DEFAULTS``.
+    """
+
+    backbone: object
+    settings: dict = field(default_factory=lambda: dict(DEFAULTS))
+
+    @classmethod
+    def make(cls, backbone, finetune):
+        """Check what was asked for, before any work.
+
+        Parameters
+        ----------
+        backbone : str, type, nn.Module, True or None
+            What ``features`` is.
+        finetune : bool or dict
+            Settings in place of those of ``DEFAULTS``.
+
+        Returns
+        -------
+        FineTuning
+
+        Raises
+        ------
+        ValueError
+            If there is no network to train, or a setting cannot be.
+        """
+        from metriclearn.deep import DeepEmbedder
+        from metriclearn.deep.modules import Pretrained
+
+        if backbone is None or backbone is True:
+            raise ValueError(
+                "finetune trains the network that makes the features: name it, as in "
+                "features='timm/NAME' (--features timm/NAME)"
+            )
+        given = {} if finetune is True else finetune
+        if not hasattr(given, "items"):
+            raise ValueError(f"finetune must be True or a dict of settings, got {finetune!r}")
+        unknown = [name for name in given if name not in DEFAULTS]
+        if unknown:
+            raise ValueError(
+                f"finetune: {unknown[0]!r} is not a setting; there are {', '.join(DEFAULTS)}"
+            )
+        settings = {**DEFAULTS, **given}
+        told = {name: value for name, value in settings.items() if value is not None}
+        DeepEmbedder(Pretrained, **told)._validate_params()
+        try:
+            module = Pretrained(backbone, image_size=settings["image_size"])
+        except ValueError as error:
+            raise ValueError(f"finetune: {error}") from None
+        if settings["image_size"] is None:
+            settings["image_size"] = module.image_size
+        return cls(backbone, settings)
+
+    @property
+    def note(self):
+        """What a reader should know of the settings."""
+        told = {name: value for name, value in self.settings.items() if value is not None}
+        text = ", ".join(f"{name}={value}" for name, value in told.items())
+        return f"Fine-tuning with {text}; --finetune NAME=VALUE,.. sets others."
+
+    def learners(self):
+        """Return a row of the comparison for each loss."""
+        return tuple(
+            Learner(
+                f"finetune_{loss}",
+                f"Fine-tuned, {name}",
+                "deep",
+                partial(fine_tuned, loss=loss, tuning=self),
+                is_own=True,  # used as it is: nothing is scaled or searched for
+                cost=100,
+                reads="files",
+                sets_length=True,
+            )
+            for loss, name in LOSSES.items()
+        )
+
+
+def fine_tuned(setting, loss, tuning):
+    """Make an embedder whose network is the backbone, for image files."""
+    from metriclearn.deep import DeepEmbedder
+    from metriclearn.deep.modules import Pretrained
+
+    settings = dict(tuning.settings)
+    if settings["max_epochs"] is None:
+        updates = setting.effort.fine_updates
+        epochs = np.ceil(updates * settings["batch_size"] / setting.n_rows)
+        settings["max_epochs"] = settings["warmup_epochs"] + int(np.clip(epochs, 2, MAX_EPOCHS))
+    embedder = DeepEmbedder(
+        Pretrained,
+        loss,
+        module_params={"backbone": tuning.backbone, "image_size": settings["image_size"]},
+        validation=None,
+        **settings,
+    )
+    return Pipeline([("metric", embedder)]), [{}]

@@ -1,0 +1,152 @@
+"""Pretrained networks get the colors they were trained with, and are trained gently."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from helpers.backbones import Tiny
+from helpers.embedders import Record, recorded
+from PIL import Image
+from torch import nn
+
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep.modules import Pretrained, Standardize
+from metriclearn.deep.modules._libraries import find_backbone
+from metriclearn.images import Features
+
+IMAGES = np.random.default_rng(0).integers(256, size=(24, 16, 16, 3), dtype=np.uint8)
+LABELS = np.arange(24) % 4
+SHORT = {"max_epochs": 2, "batch_size": 8, "random_state": 0, "validation": None}
+
+
+def embedder(module=Pretrained, **params):
+    if module is Pretrained:
+        params = {"module_params": {"backbone": Tiny}, "n_components": 4, **params}
+    return DeepEmbedder(module, "proxy_anchor", **{**SHORT, **params})
+
+
+def test_untrained_it_gives_the_features_that_it_is_known_for():
+    expected = Features(Tiny, image_size=16, normalize=False, cache=False).transform(IMAGES)
+    module = Pretrained(Tiny).eval()
+    with torch.no_grad():
+        found = module(torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 255)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_a_module_of_the_caller_is_copied():
+    own = Tiny()
+    module = Pretrained(own)
+    assert module.network is not own
+    for mine, copied in zip(own.parameters(), module.parameters(), strict=True):
+        assert torch.equal(mine, copied)
+
+
+def test_gray_images_are_shown_as_color():
+    gray = torch.rand(2, 1, 16, 16)
+    module = Pretrained(Tiny).eval()
+    assert torch.equal(module(gray), module(gray.expand(-1, 3, -1, -1)))
+
+
+def test_transformers_folder(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
+    )
+    transformers.ViTModel(config).save_pretrained(tmp_path)
+    params = {"backbone": f"hf/{tmp_path}", "pooling": "mean"}
+    fitted = embedder(module_params=params, image_size=16).fit(
+        [Image.fromarray(pixels) for pixels in IMAGES], LABELS
+    )
+    assert fitted.transform([Image.fromarray(IMAGES[0])]).shape == (1, 4)
+    assert Pretrained(f"hf/{tmp_path}").image_size == (16, 16)
+
+
+@pytest.mark.parametrize("backbone", [lambda pixels: pixels, "features.onnx"])
+def test_what_has_no_weights_to_train(backbone, tmp_path):
+    with pytest.raises(ValueError, match=r"is no network of torch|there is no such file"):
+        Pretrained(backbone)
+
+
+def recipe(fitted):
+    recipe = fitted.net_.recipe_
+    return recipe.rates["backbone"], recipe.warmup_epochs, recipe.freeze_batch_norm
+
+
+def test_photo_defaults():
+    assert recipe(embedder(lr=1e-2).fit(IMAGES, LABELS)) == (1e-3, 1, True)
+    module = Pretrained(Tiny, image_size=16)
+    assert recipe(embedder(module, lr=1e-2).fit(IMAGES, LABELS)) == (1e-3, 0, True)  # no head
+    assert recipe(embedder("convnet", lr=1e-2).fit(IMAGES, LABELS)) == (1e-2, 0, False)
+
+
+def test_photo_defaults_can_be_set():
+    given = {"backbone_lr": None, "warmup_epochs": 0, "freeze_batch_norm": False}
+    assert recipe(embedder(lr=1e-2, **given).fit(IMAGES, LABELS)) == (1e-2, 0, False)
+    given = {"backbone_lr": 0, "warmup_epochs": 2}
+    assert recipe(embedder(**given).fit(IMAGES, LABELS)) == (0, 2, True)
+
+
+def test_photo_defaults_do_what_they_say():
+    fitted = embedder(callbacks=[Record()], max_epochs=3).fit(IMAGES, LABELS)
+    begin, first, second, _ = recorded(fitted).backbone_
+    assert all(torch.equal(begin[name], first[name]) for name in begin)  # warm-up
+    name = next(name for name in begin if name.endswith("0.weight"))
+    assert not torch.equal(first[name], second[name])
+    means = [name for name in begin if "running_mean" in name]
+    assert means
+    assert all(torch.equal(begin[name], second[name]) for name in means)
+
+
+@pytest.mark.parametrize("given", [{}, {"warmup_epochs": 0}])
+def test_photo_defaults_are_printed(given, capsys):
+    embedder(verbose=1, **given).fit(IMAGES, LABELS)
+    text = capsys.readouterr().out
+    assert "pretrained network: backbone_lr=0.0001" in text
+    assert ("warmup_epochs=1" in text) == (not given)
+    assert "freeze_batch_norm=True" in text
+    embedder("convnet", verbose=1).fit(IMAGES, LABELS)
+    assert "pretrained" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["backbone_lr", "warmup_epochs", "freeze_batch_norm"])
+def test_other_words_are_refused(name):
+    with pytest.raises(ValueError, match=name):
+        embedder(**{name: "gently"}).fit(IMAGES, LABELS)
+
+
+def test_images_are_read_at_the_size_of_the_network():
+    module = Pretrained(Tiny, image_size=(12, 20))
+    files = [Image.fromarray(pixels) for pixels in IMAGES]
+    assert embedder(module).fit(files, LABELS).image_shape_ == (12, 20, 3)
+    assert embedder(module, image_size=8).fit(files, LABELS).image_shape_ == (8, 8, 3)
+
+
+def test_weights_of_a_library_keep_their_colors(monkeypatch):
+    def create_model(name, **params):
+        model = nn.Conv2d(3, 8, 3)
+        model.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+        return model
+
+    timm = types.SimpleNamespace(list_models=lambda: ["net"], create_model=create_model)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    colors = find_backbone("timm/net")(in_channels=3)[0]
+    colors.measure(torch.rand(5, 3, 4, 4))
+    np.testing.assert_allclose(colors.mean, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(colors.std, [0.4, 0.5, 0.6])
+    colors.measure(255 * torch.rand(5, 3, 4, 4))  # other units: better measured than nonsense
+    assert colors.mean.min() > 1
+    fresh = find_backbone("timm/net")(in_channels=3, pretrained=False)[0]
+    assert isinstance(fresh, Standardize)
+    assert not fresh.given
+    fitted = DeepEmbedder("timm/net", "proxy_anchor", **SHORT).fit(IMAGES, LABELS)
+    np.testing.assert_allclose(fitted.net_.module_.backbone[0].mean, [0.1, 0.2, 0.3])
+    assert recipe(fitted) == (1e-4, 1, True)
+    fresh = DeepEmbedder("timm/net", module_params={"pretrained": False}, **SHORT)
+    assert recipe(fresh.fit(IMAGES, LABELS)) == (1e-3, 0, False)
