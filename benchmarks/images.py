@@ -25,6 +25,7 @@ from torch import nn
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.augment import Standard
 from metriclearn.images import Features, ImagePaths, ImageReader
+from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from metriclearn.metrics import retrieval_scores
 
 SIDE = 128
@@ -44,6 +45,18 @@ class Lite0(nn.Module):
     def forward(self, images):
         """Return maps of features of colors from 0 to 1."""
         return self.net.extract_features((images - 0.498) / 0.502)
+
+
+class Normalized(Lite0):
+    """The same for the command, which gives networks of one's own ImageNet's colors.
+
+    PYTHONPATH=benchmarks metriclearn compare PHOTOS --features images:Normalized
+    """
+
+    def forward(self, images):
+        """Return maps of features of normalized colors."""
+        mean, std = (torch.tensor(c).view(-1, 1, 1) for c in (IMAGENET_MEAN, IMAGENET_STD))
+        return super().forward(images * std + mean)
 
 
 def seconds(call, repeats=3):

@@ -3,13 +3,16 @@
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
 
-from metriclearn.compare._records import EMBEDDING, Map, Matrix
+from metriclearn.compare._records import EMBEDDING, Found, Map, Matrix
 from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
 MAX_MATRIX_SIDE = 100
+#: Photos of a test part that are shown with what they find, at most, and how many each finds.
+MAX_QUERIES, N_FOUND = 100, 5
 
 
 def map_rows(y, seed, n_points=MAX_MAP_POINTS):
@@ -19,8 +22,17 @@ def map_rows(y, seed, n_points=MAX_MAP_POINTS):
     return np.sort(np.random.RandomState(seed).choice(len(y), n_points, replace=False))
 
 
-def draw_map(estimator, X, y, seed):
+def draw_map(estimator, X, y, seed, places=None):
     """Lay held-out embeddings out in two dimensions, neighbors beside neighbors (t-SNE).
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+    X : ndarray of shape (n, n_features) or ImagePaths
+    y : ndarray of shape (n,)
+    seed : int
+    places : ndarray of int, shape (n,), default=None
+        Of the rows in the data, where these are photos that can be shown.
 
     Returns
     -------
@@ -30,7 +42,36 @@ def draw_map(estimator, X, y, seed):
     points = lay_out(estimator.transform(X[rows]), random_state=seed)
     points -= points.min(axis=0)
     points /= points.max() or 1.0
-    return Map(_tuples(points.round(4)), tuple(np.asarray(y)[rows].tolist()))
+    shown = None if places is None else tuple(places[rows].tolist())
+    return Map(_tuples(points.round(4)), tuple(np.asarray(y)[rows].tolist()), shown)
+
+
+def find_photos(measured, split, y, seed):
+    """Return what some test photos find, the same photos for every learner.
+
+    Parameters
+    ----------
+    measured : Measured
+        With embeddings.
+    split : Split
+    y : ndarray of shape (n_test,)
+    seed : int
+
+    Returns
+    -------
+    Found
+    """
+    rows = map_rows(y, seed, MAX_QUERIES)
+    alone = measured.gallery is None
+    gallery = measured.Z if alone else measured.gallery
+    places = split.test if alone else split.searched
+    search = NearestNeighbors(n_neighbors=min(N_FOUND + alone, len(gallery))).fit(gallery)
+    nearest = search.kneighbors(measured.Z[rows], return_distance=False)
+    if alone:  # a photo is among what it finds, though not first where others are equal to it
+        own = nearest == rows[:, None]
+        own[~own.any(axis=1), -1] = True
+        nearest = nearest[~own].reshape(len(rows), -1)
+    return Found(tuple(split.test[rows].tolist()), _tuples(places[nearest]))
 
 
 def learned_matrix(estimator, X, names=None):

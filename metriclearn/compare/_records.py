@@ -89,10 +89,28 @@ class Map:
         In the unit square.
     labels : tuple of int
         Class of each.
+    rows : tuple of int or None
+        Of photos, their places in the data.
     """
 
     points: tuple[tuple[float, ...], ...]
     labels: tuple[int, ...]
+    rows: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Held-out photos and the nearest to each, as places in the data, for a picture.
+
+    Attributes
+    ----------
+    queries : tuple of int
+    nearest : tuple of tuple of int
+        Nearest first.
+    """
+
+    queries: tuple[int, ...]
+    nearest: tuple[tuple[int, ...], ...]
 
 
 #: What the rows of a matrix stand for behind a step that makes columns of its own.
@@ -186,6 +204,7 @@ class FoldRecord:
     growth : Growth or None
     losses : tuple of float
         Of a network, the mean training loss of each epoch.
+    found : Found or None
     """
 
     learner: str
@@ -217,6 +236,7 @@ class FoldRecord:
     by_class: ByClass | None = None
     growth: Growth | None = None
     losses: tuple[float, ...] = ()
+    found: Found | None = None
 
     @property
     def cell(self):

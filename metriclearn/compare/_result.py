@@ -62,6 +62,8 @@ class ComparisonResult:
         How the learners are made; not written to files.
     backbone : str, module, callable or None
         What made vectors of photos; not written to files.
+    photos : (ndarray, ndarray) or None
+        Small pixels of photos and their classes, for the report; not written to files.
 
     See Also
     --------
@@ -77,6 +79,7 @@ class ComparisonResult:
     curve_records: tuple[FoldRecord, ...] = ()
     roster: tuple = field(default=(), compare=False, repr=False, metadata={"kept": False})
     backbone: object = field(default=None, compare=False, repr=False, metadata={"kept": False})
+    photos: tuple | None = field(default=None, compare=False, metadata={"kept": False})
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])

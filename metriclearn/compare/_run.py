@@ -50,6 +50,7 @@ def run(plan, workers, store, make_bar):
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
+    source_X = plan.source.X
     records.sort(key=lambda r: (r.protocol, r.fold, r.learner, r.place or 0, r.repeat))
     result = ComparisonResult(
         learners=tuple(LearnerFacts(each.key, each.name, each.family) for each in plan.learners),
@@ -79,6 +80,7 @@ def run(plan, workers, store, make_bar):
         interrupted=interrupted,
         roster=plan.learners,
         backbone=plan.source.backbone,
+        photos=(source_X.pictures, schedule.codes) if hasattr(source_X, "pictures") else None,
     )
     if interrupted:
         warnings.warn(

@@ -15,6 +15,7 @@ from metriclearn.compare._report._lines import curve_chart, recall_chart
 from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
 from metriclearn.compare._report._pair import two_metrics
+from metriclearn.compare._report._photos import photo_gallery, thumbnails
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._report._training_curves import training_cards
@@ -76,8 +77,12 @@ def render(result):
     script = _text_of("page.js")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
     headlines = {protocol: result.headline(protocol) for protocol in shown}
+    galleries = {protocol: photo_gallery(result, protocol, _pictured) for protocol in shown}
+    galleries = {protocol: gallery for protocol, gallery in galleries.items() if gallery}
     return template.render(
         style=_text_of("style.css"),
+        galleries=galleries,
+        thumbnails=_thumbnails(result, galleries),
         question_texts=QUESTION_TEXTS,
         script=script,
         policy=_policy(script),
@@ -214,6 +219,12 @@ def _pictured(result, key, protocol):
         if (record.learner, record.protocol) == (key, protocol) and record.map:
             return record
     return None
+
+
+def _thumbnails(result, galleries):
+    shown = set().union(*(gallery.places for gallery in galleries.values()))
+    maps = [record.map for record in result.records if record.map and record.map.rows]
+    return thumbnails(result, shown, set().union(*(drawn.rows for drawn in maps)))
 
 
 def _maps(result, protocol):
