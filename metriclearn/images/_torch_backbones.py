@@ -13,6 +13,9 @@ from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Prepr
 
 #: How the outputs of a transformer for its tokens become one vector.
 POOLINGS = ("cls", "mean")
+# Values of images in one pass on the CPU. Feature maps of more than that are memory that the
+# system gives out page by page, each time anew, which takes longer than the network.
+_CPU_VALUES = 2**19
 # Where torchvision's models keep their classifier.
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
@@ -57,6 +60,13 @@ class TorchBackbone:
         -------
         ndarray of shape (b, d), dtype float32
         """
+        step = len(pixels)
+        if self._mean.device.type == "cpu":
+            step = max(1, _CPU_VALUES // pixels[0].size)
+        parts = [self._pass(pixels[i : i + step]) for i in range(0, len(pixels), step)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _pass(self, pixels):
         torch = require("torch", "deep")
         with torch.inference_mode():
             images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)

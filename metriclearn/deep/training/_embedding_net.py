@@ -10,6 +10,9 @@ from metriclearn.deep.training._recipe import PRECISIONS
 # Values embedded at a time where no gradient is kept: short rows go in larger
 # batches than in training.
 VALUES_AT_A_TIME = 2**17
+# Images embedded at a time on the CPU: feature maps of more are memory that the system gives out
+# page by page, each time anew, which takes longer than the network.
+IMAGE_VALUES_ON_CPU = 2**20
 # What may be set on a trained net; the rest of skorch's parameters would rebuild it.
 SETTABLE = ("lr", "optimizer__", "batch_size", "callbacks", "verbose")
 
@@ -166,6 +169,8 @@ class EmbeddingNet(NeuralNet):
             self.module_.eval()
         n = len(rows) if indices is None else len(indices)
         step = batch_size or max(self.batch_size, VALUES_AT_A_TIME // rows.values_per_row)
+        if batch_size is None and rows.image_shape is not None and rows.device.type == "cpu":
+            step = min(step, max(1, IMAGE_VALUES_ON_CPU // rows.values_per_row))
         while True:
             try:
                 return self._embed_by(step, rows, indices, n, also)
