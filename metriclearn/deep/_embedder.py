@@ -17,6 +17,7 @@ from metriclearn.deep._images import learn_inputs
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
 from metriclearn.deep.training._allowed import COMPONENTS, CONSTRAINTS
+from metriclearn.deep.training._dataset import from_dataset
 from metriclearn.deep.training._labels import check_form
 from metriclearn.deep.training._nested_params import NestedParamsMixin
 from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
@@ -276,8 +277,10 @@ class DeepEmbedder(
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
             Rows, or images, whose channels may also come first; or image files, as
             `~metriclearn.images.ImagePaths` or a list of paths, which are read batch by batch, two
-            ahead. Bytes (uint8) are divided by 255, now and later; but integers stay what they are
-            for a module of your own that takes them. A memory-mapped array is read batch by batch.
+            ahead; or a map-style data set of torch or Hugging Face, of images, arrays or tensors
+            (with its labels where ``y`` is None). Bytes (uint8) are divided by 255, now and later;
+            but integers stay what they are for a module of your own that takes them. A
+            memory-mapped array is read batch by batch.
         y : array-like of shape (n,), default=None
             Class labels, -1 among integers for none; for a loss of continuous labels amounts, (n,)
             or (n, q): whole numbers are amounts where they are of a floating type. Not needed by a
@@ -409,6 +412,7 @@ class DeepEmbedder(
     def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
         trainer = Trainer(self.get_params(deep=False))
         net, amounts = self.net_ if going_on else None, bool(trainer.loss_says("continuous_labels"))
+        X, y = from_dataset(X, y, with_labels=constraints is None)
         if constraints is None:
             if y is None and not self._needs_labels():
                 inputs, X, _ = self._read(X, net)
@@ -443,6 +447,7 @@ class DeepEmbedder(
         return net.inputs_, *net.inputs_.check(self, X, ensure_min_samples=2, **checks)
 
     def _check_rows(self, X):
+        X, _ = from_dataset(X, with_labels=False)
         return self.net_.inputs_.check_to_embed(self, X)
 
     def _embed(self, X):

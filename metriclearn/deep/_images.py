@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length
 
-from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
@@ -111,15 +110,7 @@ class FileInputs:
                 f"X must be ImagePaths, or a list of paths or of Pillow images, as "
                 f"{type(estimator).__name__} was fitted on them"
             )
-        if isinstance(y, str) and y == "no_validation":
-            return X, None
-        if y is None:
-            raise ValueError(f"{type(estimator).__name__} requires y to be passed, got None")
-        y = check_array(
-            y, ensure_2d=False, dtype="numeric" if checks.get("y_numeric") else None, input_name="y"
-        )
-        check_consistent_length(X, y)
-        return X, y
+        return with_labels(estimator, X, y, **checks)
 
     def check_to_embed(self, estimator, X):
         """Read the files of a ``transform``."""

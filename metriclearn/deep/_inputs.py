@@ -5,14 +5,17 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 from skorch.utils import data_from_dataset
 
 from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._rows import Rows, check_finite
 
 # Numbers of channels that an image may have: gray, color, color with transparency.
 CHANNELS = (1, 3, 4)
+OF_INTEGERS = "was fitted on integers, which its module takes as such; give integers"
 
 
 @dataclass
@@ -75,7 +78,11 @@ class Inputs:
         y : ndarray, or None where it was not to be read
         """
         X, found, first = flatten_images(X, image_shape)
-        X, y = _validated(estimator, X, y, True, kept_dtypes(X, own_module), **checks)
+        if isinstance(X, DatasetArray):
+            X, y = with_labels(estimator, X, y, **checks)
+            estimator.n_features_in_ = X.shape[1]
+        else:
+            X, y = _validated(estimator, X, y, True, kept_dtypes(X, own_module), **checks)
         shape, first = check_image_shape(found, first, image_shape, X.shape[1])
         integers = own_module and shape is None and X.dtype.kind in "iu"
         scale = 1 / 255 if X.dtype == np.uint8 else 1
@@ -95,20 +102,28 @@ class Inputs:
                 f"X has {_described(shape, first)}, but {type(estimator).__name__} was fitted on "
                 f"{_described(self.image_shape, self.channels_first)}"
             )
+        if isinstance(X, DatasetArray):
+            if X.shape[1] != self.n_features:
+                raise ValueError(
+                    f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
+                    f"{self.n_features} features as input"
+                )
+            if self.integers and X.dtype.kind == "f":
+                raise ValueError(f"X has fractions, but {type(estimator).__name__} {OF_INTEGERS}")
+            return with_labels(estimator, X, y, **checks)
         dtypes = kept_dtypes(X, self.integers)
         X, y = _validated(estimator, X, y, False, dtypes, **checks)
         if self.integers and X.dtype.kind == "f":
             if not np.array_equal(X, np.trunc(X)):
-                raise ValueError(
-                    f"X has fractions, but {type(estimator).__name__} was fitted on integers, "
-                    f"which its module takes as such; give integers"
-                )
+                raise ValueError(f"X has fractions, but {type(estimator).__name__} {OF_INTEGERS}")
             X = X.astype(np.int64)
         return X, y
 
     def check_to_embed(self, estimator, X):
         """Read the ``X`` of a ``transform``, with a faster check for infinite values and NaN."""
         X, _ = self.check(estimator, X, ensure_all_finite=False)
+        if isinstance(X, DatasetArray):
+            return X
         check_finite(X, type(estimator).__name__)
         return X
 
@@ -154,11 +169,6 @@ class Inputs:
 
 def _validated(estimator, X, y, reset, dtypes, **checks):
     """Validate by scikit-learn; text, ragged lists and data sets get the remedy as well."""
-    if isinstance(X, torch.utils.data.Dataset):
-        raise TypeError(
-            f"X is a {type(X).__name__}; give its rows and labels as arrays, e.g. X = "
-            f"np.stack([row for row, _ in dataset]); a memory-mapped array is read batch by batch"
-        )
     refuse_times(X)
     if y is not None:
         check_label_kinds(y)
@@ -180,6 +190,33 @@ def _validated(estimator, X, y, reset, dtypes, **checks):
     return checked if isinstance(checked, tuple) else (checked, None)
 
 
+def with_labels(estimator, X, y="no_validation", **checks):
+    """Check the labels of rows that are read later, batch by batch.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : ImagePaths or DatasetArray
+    y : array-like, default="no_validation"
+    **checks
+        ``y_numeric``, as of scikit-learn's ``validate_data``.
+
+    Returns
+    -------
+    X : ImagePaths or DatasetArray
+    y : ndarray, or None where it was not to be read
+    """
+    if isinstance(y, str) and y == "no_validation":
+        return X, None
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, got None")
+    y = check_array(
+        y, ensure_2d=False, dtype="numeric" if checks.get("y_numeric") else None, input_name="y"
+    )
+    check_consistent_length(X, y)
+    return X, y
+
+
 def flatten_images(X, image_shape=None):
     """Turn images into rows.
 
@@ -199,6 +236,13 @@ def flatten_images(X, image_shape=None):
         (height, width, channels); None where ``X`` held rows.
     channels_first : bool
     """
+    if isinstance(X, DatasetArray):
+        shape = X.row_shape
+        if len(shape) not in (2, 3):
+            return X, None, False
+        if image_shape is not None and tuple(image_shape) == shape:
+            return X, (*shape, 1)[:3], False
+        return X, *_read_shape(shape)
     if isinstance(X, list) and _depth(X) > 2:
         X = np.asarray(X)
     shape = tuple(X.shape[1:]) if isinstance(X, np.ndarray | torch.Tensor) else ()

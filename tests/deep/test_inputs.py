@@ -148,9 +148,9 @@ def test_integers_of_modules_by_name_are_features():
         ([[1, 2], [1, 2, 3]] * 10, ValueError, "the rows of X differ in length; pad them to one"),
         ([[[1, 2]], [[1, 2], [3, 4]]] * 10, ValueError, "differ in length; pad them to one length"),
         (
-            torch.utils.data.TensorDataset(torch.zeros(20, 3)),
+            torch.utils.data.ChainDataset([]),
             TypeError,
-            "X is a TensorDataset; give its rows and labels as arrays",
+            "X is a ChainDataset that is read in one go; give a map-style data set",
         ),
     ],
     ids=["texts", "column of text", "ragged", "ragged in three", "data set"],
