@@ -161,8 +161,8 @@ def learn_inputs(embedder, X, **checks):
     own = not isinstance(embedder.module, str)
     size = embedder.image_size
     if are_images(X):
-        if size is None and isinstance(embedder.module, Pretrained):
-            size = embedder.module.image_size
+        if size is None:
+            size = _own_size(embedder.module, embedder.module_params)
         crop = crop_of(embedder.augment)
         return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
     if size is not None:
@@ -172,3 +172,10 @@ def learn_inputs(embedder, X, **checks):
         )
     shape = embedder.image_shape
     return Inputs.learn(embedder, X, image_shape=shape, own_module=own, **checks)
+
+
+def _own_size(module, params):
+    """Return the size of the images that a pretrained network was made for; None of others."""
+    if module is Pretrained:
+        module = Pretrained(**(params or {}))
+    return module.image_size if isinstance(module, Pretrained) else None

@@ -72,7 +72,16 @@ class TorchBackbone:
             images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
             # A view whose memory has the channels last.
             images = images.permute(0, 3, 1, 2).to(self._mean.dtype).div_(255)
-            output = self.module(images.sub_(self._mean).div_(self._std))
+            images = images.sub_(self._mean).div_(self._std)
+            try:
+                output = self.module(images)
+            except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+                height, width = images.shape[2:]
+                reason = " ".join(str(error).split())[:200]
+                raise ValueError(
+                    f"backbone: {type(self.module).__name__} does not take images of {height} × "
+                    f"{width} pixels ({reason}); give image_size"
+                ) from error
             return pooled(output, self.pooling).float().cpu().numpy()
 
 

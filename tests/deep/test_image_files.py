@@ -114,6 +114,16 @@ def test_saved_embedders_of_files_come_back(photos, tmp_path):
     assert np.array_equal(again.predict(photos), pipeline.predict(photos))
 
 
+def test_all_files_that_cannot_be_read_are_named_at_once(photos, tmp_path):
+    files = []
+    for row, file in enumerate(photos.files):
+        files.append(tmp_path / f"{row}.png")
+        content = file.read_bytes()
+        files[-1].write_bytes(content[:60] if row in (3, 20) else content)
+    with pytest.raises(ValueError, match=r"2 images cannot be read:\n.*3\.png.*\n.*20\.png"):
+        embedder().fit(files, photos.labels)
+
+
 def test_files_go_through_pipelines_and_splitters(photos):
     pipeline = make_pipeline(embedder(max_epochs=5), KNeighborsClassifier(1))
     assert cross_val_score(pipeline, photos, photos.labels, cv=2).mean() > 0.9

@@ -192,6 +192,22 @@ def test_backbones_of_other_libraries_are_found_by_name(monkeypatch):
         find_backbone("timm/tiny_net")
 
 
+def test_the_library_that_is_missing_is_the_one_that_is_named(monkeypatch):
+    import builtins
+
+    ordinary = builtins.__import__
+
+    def without_torchvision(name, *args, **kwargs):
+        if name == "timm":
+            raise ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
+        return ordinary(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without_torchvision)
+    with pytest.raises(ValueError, match=r"needs torchvision, which .*: pip install torchvision"):
+        find_backbone("timm/net")
+
+
 def test_timm_is_asked_for_features_of_images_of_any_channels(monkeypatch):
     asked = {}
 

@@ -126,6 +126,26 @@ def test_images_are_read_at_the_size_of_the_network():
     files = [Image.fromarray(pixels) for pixels in IMAGES]
     assert embedder(module).fit(files, LABELS).image_shape_ == (12, 20, 3)
     assert embedder(module, image_size=8).fit(files, LABELS).image_shape_ == (8, 8, 3)
+    params = {"backbone": OneSize, "image_size": 16}
+    assert embedder(module_params=params).fit(files, LABELS).image_shape_ == (16, 16, 3)
+
+
+class OneSize(Tiny):
+    """As networks of timm with positions: an assertion where the size is another."""
+
+    def forward(self, images):
+        assert images.shape[2:] == (16, 16), "height doesn't match model (16)"
+        return super().forward(images)
+
+
+def test_another_size_than_the_network_takes_is_one_error():
+    message = r"does not take batches of shape \(n, 3, 12, 12\): height doesn't match"
+    with pytest.raises(ValueError, match=message):
+        embedder(module_params={"backbone": OneSize}).fit(IMAGES[:, :12, :12], LABELS)
+    with pytest.raises(
+        ValueError, match=r"OneSize does not take images of 12 × 12 pixels \(height"
+    ):
+        Features(OneSize, image_size=12, cache=False).transform(IMAGES)
 
 
 def test_weights_of_a_library_keep_their_colors(monkeypatch):

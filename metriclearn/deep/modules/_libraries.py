@@ -46,9 +46,10 @@ def find_backbone(spec):
     name = spec.partition("/")[2]
     try:
         names, make = _timm() if library == "timm" else _torchvision()
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:  # timm, or torchvision, which timm needs
+        missing = (error.name or library).partition(".")[0]
         raise ValueError(
-            f"module={spec!r} needs {library}, which is not installed: pip install {library}"
+            f"module={spec!r} needs {missing}, which is not installed: pip install {missing}"
         ) from None
     if name.partition(".")[0] not in names:
         raise ValueError(f"module={spec!r}: {library} has no model {name!r}{nearest(name, names)}")

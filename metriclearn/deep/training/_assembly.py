@@ -140,7 +140,7 @@ def _features(backbone, rows):
     try:
         with torch.inference_mode():
             features = backbone(two)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         shape = ", ".join(map(str, two.shape[1:]))
         integers = " of integers" if rows.integers else ""
         raise ValueError(

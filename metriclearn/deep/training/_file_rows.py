@@ -129,7 +129,7 @@ class FileRows:
             if isinstance(result, Exception)
         }
         if failed:
-            raise unreadable(failed)
+            raise unreadable(self._all_failed())
         batch = torch.from_numpy(np.stack(results)).to(self.device)
         if batch.ndim == 3:
             batch = batch.unsqueeze(-1)
@@ -137,6 +137,13 @@ class FileRows:
         if not self.channels_last:
             batch = batch.contiguous()
         return batch.float() * (1 / 255)  # as rows of bytes are scaled
+
+    def _all_failed(self):
+        """Return the errors of all files: who mends one wants to mend them all."""
+        rows = np.arange(len(self))
+        with ThreadPoolExecutor(self._n_threads()) as pool:
+            results = zip(rows, pool.map(self._read, rows), strict=True)
+            return {row: result for row, result in results if isinstance(result, Exception)}
 
     def _numbers(self, rows):
         return np.arange(len(self))[rows]
