@@ -87,6 +87,8 @@ class TorchBackbone:
 
 def pooled(output, pooling):
     """Return one vector an image, of whatever a network returned."""
+    if isinstance(output, tuple):  # of Inception in training, whose auxiliary heads come behind
+        output = output[0]
     if hasattr(output, "last_hidden_state"):  # of transformers
         vectors = getattr(output, "pooler_output", None)
         if pooling is None and vectors is not None:

@@ -130,6 +130,20 @@ def test_images_are_read_at_the_size_of_the_network():
     assert embedder(module_params=params).fit(files, LABELS).image_shape_ == (16, 16, 3)
 
 
+class WithHeads(Tiny):
+    """As Inception of torchvision: auxiliary outputs in training."""
+
+    def forward(self, images):
+        maps = super().forward(images)
+        return (maps, maps[:, :1]) if self.training else maps
+
+
+def test_auxiliary_heads_take_no_part():
+    plain = embedder().fit(IMAGES, LABELS)
+    headed = embedder(module_params={"backbone": WithHeads}).fit(IMAGES, LABELS)
+    np.testing.assert_array_equal(plain.transform(IMAGES), headed.transform(IMAGES))
+
+
 class OneSize(Tiny):
     """As networks of timm with positions: an assertion where the size is another."""
 
