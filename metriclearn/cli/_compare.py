@@ -239,10 +239,10 @@ def run(options, command):
         raise BadInputError(error) from None
     result = result.with_command(command)
     written = list(_write(result, options))
+    result.show()
     if options.save:
         _save(result, options)
         written.append(options.save)
-    result.show()
     for path in written:
         print(f"wrote {printable(path)}")
     return EXIT_INTERRUPTED if result.interrupted else 0
@@ -317,6 +317,13 @@ def _save(result, options):
     from metriclearn import save
 
     key = options.save_learner
+    kept = key or getattr(result.verdict(result.headline(result.protocols[0])), "key", "")
+    if kept.startswith("finetune"):
+        raise BadInputError(
+            f"--save {options.save}: a fine-tuned network cannot be kept as a folder; "
+            f"--save-learner keeps another, and in Python result.fit_best(photos, None)[-1].to_onnx"
+            f"(path) writes it"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

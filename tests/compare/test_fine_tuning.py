@@ -9,7 +9,7 @@ from PIL import Image
 import metriclearn
 from metriclearn.cli import main
 from metriclearn.compare import compare
-from metriclearn.images import ImagePaths
+from metriclearn.images import Features, ImagePaths
 
 SHORT = {"image_size": 24, "batch_size": 16, "max_epochs": 6, "lr": 1e-2, "backbone_lr": 1e-2}
 
@@ -130,6 +130,29 @@ def test_what_is_saved_takes_photos(photos, tmp_path):
     images = ImagePaths.from_folder(photos)
     again = metriclearn.load(tmp_path / "model")
     assert again.transform(images[:3]).shape[0] == 3
+
+
+def test_a_fine_tuned_network_is_kept_as_a_graph(photos, tuned, tmp_path, capsys):
+    code = main(
+        [
+            "compare",
+            str(photos),
+            *("--features", "helpers.backbones:Tiny", "--finetune", "image_size=8,max_epochs=1"),
+            *("--learners", "cosine", "--folds", "2", "--tune", "none", "--n-jobs", "1"),
+            *("--save", str(tmp_path / "m"), "--save-learner", "finetune_proxy_anchor"),
+        ]
+    )
+    told = capsys.readouterr()
+    assert code == 2
+    assert "a fine-tuned network cannot be kept as a folder" in told.err
+    assert "Fine-tuned, Proxy-Anchor" in told.out  # the result is shown before
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    fitted = tuned.fit_best(photos, None, learner="finetune_proxy_anchor")
+    fitted[-1].to_onnx(tmp_path / "tuned.onnx")
+    images = ImagePaths.from_folder(photos)
+    found = Features(tmp_path / "tuned.onnx", cache=False).transform(images[:7])
+    np.testing.assert_allclose(found, fitted.transform(images[:7]), rtol=1e-5, atol=1e-5)
 
 
 def test_finished_fits_are_kept(photos, tmp_path):
