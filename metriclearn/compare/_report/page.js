@@ -28,6 +28,8 @@
       th.appendChild(button);
     });
   });
+
+  // Maps of photos: the photo of the point under the pointer.
   document.querySelectorAll(".photo.hover").forEach(function (box) {
     document.addEventListener("mouseover", function (event) {
       var place = event.target.dataset && event.target.dataset.photo;
