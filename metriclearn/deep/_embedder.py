@@ -54,9 +54,8 @@ class DeepEmbedder(
         pretrained network (see :class:`~metriclearn.deep.modules.Adapter`), "convnet", "attention",
         "multi_level", "resnet18", "resnet34" and "resnet50" for images, and where these are
         installed "timm/NAME" and "torchvision/NAME", with the library's pretrained weights unless
-        ``module_params`` says otherwise.
-        A class is called with those of ``in_features``, ``in_channels`` that
-        it takes, and with ``module_params``; an instance is copied.
+        ``module_params`` says otherwise. A class is called with those of ``in_features``,
+        ``in_channels`` that it takes, and with ``module_params``; an instance is copied.
     loss : str, class or nn.Module, default="triplet"
         A name in `LOSSES`, or in `WRAPPERS` with the name of another loss in
         ``loss_params={"loss": NAME}``, or what is called as ``loss(embeddings, labels)``. Learned
@@ -83,17 +82,15 @@ class DeepEmbedder(
     lr : float, default=1e-3
         Learning rate of the head, and of all that follows where not given; greater than 0.
     backbone_lr : float, "auto" or None, default="auto"
-        Learning rate of the backbone; None is ``lr``. "auto" is ``lr`` / 10 for a pretrained one
-        ("timm/NAME", "torchvision/NAME", :class:`~metriclearn.deep.modules.Pretrained`), else
-        ``lr``. 0 freezes it, its statistics of batch normalization and its dropout included.
+        Learning rate of the backbone; None is ``lr``. "auto" is ``lr`` / 10 for a pretrained one,
+        else ``lr``. 0 freezes it, batch normalization and dropout included.
     proxy_lr : float, default=None
         Learning rate of the loss's own parameters; 10 times ``lr`` by default.
     schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
         Factor on the rates over the run, a function of the share of the run that is done.
         "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
     warmup_epochs : int or "auto", default="auto"
-        First epochs of a ``fit``, in which the backbone is frozen; "auto" is 1 for a pretrained
-        backbone under a linear layer, else 0.
+        First epochs, with a frozen backbone; "auto": 1 for a pretrained one below a head, else 0.
     freeze_batch_norm : bool or "auto", default="auto"
         Keep the statistics of the backbone's batch normalization; "auto": of a pretrained one.
     batch_size : int, default=128
@@ -151,16 +148,13 @@ class DeepEmbedder(
     net_ : MetricNet
         The skorch net: ``net_.module_``, ``net_.criterion_``, ``net_.history``.
     classes_ : ndarray
-        Labels the loss was trained on, in the order of its proxies, without held-out ones; None
-        after ``constraints`` or continuous labels.
+        Labels trained on, in the order of the proxies; None after ``constraints`` or amounts.
     history_ : list of dict
-        For each epoch ``train_loss``, ``valid_recall_at_1``, ``dur`` (seconds),
-        ``rows_per_second``.
+        For each epoch ``train_loss``, ``valid_recall_at_1``, ``dur`` (s), ``rows_per_second``.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int
-        Whose weights these are; the last where nothing validates. 0 where an adapter that was not
-        trained did best.
+        Whose weights these are; the last where nothing validates, 0 for an untrained adapter.
     image_shape_ : tuple or None
         (height, width, channels) of the images; None for feature vectors.
     n_features_in_ : int
@@ -372,9 +366,8 @@ class DeepEmbedder(
     def to_onnx(self, path: FilePath) -> None:
         """Write the network as one ONNX graph: scaling, backbone, head and normalization.
 
-        Its input ``X`` is (n, n_features) or (n, channels, height, width), of the values that
-        ``fit`` was given (files: bytes, 0 to 255), for any n; its output ``embedding`` is what
-        :meth:`transform` gives. It is run and compared with the network before it is written.
+        Its input ``X`` is (n, n_features) or (n, channels, height, width), as given to ``fit``
+        (files: bytes, 0 to 255), for any n. It is run and compared before it is written.
 
         Parameters
         ----------
