@@ -12,18 +12,21 @@ from helpers.optional import losses, miners, samplers
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs(script, tmp_path, monkeypatch, capsys):
+def test_example_runs_and_draws(script, tmp_path, monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(script), run_name="__main__")
-    assert capsys.readouterr().out
+    figures = plt.get_fignums()
+    plt.close("all")
+    assert figures
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 15
 
 
 def test_guide_names_every_loss_miner_and_sampler():

@@ -1,0 +1,69 @@
+"""The page of the API, written from the modules, and links from other pages to it."""
+
+from pathlib import Path
+
+from api_pages import MODULES, documented, target_of, targets
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+# Pages where ``"triplet"`` is the name of a loss.
+QUOTED_ON = ("guide/deep",)
+
+
+class LinkNames(SphinxTransform):
+    """Link literals that are public names to their pages of the API."""
+
+    default_priority = 500
+
+    def apply(self, **kwargs):
+        page = self.env.docname
+        for literal in list(self.document.findall(nodes.literal)):
+            full = target_of(literal.astext(), self.config.api_names)
+            if full is None or inside(
+                literal, (nodes.reference, addnodes.pending_xref, nodes.title)
+            ):
+                continue
+            if literal.astext().startswith('"') and page not in QUOTED_ON:
+                continue
+            if page.startswith("generated/") and (
+                full in page or full.rpartition(".")[2].islower()
+            ):
+                continue
+            link = addnodes.pending_xref(
+                "", refdomain="py", reftype="obj", reftarget=full, refdoc=page, refwarn=True
+            )
+            literal.replace_self(link)
+            link += literal
+
+
+def inside(node, kinds):
+    """Say whether a node stands in a node of certain kinds."""
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, kinds):
+            return True
+    return False
+
+
+def write_api_page(app, config):
+    """List every public name of every module, so that none can be forgotten."""
+    lines = ["API", "===", "", ".. currentmodule:: metriclearn", ""]
+    for module, names in documented().items():
+        title = MODULES[module]
+        lines += [title, "-" * len(title), "", f"``{module}``", ""]
+        lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
+        # Relative to the module of the page, as autosummary wants them.
+        lines += [f"   ~{name.removeprefix('metriclearn.')}" for name in sorted(names)] + [""]
+    page = Path(app.srcdir) / "api.rst"
+    text = "\n".join(lines)
+    if not page.exists() or page.read_text() != text:
+        page.write_text(text)
+    config.api_names = targets()
+
+
+def setup(app):
+    app.add_config_value("api_names", {}, "")
+    app.connect("config-inited", write_api_page)
+    app.add_transform(LinkNames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
