@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.embedders import Kill
 from helpers.loss_batches import assert_equal, batch
+from safetensors import safe_open
 from sklearn.datasets import load_digits
 from torch.nn.functional import normalize
 
@@ -49,6 +50,18 @@ SYSTEMS = {
         "loss_params": {"loss": "margin", "every": 1, "conquer_from": 3, "hierarchical": True},
         "max_epochs": 4,
     },
+    "characteristics": {
+        **QUICK,
+        "n_components": 12,
+        "loss": "shared_characteristics",
+        "loss_params": {"loss": "proxy_anchor", "n_clusters": 5, "every": 1},
+    },
+    "diverse": {
+        **QUICK,
+        "n_components": 12,
+        "loss": "diverse_aggregation",
+        "loss_params": {"loss": "margin"},
+    },
 }
 
 
@@ -62,6 +75,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
     resumed = DeepEmbedder(**arguments, checkpoint=folder).fit(X, y)
     np.testing.assert_array_equal(resumed.transform(X), whole)
     resumed.save(tmp_path / "model")
+    loss = resumed.net_.criterion_
+    with safe_open(tmp_path / "model", "pt") as file:
+        keys = [key.split(".") for key in file.keys()]  # noqa: SIM118
+    saved = {name for part, name, *_ in keys if part == "loss"}
+    assert not saved & {*loss.training_only}
     np.testing.assert_array_equal(DeepEmbedder.load(tmp_path / "model").transform(X), whole)
 
 

@@ -26,11 +26,13 @@ OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped", "cascaded")
 #: Called with more than a batch of labels; tested with the single losses.
 APART = {
     L.MetricLoss,
+    L.DiverseAggregationLoss,
     L.DivideAndConquerLoss,
     L.InstanceLoss,
     L.HighOrderLoss,
     L.SelfDistillationLoss,
     L.SemiSupervisedLoss,
+    L.SharedCharacteristicsLoss,
 }
 
 

@@ -26,6 +26,8 @@ NOT_RANGES = {
 MADE_OF = {
     "CascadedLoss": {"loss": L.ContrastiveLoss()},
     "CrossBatchMemory": {"loss": L.SupConLoss()},
+    "DiverseAggregationLoss": {"loss": L.MarginLoss()},
+    "SharedCharacteristicsLoss": {"loss": L.SupConLoss()},
     "DivideAndConquerLoss": {"loss": L.SupConLoss()},
     "EmbeddingMomentsLoss": {"loss": L.SupConLoss()},
     "GroupedLoss": {"loss": L.SupConLoss()},

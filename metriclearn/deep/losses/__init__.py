@@ -24,8 +24,10 @@ from metriclearn.deep.losses._batch_softmax import (
 )
 from metriclearn.deep.losses._boosted import BinomialDevianceLoss, BoostedLoss
 from metriclearn.deep.losses._cascaded import CascadedLoss
+from metriclearn.deep.losses._characteristics import SharedCharacteristicsLoss
 from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SNRContrastiveLoss
 from metriclearn.deep.losses._distillation import SelfDistillationLoss
+from metriclearn.deep.losses._diverse import DiverseAggregationLoss
 from metriclearn.deep.losses._divided import DivideAndConquerLoss
 from metriclearn.deep.losses._group import GroupLoss
 from metriclearn.deep.losses._grouped import GroupedLoss
@@ -136,6 +138,8 @@ WRAPPERS = {
     "grouped": GroupedLoss,
     "cascaded": CascadedLoss,
     "divide_and_conquer": DivideAndConquerLoss,
+    "diverse_aggregation": DiverseAggregationLoss,
+    "shared_characteristics": SharedCharacteristicsLoss,
     "matryoshka": Matryoshka,
     "embedding_moments": EmbeddingMomentsLoss,
     "high_order": HighOrderLoss,
@@ -171,6 +175,7 @@ __all__ = [
     "ContrastiveLoss",
     "CosFaceLoss",
     "CrossBatchMemory",
+    "DiverseAggregationLoss",
     "DivideAndConquerLoss",
     "DynamicSoftMarginLoss",
     "EmbeddingMomentsLoss",
@@ -210,6 +215,7 @@ __all__ = [
     "SNRContrastiveLoss",
     "SelfDistillationLoss",
     "SemiSupervisedLoss",
+    "SharedCharacteristicsLoss",
     "SmoothAPLoss",
     "SoftNearestNeighborLoss",
     "SoftTripleLoss",

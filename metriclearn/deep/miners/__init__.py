@@ -7,6 +7,7 @@ miners of pytorch-metric-learning, are taken as well: `as_miner` makes a `Miner`
 """
 
 from metriclearn.deep.miners._base import Miner, as_miner
+from metriclearn.deep.miners._class_miners import ThreeClassMiner, WithinClassMiner
 from metriclearn.deep.miners._pair_miners import HDCMiner, MultiSimilarityMiner, PairMarginMiner
 from metriclearn.deep.miners._strategies import AngularMiner, EasyHardMiner, UniformHistogramMiner
 from metriclearn.deep.miners._triplet_miners import (
@@ -46,7 +47,9 @@ __all__ = [
     "Reference",
     "Selection",
     "SemiHardMiner",
+    "ThreeClassMiner",
     "UniformHistogramMiner",
+    "WithinClassMiner",
     "as_miner",
 ]
 
