@@ -228,9 +228,11 @@ class SharedCharacteristicsLoss(Composite):
             own = self.shared_loss(shared, clusters, None, None, indices, features)
             value = value + self.weight * own
         if self.separation:
-            apart = self.separator(unit_rows(x), unit_rows(shared))
-            value = value + self.separation * apart
+            value = value + self.separation * self._alike(x, shared)
         return value
+
+    def _alike(self, x, shared):
+        return self.separator(unit_rows(x), unit_rows(shared))
 
 
 def without_classes(
