@@ -15,6 +15,7 @@ for _module in ("torch", "skorch"):
 
 _EXPORTS = {
     "DeepEmbedder": "metriclearn.deep._embedder",
+    "TwoTowerEmbedder": "metriclearn.deep.pairs._two_towers",
 }
 _SUBMODULES = ("augment", "callbacks", "losses", "miners", "modules", "samplers")
 

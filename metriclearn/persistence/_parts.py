@@ -16,6 +16,7 @@ _TREE = -1
 #: Format of a network's file to the module and name of its class.
 NETWORKS = {
     "metriclearn.DeepEmbedder": ("metriclearn.deep._embedder", "DeepEmbedder"),
+    "metriclearn.TwoTowerEmbedder": ("metriclearn.deep.pairs._two_towers", "TwoTowerEmbedder"),
     "metriclearn.PairNetwork": ("metriclearn.verification._network", "PairNetwork"),
 }
 

@@ -209,7 +209,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
             For other shapes, NaN, pairs of one kind only, or labels such as words without
             ``pos_label``.
         """
-        from metriclearn.deep.pairs._net import train
+        from metriclearn.deep.pairs._net import epochs_of, train
 
         inputs, rows, pairs = self._check_pairs(X, reset=True)
         check_label_kinds(y)
@@ -226,11 +226,10 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
                 f"{len(classes)}: {classes[:5].tolist()}"
             )
         same = as_similar(y, self.pos_label)
-        self.net_ = train(self.get_params(deep=False), inputs, rows, pairs, same, weights)
+        self.net_ = train(self, inputs, rows, pairs, same, weights)
         self._inputs = inputs
         self.classes_, self.pos_label_ = classes, y[np.argmax(same)]
-        names = ("epoch", "train_loss", "dur")
-        self.history_ = [{name: row[name] for name in names} for row in self.net_.history]
+        self.history_ = epochs_of(self.net_)
         self._slope, self._intercept = _logistic(-self._scores(rows, pairs), same, weights)
         return self
 

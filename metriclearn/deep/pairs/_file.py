@@ -1,4 +1,4 @@
-"""A fitted pair network to a file and back, as embedders are."""
+"""Fitted pair networks and two towers to a file and back, as embedders are."""
 
 import numpy as np
 import torch
@@ -9,8 +9,10 @@ from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
 from metriclearn.deep._saved._persistence import check_inputs
 from metriclearn.deep.pairs._net import make_net, make_scorer
+from metriclearn.deep.pairs._two_towers import Documents
 
 PAIR_NETWORK = Format("metriclearn.PairNetwork", {1: lambda *both: both})
+TWO_TOWERS = Format("metriclearn.TwoTowerEmbedder", {1: lambda *both: both})
 _POINTS = "points"
 
 
@@ -18,17 +20,12 @@ def save(network, path):
     """Write a fitted :class:`PairNetwork`; see its ``save``."""
     inputs, scorer = network._inputs, network.net_.module_
     facts = {
-        "n_features_in_": network.n_features_in_,
         "feature_names_in_": vars(network).get("feature_names_in_"),
         "classes_": network.classes_,
         "same_is_second": bool(network.classes_[1] == network.pos_label_),
         "logistic": [network._slope, network._intercept],
         "history_": network.history_,
-        "image_shape_": inputs.image_shape,
-        "channels_first": inputs.channels_first,
-        "integers": inputs.integers,
-        "channels_last": inputs.channels_last,
-        "_scale": inputs.scale,
+        **_facts_of(inputs),
         "feature_shapes": [tower.head.feature_shape for tower in scorer.towers],
     }
     params = network.get_params(deep=False)
@@ -45,17 +42,8 @@ def load(cls, path):
         points = tensors.pop(_POINTS, None)
         network = cls(**{**params, "module_params": without_weights(params)})
         network._validate_params()
-        check_inputs(facts)
-        inputs = Inputs(
-            facts["n_features_in_"],
-            None if facts["image_shape_"] is None else tuple(facts["image_shape_"]),
-            facts["channels_first"],
-            facts["_scale"],
-            facts["integers"],
-            facts["channels_last"],
-        )
-        number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
-        rows = inputs.rows(np.broadcast_to(number, (2, inputs.n_features)), "cpu")
+        inputs = _inputs_of(facts)
+        rows = inputs.rows(_no_rows(inputs), "cpu")
         arguments = network.get_params(deep=False)
         shapes = [tuple(shape) for shape in facts["feature_shapes"]]
         with BoundedTensors(tensors):
@@ -68,10 +56,7 @@ def load(cls, path):
         network._slope, network._intercept = map(float, facts["logistic"])
         network.history_ = facts["history_"]
     except Exception as error:  # settings of strangers can make any part stumble
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
-        ) from None
+        raise _misfit(path, error) from None
     network.n_features_in_ = facts["n_features_in_"]
     if facts["feature_names_in_"] is not None:
         network.feature_names_in_ = as_array(facts["feature_names_in_"])
@@ -79,3 +64,93 @@ def load(cls, path):
         module_params=params["module_params"], points=None if points is None else points.numpy()
     )
     return network
+
+
+def save_towers(embedder, path):
+    """Write a fitted :class:`TwoTowerEmbedder`; see its ``save``."""
+    towers = embedder.net_.module_
+    facts = {
+        "inputs": [_facts_of(inputs) for inputs in embedder._inputs],
+        "feature_names_in_": vars(embedder).get("feature_names_in_"),
+        "document_names": vars(embedder._documents).get("feature_names_in_"),
+        "history_": embedder.history_,
+        "feature_shapes": [
+            tower.head.feature_shape for tower in (towers.queries, towers.documents)
+        ],
+    }
+    # One of the towers, where they are the same.
+    sides = ["queries."] if embedder.shared else ["queries.", "documents."]
+    state = towers.state_dict().items()
+    tensors = {k: v for k, v in state if k.startswith(tuple(sides))}
+    write(path, embedder.get_params(deep=False), facts, tensors, TWO_TOWERS)
+
+
+def load_towers(cls, path):
+    """Read what :func:`save_towers` wrote into an estimator of ``cls``."""
+    params, facts, tensors = read(path, cls, TWO_TOWERS)
+    try:
+        embedder = cls(**{**params, "module_params": without_weights(params)})
+        embedder._validate_params()
+        inputs = tuple(map(_inputs_of, facts["inputs"]))
+        shapes = [tuple(shape) for shape in facts["feature_shapes"]]
+        with BoundedTensors(tensors):
+            towers = embedder._towers(inputs, [_no_rows(side) for side in inputs], shapes)
+        if embedder.shared:
+            copies = {k.replace("queries.", "documents.", 1): v for k, v in tensors.items()}
+            tensors = tensors | copies
+        towers.load_state_dict(tensors)
+        embedder.net_ = embedder._net(towers).initialize()
+        embedder.net_.history.extend({**row, "batches": []} for row in facts["history_"])
+        embedder._inputs, embedder._documents = inputs, Documents()
+        embedder._told()
+    except Exception as error:  # settings of strangers can make any part stumble
+        raise _misfit(path, error) from None
+    kinds = (
+        (embedder, inputs[0], "feature_names_in_"),
+        (
+            embedder._documents,
+            inputs[1],
+            "document_names",
+        ),
+    )
+    for estimator, side, names in kinds:
+        estimator.n_features_in_ = side.n_features
+        if facts[names] is not None:
+            estimator.feature_names_in_ = as_array(facts[names])
+    return embedder.set_params(module_params=params["module_params"])
+
+
+def _facts_of(inputs):
+    return {
+        "n_features_in_": inputs.n_features,
+        "image_shape_": inputs.image_shape,
+        "channels_first": inputs.channels_first,
+        "integers": inputs.integers,
+        "channels_last": inputs.channels_last,
+        "_scale": inputs.scale,
+    }
+
+
+def _inputs_of(facts):
+    check_inputs(facts)
+    return Inputs(
+        facts["n_features_in_"],
+        None if facts["image_shape_"] is None else tuple(facts["image_shape_"]),
+        facts["channels_first"],
+        facts["_scale"],
+        facts["integers"],
+        facts["channels_last"],
+    )
+
+
+def _no_rows(inputs):
+    """One number, seen as two rows: no memory, however long they are."""
+    number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
+    return np.broadcast_to(number, (2, inputs.n_features))
+
+
+def _misfit(path, error):
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(
+        f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
+    )

@@ -1,5 +1,7 @@
 """From the arguments of a pair network to a trained net."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from skorch import NeuralNet
@@ -61,31 +63,69 @@ def make_scorer(args, inputs, rows, pairs, feature_shapes=None):
     return PairScorer(towers, wiring, args["hidden_units"], args["symmetric"], augment)
 
 
-def make_net(args, scorer):
-    """Make the net around a scorer, not trained yet."""
-    return NeuralNet(
-        scorer,
-        WeightedHinge,
-        optimizer=torch.optim.Adam,
-        optimizer__weight_decay=args["weight_decay"],
-        lr=args["lr"],
-        batch_size=args["batch_size"],
-        iterator_train__shuffle=True,
-        iterator_train__collate_fn=_as_it_is,
-        iterator_valid__collate_fn=_as_it_is,
-        train_split=None,
-        device=check_device(args["device"]),
-        verbose=args["verbose"],
-    )
-
-
-def train(args, inputs, X, pairs, same, weights):
-    """Train a net on pairs.
+def make_net(args, module, criterion=WeightedHinge, kind=NeuralNet, **settings):
+    """Make the net around a module, not trained yet.
 
     Parameters
     ----------
     args : dict
-        Of the estimator's constructor.
+        Of the estimator's constructor, and "epochs" where it is to be trained.
+    module : nn.Module
+    criterion : type or nn.Module, default=WeightedHinge
+    kind : type, default=NeuralNet
+    **settings
+        Of the kind.
+    """
+    epochs = args.get("epochs") or 1
+    return kind(
+        module,
+        criterion,
+        optimizer=torch.optim.Adam,
+        optimizer__weight_decay=args["weight_decay"],
+        lr=args["lr"],
+        batch_size=args["batch_size"],
+        max_epochs=epochs,
+        iterator_train__shuffle=True,
+        iterator_train__collate_fn=_as_it_is,
+        iterator_valid__collate_fn=_as_it_is,
+        train_split=None,
+        callbacks=[("schedule", LRScheduler("CosineAnnealingLR", T_max=epochs))],
+        device=check_device(args["device"]),
+        verbose=args["verbose"],
+        **settings,
+    )
+
+
+def automatic_epochs(estimator, n_pairs):
+    """Return the epochs to train for on so many pairs."""
+    if estimator.max_epochs != "auto":
+        return estimator.max_epochs
+    return int(np.clip(2000 * estimator.batch_size / n_pairs, 20, 100))
+
+
+@contextmanager
+def seeded_by(random_state, device):
+    """Run on a device, by name, with generators seeded by ``random_state``."""
+    device = check_device(device)
+    with seeded(device):
+        seed_generators(device, int(spawn_seeds(random_state)[2].generate_state(1)[0]))
+        yield device
+
+
+def epochs_of(net):
+    """Return the number, the mean loss and the seconds of each epoch."""
+    return [
+        {"epoch": row["epoch"], "train_loss": float(row["train_loss"]), "dur": row["dur"]}
+        for row in net.history
+    ]
+
+
+def train(network, inputs, X, pairs, same, weights):
+    """Train a net on pairs.
+
+    Parameters
+    ----------
+    network : PairNetwork
     inputs : Inputs
     X : ndarray of shape (n_rows, n_features)
     pairs : ndarray of int, shape (n, 2)
@@ -96,24 +136,14 @@ def train(args, inputs, X, pairs, same, weights):
     -------
     NeuralNet
     """
-    device = check_device(args["device"])
+    args = {**network.get_params(deep=False), "epochs": automatic_epochs(network, len(pairs))}
     weights = np.ones(len(pairs)) if weights is None else weights / weights.mean()
     targets = np.column_stack([np.where(same, 1, -1), weights]).astype(np.float32)
-    with seeded(device):
-        seed_generators(device, int(spawn_seeds(args["random_state"])[2].generate_state(1)[0]))
-        scorer = make_scorer(args, inputs, inputs.rows(X, "cpu"), pairs)
-        net = make_net(args, scorer)
-        epochs = args["max_epochs"]
-        if epochs == "auto":
-            epochs = int(np.clip(2000 * args["batch_size"] / len(pairs), 20, 100))
-        net.set_params(max_epochs=epochs, callbacks=[_cosine(epochs)])
+    with seeded_by(args["random_state"], args["device"]) as device:
+        net = make_net(args, make_scorer(args, inputs, inputs.rows(X, "cpu"), pairs))
         data = PairData(PairRows(inputs.rows(X, device), pairs), torch.from_numpy(targets))
         net.fit(data, None)
     return net
-
-
-def _cosine(epochs):
-    return "schedule", LRScheduler("CosineAnnealingLR", T_max=epochs)
 
 
 def scores(net, inputs, X, pairs):
