@@ -121,13 +121,13 @@ def moved_pairs(X, n, seed):
 def test_two_channels_before_siamese_before_correlation():
     """The order of the paper, by its measure, on images that were not trained on."""
     X = load_digits().images
-    pairs, same = moved_pairs(X[:1000], 2000, 0)
+    pairs, same = moved_pairs(X[:1000], 2500, 0)
     unseen, truth = moved_pairs(X[1000:], 600, 1)
     rates = {}
     for wiring in ("two_channel", "siamese"):
         model = PairNetwork(
             wiring, "convnet", module_params={"channels": (16, 32)}, batch_size=64, lr=2e-3,
-            hidden_units=64, max_epochs=7, random_state=0,
+            hidden_units=64, max_epochs=8, random_state=0,
         ).fit(pairs, same)  # fmt: skip
         rates[wiring] = fpr_at_tpr(truth, -model.score_pairs(unseen))
     rows = unseen.reshape(len(unseen), 2, -1)

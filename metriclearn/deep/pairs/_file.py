@@ -8,8 +8,8 @@ from metriclearn.deep._inputs import Inputs
 from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
 from metriclearn.deep._saved._persistence import check_inputs
+from metriclearn.deep.pairs._documents import Documents
 from metriclearn.deep.pairs._net import make_net, make_scorer
-from metriclearn.deep.pairs._two_towers import Documents
 
 PAIR_NETWORK = Format("metriclearn.PairNetwork", {1: lambda *both: both})
 TWO_TOWERS = Format("metriclearn.TwoTowerEmbedder", {1: lambda *both: both})

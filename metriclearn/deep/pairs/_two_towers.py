@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._inputs import Inputs
+from metriclearn.deep.pairs._documents import Documents
 from metriclearn.deep.pairs._net import automatic_epochs, epochs_of, make_net, seeded_by
 from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers
 from metriclearn.deep.training._assembly import build_network
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 
 # Values embedded at a time where no gradient is kept.
 _VALUES = 2**22
-
-
-class Documents(BaseEstimator):
-    """What the documents of a fit are like, named in errors."""
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
-        return tags
 
 
 class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -378,10 +370,8 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 def _columns(documents):
     """Return documents of one feature as rows of it."""
-    if hasattr(documents, "iloc"):  # a frame keeps the names of its columns
-        return documents if documents.ndim == 2 else documents.to_frame()
-    documents = np.asanyarray(documents)
-    return documents[:, None] if documents.ndim == 1 else documents
+    rows = np.asanyarray(documents)
+    return rows[:, None] if rows.ndim == 1 else documents  # a frame keeps the names of its columns
 
 
 def _check_pairs(pairs, negatives, n_queries, n_documents):

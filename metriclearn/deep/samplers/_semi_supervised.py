@@ -39,7 +39,7 @@ class SemiSupervisedSampler(ClassBalancedSampler):
     >>> from metriclearn.deep.samplers import SemiSupervisedSampler
     >>> codes = np.repeat([0, 1, -1], [10, 10, 80])
     >>> batches = SemiSupervisedSampler(batch_size=16).epoch(codes, np.random.default_rng(0))
-    >>> len(batches), np.count_nonzero(codes[batches[0]] < 0)
+    >>> len(batches), int(np.sum(codes[batches[0]] < 0))
     (10, 8)
     """
 
