@@ -34,6 +34,8 @@ class Queries:
         Rows that each query can find and that are relevant to it.
     depth : int
         Number of rows that every query can find.
+    most : int
+        Number of rows that a query for which nothing is ignored can find.
     """
 
     def __init__(
@@ -86,7 +88,8 @@ class Queries:
         self.n_relevant = self.relevance.n_relevant
         if self.ignored is not None:
             self.n_relevant = self.n_relevant - self._n_ignored_relevant()
-        self.depth = self.n_gallery - (self.own is not None) - self._n_ignored()
+        self.most = self.n_gallery - (self.own is not None)
+        self.depth = self.most - self._n_ignored()
         if self.depth < 1:
             raise ValueError(
                 f"the gallery has {self.n_gallery} rows, and a query finds none of them beside "
@@ -141,12 +144,11 @@ class Queries:
 
     def gains(self, k):
         """Yield row numbers of queries, chunk by chunk, with the gains of their first ``k``."""
-        n = len(self.embeddings)
-        deep = k + self._n_ignored()
+        n, deep = len(self.embeddings), self._deep(k)
         many = deep >= _MANY and deep >= _SHARE * self.n_gallery
         if not many or self.copies.any:
             for queries, _, indices in self.found(k):
-                yield queries, self.relevance.gains(queries, indices)
+                yield queries, self.gains_of(queries, indices)
             return
         for queries in _chunks(n, deep):
 
@@ -159,7 +161,20 @@ class Queries:
             gains = self.search.values_in_order(
                 self.embeddings[queries], deep, values, exclude=self._skipped(queries)
             )
-            yield queries, gains if self.ignored is None else _first(gains >= 0, k, gains)[0]
+            if self.ignored is not None:
+                gains = np.maximum(_first(gains >= 0, k, gains)[0], 0)
+            yield queries, gains
+
+    def gains_of(self, queries, indices):
+        """Return the gain of each row that was found; 0 where a query had fewer to find."""
+        gains = self.relevance.gains(queries, indices)
+        if self.ignored is None:
+            return gains
+        return np.where(_entries(self.ignored, queries, indices), 0, gains)
+
+    def _deep(self, k):
+        """Return how many rows are searched for to find ``k`` that are not ignored."""
+        return min(k + self._n_ignored(), self.most)
 
     def found(self, k):
         """Yield row numbers of queries, chunk by chunk, with what they find.
@@ -169,7 +184,7 @@ class Queries:
         queries : ndarray of shape (n,)
         distances, indices : ndarray of shape (n, k)
         """
-        n, deep = len(self.embeddings), k + self._n_ignored()
+        n, deep = len(self.embeddings), self._deep(k)
         if self.self_search and n * deep <= _CHUNK_ENTRIES:
             distances, indices = self.search.search_all(deep)
             for queries in _chunks(n, deep):
@@ -178,8 +193,11 @@ class Queries:
         yield from self.find(np.arange(n), k)
 
     def find(self, some, k):
-        """Yield as :meth:`found` does, for some of the queries."""
-        deep = k + self._n_ignored()
+        """Yield as :meth:`found` does, for some of the queries.
+
+        Of more than `depth` answers the last of a query may be rows that it ignores.
+        """
+        deep = self._deep(k)
         for part in _chunks(len(some), deep):
             queries = some[part]
             found = self.search.search(

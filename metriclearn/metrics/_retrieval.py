@@ -347,10 +347,13 @@ def retrieval_scores(
 def _deepen(queries, named, values):
     """Search deeper and deeper, only for the queries that have not found a relevant row."""
     open_queries = np.flatnonzero(queries.n_relevant > 0)
-    depth = min(_FIRST_DEPTH, queries.depth)
+    depth = min(_FIRST_DEPTH, queries.most)
     while len(open_queries):
         for rows, _, indices in queries.find(open_queries, depth):
-            gains = queries.relevance.gains(rows, indices)
+            gains = queries.gains_of(rows, indices)
             values[rows] = named.values(gains, queries.n_relevant[rows], None)
         open_queries = open_queries[values[open_queries] == 0]
-        depth = min(4 * depth, queries.depth)
+        if depth == queries.most:  # of those that are no rows of the gallery the last is left
+            values[open_queries] = 1 / queries.n_gallery
+            return
+        depth = min(4 * depth, queries.most)

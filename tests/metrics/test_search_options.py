@@ -98,6 +98,33 @@ def test_ignored_rows_are_as_if_they_were_not_there(problem, rng, as_sparse, gra
         np.testing.assert_array_equal(result.indices[q], ranked[:8])
 
 
+@pytest.mark.parametrize("n_gallery", [60, 400])
+def test_one_query_may_ignore_most_rows_and_the_others_none(rng, n_gallery):
+    """Its first right answer may be beyond what a query with many ignored rows can find."""
+    G, Q = rng.randn(n_gallery, 3), rng.randn(5, 3)
+    y, yq = np.zeros(n_gallery, int), np.array([0, 1, 1, 1, 0])
+    distances = ((Q[:, None] - G) ** 2).sum(axis=2)
+    y[np.argsort(distances[1])[-2:]] = 1  # the farthest of query 1
+    ignore = np.zeros((5, n_gallery), bool)
+    ignore[0, 5:] = True
+    names = ["mrr", "r_precision", "map_at_r"]
+    got = retrieval_scores(Q, yq, names, gallery=G, gallery_labels=y, ignore=ignore, average=False)
+    for q in range(5):
+        kept = ~ignore[q]
+        alone = retrieval_scores(
+            Q[[q]], yq[[q]], names, gallery=G[kept], gallery_labels=y[kept], average=False
+        )
+        assert {name: got[name][q] for name in names} == {n: v[0] for n, v in alone.items()}
+    own = np.array([0, 1, 2, 3, -1])  # the last is no row of the gallery, and finds all of them
+    y[:] = 1
+    y[np.argmax(distances[4])] = 0
+    Q[:4] = G[:4]
+    found = retrieval_scores(
+        Q, yq, "mrr", gallery=G, gallery_labels=y, queries_in_gallery=own, average=False
+    )
+    assert found["mrr"][4] == 1 / n_gallery
+
+
 def test_what_is_ignored_is_checked(problem):
     X, y = problem
     for wrong in (np.ones((40, 39), bool), "junk", np.full((40, 40), "a")):
