@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.loss_batches import batch
 from helpers.oracles import MINERS, RANDOM_MINERS
+from scipy.stats import chi2_contingency, chisquare
 from torch.nn.functional import normalize
 
 from metriclearn.deep import miners as M
@@ -202,6 +203,71 @@ def test_distance_weights_hold_in_many_dimensions(dim, dtype):
     assert (weights.amax(1) > 0.99).all()
 
 
+def around_one_point():
+    """Thirty rows at one place and twelve others at distances of all kinds, in five dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    others = torch.randn(12, 5, generator=generator, dtype=torch.float64)
+    others[:, 0] += torch.linspace(-1, 4, 12)
+    here = torch.eye(5, dtype=torch.float64)[:1]
+    x = normalize(torch.cat([here.expand(30, 5), others]))
+    labels = torch.cat([torch.zeros(30, dtype=torch.int64), torch.arange(1, 13)])
+    return x, labels, (x[30:] - here).norm(dim=1)
+
+
+def drawn_counts(miner, rounds=20):
+    """How often each of the twelve others is drawn."""
+    x, labels, _ = around_one_point()
+    return sum(torch.bincount(miner(x, labels).negative - 30, minlength=12) for _ in range(rounds))
+
+
+def test_histogram_gives_the_chances_of_the_distances():
+    _, _, d = around_one_point()
+    chances = [0.0, 3.0, 1.0, 2.0]
+    miner = M.DistanceHistogramMiner(chances, 0.2, 1.4, torch.Generator().manual_seed(1))
+    expected = [chances[int((r - 0.2) / 0.3)] if 0.2 <= r < 1.4 else 0.0 for r in d.tolist()]
+    counts = drawn_counts(miner)
+    assert len({*expected}) == 4
+    expected = counts.sum() * torch.tensor(expected) / sum(expected)
+    assert not counts[expected == 0].any()
+    assert chisquare(counts[expected > 0], expected[expected > 0]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("u", range(3))
+def test_one_bin_is_drawn_from_alone(u):
+    _, _, d = around_one_point()
+    chances = [float(k == u) for k in range(3)]
+    miner = M.DistanceHistogramMiner(chances, 0.2, 1.4, torch.Generator().manual_seed(0))
+    within = (d >= 0.2 + 0.4 * u) & (d < 0.6 + 0.4 * u)
+    assert within.any()
+    assert torch.equal(drawn_counts(miner) > 0, within)
+
+
+def test_chances_of_one_over_the_density_are_distance_weighted():
+    generator = torch.Generator().manual_seed(0)
+    middles = (torch.arange(900) + 0.5) / 1000 + 0.5  # of bins as wide as a thousandth
+    chances = middles ** -(5 - 2) * (1 - middles**2 / 4) ** (-(5 - 3) / 2)
+    ours = M.DistanceHistogramMiner(chances.tolist(), 0.5, 1.4, generator)
+    theirs = M.DistanceWeightedMiner(1e-3, 1.4, generator)
+    _, _, d = around_one_point()
+    assert (d > 0.5).sum() >= 5
+    far = (d > 0.5) & (d < 1.4)
+    counts = torch.stack([drawn_counts(miner)[far] for miner in (ours, theirs)])
+    assert chi2_contingency(counts.numpy()).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"probabilities": [0.0, 0.0]}, "probabilities must be one for each bin"),
+        ({"probabilities": [1.0, -1.0]}, "probabilities must be one for each bin"),
+        ({"low": 1.0, "high": 1.0}, "high must be greater than low=1.0"),
+    ],
+)
+def test_histograms_that_give_no_chances(params, message):
+    with pytest.raises(ValueError, match=message):
+        M.DistanceHistogramMiner(**params)
+
+
 def test_uniform_histogram_draws_as_many_from_each_distance():
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(200, 1, generator=generator, dtype=torch.float64)
@@ -221,6 +287,6 @@ def test_names_are_of_classes_with_a_kind():
     assert set(M.MINERS) == {
         "all", "random", "hard", "semi_hard", "batch_hard", "easy_positive",
         "distance_weighted", "multi_similarity", "pair_margin", "hdc", "easy_hard", "angular",
-        "uniform_histogram",
+        "uniform_histogram", "distance_histogram",
     }  # fmt: skip
     assert {miner.yields for miner in M.MINERS.values()} == {"pairs", "triplets"}

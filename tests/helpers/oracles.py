@@ -18,6 +18,7 @@ from metriclearn.deep.miners import (
     AllMiner,
     AngularMiner,
     BatchHardMiner,
+    DistanceHistogramMiner,
     DistanceWeightedMiner,
     EasyHardMiner,
     EasyPositiveMiner,
@@ -401,4 +402,9 @@ MINERS = [
 ]
 
 #: Miners that draw: what they may yield is tested, not what they do.
-RANDOM_MINERS = [RandomMiner, DistanceWeightedMiner, UniformHistogramMiner]
+RANDOM_MINERS = [
+    RandomMiner,
+    DistanceHistogramMiner,
+    DistanceWeightedMiner,
+    UniformHistogramMiner,
+]

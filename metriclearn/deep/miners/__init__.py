@@ -8,6 +8,7 @@ miners of pytorch-metric-learning, are taken as well: `as_miner` makes a `Miner`
 
 from metriclearn.deep.miners._base import Miner, as_miner
 from metriclearn.deep.miners._class_miners import ThreeClassMiner, WithinClassMiner
+from metriclearn.deep.miners._histogram_miner import DistanceHistogramMiner
 from metriclearn.deep.miners._pair_miners import HDCMiner, MultiSimilarityMiner, PairMarginMiner
 from metriclearn.deep.miners._strategies import AngularMiner, EasyHardMiner, UniformHistogramMiner
 from metriclearn.deep.miners._triplet_miners import (
@@ -32,6 +33,7 @@ __all__ = [
     "AllMiner",
     "AngularMiner",
     "BatchHardMiner",
+    "DistanceHistogramMiner",
     "DistanceWeightedMiner",
     "EasyHardMiner",
     "EasyPositiveMiner",
@@ -64,6 +66,7 @@ MINERS = {
     "easy_hard": EasyHardMiner,
     "angular": AngularMiner,
     "distance_weighted": DistanceWeightedMiner,
+    "distance_histogram": DistanceHistogramMiner,
     "multi_similarity": MultiSimilarityMiner,
     "pair_margin": PairMarginMiner,
     "hdc": HDCMiner,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from metriclearn.deep.miners._base import Miner
+from metriclearn.deep.miners._drawing import draw_negatives
 from metriclearn.deep.tensors._masked_sums import FAR, masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, between, check_ranges, one_of
@@ -359,6 +360,7 @@ class DistanceWeightedMiner(Miner):
     See Also
     --------
     UniformHistogramMiner : Pairs evenly over the distances.
+    DistanceHistogramMiner : Any chances by distance.
     metriclearn.deep.losses.MarginLoss : The loss of the same paper.
 
     References
@@ -409,15 +411,7 @@ class DistanceWeightedMiner(Miner):
         if not len(a):
             return MinedTriplets(a, a, a)
         weights = self.weights(s, negative, embeddings.shape[1])
-        counts = torch.bincount(a, minlength=len(s))
-        most = int(counts.max())
-        anchors = counts.nonzero(as_tuple=True)[0]
-        drawn = weights.new_zeros(len(s), most, dtype=torch.int64)
-        drawn[anchors] = torch.multinomial(
-            weights[anchors], most, replacement=True, generator=self.generator
-        )
-        slot = torch.arange(len(a), device=a.device) - (counts.cumsum(0) - counts)[a]
-        return MinedTriplets(a, p, drawn[a, slot])
+        return MinedTriplets(a, p, draw_negatives(a, weights, self.generator))
 
     def weights(self, cosine: torch.Tensor, negative: torch.Tensor, dim: int) -> torch.Tensor:
         """Chances of each negative, up to a factor for each anchor.
