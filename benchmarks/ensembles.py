@@ -66,6 +66,8 @@ SYSTEMS = {
     ),
     "self-distillation (S2SD)": (PAIRS, around("self_distillation", dims=(240,))),
     "high orders of maps (HORDE)": (PAIRS, around("high_order", n_orders=3, dim=256)),
+    "shared characteristics (MIC)": (PAIRS, around("shared_characteristics", every=1)),
+    "diverse aggregation (DiVA)": ("margin", around("diverse_aggregation", "margin")),
 }
 
 
@@ -146,8 +148,8 @@ def report(done, epochs):
         for measure in MEASURES.values()
         for who in ("system", "loss alone", "at equal cost")
     ]
-    print("| " + " | ".join(["system", "loss", *columns, "cost"]) + " |")
-    print("|---" * (len(columns) + 3) + "|")
+    print("| " + " | ".join(["system", "loss", *columns, "cost", "epochs of equal cost"]) + " |")
+    print("|---" * (len(columns) + 4) + "|")
     for name, (loss, _) in SYSTEMS.items():
         seeds = [seed for n, seed, e in done if n == name and e == epochs]
         if not seeds:
@@ -157,8 +159,9 @@ def report(done, epochs):
         ratio = system[0]["cpu"] / alone[0]["cpu"]
         longer = of_cost(epochs, ratio)
         equal = [done[loss, s, longer] for s in seeds if (loss, s, longer) in done]
+        ratio = sum(r["cpu"] for r in system) / sum(r["cpu"] for r in alone)
         cells = [cell(rows, measure) for measure in MEASURES for rows in (system, alone, equal)]
-        print("| " + " | ".join([name, loss, *cells, f"{ratio:.1f}"]) + " |")
+        print("| " + " | ".join([name, loss, *cells, f"{ratio:.1f}", str(longer)]) + " |")
 
 
 def main():

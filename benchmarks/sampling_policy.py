@@ -1,4 +1,4 @@
-"""Does a learned policy of sampling (PADS) do better than chances that stay as they are?
+"""A learned policy of sampling (PADS), beside chances that stay as they are.
 
     python benchmarks/sampling_policy.py --data DIR --epochs 6 --every 2 --seeds 5
 
@@ -45,6 +45,7 @@ class Policy(Callback):
         self.X, self.y, self.seed, self.n_steps, self.every = X, y, seed, n_steps, every
 
     def on_train_begin(self, net, **kwargs):
+        """Begin with a policy that knows nothing."""
         self.random = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -54,10 +55,11 @@ class Policy(Callback):
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=1e-3)
         self.seen = deque(maxlen=max(SPANS))
-        self.done = self.updates = 0
+        self.done = 0
         self.last = None
 
     def on_batch_end(self, net, training=True, **kwargs):
+        """Look at the rows that were left out, learn, and change the chances."""
         self.done += 1
         if self.done % self.every:
             return
@@ -75,6 +77,7 @@ class Policy(Callback):
         self.last = state, chosen, logs[torch.arange(N_BINS), chosen].sum()
 
     def logs(self, state):
+        """Return the logarithms of the chances of each bin's actions."""
         return self.actor(state).view(N_BINS, 3).log_softmax(1)
 
     def measure(self, Z):
@@ -85,6 +88,7 @@ class Policy(Callback):
         return [*recalls, map_at_r(Z, self.y), D[same].mean(), D[~same].mean()]
 
     def state(self, chances):
+        """Return what the policy sees."""
         seen = np.array(self.seen)
         means = [seen[-span:].mean(0) for span in SPANS]
         parts = [seen[-1], *means, chances.numpy(), [self.done / self.n_steps]]

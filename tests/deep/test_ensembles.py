@@ -8,7 +8,9 @@ import torch
 from helpers.embedders import Kill
 from helpers.loss_batches import assert_equal, batch
 from safetensors import safe_open
+from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
+from sklearn.pipeline import FeatureUnion
 from torch.nn.functional import normalize
 
 from metriclearn.deep import DeepEmbedder
@@ -81,6 +83,27 @@ def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
     saved = {name for part, name, *_ in keys if part == "loss"}
     assert not saved & {*loss.training_only}
     np.testing.assert_array_equal(DeepEmbedder.load(tmp_path / "model").transform(X), whole)
+
+
+# Networks of their own --------------------------------------------------------------------------
+
+
+def test_distances_of_a_union_are_means_of_its_members():
+    """Root K times shorter, K embeddings of length one are one of length one."""
+    members = [
+        (f"member {i}", DeepEmbedder(n_components=4, **{**QUICK, "random_state": i}))
+        for i in range(3)
+    ]
+    lengths = {name: 3**-0.5 for name, _ in members}
+    union = FeatureUnion(members, transformer_weights=lengths).fit(X, y)
+    whole = union.transform(X)
+    parts = [member.transform(X) for _, member in union.transformer_list]
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
+    squared = [pdist(Z, "sqeuclidean") for Z in (whole, *parts)]
+    np.testing.assert_allclose(squared[0], np.mean(squared[1:], axis=0), atol=1e-6)
+    assert len({Z[0, 0] for Z in parts}) == 3
+    alone = FeatureUnion(members[:1]).fit(X, y).transform(X)
+    np.testing.assert_array_equal(alone, parts[0])
 
 
 # Masks ------------------------------------------------------------------------------------------
