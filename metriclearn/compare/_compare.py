@@ -142,7 +142,7 @@ def compare(
     effort : {"quick", "normal", "thorough"}, default=None
         What may be spent on each learner ("normal" by default, "quick" with ``time``): how many
         settings are tried, and how long a network is trained while validation rows get better.
-        A learner that was still getting better at the end of it is named in the verdict.
+        A learner that it cut short is named in the verdict.
     time : float or str, default=None
         Seconds (or ``"90s"``, ``"10m"``, ``"1h"``) within which the whole run ends. The free
         baselines come first; the others start on few rows of one fold, and the time goes to those

@@ -35,8 +35,7 @@ class Row:
     bytes_per_row : int or None
         Of the embedding.
     rising : bool
-        Whether validation rows were still getting better, in half of the folds or more, when
-        training was ended by its limit.
+        Whether it was cut short by a limit in half of the folds or more.
     """
 
     key: str
@@ -129,7 +128,7 @@ class Verdict:
     over_chance : bool or None
         Whether the winner is better than that beyond the noise; None if that is not known.
     rising : tuple of str
-        Learners that were still getting better when their training was ended by its limit.
+        Learners that were cut short by a limit.
     n_folds : int
     """
 
@@ -171,7 +170,7 @@ class Answer:
     answer : {"yes", "not clearly", "no sign of it", "no", "too few folds"}
     price, price_against : Price
     rising : tuple of str
-        Those of the two that were still getting better when their training was ended.
+        Those of the two that were cut short by a limit.
     caveat : str
         What the answer leaves open; empty where nothing.
     """

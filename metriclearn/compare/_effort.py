@@ -22,6 +22,8 @@ class Effort:
         Open splits for each fold of the closed set.
     fine_updates : int
         Updates of a pretrained network that is trained further.
+    n_longer : int
+        How often the limit of a solver's iterations is doubled while validation rises.
     """
 
     name: str
@@ -31,15 +33,23 @@ class Effort:
     epochs: int
     n_open: int
     fine_updates: int = 125
+    n_longer: int = 0
 
 
 EFFORTS = {
     effort.name: effort
     for effort in (
         Effort("quick", 1, (100,), (75,), 10, 1, 60),
-        Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 1),
+        Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 1, n_longer=2),
         Effort(
-            "thorough", 3, (100, 200, 400, 800, 1600, 3200), (75, 150, 300, 600, 1200), 100, 4, 500
+            "thorough",
+            3,
+            (100, 200, 400, 800, 1600, 3200),
+            (75, 150, 300, 600, 1200),
+            100,
+            4,
+            500,
+            n_longer=4,
         ),
     )
 }

@@ -1,13 +1,16 @@
 """Tuning and fitting of one learner, on the training rows alone."""
 
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
+from metriclearn._text import one_line
 from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._learners._photos import stayed_frozen
@@ -147,19 +150,44 @@ def fit_tuned(
             params = params | training.untried(estimator, len(X))
         tuned = time.process_time()
         estimator.set_params(**params)
-        n_fit = fit_capped(estimator, X, y, learner.max_rows, seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            n_fit = fit_capped(estimator, X, y, learner.max_rows, seed)
         fitted = time.process_time()
+    warned = sorted(
+        {one_line(each.message) for each in caught if each.category is ConvergenceWarning}
+    )
+    if trial is not None:
+        rising = trial.rising
+    elif training is not None:
+        rising = training.result(estimator, warned=bool(warned))[1]
+    else:
+        rising = bool(warned)
+    if not learner.is_own:  # what the caller could change is nothing that the command takes
+        warned = [without_remedy(text, rising=rising) for text in warned]
     return Fitted(
         estimator=estimator,
         params=to_plain(params),
         tuning=trials,
         k=DEFAULT_K if trial is None or trial.k is None else trial.k,
         validation=None if trial is None else trial.score,
-        rising=trial is not None and trial.rising,
+        rising=rising,
         fit_seconds=fitted - tuned,
         tune_seconds=tuned - start,
-        notes=tuple(_notes(estimator, n_fit, len(X))),
+        notes=(*_notes(estimator, n_fit, len(X)), *warned),
     )
+
+
+def without_remedy(warning, *, rising):
+    """Return what a warning of a learner of the roster says, without what to change.
+
+    Examples
+    --------
+    >>> without_remedy("NCA did not converge in max_iter=9 iterations; raise tol", rising=True)
+    'NCA did not converge in 9 iterations'
+    """
+    said = warning.partition("; ")[0].replace("max_iter=", "")
+    return said if rising else f"{said}; no gain from more was seen on validation data"
 
 
 def _notes(estimator, n_fit, n_rows):

@@ -25,9 +25,10 @@ class Trial:
     k : int or None
         Nearest neighbors that it did best with.
     epochs : int or None
-        Of a network, the epochs after which validation rows were best.
+        Of a network, the epochs after which validation rows were best; of a solver, the limit of
+        its iterations that they were best with.
     rising : bool
-        Whether validation rows were still getting better at the end.
+        Whether a limit ended it, and no higher one was seen to do no better.
     reached : tuple of (float, float)
         Of a network, epochs and what validation rows scored after them: as often as it was asked.
     """
@@ -180,7 +181,8 @@ class FoldRecord:
     validation : float or None
         Score of the chosen setting on validation rows, by the measure that settles the protocol.
     rising : bool
-        Whether validation rows were still getting better when training was ended by its limit.
+        Whether it was cut short: a limit ended its training, and no higher one was seen to do no
+        better on validation rows.
     embed_seconds : float or None
         CPU time of embedding one row.
     bytes_per_row : int or None

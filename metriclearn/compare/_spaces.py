@@ -20,7 +20,7 @@ SEARCH_SPACES = {
         "n_components": [None, 0.5],
     },
     "mmc": {"variant": ["full", "diagonal"], "ridge": [1e-3, 1e-2, 0.1, 1.0]},
-    "nca": {"n_components": [None, 0.5, 0.25, 0.125], "max_iter": [20, 50, 100]},
+    "nca": {"n_components": [None, 0.5, 0.25, 0.125]},
     "rca": {"shrinkage": [0.0, 0.01, 0.1, 0.5], "n_components": [None, 0.5]},
     "lfda": {"shrinkage": [0.0, 0.01, 0.1, 0.5], "n_components": [None, 0.5, 0.25]},
     "gmml": {"t": [0.1, 0.3, 0.5, 0.7], "regularization": [1e-3, 1e-2, 0.1]},

@@ -1,9 +1,12 @@
-"""How long a network is trained: until validation rows get no better.
+"""How long a learner is trained: until validation rows get no better.
 
-With few rows, a part of them that says after each epoch when to stop is too small to say it:
-such networks are trained to the end of their schedule for 200 updates, then for 400, and so on,
-as long as validation rows get better. With many rows one run is stopped by rows held out of it.
-The setting that is chosen is then trained as many epochs on all training rows.
+One rule for solvers and networks. What was ended by a limit is tried again with a higher one, as
+long as validation rows get better; a learner is cut short where the last limit still ended it.
+
+A solver is ended by ``max_iter`` where it warns that it did not converge. A network of few rows
+has too few to hold out for a stop after each epoch: it is trained to the end of its schedule for
+200 updates, then for 400, and so on. With many rows one run is stopped by rows held out of it.
+The setting that is chosen is then trained as long on all training rows.
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ MAX_EPOCHS = 400
 
 @dataclass(frozen=True)
 class Training:
-    """The rule for the networks of one fold.
+    """The rule for the learners of one fold.
 
     Attributes
     ----------
@@ -49,11 +52,13 @@ class Training:
         Returns
         -------
         list of dict
-            A single empty one for learners that are no networks.
+            A single empty one for learners without a limit.
         """
         prefix = embedder_prefix(estimator)
         if prefix is None:
-            return [{}]
+            name, limit = iteration_limit(estimator)
+            longer = range(1, self.effort.n_longer + 1) if name else ()
+            return [{}, *({name: limit * 2**i} for i in longer)]
         if STOPPING_PART * n_rows >= ENOUGH_STOPPING_ROWS:
             held_out = "stratified" if self.protocol == "closed" else "class_disjoint"
             return [
@@ -68,15 +73,27 @@ class Training:
         epochs = sorted({_epochs(count, n_rows) for count in updates})
         return [{f"{prefix}validation": None, f"{prefix}max_epochs": count} for count in epochs]
 
-    def result(self, estimator):
-        """Return the epochs that a fitted network was best after, and whether it was the last."""
+    def result(self, estimator, *, warned):
+        """Return how long a fitted learner was trained, and whether a limit ended it.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        warned : bool
+            Whether its fit warned that it did not converge.
+
+        Returns
+        -------
+        length : int or None
+            Epochs that a network was best after; the limit of a solver's iterations.
+        is_limited : bool
+        """
         prefix = embedder_prefix(estimator)
         if prefix is None:
-            return None, False
+            return iteration_limit(estimator)[1], warned
         embedder = estimator[prefix.removesuffix("__")] if prefix else estimator
         epochs = int(embedder.best_epoch_)
-        is_stopped = embedder.validation is not None
-        return epochs, is_stopped and epochs > 0.9 * embedder.max_epochs
+        return epochs, embedder.validation is None or epochs > 0.9 * embedder.max_epochs
 
     def reached(self, estimator, score):
         """Return epochs and what validation rows scored after them.
@@ -103,12 +120,15 @@ class Training:
             if "valid_recall_at_1" in epoch
         ]
 
-    def final(self, estimator, epochs):
-        """Return the settings of the fit on all training rows."""
-        prefix = embedder_prefix(estimator)
-        if prefix is None or epochs is None:
+    def final(self, estimator, length):
+        """Return the settings of the fit on all training rows, trained as long as was best."""
+        if length is None:
             return {}
-        return {f"{prefix}validation": None, f"{prefix}max_epochs": epochs}
+        prefix = embedder_prefix(estimator)
+        if prefix is None:
+            name, limit = iteration_limit(estimator)
+            return {} if length == limit else {name: length}
+        return {f"{prefix}validation": None, f"{prefix}max_epochs": length}
 
     def untried(self, estimator, n_rows):
         """Return settings for a fit without any trial."""
@@ -145,6 +165,25 @@ def embedder_prefix(estimator):
         names = [name for name, step in estimator.steps if is_embedder(step)]
         return f"{names[0]}__" if names else None
     return "" if is_embedder(estimator) else None
+
+
+def iteration_limit(estimator):
+    """Return the name and value of what ends a learner's solver; None twice where nothing does.
+
+    Examples
+    --------
+    >>> from metriclearn import NCA
+    >>> iteration_limit(Pipeline([("metric", NCA(max_iter=50))])), iteration_limit(Pipeline([]))
+    (('metric__max_iter', 50), (None, None))
+    """
+    prefix = ""
+    if isinstance(estimator, Pipeline):
+        if not estimator.steps:
+            return None, None
+        name, estimator = estimator.steps[-1]
+        prefix = f"{name}__"
+    limit = getattr(estimator, "max_iter", None)
+    return (None, None) if limit is None else (f"{prefix}max_iter", limit)
 
 
 def is_embedder(estimator):

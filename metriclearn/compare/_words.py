@@ -150,35 +150,42 @@ QUESTION_TEXTS = {
 
 
 def verdict_text(verdict, run):
-    """Say who wins a measure, and from whom the winner cannot be told apart."""
+    """Say who wins a measure, from whom it cannot be told apart, and who was cut short."""
     name = MEASURE_NAMES[verdict.measure]
     text = f"{verdict.winner} has {name} {verdict.score:.1%}"
     if verdict.by_validation and verdict.against:
         text += ", and was the best on validation data"
     if verdict.chance is not None:
         text += f"; guessing has {verdict.chance:.1%}"
-    text += "."
-    if verdict.n_folds < MIN_FOLDS:
-        return f"{text} {too_few_text(verdict.n_folds)}"
-    if verdict.over_chance is False:
-        return f"{text} That is not told apart from guessing: there is no winner."
-    if not verdict.against:
-        return text
-    if verdict.tied:
-        text += f" Not told apart from it: {shortlist(verdict.tied)}."
-        if verdict.simplest != verdict.winner:
-            text += f" The simplest of these is {verdict.simplest}."
-        text += f" {power_text(verdict, run)}"
-    else:
-        text += " Its lead over every other metric is beyond the noise of the folds."
+    parts = [f"{text}.", *_standing(verdict, run)]
     if verdict.rising:
-        text += f" Still rising {when_text(run.time)}: {shortlist(verdict.rising)}."
-    return text
+        parts.append(f"{cut_short_text(run)}: {shortlist(verdict.rising)}.")
+    return " ".join(parts)
 
 
-def when_text(time=None):
-    """Say when training was ended."""
-    return "when the time was up" if time is not None else "when its training was ended"
+def _standing(verdict, run):
+    """Say how the winner stands to the others, in sentences."""
+    if verdict.n_folds < MIN_FOLDS:
+        return [too_few_text(verdict.n_folds)]
+    if verdict.over_chance is False:
+        return ["That is not told apart from guessing: there is no winner."]
+    if not verdict.against:
+        return []
+    if not verdict.tied:
+        return ["Its lead over every other metric is beyond the noise of the folds."]
+    parts = [f"Not told apart from it: {shortlist(verdict.tied)}."]
+    if verdict.simplest != verdict.winner:
+        parts.append(f"The simplest of these is {verdict.simplest}.")
+    return [*parts, power_text(verdict, run)]
+
+
+def cut_short_text(run):
+    """Say what ended the training of learners that might gain from more."""
+    if run.time is not None:
+        return "Still rising when the time was up"
+    if run.effort == "quick":
+        return "Cut short by --effort quick"
+    return "Still rising when its training was ended"
 
 
 def too_few_text(n_folds):
@@ -223,7 +230,7 @@ def answer_text(answer):
         f"{interval_text(answer.lead)}; {price_text(answer.price, answer.price_against)}."
     )
     if answer.rising:
-        text += f" Still rising when its training was ended: {listed(answer.rising)}."
+        text += f" Cut short in training: {listed(answer.rising)}."
     return f"{text} {answer.caveat}".rstrip()
 
 

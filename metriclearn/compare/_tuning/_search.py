@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
 from metriclearn.compare._measure import judge
 from metriclearn.compare._plain import to_plain
@@ -45,7 +45,7 @@ class Judge:
     seed: int = 0
 
     def try_setting(self, estimator, params, n_rows=None):
-        """Fit a setting and judge it; a network for longer and longer while it gets better.
+        """Fit a setting and judge it; for longer and longer while a limit ends it and it rises.
 
         Returns
         -------
@@ -55,29 +55,35 @@ class Judge:
         stages = [{}]
         if self.training is not None:
             stages = self.training.stages(estimator, min(rows))
-        best, rising, reached = None, False, []
+        best, is_cut, reached = None, False, []
         for stage in stages:
             attempt = clone(estimator).set_params(**stage)
-            score, k = self._judged(attempt, min(rows))
+            score, k, warned = self._judged(attempt, min(rows))
             if self.training is not None:
                 reached += self.training.reached(attempt, score)
             if best is not None and score <= best.score:
-                rising = False
+                is_cut = False
                 break
-            epochs = None
+            length, is_cut = None, warned
             if self.training is not None:
-                epochs, rising = self.training.result(attempt)
-            rising = rising or best is not None
-            best = Trial(to_plain(params), score, n_rows, k, epochs)
-        return replace(best, rising=rising, reached=tuple(reached))
+                length, is_cut = self.training.result(attempt, warned=warned)
+            best = Trial(to_plain(params), score, n_rows, k, length)
+            if score >= 1.0:  # there is nothing to gain
+                is_cut = False
+            if not is_cut:
+                break
+        return replace(best, rising=is_cut, reached=tuple(reached))
 
     def _judged(self, estimator, n_rows):
         X, y = self.X[self.fit_rows], self.y[self.fit_rows]
-        fit_capped(estimator, X, y, n_rows, self.seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            fit_capped(estimator, X, y, n_rows, self.seed)
         X_judged, y_judged = self.X[self.judged_rows], self.y[self.judged_rows]
-        return judge(
+        score, k = judge(
             estimator, X, y, X_judged, y_judged, self.protocol, self.measure, seed=self.seed
         )
+        return score, k, any(warning.category is ConvergenceWarning for warning in caught)
 
 
 def choose(estimator, candidates, tuning, judge):
