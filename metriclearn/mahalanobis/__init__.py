@@ -23,6 +23,8 @@ LEARNERS = {
 }
 _EXPORTS = {
     **LEARNERS,
+    # Of another metric, and so none that compare has by name.
+    "LinearStudent": "metriclearn.mahalanobis._student",
     # The base, for a learner of one's own.
     "MahalanobisTransformer": "metriclearn.mahalanobis._base",
 }

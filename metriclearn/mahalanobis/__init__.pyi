@@ -17,5 +17,6 @@ from metriclearn.mahalanobis._scml._scml import SCML as SCML
 from metriclearn.mahalanobis._sdml import SDML as SDML
 from metriclearn.mahalanobis._soft_neighbors._mlkr import MLKR as MLKR
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA as NCA
+from metriclearn.mahalanobis._student import LinearStudent as LinearStudent
 
 LEARNERS: dict[str, str]

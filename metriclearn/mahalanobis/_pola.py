@@ -20,7 +20,7 @@ from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._order import in_own_order
+from metriclearn.mahalanobis._scatter._order import in_own_order
 from metriclearn.mahalanobis._scatter._span import Span
 
 _N_PAIRS = 2000  # of each kind, drawn from labels

@@ -18,13 +18,13 @@ from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._order import in_own_order
 from metriclearn.mahalanobis._scatter._discriminant import (
     centered_scatter,
     discriminant_directions,
     feature_scales,
     shrink,
 )
+from metriclearn.mahalanobis._scatter._order import in_own_order
 from metriclearn.mahalanobis._scatter._span import Span, on_a_grid
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 
