@@ -16,7 +16,7 @@ from metriclearn.compare._environment import environment
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import FoldRecord
 
-FORMAT = "metriclearn cell 2"
+FORMAT = "metriclearn cell 3"
 
 
 class CellStore:

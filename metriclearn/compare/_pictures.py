@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectorMixin
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
 
@@ -11,8 +12,8 @@ from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
 MAX_MATRIX_SIDE = 100
-#: Photos of a test part that are shown with what they find, at most, and how many each finds.
-MAX_QUERIES, N_FOUND = 100, 5
+#: Rows that each row of a map is shown with.
+N_FOUND = 5
 
 
 def map_rows(y, seed, n_points=MAX_MAP_POINTS):
@@ -22,7 +23,7 @@ def map_rows(y, seed, n_points=MAX_MAP_POINTS):
     return np.sort(np.random.RandomState(seed).choice(len(y), n_points, replace=False))
 
 
-def draw_map(estimator, X, y, seed, places=None):
+def draw_map(estimator, X, y, seed, places):
     """Lay held-out embeddings out in two dimensions, neighbors beside neighbors (t-SNE).
 
     Parameters
@@ -31,8 +32,8 @@ def draw_map(estimator, X, y, seed, places=None):
     X : ndarray of shape (n, n_features) or ImagePaths
     y : ndarray of shape (n,)
     seed : int
-    places : ndarray of int, shape (n,), default=None
-        Of the rows in the data, where these are photos that can be shown.
+    places : ndarray of int, shape (n,)
+        Of the rows in the data.
 
     Returns
     -------
@@ -42,36 +43,38 @@ def draw_map(estimator, X, y, seed, places=None):
     points = lay_out(estimator.transform(X[rows]), random_state=seed)
     points -= points.min(axis=0)
     points /= points.max() or 1.0
-    shown = None if places is None else tuple(places[rows].tolist())
-    return Map(_tuples(points.round(4)), tuple(np.asarray(y)[rows].tolist()), shown)
+    labels = tuple(np.asarray(y)[rows].tolist())
+    return Map(_tuples(points.round(4)), labels, tuple(places[rows].tolist()))
 
 
-def find_photos(measured, split, y, seed):
-    """Return what some test photos find, the same photos for every learner.
+def find_rows(measured, split, y, seed):
+    """Return what the rows of the map find, the same rows for every learner.
 
     Parameters
     ----------
     measured : Measured
         With embeddings.
     split : Split
-    y : ndarray of shape (n_test,)
+    y : ndarray of shape (n,)
+        Of all rows.
     seed : int
 
     Returns
     -------
     Found
     """
-    rows = map_rows(y, seed, MAX_QUERIES)
+    rows = map_rows(y[split.test], seed)
     alone = measured.gallery is None
     gallery = measured.Z if alone else measured.gallery
     places = split.test if alone else split.searched
     search = NearestNeighbors(n_neighbors=min(N_FOUND + alone, len(gallery))).fit(gallery)
     nearest = search.kneighbors(measured.Z[rows], return_distance=False)
-    if alone:  # a photo is among what it finds, though not first where others are equal to it
+    if alone:  # a row is among what it finds, though not first where others are equal to it
         own = nearest == rows[:, None]
         own[~own.any(axis=1), -1] = True
         nearest = nearest[~own].reshape(len(rows), -1)
-    return Found(tuple(split.test[rows].tolist()), _tuples(places[nearest]))
+    found = places[nearest]
+    return Found(tuple(split.test[rows].tolist()), _tuples(found), _tuples(y[found]))
 
 
 def learned_matrix(estimator, X, names=None):
@@ -98,9 +101,12 @@ def learned_matrix(estimator, X, names=None):
         return None
     steps = estimator[:-1] if isinstance(estimator, Pipeline) else []
     directions, space, before = metric.components_, "features", X
-    weights = None
+    weights, chosen = None, None
     for step in steps:
         X = step.transform(X)
+        if isinstance(step, SelectorMixin) and chosen is None and space == "features":
+            chosen, before = step.get_support(), X
+            continue
         if isinstance(step, PCA) and space == "features":
             space = "principal components"
             weights = (directions @ step.components_) * before.std(axis=0)
@@ -111,7 +117,12 @@ def learned_matrix(estimator, X, names=None):
     if weights is None:
         weights = in_deviations
     values = _significant(_shrink(in_deviations.T @ in_deviations, MAX_MATRIX_SIDE))
-    weights = _significant(np.sum(weights**2, axis=0))
+    weights = np.sum(weights**2, axis=0)
+    if chosen is not None and space != EMBEDDING:  # columns left out weigh nothing
+        spread = np.zeros(len(chosen))
+        spread[chosen] = weights
+        weights = spread
+    weights = _significant(weights)
     return Matrix(_tuples(values), directions.shape[1], space, tuple(weights.tolist()), names)
 
 

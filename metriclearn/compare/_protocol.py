@@ -25,7 +25,7 @@ from metriclearn.compare._details import growth_of, tell_classes
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import measure
-from metriclearn.compare._pictures import draw_map, find_photos, learned_matrix
+from metriclearn.compare._pictures import draw_map, find_rows, learned_matrix
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._rows import width
 from metriclearn.compare._splits import Split
@@ -102,7 +102,6 @@ def _blank_record(task):
 
 def _run(task, X, y, blank):
     split, protocol = task.split, task.split.protocol
-    of_photos = hasattr(X, "pictures")
     if task.learner.reads is not None:
         X = getattr(X, task.learner.reads)
     cleaner = fit_cleaner(X, split.train)
@@ -126,10 +125,8 @@ def _run(task, X, y, blank):
         measured = measure(fitted.estimator, gallery, X_test, y_test, protocol, k=fitted.k)
         drawn = {}
         if task.pictures and measured.dimension is not None:
-            places = split.test if of_photos else None
-            drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed, places)
-            if of_photos:
-                drawn["found"] = find_photos(measured, split, y_test, task.seed)
+            drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed, split.test)
+            drawn["found"] = find_rows(measured, split, y, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
         if task.axis is None:
             drawn["by_class"] = tell_classes(measured, y[searched], y_test)

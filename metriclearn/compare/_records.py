@@ -91,7 +91,7 @@ class Map:
     labels : tuple of int
         Class of each.
     rows : tuple of int or None
-        Of photos, their places in the data.
+        Their places in the data.
     """
 
     points: tuple[tuple[float, ...], ...]
@@ -101,17 +101,20 @@ class Map:
 
 @dataclass(frozen=True)
 class Found:
-    """Held-out photos and the nearest to each, as places in the data, for a picture.
+    """Held-out rows and the nearest to each, as places in the data, for a picture.
 
     Attributes
     ----------
     queries : tuple of int
     nearest : tuple of tuple of int
         Nearest first.
+    classes : tuple of tuple of int
+        Their classes.
     """
 
     queries: tuple[int, ...]
     nearest: tuple[tuple[int, ...], ...]
+    classes: tuple[tuple[int, ...], ...] = ()
 
 
 #: What the rows of a matrix stand for behind a step that makes columns of its own.
@@ -202,11 +205,11 @@ class FoldRecord:
         Why there are no scores.
     map : Map or None
     matrix : Matrix or None
+    found : Found or None
     by_class : ByClass or None
     growth : Growth or None
     losses : tuple of float
         Of a network, the mean training loss of each epoch.
-    found : Found or None
     """
 
     learner: str
@@ -235,10 +238,10 @@ class FoldRecord:
     error: str | None = None
     map: Map | None = None
     matrix: Matrix | None = None
+    found: Found | None = None
     by_class: ByClass | None = None
     growth: Growth | None = None
     losses: tuple[float, ...] = ()
-    found: Found | None = None
 
     @property
     def cell(self):

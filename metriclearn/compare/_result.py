@@ -48,8 +48,7 @@ class ComparisonResult:
     learners : tuple of LearnerFacts
         ``key``, ``name`` and ``family`` of each learner compared.
     records : tuple of FoldRecord
-        One for each finished learner and fold: scores, seconds, parameters
-        chosen, notes, error.
+        One for each finished learner and fold: scores, seconds, parameters, notes, error.
     data : DataFacts
         What was compared on.
     run : RunFacts
@@ -62,8 +61,8 @@ class ComparisonResult:
         How the learners are made; not written to files.
     backbone : str, module, callable or None
         What made vectors of photos; not written to files.
-    photos : (ndarray, ndarray) or None
-        Small pixels of photos and their classes, for the report; not written to files.
+    samples : Samples or None
+        Rows that the report can show; written to the report only.
 
     See Also
     --------
@@ -79,7 +78,7 @@ class ComparisonResult:
     curve_records: tuple[FoldRecord, ...] = ()
     roster: tuple = field(default=(), compare=False, repr=False, metadata={"kept": False})
     backbone: object = field(default=None, compare=False, repr=False, metadata={"kept": False})
-    photos: tuple | None = field(default=None, compare=False, metadata={"kept": False})
+    samples: Any = field(default=None, compare=False, repr=False, metadata={"kept": False})
 
     def __repr__(self):
         return "\n".join([f"ComparisonResult of {headline(self)}", *self.sentences()])
@@ -190,9 +189,8 @@ class ComparisonResult:
         """Say who wins a measure, and from whom the winner cannot be told apart.
 
         The winner is the best on validation rows (or classes). Each other learner is tested
-        against it with the corrected resampled t-test (Nadeau & Bengio, 2003) on the folds that
-        both finished, at 5%, adjusted for the number of learners (Holm, 1979). With fewer than
-        five folds nothing is told apart.
+        against it with the corrected resampled t-test (Nadeau & Bengio, 2003) on common folds, at
+        5%, adjusted for their number (Holm, 1979); fewer than five folds tell nothing apart.
 
         Parameters
         ----------
@@ -365,11 +363,10 @@ class ComparisonResult:
     def plot(self) -> Figure:
         """Draw scores with their spread, Recall@k curves and score against fit time.
 
-        In a notebook it is shown as what a cell ends with, once.
-
         Returns
         -------
         matplotlib.figure.Figure
+            In a notebook shown once, as what a cell ends with.
         """
         from metriclearn.compare._report._figure import draw
 
@@ -381,17 +378,19 @@ class ComparisonResult:
 
         show(self)
 
-    def to_html(self, path: FilePath) -> None:
+    def to_html(self, path: FilePath, *, rows: bool = True) -> None:
         """Write one self-contained HTML report that needs no network.
 
         Parameters
         ----------
         path : str or path
+        rows : bool, default=True
+            Show values, or thumbnails, of some rows of the data; False for their numbers alone.
         """
         from metriclearn.compare._report._page import render
 
         check_writable(path, "to_html:")
-        write_text(path, render(self))
+        write_text(path, render(self if rows else replace(self, samples=None)))
 
     def summary(self) -> Summary:
         """Return the rows of the table and the verdicts, as they go into the JSON file.

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from metriclearn.compare._environment import environment
 from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, LearnerFacts, RunFacts
 from metriclearn.compare._result import ComparisonResult
+from metriclearn.compare._samples import sample_rows
 from metriclearn.compare._workers import WorkersLostError
 
 
@@ -50,7 +52,6 @@ def run(plan, workers, store, make_bar):
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt
-    source_X = plan.source.X
     records.sort(key=lambda r: (r.protocol, r.fold, r.learner, r.place or 0, r.repeat))
     result = ComparisonResult(
         learners=tuple(LearnerFacts(each.key, each.name, each.family) for each in plan.learners),
@@ -80,8 +81,8 @@ def run(plan, workers, store, make_bar):
         interrupted=interrupted,
         roster=plan.learners,
         backbone=plan.source.backbone,
-        photos=(source_X.pictures, schedule.codes) if hasattr(source_X, "pictures") else None,
     )
+    result = replace(result, samples=sample_rows(plan.source, result.records))
     if interrupted:
         warnings.warn(
             f"{interrupted}: {len(records)} of {len(schedule.tasks)} fits were finished and are "

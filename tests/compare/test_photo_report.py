@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import io
+import json
 import re
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._measure import Measured
-from metriclearn.compare._pictures import MAX_QUERIES, find_photos
+from metriclearn.compare._pictures import MAX_MAP_POINTS, find_rows
 from metriclearn.compare._report._page import _pictured
 from metriclearn.compare._report._photos import _chosen, photo_gallery
 from metriclearn.compare._splits import Split
@@ -45,16 +46,15 @@ class Photos(html.parser.HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.finds, self.mapped = [], 0
-        self.feed(page)
+        self.finds = []
+        self.feed(re.search("What photos find(.*?)<h2>", page, re.S)[1])
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         classes = (attributes.get("class") or "").split()
-        self.mapped += "data-photo" in attributes
         if "find" in classes:
             self.finds.append([])
-        if "photo" in classes and "hover" not in classes:
+        if "photo" in classes:
             self.finds[-1].append((classes[1:], attributes["aria-label"]))
 
 
@@ -66,9 +66,10 @@ def test_found_photos_are_the_nearest(searched):
     Z[1] = Z[0]  # equal photos find each other, never themselves
     measured = Measured(3, {}, Z=Z, gallery=gallery if searched else None)
     split = Split("closed" if searched else "open", 0, train, test)
-    found = find_photos(measured, split, np.zeros(40), 0)
+    found = find_rows(measured, split, np.arange(140), 0)
     others, places = (gallery, train) if searched else (Z, test)
     assert found.queries == tuple(test)
+    assert found.classes == found.nearest  # each row is a class of its own
     for row, nearest in enumerate(found.nearest):
         distances = np.linalg.norm(others - Z[row], axis=1)
         if not searched:
@@ -79,13 +80,13 @@ def test_found_photos_are_the_nearest(searched):
 
 def test_few_photos_find_what_there_is():
     split = Split("open", 0, np.arange(4), np.arange(4, 7))
-    found = find_photos(Measured(2, {}, Z=np.eye(3, 2)), split, np.zeros(3), 0)
+    found = find_rows(Measured(2, {}, Z=np.eye(3, 2)), split, np.zeros(7), 0)
     assert [len(nearest) for nearest in found.nearest] == [2, 2, 2]
 
 
 def test_many_equal_photos_never_find_themselves():
     split = Split("open", 0, np.arange(3), np.arange(3, 33))
-    found = find_photos(Measured(2, {}, Z=np.zeros((30, 2))), split, np.zeros(30), 0)
+    found = find_rows(Measured(2, {}, Z=np.zeros((30, 2))), split, np.zeros(33), 0)
     for query, nearest in zip(found.queries, found.nearest, strict=True):
         assert query not in nearest[:-1]
         assert len(nearest) == 5
@@ -96,7 +97,7 @@ def test_queries_are_bounded_and_the_same_for_every_learner(featured):
         records = [_pictured(featured, row.key, protocol) for row in featured.rows()]
         queries = {record.found.queries for record in records if record is not None}
         assert len(queries) == 1
-        assert len(queries.pop()) <= MAX_QUERIES
+        assert len(queries.pop()) <= MAX_MAP_POINTS
 
 
 def test_chosen_queries_are_the_worst_and_those_of_the_largest_difference():
@@ -137,16 +138,16 @@ def test_thumbnails_are_the_photos_and_small(featured, tmp_path):
         re.findall(r"\.p(\d+)\{background-image:url\(data:image/jpeg;base64,(.*?)\)", page)
     )
     used = {name[1:] for name in re.findall(r"photo (p\d+)", page)}
-    used |= set(re.findall(r'data-photo="(\d+)"', page))
-    assert set(rules) == used
+    assert used <= set(rules)
+    explored = re.search(r'"pictures": (\[.*?\])', page)[1]
+    assert set(rules) == set(map(str, json.loads(explored)))
     assert page.count("data:image/jpeg") == len(rules)  # each once
-    pixels, _ = featured.photos
+    pixels = featured.samples.pixels
     for place, data in list(rules.items())[:5]:
         image = Image.open(io.BytesIO(base64.b64decode(data)))
         assert max(image.size) <= 64
         expected = pixels[int(place)].mean(axis=(0, 1))
         np.testing.assert_allclose(np.asarray(image).mean(axis=(0, 1)), expected, atol=8)
-    assert Photos(page).mapped > 0
 
 
 def test_the_page_stays_small_with_many_large_photos(tmp_path):

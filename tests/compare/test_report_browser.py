@@ -86,3 +86,72 @@ def test_axe_finds_no_violation(browser, report, width, scheme):
     found = axe.run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
     page.close()
+
+
+def _drawn(page, number=0):
+    return page.locator("svg.map").nth(number)
+
+
+def test_a_row_is_pointed_at_on_every_map_and_opened_by_keyboard(page):
+    first = _drawn(page)
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    n_maps = page.locator(".grid-maps").nth(0).locator("svg.map").count()
+    assert page.locator(".grid-maps").nth(0).locator(".ring").count() == n_maps
+    name = page.locator(".tip strong").text_content()
+    assert name.startswith("Row ")
+    assert page.locator(".tip dd").count() == 5  # the values of its features
+    assert page.locator(".unseen").text_content() == name
+    page.keyboard.press("Enter")
+    near = page.locator(".near")
+    assert near.is_visible()
+    assert name in near.locator("h2").text_content()
+    assert near.locator("table").count() == 2
+    assert near.locator("tbody tr").count() == 2 * 6
+    chosen = near.locator("select").nth(0).evaluate("select => select.value")
+    other = near.locator("select").nth(0).locator("option:not(:checked)").first
+    near.locator("select").nth(0).select_option(other.get_attribute("value"))
+    assert page.locator(".near select").nth(0).evaluate("select => select.value") != chosen
+    page.keyboard.press("Escape")
+    assert near.is_hidden()
+    assert first.evaluate("map => map === document.activeElement")
+
+
+def test_a_click_opens_the_row_under_the_pointer(page):
+    first = _drawn(page)
+    first.scroll_into_view_if_needed()
+    box = first.bounding_box()
+    place = first.evaluate(
+        "map => map.querySelector('path.dots').getAttribute('d').match(/M([\\d.-]+) ([\\d.-]+)/)"
+        ".slice(1).map(Number)"
+    )
+    scale = box["width"] / 200
+    at = box["x"] + place[0] * scale, box["y"] + place[1] * scale
+    page.mouse.move(*at)
+    assert page.locator(".tip").is_visible()
+    page.mouse.click(*at)
+    assert page.locator(".near").is_visible()
+    page.locator(".near .close").click()
+    assert page.locator(".near").is_hidden()
+
+
+def test_axe_finds_no_violation_in_what_a_row_finds(browser, report):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, bypass_csp=True)
+    page.goto(report)
+    _drawn(page).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    found = axe.run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    page.close()
+
+
+def test_without_scripts_everything_is_there_to_read(browser, report):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(report)
+    assert page.locator("svg.map").count() > 0
+    assert page.get_by_text("Where the two disagree").is_visible()
+    assert page.locator(".scripted").first.is_hidden()
+    page.close()

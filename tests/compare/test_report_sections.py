@@ -6,8 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.comparisons import CLEAR, made_up, read_page
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from metriclearn import RCA
 from metriclearn.compare import compare
+from metriclearn.compare._pictures import learned_matrix
 from metriclearn.compare._records import ByClass, Growth, Matrix, Trial
 from metriclearn.compare._report._classes import MOST_CLASSES, class_table
 from metriclearn.compare._report._columns import column_table
@@ -84,6 +90,23 @@ def test_columns_are_shares_of_all_and_the_largest_first():
     assert rows[1] == ("c29", [29 / 435, 0.0])
     assert len(rows) + n_left_out == 30
     assert column_table([]) == ([], [], 0)
+
+
+@pytest.mark.parametrize("k", [2, 5])
+@pytest.mark.parametrize("steps", [[], [PCA(2)]], ids=["selected", "selected, then PCA"])
+def test_columns_that_were_left_out_contribute_nothing(k, steps):
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1], 30)
+    X = rng.randn(60, 5)
+    X[:, [1, 3]] += 4 * y[:, None]
+    fitted = make_pipeline(StandardScaler(), SelectKBest(k=k), *steps, RCA()).fit(X, y)
+    matrix = learned_matrix(fitted, X)
+    assert matrix.space == ("principal components" if steps else "features")
+    assert len(matrix.weights) == 5
+    assert sum(weight > 0 for weight in matrix.weights) == k
+    # RCA's metric grows with what differs between the classes, which these two columns do.
+    if not steps:
+        assert set(np.argsort(matrix.weights)[-2:]) == {1, 3}
 
 
 @pytest.mark.parametrize("rising", [True, False])

@@ -34,10 +34,11 @@ def map_chart(drawn, class_names):
     parts, names = [], []
     for label in present:
         own = points[labels == label]
+        dots = "".join(f"M{px:.1f} {py:.1f}h0" for px, py in own)
         color, name = _class_color(label, len(class_names)), escape(class_names[label])
         parts.append(
-            f'<g class="dots" style="stroke:{color};stroke-width:{size:.1f}">'
-            f"<title>{name}</title>{_dots(own, drawn.rows, labels == label)}</g>"
+            f'<path class="dots" style="stroke:{color};stroke-width:{size:.1f}" d="{dots}">'
+            f"<title>{name}</title></path>"
         )
         middle = own[np.argmin(np.sum((own - np.median(own, axis=0)) ** 2, axis=1))]
         # The name of a tight group would hide it: it goes above.
@@ -50,16 +51,6 @@ def map_chart(drawn, class_names):
             for (middle, name), height in zip(names, heights, strict=True)
         ]
     return svg(200, 206, parts, "map of held-out embeddings", "map")
-
-
-def _dots(points, rows, chosen):
-    """Draw points: as one path, or, where they stand for photos, one by one."""
-    dots = [f"M{px:.1f} {py:.1f}h0" for px, py in points]
-    if rows is None:
-        return f'<path d="{"".join(dots)}"/>'
-    places = np.asarray(rows)[chosen].tolist()
-    pairs = zip(dots, places, strict=True)
-    return "".join(f'<path data-photo="{place}" d="{dot}"/>' for dot, place in pairs)
 
 
 def class_key(class_names):

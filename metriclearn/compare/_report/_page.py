@@ -10,12 +10,13 @@ from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._classes import class_table
 from metriclearn.compare._report._columns import column_table
+from metriclearn.compare._report._explore import Explorer
 from metriclearn.compare._report._growth import growth_chart, growth_curves, growth_table
 from metriclearn.compare._report._lines import curve_chart, recall_chart
 from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
 from metriclearn.compare._report._pair import two_metrics
-from metriclearn.compare._report._photos import photo_gallery, thumbnails
+from metriclearn.compare._report._photos import photo_gallery
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._report._training_curves import training_cards
@@ -74,15 +75,20 @@ def render(result):
     str
     """
     template = _template("page.html.j2")
-    script = _text_of("page.js")
+    script = _text_of("page.js") + _text_of("explore.js")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
     headlines = {protocol: result.headline(protocol) for protocol in shown}
     galleries = {protocol: photo_gallery(result, protocol, _pictured) for protocol in shown}
     galleries = {protocol: gallery for protocol, gallery in galleries.items() if gallery}
+    columns = column_table(_named_matrices(result))
+    explorer = Explorer(result, _pictured, [name for name, _ in columns[1]])
     return template.render(
         style=_text_of("style.css"),
         galleries=galleries,
-        thumbnails=_thumbnails(result, galleries),
+        pictures=explorer.pictures(set().union(*(g.places for g in galleries.values()))),
+        explored=explorer.data(shown),
+        apart={p: apart for p in shown if (apart := explorer.apart(p)) is not None},
+        shown_columns=explorer.columns,
         question_texts=QUESTION_TEXTS,
         script=script,
         policy=_policy(script),
@@ -109,7 +115,7 @@ def render(result):
         class_tables=_class_tables(result, shown),
         growth=_growth(result, shown),
         training=training_cards(result, shown[0]) if shown else [],
-        columns=column_table(_named_matrices(result)),
+        columns=columns,
         matrices=_matrices(result),
         tuned=_tuned(result),
     )
@@ -221,12 +227,6 @@ def _pictured(result, key, protocol):
     return None
 
 
-def _thumbnails(result, galleries):
-    shown = set().union(*(gallery.places for gallery in galleries.values()))
-    maps = [record.map for record in result.records if record.map and record.map.rows]
-    return thumbnails(result, shown, set().union(*(drawn.rows for drawn in maps)))
-
-
 def _maps(result, protocol):
     shown = []
     for row in result.rows():
@@ -234,7 +234,7 @@ def _maps(result, protocol):
         if record is not None:
             svg = map_chart(record.map, result.data.class_names)
             score = record.scores[result.headline(protocol)]
-            shown.append({"name": row.name, "score": score, "svg": svg})
+            shown.append({"key": row.key, "name": row.name, "score": score, "svg": svg})
     return shown
 
 

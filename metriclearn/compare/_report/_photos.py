@@ -1,23 +1,16 @@
 """Photos and what they find: the winner beside the features as they are."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
 
-from metriclearn._extras import require
-
 #: Queries shown of each kind: of all, worst of the winner, those that the two disagree on.
 N_ANY, N_WORST, N_APART = 6, 3, 3
-# Bounds the page: some 2 kB for a photo that is shown, 1 kB for one on the maps alone.
-SIDE, MAP_SIDE = 64, 40
-QUALITY = 70
 
 
 @dataclass(frozen=True)
 class Line:
-    """A query, and what it finds on either side: places of photos, and whether they are right."""
+    """A query, and what it finds on either side: photos, whether they are right, classes."""
 
     query: int
     name: str
@@ -44,7 +37,7 @@ class Gallery:
         """All photos that are shown."""
         lines = [line for _, group in self.groups for line in group]
         shown = {line.query for line in lines}
-        return shown | {place for line in lines for side in line.sides for place, _ in side}
+        return shown | {place for line in lines for side in line.sides for place, *_ in side}
 
 
 def photo_gallery(result, protocol, pictured):
@@ -62,25 +55,28 @@ def photo_gallery(result, protocol, pictured):
     Gallery or None
         None where there are no photos to show, or only one learner.
     """
-    if result.photos is None:
+    if result.samples is None or not result.samples.pixels:
         return None
     keys = _two_keys(result, protocol)
     records = [pictured(result, key, protocol) for key in keys]
     if len(keys) < 2 or any(record is None or record.found is None for record in records):
         return None
     names = {learner.key: learner.name for learner in result.learners}
-    codes = result.photos[1]
-    queries = np.array(records[0].found.queries)
-    nearest = [np.array(record.found.nearest) for record in records]
-    right = [codes[found] == codes[queries][:, None] for found in nearest]
+    class_names = result.data.class_names
+    queries, codes = records[0].found.queries, records[0].map.labels
+    taken = [np.array(record.found.classes) for record in records]
+    right = [found == np.array(codes)[:, None] for found in taken]
     share = [hits.mean(axis=1) for hits in right]
 
     def line(i):
         sides = tuple(
-            tuple(zip(found[i].tolist(), hits[i].tolist(), strict=True))
-            for found, hits in zip(nearest, right, strict=True)
+            tuple(
+                (place, bool(hit), class_names[code])
+                for place, hit, code in zip(record.found.nearest[i], hits[i], found[i], strict=True)
+            )
+            for record, hits, found in zip(records, right, taken, strict=True)
         )
-        return Line(int(queries[i]), result.data.class_names[codes[queries[i]]], sides)
+        return Line(queries[i], class_names[codes[i]], sides)
 
     groups = tuple(
         (heading, tuple(line(i) for i in chosen))
@@ -119,31 +115,3 @@ def _chosen(share, other, name):
         f"Worst of {name}": worst,
         "Where the two differ most": apart[:N_APART],
     }
-
-
-def thumbnails(result, shown, mapped):
-    """Return the photos of a page as rules of style, each once.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-    shown, mapped : set of int
-        Places of photos that are shown, and of those that only maps show.
-
-    Returns
-    -------
-    str
-    """
-    if result.photos is None or not shown | mapped:
-        return ""
-    image_module = require("PIL.Image", "images")
-    pixels, rules = result.photos[0], []
-    for place in sorted(shown | mapped):
-        image = image_module.fromarray(pixels[place])
-        side = SIDE if place in shown else MAP_SIDE
-        image.thumbnail((side, side))
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=QUALITY)
-        data = base64.b64encode(stream.getvalue()).decode()
-        rules.append(f".p{place}{{background-image:url(data:image/jpeg;base64,{data})}}")
-    return "\n".join(rules)

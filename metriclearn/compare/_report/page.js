@@ -28,16 +28,4 @@
       th.appendChild(button);
     });
   });
-
-  // Maps of photos: the photo of the point under the pointer.
-  document.querySelectorAll(".photo.hover").forEach(function (box) {
-    document.addEventListener("mouseover", function (event) {
-      var place = event.target.dataset && event.target.dataset.photo;
-      box.hidden = place === undefined;
-      if (box.hidden) { return; }
-      box.className = "photo hover p" + place;
-      box.style.left = Math.min(event.pageX + 12, document.documentElement.clientWidth - 90) + "px";
-      box.style.top = event.pageY + 12 + "px";
-    });
-  });
 }());
