@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
+from metriclearn._arrays import squared_norms
 from metriclearn._linalg import fix_signs
+from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._threads import in_block_threads
 from metriclearn._validation import check_labels, labeled_rows
@@ -18,7 +20,12 @@ from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._targets import NoTargets
 from metriclearn.mahalanobis._solvers._lbfgs import minimize_to_certificate
+from metriclearn.mahalanobis._solvers._sampled import minimize_with_sample
 
+# Many rows are learned from by steps on a sample: every tenth row, but not too few of them.
+_MANY_ROWS, _SAMPLE_STEP, _SAMPLE_PER_FEATURE, _FEWEST_SAMPLES = 1000, 10, 20, 4
+_LARGEST_SINGLE_SQ_NORM = 1e4  # beyond it float32 distances lose what matters
+_SINGLE_GAP = 1e-5  # that float32 resolves
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.
 _SMALLEST_OBJECTIVE = 1e-3
@@ -43,7 +50,8 @@ class MCML(MahalanobisTransformer):
     Parameters
     ----------
     max_iter : int, default=1000
-        Most iterations of L-BFGS on a square factor of ``M``.
+        Most iterations: of L-BFGS on a square factor of ``M``; or, of many rows, steps of
+        one evaluation of all of them each, found on a tenth of the rows.
     tol : float, default=1e-4
         Relative duality gap at which the solution is accepted.
     max_memory : float, default=512
@@ -130,16 +138,32 @@ class MCML(MahalanobisTransformer):
         basis = _whitening(rows, weights)
         problem = CollapseProblem(rows @ basis, codes, self.max_memory, weights)
         d = basis.shape[1]
-        L, self.n_iter_ = minimize_to_certificate(
-            problem.loss,
-            np.eye(d) / np.sqrt(d),
-            lambda L: problem.certify(L)[1],
-            interval=_ITERATIONS_PER_CERTIFICATE,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            description="MCML",
-            verbose=self.verbose,
-        )
+        start = np.eye(d) / np.sqrt(d)
+        self.n_iter_, converged = 0, False
+        of_sample = problem.on_sample()
+        if of_sample is not None and self.tol >= _SINGLE_GAP:
+            with progress(self.verbose, "MCML, steps on a sample") as advance:
+                L, self.n_iter_, converged = minimize_with_sample(
+                    lambda L: problem.evaluate(L, self.tol),
+                    of_sample,
+                    start,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    advance=advance,
+                )
+        # From the start: where classes separate steps on a sample end too far out to go on from.
+        if not converged and self.n_iter_ < self.max_iter:
+            L, n_iter = minimize_to_certificate(
+                problem.loss,
+                start,
+                lambda L: problem.certify(L)[1],
+                interval=_ITERATIONS_PER_CERTIFICATE,
+                max_iter=self.max_iter - self.n_iter_,
+                tol=self.tol,
+                description="MCML",
+                verbose=self.verbose,
+            )
+            self.n_iter_ += n_iter
         self.objective_, self.duality_gap_ = problem.certify(L)
         if self.duality_gap_ > self.tol:
             warn_not_converged(
@@ -188,21 +212,6 @@ class CollapseProblem:
         self.target = sum(_spread(X[c], w[c], w[c] / of_its_class[c]) for c in classes)
         self._slack, self._slack_entropy = self._inner_point(classes)
 
-    def _log_normalizers(self, X, L, weights):
-        """``Σ w log Σ w exp(-d²)`` and its derivative by ``M``."""
-        if len(X) == 1:  # of weight above 1: equal rows at one place
-            return float(weights @ np.log(weights - 1)), np.zeros((X.shape[1],) * 2)
-        value, gradient = soft_neighbor_gradient(
-            X @ L.T,
-            NoTargets(),
-            lambda rows, moments, log_z: (log_z, np.zeros_like(log_z), -np.ones_like(log_z)),
-            weights=weights,
-            X=X,
-            max_memory=self.max_memory,
-        )
-        slope = X.T @ gradient / 2
-        return value, (slope + slope.T) / 2
-
     def _inner_point(self, classes):
         """Slack and entropy of the soft neighbors within classes, in units of ``S⁰``."""
         d = self.X.shape[1]
@@ -213,7 +222,7 @@ class CollapseProblem:
         slack, entropy = self.target.copy(), 0.0
         for rows in classes:
             weights = None if self.weights is None else self.weights[rows]
-            value, slope = self._log_normalizers(self.X[rows], L, weights)
+            value, slope = _log_normalizers(self.X[rows], L, weights, self.max_memory)
             slack += slope
             entropy += value - np.sum(slope * (L.T @ L))
         return slack, entropy
@@ -222,10 +231,49 @@ class CollapseProblem:
         """``Σ KL(p⁰ ‖ p)`` and its derivative by ``M``, at ``M = LᵀL``."""
         # The certificate asks again where the search has just been.
         if not np.array_equal(L, self._last[0]):
-            value, slope = self._log_normalizers(self.X, L, self.weights)
-            value += np.sum((L @ self.target) * L) - self._constant
-            self._last = L.copy(), value, slope + self.target
+            self._last = L.copy(), *self._of(self.X, L)
         return self._last[1:]
+
+    def _of(self, X, L):
+        value, slope = _log_normalizers(X, L, self.weights, self.max_memory)
+        value += np.sum((L @ self.target) * L) - self._constant
+        return value, slope + self.target
+
+    def on_sample(self):
+        """Return ``Σ_i log Σ_k exp(-d²_ik)`` over a sample of the rows, times what it lacks of all.
+
+        Returns
+        -------
+        callable or None
+            ``of_sample(L) -> (value, derivative by M)``; None where there are too few rows for a
+            sample to pay.
+        """
+        n, d = self.X.shape
+        n_sampled = max(n // _SAMPLE_STEP, _SAMPLE_PER_FEATURE * d)
+        if n < max(_MANY_ROWS, _FEWEST_SAMPLES * n_sampled):
+            return None
+        # Which rows they are decides the way to the optimum, not the optimum.
+        rows = np.sort(np.random.RandomState(0).choice(n, n_sampled, replace=False))
+        X, weights, factor = self.X[rows], None, n / len(rows)
+        if self.weights is not None:
+            weights = self.weights[rows]
+            factor = self.weights.sum() / weights.sum()
+
+        def of_sample(L):
+            value, slope = _log_normalizers(X, L, weights, self.max_memory)
+            return factor * value, factor * slope
+
+        return of_sample
+
+    def evaluate(self, L, tol):
+        """Objective, its derivative by ``M`` and gap: in float32 where that is above ``tol``."""
+        single = self.X.astype(np.float32)
+        if squared_norms(single @ L.T.astype(np.float32)).max() < _LARGEST_SINGLE_SQ_NORM:
+            value, slope = self._of(single, L)
+            gap = self._gap(L, value, slope)
+            if gap > tol:
+                return value, slope, gap
+        return *self.value_and_slope(L), self.certify(L)[1]
 
     def loss(self, L):
         """Return the objective and its gradient by ``L``."""
@@ -235,6 +283,9 @@ class CollapseProblem:
     def certify(self, L):
         """Objective at ``M = LᵀL`` and its relative duality gap."""
         value, slope = self.value_and_slope(L)
+        return float(value), self._gap(L, value, slope)
+
+    def _gap(self, L, value, slope):
         complementarity = np.sum((L @ slope) * L)
         entropy = value - complementarity
         try:
@@ -245,7 +296,23 @@ class CollapseProblem:
         bound = (1 - share) * entropy + share * (self._slack_entropy - self._constant)
         scale = max(value, _SMALLEST_OBJECTIVE * self.objective_at_zero)
         # Divergences are not negative: that is a bound as well.
-        return float(value), float((value - max(bound, 0)) / scale)
+        return float((value - max(bound, 0)) / scale)
+
+
+def _log_normalizers(X, L, weights, max_memory):
+    """``Σ w log Σ w exp(-d²)`` and its derivative by ``M``, in the dtype of ``X``."""
+    if len(X) == 1:  # of weight above 1: equal rows at one place
+        return float(weights @ np.log(weights - 1)), np.zeros((X.shape[1],) * 2)
+    value, gradient = soft_neighbor_gradient(
+        X @ L.T.astype(X.dtype),
+        NoTargets(),
+        lambda rows, moments, log_z: (log_z, np.zeros_like(log_z), -np.ones_like(log_z)),
+        weights=weights,
+        X=X,
+        max_memory=max_memory,
+    )
+    slope = X.T.astype(np.float64) @ gradient / 2
+    return value, (slope + slope.T) / 2
 
 
 def _spread(X, weights, by_others):

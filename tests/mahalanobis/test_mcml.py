@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn import MCML
 from metriclearn.mahalanobis._mcml import CollapseProblem
+from metriclearn.mahalanobis._solvers._sampled import minimize_with_sample
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,54 @@ def test_classes_that_separate_collapse(small):
 def test_warns_where_the_certificate_is_not_reached(noisy):
     with pytest.warns(ConvergenceWarning, match="relative duality gap"):
         MCML(max_iter=2).fit(*noisy)
+
+
+@pytest.fixture(scope="module")
+def many():
+    rng = np.random.RandomState(0)
+    y = rng.randint(4, size=1200)
+    X = rng.randn(1200, 4) @ rng.randn(4, 4)
+    X[:, 0] += y
+    return X, y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_steps_on_a_sample_end_at_the_optimum_of_all_rows(many, weighted, monkeypatch):
+    X, y = many
+    weights = np.random.RandomState(1).randint(1, 4, len(X)) if weighted else None
+    stepped = MCML().fit(X, y, sample_weight=weights)
+    monkeypatch.setattr(CollapseProblem, "on_sample", lambda self: None)
+    plain = MCML().fit(X, y, sample_weight=weights)
+    assert stepped.duality_gap_ < 1e-4
+    assert stepped.objective_ == pytest.approx(plain.objective_, rel=1e-4)
+    assert stepped.n_iter_ < plain.n_iter_
+
+
+def test_many_rows_whose_classes_separate_need_all_of_them(many):
+    X, y = many
+    learner = MCML().fit(np.c_[X, 20.0 * y + np.random.RandomState(2).randn(len(y))], y)
+    assert learner.duality_gap_ < 1e-4
+
+
+@pytest.mark.parametrize(("of_sample", "converges"), [(1.0, True), (0.4, True), (0.01, False)])
+def test_steps_on_another_function_of_too_little_curvature(of_sample, converges):
+    """``f = |M - A|²`` by steps on a part of ``|M - B|²``."""
+    rng = np.random.RandomState(0)
+    A, B = (np.cov(rng.randn(3, 9)) + np.eye(3) for _ in range(2))
+
+    def full(L):
+        M = L.T @ L
+        gap = np.linalg.norm(M - A)
+        return gap**2, 2 * (M - A), gap
+
+    def sample(L):
+        M = L.T @ L
+        return of_sample * np.sum((M - B) ** 2), of_sample * 2 * (M - B)
+
+    settings = {"max_iter": 50, "tol": 1e-8, "advance": lambda status: None}
+    L, n_iter, converged = minimize_with_sample(full, sample, np.eye(3), **settings)
+    assert converged == converges
+    assert n_iter <= 50
+    assert full(L)[0] <= full(np.eye(3))[0]
+    if converges:
+        np.testing.assert_allclose(L.T @ L, A, atol=1e-7)
