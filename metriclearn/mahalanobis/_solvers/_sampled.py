@@ -117,7 +117,8 @@ class _Mixing:
         differences = np.column_stack([(move - last).ravel() for move in list(self._moves)[:-1]])
         shares = linalg.lstsq(differences, -last.ravel(), cond=1e-8)[0]
         mixed = end + sum(
-            share * (other - end) for share, other in zip(shares, list(self._ends)[:-1], strict=True)
+            share * (other - end)
+            for share, other in zip(shares, list(self._ends)[:-1], strict=True)
         )
         values, vectors = linalg.eigh(mixed)
         return (vectors * np.sqrt(np.maximum(values, 0))).T
