@@ -106,6 +106,14 @@ def test_a_class_inherits_from_few_of_ours():
     assert deep <= {"ArcFaceLoss", "CosFaceLoss", "NormalizedSoftmaxLoss"}
 
 
+def test_the_embedder_is_short():
+    """What it does is said by functions, each in its own file."""
+    tree = TREES[ROOT / "deep" / "_embedder.py"]
+    (embedder,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    docstring = embedder.body[0]
+    assert embedder.end_lineno - docstring.end_lineno <= 250
+
+
 def test_words_of_the_house_stay_in_its_page():
     words = re.compile(r"\b(house|front door|rooms)\b|_ROOMS", re.I)
     assert [path.name for path in FILES if words.search(path.read_text())] == []

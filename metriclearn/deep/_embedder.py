@@ -13,14 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
-from metriclearn.deep._images import learn_inputs
+from metriclearn.deep._inputs._prepare import prepare
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
 from metriclearn.deep.training._allowed import COMPONENTS, CONSTRAINTS
 from metriclearn.deep.training._dataset import from_dataset
-from metriclearn.deep.training._labels import check_form
 from metriclearn.deep.training._nested_params import NestedParamsMixin
-from metriclearn.deep.training._preparation import prepare_constraints, prepare_labels
 from metriclearn.deep.training._trainer import Trainer
 
 if TYPE_CHECKING:
@@ -269,16 +267,14 @@ class DeepEmbedder(
         Parameters
         ----------
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-            Rows, or images, whose channels may also come first; or image files, as
-            `~metriclearn.images.ImagePaths` or a list of paths, which are read batch by batch, two
-            ahead; or a map-style data set of torch or Hugging Face, of images, arrays or tensors
-            (with its labels where ``y`` is None). Bytes (uint8) are divided by 255, now and later;
-            but integers stay what they are for a module of your own that takes them. A
-            memory-mapped array is read batch by batch.
+            Rows, or images, whose channels may also come first; image files, as
+            `~metriclearn.images.ImagePaths` or a list of paths; or a map-style data set of torch
+            or Hugging Face (with its labels where ``y`` is None). Files and memory-mapped arrays
+            are read batch by batch. Bytes (uint8) are divided by 255, now and later; integers stay
+            what they are for a module of your own that takes them.
         y : array-like of shape (n,), default=None
             Class labels, -1 among integers for none; for a loss of continuous labels amounts, (n,)
-            or (n, q): whole numbers are amounts where they are of a floating type. Not needed by a
-            loss that looks at no labels, such as ``loss="two_views"``.
+            or (n, q), whole ones of a floating type. A loss such as "two_views" needs no labels.
         constraints : Pairs or Triplets, default=None
             Instead of labels; if all pairs are similar, negatives are the other rows of a batch.
 
@@ -290,18 +286,15 @@ class DeepEmbedder(
         ------
         ValueError
             If an argument, or what ``X`` and ``y`` hold, cannot be used.
-        FloatingPointError
-            If the loss becomes infinite or NaN; the last good weights are kept.
-        MemoryError
-            If a batch does not fit; the last good weights are kept.
+        FloatingPointError, MemoryError
+            If the loss becomes infinite or NaN, or a batch does not fit; the last good weights
+            are kept.
 
         Warns
         -----
         ConvergenceWarning
             If the loss of an epoch was 0 in every batch, or the embeddings have collapsed.
         """
-        if constraints is not None and y is not None:
-            raise ValueError("y and constraints were both given; give one of them")
         return self._fit(X, y, constraints, self.warm_start and self.__sklearn_is_fitted__())
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -336,12 +329,13 @@ class DeepEmbedder(
         Returns
         -------
         ndarray of shape (n, n_components), dtype float32
-            Rows of length one, unless the loss is meant for embeddings of any length (contrastive,
-            lifted structure, N-pair, soft nearest neighbor, log-ratio) or ``head__normalize`` says
-            otherwise.
+            Rows of length one, unless the loss is meant for embeddings of any length, as
+            contrastive and N-pair are, or ``head__normalize`` says otherwise.
         """
         check_is_fitted(self)
-        return self._embed(self._check_rows(X))
+        X = self.net_.inputs_.check_to_embed(self, from_dataset(X, with_labels=False)[0])
+        self._trainer().move(self.net_)
+        return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
 
     def save(self, path: FilePath) -> None:
         """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
@@ -403,19 +397,8 @@ class DeepEmbedder(
         return load(cls, path)
 
     def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
-        trainer = Trainer(self.get_params(deep=False))
-        net, amounts = self.net_ if going_on else None, bool(trainer.loss_says("continuous_labels"))
-        X, y = from_dataset(X, y, with_labels=constraints is None)
-        if constraints is None:
-            if y is None and not self._needs_labels():
-                inputs, X, _ = self._read(X, net)
-            else:
-                check_form(X, y, self.loss, amounts)
-                inputs, X, y = self._read(X, net, y=y, y_numeric=amounts, multi_output=amounts)
-            net, data = prepare_labels(trainer, net, inputs, X, y, classes=classes, whole=whole)
-        else:
-            inputs, X, _ = self._read(X, net)
-            net, data = prepare_constraints(trainer, net, inputs, X, constraints)
+        trainer, net = self._trainer(), self.net_ if going_on else None
+        net, data = prepare(self, trainer, net, X, y, constraints, classes=classes, whole=whole)
         try:
             trainer.run(net, data, whole=whole)
         finally:
@@ -433,28 +416,14 @@ class DeepEmbedder(
         self._n_features_out = net.module_.head.embedding_dim
         return self
 
-    def _read(self, X, net, **checks):
-        """Check rows, and labels where there are some, by what a first fit found out."""
-        if net is None:
-            return learn_inputs(self, X, ensure_min_samples=2, **checks)
-        return net.inputs_, *net.inputs_.check(self, X, ensure_min_samples=2, **checks)
-
-    def _check_rows(self, X):
-        X, _ = from_dataset(X, with_labels=False)
-        return self.net_.inputs_.check_to_embed(self, X)
-
-    def _embed(self, X):
-        Trainer(self.get_params(deep=False)).move(self.net_)
-        return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
-
-    def _needs_labels(self):
-        return Trainer(self.get_params(deep=False)).loss_says("needs_labels") is not False
+    def _trainer(self):
+        return Trainer(self.get_params(deep=False))
 
     def __sklearn_is_fitted__(self):
         return "net_" in vars(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = self._needs_labels()
+        tags.target_tags.required = self._trainer().needs_labels
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -235,7 +235,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
 
     def _check_pairs(self, X, reset=False):
         """Return how rows are read, the rows as they are read, and row numbers of the pairs."""
-        from metriclearn.deep._inputs import Inputs
+        from metriclearn.deep._inputs._inputs import Inputs
 
         X = X if isinstance(X, np.ndarray) else np.asarray(X)
         refuse_times(X)

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from metriclearn.deep._images import FileInputs
-from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._inputs._images import FileInputs
+from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
 from metriclearn.deep.losses import MetricLoss

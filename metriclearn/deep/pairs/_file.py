@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from metriclearn._format import Format
-from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
 from metriclearn.deep._saved._persistence import check_inputs

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import FilePath, Seed
-from metriclearn.deep._inputs import Inputs
+from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep.pairs._documents import Documents
 from metriclearn.deep.pairs._net import automatic_epochs, epochs_of, make_net, seeded_by
 from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers

@@ -84,6 +84,11 @@ class Trainer:
                 break
         return said
 
+    @property
+    def needs_labels(self):
+        """Whether the loss cannot do without labels."""
+        return self.loss_says("needs_labels") is not False
+
     def make_sampler(self, *, continuous=False):
         """Make the sampler of the batches."""
         return build_sampler(

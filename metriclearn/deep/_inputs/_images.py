@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn.deep._inputs import Inputs, with_labels
+from metriclearn.deep._inputs._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
