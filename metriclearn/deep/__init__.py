@@ -16,6 +16,7 @@ for _module in ("torch", "skorch"):
 _EXPORTS = {
     "DeepEmbedder": "metriclearn.deep._embedder",
     "TwoTowerEmbedder": "metriclearn.deep.pairs._two_towers",
+    "place_contributions": "metriclearn.deep.pairs._places",
 }
 _SUBMODULES = ("augment", "callbacks", "losses", "miners", "modules", "samplers")
 

@@ -225,6 +225,30 @@ class MahalanobisTransformer(
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
+    def paired_contributions(self, A: ArrayLike, B: ArrayLike) -> np.ndarray:
+        """Split the squared distance of each pair over the columns.
+
+        With δ = a - b, column j adds ``δ_j (M δ)_j``, so that the row sums are the squared
+        distances. A column adds less than nothing where it makes up for others.
+
+        Parameters
+        ----------
+        A, B : array-like of shape (n, n_features)
+            The rows of each pair.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float64
+        """
+        check_is_fitted(self)
+        A, B = (to_numpy(self._check_rows(X)) for X in (A, B))
+        if sparse.issparse(A) or sparse.issparse(B):
+            raise ValueError("A and B must be dense: every column of a pair has its part")
+        check_consistent_length(A, B)
+        delta = A.astype(np.float64) - B
+        L = to_numpy(self.components_).astype(np.float64)
+        return delta * (delta @ L.T @ L)
+
     def get_mahalanobis_matrix(self) -> np.ndarray:
         """Return ``M = LᵀL``, with ``d(u, v)² = (u - v)ᵀ M (u - v)``.
 

@@ -11,6 +11,7 @@ from metriclearn.plots._gallery import NeighborsGalleryDisplay
 from metriclearn.plots._growth import RecallGrowthDisplay
 from metriclearn.plots._importance import FeatureImportanceDisplay
 from metriclearn.plots._matrix import MatrixDisplay
+from metriclearn.plots._pair_weights import PairWeightsDisplay
 from metriclearn.plots._recall import RecallCurveDisplay
 from metriclearn.plots._similarity import SimilarityMatrixDisplay
 from metriclearn.plots._training import TrainingDisplay
@@ -24,6 +25,7 @@ __all__ = [
     "MatrixDisplay",
     "MetricEllipseDisplay",
     "NeighborsGalleryDisplay",
+    "PairWeightsDisplay",
     "RecallCurveDisplay",
     "RecallGrowthDisplay",
     "SimilarityMatrixDisplay",

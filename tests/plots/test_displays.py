@@ -18,7 +18,26 @@ def test_every_display_is_in_the_table():
     assert {name for name in plots.__all__ if name.endswith("Display")} - mine <= {
         "TrainingDisplay",
         "CriticalDifferenceDisplay",
+        "PairWeightsDisplay",
     }
+
+
+def test_weights_of_pairs_are_points():
+    S, W = np.array([[1, 0.9, 0.2], [0.9, 1, 0.4], [0.2, 0.4, 1]]), np.zeros((3, 3))
+    W[0, 1] = W[1, 0] = -1.0
+    display = plots.PairWeightsDisplay.from_predictions(S, W, [0, 0, 1], name="a loss")
+    assert [len(points.get_offsets()) for points in display.points_] == [1, 2]
+    np.testing.assert_array_equal(display.points_[0].get_offsets(), [[0.9, -1.0]])
+    assert display.active_share == 1 / 3
+    _, ax = pyplot.subplots()
+    assert display.plot(ax=ax).ax_ is ax
+    for similarities, weights, labels, message in (
+        (S, W, [0, 0], "must be of shape"),
+        (S, np.full((3, 3), np.nan), [0, 0, 1], "finite"),
+        (S[:1, :1], W[:1, :1], [0], "fewer than two rows"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plots.PairWeightsDisplay.from_predictions(similarities, weights, labels)
 
 
 @every_case

@@ -47,6 +47,7 @@ from metriclearn.deep.losses._pair_terms import (
     IntraPairVarianceLoss,
     ThresholdConsistentMarginLoss,
 )
+from metriclearn.deep.losses._pair_weights import pair_weights
 from metriclearn.deep.losses._proxy import (
     ProxyAnchorLoss,
     ProxyNCALoss,
@@ -231,4 +232,5 @@ __all__ = [
     "VICRegLoss",
     "WeightedSum",
     "as_metric_loss",
+    "pair_weights",
 ]
