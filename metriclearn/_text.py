@@ -24,3 +24,14 @@ def printable(text):
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(text)
     )
+
+
+def shortened(text, length):
+    """Return text of at most so many letters.
+
+    Examples
+    --------
+    >>> shortened("Mahalanobis", 5), shortened("LMNN", 5)
+    ('Maha…', 'LMNN')
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from metriclearn._text import shortened
+
 #: Rows that are kept, at most: those that most learners find.
 MAX_ROWS = 1000
 MAX_VALUES = 60
@@ -102,5 +104,4 @@ def _values(source, places):
 def _text(value):
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= MAX_LETTERS else text[: MAX_LETTERS - 1] + "…"
+    return shortened(str(value), MAX_LETTERS)

@@ -4,7 +4,7 @@ import os
 import sys
 
 from metriclearn._extras import require
-from metriclearn._text import printable
+from metriclearn._text import printable, shortened
 from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
@@ -26,6 +26,8 @@ from metriclearn.compare._words import (
 )
 
 NARROWEST = 100
+#: Of the name of a data set above its column.
+HEADER_LETTERS = 18
 
 
 def show(result):
@@ -47,12 +49,14 @@ def show(result):
         console.print(
             f"{MEASURE_NAMES[result.headline(protocol)]} % by {AXIS_NAMES[axis]}", style="bold"
         )
-        console.print(_curve_table(axis, places, curves, escape))
+        for part in _curve_tables(axis, places, curves, console, escape):
+            console.print(part)
     if "dimensions" in result.run.axes and (ranking := result.ranks()) is not None:
         console.print(
             f"Mean ranks over dimensions by {MEASURE_NAMES[ranking.measure]} %", style="bold"
         )
-        console.print(_ranks_table(ranking, escape))
+        for part in _ranks_tables(ranking, console, escape):
+            console.print(part)
         for group in ranking.groups:
             console.print(escape(f"Not told apart: {listed(group)}"))
     for row in result.rows():
@@ -103,19 +107,46 @@ def show_ranks(result):
         ranking = result.ranks(HEADLINE[protocol])
         if ranking is not None:
             console.print(f"Mean ranks by {MEASURE_NAMES[HEADLINE[protocol]]} %", style="bold")
-            console.print(_ranks_table(ranking, escape))
+            for part in _ranks_tables(ranking, console, escape):
+                console.print(part)
     for sentence in result.sentences():
         console.print(escape(sentence))
 
 
-def _ranks_table(ranking, escape):
-    table = _empty_table()
-    for column in ("Mean rank", *ranking.datasets):
-        table.add_column(escape(column), justify="right", no_wrap=True)
-    for learner in ranking.learners:
-        scores = ["–" if score is None else f"{100 * score:.1f}" for score in learner.scores]
-        table.add_row(escape(learner.name), f"{learner.mean_rank:.2f}", *scores)
-    return table
+def _ranks_tables(ranking, console, escape):
+    columns = [("Mean rank", [f"{learner.mean_rank:.2f}" for learner in ranking.learners])]
+    for i, dataset in enumerate(ranking.datasets):
+        scores = [learner.scores[i] for learner in ranking.learners]
+        texts = ["–" if score is None else f"{100 * score:.1f}" for score in scores]
+        columns.append((shortened(dataset, HEADER_LETTERS), texts))
+    return _parts([learner.name for learner in ranking.learners], columns, console, escape)
+
+
+def _parts(names, columns, console, escape):
+    """Return tables of as many columns each as fit the console, with the names before them."""
+
+    def table_of(chosen):
+        table = _empty_table()
+        for header, _ in chosen:
+            table.add_column(escape(header), justify="right", no_wrap=True)
+        for i, name in enumerate(names):
+            table.add_row(escape(name), *(cells[i] for _, cells in chosen))
+        return table
+
+    tables, chosen = [], []
+    for column in columns:
+        if chosen and not _fits(table_of([*chosen, column]), console):
+            tables.append(table_of(chosen))
+            chosen = []
+        chosen.append(column)
+    return [*tables, table_of(chosen)]
+
+
+def _fits(table, console):
+    """Whether a table fits the console without cutting a number or a name."""
+    measurement = require("rich.measure", "cli").Measurement
+    wide = console.options.update(width=1000)
+    return measurement.get(console, wide, table).maximum <= console.width
 
 
 def _console():
@@ -141,14 +172,12 @@ def _empty_table():
     return table
 
 
-def _curve_table(axis, places, curves, escape):
-    table = _empty_table()
-    for place in places:
-        table.add_column(place_text(axis, place), justify="right", no_wrap=True)
-    for curve in curves:
-        means = {point.place: f"{100 * point.mean:.1f}" for point in curve.points}
-        table.add_row(escape(curve.name), *(means.get(place, "–") for place in places))
-    return table
+def _curve_tables(axis, places, curves, console, escape):
+    means = [{point.place: f"{100 * point.mean:.1f}" for point in curve.points} for curve in curves]
+    columns = [
+        (place_text(axis, place), [known.get(place, "–") for known in means]) for place in places
+    ]
+    return _parts([curve.name for curve in curves], columns, console, escape)
 
 
 #: What is left out of the table, step by step, until it fits.
@@ -163,11 +192,9 @@ SHORTER = (
 
 def _fitting_table(result, console, escape):
     """Return the fullest table that fits the console without cutting a number or a name."""
-    measurement = require("rich.measure", "cli").Measurement
-    wide = console.options.update(width=1000)
     for shorter in SHORTER:
         table = _table(result, escape, **shorter)
-        if measurement.get(console, wide, table).maximum <= console.width:
+        if _fits(table, console):
             break
     return table
 

@@ -5,7 +5,8 @@ from html import escape
 
 import numpy as np
 
-from metriclearn.compare._report._labels import apart, shortened
+from metriclearn._text import shortened
+from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._pair import records_of
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth

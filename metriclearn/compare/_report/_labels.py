@@ -82,8 +82,3 @@ def spread_names(names):
         placed.append((px, py, half))
         heights[i] = py
     return [heights[i] for i in range(len(names))]
-
-
-def shortened(text, length):
-    """Text of at most so many letters."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -5,7 +5,8 @@ from html import escape
 
 import numpy as np
 
-from metriclearn.compare._report._labels import LETTER, apart, shortened
+from metriclearn._text import shortened
+from metriclearn.compare._report._labels import LETTER, apart
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 from metriclearn.compare._words import AXIS_NAMES, place_text
 

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._report._labels import shortened
+from metriclearn._text import shortened
 from metriclearn.compare._report._svg import svg, text_at
 
 

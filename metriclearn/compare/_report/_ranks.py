@@ -2,7 +2,7 @@
 
 from html import escape
 
-from metriclearn.compare._report._labels import shortened
+from metriclearn._text import shortened
 from metriclearn.compare._report._svg import WIDTH, Scale, svg, text_at
 
 

@@ -3,8 +3,9 @@
 import math
 from html import escape
 
+from metriclearn._text import shortened
 from metriclearn.compare._measure import MEASURE_NAMES
-from metriclearn.compare._report._labels import lead_line, place_labels, shortened
+from metriclearn.compare._report._labels import lead_line, place_labels
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 
 
