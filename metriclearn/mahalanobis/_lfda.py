@@ -20,7 +20,7 @@ from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20
-_TILE_BYTES = 4 * 2**20  # a block of float32 affinities
+_TILE_ROWS, _TILE_COLUMNS = 256, 2048  # of float32 affinities that stay in a core's cache
 _SMALL_CLASS = 32  # classes of up to so many rows are computed together, by size
 _MANY_ROWS = 2000  # of a class, from which on float32 is worth its conversion
 
@@ -259,19 +259,28 @@ def _scatter_of_many(X, scale):
     left = (np.column_stack([2 * X, -squared, -ones]) / scale[:, None]).astype(np.float32)
     right = (np.column_stack([X, ones, squared]) / scale[:, None]).astype(np.float32)
     rows = np.column_stack([X, ones]).astype(np.float32)
-    step = max(1, _TILE_BYTES // (4 * len(X)))
+    n = len(X)
 
     def of_block(start):
-        stop = min(start + step, len(X))
-        A = left[start:stop] @ right[start:].T
-        np.minimum(A, 0, out=A)
-        np.exp(A, out=A)
-        for row in range(stop - start):
-            A[row, : row + 1] = 0
-        return start, stop, A @ rows[start:], np.ones(stop - start, np.float32) @ A
+        stop = min(start + _TILE_ROWS, n)
+        tile = np.empty((stop - start) * _TILE_COLUMNS, np.float32)
+        products, of_columns = 0.0, np.empty(n - start, np.float32)
+        for first in range(start, n, _TILE_COLUMNS):
+            last = min(first + _TILE_COLUMNS, n)
+            A = tile[: (stop - start) * (last - first)].reshape(stop - start, -1)
+            np.matmul(left[start:stop], right[first:last].T, out=A)
+            np.minimum(A, 0, out=A)
+            np.exp(A, out=A)
+            if first == start:
+                A[np.tri(*A.shape, dtype=bool)] = 0
+            products = products + A @ rows[first:last]
+            np.matmul(
+                np.ones(stop - start, np.float32), A, out=of_columns[first - start : last - start]
+            )
+        return start, stop, products, of_columns
 
-    scatter, degrees = 0.0, np.zeros(len(X))
-    for start, stop, products, of_columns in map_blocks(of_block, range(0, len(X), step)):
+    scatter, degrees = 0.0, np.zeros(n)
+    for start, stop, products, of_columns in map_blocks(of_block, range(0, n, _TILE_ROWS)):
         scatter = scatter - X[start:stop].T @ products[:, :-1]
         degrees[start:stop] += products[:, -1]
         degrees[start:] += of_columns

@@ -156,13 +156,23 @@ class Screen:
         most = self._most(k)
         limit = [None] * n_blocks
         room = [4 * k * part.n_queries for part in found]
+        # Filled again and again: fresh memory would cost a good part of the product.
+        largest = int(np.diff(edges).max()) ** 2
+        product, mask, other_mask = (
+            np.empty(largest, kind) for kind in (self.table.dtype, bool, bool)
+        )
         for i, j in _each_pair_once(n_blocks):
-            scores = self.prepare_own(blocks[i]).table @ self.table[blocks[j]].T
+            shape = found[i].n_queries, found[j].n_queries
+            scores, near, of_others = (
+                memory[: shape[0] * shape[1]].reshape(shape)
+                for memory in (product, mask, other_mask)
+            )
+            np.matmul(self.prepare_own(blocks[i]).table, self.table[blocks[j]].T, out=scores)
             if i == j:
                 everyone = np.arange(blocks[i].start, blocks[i].stop)
                 limit[i] = self._limit(scores, everyone, k, upper[i])
-            near = scores <= limit[i][:, None]
-            near |= scores <= limit[j]
+            np.less_equal(scores, limit[i][:, None], out=near)
+            near |= np.less_equal(scores, limit[j], out=of_others)
             row, column, score = _entries(scores, near)
             sides = [(i, row, column + blocks[j].start), (j, column, row + blocks[i].start)]
             for b, query, base_row in sides if i != j else sides[:1]:
