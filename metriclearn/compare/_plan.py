@@ -189,17 +189,29 @@ class Plan:
                 source.image_shape,
                 repeat=repeat,
             )
-            # Fold by fold and the cheap learners first: soon there is something to see, and an
-            # interrupt leaves whole folds behind.
-            for split in sorted(splits, key=lambda split: split.fold)
+            for learner in self.learners
+            for split in splits
             for repeat in range(self.seeds)
-            for learner in sorted(self.learners, key=lambda learner: learner.cost)
             if split.protocol in learner.protocols
         ]
+        tasks.sort(key=_turn)
         of_curves, axes = curve_tasks(self.curves, tasks, source.X, codes, source.groups)
         protocols = tuple(sorted({split.protocol for split in splits}))
         names = tuple(str(name) for name in class_names)
         return Schedule((*tasks, *of_curves), source.X, codes, names, protocols, notes, axes)
+
+
+def _turn(task):
+    """Return what puts a task before others: soon there is something to see.
+
+    What is free comes first; then one fold of everyone, so that an interrupt leaves a score of
+    each; then learner by learner, the cheap ones first.
+    """
+    learner, split = task.learner, task.split
+    place = split.fold, split.protocol, learner.cost, learner.key, task.repeat
+    if learner.family in ("reference", "baseline"):
+        return 0, *place
+    return (1, *place) if split.fold == 0 else (2, learner.cost, learner.key, *place)
 
 
 def make_seconds(time):

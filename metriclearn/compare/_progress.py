@@ -5,6 +5,7 @@ On a terminal a bar, in a notebook a line that changes in place, in a log a line
 
 import sys
 import time
+from collections import Counter
 from threading import Lock
 
 from metriclearn._extras import require
@@ -90,8 +91,39 @@ class TimeLeft:
         return total / self.n_jobs
 
 
+class Standings:
+    """What each learner reaches in a protocol, known once its last fold is done.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    """
+
+    def __init__(self, tasks):
+        keys = [(task.learner.key, task.split.protocol) for task in tasks if task.axis is None]
+        self._left, self._done = Counter(keys), {}
+
+    def finished(self, record):
+        """Return what was reached, where this was the last of several fits; None before."""
+        key = record.learner, record.protocol
+        if record.axis is not None:
+            return None
+        done = self._done.setdefault(key, [])
+        done.append(record)
+        self._left[key] -= 1
+        measure = HEADLINE[record.protocol]
+        scores = [each.scores[measure] for each in done if measure in each.scores]
+        if self._left[key] or len(done) < 2 or not scores:
+            return None
+        mean = sum(scores) / len(scores)
+        seconds = sum(each.task_seconds for each in done) / len(done)
+        return f"{MEASURE_NAMES[measure]} {mean:.1%} over {len(scores)} fits, {seconds:.1f} s each"
+
+
 class LineProgress(NoProgress):
     """A line on standard error for each fit: what was reached, how long it took, time left.
+
+    The last of a learner says what it reached over all of its folds.
 
     Parameters
     ----------
@@ -102,6 +134,7 @@ class LineProgress(NoProgress):
 
     def __init__(self, tasks, n_jobs, n_before=0):
         self._left = TimeLeft(tasks, n_jobs)
+        self._standings = Standings(tasks)
         self._names = {task.learner.key: task.learner.name for task in tasks}
         self._done, self._total = n_before, n_before + len(tasks)
         self._lock = Lock()
@@ -113,6 +146,8 @@ class LineProgress(NoProgress):
             self._left.finished(record)
             line = fit_line(record, self._names[record.learner])
             left = f"; {_clock(self._left.seconds())} left" if self._done < self._total else ""
+            if (standing := self._standings.finished(record)) is not None:
+                line += f"; {standing}"
             self._write(f"{self._done} of {self._total}: {line}{left}")
 
     def _write(self, line):
@@ -148,7 +183,7 @@ def fit_line(record, name):
 
 
 class RichProgress:
-    """A bar on standard error.
+    """A bar on standard error, and above it a line for each learner that is done.
 
     Parameters
     ----------
@@ -163,7 +198,7 @@ class RichProgress:
         bars = require("rich.progress", "cli")
         text = require("rich.text", "cli")
         console = require("rich.console", "cli").Console(stderr=True)
-        self._left = TimeLeft(tasks, n_jobs)
+        self._left, self._standings = TimeLeft(tasks, n_jobs), Standings(tasks)
         escape = require("rich.markup", "cli").escape
         self._names = {task.learner.key: escape(printable(task.learner.name)) for task in tasks}
         self._running = []
@@ -208,6 +243,9 @@ class RichProgress:
             self._running.remove(record.cell)
             self._left.finished(record)
             self._estimate = (self._left.seconds(), time.monotonic())
+            if (standing := self._standings.finished(record)) is not None:
+                name = self._names[record.learner]
+                self._bar.console.print(f"{name} ({record.protocol} set): {standing}")
             self._show(advance=1)
 
     def _show(self, advance=0):

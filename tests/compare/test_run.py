@@ -12,10 +12,12 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
+from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import TimeLeft
 from metriclearn.compare._protocol import Task, run_task
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._roster import ROSTER, resolve_learners
+from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._splits import Split
 from metriclearn.compare._words import unequal_folds
 
@@ -139,6 +141,37 @@ def test_a_log_has_a_line_for_each_fit(blobs, capsys):
     assert sum("Broken (open set, fold 1) failed: RuntimeError" in line for line in lines) == 1
     assert all(line.endswith(" left") for line in lines[:-1])
     assert not lines[-1].endswith("left")
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+def test_what_a_learner_reached_is_a_line_as_soon_as_it_is_known(
+    blobs, capsys, monkeypatch, on_a_terminal
+):
+    if on_a_terminal:
+        for name, value in (("FORCE_COLOR", "1"), ("TTY_INTERACTIVE", "1"), ("COLUMNS", "160")):
+            monkeypatch.setenv(name, value)
+    learners = ["lda", "euclidean", Broken()]
+    result = compare(*blobs, learners=learners, n_folds=3, n_jobs=1, verbose=1)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    said = re.findall(r"(\w+) \((\w+) set[^\n]*?: [^\n]*?([\d.]+)% over 3 fits", shown)
+    rows = {row.name: row for row in result.rows()}
+    measures = {"closed": "accuracy", "open": "map_at_r"}
+    assert said == [
+        (name, protocol, f"{100 * rows[name].mean(measures[protocol]):.1f}")
+        # The free one first; nothing of the one that failed.
+        for name in ("Euclidean", "LDA")
+        for protocol in ("closed", "open")
+    ]
+
+
+def test_the_free_come_first_then_a_fold_of_everyone_then_learner_by_learner(blobs):
+    source = as_source(*blobs, name="blobs")
+    plan = Plan.make(learners=["lmnn", "euclidean", "lda"], n_folds=3).on(source)
+    tasks = [(task.learner.key, task.split.fold) for task in plan.schedule().tasks]
+    free = [("euclidean", fold) for fold in (0, 0, 1, 1, 2, 2)]
+    first = [("lda", 0), ("lmnn", 0)] * 2
+    rest = [(key, fold) for key in ("lda", "lmnn") for fold in (1, 1, 2, 2)]
+    assert tasks == free + first + rest
 
 
 def test_silent_by_default(blobs, capsys):
