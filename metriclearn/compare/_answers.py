@@ -157,9 +157,11 @@ def find_verdict(contest):
         for other, lead, p in zip(others, leads, adjusted, strict=True)
     ]
     against.sort(key=lambda entry: entry.lead.mean)
-    tied = {entry.key for entry in against if not entry.is_told}
     enough = len(contest.scores[winner.key]) >= MIN_FOLDS
-    simplest = next((row for row in contest.rows if row is winner or row.key in tied), winner)
+    # Tested against many, even a large lead may be no finding; tested alone it is one, and who
+    # is that far behind is not recommended.
+    near = {entry.key for entry in against if not entry.lead.is_told}
+    simplest = next((row for row in contest.rows if row is winner or row.key in near), winner)
     over_chance = None
     if contest.chance is not None and enough:
         differences = [s - contest.chance for s in contest.scores[winner.key].values()]

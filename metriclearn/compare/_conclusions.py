@@ -122,7 +122,8 @@ class Verdict:
     tied : tuple of str
         Those that cannot be told apart from the winner; empty with too few folds.
     simplest : str or None
-        The simplest of the winner and these; None with too few folds.
+        The simplest of the winner and those that are not beyond the noise behind it even when
+        tested alone; None with too few folds.
     chance : float or None
         What guessing the largest class scores.
     over_chance : bool or None

@@ -18,7 +18,7 @@ LADDER = {"euclidean": "baseline", "lda": "linear", "net": "deep", "both": "stac
 def ladder(scores, validation=None, **facts):
     """A result of one learner of each family: {key: fold scores}."""
     result = made_up(scores)
-    learners = tuple(replace(each, family=LADDER[each.key]) for each in result.learners)
+    learners = tuple(replace(each, family=LADDER.get(each.key, "deep")) for each in result.learners)
     records = [
         replace(
             record,
@@ -62,6 +62,15 @@ def test_leads_against_many_are_adjusted():
 )
 def test_the_simplest_that_is_not_told_apart_from_the_best_is_named(scores, simplest):
     assert ladder(scores).verdict("accuracy").simplest == simplest
+
+
+def test_who_is_far_behind_is_not_recommended_where_many_are_tested():
+    behind = [0.72, 0.58, 0.82, 0.66, 0.60]
+    nets = {f"net {i}": GOOD for i in range(40)}
+    verdict = ladder({"euclidean": behind, "lda": GOOD, **nets}).verdict("accuracy")
+    (entry,) = [entry for entry in verdict.against if entry.key == "euclidean"]
+    assert (entry.lead.is_told, entry.is_told) == (True, False)  # of 40 tests it is no finding
+    assert verdict.simplest == "lda"
 
 
 @pytest.mark.parametrize(
