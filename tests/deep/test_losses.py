@@ -32,6 +32,7 @@ APART = {
     L.HighOrderLoss,
     L.SelfDistillationLoss,
     L.SemiSupervisedLoss,
+    L.SampledProxies,
     L.SharedCharacteristicsLoss,
 }
 

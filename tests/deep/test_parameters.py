@@ -33,6 +33,7 @@ MADE_OF = {
     "GroupedLoss": {"loss": L.SupConLoss()},
     "HighOrderLoss": {"loss": L.SupConLoss()},
     "SelfDistillationLoss": {"loss": L.SupConLoss()},
+    "SampledProxies": {"loss": L.ArcFaceLoss()},
     "SemiSupervisedLoss": {"loss": L.SupConLoss()},
     "Matryoshka": {"loss": L.SupConLoss()},
     "TwoViewLoss": {"loss": L.SupConLoss()},

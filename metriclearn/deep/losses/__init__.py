@@ -68,6 +68,7 @@ from metriclearn.deep.losses._regularizers import (
     UniformityLoss,
 )
 from metriclearn.deep.losses._repulsion import ProxyRepulsionLoss
+from metriclearn.deep.losses._sampled import SampledProxies
 from metriclearn.deep.losses._semi_supervised import SemiSupervisedLoss
 from metriclearn.deep.losses._softmax import (
     CosFaceLoss,
@@ -145,6 +146,7 @@ WRAPPERS = {
     "embedding_moments": EmbeddingMomentsLoss,
     "high_order": HighOrderLoss,
     "self_distillation": SelfDistillationLoss,
+    "sampled_proxies": SampledProxies,
     "semi_supervised": SemiSupervisedLoss,
     "two_views": TwoViewLoss,
 }
@@ -214,6 +216,7 @@ __all__ = [
     "RankedListLoss",
     "RecallAtKLoss",
     "SNRContrastiveLoss",
+    "SampledProxies",
     "SelfDistillationLoss",
     "SemiSupervisedLoss",
     "SharedCharacteristicsLoss",
