@@ -109,7 +109,8 @@ def test_large_classes_in_single_precision_are_as_near(rng, monkeypatch):
     X = rng.randn(700, 5) * [1, 2, 3, 4, 5] + 1e3
     exact = local_scatters(X, y, 7)
     monkeypatch.setattr(_lfda, "_MANY_ROWS", 100)
-    monkeypatch.setattr(_lfda, "_TILE_BYTES", 2**14)
+    monkeypatch.setattr(_lfda, "_TILE_ROWS", 32)
+    monkeypatch.setattr(_lfda, "_TILE_COLUMNS", 64)
     for found, expected in zip(local_scatters(X, y, 7), exact, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
         assert np.any(found != expected)
