@@ -140,16 +140,37 @@ def test_presets_are_the_fixed_tenth_and_ten_folds(rng):
     y = rng.permutation(np.repeat(np.arange(40), 3))
     X = np.zeros((120, 1))
     (fixed,) = OpenSetSplit.preset("fixed").split(X, y)
-    classes = [sorted(set(y[part])) for part in fixed]
-    assert classes == [list(range(18)), [18, 19], list(range(20, 40))]
+    classes = [set(y[part]) for part in fixed]
+    assert [len(part) for part in classes] == [18, 2, 20]
+    assert classes[0] | classes[1] == set(range(20))
+    assert classes[2] == set(range(20, 40))
     folds = list(OpenSetSplit.preset("ten_folds").split(X, y))
     assert len(folds) == OpenSetSplit.preset("ten_folds").get_n_splits() == 10
     validated = np.concatenate([np.unique(y[validation]) for _, validation, _ in folds])
-    np.testing.assert_array_equal(validated, np.arange(20))
+    np.testing.assert_array_equal(np.sort(validated), np.arange(20))
     assert all(set(y[test]) == set(range(20, 40)) for _, _, test in folds)
     assert all(not set(y[a]) & set(y[b]) for a, b, _ in folds)
     with pytest.raises(ValueError, match="preset='halves' is unknown; there are: fixed, ten_folds"):
         OpenSetSplit.preset("halves")
+
+
+def test_random_validation_classes_leave_the_test_part_alone(rng):
+    y = rng.permutation(np.repeat(np.arange(40), 3))
+    X, drawn = np.zeros((120, 1)), []
+    (last,) = OpenSetSplit().split(X, y)
+    for seed in range(30):
+        ((train, validation, test),) = OpenSetSplit(validation="random", random_state=seed).split(
+            X, y
+        )
+        np.testing.assert_array_equal(test, last[2])
+        assert set(y[train]) | set(y[validation]) == set(range(20))
+        assert not set(y[train]) & set(y[validation])
+        drawn.append(tuple(np.unique(y[validation])))
+    assert set(np.concatenate(drawn)) == set(range(20))
+    again = OpenSetSplit(validation="random", random_state=29).split(X, y)
+    assert tuple(np.unique(y[next(again)[1]])) == drawn[-1]
+    with pytest.raises(ValueError, match="validation must be one of"):
+        list(OpenSetSplit(validation="first").split(X, y))
 
 
 @pytest.mark.parametrize("n_classes", [3, 4, 5, 8])

@@ -14,9 +14,10 @@ from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 # What papers do: the second half of the classes is the test part.
 PRESETS = {
-    "fixed": {"test_size": 0.5, "validation_size": 0.1},
-    "ten_folds": {"test_size": 0.5, "n_folds": 10},
+    "fixed": {"test_size": 0.5, "validation_size": 0.1, "validation": "random"},
+    "ten_folds": {"test_size": 0.5, "n_folds": 10, "validation": "random"},
 }
+CHOICES = ("last", "random")
 
 
 class OpenSetSplit:
@@ -34,15 +35,19 @@ class OpenSetSplit:
         the classes, in sorted order: the split of CUB-200, Cars196 and Stanford Online
         Products in papers.
     validation_size : float or int, default=0.1
-        Fraction of the other classes, or their number, in the validation part: the
-        last of them. Not used with ``n_folds``.
+        Fraction of the other classes, or their number, in the validation part. Not used with
+        ``n_folds``.
     n_folds : int, default=None
         Number of splits. All have the same test part, and each has another fold of the
         other classes as validation part: 10 for ten class folds.
     shuffle : bool, default=False
         Whether to deal the classes at random instead of in sorted order.
+    validation : {"last", "random"}, default="last"
+        Which of the classes that are not tested on validate: the last of them in sorted order, or
+        some at random, with the test part as it is. Neighboring classes are often alike (birds of
+        one family), so that the last say less of the test part than some of all.
     random_state : int, RandomState instance or None, default=None
-        Only with ``shuffle=True``.
+        Only with ``shuffle=True`` or ``validation="random"``.
 
     See Also
     --------
@@ -70,16 +75,18 @@ class OpenSetSplit:
         validation_size: float | int = 0.1,
         n_folds: int | None = None,
         shuffle: bool = False,
+        validation: str = "last",
         random_state: Seed = None,
     ) -> None:
         self.test_size = test_size
         self.validation_size = validation_size
         self.n_folds = n_folds
         self.shuffle = shuffle
+        self.validation = validation
         self.random_state = random_state
 
     @classmethod
-    def preset(cls, name: str) -> OpenSetSplit:
+    def preset(cls, name: str, *, random_state: Seed = 0) -> OpenSetSplit:
         """Make a split by name.
 
         All have the second half of the classes, in sorted order, as test part: the split of
@@ -89,8 +96,10 @@ class OpenSetSplit:
         ----------
         name : {"fixed", "ten_folds"}
             How the first half is parted: ``"fixed"`` is 90% of its classes to train on and
-            the last 10% to validate on; ``"ten_folds"`` ten splits, each with another
-            tenth of the classes as validation part.
+            10%, drawn at random, to validate on; ``"ten_folds"`` ten splits, each with another
+            random tenth of the classes as validation part.
+        random_state : int, RandomState instance or None, default=0
+            Of that draw; the test part does not depend on it.
 
         Returns
         -------
@@ -106,7 +115,7 @@ class OpenSetSplit:
         """
         if name not in PRESETS:
             raise ValueError(f"preset={name!r} is unknown; there are: {', '.join(PRESETS)}")
-        return cls(**PRESETS[name])
+        return cls(**PRESETS[name], random_state=random_state)
 
     def split(
         self, X: ArrayLike, y: ArrayLike
@@ -135,11 +144,16 @@ class OpenSetSplit:
                 f"y has {n_classes} classes, at least 3 are needed: one to train on, one to "
                 f"validate on and one to test on"
             )
+        if self.validation not in CHOICES:
+            raise ValueError(f"validation must be one of {CHOICES}, got {self.validation!r}")
+        rng = check_random_state(self.random_state)
         order = np.arange(n_classes)
         if self.shuffle:
-            order = check_random_state(self.random_state).permutation(order)
+            order = rng.permutation(order)
         n_test = _count("test_size", self.test_size, n_classes, n_others=2)
         seen, test = order[: n_classes - n_test], order[n_classes - n_test :]
+        if self.validation == "random":
+            seen = rng.permutation(seen)
         if self.n_folds is None:
             folds = [seen[len(seen) - _count("validation_size", self.validation_size, len(seen)) :]]
         elif 2 <= self.n_folds <= len(seen):
