@@ -80,7 +80,7 @@ def test_shared_characteristics_loss_is_its_formula():
     for z, u in zip(embeddings, shared, strict=True):
         guess = loss.separator.predictor(u)
         overlap += [(a * b) ** 2 for a, b in zip(z / z.norm(), guess / guess.norm(), strict=True)]
-    by_hand = by_hand - 11.0 * loops.mean(overlap)
+    by_hand = by_hand - 11.0 * 3 * 3 * loops.mean(overlap)
     assert_equal(loss(embeddings, labels, indices=at, features=features), by_hand)
 
 
@@ -94,7 +94,7 @@ def test_the_embeddings_are_driven_apart_and_the_predictor_finds_them():
     leaves = [loss.head.weight, *loss.separator.parameters()]
     ours = torch.autograd.grad(loss(embeddings, labels, indices=at, features=features), leaves)
     guess = normalize(loss.separator.predictor(normalize(loss.head(features), dim=1)), dim=1)
-    plain = -11.0 * (normalize(embeddings, dim=1) * guess).square().mean()
+    plain = -11.0 * 9 * (normalize(embeddings, dim=1) * guess).square().mean()
     theirs = torch.autograd.grad(plain, leaves)
     assert_equal(ours[0], -theirs[0])
     for a, b in zip(ours[1:], theirs[1:], strict=True):
@@ -205,7 +205,7 @@ def test_diverse_aggregation_loss_is_its_formula():
         guess = separator.predictor(u)
         guess = guess / guess.norm(dim=1, keepdim=True)
         overlap = overlap + (groups[0] * guess).square().mean()
-    by_hand = terms[0] + 0.4 * (terms[1] + terms[2] + loops.mean(rows)) - 7.0 * overlap
+    by_hand = terms[0] + 0.4 * (terms[1] + terms[2] + loops.mean(rows)) - 7.0 * 9 * overlap
     torch.manual_seed(1)
     assert_equal(loss(Z, LABELS, indices=at), by_hand)
 

@@ -94,8 +94,24 @@ def run(folder, params, X, y, n_processes, constraints=None):
         {"loss": "two_views", "augment": torch.nn.Identity(), "batch_size": 37, "max_epochs": 2},
         {"loss": "self_distillation", "loss_params": {"loss": "supcon"}, "max_epochs": 2},
         {"loss": "high_order", "loss_params": {"loss": "supcon", "dim": 8}, **MAPS},
-        {"loss": "grouped", "loss_params": {"loss": "proxy_anchor"}, "max_epochs": 2},
+        {
+            "loss": "grouped",
+            "loss_params": {"loss": "proxy_anchor", "divergence": 0.25},
+            "max_epochs": 2,
+        },
         {"loss": "boosted", "loss_params": {"diversity": 1e-3}, "max_epochs": 2},
+        {"loss": "cascaded", "loss_params": {"loss": "margin"}, "n_components": 6, "max_epochs": 2},
+        {
+            "loss": "divide_and_conquer",
+            "loss_params": {"loss": "margin", "conquer_from": 1},
+            "max_epochs": 2,
+        },
+        {
+            "loss": "shared_characteristics",
+            "loss_params": {"loss": "proxy_anchor", "n_clusters": 4},
+            "max_epochs": 2,
+        },
+        {"loss": "diverse_aggregation", "loss_params": {"loss": "margin"}, "max_epochs": 2},
     ],
     ids=[
         "proxies",
@@ -108,6 +124,10 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "maps",
         "groups",
         "adversaries",
+        "cascade",
+        "clusters",
+        "characteristics",
+        "four tasks",
     ],
 )
 def test_two_processes_are_one(tmp_path, params):

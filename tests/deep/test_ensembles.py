@@ -10,13 +10,16 @@ from helpers.loss_batches import assert_equal, batch
 from safetensors import safe_open
 from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion
+from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
 from metriclearn.deep.losses._divided import matched
-from metriclearn.deep.modules import AttentionEnsemble, MultiLevel
+from metriclearn.deep.modules import AttentionEnsemble, Head, MultiLevel
 from metriclearn.deep.samplers import ClassBalancedSampler, ClusterSampler
 
 X, y = load_digits(return_X_y=True)
@@ -83,6 +86,28 @@ def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
     saved = {name for part, name, *_ in keys if part == "loss"}
     assert not saved & {*loss.training_only}
     np.testing.assert_array_equal(DeepEmbedder.load(tmp_path / "model").transform(X), whole)
+
+
+#: Names of what wraps a loss, with a loss inside.
+WRAPPED = {
+    "grouped": {"loss": "proxy_anchor"},
+    "cascaded": {"loss": "multi_similarity", "fractions": (0.5,)},
+    "divide_and_conquer": {"loss": "proxy_anchor"},
+    "shared_characteristics": {"loss": "proxy_anchor"},
+    "diverse_aggregation": {"loss": "margin"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRAPPED)
+def test_every_system_learns_digits(name):
+    digits, labels = load_digits(return_X_y=True)
+    A, B, a, b = train_test_split(digits, labels, test_size=0.3, stratify=labels, random_state=0)
+    scaler = StandardScaler().fit(A)
+    embedder = DeepEmbedder(loss=name, loss_params=WRAPPED[name], random_state=0)
+    embedder.fit(scaler.transform(A), a)
+    searched = KNeighborsClassifier(3).fit(embedder.transform(scaler.transform(A)), a)
+    assert searched.score(embedder.transform(scaler.transform(B)), b) >= 0.97
 
 
 # Networks of their own --------------------------------------------------------------------------
@@ -259,6 +284,22 @@ def test_a_batch_of_one_cluster_changes_one_group():
     (gradient,) = torch.autograd.grad(loss(Z, labels, indices=torch.arange(8)), Z)
     assert not gradient[:, [0, 1, 4, 5]].any()
     assert gradient[:, 2:4].any(1).all()
+
+
+@pytest.mark.parametrize("hierarchical", [False, True])
+def test_a_batch_of_one_cluster_changes_rows_of_the_last_layer_of_one_learner(hierarchical):
+    """Exactly: a trace of rounding would be a step of Adam."""
+    torch.manual_seed(0)
+    loss = L.DivideAndConquerLoss(L.MultiSimilarityLoss(), 4, hierarchical=hierarchical)
+    loss.build(4, 12, n_samples=8).n_parts.fill_(2 if hierarchical else 4)
+    loss.assignment.fill_(1)
+    head = Head((5,), 12, groups=loss.group_sizes, group_weights=loss.group_lengths)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    loss(head(torch.randn(8, 5)), labels, indices=torch.arange(8)).backward()
+    own = slice(6, 12) if hierarchical else slice(3, 6)
+    changed = head.linear.weight.grad.any(1)
+    assert changed[own].all()
+    assert changed.sum() == own.stop - own.start
 
 
 @pytest.mark.parametrize("clusters", [np.zeros(8, int), np.full(8, -1)])

@@ -28,7 +28,7 @@ class SharedCharacteristicsLoss(Composite):
     labels of such characteristics; a second embedding u, a linear map of the features, learns
     these, and is kept apart from the embedding z by a predictor g and gradient reversal::
 
-        loss(z, y) + weight loss(u, c) - separation mean((z ∘ g(u))²)
+        loss(z, y) + weight loss(u, c) - separation d² mean((z ∘ g(u))²)
         c = cluster of f - mean of its class,   or of (f - mean) / deviation if ``standardize``
 
     to be minimized by g, maximized in the last term by z and u. See [1]_.
@@ -43,9 +43,9 @@ class SharedCharacteristicsLoss(Composite):
         Epochs between clusterings, at least 1.
     weight : float, default=1
         Of the second embedding's loss, at least 0.
-    separation : float, default=1000
-        At least 0. Products of components of rows of length one are small; the paper's code has
-        2500 in 128 dimensions.
+    separation : float, default=0.1
+        At least 0. With d dimensions it is of the scale of a loss; the 2500 of the paper's code,
+        without d², are 0.15 in its 128 dimensions.
     noise : float, default=0.2
         Share of cluster numbers in a batch that are drawn at random, in [0, 1], against overfitting
         to them.
@@ -120,7 +120,7 @@ class SharedCharacteristicsLoss(Composite):
         n_clusters: int = 30,
         every: int = 3,
         weight: float = 1.0,
-        separation: float = 1000.0,
+        separation: float = 0.1,
         noise: float = 0.2,
         standardize: bool = False,
         feature_dim: int | None = None,
@@ -232,7 +232,7 @@ class SharedCharacteristicsLoss(Composite):
         return value
 
     def _alike(self, x, shared):
-        return self.separator(unit_rows(x), unit_rows(shared))
+        return self.separator.scaled(unit_rows(x), unit_rows(shared))
 
 
 def without_classes(

@@ -28,9 +28,9 @@ class DiverseAggregationLoss(Composite):
     ::
 
         L(z_1) + weight (L(z_2) + L(z_3) + I(z_4))
-            - separation Σ_(a = 2, 3, 4) mean((z_1 ∘ g_a(z_a))²)
+            - separation d₁² Σ_(a = 2, 3, 4) mean((z_1 ∘ g_a(z_a))²)
 
-    z_1, …, z_4 are groups of dimensions, each of length one. L is a loss on triplets: of z_1 on
+    z_1, …, z_4 are groups of d₁ dimensions, each of length one. L is a loss on triplets: of z_1 on
     those of a positive and a distance-weighted negative (what tells classes apart), of z_2 on rows
     of three classes (what classes share), of z_3 on rows of one class (what varies in it). I tells
     single rows apart: with m_j a running mean of what training row j was embedded to, cosines s and
@@ -46,9 +46,9 @@ class DiverseAggregationLoss(Composite):
         One on triplets, `MarginLoss` in the paper. Copied for the first three groups.
     weight : float, default=0.3
         At least 0.
-    separation : float, default=1000
-        At least 0. Products of components of rows of length one are small; the paper's code has
-        1500 in 128 dimensions.
+    separation : float, default=0.1
+        At least 0. With d₁ dimensions of a group it is of the scale of a loss; the 1500 of the
+        paper's code, without d₁², are 0.09 in its 128 dimensions.
     temperature : float, default=0.1
         τ, > 0.
     momentum : float, default=0.9
@@ -111,7 +111,7 @@ class DiverseAggregationLoss(Composite):
         self,
         loss: nn.Module,
         weight: float = 0.3,
-        separation: float = 1000.0,
+        separation: float = 0.1,
         temperature: float = 0.1,
         momentum: float = 0.9,
         embedding_dim: int | None = None,
@@ -195,7 +195,7 @@ class DiverseAggregationLoss(Composite):
         value = own + self.weight * (sum(others) + self._of_rows(unit_rows(groups[3]), indices))
         unit = [unit_rows(z) for z in groups]
         for separator, z in zip(self.separators, unit[1:], strict=False):
-            value = value + self.separation * separator(unit[0], z)
+            value = value + self.separation * separator.scaled(unit[0], z)
         return value
 
     def _of_triplets(self, groups, labels, indices, features) -> Iterator[torch.Tensor]:

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
-from metriclearn.deep.tensors._groups import group_sizes
+from metriclearn.deep.tensors._groups import group_sizes, unit_weights
 from metriclearn.deep.tensors._pairwise import attached_zero, unit_rows, widen
 from metriclearn.deep.tensors._ranges import at_least, check_ranges
 
@@ -73,7 +73,9 @@ class DivideAndConquerLoss(Composite):
     embedded training set before each epoch until it conquers.
 
     *Relations*: with K = 1 it is the loss itself. Made for pretrained networks and long training:
-    on a short budget each learner sees too few rows, and the plain loss is better.
+    on a short budget each learner sees too few rows, and the plain loss is better. Each group has
+    the same length in the whole, which in the paper is scaled as one; so a batch of one cluster
+    leaves the last layer's rows of the other learners exactly as they are.
 
     Time O(that of the loss), and O(n K d) for each pass of k-means over n rows.
 
@@ -100,7 +102,8 @@ class DivideAndConquerLoss(Composite):
     divides = True
     #: A reference's rows would have to be cut as well.
     takes_reference = False
-    group_sizes = group_lengths = None
+    group_sizes: tuple | None = None
+    group_lengths: tuple | None = None
     training_only = ("losses", "assignment", "n_parts")
 
     _parameter_constraints: dict = {
@@ -185,7 +188,10 @@ class DivideAndConquerLoss(Composite):
         return self
 
     def _allot(self, embedding_dim, n_samples):
-        group_sizes(self.n_learners, embedding_dim)  # an error where it does not divide
+        # Were the whole scaled to length one, rounding would leave a trace of a group in the
+        # gradient of the others, which Adam makes steps of.
+        self.group_sizes = tuple(group_sizes(self.n_learners, embedding_dim))
+        self.group_lengths = tuple(unit_weights(None, self.n_learners))
         self.n_samples = n_samples
         self.assignment = torch.full((n_samples,), -1)
 

@@ -42,3 +42,7 @@ class AdversarialSeparation(nn.Module):
         """Value on two embeddings, (b, first_dim) and (b, second_dim), of length one."""
         predicted = unit_rows(self.predictor(_Reversed.apply(second)))
         return -(_Reversed.apply(first) * predicted).square().mean()
+
+    def scaled(self, first, second):
+        """Value times d², for d = first_dim: that of rows at random is near -1 for every d."""
+        return first.shape[1] ** 2 * self(first, second)
