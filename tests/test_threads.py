@@ -115,7 +115,7 @@ def test_results_do_not_depend_on_the_number_of_threads(rng):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_learners_learn_the_same_bits_on_two_threads(learner, rng, monkeypatch):
     monkeypatch.setattr("metriclearn.mahalanobis._lfda._MANY_ROWS", 100)
-    monkeypatch.setattr("metriclearn.mahalanobis._lfda._TILE_BYTES", 2**16)
+    monkeypatch.setattr("metriclearn.mahalanobis._lfda._TILE_ROWS", 64)
     monkeypatch.setattr("metriclearn.mahalanobis._soft_neighbors._gradient._BLOCK_BYTES", 2**18)
     y = np.repeat([0, 1, 2], 500)
     X = rng.randn(1500, 6) + y[:, None]
