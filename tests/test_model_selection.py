@@ -158,7 +158,7 @@ def test_random_validation_classes_leave_the_test_part_alone(rng):
     y = rng.permutation(np.repeat(np.arange(40), 3))
     X, drawn = np.zeros((120, 1)), []
     (last,) = OpenSetSplit().split(X, y)
-    for seed in range(30):
+    for seed in range(100):
         ((train, validation, test),) = OpenSetSplit(validation="random", random_state=seed).split(
             X, y
         )
@@ -167,7 +167,7 @@ def test_random_validation_classes_leave_the_test_part_alone(rng):
         assert not set(y[train]) & set(y[validation])
         drawn.append(tuple(np.unique(y[validation])))
     assert set(np.concatenate(drawn)) == set(range(20))
-    again = OpenSetSplit(validation="random", random_state=29).split(X, y)
+    again = OpenSetSplit(validation="random", random_state=99).split(X, y)
     assert tuple(np.unique(y[next(again)[1]])) == drawn[-1]
     with pytest.raises(ValueError, match="validation must be one of"):
         list(OpenSetSplit(validation="first").split(X, y))
