@@ -131,6 +131,9 @@
       mark(i, "ring chosen");
       unpoint();
       title.focus({ preventScroll: true });
+      // The map stays in sight above what is shown of its row.
+      var box = from.getBoundingClientRect(), top = near.getBoundingClientRect().top;
+      if (box.bottom > top) { scrollBy(0, Math.max(0, Math.min(box.bottom - top + 16, box.top - 8))); }
     }
     var from = null;
     function shut() {
