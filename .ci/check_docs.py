@@ -6,7 +6,7 @@ from pathlib import Path
 
 FEWEST_PICTURES = 15
 # What runs only over a network or a large download, base classes and records of results.
-WITHOUT_PICTURE = 0.35
+WITHOUT_PICTURE = 0.5
 
 folder = Path(sys.argv[1])
 pages = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.html")}

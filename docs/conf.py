@@ -1,5 +1,6 @@
 """Sphinx configuration; the API page is written from the modules themselves."""
 
+import inspect
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -32,6 +33,8 @@ html_title = "metriclearn"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_math_renderer = "mathml"
+# Docstrings say the types in words; ArrayLike alone would be five lines.
+autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "inherited-members": "Module,BaseEstimator"}
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -45,7 +48,7 @@ sphinx_gallery_conf = {
         f"../examples/{section}"
         for section in ("tutorials", "distances", "constraints", "deep", "search")
     ],
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "ExampleTitleSortKey",
     "nested_sections": False,
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("metriclearn",),
@@ -54,6 +57,7 @@ sphinx_gallery_conf = {
     "thumbnail_size": (400, 280),
     "download_all_examples": False,
     "write_computation_times": False,
+    "min_reported_time": 3600,
     "show_signature": False,
     "plot_gallery": True,
     "abort_on_example_error": True,
@@ -66,6 +70,17 @@ def skip_what_is_not_ours(app, what, name, obj, skip, options):
     return skip or origin.split(".")[0] in ("sklearn", "torch", "skorch")
 
 
+def show_constructor(app, what, name, obj, options, signature, returns):
+    """Show the arguments of ``__init__``, where autodoc would show those of ``__new__``."""
+    if what != "class" or signature is None or not inspect.isclass(obj):
+        return None
+    plain = inspect.Parameter.empty
+    arguments = inspect.signature(obj)
+    shown = [each.replace(annotation=plain) for each in arguments.parameters.values()]
+    return str(arguments.replace(parameters=shown, return_annotation=plain)), None
+
+
 def setup(app):
-    """Keep the pages of the API to our own names."""
+    """Keep the pages of the API to our own names, with their true arguments."""
+    app.connect("autodoc-process-signature", show_constructor)
     app.connect("autodoc-skip-member", skip_what_is_not_ours)

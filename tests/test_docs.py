@@ -1,14 +1,22 @@
 """The examples run as they stand; what the guide names is there."""
 
+import ast
+import importlib
+import os
 import pkgutil
 import re
 import runpy
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from helpers.estimators import LINEAR
 from helpers.optional import losses, miners, samplers
+
+from metriclearn.mahalanobis import LEARNERS
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -102,3 +110,88 @@ def test_install_page_names_extras_that_exist():
     rows = re.findall(r"^\| `(\w+)` \|", (GUIDE / "install.md").read_text(), re.M)
     assert len(rows) > 10
     assert [name for name in rows if name not in project["optional-dependencies"]] == []
+
+
+def load_api_pages(monkeypatch):
+    """Return the module that says which name has which page of the API."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    return importlib.import_module("api_pages")
+
+
+def public_names_of(pages):
+    """Return all public names, by walking the packages and not by the table of targets."""
+    return {
+        name
+        for module in pages.MODULES
+        for name in importlib.import_module(module).__all__
+        if callable(getattr(importlib.import_module(module), name))
+    }
+
+
+def test_names_in_the_guide_link_to_their_pages_of_the_api(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("myst_parser")
+    pytest.importorskip("sphinx")
+    pages = load_api_pages(monkeypatch)
+    shutil.copytree(GUIDE, tmp_path / "guide")
+    guide = "".join(page.read_text() for page in GUIDE.glob("*.md"))
+    full = [name for names in pages.documented().values() for name in names]
+    members = [
+        f"{name}.{member}"
+        for name in full
+        if isinstance(pages.locate(name), type)
+        for member in dir(pages.locate(name))
+        if f"{name.rpartition('.')[2]}.{member}" in guide
+    ]
+    lines = [f".. py:class:: {name}" for name in full] + [f".. py:method:: {m}" for m in members]
+    (tmp_path / "names.rst").write_text("\n\n".join(["Names", "=====", *lines]))
+    (tmp_path / "conf.py").write_text(
+        'extensions = ["myst_parser", "api_names"]\n'
+        'myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]\n'
+        'root_doc = "names"\n'
+    )
+    # In a process of its own: Sphinx and its extensions warn of each other's deprecations.
+    run = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-b", "html", tmp_path, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "docs" / "_ext")])},
+    )
+    assert "py:obj reference target not found" not in run.stderr
+
+    names = public_names_of(pages) - pages.ALWAYS_WITH_MODULE
+    literal = re.compile(r"(<a [^>]*>)?<code[^>]*><span class=\"pre\">(\w+)(?:\(|</span></code>)")
+    linked = 0
+    for page in sorted(GUIDE.glob("*.md")):
+        text = (tmp_path / "out" / "guide" / f"{page.stem}.html").read_text()
+        text = re.sub(r"<h[1-6]>.*?</h[1-6]>|<title>.*?</title>", "", text)
+        for link, name in literal.findall(text):
+            if name in names:
+                assert "names.html#metriclearn." in link, (page.name, name)
+                linked += 1
+    assert linked > 300
+
+
+# Records, and what turns other forms into them.
+WITHOUT_PICTURE = {
+    "metriclearn.constraints.Chunks",
+    "metriclearn.constraints.Quadruplets",
+    "metriclearn.constraints.check_constraints",
+    "metriclearn.constraints.constraints_from_tuples",
+}
+
+
+def test_learners_displays_splitters_and_augmentations_are_in_the_gallery(monkeypatch):
+    pytest.importorskip("torch")
+    pages = load_api_pages(monkeypatch)
+    targets, shown = pages.targets(), set()
+    for script in EXAMPLES:
+        for node in ast.walk(ast.parse(script.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                shown |= {targets.get(f"{node.module}.{name.name}") for name in node.names}
+    wanted = [f"metriclearn.{name}" for name in LEARNERS]
+    for module in ("plots", "constraints", "model_selection", "deep.augment"):
+        names = pages.documented()[f"metriclearn.{module}"]
+        wanted += [name for name in names if name not in WITHOUT_PICTURE]
+    assert [name for name in wanted if name not in shown] == []

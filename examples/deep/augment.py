@@ -12,6 +12,7 @@ from sklearn.datasets import load_sample_images
 
 from metriclearn.deep.augment import (
     ColorJitter,
+    CorruptFeatures,
     Light,
     PerImage,
     RandomAffine,
@@ -47,3 +48,13 @@ for row, augmentation in zip(axes, augmentations, strict=True):
         ax.set(xticks=[], yticks=[])
     row[0].set_ylabel(type(augmentation).__name__, fontsize=9)
 title = axes[0, 0].set_title("the photo")
+
+# %%
+# Rows of a table have no left and right.
+# :class:`~metriclearn.deep.augment.CorruptFeatures` puts values of other rows in the place of some.
+rows = torch.arange(8.0)[:, None] + torch.zeros(8, 12)
+figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+for ax, title, shown in zip(axes, ["rows", "as a batch sees them"], [rows, None], strict=True):
+    image = CorruptFeatures(0.3)(rows.clone()) if shown is None else shown
+    ax.imshow(image.numpy(), cmap="turbo")
+    ax.set(title=title, xlabel="feature", ylabel="row", xticks=[], yticks=[])

@@ -60,7 +60,9 @@ from metriclearn.deep.losses import (
     TupletMarginLoss,
     UniformityLoss,
     VICRegLoss,
+    pair_weights,
 )
+from metriclearn.plots import PairWeightsDisplay
 
 angles = np.radians([80, 95, 115, 160, 190, 205, 150, 230, 300, 330, 350, 100])
 points = torch.tensor(np.column_stack([np.cos(angles), np.sin(angles)]), dtype=torch.float32)
@@ -195,3 +197,15 @@ draw(
         ThresholdConsistentMarginLoss,
     ]
 )
+
+# %%
+# Which pairs count
+# -----------------
+# The same as weights of pairs: below zero a loss draws a pair together, above it pushes it apart.
+# On a curve the loss looks at the pair alone; off it, at the others as well.
+figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+for ax, loss in zip(axes, [ContrastiveLoss(), NTXentLoss(), MultiSimilarityLoss()], strict=True):
+    similarities, weights = pair_weights(loss, points, labels)
+    PairWeightsDisplay.from_predictions(
+        similarities, weights, labels, name=type(loss).__name__, ax=ax
+    )
