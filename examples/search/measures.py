@@ -27,7 +27,7 @@ from metriclearn.metrics import (
     share_found_at_k,
     uniformity,
 )
-from metriclearn.plots import SimilarityMatrixDisplay
+from metriclearn.plots import RecallGrowthDisplay, SimilarityMatrixDisplay
 
 rng = np.random.RandomState(0)
 y = np.repeat(np.arange(20), 15)
@@ -85,6 +85,13 @@ legend = ax.legend(fontsize=8)
 each = retrieve(embed(1.0), y).map_at_r(average=False)
 low, high = bootstrap_interval(each, groups=y, random_state=0)
 print(f"MAP@R {each.mean():.3f}, 95% from {low:.3f} to {high:.3f}")
+
+# %%
+# Recall@1 falls as classes are added, since there are more rows to take for the right one. For
+# fewer classes than were tested the expectation is exact.
+figure, ax = plt.subplots(layout="constrained")
+for level in [0.6, 1.0, 1.5]:
+    RecallGrowthDisplay.from_predictions(embed(level), y, name=f"spread {level}", ax=ax)
 
 # %%
 # And all pairs at once, rows in the order of their classes.

@@ -23,8 +23,12 @@ model = CollaborativeMetric(2, n_negatives=2, random_state=0).fit(chosen)
 # %%
 # Films of a kind have found each other, and the people who like them.
 figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
-ax.scatter(*model.user_embeddings_.T, c=taste, cmap="Set2", s=12, label="people")
-ax.scatter(*model.item_embeddings_.T, c=kind, cmap="Dark2", marker="^", s=40, label="films")
+ax.scatter(
+    *model.user_embeddings_.T, c=np.take(["C0", "C1", "C2"], taste), s=10, alpha=0.5, label="people"
+)
+ax.scatter(
+    *model.item_embeddings_.T, c=np.take(["C0", "C1", "C2"], kind), marker="^", s=40, label="films"
+)
 ax.set(aspect="equal", xticks=[], yticks=[])
 legend = ax.legend()
 
