@@ -1,6 +1,6 @@
 """What share of a comparison's CPU is spent on measuring, and what on fits, pictures and the rest.
 
-    OMP_NUM_THREADS=1 python benchmarks/compare_cost.py FILE.npz [--effort normal] [--learners A,B]
+    OMP_NUM_THREADS=1 python benchmarks/compare_cost.py SOURCE [--effort normal] [--learners A,B]
 
 One fold of each protocol, in this process. Measuring is all that scores a fitted learner: on
 validation rows, to choose its settings, and on test rows.
@@ -11,11 +11,9 @@ import time
 from collections import Counter
 from unittest.mock import patch
 
-import numpy as np
-
 from metriclearn.compare import _protocol
 from metriclearn.compare._plan import Plan
-from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._tuning import _search
 
 PARTS = {
@@ -43,15 +41,12 @@ def timed(function, name, spent):
 def main():
     """Run one fold of each protocol, and print a row for each learner."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file")
+    parser.add_argument("source")
     parser.add_argument("--effort", default="normal")
     parser.add_argument("--learners", default="default")
     options = parser.parse_args()
-    with np.load(options.file) as arrays:
-        X, y = arrays["X"], arrays["y"]
-    X = X.reshape(len(X), -1)
     plan = Plan.make(learners=options.learners, effort=options.effort)
-    schedule = plan.on(as_source(X, y, name=options.file)).schedule()
+    schedule = plan.on(load_source(options.source)).schedule()
     total = Counter()
     print(f"| learner | set | score | CPU s | {' | '.join(PARTS)} |")
     print("|---" * (4 + len(PARTS)) + "|")
