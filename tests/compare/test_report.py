@@ -188,6 +188,17 @@ def test_a_curve_of_one_place_is_a_dot():
         assert "n" * 40 in chart  # in its tip
 
 
+def test_splits_of_nearly_one_shift_are_apart():
+    places = [557.2, 778.1, 778.9]
+    points = tuple(Point(place, 0.9 - i / 10, None, 1) for i, place in enumerate(places))
+    chart = curve_chart("shift", places, [Curve("k", "name", "linear", points)])
+    drawn = re.search(r'class="curve" d="M([^"]*)"', chart)[1]
+    at = [float(point.split()[0]) for point in drawn.split("L")]
+    assert np.diff(at).min() == pytest.approx(np.diff(at).max(), abs=0.2)
+    assert ">778</text>" in chart
+    assert ">779</text>" in chart
+
+
 def test_only_kinds_that_are_there_are_in_the_legend(compared, tmp_path):
     compared.to_html(tmp_path / "report.html")
     legend = re.search(

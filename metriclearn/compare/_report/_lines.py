@@ -67,8 +67,8 @@ def curve_chart(axis, places, curves):
     str
         An ``<svg>``; empty where there is nothing to draw.
     """
-    # Distances are read as they are, numbers by their ratios.
-    where = float if axis == "shift" else math.log2
+    # Numbers are read by their ratios; splits follow one another, however near two of them are.
+    where = sorted(places).index if axis == "shift" else math.log2
     ticks = {where(place): place_text(axis, place) for place in places}
     lines = [
         (curve, {where(point.place): point.mean for point in curve.points}) for curve in curves

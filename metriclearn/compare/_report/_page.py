@@ -57,7 +57,7 @@ CURVE_WORDS = {
     ),
     "shift": (
         "Score by shift",
-        "Splits of the classes from easy to hard: the test classes are ever further from the "
+        "Splits of the classes from easy to hard, in the order of the distance between test and "
         "training classes. A line that falls less generalizes better.",
     ),
 }
