@@ -87,6 +87,29 @@ def refuse_times(X, argument="X"):
             )
 
 
+def check_known_numbers(y, argument="y"):
+    """Raise a ``ValueError`` for a missing number: None, NaN, ``pandas.NA`` or ``pandas.NaT``.
+
+    Parameters
+    ----------
+    y : array-like
+        What numpy holds as numbers is left to scikit-learn.
+    argument : str, default="y"
+        Name used in the error.
+    """
+    dtype = getattr(y, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind != "O":
+        return
+    if not isinstance(y, (list, tuple)) and not hasattr(y, "to_numpy") and str(dtype) != "object":
+        return
+    for value in np.asarray(y, dtype=object).ravel().tolist():
+        if is_missing(value):
+            raise ValueError(
+                f"{argument} contains {'NaN' if isinstance(value, float) else value}: each row "
+                f"needs a number; drop the row"
+            )
+
+
 def is_missing(label):
     """Whether it stands for no label: None, NaN, ``pandas.NA`` or ``pandas.NaT``."""
     if label is None or type(label).__name__ in ("NAType", "NaTType"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.optional import pandas
 from scipy.optimize import approx_fprime
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
@@ -111,12 +112,21 @@ def test_warns_where_iterations_run_out(regression):
         (np.repeat(["low", "high"], 30), "y must hold numbers for MLKR, got .* such as 'low'"),
         (np.ones(60), "y has one value only"),
         (np.full(60, np.nan), "NaN"),
+        ([*range(59), None], "y contains None: each row needs a number"),
+        (np.array([*range(59), float("nan")], dtype=object), "y contains NaN: each row needs"),
         (np.ones((60, 2)), "1d array"),
     ],
 )
 def test_bad_targets_are_one_clear_error(regression, y, message):
     with pytest.raises(ValueError, match=message):
         MLKR().fit(regression[0], y)
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "Int64", "string", "object"])
+def test_missing_targets_of_pandas_are_one_clear_error(regression, dtype):
+    values = [*map(str if dtype == "string" else float, range(59)), pandas.NA]
+    with pytest.raises(ValueError, match="y contains <NA>: each row needs a number; drop the row"):
+        MLKR().fit(regression[0], pandas.Series(values, dtype=dtype))
 
 
 def test_no_discriminants_without_classes(regression):

@@ -34,6 +34,7 @@ from metriclearn.constraints import (
     quadruplets_from_labels,
     triplets_from_labels,
 )
+from metriclearn.neighbors import ExactSearch, FaissKNeighborsClassifier
 
 DRAW = {
     Pairs: lambda X, y: pairs_from_labels(y, n_pairs=60, random_state=0),
@@ -255,3 +256,18 @@ def test_bad_parameters_are_one_clear_error_before_any_work(learner, message, sm
 
 def test_the_covariance_needs_no_labels(small):
     assert Covariance().fit(small[0]).components_.shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "learner", [GMML(), LSML(random_state=0), SDML(random_state=0)], ids=lambda x: type(x).__name__
+)
+def test_rows_near_the_end_of_float64_keep_their_neighbors(learner, iris):
+    """These metrics keep the unit of X, whose squares are then beyond float64."""
+    X, y = iris
+    expected = clone(learner).fit(X, y).transform(X)
+    found = clone(learner).fit(X * 1e155, y).transform(X * 1e155)
+    with pytest.raises(ValueError, match="squared distances"):
+        FaissKNeighborsClassifier(3).fit(found, y).predict(found)
+    expected, found = (Z / np.abs(Z).max() for Z in (expected, found))
+    expected, found = (ExactSearch(Z).search_all(3)[0] for Z in (expected, found))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
