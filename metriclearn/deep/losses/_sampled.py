@@ -19,7 +19,7 @@ _OF_CLASSES = {"bias"}
 class SampledProxies(Composite):
     """A loss with proxies, of the classes of the batch and of a random share of the others.
 
-    With P the classes in the batch and S a random set of max(|P|, ⌈share · C⌉) of the C classes
+    With P the classes in the batch and S a random set of ``max(|P|, ⌈share · C⌉)`` of the C classes
     that holds P, drawn again in each batch::
 
         loss of the proxies of S alone
