@@ -198,7 +198,7 @@ def check_sampler(name, data):
         for batch in batches:
             assert 1 <= len(np.unique(batch)) == len(batch) <= sampler.batch_size + 1
             assert 0 <= batch.min() <= batch.max() < n
-            if not sampler.continuous_labels:
+            if not sampler.continuous_labels and not sampler.draws_unlabeled:
                 assert (given_codes[batch] != -1).all()
     np.testing.assert_array_equal(given_codes, before)
 

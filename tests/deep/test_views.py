@@ -212,6 +212,11 @@ def test_an_epoch_has_every_labeled_and_every_unlabeled_row():
             assert (np.bincount(codes[batch][codes[batch] >= 0], minlength=2) >= 2).all()
 
 
+def test_a_batch_has_room_for_two_classes():
+    with pytest.raises(ValueError, match="leaves 2 labeled rows in a batch"):
+        SemiSupervisedSampler(4).epoch([0, 0, 1, 1, -1, -1], np.random.default_rng(0))
+
+
 def test_without_unlabeled_rows_batches_are_those_of_the_classes():
     codes = np.repeat(np.arange(5), 9)
     ours = SemiSupervisedSampler(12).epoch(codes, np.random.default_rng(3))

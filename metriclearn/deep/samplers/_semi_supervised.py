@@ -65,6 +65,13 @@ class SemiSupervisedSampler(ClassBalancedSampler):
         if not len(unlabeled):
             return super().epoch(codes, rng)
         n = min(max(1, round(self.share * self.batch_size)), len(unlabeled))
+        least = 4 if self.samples_per_class == "auto" else 2 * self.samples_per_class
+        if self.batch_size - n < least:
+            raise ValueError(
+                f"SemiSupervisedSampler needs room for 2 classes, but batch_size="
+                f"{self.batch_size} with share={self.share} leaves {self.batch_size - n} labeled "
+                f"rows in a batch; raise batch_size or lower share"
+            )
         balanced = ClassBalancedSampler(self.batch_size - n, self.samples_per_class)
         labeled = balanced.epoch(codes, rng)
         n_batches = max(len(labeled), -(-len(unlabeled) // n))
