@@ -20,6 +20,8 @@ from metriclearn.metrics import retrieval_scores
 from metriclearn.neighbors import RetrievalIndex
 from metriclearn.plots import NeighborsGalleryDisplay, RecallCurveDisplay, TrainingDisplay
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # A folder of photos
 # ------------------

@@ -16,6 +16,8 @@ import metriclearn
 from metriclearn.compare import compare
 from metriclearn.plots import FeatureImportanceDisplay
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Your file
 # ---------
