@@ -18,6 +18,7 @@ EXAMPLES = """
 examples:
   metriclearn compare wine
   metriclearn compare measurements.csv --target species --report report.html
+  metriclearn compare houses.csv --target price        # an amount: regression
   metriclearn compare photos/ --report report.html     # one sub-folder of images a class
   metriclearn compare photos/ --features timm/resnet18.a1_in1k --report report.html
   metriclearn compare photos/ --features timm/resnet18.a1_in1k --finetune
@@ -65,6 +66,12 @@ def add_parser(commands):
         metavar="COL",
         help="column that says train or test of each row, or query, gallery and train: the one "
         "split there is; of photos in such folders or listed with them: split",
+    )
+    add(
+        "--task",
+        choices=("classes", "amounts"),
+        help="what the target holds (found out): amounts are predicted by the mean of the nearest "
+        "neighbors",
     )
     add("--drop", metavar="COL,..", type=_numbers.names, default=(), help="columns to leave out")
     add(
@@ -215,6 +222,7 @@ def run(options, command):
                 learners=options.learners,
                 groups=options.groups,
                 split=options.split,
+                task=options.task,
                 drop=options.drop,
                 keep=options.keep,
                 min_rows=options.min_rows,

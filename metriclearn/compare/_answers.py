@@ -121,13 +121,15 @@ def _caveats(kind):
 
 
 def chance_of(measure, counts):
-    """Return what guessing the largest class scores; None where guessing makes no sense.
+    """Return what guessing the largest class, or the mean, scores; None where it makes no sense.
 
     Examples
     --------
     >>> chance_of("accuracy", (30, 10)), chance_of("balanced_accuracy", (30, 10))
     (0.75, 0.5)
     """
+    if measure == "r2":
+        return 0.0
     if not counts:
         return None
     by_measure = {"accuracy": max(counts) / sum(counts), "balanced_accuracy": 1 / len(counts)}

@@ -39,6 +39,7 @@ def compare(
     learners: str | list[Any] | dict[str, Any] | None = None,
     groups: ArrayLike | None = None,
     split: ArrayLike | str | None = None,
+    task: str | None = None,
     datasets: dict[str, Any] | list[Any] | None = None,
     name: str = "data",
     image_shape: tuple[Any, ...] | None = None,
@@ -99,6 +100,11 @@ def compare(
         or "query" and "gallery" with or without "train". It is the one fold there is, of known
         classes, of unseen ones or of both, as the labels say; one fold gives no verdict. Of
         photos ``"split"`` takes what their list or their folders say.
+    task : {"classes", "amounts"}, default=None
+        What ``y`` holds. Amounts (prices, ages, yields) are predicted by the mean of the nearest
+        neighbors, scored by R² and the median absolute error, and learned from by MLKR and the
+        losses of amounts. By default numbers of which most are there once or twice are amounts; a
+        finding says so.
     datasets : dict or list, default=None
         Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
         list of what ``X`` may be as a str, each alone or in a pair with the name of its
@@ -232,7 +238,8 @@ def compare(
     make_bar = make_progress if verbose else NoProgress
     choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
     if datasets is None:
-        choices |= {"groups": groups, "split": split, "features": features, "verbose": verbose}
+        choices |= {"groups": groups, "split": split, "task": task}
+        choices |= {"features": features, "verbose": verbose}
         source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
         if tuned is not None:
             plan, source = _with_fine_tuning(plan, source, tuned)
@@ -244,6 +251,8 @@ def compare(
             raise ValueError(
                 "groups, split, drop and keep are of one data set; give them with X and y"
             )
+        if task is not None:
+            raise ValueError("task is of one data set; give it with X and y")
         if features is not None:
             raise ValueError("features are of one data set; give them with X and y")
         results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
@@ -287,7 +296,7 @@ def _source_of(
     if (images := _photos_of(X, y)) is not None:
         if image_shape is not None or choices["groups"] is not None:
             raise ValueError("image_shape and groups are not for image files; leave them out")
-        choices = {each: choices[each] for each in ("split", "min_rows")}
+        choices = {each: choices[each] for each in ("split", "min_rows", "task")}
         return read_photos(images, name, features=features, verbose=verbose, **choices)
     if features not in (None, True):
         raise ValueError(
@@ -332,6 +341,11 @@ def _sources_of(datasets, min_rows=None):
         sources = [load_source(source, target, min_rows=min_rows) for source, target in pairs]
     if len(sources) < 2:
         raise ValueError(f"datasets has {len(sources)}; ranks need at least 2")
+    if of_amounts := [source.name for source in sources if source.task == "amounts"]:
+        raise ValueError(
+            f"datasets: the target of {', '.join(of_amounts)} holds amounts; learners are ranked "
+            f"over data sets of classes"
+        )
     names = [source.name for source in sources]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:

@@ -131,7 +131,7 @@ def curve_tasks(curves, tasks, X, y, groups=None):
 
 
 def _row_tasks(sizes, tasks, y):
-    n_classes = len(np.unique(y))
+    n_classes = 1 if y.dtype.kind == "f" else len(np.unique(y))
     most = max(len(task.split.train) for task in tasks)
     if sizes[0] < 2 * n_classes:
         raise ValueError(

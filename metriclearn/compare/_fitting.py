@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
+from metriclearn.compare._amounts import amount_validation, are_amounts
 from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._learners._photos import stayed_frozen
@@ -108,10 +109,12 @@ def fit_tuned(
     inner = None
     if tuning.method != "off":
         inner = validation_split(y, protocol, seed, groups)
-    fit_codes = y if inner is None else y[inner[0]]
+    # Amounts are as if all were of one class.
+    classes = np.zeros(len(y), dtype=int) if are_amounts(y) else y
+    fit_codes = classes if inner is None else classes[inner[0]]
     sizes = np.unique(fit_codes, return_counts=True)[1]
     setting = Setting(
-        len(X), width(X), len(np.unique(y)), int(sizes.min()), image_shape, rules.effort
+        len(X), width(X), len(np.unique(classes)), int(sizes.min()), image_shape, rules.effort
     )
     estimator, grid = learner.make(setting)
     space = search_space(learner, setting, grid)
@@ -124,6 +127,7 @@ def fit_tuned(
     training = None
     if not learner.is_own and not learner.sets_length:
         part = "open" if by_classes else "closed"
+        part = "amounts" if are_amounts(y) else part
         training = Training(part, rules.effort, image_shape is not None)
     params, trial, trials = grid[0], None, ()
     # Here and not earlier: make() may be what loads torch and its threads.
@@ -204,6 +208,8 @@ def _notes(estimator, n_fit, n_rows):
 
 def validation_split(y, protocol, seed, groups=None):
     """Return rows to fit on and rows to judge a setting by; None where there are too few."""
+    if are_amounts(y):
+        return amount_validation(y, seed, groups)
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if protocol == "open":
         n_val = max(2, len(counts) // 3)

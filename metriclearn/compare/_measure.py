@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from metriclearn.compare._amounts import amount_scores, are_amounts, mean_of_nearest
 from metriclearn.metrics._retrieval import retrieval_scores
 
 #: Numbers of nearest neighbors that are tried on validation rows.
@@ -13,7 +14,7 @@ NEIGHBORS = (1, 3, 5, 9, 15)
 DEFAULT_K = 3
 RECALL_KS = (1, 2, 4, 8, 16, 32)
 MEASURES = {
-    "closed": ("accuracy", "balanced_accuracy"),
+    "closed": ("accuracy", "balanced_accuracy", "r2", "median_error"),
     "open": ("recall_at_1", "r_precision", "map_at_r"),
 }
 #: The measure that settles a protocol's winner, and that settings are chosen by.
@@ -24,7 +25,11 @@ MEASURE_NAMES = {
     "recall_at_1": "Recall@1",
     "r_precision": "R-precision",
     "map_at_r": "MAP@R",
+    "r2": "k-NN R²",
+    "median_error": "median error",
 }
+#: Measures of amounts in units of the target; the smaller the better.
+IN_UNITS = ("median_error",)
 # Settings are judged on no more validation rows than this.
 MAX_JUDGED = 2000
 
@@ -35,7 +40,7 @@ class Measured:
 
     ``Z`` holds the embeddings of the test rows, ``gallery`` those of the rows that were searched;
     None where the test rows were searched among themselves. ``predicted`` are classes of the test
-    rows, by the vote of their neighbors; None in the open set.
+    rows, by the vote of their neighbors, or the mean of their amounts; None in the open set.
     """
 
     dimension: int | None
@@ -57,7 +62,7 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
     gallery : tuple of ndarray (X, y), or None
         The rows that are searched; None where the test rows search each other.
     X_test, y_test : ndarray
-        Labels are codes of classes.
+        Labels are codes of classes, or amounts.
     protocol : {"closed", "open"}
     k : int, default=3
         Nearest neighbors that vote, in the closed set.
@@ -68,7 +73,7 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
     """
     if not hasattr(estimator, "transform"):
         predicted = estimator.predict(X_test)
-        return Measured(None, closed_scores(predicted, y_test), predicted=predicted)
+        return Measured(None, scores_of(predicted, y_test), predicted=predicted)
     start = time.process_time()
     Z = _embed(estimator, X_test)
     embed_seconds = (time.process_time() - start) / max(1, len(X_test))
@@ -83,12 +88,16 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
         recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
         return Measured(Z.shape[1], scores, recall_at, Z=Z, gallery=others, **price)
     neighbors = gallery[1][_search(others, Z, max(RECALL_KS[-1], k))]
+    found = {"Z": Z, "gallery": others}
+    if are_amounts(y_test):
+        predicted = mean_of_nearest(neighbors, [k])[0]
+        scores = amount_scores(predicted, y_test)
+        return Measured(Z.shape[1], scores, predicted=predicted, **found, **price)
     hits = np.maximum.accumulate(neighbors == y_test[:, None], axis=1)
     recall_at = {str(k): float(hits[:, k - 1].mean()) for k in RECALL_KS if k <= hits.shape[1]}
     votes = vote(neighbors, [k])[0]
     scores = closed_scores(votes, y_test)
-    found = {"Z": Z, "gallery": others, "predicted": votes}
-    return Measured(Z.shape[1], scores, recall_at, **found, **price)
+    return Measured(Z.shape[1], scores, recall_at, predicted=votes, **found, **price)
 
 
 def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
@@ -111,14 +120,15 @@ def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
     """
     X, y = _sampled(X, y, seed)
     if not hasattr(estimator, "transform"):
-        return closed_scores(estimator.predict(X), y)[measure_name], None
+        return scores_of(estimator.predict(X), y)[measure_name], None
     Z = _embed(estimator, X)
     if protocol == "open":
         return float(retrieval_scores(Z, y, measure_name)[measure_name]), None
     gallery = _embed(estimator, X_train)
     ks = [k for k in NEIGHBORS if k <= len(gallery)]
-    votes = vote(y_train[_search(gallery, Z, ks[-1])], ks)
-    scores = [closed_scores(predicted, y)[measure_name] for predicted in votes]
+    predict = mean_of_nearest if are_amounts(y) else vote
+    predictions = predict(y_train[_search(gallery, Z, ks[-1])], ks)
+    scores = [scores_of(predicted, y)[measure_name] for predicted in predictions]
     best = max(scores)
     # Of ties the one in the middle: the ends of a plateau are there by chance.
     tied = [k for k, score in zip(ks, scores, strict=True) if score == best]
@@ -155,6 +165,11 @@ def vote(neighbors, ks):
     while len(predicted) < len(ks):  # more neighbors than there are rows: all of them
         predicted.append(classes[counts.argmax(axis=1)])
     return predicted
+
+
+def scores_of(predicted, y):
+    """Return the scores of predictions: of amounts, or of classes."""
+    return amount_scores(predicted, y) if are_amounts(y) else closed_scores(predicted, y)
 
 
 def closed_scores(predicted, y):

@@ -58,7 +58,7 @@ LOSS_NAMES = {
 }
 
 #: Other names of a learner.
-ALIASES = {"covariance": "mahalanobis"}
+ALIASES = {"covariance": "mahalanobis", "mean": "majority"}
 #: What ``learners`` takes by name.
 LEARNER_NAMES = (
     "majority",
@@ -66,6 +66,7 @@ LEARNER_NAMES = (
     "euclidean",
     "standardized",
     "cosine",
+    "pca",
     "selected",
     "lda",
     *(ALIASES.get(name.lower(), name.lower()) for name in LEARNERS),

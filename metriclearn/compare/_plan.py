@@ -4,10 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from metriclearn.compare._amounts import amount_splits, given_amount_split
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._given_split import given_splits
+from metriclearn.compare._learners._amounts import amount_learners
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
@@ -26,6 +28,8 @@ class Plan:
     source : Source or None
         None until the data are known, see ``on``.
     learners : tuple of Learner
+    asked : None, str, list or dict
+        What was asked for, as learners of amounts have it by other names.
     n_folds : int
         Folds of each protocol.
     rules : Rules
@@ -39,9 +43,12 @@ class Plan:
         How many times the folds are drawn.
     seconds : float or None
         Time within which the run has to end.
+    spaces : dict or None
+        Search spaces by the name of a learner.
     """
 
     learners: tuple
+    asked: object = None
     n_folds: int = _N_FOLDS
     rules: Rules = DEFAULT
     curves: Curves = field(default_factory=Curves)
@@ -49,6 +56,7 @@ class Plan:
     seeds: int = 1
     repeats: int = 1
     seconds: float | None = None
+    spaces: dict | None = None
     source: Source | None = None
 
     @classmethod
@@ -99,6 +107,7 @@ class Plan:
         tuning = make_tuning(tune, tune_budget, search_spaces)
         return cls(
             learners=resolve_learners(learners, search_spaces),
+            asked=learners,
             n_folds=int(n_folds),
             rules=Rules(tuning, find_effort(effort or ("normal" if time is None else "quick"))),
             curves=make_curves(rows, dimensions, shift),
@@ -106,6 +115,7 @@ class Plan:
             seeds=int(seeds),
             repeats=int(repeats),
             seconds=seconds,
+            spaces=search_spaces,
         )
 
     def on(self, source):
@@ -114,6 +124,8 @@ class Plan:
         if source.parts is not None:
             self._check_split_alone()
             n_folds = 1
+        if source.task == "amounts":
+            return self._on_amounts(source, n_folds)
         measures = dict(self.rules.measures)
         if any(finding.kind == "imbalance" for finding in source.findings):
             measures["closed"] = "balanced_accuracy"
@@ -134,6 +146,14 @@ class Plan:
             )
         return replace(self, source=source, rules=rules, learners=learners, n_folds=n_folds)
 
+    def _on_amounts(self, source, n_folds):
+        if self.curves.shift:
+            raise ValueError("shift: it is between classes, and the target holds amounts")
+        learners = amount_learners(self.asked, self.spaces)
+        learners = tuple(for_rows(each, source.kind) for each in learners)
+        rules = replace(self.rules, measures=(("closed", "r2"),))
+        return replace(self, source=source, rules=rules, learners=learners, n_folds=n_folds)
+
     def _check_split_alone(self):
         """Check that nothing else was asked for that draws splits."""
         asked = {
@@ -149,20 +169,28 @@ class Plan:
 
     def _splits(self, codes):
         source, splits = self.source, []
+        if source.parts is not None and source.task == "amounts":
+            return given_amount_split(codes, source.parts, groups=source.groups)
         if source.parts is not None:
             return given_splits(codes, source.parts, groups=source.groups, queries=source.queries)
         for repeat in range(self.repeats):
-            drawn, notes = make_splits(
-                codes,
-                self.n_folds,
-                self.seed + repeat,
-                groups=source.groups,
-                queries=source.queries,
-                n_open=self.n_folds * self.rules.effort.n_open,
-            )
+            drawn, notes = self._draw_splits(codes, self.seed + repeat)
             before = {p: sum(s.protocol == p for s in splits) for p in ("closed", "open")}
             splits += [replace(s, fold=s.fold + before[s.protocol]) for s in drawn]
         return splits, notes
+
+    def _draw_splits(self, codes, seed):
+        source = self.source
+        if source.task == "amounts":
+            return amount_splits(codes, self.n_folds, seed, groups=source.groups)
+        return make_splits(
+            codes,
+            self.n_folds,
+            seed,
+            groups=source.groups,
+            queries=source.queries,
+            n_open=self.n_folds * self.rules.effort.n_open,
+        )
 
     def schedule(self):
         """Lay out the work.
@@ -177,7 +205,9 @@ class Plan:
             If the data have too few rows or classes for what is asked.
         """
         source = self.source
-        class_names, codes = np.unique(source.y, return_inverse=True)
+        class_names, codes = (), source.y
+        if source.task == "classes":
+            class_names, codes = np.unique(source.y, return_inverse=True)
         splits, notes = self._splits(codes)
         tasks = [
             Task(
@@ -251,7 +281,7 @@ class Schedule:
     tasks : tuple of Task
     X : ndarray of shape (n, n_features) or DataFrame
     codes : ndarray of shape (n,)
-        Class of each row, as an index of ``class_names``.
+        Class of each row, as an index of ``class_names``; or its amount.
     class_names : tuple of str
     protocols : tuple of str
     notes : dict of str to str

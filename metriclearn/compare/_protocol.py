@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
+from metriclearn.compare._amounts import are_amounts
 from metriclearn.compare._details import growth_of, tell_classes
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
@@ -125,12 +126,14 @@ def _run(task, X, y, blank):
         measured = measure(fitted.estimator, gallery, X_test, y_test, protocol, k=fitted.k)
         drawn = {}
         if task.pictures and measured.dimension is not None:
-            drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed, split.test)
-            drawn["found"] = find_rows(measured, split, y, task.seed)
+            if not are_amounts(y):
+                drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed, split.test)
+                drawn["found"] = find_rows(measured, split, y, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
-        if task.axis is None:
+        if task.axis is None and not are_amounts(y):
             drawn["by_class"] = tell_classes(measured, y[searched], y_test)
             drawn["growth"] = growth_of(measured, y[searched], y_test, task.seed)
+        if task.axis is None:
             drawn["losses"] = training_losses(fitted.estimator)
     return replace(
         blank,

@@ -288,6 +288,8 @@ class DataFacts:
         Whether columns were left out or changed to become numbers.
     class_counts : tuple of int
         Rows of each class.
+    amounts : tuple of float
+        Of a target of amounts the least, the quartiles and the largest; there are no classes then.
     """
 
     name: str
@@ -303,6 +305,7 @@ class DataFacts:
     columns: tuple[ColumnNote, ...] = ()
     is_read: bool = False
     class_counts: tuple[int, ...] = ()
+    amounts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from metriclearn.compare._learners._baselines import (
     cosine,
     euclidean,
     majority,
+    pca,
     selected,
     standardized,
 )
@@ -69,6 +70,7 @@ _LEARNERS = (
     _baseline("euclidean", "Euclidean", euclidean),
     _baseline("standardized", "Standardized Euclidean", standardized),
     _baseline("cosine", "Cosine", cosine),
+    Learner("pca", "PCA", "baseline", pca, cost=0.02),
     _baseline("selected", "Selected columns", selected, needs_wide=True),
     Learner("lda", "LDA", "linear", lda, cost=0.05, default=True),
     *map(_linear_learner, LEARNERS),

@@ -26,6 +26,7 @@ def stratified_order(y, seed):
     Parameters
     ----------
     y : ndarray of shape (n,)
+        Classes; rows with amounts are in any order.
     seed : int
 
     Returns
@@ -33,6 +34,8 @@ def stratified_order(y, seed):
     ndarray of shape (n,)
     """
     rng = np.random.RandomState(seed)
+    if y.dtype.kind == "f":  # amounts: in any order
+        return rng.permutation(len(y))
     place = np.empty(len(y))
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))

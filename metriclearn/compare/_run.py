@@ -94,12 +94,14 @@ def run(plan, workers, store, make_bar):
 
 
 def _data_facts(source, schedule, store):
+    is_amount = source.task == "amounts"
     return DataFacts(
         name=source.name,
         kind=source.kind,
         n_rows=len(source.X),
         n_features=source.X.shape[1],
-        class_counts=tuple(np.bincount(schedule.codes).tolist()),
+        class_counts=() if is_amount else tuple(np.bincount(schedule.codes).tolist()),
+        amounts=tuple(np.quantile(source.y, (0, 0.25, 0.5, 0.75, 1)).tolist()) if is_amount else (),
         n_classes=len(schedule.class_names),
         class_names=schedule.class_names,
         feature_names=source.feature_names and tuple(source.feature_names),

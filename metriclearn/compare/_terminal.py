@@ -14,11 +14,13 @@ from metriclearn.compare._words import (
     best_of,
     curve_tables,
     data_lines,
+    header_of,
     headline,
     listed,
     notes_of,
     place_text,
     protocol_lines,
+    protocol_name,
     score_text,
     seconds_text,
     shown_measures,
@@ -70,7 +72,7 @@ def show(result):
         for answer in result.answers(protocol):
             console.print(
                 f"[bold]{escape(QUESTION_TEXTS[answer.question])} {answer_word(answer)}.[/] "
-                f"[dim]({protocol} set)[/] {escape(answer_text(answer))}"
+                f"[dim]({protocol_name(result, protocol)})[/] {escape(answer_text(answer))}"
             )
     for sentence in result.sentences(with_answers=False):
         console.print(escape(sentence))
@@ -211,7 +213,7 @@ def _table(result, escape, spread, measures, cost=True):
     headlines = _shown_measures(result, "headlines")
     shown = _shown_measures(result, measures)
     for measure in shown:
-        header = f"{MEASURE_NAMES[measure]} %".replace(" ", "\n", 1)
+        header = header_of(measure).replace(" ", "\n", 1)
         table.add_column(header, justify="right", no_wrap=True)
     if cost:
         table.add_column("Fit s", justify="right", no_wrap=True)

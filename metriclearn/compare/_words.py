@@ -1,6 +1,6 @@
 """Words and numbers that the terminal and the report share."""
 
-from metriclearn.compare._measure import MEASURE_NAMES
+from metriclearn.compare._measure import IN_UNITS, MEASURE_NAMES
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
 
 SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
@@ -23,18 +23,35 @@ def size_text(result):
     what = f"{data.n_features} features"
     if shape:
         what = "images of " + " × ".join(str(side) for side in shape) + " pixels"
-    return f"{data.n_rows} rows, {what}, {data.n_classes} classes"
+    target = f"{data.n_classes} classes"
+    if data.amounts:
+        target = f"amounts from {data.amounts[0]:g} to {data.amounts[-1]:g}"
+    return f"{data.n_rows} rows, {what}, {target}"
 
 
 def protocol_lines(result):
     """Say how it was measured, one line a protocol, and what was done to the data."""
     notes = result.run.protocol_notes
+    if result.data.amounts:
+        how = notes.get("closed", "")
+        lines = [f"Regression by the mean of the nearest neighbors: {how}", amounts_line(result)]
+        return [*lines, tuning_line(result), *result.data.notes]
     closed = notes.get("closed", f"{result.run.n_folds} stratified folds")
     lines = [
         f"Closed set (new rows of known classes): {closed}",
         f"Open set (classes never seen in training): {notes.get('open', '')}",
     ]
     return [*lines, classes_line(result), tuning_line(result), *result.data.notes]
+
+
+def amounts_line(result):
+    """Say how amounts are spread, in whose units the median error is."""
+    least, low, middle, high, most = result.data.amounts
+    return (
+        f"Amounts from {least:g} to {most:g}, half of them from {low:g} to {high:g}; the median "
+        f"is {middle:g}. R² is the share of their variance that is explained; the median error is "
+        f"in their units"
+    )
 
 
 def classes_line(result):
@@ -98,6 +115,9 @@ def score_text(row, measure, *, with_spread=True):
     mean, std = row.mean(measure), row.std(measure)
     if mean is None:
         return "–"
+    if measure in IN_UNITS:
+        spread = f" ± {std:.2g}" if with_spread and std is not None else ""
+        return f"{mean:.3g}{spread}"
     if std is None or not with_spread:
         return f"{100 * mean:.1f}"
     return f"{100 * mean:.1f} ± {100 * std:.1f}"
@@ -118,7 +138,20 @@ def best_of(result):
     """Return the highest mean of each measure."""
     rows = result.rows()
     scores = {m: [row.mean(m) for row in rows if m in row.scores] for m in result.measures}
-    return {measure: max(values, default=None) for measure, values in scores.items()}
+    return {
+        measure: (min if measure in IN_UNITS else max)(values, default=None)
+        for measure, values in scores.items()
+    }
+
+
+def header_of(measure):
+    """Return the name of a measure with its unit: percent, but for those in units of the target."""
+    return MEASURE_NAMES[measure] + ("" if measure in IN_UNITS else " %")
+
+
+def protocol_name(result, protocol):
+    """Return what a protocol is called in a sentence."""
+    return "new rows" if result.data.amounts else f"{protocol} set"
 
 
 def curve_tables(result):
@@ -362,7 +395,8 @@ def sentences_of(result, with_answers):
             if result.interrupted and any(r.protocol == protocol for r in result.records):
                 lines.append(f"{protocol.capitalize()} set: {UNFINISHED}")
             continue
-        lines.append(f"{protocol.capitalize()} set: {verdict_text(verdict, result.run)}")
+        where = protocol_name(result, protocol).capitalize()
+        lines.append(f"{where}: {verdict_text(verdict, result.run)}")
         if with_answers:
             lines += [answer_line(answer) for answer in result.answers(protocol)]
     return lines

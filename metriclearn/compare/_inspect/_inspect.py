@@ -44,7 +44,18 @@ class Inspection:
     queries: np.ndarray
 
 
-def inspect(X, y, *, names=None, groups=None, keep=(), min_rows=5, target="y", is_image=False):
+def inspect(
+    X,
+    y,
+    *,
+    names=None,
+    groups=None,
+    keep=(),
+    min_rows=5,
+    target="y",
+    is_image=False,
+    is_amount=None,
+):
     """Find what a reader of the result should know about the data.
 
     Parameters
@@ -65,6 +76,8 @@ def inspect(X, y, *, names=None, groups=None, keep=(), min_rows=5, target="y", i
         Name of the target column.
     is_image : bool, default=False
         Columns that are pixels are not looked at one by one.
+    is_amount : bool, default=None
+        Whether the labels are taken for amounts; found out by default.
 
     Returns
     -------
@@ -73,8 +86,10 @@ def inspect(X, y, *, names=None, groups=None, keep=(), min_rows=5, target="y", i
     labels = np.asarray(y)
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
     view = make_view(X, names)
-    findings = check_labels(labels, target=target, min_rows=min_rows)
-    has_classes = not any(finding.kind == "amount_target" for finding in findings)
+    findings = check_labels(labels, target=target, min_rows=min_rows, is_amount=is_amount)
+    has_classes = not is_amount
+    if is_amount is None:
+        has_classes = not any(finding.kind == "amount_target" for finding in findings)
     about, left_out = [], np.zeros(len(view.names), dtype=bool)
     if not is_image:
         about, left_out = _look_at_columns(view, codes if has_classes else None, set(keep))

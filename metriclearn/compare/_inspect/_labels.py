@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from metriclearn.compare._inspect._finding import counted, listed, make_finding
 MIN_IMBALANCE = 3.0
 
 
-def check_labels(labels, *, target="y", min_rows=5):
+def check_labels(labels, *, target="y", min_rows=5, is_amount=None):
     """Find what is remarkable about class labels.
 
     Parameters
@@ -22,6 +23,8 @@ def check_labels(labels, *, target="y", min_rows=5):
         Name of the target column.
     min_rows : int, default=5
         Classes with fewer rows are small.
+    is_amount : bool, default=None
+        Whether they are taken for amounts, whatever they look like.
 
     Returns
     -------
@@ -30,15 +33,17 @@ def check_labels(labels, *, target="y", min_rows=5):
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     columns = [] if target == "y" else [target]
     amount = _amount(classes, counts, columns, target)
-    if amount is not None:
-        return [amount]
+    if is_amount is False and amount is not None:
+        amount = replace(amount, action="Each number is taken for a class, as asked.")
+    elif is_amount or amount is not None:
+        return [] if amount is None else [amount]
     codes = codes.reshape(-1)
     found = [
         _similar_names(classes, codes, columns),
         _imbalance(classes[counts >= min_rows], counts[counts >= min_rows], columns),
         _small(classes, counts, codes, columns, min_rows),
     ]
-    return [finding for finding in found if finding is not None]
+    return [finding for finding in (amount, *found) if finding is not None]
 
 
 def is_amount(labels):
@@ -69,7 +74,8 @@ def _amount(classes, counts, columns, target):
         "amount_target",
         f"{name} is an amount, not classes: {counted(len(classes), 'different number')} from "
         f"{classes[0]:g} to {classes[-1]:g} in {counted(int(n_rows), 'row')}.",
-        "Cut it into a few ranges to compare classifiers, or learn a metric for regression (MLKR).",
+        "Metrics are compared by the regression of their nearest neighbors; --task classes takes "
+        "each number for a class.",
         columns=columns,
     )
 

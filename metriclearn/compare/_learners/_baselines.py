@@ -1,5 +1,6 @@
 """What is free: guessing, distances that learn nothing from labels, and a reference."""
 
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_selection import SelectKBest
@@ -57,3 +58,9 @@ def selected(setting):
     middle = counts[len(counts) // 2]
     counts = [middle, *(k for k in counts if k != middle)]
     return Pipeline(steps), [{"metric__k": k} for k in counts]
+
+
+def pca(setting):
+    """Make principal components of scaled rows, as many as hold a share of their variance."""
+    steps = [("scale", scaler(setting)), ("metric", PCA(svd_solver="full"))]
+    return Pipeline(steps), [{"metric__n_components": share} for share in (0.9, 0.5, 0.99)]

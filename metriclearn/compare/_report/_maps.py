@@ -68,7 +68,8 @@ def class_key(class_names):
 
 
 def _can_be_named(class_names):
-    return len(class_names) <= MOST_NAMES and max(map(len, class_names)) <= LONGEST_NAME
+    longest = max(map(len, class_names), default=0)
+    return len(class_names) <= MOST_NAMES and longest <= LONGEST_NAME
 
 
 def _class_color(label, n_classes):

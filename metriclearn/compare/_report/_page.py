@@ -99,7 +99,7 @@ def render(result):
         measure_names=MEASURE_NAMES,
         headlines=headlines,
         protocols=shown,
-        titles=TITLES,
+        titles=_titles(result),
         families=FAMILIES,
         verdicts={protocol: result.verdict(headlines[protocol]) for protocol in shown},
         answers={protocol: result.answers(protocol) for protocol in shown},
@@ -119,6 +119,10 @@ def render(result):
         matrices=_matrices(result),
         tuned=_tuned(result),
     )
+
+
+def _titles(result):
+    return {"closed": "New rows"} if result.data.amounts else TITLES
 
 
 def render_ranks(result):
@@ -151,7 +155,7 @@ def render_ranks(result):
         rankings=rankings,
         questions=questions,
         run=result.comparisons[0].run,
-        titles=TITLES,
+        titles=_titles(result),
         measure_names=MEASURE_NAMES,
     )
 

@@ -29,6 +29,7 @@ def load_source(
     drop=(),
     keep=(),
     min_rows=None,
+    task=None,
     image_shape=None,
     features=None,
     verbose=0,
@@ -52,6 +53,8 @@ def load_source(
         Columns to leave out, and columns to keep that would be left out.
     min_rows : int, default=None
         Classes with fewer rows are not tested on.
+    task : {"classes", "amounts"}, default=None
+        What the labels are.
     image_shape : tuple, default=None
         Shape of the image that a row of a table or an array is.
     features : str, module, callable or True, default=None
@@ -75,6 +78,7 @@ def load_source(
     path = Path(source)
     of_tables = {"groups": groups, "drop": drop, "keep": keep}
     of_photos = {"features": features, "split": split, "min_rows": min_rows, "verbose": verbose}
+    of_photos["task"] = task
     if str(source) in SOURCE_NAMES:
         others = {"target": target, "image_shape": image_shape, "features": features}
         if str(source) in IMAGE_NAMES:
@@ -102,6 +106,7 @@ def load_source(
             f"alone) to say that its rows are vectors that a network made"
         )
     choices = {"min_rows": min_rows, "image_shape": image_shape, "split": split, **of_tables}
+    choices["task"] = task
     choices["is_embedding"] = features is True
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)

@@ -60,7 +60,7 @@ class PhotoRows:
         return self.features[rows]
 
 
-def read_photos(images, name, *, features=None, split=None, min_rows=None, verbose=0):
+def read_photos(images, name, *, features=None, split=None, min_rows=None, task=None, verbose=0):
     """Read photos at one size, upright, their aspect kept; gray where all are.
 
     Parameters
@@ -75,6 +75,8 @@ def read_photos(images, name, *, features=None, split=None, min_rows=None, verbo
         their folders say.
     min_rows : int, default=None
         Classes with fewer photos are searched, but not tested on.
+    task : {"classes", "amounts"}, default=None
+        What the labels are.
     verbose : int, default=0
         Whether to show how far the features are.
 
@@ -88,7 +90,7 @@ def read_photos(images, name, *, features=None, split=None, min_rows=None, verbo
     reader = ImageReader(size, mode="L" if is_gray else "RGB")
     pixels, kept = reader.load(images, on_error="skip")
     parts = photo_split(images, split)
-    choices = {"name": name, "min_rows": min_rows}
+    choices = {"name": name, "min_rows": min_rows, "task": task}
     if parts is not None:
         choices["split"] = parts[kept]
     if features is not None:

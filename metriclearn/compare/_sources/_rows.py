@@ -12,15 +12,11 @@ from metriclearn._extras import require
 from metriclearn.compare._given_split import looks_like_parts, read_parts
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._inspect._inspect import inspect
-from metriclearn.compare._inspect._labels import is_amount
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._sources._columns import choose_columns, group_codes
+from metriclearn.compare._sources._target import checked_target
 from metriclearn.compare._tables._columns import read_columns
-from metriclearn.compare._tables._labels import as_frame, read_labels
-
-# Classes with fewer rows are not tested on, unless most rows are of such classes.
-MIN_ROWS = 5
-FEWEST_ROWS = 3
+from metriclearn.compare._tables._labels import as_frame
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Source:
         categories, medians for gaps. Then ``_tables._cleaning.split_rows`` makes arrays of it,
         fitted on training rows.
     y : ndarray of shape (n,)
-        Class labels.
+        Class labels, or amounts in float64.
     name : str
     feature_names : list of str or None
     image_shape : tuple of int or None
@@ -59,6 +55,8 @@ class Source:
         that a network made.
     backbone : str, module or callable
         Of photos: what made these vectors.
+    task : {"classes", "amounts"}
+        What ``y`` holds.
     """
 
     X: object
@@ -75,6 +73,7 @@ class Source:
     parts: np.ndarray | None = None
     form: str | None = None
     backbone: object = None
+    task: str = "classes"
 
     @property
     def kind(self):
@@ -99,6 +98,7 @@ def as_source(
     min_rows=None,
     lines=None,
     is_embedding=False,
+    task=None,
 ):
     """Read labeled rows, look at them and wrap them.
 
@@ -132,6 +132,8 @@ DataFrame or structured array
         Line of the file of each row, by which rows are named.
     is_embedding : bool, default=False
         Whether rows are vectors that a network made: their columns are not looked at one by one.
+    task : {"classes", "amounts"}, default=None
+        What ``y`` holds; by default amounts where most of many numbers are there once or twice.
 
     Returns
     -------
@@ -149,7 +151,9 @@ DataFrame or structured array
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)
     n_rows = len(X if frame is None else frame)
-    labels, faults = _checked_labels(y, n_rows, target_name, target, lines, min_rows)
+    checked, faults = checked_target(
+        y, n_rows, name=target_name, target=target, lines=lines, min_rows=min_rows, task=task
+    )
     if frame is not None:
         frame, groups, split, more = choose_columns(frame, groups, split, drop=drop, keep=keep)
         faults += more
@@ -160,7 +164,7 @@ DataFrame or structured array
         faults += more
     if faults:
         raise ValueError("; ".join(faults))
-    rows, labels, limit = labels
+    rows, labels, limit, is_amount = checked
     if frame is None:
         X, columns, findings = X[rows.rows], (), ()
     else:
@@ -177,6 +181,7 @@ DataFrame or structured array
         min_rows=limit,
         target=target,
         is_image=image_shape is not None or is_embedding,
+        is_amount=is_amount,
     )
     X, feature_names = _kept(X, feature_names, looked.left_out)
     if image_shape is not None and hasattr(X, "iloc"):
@@ -198,6 +203,7 @@ DataFrame or structured array
         rows=None if len(rows.rows) == n_rows else rows.rows,
         parts=parts,
         form="embeddings" if is_embedding else None,
+        task="amounts" if is_amount else "classes",
     )
 
 
@@ -294,69 +300,6 @@ def _as_image_shape(given, n_values):
             f"have {n_values}"
         )
     return tuple(int(side) for side in sides)
-
-
-def _checked_labels(y, n_rows, target_name, target, lines, min_rows):
-    """Labels that are classes, with the fewest rows of one; or what is wrong with them."""
-    try:
-        labels = read_labels(y, name=target_name, target=target, lines=lines)
-        if labels.n_given != n_rows:
-            raise ValueError(
-                f"{target_name} has {labels.n_given} labels for the {n_rows} rows of X"
-            )
-        return (labels, labels.y, check_classes(labels.y, target_name, min_rows)), []
-    except ValueError as error:
-        return None, [str(error)]
-
-
-def check_classes(y, target_name="y", min_rows=None):
-    """Check that labels are classes, and return the rows that one needs to be tested on.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    target_name : str, default="y"
-    min_rows : int, default=None
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-    """
-    classes, counts = np.unique(y, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"{target_name} has one class only ({classes[:1].tolist()[0]!r}): a metric is learned "
-            f"from rows of at least 2 classes"
-        )
-    if is_amount(y):
-        raise ValueError(
-            f"{target_name} is an amount, not classes: {counted(len(classes), 'different number')} "
-            f"from {classes[0]:g} to {classes[-1]:g} in {counted(len(y), 'row')}; cut it into a "
-            f"few ranges, or learn a metric for it with metriclearn.MLKR"
-        )
-    if len(classes) == len(y):
-        raise ValueError(
-            f"{target_name} has a different label in every one of its {len(y)} rows: that is a "
-            f"name or a measurement, not a class; choose a column whose labels repeat"
-        )
-    limit = min_rows
-    if min_rows is None:
-        enough = counts >= MIN_ROWS
-        limit = MIN_ROWS
-        if enough.sum() < 2 or counts[enough].sum() < 0.5 * counts.sum():
-            limit = FEWEST_ROWS
-    if (counts >= limit).sum() < 2:
-        small = np.argsort(counts, kind="stable")
-        names = ", ".join(f"{classes[i]} has {counted(int(counts[i]), 'row')}" for i in small[:5])
-        raise ValueError(
-            f"{target_name}: fewer than 2 classes have the {limit} rows that are needed (class "
-            f"{names}{', ...' if len(classes) > 5 else ''}); add rows"
-        )
-    return limit
 
 
 def _typed(frame):

@@ -82,6 +82,46 @@ def read_labels(values, *, name="y", target="y", lines=None):
     return Labels(y[labeled], rows[labeled], len(values), notes, findings)
 
 
+def read_amounts(values, *, name="y", target="y", lines=None):
+    """Read a target of amounts; of numbers as text, too.
+
+    Parameters
+    ----------
+    values, name, target, lines
+        As of `read_labels`. -1 is an amount like any other.
+
+    Returns
+    -------
+    Labels
+        With ``y`` in float64.
+
+    Raises
+    ------
+    ValueError
+        If there is no number in some row with a label, or none at all.
+
+    Examples
+    --------
+    >>> read_amounts(["1.5", None, "-1"]).y
+    array([ 1.5, -1. ])
+    """
+    values = as_objects(values, name)
+    cells = np.array([_as_label(value) for value in values], dtype=object)
+    missing = np.array([cell is None for cell in cells], dtype=bool)
+    rows = np.flatnonzero(~missing)
+    if len(rows) == 0:
+        raise ValueError(f"{name} has no amount in any of its {len(values)} rows")
+    y, notes = _settled(cells[rows])
+    if y.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} holds {str(y[0])!r}, which is no amount; task 'classes' takes text for classes"
+        )
+    if not np.isfinite(y.astype(np.float64)).all():
+        raise ValueError(f"{name} has infinite amounts; leave these rows out")
+    findings = _without_label(np.flatnonzero(missing), len(values), target, lines)
+    return Labels(y.astype(np.float64), rows, len(values), notes, findings)
+
+
 def as_objects(values, name="y"):
     """Return one label a row as an array of Python objects."""
     if hasattr(values, "to_numpy"):

@@ -43,7 +43,8 @@ def random(judged, space, tuning, validation, y, seed):
 def halving(judged, space, tuning, validation, y, seed):
     """Try many settings on few rows, the best third on three times as many, and so on."""
     n_rows = len(validation[0])
-    fewest = min(n_rows, HALVING_ROWS_PER_CLASS * len(np.unique(y)))
+    n_classes = 2 if y.dtype.kind == "f" else len(np.unique(y))  # of amounts a few rows, too
+    fewest = min(n_rows, HALVING_ROWS_PER_CLASS * n_classes)
     n_candidates, least = plan_halving(tuning.n_fits, n_rows, fewest, n_settings_of(space))
     return HalvingRandomSearchCV(
         judged,

@@ -1,0 +1,130 @@
+"""A target of amounts: how rows are split, what is predicted, what is scored.
+
+The protocol is that of the closed set, with the mean of the nearest neighbors' amounts in place
+of their vote. An array of amounts is known by its kind: classes are integer codes.
+"""
+
+import numpy as np
+from sklearn.metrics import median_absolute_error, r2_score
+from sklearn.model_selection import ShuffleSplit
+
+from metriclearn.compare._splits import make_split
+from metriclearn.model_selection._grouped import stratified_group_folds
+
+#: Share of the training rows that settings are judged by.
+VALIDATION_PART = 0.25
+FEWEST_VALIDATED = 5
+
+
+def are_amounts(y):
+    """Whether a target holds amounts, not codes of classes."""
+    return y.dtype.kind == "f"
+
+
+def amount_scores(predicted, y):
+    """Return R², and the median absolute error in units of the target.
+
+    Examples
+    --------
+    >>> scores = amount_scores(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    >>> {name: float(score) for name, score in scores.items()}
+    {'r2': 0.5, 'median_error': 0.0}
+    """
+    return {
+        "r2": float(r2_score(y, predicted)),
+        "median_error": float(median_absolute_error(y, predicted)),
+    }
+
+
+def mean_of_nearest(amounts, ks):
+    """Predict the mean amount of the k nearest rows.
+
+    Parameters
+    ----------
+    amounts : ndarray of shape (n, most)
+        Of the nearest rows, nearest first.
+    ks : list of int
+
+    Returns
+    -------
+    list of ndarray of shape (n,)
+        For each k; the mean of all where there are fewer.
+    """
+    return [amounts[:, :k].mean(axis=1) for k in ks]
+
+
+def amount_splits(y, n_folds, seed, *, groups=None):
+    """Split rows at random into folds; rows of one group stay together.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    n_folds : int
+    seed : int
+    groups : ndarray of int, shape (n,), default=None
+
+    Returns
+    -------
+    splits : list of Split
+    notes : dict of str to str
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than two.
+    """
+    n_groups = len(y) if groups is None else len(np.unique(groups))
+    n_made = min(n_folds, n_groups)
+    note = f"{n_made} folds"
+    if n_made < n_folds:
+        note += f", as there are {n_groups} groups"
+    folds = stratified_group_folds(np.zeros(len(y), dtype=int), groups, n_made, seed)
+    splits = [
+        make_split("closed", fold, train, test, groups) for fold, (train, test) in enumerate(folds)
+    ]
+    return splits, {"closed": note, "open": "left out: amounts are no classes"}
+
+
+def given_amount_split(y, parts, *, groups=None):
+    """Make the split that the user's own is.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    parts : ndarray of str, shape (n,)
+        As from ``_given_split.read_parts``; a gallery is trained on where nothing else is, and
+        searched beside what is.
+    groups : ndarray of int, shape (n,), default=None
+
+    Returns
+    -------
+    splits : list of Split
+    notes : dict of str to str
+    """
+    train, gallery = np.isin(parts, ["train", "validation"]), parts == "gallery"
+    if not train.any():
+        train, gallery = gallery, train
+    test = parts == "test"
+    rows = [np.flatnonzero(each) for each in (train, test, gallery)]
+    note = f"split as given: {test.sum():,} rows are tested on, {train.sum():,} are trained on"
+    if groups is not None and (shared := int(np.isin(groups[test], groups[train]).sum())):
+        note += f"; {shared:,} test rows equal a training row, or are of its group"
+    split = make_split("closed", 0, rows[0], rows[1], groups, rows[2])
+    return [split], {"closed": note, "open": "left out: amounts are no classes"}
+
+
+def amount_validation(y, seed, groups=None):
+    """Return rows to fit on and rows to judge a setting by; None where there are too few."""
+    n_val = int(VALIDATION_PART * len(y))
+    if n_val < FEWEST_VALIDATED:
+        return None
+    if groups is None:
+        splitter = ShuffleSplit(1, test_size=n_val, random_state=seed)
+        fit_rows, val_rows = next(splitter.split(y))
+        return np.sort(fit_rows), np.sort(val_rows)
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        return None
+    n_parts = min(round(1 / VALIDATION_PART), n_groups)
+    codes = np.zeros(len(y), dtype=int)
+    return next(stratified_group_folds(codes, groups, n_parts, seed))

@@ -1,0 +1,114 @@
+"""The target: labels that are classes, or amounts."""
+
+import numpy as np
+
+from metriclearn.compare._inspect._finding import counted
+from metriclearn.compare._inspect._labels import is_amount
+from metriclearn.compare._tables._labels import read_amounts, read_labels
+
+TASKS = ("classes", "amounts")
+# Classes with fewer rows are not tested on, unless most rows are of such classes.
+MIN_ROWS = 5
+FEWEST_ROWS = 3
+# Amounts: two folds, each with rows to fit on and rows to choose a setting by.
+FEWEST_AMOUNTS = 20
+
+
+def checked_target(y, n_rows, *, name, target, lines=None, min_rows=None, task=None):
+    """Read the target, as classes or as amounts, and check that it can be compared on.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    n_rows : int
+        Rows of ``X``.
+    name, target : str
+        What errors call it, and its column in findings.
+    lines : list of int, default=None
+    min_rows : int, default=None
+    task : {"classes", "amounts"}, default=None
+
+    Returns
+    -------
+    checked : tuple or None
+        Labels as read, their values, the fewest rows of a class that is tested on, and whether
+        they are amounts; None where there are faults.
+    faults : list of str
+    """
+    if task not in (None, *TASKS):
+        raise ValueError(f"task={task!r} must be 'classes' or 'amounts', or None to find out")
+    try:
+        labels = (
+            read_labels(y, name=name, target=target, lines=lines) if task != "amounts" else None
+        )
+        amounts = task == "amounts" or (task is None and is_amount(labels.y))
+        if amounts:
+            labels = read_amounts(y, name=name, target=target, lines=lines)
+        if labels.n_given != n_rows:
+            raise ValueError(f"{name} has {labels.n_given} labels for the {n_rows} rows of X")
+        limit = (
+            check_amounts(labels.y, name) if amounts else check_classes(labels.y, name, min_rows)
+        )
+        return (labels, labels.y, limit, amounts), []
+    except ValueError as error:
+        return None, [str(error)]
+
+
+def check_amounts(y, target_name="y"):
+    """Check that amounts vary and are enough; return 1, the rows that one of them needs.
+
+    Raises
+    ------
+    ValueError
+    """
+    if len(y) < FEWEST_AMOUNTS:
+        raise ValueError(
+            f"{target_name} has {counted(len(y), 'amount')}; at least {FEWEST_AMOUNTS} are needed"
+        )
+    if y.min() == y.max():
+        raise ValueError(f"{target_name} is {y[0]:g} in every row: there is nothing to learn")
+    return 1
+
+
+def check_classes(y, target_name="y", min_rows=None):
+    """Check that labels are classes, and return the rows that one needs to be tested on.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    target_name : str, default="y"
+    min_rows : int, default=None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{target_name} has one class only ({classes[:1].tolist()[0]!r}): a metric is learned "
+            f"from rows of at least 2 classes"
+        )
+    if len(classes) == len(y):
+        raise ValueError(
+            f"{target_name} has a different label in every one of its {len(y)} rows: that is a "
+            f"name or a measurement, not a class; choose a column whose labels repeat"
+        )
+    limit = min_rows
+    if min_rows is None:
+        enough = counts >= MIN_ROWS
+        limit = MIN_ROWS
+        if enough.sum() < 2 or counts[enough].sum() < 0.5 * counts.sum():
+            limit = FEWEST_ROWS
+    if (counts >= limit).sum() < 2:
+        small = np.argsort(counts, kind="stable")
+        names = ", ".join(f"{classes[i]} has {counted(int(counts[i]), 'row')}" for i in small[:5])
+        raise ValueError(
+            f"{target_name}: fewer than 2 classes have the {limit} rows that are needed (class "
+            f"{names}{', ...' if len(classes) > 5 else ''}); add rows"
+        )
+    return limit
