@@ -72,9 +72,18 @@ def empty_class_folder(folder):
 
 
 BAD_INPUT = {
-    "an amount": (
-        lambda d: [flowers(d, lambda f: f), "petal width (cm)"],
-        "target column 'petal width (cm)' is an amount, not classes: 22 different numbers",
+    "an amount, and learners of classes": (
+        lambda d: [flowers(d, lambda f: f), "petal width (cm)", "--learners", "lmnn"],
+        "'lmnn' learns from classes, and the target holds amounts",
+    ),
+    "text for amounts": (
+        lambda d: [
+            flowers(d, lambda f: f.assign(color=["red", "blue"] * 75)),
+            "color",
+            "--task",
+            "amounts",
+        ],
+        "which is no amount",
     ),
     "several faults at once": (
         lambda d: [flowers(d, lambda f: f.assign(target=1)), "target", "--drop", "color"],

@@ -34,7 +34,7 @@ def test_built_in_names():
         (np.ones((7, 1)), [0, 0, 0, 1, 1, 1, 2], None),
         (np.ones((5, 1)), [0, 0, 0, 1, 1], "the 3 rows that are needed .class 1 has 2 rows"),
         (np.ones((6, 1)), list("abcdef"), "different label in every one of its 6 rows"),
-        (np.ones((60, 1)), np.arange(60) // 2 + 0.5, "is an amount, not classes: 30 different"),
+        (np.ones((12, 1)), np.arange(12) + 0.5, "y has 12 amounts; at least 20 are needed"),
         (np.ones((3, 1)), [np.nan, np.nan, None], "y has no label in any of its 3 rows"),
         (np.ones((3, 1)), [[0, 1], [1, 0], [1, 1]], "one label per row"),
     ],

@@ -207,7 +207,9 @@ FILES = [
     MessyFile(
         "grades.csv", _csv(_grades), findings=("small_classes",), n_classes=4, accuracy=CHANCE_3,
     ),
-    MessyFile("price.csv", _csv(_prices), error="is an amount, not classes"),
+    MessyFile(
+        "price.csv", _csv(_prices), findings=("amount_target",), n_classes=0, accuracy=None,
+    ),
     MessyFile(
         "string.parquet", _strings, findings=("unreadable",), says="has no label (row 5)",
     ),

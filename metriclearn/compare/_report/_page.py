@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 
 from metriclearn._extras import require
-from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._measure import HEADLINE, IN_UNITS, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._classes import class_table
 from metriclearn.compare._report._columns import column_table
@@ -36,6 +36,7 @@ from metriclearn.compare._words import (
     rank_answer_text,
     rank_question_text,
     ranking_text,
+    score_text,
     seconds_text,
     shown_measures,
     size_text,
@@ -100,6 +101,8 @@ def render(result):
         headlines=headlines,
         protocols=shown,
         titles=_titles(result),
+        in_units=IN_UNITS,
+        score_text=score_text,
         families=FAMILIES,
         verdicts={protocol: result.verdict(headlines[protocol]) for protocol in shown},
         answers={protocol: result.answers(protocol) for protocol in shown},

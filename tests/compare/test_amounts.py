@@ -1,0 +1,175 @@
+"""A target of amounts: what is found, what is scored, what cannot be asked."""
+
+import numpy as np
+import pytest
+from helpers.comparisons import read_page
+from helpers.optional import pandas as pd
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import median_absolute_error
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+
+from metriclearn import cli
+from metriclearn.compare import ComparisonResult, compare
+from metriclearn.compare._plan import Plan
+from metriclearn.compare._sources._rows import as_source
+
+CHEAP = "mean,euclidean,standardized,pca,mlkr"
+
+
+def planted(n_rows=200, seed=0):
+    """Two of six features tell the amounts; the others are louder."""
+    rng = np.random.RandomState(seed)
+    X = rng.randn(n_rows, 6) * [1, 1, 3, 3, 3, 3]
+    return X, 2 * np.sin(X[:, 0]) + X[:, 1] + 0.1 * rng.randn(n_rows)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return compare(*planted(), learners=CHEAP)
+
+
+def test_what_is_planted_is_found(found):
+    verdict = found.verdict("r2")
+    assert verdict.winner == "MLKR"
+    assert verdict.score > 0.9
+    assert verdict.over_chance
+    assert found.answer("learning").answer == "yes"
+    assert found.answer("scaling").answer == "no"
+    assert [finding.kind for finding in found.findings] == ["amount_target"]
+    assert found.protocols == ["closed"]
+
+
+def test_random_amounts_have_no_winner():
+    rng = np.random.RandomState(0)
+    for seed in range(3):
+        X, y = rng.randn(120, 4), rng.randn(120)
+        result = compare(X, y, learners=CHEAP, random_state=seed)
+        assert not result.verdict("r2").over_chance
+        assert "there is no winner" in result.sentences(with_answers=False)[0]
+        assert result.answer("learning").answer in ("not clearly", "no sign of it")
+
+
+def test_scores_are_those_of_the_regression_by_neighbors(found):
+    X, y = planted()
+    plan = Plan.make(learners="standardized").on(as_source(X, y))
+    for task in plan.schedule().tasks:
+        (record,) = [
+            r for r in found.records if (r.learner, r.fold) == ("standardized", task.split.fold)
+        ]
+        train, test = task.split.train, task.split.test
+        scale = StandardScaler().fit(X[train])
+        nearest = KNeighborsRegressor(record.k).fit(scale.transform(X[train]), y[train])
+        predicted = nearest.predict(scale.transform(X[test]))
+        assert record.scores["r2"] == pytest.approx(
+            nearest.score(scale.transform(X[test]), y[test])
+        )
+        error = median_absolute_error(y[test], predicted)
+        assert record.scores["median_error"] == pytest.approx(error)
+
+
+def test_groups_stay_on_one_side_and_a_given_split_is_kept():
+    X, y = planted(120)
+    groups = np.arange(120) // 6
+    schedule = Plan.make(learners="mean").on(as_source(X, y, groups=groups)).schedule()
+    tested = np.concatenate([task.split.test for task in schedule.tasks])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(120))
+    for task in schedule.tasks:
+        assert not set(groups[task.split.train]) & set(groups[task.split.test])
+    split = np.where(np.arange(120) % 4 == 0, "test", "train")
+    (task,) = Plan.make(learners="mean").on(as_source(X, y, split=split)).schedule().tasks
+    np.testing.assert_array_equal(task.split.test, np.flatnonzero(split == "test"))
+    np.testing.assert_array_equal(task.split.train, np.flatnonzero(split == "train"))
+
+
+def test_the_task_is_guessed_or_said():
+    X, _ = planted(60)
+    ratings = np.arange(60) % 5
+    assert as_source(X, ratings).task == "classes"
+    source = as_source(X, ratings, task="amounts")
+    assert source.task == "amounts"
+    assert source.y.dtype == np.float64
+    amounts = np.arange(60) // 2 * 1.5
+    assert as_source(X, amounts).task == "amounts"
+    source = as_source(X, amounts, task="classes", min_rows=2)
+    assert source.task == "classes"
+    (finding,) = [each for each in source.findings if each.kind == "amount_target"]
+    assert finding.action == "Each number is taken for a class, as asked."
+    with pytest.raises(ValueError, match="must be 'classes' or 'amounts'"):
+        as_source(X, ratings, task="regression")
+
+
+def test_minus_one_is_an_amount():
+    X, y = planted(60)
+    y = np.round(y * 10).astype(int)
+    y[:2] = -1
+    assert len(as_source(X, y).y) == 60
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"learners": "lmnn"}, "'lmnn' learns from classes"),
+        ({"shift": 3}, "shift: it is between classes"),
+    ],
+)
+def test_what_amounts_rule_out_is_an_error(choices, message):
+    with pytest.raises(ValueError, match=message):
+        compare(*planted(60), **choices)
+
+
+def test_data_sets_of_amounts_are_not_ranked():
+    with pytest.raises(ValueError, match="the target of a holds amounts"):
+        compare(datasets={"a": planted(60), "b": (planted(60)[0], np.arange(60) % 3)})
+    with pytest.raises(ValueError, match="task is of one data set"):
+        compare(datasets={"a": planted(60), "b": planted(60)}, task="amounts")
+
+
+def test_words_stand_for_learners_of_amounts():
+    source = as_source(*planted(60))
+    keys = {
+        word: {each.key for each in Plan.make(learners=word).on(source).learners}
+        for word in ("default", "linear", "deep")
+    }
+    assert keys["default"] == keys["linear"] | keys["deep"]
+    assert {"majority", "mlkr"} <= keys["linear"]
+    assert {"log_ratio", "label_distance_triplet"} <= keys["deep"]
+
+
+def test_a_network_learns_amounts():
+    result = compare(*planted(), learners="standardized,log_ratio", n_folds=2, effort="quick")
+    scores = {row.key: row.mean("r2") for row in result.rows()}
+    assert scores["log_ratio"] > scores["standardized"]
+
+
+def test_the_result_is_shown_written_and_read(found, tmp_path, capsys):
+    found.show()
+    out = capsys.readouterr().out
+    assert "Regression by the mean of the nearest neighbors: 5 folds" in out
+    assert "amounts from" in out
+    assert "set)" not in out
+    found.to_json(tmp_path / "a.json")
+    assert ComparisonResult.from_json(tmp_path / "a.json") == found
+    found.to_html(tmp_path / "a.html")
+    page = read_page(tmp_path / "a.html")
+    assert "median error" in page
+    assert "Recall@k" not in page
+    X, y = planted()
+    assert found.fit_best(X, y).transform(X).shape[0] == len(X)
+
+
+def test_the_command_takes_amounts(tmp_path, capsys):
+    X, y = planted(80)
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(price=y)
+    frame.to_csv(tmp_path / "houses.csv", index=False)
+    command = ["compare", str(tmp_path / "houses.csv"), "--target", "price", "--n-jobs", "1"]
+    assert cli.main([*command, "--learners", "mean,euclidean"]) == 0
+    out = capsys.readouterr().out
+    assert "The target 'price' is an amount" in out
+    assert "R² %" in out
+
+
+def test_forests_agree_that_there_is_something_to_learn(found):
+    X, y = planted()
+    forest = RandomForestRegressor(50, random_state=0).fit(X[:150], y[:150]).score(X[150:], y[150:])
+    assert found.verdict("r2").score > forest - 0.1
