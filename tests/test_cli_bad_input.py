@@ -72,10 +72,6 @@ def empty_class_folder(folder):
 
 
 BAD_INPUT = {
-    "an amount, and learners of classes": (
-        lambda d: [flowers(d, lambda f: f), "petal width (cm)", "--learners", "lmnn"],
-        "'lmnn' learns from classes, and the target holds amounts",
-    ),
     "text for amounts": (
         lambda d: [
             flowers(d, lambda f: f.assign(color=["red", "blue"] * 75)),

@@ -208,7 +208,7 @@ FILES = [
         "grades.csv", _csv(_grades), findings=("small_classes",), n_classes=4, accuracy=CHANCE_3,
     ),
     MessyFile(
-        "price.csv", _csv(_prices), findings=("amount_target",), n_classes=0, accuracy=None,
+        "price.csv", _csv(_prices), findings=("amount_target",), n_classes=0, accuracy=(-1.0, 0.5),
     ),
     MessyFile(
         "string.parquet", _strings, findings=("unreadable",), says="has no label (row 5)",
