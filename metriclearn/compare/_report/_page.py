@@ -158,7 +158,7 @@ def render_ranks(result):
         rankings=rankings,
         questions=questions,
         run=result.comparisons[0].run,
-        titles=_titles(result),
+        titles=TITLES,
         measure_names=MEASURE_NAMES,
     )
 
