@@ -1,11 +1,10 @@
-"""A target of amounts: how rows are split, what is predicted, what is scored.
+"""A target of amounts: how rows are split.
 
 The protocol is that of the closed set, with the mean of the nearest neighbors' amounts in place
-of their vote. An array of amounts is known by its kind: classes are integer codes.
+of their vote.
 """
 
 import numpy as np
-from sklearn.metrics import median_absolute_error, r2_score
 from sklearn.model_selection import ShuffleSplit
 
 from metriclearn.compare._splits import make_split
@@ -14,43 +13,6 @@ from metriclearn.model_selection._grouped import stratified_group_folds
 #: Share of the training rows that settings are judged by.
 VALIDATION_PART = 0.25
 FEWEST_VALIDATED = 5
-
-
-def are_amounts(y):
-    """Whether a target holds amounts, not codes of classes."""
-    return y.dtype.kind == "f"
-
-
-def amount_scores(predicted, y):
-    """Return R², and the median absolute error in units of the target.
-
-    Examples
-    --------
-    >>> scores = amount_scores(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
-    >>> {name: float(score) for name, score in scores.items()}
-    {'r2': 0.5, 'median_error': 0.0}
-    """
-    return {
-        "r2": float(r2_score(y, predicted)),
-        "median_error": float(median_absolute_error(y, predicted)),
-    }
-
-
-def mean_of_nearest(amounts, ks):
-    """Predict the mean amount of the k nearest rows.
-
-    Parameters
-    ----------
-    amounts : ndarray of shape (n, most)
-        Of the nearest rows, nearest first.
-    ks : list of int
-
-    Returns
-    -------
-    list of ndarray of shape (n,)
-        For each k; the mean of all where there are fewer.
-    """
-    return [amounts[:, :k].mean(axis=1) for k in ks]
 
 
 def amount_splits(y, n_folds, seed, *, groups=None):

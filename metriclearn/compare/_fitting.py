@@ -11,13 +11,14 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
-from metriclearn.compare._amounts import amount_validation, are_amounts
+from metriclearn.compare._amounts import amount_validation
 from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._learners._photos import stayed_frozen
 from metriclearn.compare._measure import DEFAULT_K, HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
+from metriclearn.compare._regression import are_amounts
 from metriclearn.compare._roster import at_dimension, search_space
 from metriclearn.compare._rows import fit_capped, width
 from metriclearn.compare._training import Training

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from metriclearn.compare._amounts import amount_scores, are_amounts, mean_of_nearest
+from metriclearn.compare._regression import amount_scores, are_amounts, mean_of_nearest
 from metriclearn.metrics._retrieval import retrieval_scores
 
 #: Numbers of nearest neighbors that are tried on validation rows.
