@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from metriclearn.compare._amount_roster import amount_learners
 from metriclearn.compare._amounts import amount_splits, given_amount_split
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._given_split import given_splits
-from metriclearn.compare._learners._amounts import amount_learners
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
