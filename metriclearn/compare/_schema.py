@@ -27,7 +27,7 @@ def result_schema() -> dict[str, Any]:
     --------
     >>> from metriclearn.compare import result_schema
     >>> sorted(result_schema()["$defs"]["Trial"]["properties"])
-    ['epochs', 'k', 'n_rows', 'params', 'rising', 'score']
+    ['epochs', 'k', 'n_rows', 'params', 'reached', 'rising', 'score']
     """
     kept = {field.name for field in fields(ComparisonResult) if field.metadata.get("kept", True)}
     hints = {k: v for k, v in get_type_hints(ComparisonResult).items() if k in kept}

@@ -183,7 +183,7 @@ class Span:
         if weights is not None:
             rows = rows - mean_row(rows, weights)
         variance = np.average(to_numpy(squared_norms(rows)), weights=weights)
-        size = float(np.sqrt(self.n_features / variance)) if variance > 0 else 1.0
+        size = float(np.sqrt(self.width / variance)) if variance > 0 else 1.0
         return on_a_grid(rows * size), size
 
     def _scaled(self, X):
