@@ -16,6 +16,7 @@ def amount_scores(predicted, y):
 
     Examples
     --------
+    >>> import numpy as np
     >>> scores = amount_scores(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     >>> {name: float(score) for name, score in scores.items()}
     {'r2': 0.5, 'median_error': 0.0}

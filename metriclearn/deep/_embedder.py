@@ -287,8 +287,7 @@ class DeepEmbedder(
         ValueError
             If an argument, or what ``X`` and ``y`` hold, cannot be used.
         FloatingPointError, MemoryError
-            If the loss becomes infinite or NaN, or a batch does not fit; the last good weights
-            are kept.
+            If the loss is infinite or NaN, or a batch does not fit; the last weights are kept.
 
         Warns
         -----
@@ -333,9 +332,7 @@ class DeepEmbedder(
             contrastive and N-pair are, or ``head__normalize`` says otherwise.
         """
         check_is_fitted(self)
-        X = self.net_.inputs_.check_to_embed(self, from_dataset(X, with_labels=False)[0])
-        self._trainer().move(self.net_)
-        return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
+        return self._embed(self._check_rows(X))
 
     def save(self, path: FilePath) -> None:
         """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
@@ -361,16 +358,12 @@ class DeepEmbedder(
         """Write the network as one ONNX graph: scaling, backbone, head and normalization.
 
         Its input ``X`` is (n, n_features) or (n, channels, height, width), as given to ``fit``
-        (files: bytes, 0 to 255), for any n. It is run and compared before it is written.
+        (files: bytes, 0 to 255), for any n. It is run and compared before it is written; a network
+        that gives other numbers is a ``ValueError``.
 
         Parameters
         ----------
         path : str or Path
-
-        Raises
-        ------
-        ValueError
-            If the network cannot be traced for any number of rows, or gives other numbers.
         """
         check_is_fitted(self)
         export(self.net_, path)
@@ -415,6 +408,13 @@ class DeepEmbedder(
         self.best_epoch_ = self.n_iter_ if net.best_epoch_ is None else net.best_epoch_
         self._n_features_out = net.module_.head.embedding_dim
         return self
+
+    def _check_rows(self, X):
+        return self.net_.inputs_.check_to_embed(self, from_dataset(X, with_labels=False)[0])
+
+    def _embed(self, X):
+        self._trainer().move(self.net_)
+        return self.net_.embed(self.net_.inputs_.rows(X, self.net_.device)).cpu().numpy()
 
     def _trainer(self):
         return Trainer(self.get_params(deep=False))
