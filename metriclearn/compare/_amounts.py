@@ -7,6 +7,7 @@ of their vote.
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
+from metriclearn.compare._given_split import n_seen, roles_of
 from metriclearn.compare._splits import make_split
 from metriclearn.model_selection._grouped import stratified_group_folds
 
@@ -63,13 +64,10 @@ def given_amount_split(y, parts, *, groups=None):
     splits : list of Split
     notes : dict of str to str
     """
-    train, gallery = np.isin(parts, ["train", "validation"]), parts == "gallery"
-    if not train.any():
-        train, gallery = gallery, train
-    test = parts == "test"
+    train, test, gallery = roles_of(parts)
     rows = [np.flatnonzero(each) for each in (train, test, gallery)]
     note = f"split as given: {test.sum():,} rows are tested on, {train.sum():,} are trained on"
-    if groups is not None and (shared := int(np.isin(groups[test], groups[train]).sum())):
+    if shared := n_seen(groups, test, train):
         note += f"; {shared:,} test rows equal a training row, or are of its group"
     split = make_split("closed", 0, rows[0], rows[1], groups, rows[2])
     return [split], {"closed": note, "open": "left out: amounts are no classes"}

@@ -68,9 +68,25 @@ def read_parts(values, n_rows):
 
 def looks_like_parts(values):
     """Whether a column says which rows are for training and which for testing."""
-    found = {str(value).strip().lower() for value in values[:1000]}
+    found = {str(value).strip().lower() for value in values}
     parts = {_PART_OF.get(word) for word in found}
     return None not in parts and bool({"test", "query"} & parts) and len(parts) > 1
+
+
+def roles_of(parts):
+    """Return masks of the rows that are trained on, tested on, and searched besides.
+
+    Without a part to train on, the gallery is learned from.
+    """
+    train, gallery = np.isin(parts, ["train", "validation"]), parts == "gallery"
+    if not train.any():
+        train, gallery = gallery, train
+    return train, parts == "test", gallery
+
+
+def n_seen(groups, test, train):
+    """Return how many test rows equal a training row or belong to its group."""
+    return 0 if groups is None else int(np.isin(groups[test], groups[train]).sum())
 
 
 def given_splits(y, parts, *, groups=None, queries=None):
@@ -97,11 +113,8 @@ def given_splits(y, parts, *, groups=None, queries=None):
     ValueError
         If neither known nor unseen classes can be tested on.
     """
-    train = np.isin(parts, ["train", "validation"])
-    gallery = parts == "gallery"
-    if not train.any():
-        train, gallery = gallery, train
-    test = parts == "test" if queries is None else (parts == "test") & queries
+    train, test, gallery = roles_of(parts)
+    test = test if queries is None else test & queries
     n_in_train = np.bincount(y[train], minlength=y.max() + 1)
     is_known = n_in_train[y] > 0
     fitted = train & (n_in_train[y] >= 2)
@@ -168,11 +181,9 @@ def _remarks(parts, train, groups):
             f"{counted(n_held, 'validation row')} trained on: settings are chosen on rows that "
             f"are held out of all training rows"
         )
-    if groups is not None:
-        shared = int(np.isin(groups[parts == "test"], groups[train]).sum())
-        if shared:
-            remarks.append(
-                f"{counted(shared, 'test row')} equal to a training row, or of its group: scores "
-                f"are too good"
-            )
+    if shared := n_seen(groups, parts == "test", train):
+        remarks.append(
+            f"{counted(shared, 'test row')} equal to a training row, or of its group: scores are "
+            f"too good"
+        )
     return remarks

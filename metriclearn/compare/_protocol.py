@@ -106,10 +106,11 @@ def _run(task, X, y, blank):
     if task.learner.reads is not None:
         X = getattr(X, task.learner.reads)
     cleaner = fit_cleaner(X, split.train)
-    searched = split.test if split.searched is None else split.searched
-    parts = (split.train, split.test, searched)
-    X_train, X_test, X_gallery = (take_rows(X, rows, cleaner) for rows in parts)
-    y_test = y[split.test]
+    X_train, X_test = (take_rows(X, rows, cleaner) for rows in (split.train, split.test))
+    y_test, y_searched, gallery = y[split.test], y[split.test], None
+    if split.searched is not None:
+        y_searched = y[split.searched]
+        gallery = take_rows(X, split.searched, cleaner), y_searched
     fitted = fit_tuned(
         task.learner,
         X_train,
@@ -122,7 +123,6 @@ def _run(task, X, y, blank):
         dimension=task.place if task.axis == "dimensions" else None,
     )
     with threadpool_limits(1):
-        gallery = None if split.searched is None else (X_gallery, y[searched])
         measured = measure(fitted.estimator, gallery, X_test, y_test, protocol, k=fitted.k)
         drawn = {}
         if task.pictures and measured.dimension is not None:
@@ -131,8 +131,8 @@ def _run(task, X, y, blank):
                 drawn["found"] = find_rows(measured, split, y, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
         if task.axis is None and not are_amounts(y):
-            drawn["by_class"] = tell_classes(measured, y[searched], y_test)
-            drawn["growth"] = growth_of(measured, y[searched], y_test, task.seed)
+            drawn["by_class"] = tell_classes(measured, y_searched, y_test)
+            drawn["growth"] = growth_of(measured, y_searched, y_test, task.seed)
         if task.axis is None:
             drawn["losses"] = training_losses(fitted.estimator)
     return replace(

@@ -271,8 +271,8 @@ def _looks_like_split(frame):
     return tuple(
         f"Column {name!r} seems to say which rows are for training and which for testing; --split "
         f"{name} tests on those alone."
-        for name in frame.columns
-        if frame[name].dtype.kind not in "biufmM" and looks_like_parts(frame[name].tolist())
+        for name, column in frame.items()
+        if column.dtype.kind not in "biufmM" and looks_like_parts(column.head(1000).tolist())
     )
 
 

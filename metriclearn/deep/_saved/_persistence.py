@@ -25,16 +25,12 @@ def save(embedder, path):
     net = embedder.net_
     inputs = net.inputs_
     facts = {
+        **facts_of(inputs),
         "n_features_in_": embedder.n_features_in_,
         "feature_names_in_": vars(embedder).get("feature_names_in_"),
         "classes_": net.classes_,
         "_known_classes": net.known_classes_,
-        "image_shape_": inputs.image_shape,
-        "channels_first": inputs.channels_first,
-        "integers": inputs.integers,
         "files": inputs.crops,
-        "channels_last": inputs.channels_last,
-        "_scale": inputs.scale,
         "_n_samples": net.sizes_["n_samples"],
         "feature_shape": net.module_.head.feature_shape,
         "history_": embedder.history_,
@@ -66,10 +62,7 @@ def load(cls, path):
         if names is not None and names.shape != (facts["n_features_in_"],):
             raise ValueError(f"{facts['n_features_in_']} features have {names.shape} names")
     except Exception as error:  # settings of strangers can make any part stumble
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
-        ) from None
+        raise misfit(path, error) from None
     net._set_training(False)
     embedder.set_params(module_params=params["module_params"])
     net.arguments_["module_params"] = params["module_params"]
@@ -111,9 +104,7 @@ def _net_of(embedder, facts, tensors):
     features = facts["feature_shape"]
     if features is None and n_features > _MOST_VALUES:
         raise ValueError(f"it was written by an older version, for rows of {n_features} values")
-    # One number, seen as two rows: no memory, however long they are.
-    number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
-    X = ImagePaths("", []) if inputs.crops else np.broadcast_to(number, (2, n_features))
+    X = ImagePaths("", []) if inputs.crops else stand_in(inputs)
     with BoundedTensors(tensors):
         net = trainer.build(
             inputs,
@@ -134,13 +125,45 @@ def _inputs_of(embedder, facts):
     channels_last = facts.get("channels_last", isinstance(embedder.module, str))
     if facts.get("files", False):
         return FileInputs(tuple(shape), channels_last, crop_of(embedder.augment))
+    return inputs_from({**facts, "channels_last": channels_last})
+
+
+def facts_of(inputs):
+    """Return what a file says of how rows are read."""
+    return {
+        "n_features_in_": inputs.n_features,
+        "image_shape_": inputs.image_shape,
+        "channels_first": inputs.channels_first,
+        "integers": inputs.integers,
+        "channels_last": inputs.channels_last,
+        "_scale": inputs.scale,
+    }
+
+
+def inputs_from(facts):
+    """Return how rows are read, from what a file says; see :func:`facts_of`."""
+    shape = facts["image_shape_"]
     return Inputs(
         facts["n_features_in_"],
         None if shape is None else tuple(shape),
         facts["channels_first"],
         facts["_scale"],
         facts["integers"],
-        channels_last,
+        facts["channels_last"],
+    )
+
+
+def stand_in(inputs):
+    """Return one number, seen as two rows: no memory, however long they are."""
+    number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
+    return np.broadcast_to(number, (2, inputs.n_features))
+
+
+def misfit(path, error):
+    """Return the error of a file whose parts do not fit each other."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(
+        f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
     )
 
 

@@ -14,7 +14,44 @@ if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference
 
 
-class ThreeClassMiner(Miner):
+class _DrawnTriplets(Miner):
+    """Base of miners that draw two rows for each anchor, the second as the first allows it."""
+
+    yields = "triplets"
+
+    _parameter_constraints: dict = {"n_triplets": [at_least(1)]}
+
+    def __init__(self, n_triplets: int = 1, generator: torch.Generator | None = None) -> None:
+        self.n_triplets = n_triplets
+        self.generator = generator
+        check_ranges(self)
+
+    def select(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
+    ) -> MinedPairs | MinedTriplets:
+        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
+        columns = labels if reference is None else torch.cat([labels, reference.labels])
+        allowed = self._second(labels, columns)
+        a = allowed.any(1).nonzero(as_tuple=True)[0].repeat_interleave(self.n_triplets)
+        if not len(a):
+            return MinedTriplets(a, a, a)
+        p = torch.multinomial(allowed[a].float(), 1, generator=self.generator)[:, 0]
+        left = allowed[a] & self._third(columns, p)
+        kept = left.any(1)
+        a, p, left = a[kept], p[kept], left[kept]
+        if not len(a):
+            return MinedTriplets(a, a, a)
+        n = torch.multinomial(left.float(), 1, generator=self.generator)[:, 0]
+        return MinedTriplets(a, p, n)
+
+    def _second(self, labels: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError(f"{type(self).__name__} has to define _second")
+
+    def _third(self, columns: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError(f"{type(self).__name__} has to define _third")
+
+
+class ThreeClassMiner(_DrawnTriplets):
     """Triplets of rows of three different classes, drawn at random.
 
     What is learned from them cannot be of a class: it is what classes share [1]_.
@@ -46,29 +83,14 @@ class ThreeClassMiner(Miner):
     [3, 3, 3, 3]
     """
 
-    yields = "triplets"
+    def _second(self, labels, columns):
+        return labels[:, None] != columns
 
-    _parameter_constraints: dict = {"n_triplets": [at_least(1)]}
-
-    def __init__(self, n_triplets: int = 1, generator: torch.Generator | None = None) -> None:
-        self.n_triplets = n_triplets
-        self.generator = generator
-        check_ranges(self)
-
-    def select(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
-    ) -> MinedPairs | MinedTriplets:
-        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        columns = _columns(labels, reference)
-        apart = labels[:, None] != columns
-
-        def also(p):
-            return columns != columns[p][:, None]
-
-        return _drawn(apart, also, self.n_triplets, self.generator)
+    def _third(self, columns, p):
+        return columns != columns[p][:, None]
 
 
-class WithinClassMiner(Miner):
+class WithinClassMiner(_DrawnTriplets):
     """Triplets of three rows of one class, drawn at random.
 
     What is learned from them is what rows of a class differ in [1]_. Classes of less than three
@@ -100,42 +122,10 @@ class WithinClassMiner(Miner):
     [[0, 1, 2], [0, 1, 2], [0, 1, 2]]
     """
 
-    yields = "triplets"
-
-    _parameter_constraints: dict = {"n_triplets": [at_least(1)]}
-
-    def __init__(self, n_triplets: int = 1, generator: torch.Generator | None = None) -> None:
-        self.n_triplets = n_triplets
-        self.generator = generator
-        check_ranges(self)
-
-    def select(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None
-    ) -> MinedPairs | MinedTriplets:
-        """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
-        columns = _columns(labels, reference)
+    def _second(self, labels, columns):
         others = labels[:, None] == columns
         others[:, : len(labels)].fill_diagonal_(False)
+        return others
 
-        def also(p):
-            return torch.arange(len(columns), device=p.device) != p[:, None]
-
-        return _drawn(others, also, self.n_triplets, self.generator)
-
-
-def _columns(labels, reference):
-    return labels if reference is None else torch.cat([labels, reference.labels])
-
-
-def _drawn(allowed, also, n_triplets, generator):
-    """Draw two columns of a mask for each row: the second where ``also(first)`` allows it, too."""
-    a = allowed.any(1).nonzero(as_tuple=True)[0].repeat_interleave(n_triplets)
-    if not len(a):
-        return MinedTriplets(a, a, a)
-    p = torch.multinomial(allowed[a].float(), 1, generator=generator)[:, 0]
-    left = allowed[a] & also(p)
-    kept = left.any(1)
-    a, p, left = a[kept], p[kept], left[kept]
-    if not len(a):
-        return MinedTriplets(a, a, a)
-    return MinedTriplets(a, p, torch.multinomial(left.float(), 1, generator=generator)[:, 0])
+    def _third(self, columns, p):
+        return torch.arange(len(columns), device=p.device) != p[:, None]

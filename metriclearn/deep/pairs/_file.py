@@ -4,10 +4,15 @@ import numpy as np
 import torch
 
 from metriclearn._format import Format
-from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep._saved._bounded import BoundedTensors
 from metriclearn.deep._saved._file import as_array, read, without_weights, write
-from metriclearn.deep._saved._persistence import check_inputs
+from metriclearn.deep._saved._persistence import (
+    check_inputs,
+    facts_of,
+    inputs_from,
+    misfit,
+    stand_in,
+)
 from metriclearn.deep.pairs._documents import Documents
 from metriclearn.deep.pairs._net import make_net, make_scorer
 
@@ -25,7 +30,7 @@ def save(network, path):
         "same_is_second": bool(network.classes_[1] == network.pos_label_),
         "logistic": [network._slope, network._intercept],
         "history_": network.history_,
-        **_facts_of(inputs),
+        **facts_of(inputs),
         "feature_shapes": [tower.head.feature_shape for tower in scorer.towers],
     }
     params = network.get_params(deep=False)
@@ -43,7 +48,7 @@ def load(cls, path):
         network = cls(**{**params, "module_params": without_weights(params)})
         network._validate_params()
         inputs = _inputs_of(facts)
-        rows = inputs.rows(_no_rows(inputs), "cpu")
+        rows = inputs.rows(stand_in(inputs), "cpu")
         arguments = network.get_params(deep=False)
         shapes = [tuple(shape) for shape in facts["feature_shapes"]]
         with BoundedTensors(tensors):
@@ -56,7 +61,7 @@ def load(cls, path):
         network._slope, network._intercept = map(float, facts["logistic"])
         network.history_ = facts["history_"]
     except Exception as error:  # settings of strangers can make any part stumble
-        raise _misfit(path, error) from None
+        raise misfit(path, error) from None
     network.n_features_in_ = facts["n_features_in_"]
     if facts["feature_names_in_"] is not None:
         network.feature_names_in_ = as_array(facts["feature_names_in_"])
@@ -70,7 +75,7 @@ def save_towers(embedder, path):
     """Write a fitted :class:`TwoTowerEmbedder`; see its ``save``."""
     towers = embedder.net_.module_
     facts = {
-        "inputs": [_facts_of(inputs) for inputs in embedder._inputs],
+        "inputs": [facts_of(inputs) for inputs in embedder._inputs],
         "feature_names_in_": vars(embedder).get("feature_names_in_"),
         "document_names": vars(embedder._documents).get("feature_names_in_"),
         "history_": embedder.history_,
@@ -94,7 +99,7 @@ def load_towers(cls, path):
         inputs = tuple(map(_inputs_of, facts["inputs"]))
         shapes = [tuple(shape) for shape in facts["feature_shapes"]]
         with BoundedTensors(tensors):
-            towers = embedder._towers(inputs, [_no_rows(side) for side in inputs], shapes)
+            towers = embedder._towers(inputs, [stand_in(side) for side in inputs], shapes)
         if embedder.shared:
             copies = {k.replace("queries.", "documents.", 1): v for k, v in tensors.items()}
             tensors = tensors | copies
@@ -104,53 +109,17 @@ def load_towers(cls, path):
         embedder._inputs, embedder._documents = inputs, Documents()
         embedder._told()
     except Exception as error:  # settings of strangers can make any part stumble
-        raise _misfit(path, error) from None
-    kinds = (
+        raise misfit(path, error) from None
+    for estimator, side, names in (
         (embedder, inputs[0], "feature_names_in_"),
-        (
-            embedder._documents,
-            inputs[1],
-            "document_names",
-        ),
-    )
-    for estimator, side, names in kinds:
+        (embedder._documents, inputs[1], "document_names"),
+    ):
         estimator.n_features_in_ = side.n_features
         if facts[names] is not None:
             estimator.feature_names_in_ = as_array(facts[names])
     return embedder.set_params(module_params=params["module_params"])
 
 
-def _facts_of(inputs):
-    return {
-        "n_features_in_": inputs.n_features,
-        "image_shape_": inputs.image_shape,
-        "channels_first": inputs.channels_first,
-        "integers": inputs.integers,
-        "channels_last": inputs.channels_last,
-        "_scale": inputs.scale,
-    }
-
-
 def _inputs_of(facts):
     check_inputs(facts)
-    return Inputs(
-        facts["n_features_in_"],
-        None if facts["image_shape_"] is None else tuple(facts["image_shape_"]),
-        facts["channels_first"],
-        facts["_scale"],
-        facts["integers"],
-        facts["channels_last"],
-    )
-
-
-def _no_rows(inputs):
-    """One number, seen as two rows: no memory, however long they are."""
-    number = np.zeros((), dtype=np.int64 if inputs.integers else np.float32)
-    return np.broadcast_to(number, (2, inputs.n_features))
-
-
-def _misfit(path, error):
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(
-        f"{str(path)!r} holds settings and weights that do not fit each other: {reason}"
-    )
+    return inputs_from(facts)
