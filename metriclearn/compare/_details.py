@@ -1,9 +1,9 @@
 """What a score is made of: how each class fared, and what more classes would do to it."""
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from metriclearn._arrays import unit_of
+from metriclearn.compare._measure import nearest_rows
 from metriclearn.compare._records import ByClass, Growth
 from metriclearn.metrics._growth import count_nearer_classes
 
@@ -28,7 +28,9 @@ def tell_classes(measured, y_searched, y):
     """
     predicted = measured.predicted
     if predicted is None:
-        predicted = y_searched[_nearest(measured.Z, measured.gallery)]
+        own = np.arange(len(y)) if measured.gallery is None else None
+        gallery = measured.Z if measured.gallery is None else measured.gallery
+        predicted = y_searched[nearest_rows(measured.Z, gallery, 1, own)[:, 0]]
     classes, n_rows = np.unique(y, return_counts=True)
     right = predicted == y
     n_right = np.bincount(np.searchsorted(classes, y), weights=right).astype(int)
@@ -42,15 +44,6 @@ def tell_classes(measured, y_searched, y):
         tuple(n_right.tolist()),
         tuple(tuple(entry) for entry in confused),
     )
-
-
-def _nearest(Z, gallery):
-    """Return the nearest row of the gallery to each, or the nearest of the other rows."""
-    if gallery is not None:
-        return NearestNeighbors(n_neighbors=1).fit(gallery).kneighbors(Z)[1][:, 0]
-    found = NearestNeighbors(n_neighbors=2).fit(Z).kneighbors(Z, return_distance=False)
-    # A row is not always the first that it finds: others may be equal to it.
-    return np.where(found[:, 0] == np.arange(len(Z)), found[:, 1], found[:, 0])
 
 
 def growth_of(measured, y_searched, y, seed):

@@ -87,7 +87,7 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
         scores = {measure: found[measure] for measure in MEASURES["open"]}
         recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
         return Measured(Z.shape[1], scores, recall_at, Z=Z, gallery=others, **price)
-    neighbors = gallery[1][_search(others, Z, max(RECALL_KS[-1], k))]
+    neighbors = gallery[1][nearest_rows(Z, others, max(RECALL_KS[-1], k))]
     found = {"Z": Z, "gallery": others}
     if are_amounts(y_test):
         predicted = mean_of_nearest(neighbors, [k])[0]
@@ -127,7 +127,7 @@ def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
     gallery = _embed(estimator, X_train)
     ks = [k for k in NEIGHBORS if k <= len(gallery)]
     predict = mean_of_nearest if are_amounts(y) else vote
-    predictions = predict(y_train[_search(gallery, Z, ks[-1])], ks)
+    predictions = predict(y_train[nearest_rows(Z, gallery, ks[-1])], ks)
     scores = [scores_of(predicted, y)[measure_name] for predicted in predictions]
     best = max(scores)
     # Of ties the one in the middle: the ends of a plateau are there by chance.
@@ -195,9 +195,30 @@ def protocol_of(measure):
     raise ValueError(f"measure={measure!r} is unknown; there are {known}")
 
 
-def _search(gallery, Z, most):
-    most = min(most, len(gallery))
-    return NearestNeighbors(n_neighbors=most).fit(gallery).kneighbors(Z, return_distance=False)
+def nearest_rows(Z, gallery, most, own=None):
+    """Return the rows of a gallery that are nearest to each of some others.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+    gallery : ndarray of shape (n_gallery, d)
+    most : int
+        Rows returned for each, or all there are.
+    own : ndarray of int, shape (n,), default=None
+        The row of the gallery that each is, which is no answer.
+
+    Returns
+    -------
+    ndarray of int, shape (n, at most ``most``)
+    """
+    most = min(most + (own is not None), len(gallery))
+    nearest = NearestNeighbors(n_neighbors=most).fit(gallery).kneighbors(Z, return_distance=False)
+    if own is None:
+        return nearest
+    # A row is among what it finds, though not first where others are equal to it.
+    mine = nearest == own[:, None]
+    mine[~mine.any(axis=1), -1] = True
+    return nearest[~mine].reshape(len(Z), -1)
 
 
 def _sampled(X, y, seed):

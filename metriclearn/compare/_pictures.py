@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectorMixin
-from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
 
+from metriclearn.compare._measure import nearest_rows
 from metriclearn.compare._records import EMBEDDING, Found, Map, Matrix
 from metriclearn.plots._layout import lay_out
 
@@ -23,13 +23,13 @@ def map_rows(y, seed, n_points=MAX_MAP_POINTS):
     return np.sort(np.random.RandomState(seed).choice(len(y), n_points, replace=False))
 
 
-def draw_map(estimator, X, y, seed, places):
+def draw_map(Z, y, seed, places):
     """Lay held-out embeddings out in two dimensions, neighbors beside neighbors (t-SNE).
 
     Parameters
     ----------
-    estimator : fitted transformer
-    X : ndarray of shape (n, n_features) or ImagePaths
+    Z : ndarray of shape (n, d)
+        Embeddings of the held-out rows.
     y : ndarray of shape (n,)
     seed : int
     places : ndarray of int, shape (n,)
@@ -40,7 +40,7 @@ def draw_map(estimator, X, y, seed, places):
     Map
     """
     rows = map_rows(y, seed)
-    points = lay_out(estimator.transform(X[rows]), random_state=seed)
+    points = lay_out(Z[rows], random_state=seed)
     points -= points.min(axis=0)
     points /= points.max() or 1.0
     labels = tuple(np.asarray(y)[rows].tolist())
@@ -67,13 +67,7 @@ def find_rows(measured, split, y, seed):
     alone = measured.gallery is None
     gallery = measured.Z if alone else measured.gallery
     places = split.test if alone else split.searched
-    search = NearestNeighbors(n_neighbors=min(N_FOUND + alone, len(gallery))).fit(gallery)
-    nearest = search.kneighbors(measured.Z[rows], return_distance=False)
-    if alone:  # a row is among what it finds, though not first where others are equal to it
-        own = nearest == rows[:, None]
-        own[~own.any(axis=1), -1] = True
-        nearest = nearest[~own].reshape(len(rows), -1)
-    found = places[nearest]
+    found = places[nearest_rows(measured.Z[rows], gallery, N_FOUND, rows if alone else None)]
     return Found(tuple(split.test[rows].tolist()), _tuples(found), _tuples(y[found]))
 
 

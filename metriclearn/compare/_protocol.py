@@ -127,7 +127,7 @@ def _run(task, X, y, blank):
         drawn = {}
         if task.pictures and measured.dimension is not None:
             if not are_amounts(y):
-                drawn["map"] = draw_map(fitted.estimator, X_test, y_test, task.seed, split.test)
+                drawn["map"] = draw_map(measured.Z, y_test, task.seed, split.test)
                 drawn["found"] = find_rows(measured, split, y, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
         if task.axis is None and not are_amounts(y):

@@ -6,12 +6,12 @@ from html import escape
 import numpy as np
 
 from metriclearn._text import shortened
-from metriclearn.compare._report._labels import apart
+from metriclearn.compare._report._labels import apart, ticks_below
 from metriclearn.compare._report._pair import records_of
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth
+from metriclearn.plots._growth import REACH, growth_places
 
-REACH = 4  # times as many classes as tested
 FEWEST_CLASSES = 5  # among which there is something to see
 
 
@@ -54,8 +54,7 @@ def _as_growth(kept):
 
 def _places(n_tested):
     last = n_tested * (REACH if n_tested >= FEWEST_TO_EXTRAPOLATE else 1)
-    spread = np.geomspace(2, last, 24).round().astype(int)
-    return sorted({*spread.tolist(), n_tested, *_told(n_tested)})
+    return sorted({*growth_places(2, last, 24), n_tested, *_told(n_tested)})
 
 
 def _told(n_tested):
@@ -95,13 +94,7 @@ def growth_chart(curves, n_tested, title):
     x = Scale(math.log(places[0]), math.log(places[-1]), left, right)
     y = Scale(stretch(min(values)), stretch(max(values)), bottom, top)
     parts = [score_grid(y, min(values), max(values), left, right, at_right=False)]
-    reach = -math.inf
-    for place in _told(n_tested):
-        label = str(place)
-        half = 3.2 * len(label)
-        if (at := x(math.log(place))) - half > reach:
-            parts.append(text_at(at, bottom + 17, label, "middle", "tick"))
-            reach = at + half + 4
+    parts += ticks_below(x, bottom, {math.log(place): str(place) for place in _told(n_tested)})
     parts.append(text_at((left + right) / 2, HEIGHT - 3, "classes", "middle", "tick"))
     if places[-1] > n_tested:
         at = x(math.log(n_tested))

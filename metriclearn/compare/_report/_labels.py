@@ -2,6 +2,8 @@
 
 import math
 
+from metriclearn.compare._report._svg import text_at
+
 LETTER = 6.3  # width of a letter of the chart's text, for keeping labels apart
 
 
@@ -55,6 +57,29 @@ def lead_line(px, py, lx, ly, anchor):
     end = lx + {"start": -2, "end": 2, "middle": 0}[anchor]
     height = ly - 4 if anchor != "middle" else ly + (3 if ly < py else -11)
     return f"M{px:.1f} {py:.1f}L{end:.1f} {height:.1f}"
+
+
+def ticks_below(x, bottom, ticks):
+    """Return the labels of an axis, from left to right, without those that would touch.
+
+    Parameters
+    ----------
+    x : Scale
+    bottom : float
+        Height of the axis.
+    ticks : dict of float to str
+
+    Returns
+    -------
+    list of str
+    """
+    parts, reach = [], -math.inf
+    for place, label in sorted(ticks.items()):
+        half = LETTER * len(label) / 2
+        if x(place) - half > reach:
+            parts.append(text_at(x(place), bottom + 17, label, "middle", "tick"))
+            reach = x(place) + half + 4
+    return parts
 
 
 def apart(positions, gap, low, high):

@@ -6,7 +6,8 @@ from html import escape
 import numpy as np
 
 from metriclearn._text import shortened
-from metriclearn.compare._report._labels import LETTER, apart
+from metriclearn.compare._report._labels import apart, ticks_below
+from metriclearn.compare._report._pair import records_of
 from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
 from metriclearn.compare._words import AXIS_NAMES, place_text
 
@@ -40,11 +41,7 @@ def recall_curves(result, protocol):
     """Mean Recall@k over the folds: a list of (learner, {k: recall})."""
     curves = []
     for learner in result.learners:
-        folds = [
-            record.recall_at
-            for record in result.records
-            if record.learner == learner.key and record.protocol == protocol and not record.error
-        ]
+        folds = [record.recall_at for record in records_of(result, protocol, learner.key)]
         if folds:
             ks = sorted(set.intersection(*(set(map(int, fold)) for fold in folds)))
             curve = {k: float(np.mean([fold[str(k)] for fold in folds])) for k in ks}
@@ -92,12 +89,7 @@ def _lines_chart(lines, ticks, axis_label, alt):
     x = Scale(min(ticks), max(ticks), left, right)
     y = Scale(stretch(min(values)), stretch(max(values)), bottom, top)
     parts = [score_grid(y, min(values), max(values), left, right, at_right=True)]
-    reach = -math.inf
-    for place, label in sorted(ticks.items()):
-        width = LETTER * len(label)
-        if x(place) - width / 2 > reach:
-            parts.append(text_at(x(place), bottom + 17, label, "middle", "tick"))
-            reach = x(place) + width / 2 + 4
+    parts += ticks_below(x, bottom, ticks)
     parts.append(text_at((left + right) / 2, HEIGHT - 3, axis_label, "middle", "tick"))
 
     lines = [(learner, sorted(line.items())) for learner, line in lines]

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+
+from metriclearn.deep.tensors._selections import MinedTriplets
+
+
+def draw_triplets(
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    weigh: Callable[[], torch.Tensor],
+    generator: torch.Generator | None = None,
+) -> MinedTriplets:
+    """Draw a negative for every pair of an anchor that has one.
+
+    Parameters
+    ----------
+    positive, negative : tensors of shape (b, n)
+    weigh : callable
+        Gives the chances of the negatives, shape (b, n); called where there is something to draw.
+    generator : torch.Generator, default=None
+
+    Returns
+    -------
+    MinedTriplets
+    """
+    a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
+    if not len(a):
+        return MinedTriplets(a, a, a)
+    return MinedTriplets(a, p, draw_negatives(a, weigh(), generator))
 
 
 def draw_negatives(

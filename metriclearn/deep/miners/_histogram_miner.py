@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from metriclearn.deep.miners._base import Miner
-from metriclearn.deep.miners._drawing import draw_negatives
+from metriclearn.deep.miners._drawing import draw_triplets
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import between, check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
@@ -109,11 +109,11 @@ class DistanceHistogramMiner(Miner):
     ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings.detach(), labels, "cosine", reference)
-        a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
-        if not len(a):
-            return MinedTriplets(a, a, a)
-        weights = self.weights((2 - 2 * s).clamp_(min=0).sqrt_(), negative)
-        return MinedTriplets(a, p, draw_negatives(a, weights, self.generator))
+
+        def weigh():
+            return self.weights((2 - 2 * s).clamp_(min=0).sqrt_(), negative)
+
+        return draw_triplets(positive, negative, weigh, self.generator)
 
     def weights(self, distance: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
         """Chances of each negative, up to a factor for each anchor.

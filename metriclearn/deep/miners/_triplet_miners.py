@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from metriclearn.deep.miners._base import Miner
-from metriclearn.deep.miners._drawing import draw_negatives
+from metriclearn.deep.miners._drawing import draw_triplets
 from metriclearn.deep.tensors._masked_sums import FAR, masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, between, check_ranges, one_of
@@ -407,11 +407,11 @@ class DistanceWeightedMiner(Miner):
     ) -> MinedPairs | MinedTriplets:
         """Select from ``embeddings`` (b, d) with ``labels`` (b,)."""
         s, positive, negative = compare(embeddings.detach(), labels, "cosine", reference)
-        a, p = (positive * negative.amax(1, keepdim=True)).nonzero(as_tuple=True)
-        if not len(a):
-            return MinedTriplets(a, a, a)
-        weights = self.weights(s, negative, embeddings.shape[1])
-        return MinedTriplets(a, p, draw_negatives(a, weights, self.generator))
+
+        def weigh():
+            return self.weights(s, negative, embeddings.shape[1])
+
+        return draw_triplets(positive, negative, weigh, self.generator)
 
     def weights(self, cosine: torch.Tensor, negative: torch.Tensor, dim: int) -> torch.Tensor:
         """Chances of each negative, up to a factor for each anchor.
