@@ -212,7 +212,7 @@ class DiverseAggregationLoss(Composite):
         own = torch.zeros_like(s)
         own[torch.arange(len(z)), indices] = 1
         seen = keys.any(1).to(s.dtype)
-        weights = DistanceWeightedMiner().weights(s.detach(), seen * (1 - own), z.shape[1])
+        weights = self.miners[0].weights(s.detach(), seen * (1 - own), z.shape[1])
         logits = (s * (weights + own) / self.temperature).masked_fill(seen == 0, -torch.inf)
         if self.training:
             with torch.no_grad():

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from metriclearn.deep.tensors._masked_sums import FAR
+from metriclearn.deep.training._seeding import generator_states, set_generator_states
 
 
 class TwoTowers(nn.Module):
@@ -192,17 +193,17 @@ def gradient(towers, criterion, batch, chunk_size=None):
         for network, rows in sides:
             parts = []
             for chunk in rows.split(chunk_size):
-                chunks.append((network, chunk, _random_state(chunk)))
+                chunks.append((network, chunk, generator_states(chunk.device)))
                 parts.append(network(chunk))
             embedded.append(torch.cat(parts).requires_grad_())
     loss = criterion(*embedded, batch)
     derivatives = torch.autograd.grad(loss, embedded)
-    after = _random_state(batch.queries)
+    after = generator_states(batch.queries.device)
     left = [part for derivative in derivatives for part in derivative.split(chunk_size)]
     for (network, chunk, state), derivative in zip(chunks, left, strict=True):
-        _set_random_state(chunk, state)
+        set_generator_states(chunk.device, state)
         network(chunk).backward(derivative)
-    _set_random_state(batch.queries, after)
+    set_generator_states(batch.queries.device, after)
     return loss.detach()
 
 
@@ -218,14 +219,3 @@ def _statistics_kept(module):
     finally:
         for layer, momentum in zip(layers, before, strict=True):
             layer.momentum = momentum
-
-
-def _random_state(rows):
-    of_device = torch.cuda.get_rng_state(rows.device) if rows.is_cuda else None
-    return torch.get_rng_state(), of_device
-
-
-def _set_random_state(rows, state):
-    torch.set_rng_state(state[0])
-    if state[1] is not None:
-        torch.cuda.set_rng_state(state[1], rows.device)
