@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import FilePath, Seed
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import refuse_times
 from metriclearn.constraints._checks import as_similar
-from metriclearn.verification._pairs import _logistic
-from metriclearn.verification._tuples import check_weights
+from metriclearn.verification._labels import check_labels, logistic, probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -212,25 +210,13 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         from metriclearn.deep.pairs._net import epochs_of, train
 
         inputs, rows, pairs = self._check_pairs(X, reset=True)
-        check_label_kinds(y)
-        y = column_or_1d(y)
-        check_consistent_length(pairs, y)
-        weights = check_weights(sample_weight, pairs)
-        if weights is not None:  # pairs of weight zero count for nothing
-            kept = weights > 0
-            pairs, y, weights = pairs[kept], y[kept], weights[kept]
-        classes = np.unique(y)
-        if len(classes) != 2:
-            raise ValueError(
-                f"y must hold two values, one for pairs that are the same and one for others, got "
-                f"{len(classes)}: {classes[:5].tolist()}"
-            )
+        pairs, y, weights = check_labels(pairs, y, sample_weight)
         same = as_similar(y, self.pos_label)
         self.net_ = train(self, inputs, rows, pairs, same, weights)
         self._inputs = inputs
-        self.classes_, self.pos_label_ = classes, y[np.argmax(same)]
+        self.classes_, self.pos_label_ = np.unique(y), y[np.argmax(same)]
         self.history_ = epochs_of(self.net_)
-        self._slope, self._intercept = _logistic(-self._scores(rows, pairs), same, weights)
+        self._slope, self._intercept = logistic(-self._scores(rows, pairs), same, weights)
         return self
 
     def _check_pairs(self, X, reset=False):
@@ -335,9 +321,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
             In the order of ``classes_``.
         """
         logit = self._intercept - self._slope * self.score_pairs(X)
-        same = 1 / (1 + np.exp(-np.clip(logit, -700, 700)))
-        columns = [1 - same, same] if self._same_is_second() else [same, 1 - same]
-        return np.column_stack(columns)
+        return probabilities(logit, self._same_is_second())
 
     def reranker(
         self, gallery: ArrayLike, ids: ArrayLike | None = None

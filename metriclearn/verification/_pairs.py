@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._validation import check_label_kinds
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
-from metriclearn.verification._tuples import TupleEstimator, check_weights
+from metriclearn.verification._labels import check_labels, logistic, probabilities
+from metriclearn.verification._tuples import TupleEstimator
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -138,21 +136,9 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
             ``pos_label``.
         """
         pairs = self._check_tuples(X, reset=True)
-        check_label_kinds(y)
-        y = column_or_1d(y)
-        check_consistent_length(pairs, y)
-        weights = check_weights(sample_weight, pairs)
-        if weights is not None:  # pairs of weight zero count for nothing
-            kept = weights > 0
-            pairs, y, weights = pairs[kept], y[kept], weights[kept]
-        self.classes_ = np.unique(y)
-        if len(self.classes_) != 2:
-            raise ValueError(
-                f"y must hold two values, one for pairs that are the same and one for others, got "
-                f"{len(self.classes_)}: {self.classes_[:5].tolist()}"
-            )
+        pairs, y, weights = check_labels(pairs, y, sample_weight)
         same = as_similar(y, self.pos_label)
-        self.pos_label_ = y[np.argmax(same)]
+        self.classes_, self.pos_label_ = np.unique(y), y[np.argmax(same)]
         distances = None
         if self.cv is not None:
             distances = np.empty(len(pairs))
@@ -170,7 +156,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
             if isinstance(self.threshold, str)
             else float(self.threshold)
         )
-        self._slope, self._intercept = _logistic(distances, same, weights)
+        self._slope, self._intercept = logistic(distances, same, weights)
         return self
 
     def paired_distances(self, X: ArrayLike) -> np.ndarray:
@@ -236,27 +222,9 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
             In the order of ``classes_``.
         """
         logit = self._slope * self.paired_distances(X) + self._intercept
-        same = 1 / (1 + np.exp(-np.clip(logit, -700, 700)))
-        columns = [1 - same, same] if self._same_is_second() else [same, 1 - same]
-        return np.column_stack(columns)
+        return probabilities(logit, self._same_is_second())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
-
-
-def _logistic(distances, same, weights=None):
-    """Slope and intercept of P(same) by distance, with Platt's targets inside (0, 1)."""
-    weights = np.ones(len(same)) if weights is None else weights
-    n_same, n_different = weights[same].sum(), weights[~same].sum()
-    target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n_different + 2))
-    mean = np.average(distances, weights=weights)
-    scale = np.sqrt(np.average((distances - mean) ** 2, weights=weights))
-    scale = scale if scale > 0 else 1.0
-    model = LogisticRegression(C=1e6).fit(
-        np.concatenate([distances, distances])[:, None] / scale,
-        np.repeat([1, 0], len(distances)),
-        sample_weight=np.concatenate([weights * target, weights * (1 - target)]),
-    )
-    return float(model.coef_[0, 0]) / scale, float(model.intercept_[0])
