@@ -130,6 +130,11 @@ def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 460
 
 
+def test_files_of_tests_stay_small():
+    files = Path(__file__).parent.rglob("*.py")
+    assert not [str(path) for path in files if len(path.read_text().splitlines()) > 500]
+
+
 HOUSE = ROOT.parent / "docs" / "house.md"
 in_a_checkout = pytest.mark.skipif(not HOUSE.exists(), reason="the docs are not here")
 

@@ -59,3 +59,17 @@ class Kill(Callback):
     def on_batch_begin(self, net, **kwargs):
         if net.history[-1]["epoch"] == self.epoch:
             raise KeyboardInterrupt
+
+
+def state_of(embedder, name):
+    return dict(embedder.net_.callbacks_)[name]
+
+
+class Rates(Callback):
+    """Keep the rates that the optimizer used."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.used_ = []
+
+    def on_grad_computed(self, net, **kwargs):
+        self.used_.append(net.optimizer_.param_groups[0]["lr"])

@@ -13,6 +13,7 @@ from torch import nn
 from helpers import further_loss_loops as further
 from helpers import loss_loops as loops
 from helpers import miner_loops
+from helpers import proxy_loops as proxies
 from metriclearn.deep import losses
 from metriclearn.deep.miners import (
     AllMiner,
@@ -230,25 +231,27 @@ LOSSES = [
     Case("ntxent", L.NTXentLoss(), loops.ntxent),
     Case("supcon", L.SupConLoss(), loops.supcon),
     Case("soft-nearest-neighbor", L.SoftNearestNeighborLoss(), loops.soft_nearest_neighbor),
-    Case("softmax", built(L.SoftmaxLoss(scale=2.0)), loops.softmax),
-    Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), loops.normalized_softmax),
-    Case("sphereface", built(L.SphereFaceLoss()), loops.sphereface),
+    Case("softmax", built(L.SoftmaxLoss(scale=2.0)), proxies.softmax),
+    Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), proxies.normalized_softmax),
+    Case("sphereface", built(L.SphereFaceLoss()), proxies.sphereface),
     Case(
         "sphereface-lengths",
         built(L.SphereFaceLoss(3, None, lambda_max=0, lambda_min=0)),
-        loops.sphereface,
+        proxies.sphereface,
     ),
-    Case("cosface", built(L.CosFaceLoss()), loops.cosface),
-    Case("arcface", built(L.ArcFaceLoss()), loops.arcface),
-    Case("arcface-wide", built(L.ArcFaceLoss(margin=1.5, scale=8.0)), loops.arcface),
-    Case("subcenter-arcface", built(L.SubCenterArcFaceLoss(scale=8.0)), loops.subcenter_arcface),
-    Case("proxy-nca", built(L.ProxyNCALoss()), loops.proxy_nca),
-    Case("proxy-nca++", built(L.ProxyNCAPlusPlusLoss()), loops.proxy_nca_plus_plus),
-    Case("soft-triple", built(L.SoftTripleLoss(n_centers=3)), loops.soft_triple),
-    Case("proxy-anchor", built(L.ProxyAnchorLoss()), loops.proxy_anchor),
-    Case("proxy-repulsion", built(L.ProxyRepulsionLoss()), loops.proxy_repulsion),
+    Case("cosface", built(L.CosFaceLoss()), proxies.cosface),
+    Case("arcface", built(L.ArcFaceLoss()), proxies.arcface),
+    Case("arcface-wide", built(L.ArcFaceLoss(margin=1.5, scale=8.0)), proxies.arcface),
+    Case("subcenter-arcface", built(L.SubCenterArcFaceLoss(scale=8.0)), proxies.subcenter_arcface),
+    Case("proxy-nca", built(L.ProxyNCALoss()), proxies.proxy_nca),
+    Case("proxy-nca++", built(L.ProxyNCAPlusPlusLoss()), proxies.proxy_nca_plus_plus),
+    Case("soft-triple", built(L.SoftTripleLoss(n_centers=3)), proxies.soft_triple),
+    Case("proxy-anchor", built(L.ProxyAnchorLoss()), proxies.proxy_anchor),
+    Case("proxy-repulsion", built(L.ProxyRepulsionLoss()), proxies.proxy_repulsion),
     Case(
-        "proxy-repulsion-batch", built(L.ProxyRepulsionLoss(variant="batch")), loops.proxy_repulsion
+        "proxy-repulsion-batch",
+        built(L.ProxyRepulsionLoss(variant="batch")),
+        proxies.proxy_repulsion,
     ),
     Case("fastap", L.FastAPLoss(), loops.fastap),
     Case("smooth-ap", L.SmoothAPLoss(temperature=0.1), loops.smooth_ap),

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from helpers.optional import pandas as pd
 from helpers.optional import parquet
 
 from metriclearn import Covariance
@@ -14,13 +13,6 @@ from metriclearn.neighbors._ids import IdTable
 
 INDEXES = ["auto", "flat", "hnsw", "ivf", "ivfpq", "SQ8"]
 METRICS = ["euclidean", "cosine", "inner_product"]
-
-
-@pytest.fixture
-def gallery(rng):
-    centers = rng.randn(20, 6)
-    X, Q = (centers[rng.randint(20, size=n)] + 0.3 * rng.randn(n, 6) for n in (600, 40))
-    return (X + 10).astype(np.float32), (Q + 10).astype(np.float32)
 
 
 def filled(X, **arguments):
@@ -168,124 +160,6 @@ def test_recall_is_that_of_the_search(gallery, monkeypatch):
 
 
 # --- ids and payload are what was given ---------------------------------------------------
-
-
-IDS = {
-    "uint64": lambda: np.array([2**63 + 5, 7], dtype=np.uint64),
-    "large integers": lambda: [2**63 + 5, 7],
-    "int64": lambda: np.array([-5, 2**62]),
-    "uint8": lambda: np.array([3, 250], dtype=np.uint8),
-    "list of text": lambda: ["a", "longer than the other"],
-    "Series of objects": lambda: pd.Series(["a", "b"], dtype=object),
-    "Series of text": lambda: pd.Series(["a", "b"], dtype="string"),
-    "column": lambda: pd.DataFrame({"id": ["a", "b"]})["id"],
-    "Series of Int64": lambda: pd.Series([4, 2], dtype="Int64"),
-    "objects": lambda: np.array([4, 2], dtype=object),
-}
-
-
-@pytest.mark.parametrize("make", IDS.values(), ids=IDS.keys())
-def test_ids_come_back_as_they_were_given(gallery, make, tmp_path):
-    ids = make()
-    X, _ = gallery
-    index = RetrievalIndex()
-    index.add(X[:2], ids=ids)
-    index.save(tmp_path)
-    for each in (index, RetrievalIndex.load(tmp_path)):
-        assert each.ids.tolist() == list(ids)
-        assert each.search(X[:2], 1)[1].ravel().tolist() == list(ids)
-        each.payload(ids)
-        each.remove(ids[1:2])
-        assert each.ids.tolist() == list(ids)[:1]
-
-
-def test_large_ids_join_small_ones_but_not_negative_ones(gallery):
-    X, _ = gallery
-    index = RetrievalIndex()
-    index.add(X[:2])
-    index.add(X[2:3], ids=[2**64 - 1])
-    assert index.ids.tolist() == [0, 1, 2**64 - 1]
-    with pytest.raises(ValueError, match="-4 is not in the index"):
-        index.remove([-4])
-    with pytest.raises(ValueError, match="do not fit one index; give them as strings"):
-        index.add(X[3:4], ids=[-4])
-    with pytest.raises(ValueError, match="no whole numbers beyond"):
-        index.add(X[3:4])
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("text", [False, True], ids=["numbers", "text"])
-def test_ids_are_found_whatever_was_added_and_removed(seed, text):
-    """As a dict of id to row does, through many additions, removals and replacements."""
-    rng = np.random.default_rng(seed)
-    index, expected = RetrievalIndex(), {}
-    for _ in range(60):
-        new = rng.choice(1000, size=rng.integers(1, 30), replace=False)
-        new = new.astype(str) if text else new
-        values = rng.random(len(new))
-        known = [each for each in new.tolist() if each in expected]
-        if known and rng.random() < 0.5:
-            with pytest.raises(ValueError, match=f"{known[0]} is in the index already"):
-                index.add(np.c_[values, values], new, {"v": values})
-        index.upsert(np.c_[values, values], new, {"v": values})
-        expected.update(zip(new.tolist(), values, strict=True))
-        gone = rng.choice(list(expected), size=min(len(expected), 12), replace=False)
-        index.remove(gone)
-        for each in gone.tolist():
-            del expected[each]
-        assert sorted(index.ids.tolist()) == sorted(expected)
-        found = index.payload(list(expected) if expected else np.zeros(0, gone.dtype))["v"]
-        np.testing.assert_array_equal(found, list(expected.values()))
-
-
-WITH_NONE = {
-    "text": lambda: ["a", None],
-    "none": lambda: [None, None],
-    "integers": lambda: [1, None],
-    "floats": lambda: [2.5, None],
-    "truth values": lambda: [True, None],
-    "Series": lambda: pd.Series(["a", None]),
-    "Series of text": lambda: pd.Series(["a", pd.NA], dtype="string"),
-    "Series of Int64": lambda: pd.Series([1, pd.NA], dtype="Int64"),
-    "categories": lambda: pd.Categorical(["a", None]),
-}
-
-
-@pytest.mark.parametrize("make", WITH_NONE.values(), ids=WITH_NONE.keys())
-def test_none_in_a_payload_comes_back_as_none(gallery, make, tmp_path):
-    values = make()
-    X, _ = gallery
-    index = RetrievalIndex()
-    index.add(X[:2], payload={"t": values})
-    index.add(X[2:4], payload={"t": [values[0], "long text"] if values[0] == "a" else values})
-    index.remove([2])
-    index.save(tmp_path)
-    index.to_parquet(tmp_path / "p")
-    back = RetrievalIndex.from_parquet(tmp_path / "p")
-    for each in (index, RetrievalIndex.load(tmp_path), back):
-        assert each.payload([1])["t"].tolist() == [None]
-        assert each.payload([0])["t"].tolist() == [values[0]]
-        assert each.payload([[0], [1]])["t"].tolist() == [[values[0]], [None]]
-    assert index.search(X, 2, where={"t": None})[1].max() <= 3
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([1, "a"], "must hold numbers or strings of one kind, got int and str"),
-        ([{}, {}], "of one kind, got dict"),
-        ([[1], [2, 3]], "column 't' must hold 2 numbers|of one kind, got list"),
-        (np.zeros((2, 2)), "column 't' must hold 2 numbers or strings"),
-        ([2**70, 1], "numbers that do not fit 64 bits"),
-        (["a", "b"], "holds <U1, but the index has int64 there"),
-    ],
-)
-def test_payload_of_other_kinds_is_refused(gallery, values, message):
-    index = RetrievalIndex()
-    index.add(gallery[0][:2], payload={"t": [1, 2]})
-    with pytest.raises(ValueError, match=message):
-        index.add(gallery[0][:2], payload={"t": values})
-    assert len(index) == 2
 
 
 def test_values_beyond_float32_are_refused(gallery, tmp_path):
@@ -443,56 +317,6 @@ def test_a_million_additions_sort_little(monkeypatch):
         table.append(np.array([100_000 + (k * 7) % 200]))
         assert table.find(np.array([100_000 + (k * 7) % 200]), alive) == 100_000 + k
     assert sorted(sizes)[-2] <= 1000
-
-
-def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
-    X, _ = gallery
-    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
-    searched = RetrievalIndex()
-    searched.add(X, ids=np.arange(600) * 2, payload={"name": [f"n{i}" for i in range(600)]})
-    searched.remove([0, 2])
-    searched.to_parquet(tmp_path / "gallery.parquet")
-    table = parquet.read_table(tmp_path / "gallery.parquet")
-    assert table.column_names == ["id", "vector", "name"]
-    np.testing.assert_array_equal(table["id"].to_numpy(), np.arange(2, 600) * 2)
-    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), X[2:])
-    assert table["name"].to_pylist()[0] == "n2"
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
-def test_parquet_comes_back_with_its_metric(gallery, tmp_path, monkeypatch, metric, on_disk):
-    X, Q = gallery
-    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
-    searched = RetrievalIndex(metric=metric)
-    searched.add(X, payload={"name": [f"n{i}" for i in range(600)]})
-    searched.to_parquet(tmp_path / "p")
-    back = RetrievalIndex.from_parquet(tmp_path / "p", path=tmp_path / "i" if on_disk else None)
-    assert back.metric == metric
-    for got, expected in zip(back.search(Q, 3), searched.search(Q, 3), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
-    assert RetrievalIndex.from_parquet(tmp_path / "p", metric="euclidean").metric == "euclidean"
-    assert back.payload([5])["name"] == "n5"
-
-
-def test_parquet_of_others_is_read_or_refused(gallery, tmp_path):
-    X, _ = gallery
-    rows = X[:20].tolist()
-    frame = pd.DataFrame({"id": [f"i{i}" for i in range(20)], "vector": rows})
-    frame.to_parquet(tmp_path / "p")
-    index = RetrievalIndex.from_parquet(tmp_path / "p")
-    np.testing.assert_array_equal(index.search(X[:20], 1)[1].ravel(), frame["id"])
-    frame["vector"] = [row[: 5 - i % 2] for i, row in enumerate(rows)]
-    frame.to_parquet(tmp_path / "q")
-    with pytest.raises(ValueError, match="vectors are of different lengths"):
-        RetrievalIndex.from_parquet(tmp_path / "q")
-    frame["vector"] = [None, *rows[1:]]
-    frame.to_parquet(tmp_path / "r")
-    with pytest.raises(ValueError, match="'vector' must be a list of numbers in every row"):
-        RetrievalIndex.from_parquet(tmp_path / "r")
-    frame.drop(columns="vector").to_parquet(tmp_path / "s")
-    with pytest.raises(ValueError, match="no columns 'id' and 'vector'"):
-        RetrievalIndex.from_parquet(tmp_path / "s")
 
 
 # --- bad input: one clear error, and the index as it was ----------------------------------

@@ -12,30 +12,10 @@ import threading
 import numpy as np
 import pytest
 from helpers.faults import files_under, flipped, fork_and_kill, full_disk
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from helpers.saved_indexes import edit, file_of, filled
 from sklearn.decomposition import PCA
 
-from metriclearn._format import checksum
 from metriclearn.neighbors import RetrievalIndex
-
-
-@pytest.fixture
-def gallery(rng):
-    centers = rng.randn(20, 6)
-    X, Q = (centers[rng.randint(20, size=n)] + 0.3 * rng.randn(n, 6) for n in (600, 40))
-    return (X + 10).astype(np.float32), (Q + 10).astype(np.float32)
-
-
-def filled(X, **arguments):
-    index = RetrievalIndex(**arguments)
-    index.add(X)
-    return index
-
-
-def file_of(folder, key):
-    """The file of a saved index that holds ids, coarse, vectors ..."""
-    return folder / json.loads((folder / "index.json").read_text())["files"][key]["name"]
 
 
 @pytest.mark.parametrize("index", ["flat", "ivf"])
@@ -78,27 +58,6 @@ def _truncate(file, share=0.5):
     os.truncate(file, int(share * file.stat().st_size))
 
 
-def _edit(folder, **changes):
-    """Change a manifest as someone would who knows of its checksum."""
-    manifest = json.loads((folder / "index.json").read_text())
-    manifest |= changes
-    manifest = {name: value for name, value in manifest.items() if value is not _GONE}
-    manifest["sha256"] = checksum({k: v for k, v in manifest.items() if k != "sha256"})
-    (folder / "index.json").write_text(json.dumps(manifest))
-
-
-_GONE = object()
-
-
-def _replace(folder, key, write):
-    """Replace a file of an index by another, checksum and all."""
-    path = file_of(folder, key)
-    write(path)
-    files = json.loads((folder / "index.json").read_text())["files"]
-    files[key]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    _edit(folder, files=files)
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -107,8 +66,8 @@ def _replace(folder, key, write):
         (lambda f: (f / "index.json").write_text("[" * 100_000), "index.json is not valid JSON"),
         (lambda f: (f / "index.json").write_bytes(b""), "index.json is not valid JSON"),
         (lambda f: (f / "index.json").write_text("[]"), "is not a metriclearn retrieval index"),
-        (lambda f: _edit(f, format="other"), "is not a metriclearn retrieval index"),
-        (lambda f: _edit(f, version=9), "has version 9 of the format .* upgrade it"),
+        (lambda f: edit(f, format="other"), "is not a metriclearn retrieval index"),
+        (lambda f: edit(f, version=9), "has version 9 of the format .* upgrade it"),
         (lambda f: _truncate(file_of(f, "vectors")), "vectors-1.f32 is missing or cut short"),
         (lambda f: _truncate(file_of(f, "coarse")), "coarse-1.npy is missing, cut short or chan"),
         (lambda f: file_of(f, "ids").unlink(), "ids-1.npy is missing, cut short or changed"),
@@ -449,119 +408,3 @@ def test_a_learner_of_another_width_is_refused(gallery, tmp_path):
     assert len(index) == 600
     index.learner = None
     assert index.search(X[:5], 1)[1].ravel().tolist() == [0, 1, 2, 3, 4]
-
-
-class Runs:
-    """What no index may do when it is opened."""
-
-    def __reduce__(self):
-        return (os.mkdir, (self.folder,))
-
-
-@pytest.mark.parametrize("key", ["ids", "coarse", "blocks", "payload_0"])
-def test_nothing_is_unpickled_though_checksums_agree(gallery, tmp_path, key):
-    folder = tmp_path / "index"
-    made = RetrievalIndex(index="ivf")
-    made.add(gallery[0], payload={"a": np.arange(600)})
-    made.save(folder)
-    code = Runs()
-    code.folder = str(tmp_path / "was run")
-    objects = np.array([code], dtype=object)
-    _replace(folder, key, lambda path: np.save(path, objects, allow_pickle=True))
-    with pytest.raises(ValueError, match=f"{key}-1.npy is not a plain array: holds pickled"):
-        RetrievalIndex.load(folder)
-    assert not (tmp_path / "was run").exists()
-
-
-ENTRIES = ["n", "d", "columns", "metric", "index", "built", "files", "generation", "version"]
-
-
-@pytest.mark.parametrize("key", ENTRIES)
-def test_manifests_that_lack_something_are_refused(gallery, tmp_path, key):
-    filled(gallery[0], index="ivf").save(tmp_path)
-    _edit(tmp_path, **{key: _GONE})
-    with pytest.raises(ValueError, match=r"index\.json is damaged|is damaged: its version"):
-        RetrievalIndex.load(tmp_path)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(key=st.sampled_from([*ENTRIES, "search_params", "format"]), value=json_values)
-def test_hostile_manifests_are_one_value_error(tmp_path_factory, key, value):
-    """With a right checksum, as a stranger would write it."""
-    folder = tmp_path_factory.mktemp("index")
-    index = RetrievalIndex()
-    index.add(np.eye(3))
-    index.save(folder)
-    _edit(folder, **{key: value})
-    try:
-        loaded = RetrievalIndex.load(folder)
-    except ValueError as error:
-        said = str(error)
-    else:
-        assert loaded.index == value or len(loaded.search(np.eye(3), 1)[1]) == 3
-        said = str(folder)
-    assert str(folder) in said
-
-
-@pytest.mark.parametrize("name", ["../victim.f32", "/tmp/victim.f32", "victim", "ids-1.npy/../x"])
-def test_a_manifest_cannot_name_files_elsewhere(gallery, tmp_path, name):
-    filled(gallery[0]).save(tmp_path / "index")
-    files = json.loads((tmp_path / "index" / "index.json").read_text())["files"]
-    _edit(tmp_path / "index", files={**files, "vectors": {"name": name}})
-    with pytest.raises(ValueError, match="names a file that is none of an index"):
-        RetrievalIndex.load(tmp_path / "index")
-
-
-@pytest.mark.parametrize(
-    ("key", "array"),
-    [
-        ("ids", np.arange(600.0)),
-        ("ids", np.zeros((600, 2), int)),
-        ("ids", np.arange(599)),
-        ("payload_0", np.zeros(3)),
-        ("payload_0", np.zeros(600, complex)),
-        ("center", np.zeros(7, np.float32)),
-    ],
-)
-def test_arrays_of_other_shapes_and_kinds_are_refused(gallery, tmp_path, key, array):
-    made = RetrievalIndex(index="ivf")
-    made.add(gallery[0], payload={"a": np.arange(600)})
-    made.save(tmp_path)
-    _replace(tmp_path, key, lambda path: np.save(path, array))
-    with pytest.raises(ValueError, match="has files of different indexes"):
-        RetrievalIndex.load(tmp_path)
-
-
-def test_an_array_longer_than_its_file_is_not_made(gallery, tmp_path):
-    filled(gallery[0]).save(tmp_path)
-    head = {"descr": "<i8", "fortran_order": False, "shape": (10**13,)}
-
-    def write(path):
-        with open(path, "wb") as stream:
-            np.lib.format.write_array_header_1_0(stream, head)
-
-    _replace(tmp_path, "ids", write)
-    with pytest.raises(ValueError, match="is not as long as it says"):
-        RetrievalIndex.load(tmp_path)
-
-
-def test_codes_that_are_not_faiss_are_refused(gallery, tmp_path):
-    filled(gallery[0], index="ivf").save(tmp_path)
-    for codes in (np.zeros(50, np.uint8), np.zeros(50)):
-        _replace(tmp_path, "coarse", lambda path, codes=codes: np.save(path, codes))
-        with pytest.raises(ValueError, match="holds no index of faiss"):
-            RetrievalIndex.load(tmp_path)
-
-
-def test_vectors_of_another_index_are_not_overwritten(gallery, tmp_path):
-    filled(gallery[0], path=tmp_path).save(tmp_path)
-    with pytest.raises(ValueError, match=r"holds vectors of another index; open it with"):
-        RetrievalIndex(path=tmp_path).add(gallery[1])
-    assert len(RetrievalIndex.load(tmp_path)) == 600
