@@ -137,6 +137,7 @@ def test_words_stand_for_learners_of_amounts():
 
 
 def test_a_network_learns_amounts():
+    pytest.importorskip("torch")
     result = compare(*planted(), learners="standardized,log_ratio", n_folds=2, effort="quick")
     scores = {row.key: row.mean("r2") for row in result.rows()}
     assert scores["log_ratio"] > scores["standardized"]
