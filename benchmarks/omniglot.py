@@ -30,8 +30,8 @@ from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.samplers import ClassBalancedSampler
 from metriclearn.deep.training._assembly import build_loss, build_network
+from metriclearn.deep.training._recipe import cosine
 from metriclearn.deep.training._rows import Rows
-from metriclearn.deep.training._schedules import cosine
 from metriclearn.deep.training._seeding import spawn_seeds
 from metriclearn.metrics import map_at_r, r_precision, recall_at_k
 

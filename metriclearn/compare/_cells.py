@@ -6,13 +6,16 @@ another name, so nothing is mixed up; a file that is not whole counts as not the
 """
 
 import json
+import os
+import platform
+from importlib import metadata
 from pathlib import Path
 
 import joblib
 
+from metriclearn import __version__
 from metriclearn._files import check_writable, write_text
 from metriclearn._format import checksum
-from metriclearn.compare._environment import environment
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import FoldRecord
 
@@ -145,3 +148,19 @@ def _identity(learner):
             f"resume: learner {learner.key!r} cannot be pickled, so that its finished fits could "
             f"not be told from another's ({' '.join(str(error).split())})"
         ) from None
+
+
+def environment():
+    """Versions and machine, as a result was made on."""
+    packages = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
+    versions = {"metriclearn": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": versions,
+        "platform": platform.platform(terse=True),
+        "n_cores": os.cpu_count(),
+    }

@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn.compare._rows import stratified_order
-from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split
+from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split, stratified_order
 from metriclearn.compare._tables._cleaning import split_rows
 from metriclearn.model_selection import ClassShiftSplit
 from metriclearn.model_selection._grouped import without_groups_of

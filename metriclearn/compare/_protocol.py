@@ -21,15 +21,12 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
-from metriclearn.compare._details import growth_of, tell_classes
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
-from metriclearn.compare._measure import measure
+from metriclearn.compare._measure import are_amounts, growth_of, measure, tell_classes
 from metriclearn.compare._pictures import draw_map, find_rows, learned_matrix
 from metriclearn.compare._records import FoldRecord
-from metriclearn.compare._regression import are_amounts
-from metriclearn.compare._rows import width
-from metriclearn.compare._splits import Split
+from metriclearn.compare._splits import Split, width
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
 from metriclearn.compare._training import training_losses
 

@@ -18,8 +18,13 @@ from metriclearn.compare._answers import (
     make_contest,
 )
 from metriclearn.compare._conclusions import Answer, Ranking, Summary, Verdict
-from metriclearn.compare._documents import read_document, write_document
-from metriclearn.compare._frames import curve_frame, fold_frame, learner_frame
+from metriclearn.compare._documents import (
+    curve_frame,
+    fold_frame,
+    learner_frame,
+    read_document,
+    write_document,
+)
 from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._plain import from_plain, to_plain

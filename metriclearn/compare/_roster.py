@@ -20,9 +20,9 @@ from metriclearn.compare._learners._baselines import (
     standardized,
 )
 from metriclearn.compare._learners._deep import deep, linear_on_deep
+from metriclearn.compare._learners._fine_tuned import adapter, pixels
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._learners._linear import lda, linear, width_of
-from metriclearn.compare._learners._photos import adapter, pixels
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
 from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
 from metriclearn.compare._training import is_embedder

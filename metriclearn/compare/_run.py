@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from metriclearn.compare._anytime import Deadline, run_in_time, sampled_tests
-from metriclearn.compare._environment import environment
+from metriclearn.compare._cells import environment
 from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, LearnerFacts, RunFacts
 from metriclearn.compare._result import ComparisonResult

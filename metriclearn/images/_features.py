@@ -1,7 +1,8 @@
-"""Images to vectors of a pretrained network, as a scikit-learn transformer."""
+"""Images to vectors of a pretrained network, or of a table, as a scikit-learn transformer."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -16,6 +17,7 @@ from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._cache import RowCache, default_folder, digest
 from metriclearn.images._items import Items, check_items, items_of
+from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
 from metriclearn.images._regions import check_size
 
@@ -229,7 +231,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _looked_up(self, X, items):
         """Take rows of a file of features, by the place of each image in the whole list."""
-        from metriclearn.images._tables import rows_of_table
+        from metriclearn.images._features import rows_of_table
 
         return rows_of_table(self.backbone, X, items)
 
@@ -278,3 +280,58 @@ def _items(X):
         flat = X[..., 0] if X.ndim == 4 and X.shape[-1] == 1 else X
         return Items([image_module.fromarray(pixels) for pixels in flat], None, (len(X),))
     return check_items(X, "X")
+
+
+def rows_of_table(file, X, items):
+    """Return the rows of images in a file of features.
+
+    Parameters
+    ----------
+    file : path-like
+        An array of shape (n, d): the rows of all images of the folder that the images are in,
+        in the order of `ImagePaths.from_folder`; or the rows of just these images.
+    X : ImagePaths
+        The images.
+    items : Items
+        The same.
+
+    Returns
+    -------
+    ndarray of shape (n_images, d), dtype float32
+
+    Raises
+    ------
+    ValueError
+        If the numbers do not agree, or the array is none of features.
+    """
+    try:
+        table = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"backbone={os.fspath(file)!r}: cannot be read ({error})") from None
+    if table.ndim != 2 or table.dtype.kind not in "fiu":
+        raise ValueError(
+            f"backbone={os.fspath(file)!r}: must hold numbers of shape (n, d), got {table.dtype} "
+            f"of shape {table.shape}"
+        )
+    rows = _places(file, table, X, items)
+    vectors = np.asarray(table[rows], dtype=np.float32)
+    if not np.all(np.isfinite(vectors)):
+        raise ValueError(f"backbone={os.fspath(file)!r}: holds NaN or infinity")
+    return vectors
+
+
+def _places(file, table, X, items):
+    n = len(items.files)
+    if isinstance(X, ImagePaths):
+        if len(table) != X.n_listed:
+            raise ValueError(
+                f"backbone={os.fspath(file)!r}: has {len(table):,} rows, but {X.n_listed:,} images "
+                f"are listed"
+            )
+        return X.rows.ravel()
+    if len(table) != n:
+        raise ValueError(
+            f"backbone={os.fspath(file)!r}: has {len(table):,} rows, but there are {n:,} images; "
+            f"give ImagePaths of the whole list, of which any part may be taken"
+        )
+    return np.arange(n)

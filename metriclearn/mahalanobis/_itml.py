@@ -17,8 +17,13 @@ from metriclearn._validation import check_labels, check_n_components, labeled_ro
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._bounds import check_bounds, percentiles
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, is_given, prior_of
+from metriclearn.mahalanobis._prior import (
+    PRIOR_OPTIONS,
+    check_bounds,
+    is_given,
+    percentiles,
+    prior_of,
+)
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._solvers._logdet import PairDifferences, minimize_logdet
 

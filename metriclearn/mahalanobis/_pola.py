@@ -20,8 +20,8 @@ from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._scatter._order import in_own_order
 from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._stream import in_own_order
 
 _N_PAIRS = 2000  # of each kind, drawn from labels
 

@@ -1,4 +1,4 @@
-"""``prior=``: the matrix that a learned metric is kept close to."""
+"""``prior=``, the matrix that a learned metric is kept close to, and ``bounds=`` on distances."""
 
 from dataclasses import dataclass
 
@@ -129,3 +129,23 @@ def _range_of(S):
     values, vectors = linalg.eigh((S + S.T) / 2)
     keep = values > _RANK_TOL * max(values[-1], 0)
     return values[keep], vectors[:, keep]
+
+
+def check_bounds(bounds):
+    """Refuse bounds other than ``0 < u ≤ l < ∞``, or None."""
+    if bounds is None:
+        return
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < np.inf:
+        raise ValueError(
+            f"bounds must be two numbers (u, l) with 0 < u <= l, bounds on squared distances of "
+            f"similar and of dissimilar pairs, got {bounds!r}"
+        )
+
+
+def percentiles(d2):
+    """Return the 5th and 95th percentile of squared distances, those of equal rows left out."""
+    d2 = d2[d2 > 0]
+    if len(d2) == 0:
+        return 1.0, 1.0  # all rows are equal: nothing can be learned, nothing must fail
+    low, high = np.percentile(d2, (5, 95))
+    return float(low), float(high)

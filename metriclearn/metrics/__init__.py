@@ -3,7 +3,7 @@
 from metriclearn._lazy import lazy
 
 _EXPORTS = {
-    "jaccard_relevance": "metriclearn.metrics._multilabel",
+    "jaccard_relevance": "metriclearn.metrics._relevance",
     "RetrievalResult": "metriclearn.metrics._retrieval",
     "retrieve": "metriclearn.metrics._retrieval",
     "retrieval_scores": "metriclearn.metrics._retrieval",

@@ -24,9 +24,9 @@ from metriclearn.metrics._measures import precision_at_k as precision_at_k
 from metriclearn.metrics._measures import r_precision as r_precision
 from metriclearn.metrics._measures import recall_at_k as recall_at_k
 from metriclearn.metrics._measures import share_found_at_k as share_found_at_k
-from metriclearn.metrics._multilabel import jaccard_relevance as jaccard_relevance
 from metriclearn.metrics._protocol import VerificationPairs as VerificationPairs
 from metriclearn.metrics._protocol import verification_pairs as verification_pairs
+from metriclearn.metrics._relevance import jaccard_relevance as jaccard_relevance
 from metriclearn.metrics._retrieval import RetrievalResult as RetrievalResult
 from metriclearn.metrics._retrieval import retrieval_scores as retrieval_scores
 from metriclearn.metrics._retrieval import retrieve as retrieve

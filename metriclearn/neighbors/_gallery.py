@@ -3,9 +3,8 @@
 import numpy as np
 
 from metriclearn.neighbors._catalog import Catalog
-from metriclearn.neighbors._coarse import CoarseIndex
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._faiss import factory_string
+from metriclearn.neighbors._faiss import CoarseIndex, factory_string
 from metriclearn.neighbors._indexes import resolve_index
 from metriclearn.neighbors._ranker import Ranker
 from metriclearn.neighbors._segments import SegmentedSearch

@@ -17,11 +17,10 @@ import numpy as np
 from metriclearn._files import Lock, open_regular, sync_folder, write_bytes, write_text
 from metriclearn._format import Format, checksum, digest, parse_json
 from metriclearn._packed import parse_array
-from metriclearn.neighbors._blocks import BlockSums
 from metriclearn.neighbors._columns import Column
 from metriclearn.neighbors._faiss import load_faiss
 from metriclearn.neighbors._ranker import METRICS
-from metriclearn.neighbors._vectors import Vectors
+from metriclearn.neighbors._vectors import BlockSums, Vectors
 
 MANIFEST = "index.json"
 _LOCK = "index.lock"

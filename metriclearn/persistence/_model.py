@@ -1,4 +1,7 @@
-"""A saved model: a folder with a manifest, one file of parts for all but networks, and theirs."""
+"""A saved model: a folder with a manifest, one file of parts for all but networks, and theirs.
+
+The card beside them says in Markdown what the model is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from sklearn.base import BaseEstimator
 from metriclearn._extras import require
 from metriclearn._files import Lock, open_regular, write_bytes, write_text
 from metriclearn._format import Format, checksum, parse_json
-from metriclearn.persistence._card import render_card
 from metriclearn.persistence._parts import NETWORKS, put_back, take_out
 from metriclearn.persistence._trusted import untrusted
 
@@ -323,3 +325,49 @@ def _versions():
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+_USE = """\
+```python
+import metriclearn
+
+model = metriclearn.load("{folder}")
+model.transform(X)
+```
+"""
+
+
+def render_card(estimator, manifest):
+    """Write a model card.
+
+    Parameters
+    ----------
+    estimator : estimator
+    manifest : dict
+        Of the saved model, with what ``card`` says: a text, or a list of texts, by title.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    name = manifest["card"].get("Name", type(estimator).__name__)
+    lines = [f"# {_plain(name)}", ""]
+    lines += ["A metric saved by metriclearn. To use it:", "", _USE.format(folder="this folder")]
+    for title, text in manifest["card"].items():
+        if title == "Name":
+            continue
+        lines += [f"## {title}", ""]
+        lines += (
+            [f"- {_plain(item)}" for item in text] if isinstance(text, list) else [_plain(text)]
+        )
+        lines += [""]
+    lines += ["## Estimator", "", "```text", repr(estimator), "```", ""]
+    lines += ["## Written with", ""]
+    lines += [f"- {name} {version}" for name, version in manifest["versions"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text):
+    """Keep a text in its paragraph: names of data may hold anything."""
+    return " ".join(str(text).split()).replace("<", "&lt;").replace("`", "'")

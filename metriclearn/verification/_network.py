@@ -15,7 +15,7 @@ from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import FilePath, Seed
 from metriclearn._validation import refuse_times
 from metriclearn.constraints._checks import as_similar
-from metriclearn.verification._labels import check_labels, logistic, probabilities
+from metriclearn.verification._tuples import check_labels, logistic, probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -341,7 +341,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
             From queries and the ids found for each, shape (n_queries, k), to their scores: the
             ``rerank`` of :meth:`metriclearn.neighbors.RetrievalIndex.search`.
         """
-        from metriclearn.verification._reranker import Reranker
+        from metriclearn.verification._pairs import Reranker
 
         check_is_fitted(self)
         return Reranker(self, gallery, ids)

@@ -16,8 +16,7 @@ from metriclearn.compare._roster import (
     ROSTER,
     at_dimension,
 )
-from metriclearn.compare._rows import stratified_order
-from metriclearn.compare._splits import make_splits
+from metriclearn.compare._splits import make_splits, stratified_order
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 

@@ -6,8 +6,7 @@ from helpers.comparisons import CHEAP
 from helpers.optional import deep
 
 from metriclearn.compare import compare
-from metriclearn.compare._details import growth_of, tell_classes
-from metriclearn.compare._measure import measure
+from metriclearn.compare._measure import growth_of, measure, tell_classes
 from metriclearn.metrics import RecallGrowth
 
 
@@ -44,13 +43,13 @@ def test_recall_among_all_classes_is_that_of_the_fold(compared):
 
 @pytest.mark.parametrize("protocol", ["closed", "open"])
 def test_many_test_rows_are_drawn_from(monkeypatch, blobs, protocol):
-    from metriclearn.compare import _details
+    from metriclearn.compare import _measure
 
     X, y = blobs
     gallery = (X[::2], y[::2])
     found = measure(_Same(), gallery, X[1::2], y[1::2], protocol)
     everything = growth(growth_of(found, y[::2], y[1::2], 0)).recall(8)
-    monkeypatch.setattr(_details, "MAX_GROWTH_ROWS", 20)
+    monkeypatch.setattr(_measure, "MAX_GROWTH_ROWS", 20)
     drawn = growth(growth_of(found, y[::2], y[1::2], 0))
     assert drawn.counts.sum() == 20
     assert drawn.recall(8) == pytest.approx(everything, abs=0.2)
@@ -71,12 +70,12 @@ def test_a_gallery_of_unseen_classes_is_searched(blobs):
 
 
 def test_confusions_are_the_most_frequent(monkeypatch, blobs):
-    from metriclearn.compare import _details
+    from metriclearn.compare import _measure
 
     X, y = blobs
     found = measure(_Same(), (X[::2], y[::2]), X[1::2] + 4, y[1::2], "closed")
     everything = tell_classes(found, y[::2], y[1::2]).confused
-    monkeypatch.setattr(_details, "MAX_CONFUSED", 3)
+    monkeypatch.setattr(_measure, "MAX_CONFUSED", 3)
     assert tell_classes(found, y[::2], y[1::2]).confused == everything[:3]
     counts = [count for *_, count in everything]
     assert counts == sorted(counts, reverse=True)

@@ -16,10 +16,14 @@ from metriclearn.compare import compare
 from metriclearn.compare._pictures import learned_matrix
 from metriclearn.compare._records import ByClass, Growth, Matrix, Trial
 from metriclearn.compare._report._classes import MOST_CLASSES, class_table
-from metriclearn.compare._report._columns import column_table
-from metriclearn.compare._report._growth import growth_chart, growth_curves, growth_table
-from metriclearn.compare._report._pair import two_metrics
-from metriclearn.compare._report._training_curves import training_cards
+from metriclearn.compare._report._explore import two_metrics
+from metriclearn.compare._report._lines import (
+    growth_chart,
+    growth_curves,
+    growth_table,
+    training_cards,
+)
+from metriclearn.compare._report._matrices import column_table
 
 
 def _with(result, **details):

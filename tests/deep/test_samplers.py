@@ -15,10 +15,10 @@ from metriclearn.deep.samplers import (
     NearLabelSampler,
     RandomSampler,
     UnbalancedSampler,
-    _hard_negatives,
+    _mining_samplers,
     as_sampler,
 )
-from metriclearn.deep.samplers._hard_negatives import nearest_of_other_classes
+from metriclearn.deep.samplers._mining_samplers import nearest_of_other_classes
 from metriclearn.metrics import recall_at_k
 
 UNEVEN = np.random.RandomState(0).permutation(
@@ -193,19 +193,19 @@ def test_hard_negatives_by_faiss_are_nearly_all_the_nearest(index):
 def test_rows_deep_in_their_class_get_their_hard_negatives_exactly(monkeypatch):
     embeddings, codes = clustered(n_classes=3, n_rows=60)
     exact = nearest_of_other_classes(embeddings, codes, 5, "flat")
-    monkeypatch.setattr(_hard_negatives, "MOST_IN_VAIN", 3)
+    monkeypatch.setattr(_mining_samplers, "MOST_IN_VAIN", 3)
     found = nearest_of_other_classes(embeddings, codes, 5, "IVF1,Flat")
     np.testing.assert_array_equal(found, exact)
 
 
 def test_large_sets_are_searched_by_faiss(monkeypatch):
-    monkeypatch.setattr(_hard_negatives, "LARGEST_EXACT", 100)
-    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "ivf"
-    assert _hard_negatives.resolve_index("auto", 100, torch.device("cpu")) == "flat"
+    monkeypatch.setattr(_mining_samplers, "LARGEST_EXACT", 100)
+    assert _mining_samplers.resolve_index("auto", 101, torch.device("cpu")) == "ivf"
+    assert _mining_samplers.resolve_index("auto", 100, torch.device("cpu")) == "flat"
     # There all distances are formed faster than faiss is asked.
-    assert _hard_negatives.resolve_index("auto", 101, torch.device("cuda")) == "flat"
-    monkeypatch.setattr(_hard_negatives, "find_spec", lambda name: None)
-    assert _hard_negatives.resolve_index("auto", 101, torch.device("cpu")) == "flat"
+    assert _mining_samplers.resolve_index("auto", 101, torch.device("cuda")) == "flat"
+    monkeypatch.setattr(_mining_samplers, "find_spec", lambda name: None)
+    assert _mining_samplers.resolve_index("auto", 101, torch.device("cpu")) == "flat"
 
 
 def test_index_that_there_is_not_is_refused(line):

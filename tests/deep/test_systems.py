@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
-from metriclearn.deep.losses._separation import AdversarialSeparation
+from metriclearn.deep.losses._characteristics import AdversarialSeparation
 from metriclearn.deep.modules import EmbeddingNetwork, Head
 
 X, y = load_digits(return_X_y=True)

@@ -13,9 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn import LMNN
 from metriclearn.mahalanobis._lmnn import _choice, _lmnn, _nearest, _passes
-from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
 from metriclearn.mahalanobis._lmnn._nearest_objective import NearestObjective
+from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn._rows import Rows
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors
 

@@ -9,11 +9,10 @@ from scipy.optimize import check_grad
 from sklearn.neighbors import NearestNeighbors
 
 from metriclearn.mahalanobis._lmnn import _impostors
-from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
 from metriclearn.mahalanobis._lmnn._impostors import pairs_within
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
-from metriclearn.mahalanobis._lmnn._objective import TripletObjective
+from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge, TripletObjective
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._rows import Rows
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors

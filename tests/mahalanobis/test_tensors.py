@@ -15,11 +15,13 @@ from metriclearn.constraints import Pairs, Triplets
 from metriclearn.mahalanobis._lmnn import _impostors, _targets
 from metriclearn.mahalanobis._lmnn._impostors import pairs_within
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors
-from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
+from metriclearn.mahalanobis._soft_neighbors._gradient import (
+    soft_neighbor_gradient,
+    tensor_soft_neighbor_gradient,
+)
 from metriclearn.mahalanobis._soft_neighbors._nca import nca_terms
 from metriclearn.mahalanobis._soft_neighbors._near_pairs import NearPairs
 from metriclearn.mahalanobis._soft_neighbors._targets import SameClass, Values
-from metriclearn.mahalanobis._soft_neighbors._tensor_gradient import tensor_soft_neighbor_gradient
 
 LIBRARIES = ["torch"]
 if importlib.util.find_spec("array_api_strict"):  # refuses what the standard does not promise

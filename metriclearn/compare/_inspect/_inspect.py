@@ -11,9 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from metriclearn.compare._inspect._columns import check_column, check_giveaways, label_rates
+from metriclearn.compare._inspect._columns import (
+    check_column,
+    check_giveaways,
+    check_named_groups,
+    label_rates,
+)
 from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
-from metriclearn.compare._inspect._groups import check_named_groups
 from metriclearn.compare._inspect._labels import check_labels, query_mask
 from metriclearn.compare._inspect._rows import check_duplicates, check_repeats, find_equal_rows
 from metriclearn.compare._inspect._view import make_view

@@ -9,17 +9,25 @@ from metriclearn._extras import require
 from metriclearn.compare._measure import HEADLINE, IN_UNITS, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._classes import class_table
-from metriclearn.compare._report._columns import column_table
-from metriclearn.compare._report._explore import Explorer
-from metriclearn.compare._report._growth import growth_chart, growth_curves, growth_table
-from metriclearn.compare._report._lines import curve_chart, recall_chart
+from metriclearn.compare._report._explore import Explorer, two_metrics
+from metriclearn.compare._report._lines import (
+    curve_chart,
+    growth_chart,
+    growth_curves,
+    growth_table,
+    recall_chart,
+    training_cards,
+)
 from metriclearn.compare._report._maps import class_key, map_chart
-from metriclearn.compare._report._matrices import heaviest_features, matrix_chart, weights_image
-from metriclearn.compare._report._pair import two_metrics
+from metriclearn.compare._report._matrices import (
+    column_table,
+    heaviest_features,
+    matrix_chart,
+    weights_image,
+)
 from metriclearn.compare._report._photos import photo_gallery
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
-from metriclearn.compare._report._training_curves import training_cards
 from metriclearn.compare._words import (
     QUESTION_TEXTS,
     answer_text,

@@ -1,19 +1,20 @@
-"""Photos, listed by a folder or a CSV file, as rows of pixels or of features."""
+"""Photos, listed by a folder or a CSV file with their split, as rows of pixels or of features."""
 
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
 from metriclearn.compare._images import shrinker
 from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
-from metriclearn.compare._sources._photo_split import photo_split
 from metriclearn.compare._sources._rows import as_source
-from metriclearn.images._decode import opened, upright_size
+from metriclearn.images._decode import GRAY_MODES, SUFFIXES, opened, upright_size
 from metriclearn.images._features import Features
-from metriclearn.images._pixels import GRAY_MODES
+from metriclearn.images._listings import is_list_of_images
+from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
 
 # Pixels are compared at this many a side at most: it bounds the time of a comparison on two
@@ -231,3 +232,118 @@ def _split_notes(images, parts):
         f"The parts {names} were put together: folds are drawn from all photos; --split split "
         f"keeps them apart.",
     )
+
+
+_TRAIN = ("train", "training")
+
+
+def photo_split(images, split):
+    """Return what part each photo is of, as `as_source` takes it.
+
+    Parameters
+    ----------
+    images : ImagePaths
+        With ``split``, and with ``is_query`` and ``is_gallery`` where these are apart.
+    split : "split", array-like of shape (n,) or None
+        ``"split"`` takes what the photos bring along.
+
+    Returns
+    -------
+    array-like of shape (n,), or None
+
+    Raises
+    ------
+    ValueError
+        If they bring nothing, or the same photo is sometimes a query and gallery.
+    """
+    if split is None or not isinstance(split, str):
+        return split
+    if split != "split" or (images.split is None and images.is_query is None):
+        there = (
+            "; --split split takes that of the list"
+            if images.split is not None
+            else (
+                "; they have none: columns split, is_query, is_gallery, or folders train and test"
+            )
+        )
+        raise ValueError(f"split={split!r} is not known of photos{there}")
+    words = np.asarray(
+        [""] * len(images) if images.split is None else images.split, dtype=object
+    ).copy()
+    if images.is_query is None or images.is_gallery is None:
+        return words
+    tested = ~np.isin(words, _TRAIN)
+    query, gallery = images.is_query[tested], images.is_gallery[tested]
+    if (query & gallery).all():  # each is searched for among the others
+        words[tested] = "test"
+    elif (query & gallery).any():
+        both = int((query & gallery).sum())
+        raise ValueError(
+            f"split: {both:,} of {tested.sum():,} photos are both query and gallery; either all "
+            f"are, or none"
+        )
+    else:
+        used = query | gallery
+        words[tested] = np.where(query, "query", np.where(used, "gallery", "train"))
+    return words
+
+
+def read_image_folder(folder, **choices):
+    """Read the photos of a folder; the name of a sub-folder is the label.
+
+    Parameters
+    ----------
+    folder : Path
+    **choices
+        Of ``read_photos``.
+
+    Returns
+    -------
+    Source
+    """
+    return read_photos(ImagePaths.from_folder(folder), folder.resolve().name, **choices)
+
+
+def read_image_list(file, target=None, **choices):
+    """Read the photos that a CSV file lists.
+
+    Parameters
+    ----------
+    file : Path
+    target : str, default=None
+        The column of labels, where it is not called as usual.
+    **choices
+        Of ``read_photos``.
+
+    Returns
+    -------
+    Source
+    """
+    return read_photos(ImagePaths.from_csv(file, label=target), file.stem, **choices)
+
+
+def lists_images(file, target=None):
+    """Whether a text file has a column of image files and one of labels.
+
+    Parameters
+    ----------
+    file : Path
+    target : str, default=None
+        The column of labels.
+
+    Returns
+    -------
+    bool
+    """
+    if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return False
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            head, first = stream.readline(65536), stream.readline(65536)
+    except (OSError, UnicodeDecodeError):
+        return False
+    separator = max(",;\t", key=head.count)
+    columns = [name.strip().strip('"') for name in head.split(separator)]
+    cells = [cell.strip().strip('"') for cell in first.split(separator)]
+    named = is_list_of_images([*columns, "label"] if target in columns else columns)
+    return named and any(Path(cell).suffix.lower() in SUFFIXES for cell in cells)

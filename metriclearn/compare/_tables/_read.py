@@ -5,10 +5,9 @@ from pathlib import Path
 
 from metriclearn._extras import require
 from metriclearn._text import one_line
-from metriclearn.compare._tables._bytes import read_text
+from metriclearn.compare._tables._bytes import check_columns_of, check_sheets, read_text
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
-from metriclearn.compare._tables._sizes import check_columns_of, check_sheets
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv")
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")

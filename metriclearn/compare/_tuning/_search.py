@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from metriclearn.compare._measure import judge
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Trial
-from metriclearn.compare._rows import fit_capped
+from metriclearn.compare._splits import fit_capped
 from metriclearn.compare._training import Training
 from metriclearn.compare._tuning._strategies import STRATEGIES
 

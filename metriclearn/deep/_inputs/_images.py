@@ -9,10 +9,9 @@ from metriclearn.deep._inputs._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
-from metriclearn.images._decode import UnreadableImageError, opened
+from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
 from metriclearn.images._items import items_of
 from metriclearn.images._paths import as_paths
-from metriclearn.images._pixels import GRAY_MODES
 from metriclearn.images._reader import ImageReader
 from metriclearn.images._regions import check_size
 

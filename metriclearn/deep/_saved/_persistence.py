@@ -9,8 +9,7 @@ import numpy as np
 
 from metriclearn.deep._inputs._images import FileInputs
 from metriclearn.deep._inputs._inputs import Inputs
-from metriclearn.deep._saved._bounded import BoundedTensors
-from metriclearn.deep._saved._file import as_array, read, without_weights, write
+from metriclearn.deep._saved._file import BoundedTensors, as_array, read, without_weights, write
 from metriclearn.deep.losses import MetricLoss
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._trainer import Trainer

@@ -69,7 +69,6 @@ from metriclearn.deep.losses._regularizers import (
 )
 from metriclearn.deep.losses._repulsion import ProxyRepulsionLoss
 from metriclearn.deep.losses._sampled import SampledProxies
-from metriclearn.deep.losses._semi_supervised import SemiSupervisedLoss
 from metriclearn.deep.losses._softmax import (
     CosFaceLoss,
     NormalizedSoftmaxLoss,
@@ -80,7 +79,12 @@ from metriclearn.deep.losses._triplet import (
     HierarchicalTripletLoss,
     TripletLoss,
 )
-from metriclearn.deep.losses._two_views import InstanceLoss, TwoViewLoss, VICRegLoss
+from metriclearn.deep.losses._two_views import (
+    InstanceLoss,
+    SemiSupervisedLoss,
+    TwoViewLoss,
+    VICRegLoss,
+)
 from metriclearn.deep.losses._wrappers import (
     MinedLoss,
     ProxyRegularizer,

@@ -17,9 +17,8 @@ from metriclearn.deep.tensors._masked_sums import (
     mean_over,
 )
 from metriclearn.deep.tensors._pairwise import compare, with_gradient
-from metriclearn.deep.tensors._quadruplet_sums import quadruplet_sum
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
-from metriclearn.deep.tensors._triplet_sums import pack_positives, triplet_sum
+from metriclearn.deep.tensors._triplet_sums import pack_positives, quadruplet_sum, triplet_sum
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

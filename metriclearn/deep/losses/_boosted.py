@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from metriclearn.deep.losses._base import MetricLoss
-from metriclearn.deep.losses._separation import AdversarialSeparation
+from metriclearn.deep.losses._characteristics import AdversarialSeparation
 from metriclearn.deep.tensors._groups import group_sizes
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import attached_zero, compare, unit_rows, widen

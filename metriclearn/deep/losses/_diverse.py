@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from metriclearn.deep.losses._adapters import as_metric_loss
-from metriclearn.deep.losses._separation import AdversarialSeparation
+from metriclearn.deep.losses._characteristics import AdversarialSeparation
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.miners._class_miners import ThreeClassMiner, WithinClassMiner
 from metriclearn.deep.miners._triplet_miners import DistanceWeightedMiner

@@ -11,9 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._batches import check_codes
-from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._masked_sums import FAR, lowest_exponent
-from metriclearn.deep.tensors._pairwise import products, unit_rows
+from metriclearn.deep.tensors._pairwise import first_derivative_only, products, unit_rows
 from metriclearn.deep.tensors._ranges import check_ranges
 
 

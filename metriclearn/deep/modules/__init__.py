@@ -13,12 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from metriclearn.deep.modules._adapter import Adapter
-from metriclearn.deep.modules._convnet import ConvNet
+from metriclearn.deep.modules._convnet import ConvNet, ResNet18, ResNet34, ResNet50
 from metriclearn.deep.modules._ensembles import AttentionEnsemble, MultiLevel
-from metriclearn.deep.modules._input import Noise, SmoothClip, Standardize
+from metriclearn.deep.modules._input import Adapter, Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._pretrained import Pretrained
-from metriclearn.deep.modules._resnet import ResNet18, ResNet34, ResNet50
 from metriclearn.deep.tensors._groups import group_sizes, unit_weights, widths
 from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
 

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from metriclearn._format import Format
-from metriclearn.deep._saved._bounded import BoundedTensors
-from metriclearn.deep._saved._file import as_array, read, without_weights, write
+from metriclearn.deep._saved._file import BoundedTensors, as_array, read, without_weights, write
 from metriclearn.deep._saved._persistence import (
     check_inputs,
     facts_of,

@@ -8,12 +8,15 @@ from metriclearn.deep.samplers._base import Sampler, as_sampler
 from metriclearn.deep.samplers._class_samplers import (
     ClassBalancedSampler,
     FixedTripletSampler,
+    NearLabelSampler,
     RandomSampler,
     UnbalancedSampler,
 )
-from metriclearn.deep.samplers._clusters import ClusterSampler
-from metriclearn.deep.samplers._mining_samplers import HardNegativeSampler, HierarchicalSampler
-from metriclearn.deep.samplers._near_labels import NearLabelSampler
+from metriclearn.deep.samplers._mining_samplers import (
+    ClusterSampler,
+    HardNegativeSampler,
+    HierarchicalSampler,
+)
 from metriclearn.deep.samplers._semi_supervised import SemiSupervisedSampler
 
 __all__ = [

@@ -1,16 +1,18 @@
-"""Samplers that look at the training set as it is embedded now."""
+"""Samplers that look at the training set as embedded now: near rows or classes, clusters."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from numbers import Integral
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from metriclearn.deep.samplers._base import Sampler
-from metriclearn.deep.samplers._class_samplers import partners, rows_by_class
-from metriclearn.deep.samplers._hard_negatives import nearest_of_other_classes
+from metriclearn.deep.samplers._class_samplers import ClassBalancedSampler, partners, rows_by_class
 from metriclearn.deep.tensors._ranges import at_least, check_ranges, one_of
+from metriclearn.neighbors._indexes import build_search
 
 
 class HierarchicalSampler(Sampler):
@@ -254,3 +256,138 @@ class HardNegativeSampler(Sampler):
 
 def _some(rows, n, rng):
     return rng.choice(rows, min(n, len(rows)), replace=False)
+
+
+class ClusterSampler(ClassBalancedSampler):
+    """Batches of one cluster each, class-balanced within it.
+
+    The clusters are those of a loss that divides the training set, `DivideAndConquerLoss`, which
+    `DeepEmbedder` tells it before each epoch. Rows whose class has no other row in their cluster
+    are left out, and so are clusters of one class. Without clusters it is `ClassBalancedSampler`.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Most rows in a batch; at least 4.
+    samples_per_class : int or "auto", default="auto"
+        As in `ClassBalancedSampler`.
+
+    Attributes
+    ----------
+    clusters_ : int64 tensor of shape (n,) or None
+        Cluster of each row; None where all rows are drawn together.
+
+    See Also
+    --------
+    ClassBalancedSampler : Batches of all rows.
+    metriclearn.deep.losses.DivideAndConquerLoss : The loss that divides them.
+
+    References
+    ----------
+    .. [1] Sanakoyeu, Tschernezki, Büchler and Ommer, "Divide and Conquer the Embedding Space for
+       Metric Learning", CVPR 2019. :doi:`10.48550/arXiv.1906.05990`
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from metriclearn.deep.samplers import ClusterSampler
+    >>> sampler = ClusterSampler(batch_size=4)
+    >>> sampler.follow(torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]))
+    >>> codes = np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    >>> sorted(np.sort(batch).tolist() for batch in sampler.epoch(codes, np.random.default_rng(0)))
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    """
+
+    def __init__(self, batch_size: int = 128, samples_per_class: int | str = "auto") -> None:
+        super().__init__(batch_size, samples_per_class)
+        self.clusters_ = None
+
+    def follow(self, clusters: torch.Tensor | None) -> None:
+        """Draw by these clusters, (n,), from now on; by none where they are negative, or None."""
+        divided = clusters is not None and bool((clusters >= 0).any())
+        self.clusters_ = clusters.detach().cpu().clone() if divided else None
+
+    def epoch(self, codes: ArrayLike, rng: np.random.Generator) -> list[np.ndarray]:
+        """Draw the batches of one epoch; see `Sampler.epoch`."""
+        if self.clusters_ is None:
+            return super().epoch(codes, rng)
+        rows, classes = self._labeled(codes)
+        clusters = self.clusters_.numpy()[rows]
+        batches = []
+        for number in np.unique(clusters):
+            within = np.flatnonzero(clusters == number)
+            paired = np.bincount(classes[within])[classes[within]] > 1
+            within = within[paired]
+            if len(np.unique(classes[within])) > 1:
+                drawn = super().epoch(classes[within], rng)
+                batches += [rows[within[batch]] for batch in drawn]
+        if not batches:
+            return super().epoch(codes, rng)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+# Distances held at a time in a search for neighbors.
+DISTANCES_AT_A_TIME = 2**24
+# Rows up to which every distance is formed: about ten seconds on one core.
+LARGEST_EXACT = 50_000
+# Neighbors of the own class that an index is asked for in vain, at most.
+MOST_IN_VAIN = 256
+
+
+def resolve_index(index, n, device):
+    """Resolve "auto": exact where that is quick, or where faiss is not installed."""
+    if index != "auto":
+        return index
+    approximate = n > LARGEST_EXACT and device.type == "cpu" and find_spec("faiss") is not None
+    return "ivf" if approximate else "flat"
+
+
+def nearest_of_other_classes(embeddings, codes, k, index="auto"):
+    """Find the ``k`` nearest rows of other classes for each row.
+
+    Parameters
+    ----------
+    embeddings : tensor of shape (n, d)
+    codes : ndarray of int, shape (n,)
+        Class of each row.
+    k : int
+        Fewer are found where some class leaves fewer.
+    index : {"auto", "flat", "ivf", "hnsw"} or str
+        "flat" forms all distances; the others are indexes of faiss, whose clusters are
+        seeded.
+
+    Returns
+    -------
+    ndarray of int, shape (n, k)
+        Row numbers, nearest first.
+    """
+    largest = int(np.bincount(codes).max())
+    k = min(k, len(codes) - largest)
+    index = resolve_index(index, len(codes), embeddings.device)
+    everything = np.arange(len(codes))
+    if index == "flat":
+        return _exact(embeddings, codes, everything, k)
+    search = build_search(embeddings.cpu().numpy(), "euclidean", index)
+    _, near = search.search_all(min(len(codes) - 1, k + min(largest - 1, MOST_IN_VAIN)))
+    own = codes[near] == codes[:, None]
+    # Those of other classes first, in the order they came.
+    chosen = np.argsort(own, axis=1, kind="stable")[:, :k]
+    found = np.take_along_axis(near, chosen, axis=1)
+    short = everything[near.shape[1] - own.sum(axis=1) < k]
+    if len(short):
+        found[short] = _exact(embeddings, codes, short, k)
+    return found
+
+
+def _exact(embeddings, codes, rows, k):
+    """Find them for some rows by all their distances, on the device of the embeddings."""
+    codes = torch.from_numpy(codes).to(embeddings.device)
+    sq_norms = embeddings.square().sum(dim=1)
+    found = []
+    step = max(1, DISTANCES_AT_A_TIME // len(codes))
+    for part in torch.from_numpy(rows).to(embeddings.device).split(step):
+        # The row's own squared norm shifts all its distances, and no order.
+        distances = sq_norms - 2 * embeddings[part] @ embeddings.T
+        distances.masked_fill_(codes[part][:, None] == codes, torch.inf)
+        found.append(distances.topk(k, largest=False).indices.cpu())
+    return torch.cat(found).numpy()

@@ -7,8 +7,7 @@ losses. They are made in blocks that stay in cache, and what the derivative need
 import torch
 from torch.autograd import Function
 
-from metriclearn.deep.tensors._derivatives import first_derivative_only
-from metriclearn.deep.tensors._pairwise import full_precision
+from metriclearn.deep.tensors._pairwise import first_derivative_only, full_precision
 
 #: Similarities to one center of each class worked on at a time.
 _BLOCK = 1 << 16

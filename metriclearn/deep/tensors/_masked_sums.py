@@ -5,8 +5,7 @@ import math
 import torch
 from torch.autograd import Function
 
-from metriclearn.deep.tensors._derivatives import first_derivative_only
-from metriclearn.deep.tensors._pairwise import row_blocks
+from metriclearn.deep.tensors._pairwise import first_derivative_only, row_blocks
 
 #: Added where a comparison is left out of a minimum or a log-sum-exp. Finite, so that
 #: nothing becomes inf - inf; far beyond any distance or similarity.

@@ -10,13 +10,34 @@ Half precision is widened to float32 before any product, and automatic mixed pre
 switched off inside: distances of close rows do not survive 8 or 11 bits.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch.autograd import Function
 
-from metriclearn.deep.tensors._derivatives import first_derivative_only
 from metriclearn.deep.tensors._selections import as_selection
+
+
+def first_derivative_only(backward):
+    """Decorate the ``backward`` of a Function whose result is no function of its inputs any more.
+
+    torch's ``once_differentiable`` raises at a second derivative only where the incoming gradient
+    asks for one, and is silently constant elsewhere; this one raises as soon as a graph of the
+    derivative is asked for.
+    """
+
+    @functools.wraps(backward)
+    def once(ctx, *gradients):
+        if torch.is_grad_enabled():  # as it is where create_graph=True
+            raise RuntimeError(
+                "the losses of metriclearn have first derivatives only: create_graph=True, for "
+                "gradient penalties or Hessians, cannot pass through them"
+            )
+        return backward(ctx, *gradients)
+
+    return once
+
 
 #: Side of the squares that a large matrix is worked on by: what stays in a core's cache.
 _TILE = 256

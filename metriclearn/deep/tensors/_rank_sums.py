@@ -3,8 +3,7 @@
 import torch
 from torch.autograd import Function
 
-from metriclearn.deep.tensors._derivatives import first_derivative_only
-from metriclearn.deep.tensors._pairwise import with_gradient
+from metriclearn.deep.tensors._pairwise import first_derivative_only, with_gradient
 from metriclearn.deep.tensors._triplet_sums import pack_positives
 
 

@@ -1,9 +1,18 @@
-"""Arguments of an estimator, kept and compared."""
+"""Arguments of an estimator: what each may be, kept, and compared."""
 
 import numbers
+from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 import torch
+
+from metriclearn._sklearn import HasMethods, Interval, StrOptions
+from metriclearn.deep.losses import LOSSES, WRAPPERS
+from metriclearn.deep.miners import MINERS
+from metriclearn.deep.modules import MODULES, Head
+from metriclearn.deep.samplers import SAMPLERS
+from metriclearn.deep.training._optimizer import OPTIMIZERS
 
 
 def copied(arguments):
@@ -31,3 +40,51 @@ def same(a, b):
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
     return bool(a == b)
+
+
+#: As scikit-learn's estimators declare them.
+CONSTRAINTS = {
+    "module": [str, HasMethods("forward")],
+    "loss": [str, HasMethods("forward")],
+    "miner": [str, callable, None],
+    "sampler": [str, HasMethods("epoch")],
+    "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "module_params": [dict, None],
+    "head_params": [dict, None],
+    "loss_params": [dict, None],
+    "miner_params": [dict, None],
+    "sampler_params": [dict, None],
+    "optimizer": [str, callable],
+    "optimizer_params": [dict, None],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "backbone_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
+    "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
+    "schedule": [str, callable],
+    "warmup_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+    "freeze_batch_norm": ["boolean", StrOptions({"auto"})],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "image_shape": [tuple, list, None],
+    "image_size": [Integral, tuple, list, None],
+    "augment": [str, callable, None],
+    "precision": [str],
+    "checkpoint": [str, PathLike, None],
+    "compile": ["boolean"],
+    "callbacks": [list, None],
+    "device": [str, torch.device],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+#: Table in which each part is found by name; the head has one class only.
+COMPONENTS = {
+    "module": MODULES,
+    "head": Head,
+    "loss": LOSSES | WRAPPERS,
+    "miner": MINERS,
+    "sampler": SAMPLERS,
+    "optimizer": OPTIMIZERS,
+}

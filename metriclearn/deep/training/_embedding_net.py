@@ -3,9 +3,9 @@
 import torch
 from skorch import NeuralNet
 
-from metriclearn.deep.training._memory import empty_cache, out_of_memory
 from metriclearn.deep.training._optimizer import make_optimizer, takes_closure
 from metriclearn.deep.training._recipe import PRECISIONS
+from metriclearn.deep.training._seeding import empty_cache, out_of_memory
 
 # Values embedded at a time where no gradient is kept: short rows go in larger
 # batches than in training.

@@ -11,8 +11,8 @@ from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.samplers import ClusterSampler
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._embedding_net import EmbeddingNet
-from metriclearn.deep.training._memory import empty_cache, out_of_memory
-from metriclearn.deep.training._schedules import constant
+from metriclearn.deep.training._recipe import constant
+from metriclearn.deep.training._seeding import empty_cache, out_of_memory
 from metriclearn.deep.training._split import recall_at_1
 from metriclearn.deep.training._watch import Watch
 

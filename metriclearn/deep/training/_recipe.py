@@ -1,5 +1,6 @@
-"""The settings that a net trains by."""
+"""The settings that a net trains by, and schedules of its learning rates."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -46,3 +47,28 @@ class Recipe:
     def frozen_parts(self):
         """Return the names of the parts whose rate is zero."""
         return {name for name, rate in self.rates.items() if rate == 0}
+
+
+def constant(done):
+    """Return one throughout."""
+    return 1.0
+
+
+def cosine(done):
+    """Return half a cosine wave, from one to zero."""
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def linear(done):
+    """Return a straight line from one to zero."""
+    return 1 - done
+
+
+def step(done):
+    """Return one; a tenth from 60% of the run on; a hundredth from 85% on."""
+    if done < 0.6:
+        return 1.0
+    return 0.1 if done < 0.85 else 0.01
+
+
+SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear, "step": step}

@@ -15,7 +15,7 @@ from metriclearn.deep.callbacks import (
     settle_monitors,
 )
 from metriclearn.deep.losses._wrappers import MinedLoss
-from metriclearn.deep.modules._adapter import Adapter
+from metriclearn.deep.modules._input import Adapter
 from metriclearn.deep.modules._parts import resolve
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._arguments import copied, same
@@ -33,8 +33,7 @@ from metriclearn.deep.training._defaults import settled, shown
 from metriclearn.deep.training._fingerprint import fingerprint
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
-from metriclearn.deep.training._recipe import PRECISIONS, Recipe
-from metriclearn.deep.training._schedules import SCHEDULES, constant
+from metriclearn.deep.training._recipe import PRECISIONS, SCHEDULES, Recipe, constant
 from metriclearn.deep.training._seeding import (
     check_device,
     generator_states,

@@ -31,7 +31,6 @@ from metriclearn.constraints._draw import (
 )
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._bounds import check_bounds, percentiles
 from metriclearn.mahalanobis._general._solvers import (
     MinibatchState,
     check_terms,
@@ -50,7 +49,14 @@ from metriclearn.mahalanobis._general._terms import (
     PairExcess,
     constrained_pairs,
 )
-from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, check_prior, is_given, prior_inverse
+from metriclearn.mahalanobis._prior import (
+    PRIOR_OPTIONS,
+    check_bounds,
+    check_prior,
+    is_given,
+    percentiles,
+    prior_inverse,
+)
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._solvers._clarabel import warn_far
 

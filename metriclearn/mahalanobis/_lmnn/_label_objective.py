@@ -4,10 +4,9 @@ import numpy as np
 
 from metriclearn._arrays import on_host
 from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn._hinge import Hinge
 from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
 from metriclearn.mahalanobis._lmnn._impostors import pairs_within
-from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
+from metriclearn.mahalanobis._lmnn._objective import Hinge, LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_targets
 

@@ -7,7 +7,7 @@ import numpy as np
 from metriclearn._arrays import to_numpy
 from metriclearn._extras import require
 from metriclearn._linalg import components_from_matrix
-from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge
 from metriclearn.mahalanobis._lmnn._solver import Solution, minimize
 from metriclearn.mahalanobis._solvers._clarabel import GAP, solve_exactly
 

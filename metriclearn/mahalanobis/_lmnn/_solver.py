@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize
 
-from metriclearn.mahalanobis._lmnn._hinge import Hinge, SquaredHinge
+from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge
 
 _WIDTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)  # of the parabola that rounds the hinge
 _ROUNDING = 1e-6  # share of the objective that the rounding may be worth at the end

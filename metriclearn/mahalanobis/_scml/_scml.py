@@ -24,8 +24,8 @@ from metriclearn.mahalanobis._scatter._discriminant import (
     feature_scales,
     shrink,
 )
-from metriclearn.mahalanobis._scatter._order import in_own_order
 from metriclearn.mahalanobis._scatter._span import Span, on_a_grid
+from metriclearn.mahalanobis._scatter._stream import in_own_order
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 
 # Rows of each class around a region's center, for local discriminants at several scales.
