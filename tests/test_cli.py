@@ -128,7 +128,7 @@ def test_a_failing_learner_fails_neither_the_table_nor_the_command(capsys, monke
 # The reader of a pipe leaves, a signal comes
 
 
-def test_files_are_written_before_anything_is_printed(tmp_path, monkeypatch):
+def test_files_are_written_though_nobody_reads_what_is_printed(tmp_path, monkeypatch):
     class Gone(io.StringIO):
         def write(self, text):
             raise BrokenPipeError

@@ -246,8 +246,10 @@ def run(options, command):
     except (ValueError, ImportError) as error:  # of what is asked, before any work
         raise BadInputError(error) from None
     result = result.with_command(command)
-    written = list(_write(result, options))
-    result.show()
+    try:
+        result.show()
+    finally:  # where the reader of a pipe has seen enough, the files are still written
+        written = list(_write(result, options))
     if options.save:
         _save(result, options)
         written.append(options.save)
@@ -363,7 +365,7 @@ def _card(result, key):
 
 
 def _write(result, options):
-    """Write the files, before anything is printed; yield their paths."""
+    """Write the files, whose pictures take a while; yield their paths."""
     try:
         if options.json:
             result.to_json(options.json)

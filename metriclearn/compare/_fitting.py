@@ -123,6 +123,9 @@ def fit_tuned(
     estimator = _seeded(estimator, seed)
     if learner.family != "baseline":  # these cost nothing
         grid = grid[: rules.effort.n_settings]
+    is_searched = tuning.is_search and bool(space)
+    if len(grid) == 1 and not is_searched and not hasattr(estimator, "transform"):
+        inner = None  # neither a setting nor a number of neighbors is to be chosen
     by_classes = protocol == "open" and len(sizes) >= MANY_CLASSES
     training = None
     if not learner.is_own and not learner.sets_length:
@@ -144,7 +147,7 @@ def fit_tuned(
                 max_rows=learner.max_rows,
                 seed=seed,
             )
-            candidates = space if tuning.is_search and space else grid
+            candidates = space if is_searched else grid
             first = clone(estimator).set_params(**params)
             chosen, trial, trials = choose(first, candidates, tuning, judge)
             params = params | chosen

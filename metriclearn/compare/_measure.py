@@ -44,6 +44,8 @@ class Measured:
     ``Z`` holds the embeddings of the test rows, ``gallery`` those of the rows that were searched;
     None where the test rows were searched among themselves. ``predicted`` are classes of the test
     rows, by the vote of their neighbors, or the mean of their amounts; None in the open set.
+    ``first_is_right`` says of each test row whether the nearest row is of its class, and
+    ``nearest`` which rows of the gallery are near, nearest first; None where nobody asked.
     """
 
     dimension: int | None
@@ -54,6 +56,8 @@ class Measured:
     Z: np.ndarray | None = None
     gallery: np.ndarray | None = None
     predicted: np.ndarray | None = None
+    first_is_right: np.ndarray | None = None
+    nearest: np.ndarray | None = None
 
 
 def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
@@ -86,12 +90,20 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
         ks = [k for k in RECALL_KS if k <= (len(Z) - 1 if others is None else len(others))]
         names = [f"recall_at_{k}" for k in ks]
         apart = {} if others is None else {"gallery": others, "gallery_labels": gallery[1]}
-        found = retrieval_scores(Z, y_test, {*MEASURES["open"], *names}, **apart)
-        scores = {measure: found[measure] for measure in MEASURES["open"]}
-        recall_at = {str(k): found[name] for k, name in zip(ks, names, strict=True)}
-        return Measured(Z.shape[1], scores, recall_at, Z=Z, gallery=others, **price)
-    neighbors = gallery[1][nearest_rows(Z, others, max(RECALL_KS[-1], k))]
-    found = {"Z": Z, "gallery": others}
+        wanted = {*MEASURES["open"], *names}
+        each = retrieval_scores(Z, y_test, wanted, **apart, average=False)
+        first_is_right = each["recall_at_1"] == 1
+        if np.isnan(each["recall_at_1"]).all():
+            raise ValueError("no test row has another of its class among the rows searched")
+        scores = {measure: float(np.nanmean(each[measure])) for measure in MEASURES["open"]}
+        recall_at = {
+            str(k): float(np.nanmean(each[name])) for k, name in zip(ks, names, strict=True)
+        }
+        found = {"Z": Z, "gallery": others, "first_is_right": first_is_right}
+        return Measured(Z.shape[1], scores, recall_at, **found, **price)
+    nearest = nearest_rows(Z, others, max(RECALL_KS[-1], k))
+    neighbors = gallery[1][nearest]
+    found = {"Z": Z, "gallery": others, "nearest": nearest}
     if are_amounts(y_test):
         predicted = mean_of_nearest(neighbors, [k])[0]
         scores = amount_scores(predicted, y_test)
@@ -100,7 +112,8 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
     recall_at = {str(k): float(hits[:, k - 1].mean()) for k in RECALL_KS if k <= hits.shape[1]}
     votes = vote(neighbors, [k])[0]
     scores = closed_scores(votes, y_test)
-    return Measured(Z.shape[1], scores, recall_at, predicted=votes, **found, **price)
+    found |= {"predicted": votes, "first_is_right": hits[:, 0]}
+    return Measured(Z.shape[1], scores, recall_at, **found, **price)
 
 
 def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
@@ -296,10 +309,13 @@ def tell_classes(measured, y_searched, y):
     ByClass
     """
     predicted = measured.predicted
-    if predicted is None:
-        own = np.arange(len(y)) if measured.gallery is None else None
+    if predicted is None:  # the measures know who is right; who is wrong is asked once more
+        wrong = np.flatnonzero(~measured.first_is_right)
+        own = wrong if measured.gallery is None else None
         gallery = measured.Z if measured.gallery is None else measured.gallery
-        predicted = y_searched[nearest_rows(measured.Z, gallery, 1, own)[:, 0]]
+        predicted = y.copy()
+        if len(wrong):
+            predicted[wrong] = y_searched[nearest_rows(measured.Z[wrong], gallery, 1, own)[:, 0]]
     classes, n_rows = np.unique(y, return_counts=True)
     right = predicted == y
     n_right = np.bincount(np.searchsorted(classes, y), weights=right).astype(int)
@@ -338,10 +354,14 @@ def growth_of(measured, y_searched, y, seed):
     rows = np.arange(len(y))
     if len(rows) > MAX_GROWTH_ROWS:
         rows = np.sort(np.random.RandomState(seed).choice(rows, MAX_GROWTH_ROWS, replace=False))
+    # Before the first row of its own class a row has none of another if the nearest is right.
+    right = measured.first_is_right[rows]
+    rows = rows[~right]
     unit = max(unit_of(gallery), unit_of(measured.Z))
     found = count_nearer_classes(
         measured.Z[rows] / unit, y[rows], gallery / unit, classes, rows if alone else None
     )
+    found[0] += right.sum()
     if not found.any():
         return None
     nearer = np.flatnonzero(found)

@@ -1,5 +1,7 @@
 """Pictures of a fold: a flat map of its embeddings, the learned matrix."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.decomposition import PCA
@@ -11,6 +13,8 @@ from metriclearn.compare._records import EMBEDDING, Found, Map, Matrix
 from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
+#: Directions of largest variance that embeddings are kept in until they are laid out.
+MAX_MAP_WIDTH = 50
 MAX_MATRIX_SIDE = 100
 #: Rows that each row of a map is shown with.
 N_FOUND = 5
@@ -23,8 +27,8 @@ def map_rows(y, seed, n_points=MAX_MAP_POINTS):
     return np.sort(np.random.RandomState(seed).choice(len(y), n_points, replace=False))
 
 
-def draw_map(Z, y, seed, places):
-    """Lay held-out embeddings out in two dimensions, neighbors beside neighbors (t-SNE).
+def keep_map(Z, y, seed, places):
+    """Keep what a map of held-out embeddings is made of; `lay_out_maps` makes it.
 
     Parameters
     ----------
@@ -40,11 +44,38 @@ def draw_map(Z, y, seed, places):
     Map
     """
     rows = map_rows(y, seed)
-    points = lay_out(Z[rows], random_state=seed)
+    kept = np.asarray(Z[rows], dtype=np.float64)
+    if kept.shape[1] > MAX_MAP_WIDTH:
+        n_components = min(MAX_MAP_WIDTH, len(kept))
+        kept = PCA(n_components, svd_solver="full").fit_transform(kept)
+    labels, places = np.asarray(y)[rows].tolist(), places[rows].tolist()
+    return Map((), tuple(labels), tuple(places), _tuples(_significant(kept, 6)))
+
+
+def lay_out_maps(records):
+    """Lay the maps of records out in two dimensions, neighbors beside neighbors (t-SNE).
+
+    Parameters
+    ----------
+    records : tuple of FoldRecord
+
+    Returns
+    -------
+    tuple of FoldRecord
+    """
+    return tuple(
+        replace(record, map=_laid_out(record.map))
+        if record.map and record.map.embeddings
+        else record
+        for record in records
+    )
+
+
+def _laid_out(kept):
+    points = lay_out(np.array(kept.embeddings), random_state=0)
     points -= points.min(axis=0)
     points /= points.max() or 1.0
-    labels = tuple(np.asarray(y)[rows].tolist())
-    return Map(_tuples(points.round(4)), labels, tuple(places[rows].tolist()))
+    return replace(kept, points=_tuples(points.round(4)), embeddings=())
 
 
 def find_rows(measured, split, y, seed):
@@ -67,7 +98,11 @@ def find_rows(measured, split, y, seed):
     alone = measured.gallery is None
     gallery = measured.Z if alone else measured.gallery
     places = split.test if alone else split.searched
-    found = places[nearest_rows(measured.Z[rows], gallery, N_FOUND, rows if alone else None)]
+    if measured.nearest is not None:
+        nearest = measured.nearest[rows, :N_FOUND]
+    else:
+        nearest = nearest_rows(measured.Z[rows], gallery, N_FOUND, rows if alone else None)
+    found = places[nearest]
     return Found(tuple(split.test[rows].tolist()), _tuples(found), _tuples(y[found]))
 
 

@@ -24,7 +24,7 @@ from metriclearn._text import one_line
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import are_amounts, growth_of, measure, tell_classes
-from metriclearn.compare._pictures import draw_map, find_rows, learned_matrix
+from metriclearn.compare._pictures import find_rows, keep_map, learned_matrix
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._splits import Split, width
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
@@ -124,7 +124,7 @@ def _run(task, X, y, blank):
         drawn = {}
         if task.pictures and measured.dimension is not None:
             if not are_amounts(y):
-                drawn["map"] = draw_map(measured.Z, y_test, task.seed, split.test)
+                drawn["map"] = keep_map(measured.Z, y_test, task.seed, split.test)
                 drawn["found"] = find_rows(measured, split, y, task.seed)
             drawn["matrix"] = learned_matrix(fitted.estimator, X_train, cleaned_names(cleaner))
         if task.axis is None and not are_amounts(y):

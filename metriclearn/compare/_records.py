@@ -87,16 +87,19 @@ class Map:
     Attributes
     ----------
     points : tuple of (float, float)
-        In the unit square.
+        In the unit square; () until they are laid out, which only a report or a file asks for.
     labels : tuple of int
         Class of each.
     rows : tuple of int or None
         Their places in the data.
+    embeddings : tuple of tuple of float
+        What ``points`` are made of; () once they are.
     """
 
-    points: tuple[tuple[float, ...], ...]
+    points: tuple[tuple[float, ...], ...] = field(compare=False)
     labels: tuple[int, ...]
     rows: tuple[int, ...] | None = None
+    embeddings: tuple[tuple[float, ...], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ from metriclearn.compare._documents import (
 )
 from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
+from metriclearn.compare._pictures import lay_out_maps
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._report._notebook import notebook_html
@@ -98,6 +100,11 @@ class ComparisonResult:
     def stopped(self, reason: str) -> ComparisonResult:
         """Return the same result as one that was stopped early."""
         return replace(self, interrupted=reason)
+
+    @cached_property
+    def _drawn(self):
+        """The same result with its maps laid out, which no table needs."""
+        return replace(self, records=lay_out_maps(self.records))
 
     @property
     def findings(self) -> tuple[Any, ...]:
@@ -315,10 +322,6 @@ class ComparisonResult:
         ------
         ValueError
             If there is no such learner, or no winner.
-
-        See Also
-        --------
-        fit_best : The same, fitted.
         """
         protocol = protocol or self.protocols[0]
         if learner is None:
@@ -395,7 +398,7 @@ class ComparisonResult:
         from metriclearn.compare._report._page import render
 
         check_writable(path, "to_html:")
-        write_text(path, render(self if rows else replace(self, samples=None)))
+        write_text(path, render(self._drawn if rows else replace(self._drawn, samples=None)))
 
     def summary(self) -> Summary:
         """Return the rows of the table and the verdicts, as they go into the JSON file.
@@ -417,7 +420,7 @@ class ComparisonResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``to_json`` writes, without the name of the format."""
-        return {**to_plain(self), "summary": to_plain(self.summary())}
+        return {**to_plain(self._drawn), "summary": to_plain(self.summary())}
 
     def to_json(self, path: FilePath) -> None:
         """Write every number, whole or not at all.

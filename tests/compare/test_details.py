@@ -1,11 +1,14 @@
 """What a fold keeps beside its scores: each class, more classes, training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.comparisons import CHEAP
 from helpers.optional import deep
+from scipy.spatial.distance import pdist
 
-from metriclearn.compare import compare
+from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._measure import growth_of, measure, tell_classes
 from metriclearn.metrics import RecallGrowth
 
@@ -67,6 +70,47 @@ def test_a_gallery_of_unseen_classes_is_searched(blobs):
     assert sum(told.n_right) / 40 == pytest.approx(found.scores["recall_at_1"])
     kept = growth(growth_of(found, y[::2], y[1::2], 0))
     assert kept.recall(8) == pytest.approx(found.scores["recall_at_1"])
+
+
+def test_maps_are_laid_out_once_and_only_for_a_file(monkeypatch, tmp_path, compared):
+    from metriclearn.compare import _pictures
+
+    calls, lay_out = [], _pictures.lay_out
+    monkeypatch.setattr(
+        _pictures, "lay_out", lambda Z, **kwargs: calls.append(len(Z)) or lay_out(Z, **kwargs)
+    )
+    result = replace(compared)  # which has written nothing yet
+    result.show()
+    kept = [record.map for record in result.records if record.map is not None]
+    assert (len(kept), calls) == (4, [])
+    assert {each.points for each in kept} == {()}
+    result.to_json(tmp_path / "r.json")
+    result.to_html(tmp_path / "r.html")
+    assert calls == [len(each.rows) for each in kept]
+    again = ComparisonResult.from_json(tmp_path / "r.json")
+    again.to_html(tmp_path / "again.html")
+    assert len(calls) == 4
+    for record in again.records:
+        if record.map is not None:
+            assert record.map.embeddings == ()
+            assert np.ptp(record.map.points, axis=0).max() == pytest.approx(1)
+
+
+def test_wide_embeddings_are_kept_in_few_directions():
+    from metriclearn.compare._pictures import keep_map
+
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 500))
+    kept = np.array(keep_map(Z, np.zeros(40), 0, np.arange(40)).embeddings)
+    assert kept.shape == (40, 40)
+    np.testing.assert_allclose(pdist(kept), pdist(Z), rtol=1e-4)
+
+
+def test_a_classifier_with_one_setting_is_not_fitted_to_be_judged(blobs):
+    result = compare(*blobs, learners="majority,euclidean", n_folds=2)
+    for record in result.records:
+        is_judged = record.learner != "majority"
+        assert (record.validation is not None, bool(record.tuning)) == (is_judged, is_judged)
 
 
 def test_confusions_are_the_most_frequent(monkeypatch, blobs):
