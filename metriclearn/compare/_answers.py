@@ -29,6 +29,7 @@ EMBEDDING_QUESTIONS = {
     "frozen": (LEARNED, ("cosine",)),
     "fine_tuning": (("finetune",), ("linear", "kernel")),
 }
+ALL_QUESTIONS = (*QUESTIONS, *EMBEDDING_QUESTIONS)
 
 
 @dataclass(frozen=True)

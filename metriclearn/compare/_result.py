@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,7 @@ from sklearn.base import BaseEstimator
 
 from metriclearn._files import check_writable, write_text
 from metriclearn._types import FilePath
-from metriclearn.compare._answers import (
-    EMBEDDING_QUESTIONS,
-    QUESTIONS,
-    find_answer,
-    find_verdict,
-    make_contest,
-)
+from metriclearn.compare._answers import ALL_QUESTIONS, find_answer, find_verdict, make_contest
 from metriclearn.compare._conclusions import Answer, Ranking, Summary, Verdict
 from metriclearn.compare._documents import (
     curve_frame,
@@ -233,8 +227,8 @@ class ComparisonResult:
         Answer or None
             None unless both sides have scores.
         """
-        if question not in (known := (*QUESTIONS, *EMBEDDING_QUESTIONS)):
-            raise ValueError(f"question={question!r} is unknown; there are {', '.join(known)}")
+        if question not in ALL_QUESTIONS:
+            raise ValueError(f"question={question!r} is not one of {', '.join(ALL_QUESTIONS)}")
         contest = self._contest(measure or self.headline(self.protocols[0]))
         return None if contest is None else find_answer(contest, question)
 
@@ -322,6 +316,10 @@ class ComparisonResult:
         ------
         ValueError
             If there is no such learner, or no winner.
+
+        See Also
+        --------
+        fit_best : The same, fitted.
         """
         protocol = protocol or self.protocols[0]
         if learner is None:
@@ -459,5 +457,4 @@ class ComparisonResult:
     @classmethod
     def from_dict(cls, document: dict[str, Any], where: str = "the document") -> ComparisonResult:
         """Build what ``to_dict`` took apart."""
-        known = {field.name for field in fields(cls)}
-        return from_plain(cls, {k: v for k, v in document.items() if k in known}, str(where))
+        return from_plain(cls, document, str(where))
