@@ -168,7 +168,7 @@ def test_chance_of_measures_that_have_none():
 
 
 def test_unknown_questions_are_one_clear_error():
-    with pytest.raises(ValueError, match="question='worth' is unknown; there are scaling, learn"):
+    with pytest.raises(ValueError, match="question='worth' is not one of scaling, learn"):
         made_up(CLEAR).answer("worth")
     assert set(QUESTIONS) == {"scaling", "learning", "deep", "linear_on_deep"}
 
