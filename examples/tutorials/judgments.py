@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from metriclearn import LMNN, MMC, PairClassifier, TripletClassifier
+from metriclearn.compare import compare
 from metriclearn.constraints import Pairs, Triplets
 from metriclearn.datasets import make_metric_pairs, make_metric_triplets
 from metriclearn.plots import MatrixDisplay
@@ -45,6 +46,13 @@ learned = learner.fit(X, constraints=Triplets(train)).get_mahalanobis_matrix()
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 MatrixDisplay.from_matrix(judge / np.trace(judge), name="the judge's", ax=axes[0])
 display = MatrixDisplay.from_matrix(learned / np.trace(learned), name="learned", ax=axes[1])
+
+# %%
+# Was it worth it? ``compare`` takes the answers in place of labels, and tests metrics on answers
+# that were held out: new ones about known things, and those about things never judged in training.
+# In a shell: ``metriclearn compare things.csv --triplets answers.csv``.
+result = compare(X, constraints=Triplets(train), learners="standardized,lmnn,mahalanobislearner")
+result
 
 # %%
 # "The same" or "not the same"

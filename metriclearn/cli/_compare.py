@@ -10,6 +10,7 @@ from metriclearn._extras import require
 from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
+from metriclearn.cli._judged import read_judged
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
 from metriclearn.compare._tables._read import table_suffix
 
@@ -19,6 +20,7 @@ examples:
   metriclearn compare wine
   metriclearn compare measurements.csv --target species --report report.html
   metriclearn compare houses.csv --target price        # an amount: regression
+  metriclearn compare items.csv --triplets judged.csv  # judgments in place of labels
   metriclearn compare photos/ --report report.html     # one sub-folder of images a class
   metriclearn compare photos/ --features timm/resnet18.a1_in1k --report report.html
   metriclearn compare photos/ --features timm/resnet18.a1_in1k --finetune
@@ -72,6 +74,24 @@ def add_parser(commands):
         choices=("classes", "amounts"),
         help="what the target holds (found out): amounts are predicted by the mean of the nearest "
         "neighbors",
+    )
+    add(
+        "--pairs",
+        metavar="FILE",
+        help="in place of labels: a table of pairs of items of SOURCE that are the same or not, "
+        "with the columns first, second and same (1 or 0)",
+    )
+    add(
+        "--triplets",
+        metavar="FILE",
+        help="in place of labels: a table with the columns anchor, nearer and farther, of which "
+        "the first is nearer to the second than to the third",
+    )
+    add(
+        "--ids",
+        metavar="COL",
+        help="with --pairs or --triplets: the column of SOURCE that names its items (found out, "
+        "or else row numbers from 0)",
     )
     add("--drop", metavar="COL,..", type=_numbers.names, default=(), help="columns to leave out")
     add(
@@ -208,8 +228,12 @@ def run(options, command):
     _check_outputs(options)
     from metriclearn.compare import compare
 
-    given = {}
-    if len(options.sources) == 1:
+    given = {"drop": options.drop}
+    if options.pairs or options.triplets:
+        given |= {"X": options.sources[0], **read_judged(options)}
+    elif options.ids is not None:
+        raise BadInputError("--ids names the items of --pairs or --triplets; give one of them")
+    elif len(options.sources) == 1:
         given |= {"X": options.sources[0], "y": options.target}
     else:
         given["datasets"] = [(source, _target(options, source)) for source in options.sources]
@@ -223,7 +247,6 @@ def run(options, command):
                 groups=options.groups,
                 split=options.split,
                 task=options.task,
-                drop=options.drop,
                 keep=options.keep,
                 min_rows=options.min_rows,
                 image_shape=options.image_shape,
@@ -251,7 +274,7 @@ def run(options, command):
     finally:  # where the reader of a pipe has seen enough, the files are still written
         written = list(_write(result, options))
     if options.save:
-        _save(result, options)
+        _save(result, options, given.get("constraints"))
         written.append(options.save)
     for path in written:
         print(f"wrote {printable(path)}")
@@ -322,7 +345,7 @@ def _workers(options):
         yield {"client": client}
 
 
-def _save(result, options):
+def _save(result, options, constraints=None):
     """Fit the winner on all rows, and keep it with a model card."""
     from metriclearn import save
 
@@ -337,7 +360,9 @@ def _save(result, options):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = result.fit_best(options.sources[0], options.target, learner=key)
+            model = result.fit_best(
+                options.sources[0], options.target, learner=key, constraints=constraints
+            )
         save(model, options.save, card=_card(result, key))
     except (ValueError, OSError, ImportError) as error:
         raise BadInputError(f"--save {options.save}: {error}") from None
@@ -345,6 +370,8 @@ def _save(result, options):
 
 def _card(result, key):
     """Say where a model comes from."""
+    from metriclearn.compare._words import size_text
+
     data = result.data
     names = {row.key: row for row in result.rows()}
     kept = names.get(key)
@@ -355,7 +382,9 @@ def _card(result, key):
         "Name": f"{kept.name if kept else 'The winner'} on {data.name}",
         "Data": [
             f"{data.name}: {data.n_rows:,} rows, {data.n_features:,} features",
-            f"{data.n_classes:,} classes: {', '.join(map(str, data.class_names[:50]))}",
+            size_text(result)
+            if data.judgments
+            else f"{data.n_classes:,} classes: {', '.join(map(str, data.class_names[:50]))}",
         ],
         "Findings": [finding.text for finding in result.findings] or ["none"],
         "What the comparison said": list(result.sentences()),

@@ -11,6 +11,7 @@ import numpy as np
 from metriclearn._files import check_writable, write_text
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
+from metriclearn.cli._judged import FALSE, TRUE
 from metriclearn.cli._model import embed, load_model, read
 
 EXAMPLES = """
@@ -22,7 +23,6 @@ PAIRS has a header and one pair a line: first, second and, where it is known, sa
 or false). first and second are image files, relative to PAIRS, or with --rows numbers of its
 rows, from 0. Exit codes: 0; 2 for bad input; 130 after Ctrl-C.
 """
-_TRUE, _FALSE = frozenset(("1", "true", "yes")), frozenset(("0", "-1", "false", "no"))
 
 
 def add_parser(commands):
@@ -133,9 +133,9 @@ def _read_pairs(path):
     same = None
     if "same" in columns:
         words = [(row["same"] or "").strip().lower() for row in rows]
-        odd = [k for k, word in enumerate(words) if word not in _TRUE | _FALSE]
+        odd = [k for k, word in enumerate(words) if word not in TRUE | FALSE]
         faults += [f"line {k + 2}: same is {words[k]!r}" for k in odd]
-        same = np.array([word in _TRUE for word in words])
+        same = np.array([word in TRUE for word in words])
     if faults:
         raise BadInputError(f"{path}: {len(faults)} pairs cannot be read: {'; '.join(faults[:10])}")
     return first, second, same

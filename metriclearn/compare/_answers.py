@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from metriclearn.compare._conclusions import Against, Answer, Price, Verdict
+from metriclearn.compare._judged_splits import NEW_ITEMS
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
 
@@ -109,11 +110,33 @@ def make_contest(result, measure, protocol):
         rows=tuple(rows),
         scores={row.key: result.fold_scores(row.key, measure) for row in rows},
         validation=validation,
-        n_train=float(np.mean([record.n_train for record in records])) if records else 1.0,
+        n_train=_n_train(records, protocol, result.data.judgments),
         n_test=float(np.mean([record.n_test for record in records])) if records else 1.0,
-        chance=chance_of(measure, result.data.class_counts),
+        chance=_chance(measure, result.data),
         caveats=_caveats(result.data.kind),
     )
+
+
+def _n_train(records, protocol, judgments):
+    """Return what a typical fold trains on.
+
+    Where items are split, few judgments are of one side alone; how much two splits have in
+    common goes by their items.
+    """
+    n_train, n_test = (
+        float(np.mean([getattr(record, name) for record in records] or [1.0]))
+        for name in ("n_train", "n_test")
+    )
+    if judgments is not None and protocol == "open":
+        return min(n_train, n_test * (1 - NEW_ITEMS) / NEW_ITEMS)
+    return n_train
+
+
+def _chance(measure, data):
+    if measure == "pair_accuracy" or measure == "new_pair_accuracy":
+        share = data.judgments.n_similar / data.judgments.n_judgments
+        return max(share, 1 - share)
+    return 0.5 if data.judgments else chance_of(measure, data.class_counts)
 
 
 def _caveats(kind):

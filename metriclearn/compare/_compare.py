@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
 from metriclearn.compare._cells import CellStore, NoStore
+from metriclearn.compare._judged_data import judged_source
 from metriclearn.compare._learners._fine_tuned import FineTuning
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, make_progress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from metriclearn.compare._result import ComparisonResult
+    from metriclearn.constraints import Pairs, Triplets
 
 
 def compare(
@@ -40,6 +42,7 @@ def compare(
     groups: ArrayLike | None = None,
     split: ArrayLike | str | None = None,
     task: str | None = None,
+    constraints: Pairs | Triplets | None = None,
     datasets: dict[str, Any] | list[Any] | None = None,
     name: str = "data",
     image_shape: tuple[Any, ...] | None = None,
@@ -105,6 +108,11 @@ def compare(
         neighbors, scored by R² and the median absolute error, and learned from by MLKR and the
         losses of amounts. By default numbers of which most are there once or twice are amounts; a
         finding says so.
+    constraints : Pairs or Triplets, default=None
+        What was judged about the rows of ``X``, numbered by them, in place of ``y``: which two
+        are similar, or which of two is nearer to a third. A metric is scored by its agreement
+        with judgments that were held out: new ones of known items (closed set), and those of
+        items that nothing was trained on (open set). ``groups`` are then of the items.
     datasets : dict or list, default=None
         Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
         list of what ``X`` may be as a str, each alone or in a pair with the name of its
@@ -240,7 +248,10 @@ def compare(
     if datasets is None:
         choices |= {"groups": groups, "split": split, "task": task}
         choices |= {"features": features, "verbose": verbose}
-        source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
+        if constraints is None:
+            source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
+        else:
+            source = _judged_source_of(X, y, constraints, name, image_shape, finetune, choices)
         if tuned is not None:
             plan, source = _with_fine_tuning(plan, source, tuned)
         results = [run(plan.on(source), workers, store, make_bar)]
@@ -253,6 +264,8 @@ def compare(
             )
         if task is not None:
             raise ValueError("task is of one data set; give it with X and y")
+        if constraints is not None:
+            raise ValueError("constraints are of one data set; give them with X")
         if features is not None:
             raise ValueError("features are of one data set; give them with X and y")
         results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
@@ -314,6 +327,29 @@ def _source_of(
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(X, y)")
     return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name, **choices)
+
+
+def _judged_source_of(X, y, constraints, name, image_shape, finetune, choices):
+    """Read items with judgments; nothing that is of labels goes with them."""
+    of_labels = {"y": y, "finetune": finetune or None}
+    of_labels |= {each: choices[each] for each in ("split", "task", "min_rows")}
+    if given := [each for each, value in of_labels.items() if value is not None]:
+        raise ValueError(f"constraints take the place of labels; leave {', '.join(given)} out")
+    if choices["features"] not in (None, True):
+        raise ValueError(
+            "features: give True where the rows of X are vectors that a network made; photos "
+            "become such by metriclearn.images.Features"
+        )
+    if X is None:
+        raise ValueError("X is needed: compare(X, constraints=pairs)")
+    return judged_source(
+        X,
+        constraints,
+        name=name,
+        image_shape=image_shape,
+        is_embedding=choices["features"] is True,
+        **{each: choices[each] for each in ("groups", "drop", "keep")},
+    )
 
 
 def _photos_of(X, y):

@@ -3,6 +3,7 @@
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from sklearn.base import clone
@@ -105,17 +106,77 @@ def fit_tuned(
     -------
     Fitted
     """
-    tuning = rules.tuning
     inner = None
-    if tuning.method != "off":
+    if rules.tuning.method != "off":
         inner = validation_split(y, protocol, seed, groups)
     # Amounts are as if all were of one class.
     classes = np.zeros(len(y), dtype=int) if are_amounts(y) else y
     fit_codes = classes if inner is None else classes[inner[0]]
     sizes = np.unique(fit_codes, return_counts=True)[1]
-    setting = Setting(
-        len(X), width(X), len(np.unique(classes)), int(sizes.min()), image_shape, rules.effort
+    by_classes = protocol == "open" and len(sizes) >= MANY_CLASSES
+    part = "open" if by_classes else "closed"
+    make_judge = None
+    if inner is not None:
+        make_judge = partial(
+            Judge,
+            X,
+            y,
+            *inner,
+            protocol=protocol,
+            measure=rules.measure(protocol),
+            max_rows=learner.max_rows,
+            seed=seed,
+        )
+    return fit_chosen(
+        learner,
+        Setting(
+            len(X), width(X), len(np.unique(classes)), int(sizes.min()), image_shape, rules.effort
+        ),
+        make_judge,
+        partial(fit_capped, X=X, y=y, max_rows=learner.max_rows, seed=seed),
+        part="amounts" if are_amounts(y) else part,
+        n_rows=len(X),
+        seed=seed,
+        rules=rules,
+        dimension=dimension,
     )
+
+
+def fit_chosen(
+    learner,
+    setting,
+    make_judge,
+    fit,
+    *,
+    part,
+    n_rows,
+    seed=0,
+    rules=DEFAULT,
+    dimension=None,
+):
+    """Choose a learner's settings by a judge, then fit it.
+
+    Parameters
+    ----------
+    learner : Learner
+    setting : Setting
+    make_judge : callable or None
+        ``make_judge(training=training) -> Judge``; None where nothing is held out to judge by.
+    fit : callable
+        ``fit(estimator) -> n_fit``: fits on the training part, and says on how much of it.
+    part : {"closed", "open", "amounts", "judgments"}
+        Of ``Training``.
+    n_rows : int
+        Rows, or judgments, of the training part.
+    seed : int, default=0
+    rules : Rules, default=Rules()
+    dimension : int, default=None
+
+    Returns
+    -------
+    Fitted
+    """
+    tuning = rules.tuning
     estimator, grid = learner.make(setting)
     space = search_space(learner, setting, grid)
     if dimension is not None:
@@ -125,41 +186,28 @@ def fit_tuned(
         grid = grid[: rules.effort.n_settings]
     is_searched = tuning.is_search and bool(space)
     if len(grid) == 1 and not is_searched and not hasattr(estimator, "transform"):
-        inner = None  # neither a setting nor a number of neighbors is to be chosen
-    by_classes = protocol == "open" and len(sizes) >= MANY_CLASSES
+        make_judge = None  # neither a setting nor a number of neighbors is to be chosen
     training = None
     if not learner.is_own and not learner.sets_length:
-        part = "open" if by_classes else "closed"
-        part = "amounts" if are_amounts(y) else part
-        training = Training(part, rules.effort, image_shape is not None)
+        training = Training(part, rules.effort, setting.image_shape is not None)
     params, trial, trials = grid[0], None, ()
     # Here and not earlier: make() may be what loads torch and its threads.
     with threadpool_limits(1):
         start = time.process_time()
-        if inner is not None:
-            judge = Judge(
-                X,
-                y,
-                *inner,
-                protocol=protocol,
-                measure=rules.measure(protocol),
-                training=training,
-                max_rows=learner.max_rows,
-                seed=seed,
-            )
+        if make_judge is not None:
             candidates = space if is_searched else grid
             first = clone(estimator).set_params(**params)
-            chosen, trial, trials = choose(first, candidates, tuning, judge)
+            chosen, trial, trials = choose(first, candidates, tuning, make_judge(training=training))
             params = params | chosen
         if training is not None and trial is not None:
             params = params | training.final(estimator, trial.epochs)
         elif training is not None:
-            params = params | training.untried(estimator, len(X))
+            params = params | training.untried(estimator, n_rows)
         tuned = time.process_time()
         estimator.set_params(**params)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            n_fit = fit_capped(estimator, X, y, learner.max_rows, seed)
+            n_fit = fit(estimator)
         fitted = time.process_time()
     warned = sorted(
         {one_line(each.message) for each in caught if each.category is ConvergenceWarning}
@@ -181,7 +229,7 @@ def fit_tuned(
         rising=rising,
         fit_seconds=fitted - tuned,
         tune_seconds=tuned - start,
-        notes=(*_notes(estimator, n_fit, len(X)), *warned),
+        notes=(*_notes(estimator, n_fit, n_rows, part), *warned),
     )
 
 
@@ -197,10 +245,10 @@ def without_remedy(warning, *, rising):
     return said if rising else f"{said}; no gain from more was seen on validation data"
 
 
-def _notes(estimator, n_fit, n_rows):
-    notes = []
+def _notes(estimator, n_fit, n_rows, part):
+    notes, what = [], "judgments" if part == "judgments" else "rows"
     if n_fit < n_rows:
-        notes.append(f"learned from {n_fit} of {n_rows} training rows")
+        notes.append(f"learned from {n_fit} of {n_rows} training {what}")
     if stayed_frozen(estimator):
         notes.append("left the features as they are: that did better on validation data")
     steps = getattr(estimator, "named_steps", {})

@@ -16,9 +16,13 @@ from metriclearn.metrics._retrieval import retrieval_scores
 NEIGHBORS = (1, 3, 5, 9, 15)
 DEFAULT_K = 3
 RECALL_KS = (1, 2, 4, 8, 16, 32)
+#: Measures of judgments; ``new_`` of those about new items.
+JUDGED = ("agreement", "pair_auc", "pair_accuracy")
+#: Those of the rows of unseen classes.
+RETRIEVAL = ("recall_at_1", "r_precision", "map_at_r")
 MEASURES = {
-    "closed": ("accuracy", "balanced_accuracy", "r2", "median_error"),
-    "open": ("recall_at_1", "r_precision", "map_at_r"),
+    "closed": ("accuracy", "balanced_accuracy", "r2", "median_error", *JUDGED),
+    "open": (*RETRIEVAL, *(f"new_{name}" for name in JUDGED)),
 }
 #: The measure that settles a protocol's winner, and that settings are chosen by.
 HEADLINE = {"closed": "accuracy", "open": "map_at_r"}
@@ -30,6 +34,12 @@ MEASURE_NAMES = {
     "map_at_r": "MAP@R",
     "r2": "k-NN R²",
     "median_error": "median error",
+    "agreement": "agreement",
+    "pair_auc": "pair AUC",
+    "pair_accuracy": "pair accuracy",
+    "new_agreement": "agreement on new items",
+    "new_pair_auc": "pair AUC on new items",
+    "new_pair_accuracy": "pair accuracy on new items",
 }
 #: Measures of amounts in units of the target; the smaller the better.
 IN_UNITS = ("median_error",)
@@ -82,20 +92,20 @@ def measure(estimator, gallery, X_test, y_test, protocol, *, k=DEFAULT_K):
         predicted = estimator.predict(X_test)
         return Measured(None, scores_of(predicted, y_test), predicted=predicted)
     start = time.process_time()
-    Z = _embed(estimator, X_test)
+    Z = embed(estimator, X_test)
     embed_seconds = (time.process_time() - start) / max(1, len(X_test))
     price = {"embed_seconds": embed_seconds, "bytes_per_row": Z.shape[1] * Z.dtype.itemsize}
-    others = None if gallery is None else _embed(estimator, gallery[0])
+    others = None if gallery is None else embed(estimator, gallery[0])
     if protocol == "open":
         ks = [k for k in RECALL_KS if k <= (len(Z) - 1 if others is None else len(others))]
         names = [f"recall_at_{k}" for k in ks]
         apart = {} if others is None else {"gallery": others, "gallery_labels": gallery[1]}
-        wanted = {*MEASURES["open"], *names}
+        wanted = {*RETRIEVAL, *names}
         each = retrieval_scores(Z, y_test, wanted, **apart, average=False)
         first_is_right = each["recall_at_1"] == 1
         if np.isnan(each["recall_at_1"]).all():
             raise ValueError("no test row has another of its class among the rows searched")
-        scores = {measure: float(np.nanmean(each[measure])) for measure in MEASURES["open"]}
+        scores = {measure: float(np.nanmean(each[measure])) for measure in RETRIEVAL}
         recall_at = {
             str(k): float(np.nanmean(each[name])) for k, name in zip(ks, names, strict=True)
         }
@@ -137,10 +147,10 @@ def judge(estimator, X_train, y_train, X, y, protocol, measure_name, *, seed=0):
     X, y = _sampled(X, y, seed)
     if not hasattr(estimator, "transform"):
         return scores_of(estimator.predict(X), y)[measure_name], None
-    Z = _embed(estimator, X)
+    Z = embed(estimator, X)
     if protocol == "open":
         return float(retrieval_scores(Z, y, measure_name)[measure_name]), None
-    gallery = _embed(estimator, X_train)
+    gallery = embed(estimator, X_train)
     ks = [k for k in NEIGHBORS if k <= len(gallery)]
     predict = mean_of_nearest if are_amounts(y) else vote
     predictions = predict(y_train[nearest_rows(Z, gallery, ks[-1])], ks)
@@ -244,7 +254,8 @@ def _sampled(X, y, seed):
     return X[rows], y[rows]
 
 
-def _embed(estimator, X):
+def embed(estimator, X):
+    """Return the embedding of rows; a ``ValueError`` where it is not finite."""
     Z = np.asarray(estimator.transform(X))
     if not np.all(np.isfinite(Z)):
         raise ValueError("the embedding holds NaN or infinity")

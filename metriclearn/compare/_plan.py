@@ -10,6 +10,9 @@ from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curv
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._given_split import given_splits
+from metriclearn.compare._judged_measure import HEADLINES, measure_name
+from metriclearn.compare._judged_roster import judged_learners
+from metriclearn.compare._judged_splits import judged_splits
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
@@ -126,6 +129,8 @@ class Plan:
             n_folds = 1
         if source.task == "amounts":
             return self._on_amounts(source, n_folds)
+        if source.task == "judgments":
+            return self._on_judgments(source)
         measures = dict(self.rules.measures)
         if any(finding.kind == "imbalance" for finding in source.findings):
             measures["closed"] = "balanced_accuracy"
@@ -153,6 +158,27 @@ class Plan:
         learners = tuple(for_rows(each, source.kind) for each in learners)
         rules = replace(self.rules, measures=(("closed", "r2"),))
         return replace(self, source=source, rules=rules, learners=learners, n_folds=n_folds)
+
+    def _on_judgments(self, source):
+        asked = {
+            "rows": self.curves.rows,
+            "shift": self.curves.shift,
+            "tune": self.rules.tuning.is_search,
+            "search_spaces": self.spaces,
+        }
+        if others := [name for name, value in asked.items() if value]:
+            raise ValueError(
+                f"constraints: judgments are compared with the few settings of each learner; leave "
+                f"{', '.join(others)} out, which is for labeled rows"
+            )
+        judged = source.y
+        learners = judged_learners(self.asked, judged.kind)
+        learners = tuple(for_rows(each, source.kind) for each in learners)
+        measure = HEADLINES[judged.kind]
+        measures = tuple((p, measure_name(measure, p)) for p in ("closed", "open"))
+        return replace(
+            self, source=source, rules=replace(self.rules, measures=measures), learners=learners
+        )
 
     def _check_split_alone(self):
         """Check that nothing else was asked for that draws splits."""
@@ -183,6 +209,8 @@ class Plan:
         source = self.source
         if source.task == "amounts":
             return amount_splits(codes, self.n_folds, seed, groups=source.groups)
+        if source.task == "judgments":
+            return judged_splits(codes, self.n_folds, seed)
         return make_splits(
             codes,
             self.n_folds,
@@ -281,7 +309,7 @@ class Schedule:
     tasks : tuple of Task
     X : ndarray of shape (n, n_features) or DataFrame
     codes : ndarray of shape (n,)
-        Class of each row, as an index of ``class_names``; or its amount.
+        Class of each row, as an index of ``class_names``; or its amount; or ``Judged`` items.
     class_names : tuple of str
     protocols : tuple of str
     notes : dict of str to str

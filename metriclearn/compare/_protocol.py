@@ -22,6 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
+from metriclearn.compare._judged_data import Judged
+from metriclearn.compare._judged_run import run_judged
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import are_amounts, growth_of, measure, tell_classes
 from metriclearn.compare._pictures import find_rows, keep_map, learned_matrix
@@ -100,6 +102,8 @@ def _blank_record(task):
 
 def _run(task, X, y, blank):
     split, protocol = task.split, task.split.protocol
+    if isinstance(y, Judged):
+        return run_judged(task, X, y, blank)
     if task.learner.reads is not None:
         X = getattr(X, task.learner.reads)
     cleaner = fit_cleaner(X, split.train)

@@ -269,6 +269,23 @@ class LearnerFacts:
 
 
 @dataclass(frozen=True)
+class JudgmentFacts:
+    """What was judged about items.
+
+    Attributes
+    ----------
+    kind : {"pairs", "triplets"}
+    n_judgments : int
+    n_similar : int or None
+        Of pairs.
+    """
+
+    kind: str
+    n_judgments: int
+    n_similar: int | None = None
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """What was compared on.
 
@@ -293,6 +310,8 @@ class DataFacts:
         Rows of each class.
     amounts : tuple of float
         Of a target of amounts the least, the quartiles and the largest; there are no classes then.
+    judgments : JudgmentFacts or None
+        Where rows are items with judgments in place of labels.
     """
 
     name: str
@@ -309,6 +328,7 @@ class DataFacts:
     is_read: bool = False
     class_counts: tuple[int, ...] = ()
     amounts: tuple[float, ...] = ()
+    judgments: JudgmentFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from metriclearn.compare._documents import (
     read_document,
     write_document,
 )
+from metriclearn.compare._judged_run import fit_items
 from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._pictures import lay_out_maps
@@ -32,12 +33,14 @@ from metriclearn.compare._table import (
     fold_means,
     table_rows,
 )
-from metriclearn.compare._winner import make_estimator, rows_to_fit
+from metriclearn.compare._winner import items_to_fit, make_estimator, rows_to_fit
 from metriclearn.compare._words import headline, sentences_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from metriclearn.constraints import Pairs, Triplets
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,7 +203,9 @@ class ComparisonResult:
 
         Parameters
         ----------
-        measure : {"accuracy", "balanced_accuracy", "recall_at_1", "r_precision", "map_at_r"}
+        measure : {"accuracy", "balanced_accuracy", "recall_at_1", "r_precision", "map_at_r", "r2"}
+            ``"r2"`` of amounts; of judgments ``"agreement"``, ``"pair_auc"`` and
+            ``"pair_accuracy"``, and with ``"new_"`` before them those of new items.
 
         Returns
         -------
@@ -220,7 +225,8 @@ class ComparisonResult:
             one? Is a linear one on the embedding of a deep one? Of features of a network: is
             training worth it over frozen features? Is fine-tuning over a linear map?
         measure : str, default=None
-            That of the closed set that settles the winner, by default.
+            As of ``verdict``; that of the closed set that settles the winner, by default:
+            ``"r2"`` of amounts, ``"agreement"`` or ``"pair_auc"`` of judgments.
 
         Returns
         -------
@@ -335,10 +341,11 @@ class ComparisonResult:
     def fit_best(
         self,
         X: ArrayLike,
-        y: ArrayLike | None,
+        y: ArrayLike | None = None,
         learner: str | None = None,
         *,
         protocol: str | None = None,
+        constraints: Pairs | Triplets | None = None,
     ) -> BaseEstimator:
         """Fit the winner, or another learner, on rows as they were given to ``compare``.
 
@@ -348,6 +355,8 @@ class ComparisonResult:
             What ``compare`` takes: also the name of a source and of its label column.
         learner : str, default=None
         protocol : {"closed", "open"}, default=None
+        constraints : Pairs or Triplets, default=None
+            In place of ``y`` where these were compared on.
 
         Returns
         -------
@@ -363,6 +372,11 @@ class ComparisonResult:
         >>> result.fit_best(X, y).transform(X[:2]).shape
         (2, 2)
         """
+        if self.data.judgments is not None:
+            if constraints is None or y is not None:
+                raise ValueError("judgments were compared on; give them as constraints, and no y")
+            estimator = self.make_estimator(learner, protocol=protocol)
+            return fit_items(estimator, items_to_fit(self, X), constraints)
         X, y = rows_to_fit(self, X, y)
         return self.make_estimator(learner, protocol=protocol).fit(X, y)
 

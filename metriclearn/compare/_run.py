@@ -9,7 +9,7 @@ import numpy as np
 from metriclearn.compare._anytime import Deadline, run_in_time, sampled_tests
 from metriclearn.compare._cells import environment
 from metriclearn.compare._protocol import run_task
-from metriclearn.compare._records import DataFacts, LearnerFacts, RunFacts
+from metriclearn.compare._records import DataFacts, JudgmentFacts, LearnerFacts, RunFacts
 from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._samples import sample_rows
 from metriclearn.compare._workers import WorkersLostError
@@ -94,13 +94,19 @@ def run(plan, workers, store, make_bar):
 
 
 def _data_facts(source, schedule, store):
-    is_amount = source.task == "amounts"
+    is_amount, counts, judgments = source.task == "amounts", (), None
+    if source.task == "classes":
+        counts = tuple(np.bincount(schedule.codes).tolist())
+    if source.task == "judgments":
+        n_similar = int(source.y.similar.sum()) if source.y.kind == "pairs" else None
+        judgments = JudgmentFacts(source.y.kind, len(source.y), n_similar)
     return DataFacts(
         name=source.name,
         kind=source.kind,
         n_rows=len(source.X),
         n_features=source.X.shape[1],
-        class_counts=() if is_amount else tuple(np.bincount(schedule.codes).tolist()),
+        class_counts=counts,
+        judgments=judgments,
         amounts=tuple(np.quantile(source.y, (0, 0.25, 0.5, 0.75, 1)).tolist()) if is_amount else (),
         n_classes=len(schedule.class_names),
         class_names=schedule.class_names,

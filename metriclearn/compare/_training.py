@@ -29,7 +29,7 @@ class Training:
 
     Attributes
     ----------
-    protocol : {"closed", "open", "amounts"}
+    protocol : {"closed", "open", "amounts", "judgments"}
         What is held out where many rows are: rows of each class, whole classes, or nothing.
     effort : Effort
     is_image : bool
@@ -59,7 +59,7 @@ class Training:
             name, limit = iteration_limit(estimator)
             longer = range(1, self.effort.n_longer + 1) if name else ()
             return [{}, *({name: limit * 2**i} for i in longer)]
-        if self.protocol != "amounts" and STOPPING_PART * n_rows >= ENOUGH_STOPPING_ROWS:
+        if self.protocol in ("closed", "open") and STOPPING_PART * n_rows >= ENOUGH_STOPPING_ROWS:
             held_out = "stratified" if self.protocol == "closed" else "class_disjoint"
             return [
                 {

@@ -3,13 +3,16 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from metriclearn.compare._effort import find_effort
+from metriclearn.compare._judged_roster import judged_learners
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._unlabeled import read_rows
 from metriclearn.compare._tables._estimator import TableReader
 from metriclearn.images._features import Features
 
@@ -41,8 +44,11 @@ def make_estimator(result, key, protocol):
     ]
     if not records:
         raise ValueError(f"learner {key!r} has no finished fit in the {protocol} set")
+    known = ROSTER
+    if result.data.judgments is not None:
+        known = {each.key: each for each in judged_learners("all", result.data.judgments.kind)}
     learners = {learner.key: learner for learner in result.roster}
-    learner = learners.get(key, ROSTER.get(key))
+    learner = learners.get(key, known.get(key))
     if learner is None:
         raise ValueError(
             f"learner {key!r} is your own, which a file does not keep; call make_estimator on the "
@@ -50,7 +56,7 @@ def make_estimator(result, key, protocol):
         )
     record = _most_chosen(records)
     setting = Setting(
-        record.n_train,
+        record.n_train if result.data.judgments is None else result.data.n_rows,
         record.n_features,
         result.data.n_classes,
         min(result.data.class_counts, default=2),
@@ -105,6 +111,18 @@ def rows_to_fit(result, X, y):
         names = result.data.feature_names
         return X if names is None else X[list(names)], y  # not groups, parts, or what is left out
     return X, y
+
+
+def items_to_fit(result, X):
+    """Return items as the estimator of a result takes them; X is as of ``compare``."""
+    if isinstance(X, (str, Path)):
+        X = read_rows(X).X
+    names = result.data.feature_names
+    if hasattr(X, "iloc") and names is not None:
+        X = X[list(names)]
+        return X if result.data.is_read else X.to_numpy(dtype=float)
+    X = np.asarray(X)
+    return X.reshape(len(X), -1)
 
 
 def _most_chosen(records):

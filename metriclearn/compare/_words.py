@@ -26,6 +26,9 @@ def size_text(result):
     target = f"{data.n_classes} classes"
     if data.amounts:
         target = f"amounts from {data.amounts[0]:g} to {data.amounts[-1]:g}"
+    if data.judgments:
+        judged = data.judgments
+        return f"{data.n_rows} items, {what}, {judged.n_judgments} {judged.kind}"
     return f"{data.n_rows} rows, {what}, {target}"
 
 
@@ -36,6 +39,12 @@ def protocol_lines(result):
         how = notes.get("closed", "")
         lines = [f"Regression by the mean of the nearest neighbors: {how}", amounts_line(result)]
         return [*lines, tuning_line(result), *result.data.notes]
+    if result.data.judgments:
+        lines = [
+            f"Known items (new judgments of them): {notes.get('closed', '')}",
+            f"New items (never judged in training): {notes.get('open', '')}",
+        ]
+        return [*lines, judgments_line(result), tuning_line(result), *result.data.notes]
     closed = notes.get("closed", f"{result.run.n_folds} stratified folds")
     lines = [
         f"Closed set (new rows of known classes): {closed}",
@@ -51,6 +60,21 @@ def amounts_line(result):
         f"Amounts from {least:g} to {most:g}, half of them from {low:g} to {high:g}; the median "
         f"is {middle:g}. R² is the share of their variance that is explained; the median error is "
         f"in their units"
+    )
+
+
+def judgments_line(result):
+    """Say what the scores of judgments mean."""
+    judged = result.data.judgments
+    if judged.kind == "triplets":
+        return (
+            "Agreement is the share of triplets whose nearer item is nearer, equal distances "
+            "counting half; guessing has 50%"
+        )
+    return (
+        f"{judged.n_similar} of the pairs are similar. Pair AUC is the chance that a similar pair "
+        f"is nearer than a dissimilar one (guessing has 50%), pair accuracy the share that is "
+        f"decided right at a threshold chosen in training"
     )
 
 
@@ -83,6 +107,8 @@ def tuning_line(result):
     if result.run.time is not None:
         budget += f", all within {result.run.time:g} s"
     judged = "on validation rows of the training part"
+    if result.data.judgments:
+        return f"Tuning: {budget}, on judgments that are held out of the training part"
     if "open" in result.protocols:
         judged += ", for the open set on validation classes"
     return f"Tuning: {budget}, {judged}"
@@ -151,6 +177,8 @@ def header_of(measure):
 
 def protocol_name(result, protocol):
     """Return what a protocol is called in a sentence."""
+    if result.data.judgments:
+        return {"closed": "known items", "open": "new items"}[protocol]
     return "new rows" if result.data.amounts else f"{protocol} set"
 
 

@@ -133,6 +133,8 @@ def render(result):
 
 
 def _titles(result):
+    if result.data.judgments:
+        return {"closed": "Known items", "open": "New items"}
     return {"closed": "New rows"} if result.data.amounts else TITLES
 
 

@@ -55,8 +55,8 @@ class Source:
         that a network made.
     backbone : str, module or callable
         Of photos: what made these vectors.
-    task : {"classes", "amounts"}
-        What ``y`` holds.
+    task : {"classes", "amounts", "judgments"}
+        What ``y`` holds; of judgments ``Judged`` items.
     """
 
     X: object
