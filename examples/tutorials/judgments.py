@@ -52,7 +52,7 @@ display = MatrixDisplay.from_matrix(learned / np.trace(learned), name="learned",
 # that were held out: new ones about known things, and those about things never judged in training.
 # In a shell: ``metriclearn compare things.csv --triplets answers.csv``.
 result = compare(X, constraints=Triplets(train), learners="standardized,lmnn,mahalanobislearner")
-result
+print(*result.sentences(), sep="\n")
 
 # %%
 # "The same" or "not the same"
