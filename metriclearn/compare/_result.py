@@ -20,20 +20,14 @@ from metriclearn.compare._documents import (
     read_document,
     write_document,
 )
-from metriclearn.compare._judged_run import fit_items
 from metriclearn.compare._mean_ranks import rank_places
 from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
 from metriclearn.compare._pictures import lay_out_maps
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._report._notebook import notebook_html
-from metriclearn.compare._table import (
-    curves_along,
-    failed_points,
-    fold_means,
-    table_rows,
-)
-from metriclearn.compare._winner import items_to_fit, make_estimator, rows_to_fit
+from metriclearn.compare._table import curves_along, failed_points, fold_means, table_rows
+from metriclearn.compare._winner import fit_as_compared, make_estimator
 from metriclearn.compare._words import headline, sentences_of
 
 if TYPE_CHECKING:
@@ -203,9 +197,9 @@ class ComparisonResult:
 
         Parameters
         ----------
-        measure : {"accuracy", "balanced_accuracy", "recall_at_1", "r_precision", "map_at_r", "r2"}
-            ``"r2"`` of amounts; of judgments ``"agreement"``, ``"pair_auc"`` and
-            ``"pair_accuracy"``, and with ``"new_"`` before them those of new items.
+        measure : str
+            One of ``measures``: of classes ``"accuracy"``, ``"map_at_r"`` and others, of amounts
+            ``"r2"``, of judgments ``"agreement"`` or ``"pair_auc"``, ``"new_"`` of new items.
 
         Returns
         -------
@@ -225,8 +219,7 @@ class ComparisonResult:
             one? Is a linear one on the embedding of a deep one? Of features of a network: is
             training worth it over frozen features? Is fine-tuning over a linear map?
         measure : str, default=None
-            As of ``verdict``; that of the closed set that settles the winner, by default:
-            ``"r2"`` of amounts, ``"agreement"`` or ``"pair_auc"`` of judgments.
+            As of ``verdict``; the one that settles the winner of the closed set by default.
 
         Returns
         -------
@@ -353,8 +346,8 @@ class ComparisonResult:
         ----------
         X, y
             What ``compare`` takes: also the name of a source and of its label column.
-        learner : str, default=None
-        protocol : {"closed", "open"}, default=None
+        learner, protocol : str, default=None
+            As of ``make_estimator``.
         constraints : Pairs or Triplets, default=None
             In place of ``y`` where these were compared on.
 
@@ -372,13 +365,8 @@ class ComparisonResult:
         >>> result.fit_best(X, y).transform(X[:2]).shape
         (2, 2)
         """
-        if self.data.judgments is not None:
-            if constraints is None or y is not None:
-                raise ValueError("judgments were compared on; give them as constraints, and no y")
-            estimator = self.make_estimator(learner, protocol=protocol)
-            return fit_items(estimator, items_to_fit(self, X), constraints)
-        X, y = rows_to_fit(self, X, y)
-        return self.make_estimator(learner, protocol=protocol).fit(X, y)
+        estimator = self.make_estimator(learner, protocol=protocol)
+        return fit_as_compared(self, estimator, X, y, constraints)
 
     def plot(self) -> Figure:
         """Draw scores with their spread, Recall@k curves and score against fit time.
@@ -413,12 +401,7 @@ class ComparisonResult:
         write_text(path, render(self._drawn if rows else replace(self._drawn, samples=None)))
 
     def summary(self) -> Summary:
-        """Return the rows of the table and the verdicts, as they go into the JSON file.
-
-        Returns
-        -------
-        Summary
-        """
+        """Return the rows of the table and the verdicts, as they go into the JSON file."""
         return Summary(
             rows=tuple(self.rows()),
             verdicts={measure: self.verdict(measure) for measure in self.measures},

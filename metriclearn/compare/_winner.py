@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._judged_roster import judged_learners
+from metriclearn.compare._judged_run import fit_items
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
@@ -111,6 +112,20 @@ def rows_to_fit(result, X, y):
         names = result.data.feature_names
         return X if names is None else X[list(names)], y  # not groups, parts, or what is left out
     return X, y
+
+
+def fit_as_compared(result, estimator, X, y, constraints=None):
+    """Fit an estimator on what a result was compared on, given as to ``compare``."""
+    if result.data.judgments is None:
+        if constraints is not None:
+            raise ValueError("constraints: labels were compared on; give them as y")
+        X, y = rows_to_fit(result, X, y)
+        return estimator.fit(X, y)
+    if constraints is None or y is not None:
+        raise ValueError("judgments were compared on; give them as constraints, and no y")
+    items = items_to_fit(result, X)
+    constraints.check_rows(len(items))
+    return fit_items(estimator, items, constraints)
 
 
 def items_to_fit(result, X):

@@ -215,6 +215,8 @@ def test_the_result_is_shown_written_read_and_made_an_estimator(found, tmp_path,
     assert score > 0.85
     with pytest.raises(ValueError, match="give them as constraints"):
         found.fit_best(X, np.arange(60) % 2)
+    with pytest.raises(ValueError, match="but X has 30 rows"):
+        found.fit_best(X[:30], constraints=judged)
 
 
 def write(folder, kind="triplets", ids="name"):
