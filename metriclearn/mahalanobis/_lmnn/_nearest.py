@@ -70,17 +70,16 @@ class _Others:
         self._rows = np.column_stack([Z, squared, np.ones_like(squared)])
         self._tile = max(k, _TILE_BYTES // (Z.itemsize * self.step))
         n = len(Z)
-        self._sample = np.arange(0, n, max(1, k)) if n > 8 * _SAMPLE_RANK * k else None
+        # Of few rows all are the sample: the k-th of them is the bound, and nothing else is sorted.
+        is_many = n > 8 * _SAMPLE_RANK * k
+        self._rank = _SAMPLE_RANK if is_many else k
+        self._sample = np.arange(0, n, max(1, k) if is_many else 1)
 
     def __call__(self, anchors, classes):
         left = self._rows[anchors]
         left[:, :-2] *= -2
         left[:, -2:] = left[:, :-3:-1]
-        if self._sample is None:
-            limits = np.full(len(anchors), np.inf, dtype=left.dtype)
-        else:
-            limits = self._limits(left, classes)
-        columns, d2, missed = self._below(left, classes, limits)
+        columns, d2, missed = self._below(left, classes, self._limits(left, classes))
         if len(missed):
             limits = np.full(len(missed), np.inf, dtype=left.dtype)
             columns[missed], d2[missed], _ = self._below(left[missed], classes[missed], limits)
@@ -93,8 +92,8 @@ class _Others:
         begins, ends = np.searchsorted(sample, self._starts[[classes, classes + 1]])
         for row, (begin, end) in enumerate(zip(begins, ends, strict=True)):
             d2[row, begin:end] = np.inf
-        rank = min(_SAMPLE_RANK, len(sample)) - 1
-        return np.partition(d2, rank, axis=1)[:, rank]
+        rank = min(self._rank, len(sample)) - 1
+        return np.nextafter(np.partition(d2, rank, axis=1)[:, rank], np.inf, dtype=d2.dtype)
 
     def _below(self, left, classes, limits):
         """Find the k nearest below the limits, and anchors that have fewer than there are."""
