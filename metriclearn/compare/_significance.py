@@ -72,7 +72,7 @@ def measure_lead(differences, n_train, n_test):
     References
     ----------
     .. [1] C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine
-       Learning 52, 2003. doi:10.1023/A:1024068626366
+       Learning 52, 2003. :doi:`10.1023/A`:1024068626366
 
     Examples
     --------

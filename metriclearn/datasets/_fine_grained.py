@@ -37,7 +37,7 @@ def fetch_cub200(
     delay: float = 1.0,
     verbose: int = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch CUB-200-2011, birds of 200 species (Wah et al., 2011; 1.2 GB).
+    """Fetch CUB-200-2011, birds of 200 species ([1]_; 1.2 GB).
 
     The split is that of the metric learning papers, with classes apart: the first
     100 species to train (5,864 images), the last 100 to test (5,924 images).
@@ -97,6 +97,12 @@ def fetch_cub200(
     The download is checked against its published sha256; a local archive or folder
     by the numbers of images and classes.
 
+    References
+    ----------
+    .. [1] Wah, C., Branson, S., Welinder, P., Perona, P. & Belongie, S. "The Caltech-UCSD
+       Birds-200-2011 dataset", California Institute of Technology, 2011.
+       https://resolver.caltech.edu/CaltechAUTHORS:20111026-120541847
+
     Examples
     --------
     >>> from metriclearn.datasets import fetch_cub200
@@ -128,7 +134,7 @@ def fetch_cars196(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch Cars196, cars of 196 models (Krause et al., 2013; 1.9 GB).
+    """Fetch Cars196, cars of 196 models ([1]_; 1.9 GB).
 
     The split is that of the metric learning papers, with classes apart: the first
     98 models to train (8,054 images), the last 98 to test (8,131 images).
@@ -180,6 +186,11 @@ def fetch_cars196(
     The authors' own site is gone. The archive that Stanford's vision group keeps has
     no published checksum: it is checked, as a local one is, by the numbers of images
     and classes (and by the checksums inside every zip).
+
+    References
+    ----------
+    .. [1] Krause, J., Stark, M., Deng, J. & Fei-Fei, L. "3D object representations for fine-grained
+       categorization", ICCV workshops, 2013. :doi:`10.1109/ICCVW.2013.77`
 
     Examples
     --------

@@ -38,7 +38,7 @@ def fetch_lfw_pairs(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch the pairs of Labeled Faces in the Wild (Huang et al., 2007; 230 MB).
+    """Fetch the pairs of Labeled Faces in the Wild ([1]_; 230 MB).
 
     The benchmark is ``"10_folds"``: 6,000 pairs in ten folds of 300 of the same
     person and 300 of two, no person in two folds. ``"train"`` (2,200 pairs) and
@@ -100,6 +100,12 @@ def fetch_lfw_pairs(
     -----
     Downloads are checked against the sha256 that scikit-learn publishes; local
     archives or folders by the numbers of images and people.
+
+    References
+    ----------
+    .. [1] Huang, G. B., Ramesh, M., Berg, T. & Learned-Miller, E. "Labeled faces in the wild",
+       University of Massachusetts, Amherst, Technical Report 07-49, 2007.
+       https://vis-www.cs.umass.edu/lfw/
 
     Examples
     --------

@@ -61,7 +61,7 @@ def fetch_mnist(
     delay: float = 1.0,
     verbose: int = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch MNIST, handwritten digits (LeCun et al., 1998; 15 MB).
+    """Fetch MNIST, handwritten digits ([1]_; 15 MB).
 
     The split is the authors': the first 60,000 images to train, the last 10,000 to
     test. Classes are the same in both; for the open set use
@@ -120,6 +120,11 @@ def fetch_mnist(
     Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
     checksum that OpenML states.
 
+    References
+    ----------
+    .. [1] LeCun, Y., Bottou, L., Bengio, Y. & Haffner, P. "Gradient-based learning applied to
+       document recognition", Proceedings of the IEEE 86, 1998. :doi:`10.1109/5.726791`
+
     Examples
     --------
     >>> from metriclearn.datasets import fetch_mnist
@@ -152,7 +157,7 @@ def fetch_fashion_mnist(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch Fashion-MNIST, clothes in the format of MNIST (Xiao et al., 2017; 30 MB).
+    """Fetch Fashion-MNIST, clothes in the format of MNIST ([1]_; 30 MB).
 
     The split is the authors': the first 60,000 images to train, the last 10,000 to
     test. Classes are the same in both; for the open set use
@@ -201,6 +206,11 @@ def fetch_fashion_mnist(
     -----
     Downloaded by :func:`~sklearn.datasets.fetch_openml`, which checks it against the
     checksum that OpenML states.
+
+    References
+    ----------
+    .. [1] Xiao, H., Rasul, K. & Vollgraf, R. "Fashion-MNIST: a novel image dataset for benchmarking
+       machine learning algorithms", 2017. https://arxiv.org/abs/1708.07747
 
     Examples
     --------

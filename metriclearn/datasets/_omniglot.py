@@ -29,7 +29,7 @@ def fetch_omniglot(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch Omniglot, 1,623 characters by 20 people each (Lake et al., 2015; 16 MB).
+    """Fetch Omniglot, 1,623 characters by 20 people each ([1]_; 16 MB).
 
     The split is the authors', with alphabets apart: a background set to train, 964
     characters of 30 alphabets (19,280 images), and an evaluation set, 659 characters
@@ -84,6 +84,11 @@ def fetch_omniglot(
     -----
     Downloads are checked against their published sha256; local archives or folders
     by the numbers of images and classes.
+
+    References
+    ----------
+    .. [1] Lake, B. M., Salakhutdinov, R. & Tenenbaum, J. B. "Human-level concept learning through
+       probabilistic program induction", Science 350, 2015. :doi:`10.1126/science.aab3050`
 
     Examples
     --------

@@ -36,7 +36,7 @@ def fetch_sop(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch Stanford Online Products, 22,634 things sold on eBay (Oh Song et al., 2016; 3.1 GB).
+    """Fetch Stanford Online Products, 22,634 things sold on eBay ([1]_; 3.1 GB).
 
     The split is the authors', with classes apart (``Ebay_train.txt`` and
     ``Ebay_test.txt``): 11,318 products to train (59,551 images), 11,316 to test
@@ -90,6 +90,11 @@ def fetch_sop(
     The download is checked against its published sha256; a local archive or folder
     by the numbers of images and classes.
 
+    References
+    ----------
+    .. [1] Oh Song, H., Xiang, Y., Jegelka, S. & Savarese, S. "Deep metric learning via lifted
+       structured feature embedding", CVPR, 2016. :doi:`10.1109/CVPR.2016.434`
+
     Examples
     --------
     >>> from metriclearn.datasets import fetch_sop
@@ -124,7 +129,7 @@ def fetch_inshop(
     delay: Any = 1.0,
     verbose: Any = 0,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Fetch DeepFashion's In-Shop Clothes Retrieval, 7,982 garments (Liu et al., 2016).
+    """Fetch DeepFashion's In-Shop Clothes Retrieval, 7,982 garments [1]_.
 
     The split is the authors': 3,997 garments to train (25,882 images); 3,985 others
     to test, in a query (14,218 images) and a gallery (12,612 images) of the same
@@ -180,6 +185,11 @@ def fetch_inshop(
     is, by the numbers of images and classes (and by the checksums inside every zip).
     Google may refuse it on a busy day; then fetch the two files with a browser and
     give them as ``archive``.
+
+    References
+    ----------
+    .. [1] Liu, Z., Luo, P., Qiu, S., Wang, X. & Tang, X. "DeepFashion: powering robust clothes
+       recognition and retrieval with rich annotations", CVPR, 2016. :doi:`10.1109/CVPR.2016.124`
 
     Examples
     --------

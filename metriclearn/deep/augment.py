@@ -117,7 +117,7 @@ class RandomCrop(nn.Module):
     References
     ----------
     .. [1] C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
-       doi:10.1109/CVPR.2015.7298594
+       :doi:`10.1109/CVPR.2015.7298594`
 
     Examples
     --------

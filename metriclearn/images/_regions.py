@@ -151,7 +151,7 @@ def random_crop(region, rng, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)):
     References
     ----------
     .. [1] C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
-       doi:10.1109/CVPR.2015.7298594
+       :doi:`10.1109/CVPR.2015.7298594`
     """
     left, top, right, bottom = region
     width, height = right - left, bottom - top

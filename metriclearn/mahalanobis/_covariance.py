@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Covariance(MahalanobisTransformer):
-    """Mahalanobis distance of the data's inverse covariance (P. C. Mahalanobis, 1936).
+    """Mahalanobis distance of the data's inverse covariance [1]_.
 
     ::
 
@@ -40,6 +40,12 @@ class Covariance(MahalanobisTransformer):
     RCA : Uses the scatter within groups of rows.
     LFDA : Uses classes.
     sklearn.covariance.LedoitWolf : Chooses the shrinkage by a formula.
+
+    References
+    ----------
+    .. [1] Mahalanobis, P. C. "On the generalised distance in statistics", Proceedings of the
+       National Institute of Sciences of India 2, 1936; reprinted in Sankhya A 80, 2018.
+       :doi:`10.1007/s13171-019-00164-5`
 
     Examples
     --------

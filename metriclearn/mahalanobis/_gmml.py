@@ -32,7 +32,7 @@ _RIDGE = 1e-9
 
 
 class GMML(MahalanobisTransformer):
-    """Geometric mean metric learning (Zadeh, Hosseini & Sra, 2016).
+    """Geometric mean metric learning [1]_.
 
     ::
 
@@ -85,6 +85,11 @@ class GMML(MahalanobisTransformer):
     and adds λ M0 as it is. From labels each row also makes a similar pair with
     itself, of distance zero, which scales ``M`` too. With ``regularization=0`` a ridge of 1e-9 mean
     eigenvalues remains, so that singular scatters have a finite answer.
+
+    References
+    ----------
+    .. [1] Zadeh, P. H., Hosseini, R. & Sra, S. "Geometric mean metric learning", ICML, 2016.
+       https://proceedings.mlr.press/v48/zadeh16.html
 
     Examples
     --------

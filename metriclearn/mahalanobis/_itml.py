@@ -31,7 +31,7 @@ _N_BOUND_PAIRS = 20_000
 
 
 class ITML(MahalanobisTransformer):
-    """Information-theoretic metric learning (Davis, Kulis, Jain, Sra & Dhillon, 2007).
+    """Information-theoretic metric learning [1]_.
 
     ::
 
@@ -107,6 +107,11 @@ class ITML(MahalanobisTransformer):
     stopping rule, on the change of the multipliers, is often never met.
 
     Dissimilar pairs of equal rows cannot be drawn apart and are left out.
+
+    References
+    ----------
+    .. [1] Davis, J. V., Kulis, B., Jain, P., Sra, S. & Dhillon, I. S. "Information-theoretic metric
+       learning", ICML, 2007. :doi:`10.1145/1273496.1273523`
 
     Examples
     --------

@@ -33,7 +33,7 @@ _RANK_TOL = 1e-10
 class KernelMetric(
     LearnedMetricMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """A linear metric learner in the space of a kernel (Chatpatanasiri et al., 2010).
+    """A linear metric learner in the space of a kernel [1]_.
 
     ::
 
@@ -83,6 +83,12 @@ class KernelMetric(
     --------
     sklearn.decomposition.KernelPCA : The coordinates that the learner sees.
     metriclearn.deep.DeepEmbedder : Learns the features, too.
+
+    References
+    ----------
+    .. [1] Chatpatanasiri, R., Korsrilabutr, T., Tangchanachaianan, P. & Kijsirikul, B. "A new
+       kernelization framework for Mahalanobis distance learning algorithms", Neurocomputing 73,
+       2010. :doi:`10.1016/j.neucom.2009.11.037`
 
     Examples
     --------

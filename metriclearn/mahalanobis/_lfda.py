@@ -26,7 +26,7 @@ _MANY_ROWS = 2000  # of a class, from which on float32 is worth its conversion
 
 
 class LFDA(MahalanobisTransformer):
-    """Local Fisher discriminant analysis (Sugiyama, 2007).
+    """Local Fisher discriminant analysis [1]_.
 
     ::
 
@@ -77,6 +77,11 @@ class LFDA(MahalanobisTransformer):
 
     Memory is bounded by a block of the affinity, never n × n; time is
     O(Σ n_c² n_features).
+
+    References
+    ----------
+    .. [1] Sugiyama, M. "Dimensionality reduction of multimodal labeled data by local Fisher
+       discriminant analysis", JMLR 8, 2007. https://jmlr.org/papers/v8/sugiyama07b.html
 
     Examples
     --------

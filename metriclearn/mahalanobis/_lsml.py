@@ -23,7 +23,7 @@ from metriclearn.mahalanobis._solvers._logdet import PairDifferences, minimize_l
 
 
 class LSML(MahalanobisTransformer):
-    """Least squared residual metric learning (Liu, Guo, Wang, Wang & Liu, 2012).
+    """Least squared residual metric learning [1]_.
 
     ::
 
@@ -78,6 +78,11 @@ class LSML(MahalanobisTransformer):
     The paper has ``s = 1``. metric-learn has that loss, but its gradient leaves out the
     weights: with one quadruplet the two agree, with more it comes to rest above the minimum.
     Its eigenvalues are kept above 1e-8, ours above 0.
+
+    References
+    ----------
+    .. [1] Liu, E. Y., Guo, Z., Zhang, X., Jojic, V. & Wang, W. "Metric learning from relative
+       comparisons by minimizing squared residual", ICDM, 2012. :doi:`10.1109/ICDM.2012.38`
 
     Examples
     --------

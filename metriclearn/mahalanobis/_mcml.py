@@ -32,7 +32,7 @@ _SMALLEST_OBJECTIVE = 1e-3
 
 
 class MCML(MahalanobisTransformer):
-    """Maximally collapsing metric learning (Globerson, Roweis, 2006).
+    """Maximally collapsing metric learning [1]_.
 
     ::
 
@@ -80,6 +80,11 @@ class MCML(MahalanobisTransformer):
     --------
     NCA : The same probabilities, with a low-dimensional space and no convexity.
     LMNN : Only asks for a margin to near neighbors of other classes.
+
+    References
+    ----------
+    .. [1] Globerson, A. & Roweis, S. "Metric learning by collapsing classes", NIPS 18, 2005.
+       https://papers.nips.cc/paper/2947
 
     Examples
     --------

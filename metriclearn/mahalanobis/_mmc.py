@@ -32,7 +32,7 @@ _ROUNDING = 1e-10  # share of the mean square of the rows that differences may b
 
 
 class MMC(MahalanobisTransformer):
-    """Mahalanobis metric for clustering (Xing, Ng, Jordan, Russell, 2003).
+    """Mahalanobis metric for clustering [1]_.
 
     ::
 
@@ -102,6 +102,12 @@ class MMC(MahalanobisTransformer):
     ITML : Bounds on the distances of similar and dissimilar pairs, near a prior.
     SDML : The same constraints, with a sparse matrix.
     MahalanobisLearner : Pairs with other losses, regularizers and solvers.
+
+    References
+    ----------
+    .. [1] Xing, E. P., Ng, A. Y., Jordan, M. I. & Russell, S. "Distance metric learning with
+       application to clustering with side-information", NIPS 15, 2002.
+       https://papers.nips.cc/paper/2164
 
     Examples
     --------

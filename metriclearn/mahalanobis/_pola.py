@@ -27,7 +27,7 @@ _N_PAIRS = 2000  # of each kind, drawn from labels
 
 
 class POLA(MahalanobisTransformer):
-    """Pseudo-metric online learning algorithm (Shalev-Shwartz, Singer & Ng, 2004).
+    """Pseudo-metric online learning algorithm [1]_.
 
     ::
 
@@ -87,6 +87,11 @@ class POLA(MahalanobisTransformer):
     the pairs: by default another draw changes distances by some 5 %, and five times as many
     pairs by half of that. ``fit`` draws from rows sorted by their distance from the mean, so
     that one ``random_state`` gives one result whatever the order of the rows.
+
+    References
+    ----------
+    .. [1] Shalev-Shwartz, S., Singer, Y. & Ng, A. Y. "Online and batch learning of pseudo-metrics",
+       ICML, 2004. :doi:`10.1145/1015330.1015376`
 
     Examples
     --------

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RCA(MahalanobisTransformer):
-    """Relevant component analysis (Shental et al., 2002; Bar-Hillel et al., 2003).
+    """Relevant component analysis [1]_ [2]_.
 
     ::
 
@@ -78,6 +78,13 @@ class RCA(MahalanobisTransformer):
     chunks but not inside any get the largest finite one. With fewer
     components the total scatter is that of all rows, as in the paper, and not
     only of the rows in chunks.
+
+    References
+    ----------
+    .. [1] Shental, N., Hertz, T., Weinshall, D. & Pavel, M. "Adjustment learning and relevant
+       component analysis", ECCV, 2002. :doi:`10.1007/3-540-47979-1_52`
+    .. [2] Bar-Hillel, A., Hertz, T., Shental, N. & Weinshall, D. "Learning a Mahalanobis metric
+       from equivalence constraints", JMLR 6, 2005. https://jmlr.org/papers/v6/bar-hillel05a.html
 
     Examples
     --------

@@ -30,7 +30,7 @@ _ARMIJO, _SHORTEST = 1e-4, 1e-10
 
 
 class SDML(MahalanobisTransformer):
-    """Sparse distance metric learning (Qi, Tang, Zha, Chua & Zhang, 2009).
+    """Sparse distance metric learning [1]_.
 
     ::
 
@@ -95,6 +95,12 @@ class SDML(MahalanobisTransformer):
     one of its own: fits to many features, more than there are rows or not, carry matrices of
     n_features × n_features. Where ``P`` is singular, as with a covariance prior on more
     features than rows, the diagonal gets a ridge of 1e-3 ``P_ii``.
+
+    References
+    ----------
+    .. [1] Qi, G.-J., Tang, J., Zha, Z.-J., Chua, T.-S. & Zhang, H.-J. "An efficient sparse metric
+       learning in high-dimensional space via l1-penalized log-determinant regularization", ICML,
+       2009. :doi:`10.1145/1553374.1553482`
 
     Examples
     --------

@@ -12,7 +12,7 @@ from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each
 
 
 def pairwise_f1(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """Compute the F1 of pairs: pairs of one cluster that are of one class.
+    """Compute the F1 of pairs: pairs of one cluster that are of one class [1]_.
 
     Parameters
     ----------
@@ -28,6 +28,11 @@ def pairwise_f1(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     --------
     cluster_scores : Cluster embeddings and compare.
     sklearn.metrics.cluster.pair_confusion_matrix : The counts behind it.
+
+    References
+    ----------
+    .. [1] Manning, C. D., Raghavan, P. & Schütze, H. "Introduction to information retrieval",
+       Cambridge University Press, 2008. :doi:`10.1017/CBO9780511809071`
 
     Examples
     --------
@@ -48,7 +53,7 @@ def cluster_scores(
     n_init: int = 10,
     random_state: Seed = None,
 ) -> dict[str, float]:
-    """Cluster embeddings by k-means, one cluster for each class, and compare with the classes.
+    """Cluster embeddings by k-means, one cluster for each class, and compare with the classes [1]_.
 
     Parameters
     ----------
@@ -72,6 +77,11 @@ def cluster_scores(
     --------
     pairwise_f1 : Of given clusters.
     retrieval_scores : Measures of ranked neighbors, which need no clustering.
+
+    References
+    ----------
+    .. [1] Vinh, N. X., Epps, J. & Bailey, J. "Information theoretic measures for clusterings
+       comparison", JMLR 11, 2010. https://jmlr.org/papers/v11/vinh10a.html
 
     Examples
     --------

@@ -136,7 +136,7 @@ def effective_rank(embeddings: ArrayLike) -> float:
     References
     ----------
     .. [1] Roy, O. & Vetterli, M. "The effective rank: a measure of effective dimensionality",
-       EUSIPCO 2007.
+       EUSIPCO 2007. https://ieeexplore.ieee.org/document/7098875
 
     Examples
     --------

@@ -168,7 +168,7 @@ def recall_growth(
     References
     ----------
     .. [1] Zheng, C., Achanta, R. & Benjamini, Y. "Extrapolating expected accuracies for large
-       multi-class problems", JMLR 19, 2018.
+       multi-class problems", JMLR 19(65), 2018. https://jmlr.org/papers/v19/17-701.html
 
     Examples
     --------

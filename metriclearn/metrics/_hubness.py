@@ -48,6 +48,7 @@ def k_occurrence(
     ----------
     .. [1] Radovanović, M., Nanopoulos, A. & Ivanović, M. "Hubs in space: popular nearest
        neighbors in high-dimensional data", JMLR 11, 2010.
+       https://jmlr.org/papers/v11/radovanovic10a.html
 
     Examples
     --------
@@ -118,6 +119,7 @@ def hubness(
     ----------
     .. [1] Radovanović, M., Nanopoulos, A. & Ivanović, M. "Hubs in space: popular nearest
        neighbors in high-dimensional data", JMLR 11, 2010.
+       https://jmlr.org/papers/v11/radovanovic10a.html
 
     Examples
     --------

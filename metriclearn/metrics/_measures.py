@@ -72,7 +72,7 @@ def precision_at_k(
     average: bool = True,
     **search: Any,
 ) -> float | np.ndarray:
-    """Compute Precision@k: the mean fraction of relevant rows among the ``k`` nearest.
+    """Compute Precision@k: the mean fraction of relevant rows among the ``k`` nearest [1]_.
 
     Parameters
     ----------
@@ -97,6 +97,11 @@ def precision_at_k(
     --------
     retrieval_scores : Several measures from one search.
     r_precision : With ``k`` the number of relevant rows of each query.
+
+    References
+    ----------
+    .. [1] Manning, C. D., Raghavan, P. & Schütze, H. "Introduction to information retrieval",
+       Cambridge University Press, 2008. :doi:`10.1017/CBO9780511809071`
 
     Examples
     --------
@@ -251,7 +256,7 @@ def map_at_k(
     average: bool = True,
     **search: Any,
 ) -> float | np.ndarray:
-    """Compute MAP@k: ``1/min(k, R) Σ_{i≤k} P(i) rel(i)``, the mean over queries.
+    """Compute MAP@k: ``1/min(k, R) Σ_{i≤k} P(i) rel(i)``, the mean over queries [1]_.
 
     With ``k`` the whole gallery it is mean average precision.
 
@@ -285,6 +290,11 @@ def map_at_k(
     landmark retrieval, ``min(k, R)``; ``R`` for trec_eval's ``map_cut``, which is smaller where
     ``R > k``; the number of relevant answers found, for torchmetrics, which is larger.
 
+    References
+    ----------
+    .. [1] Manning, C. D., Raghavan, P. & Schütze, H. "Introduction to information retrieval",
+       Cambridge University Press, 2008. :doi:`10.1017/CBO9780511809071`
+
     Examples
     --------
     >>> from metriclearn.metrics import map_at_k
@@ -297,7 +307,7 @@ def map_at_k(
 def mrr(
     embeddings: ArrayLike, labels: ArrayLike | None = None, *, average: bool = True, **search: Any
 ) -> float | np.ndarray:
-    """Compute the mean reciprocal rank: the mean of one over the first relevant rank.
+    """Compute the mean reciprocal rank: the mean of one over the first relevant rank [1]_.
 
     The whole gallery is ranked, as far as a query needs it.
 
@@ -322,6 +332,11 @@ def mrr(
     --------
     retrieval_scores : Several measures from one search.
     recall_at_k : Whether the first relevant rank is at most ``k``.
+
+    References
+    ----------
+    .. [1] Manning, C. D., Raghavan, P. & Schütze, H. "Introduction to information retrieval",
+       Cambridge University Press, 2008. :doi:`10.1017/CBO9780511809071`
 
     Examples
     --------

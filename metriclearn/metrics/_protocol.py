@@ -81,6 +81,7 @@ def verification_pairs(
     ----------
     .. [1] Huang, G. B., Ramesh, M., Berg, T. & Learned-Miller, E. "Labeled faces in the wild",
        University of Massachusetts, Amherst, Technical Report 07-49, 2007.
+       https://vis-www.cs.umass.edu/lfw/
 
     Examples
     --------

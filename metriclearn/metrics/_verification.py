@@ -49,7 +49,7 @@ class Curve:
 def verification_curve(
     same: ArrayLike, distances: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> Curve:
-    """Compute accept rates at every threshold on the distance (the ROC curve).
+    """Compute accept rates at every threshold on the distance (the ROC curve) [1]_.
 
     Parameters
     ----------
@@ -75,6 +75,11 @@ def verification_curve(
     equal_error_rate : The error where both rates are equal.
     tar_at_far : The accept rate at one false accept rate.
     sklearn.metrics.det_curve : Of scores instead of distances.
+
+    References
+    ----------
+    .. [1] Fawcett, T. "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
+       :doi:`10.1016/j.patrec.2005.10.010`
 
     Examples
     --------
@@ -120,7 +125,7 @@ def _check(same, distances, sample_weight):
 def equal_error_rate(
     same: ArrayLike, distances: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Compute the error where false accepts and false rejects are equally frequent.
+    """Compute the error where false accepts and false rejects are equally frequent [1]_.
 
     Between the thresholds that the data offer, both rates are taken as linear.
 
@@ -142,6 +147,11 @@ def equal_error_rate(
     --------
     tar_at_far : At a false accept rate of your choice.
     verification_curve : Both rates at every threshold.
+
+    References
+    ----------
+    .. [1] Fawcett, T. "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
+       :doi:`10.1016/j.patrec.2005.10.010`
 
     Examples
     --------
@@ -167,7 +177,7 @@ def tar_at_far(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Compute the largest true accept rate at a bounded false accept rate.
+    """Compute the largest true accept rate at a bounded false accept rate [1]_.
 
     Parameters
     ----------
@@ -190,6 +200,11 @@ def tar_at_far(
     --------
     identification_rate_at_far : The same of one query against a gallery.
     verification_curve : Rates at every threshold.
+
+    References
+    ----------
+    .. [1] Klare, B. F. et al. "Pushing the frontiers of unconstrained face detection and
+       recognition: IARPA Janus Benchmark A", CVPR, 2015. :doi:`10.1109/CVPR.2015.7298803`
 
     Examples
     --------
@@ -348,6 +363,7 @@ def verification_accuracy(same: ArrayLike, distances: ArrayLike, folds: Any = 10
     ----------
     .. [1] Huang, G. B., Ramesh, M., Berg, T. & Learned-Miller, E. "Labeled faces in the wild",
        University of Massachusetts, Amherst, Technical Report 07-49, 2007.
+       https://vis-www.cs.umass.edu/lfw/
 
     Examples
     --------

@@ -81,7 +81,7 @@ class _ClassDisjointSplitter(BaseCrossValidator):
 
 
 class ClassDisjointKFold(_ClassDisjointSplitter):
-    """K folds of whole classes: each class is in the test part once.
+    """K folds of whole classes: each class is in the test part once [1]_.
 
     Parameters
     ----------
@@ -101,6 +101,11 @@ class ClassDisjointKFold(_ClassDisjointSplitter):
     --------
     ClassDisjointShuffleSplit : Random splits of classes.
     sklearn.model_selection.GroupKFold : Folds of groups instead of classes.
+
+    References
+    ----------
+    .. [1] Musgrave, K., Belongie, S. & Lim, S.-N. "A metric learning reality check", ECCV, 2020.
+       :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------
@@ -129,7 +134,7 @@ class ClassDisjointKFold(_ClassDisjointSplitter):
 
 
 class ClassDisjointShuffleSplit(_ClassDisjointSplitter):
-    """Random splits of whole classes, each drawn independently.
+    """Random splits of whole classes, each drawn independently [1]_.
 
     Parameters
     ----------
@@ -153,6 +158,11 @@ class ClassDisjointShuffleSplit(_ClassDisjointSplitter):
     --------
     ClassDisjointKFold : Folds of classes, each tested once.
     OpenSetSplit : With validation classes.
+
+    References
+    ----------
+    .. [1] Musgrave, K., Belongie, S. & Lim, S.-N. "A metric learning reality check", ECCV, 2020.
+       :doi:`10.1007/978-3-030-58595-2_41`
 
     Examples
     --------

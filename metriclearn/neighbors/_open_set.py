@@ -78,7 +78,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     References
     ----------
     .. [1] Y. Lee, R. F. Barber and R. Willett, "Distribution-free inference with hierarchical
-       data", 2023. doi:10.48550/arXiv.2306.06342
+       data", 2023. :doi:`10.48550/arXiv.2306.06342`
 
     Examples
     --------

@@ -26,7 +26,7 @@ FONT_SIZE = 9
 
 
 class CriticalDifferenceDisplay:
-    """Mean ranks on a line; a bar joins learners that cannot be told apart (Demšar, 2006).
+    """Mean ranks on a line; a bar joins learners that cannot be told apart [1]_.
 
     Make it with ``from_scores``.
 
@@ -53,6 +53,11 @@ class CriticalDifferenceDisplay:
     See Also
     --------
     metriclearn.compare.compare : Comparisons over several data sets.
+
+    References
+    ----------
+    .. [1] Demšar, J. "Statistical comparisons of classifiers over multiple data sets", JMLR 7,
+       2006. https://jmlr.org/papers/v7/demsar06a.html
 
     Examples
     --------

@@ -104,7 +104,7 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     References
     ----------
     .. [1] C.-K. Hsieh, L. Yang, Y. Cui, T.-Y. Lin, S. Belongie and D. Estrin, "Collaborative
-       metric learning", WWW 2017. doi:10.1145/3038912.3052639
+       metric learning", WWW 2017. :doi:`10.1145/3038912.3052639`
 
     Examples
     --------

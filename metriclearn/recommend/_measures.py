@@ -29,7 +29,7 @@ def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
     References
     ----------
     .. [1] W. Krichene and S. Rendle, "On sampled metrics for item recommendation", KDD 2020.
-       doi:10.1145/3394486.3403226
+       :doi:`10.1145/3394486.3403226`
 
     Examples
     --------
@@ -41,7 +41,7 @@ def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
 
 
 def ndcg(ranks: ArrayLike, k: int = 10) -> float:
-    """Compute the mean discounted gain of the held-out item.
+    """Compute the mean discounted gain of the held-out item [1]_.
 
     ::
 
@@ -62,6 +62,11 @@ def ndcg(ranks: ArrayLike, k: int = 10) -> float:
     See Also
     --------
     hit_rate : Counts every hit alike.
+
+    References
+    ----------
+    .. [1] Järvelin, K. & Kekäläinen, J. "Cumulated gain-based evaluation of IR techniques", ACM
+       Transactions on Information Systems 20(4), 2002. :doi:`10.1145/582415.582418`
 
     Examples
     --------

@@ -29,7 +29,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         same  if  d(a, b) <= τ
 
     The learner learns from the pairs, then τ is chosen on their distances, and a
-    logistic curve of the distance (Platt, 1999) gives probabilities. As a
+    logistic curve of the distance [1]_ gives probabilities. As a
     scikit-learn classifier of pairs it runs in ``cross_val_score`` and
     ``GridSearchCV``.
 
@@ -70,6 +70,11 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
     PairNetwork : A symmetric network on two embeddings, in place of a threshold.
     TripletClassifier : Which of two rows is nearer to a third.
     metriclearn.metrics.equal_error_rate : How good the distances are at any threshold.
+
+    References
+    ----------
+    .. [1] Lin, H.-T., Lin, C.-J. & Weng, R. C. "A note on Platt's probabilistic outputs for
+       support vector machines", Machine Learning 68, 2007. :doi:`10.1007/s10994-007-5018-6`
 
     Examples
     --------

@@ -154,6 +154,7 @@ class TupletMarginLoss(MetricLoss):
     References
     ----------
     .. [1] Yu and Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019.
+       :doi:`10.1109/ICCV.2019.00659`
 
     Examples
     --------

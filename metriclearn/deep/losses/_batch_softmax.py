@@ -65,6 +65,7 @@ class NPairLoss(MetricLoss):
     References
     ----------
     .. [1] Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NIPS 2016.
+       https://papers.nips.cc/paper/6200
 
     Examples
     --------

@@ -120,7 +120,7 @@ def _mean_of_each(terms, mask):
 
 
 class BoostedLoss(MetricLoss):
-    """Boosted independent embeddings (BIER): each group learns what those before it got wrong.
+    """Boosted independent embeddings (BIER [1]_): each group learns what those before it got wrong.
 
     The embedding is cut into groups m = 1, …, M, each of length one, s_m their cosines of a pair.
     With ℓ the binomial deviance and η_m = 2 / (m + 1)::

@@ -169,7 +169,7 @@ class ResNet(nn.Sequential):
 
 
 class ResNet18(ResNet):
-    """ResNet of 18 layers: blocks of two convolutions, 512 feature maps.
+    """ResNet of 18 layers [1]_: blocks of two convolutions, 512 feature maps.
 
     Parameters
     ----------
@@ -182,6 +182,11 @@ class ResNet18(ResNet):
     --------
     ResNet34 : Deeper.
     ConvNet : For small images.
+
+    References
+    ----------
+    .. [1] He, K., Zhang, X., Ren, S. & Sun, J. "Deep residual learning for image recognition",
+       CVPR, 2016. :doi:`10.1109/CVPR.2016.90`
 
     Examples
     --------
@@ -196,7 +201,7 @@ class ResNet18(ResNet):
 
 
 class ResNet34(ResNet):
-    """ResNet of 34 layers: blocks of two convolutions, 512 feature maps.
+    """ResNet of 34 layers [1]_: blocks of two convolutions, 512 feature maps.
 
     Parameters
     ----------
@@ -209,6 +214,11 @@ class ResNet34(ResNet):
     --------
     ResNet18 : Shallower.
     ResNet50 : Deeper, with bottlenecks.
+
+    References
+    ----------
+    .. [1] He, K., Zhang, X., Ren, S. & Sun, J. "Deep residual learning for image recognition",
+       CVPR, 2016. :doi:`10.1109/CVPR.2016.90`
 
     Examples
     --------
@@ -223,7 +233,7 @@ class ResNet34(ResNet):
 
 
 class ResNet50(ResNet):
-    """ResNet of 50 layers: blocks of three convolutions, 2,048 feature maps.
+    """ResNet of 50 layers [1]_: blocks of three convolutions, 2,048 feature maps.
 
     Parameters
     ----------
@@ -235,6 +245,11 @@ class ResNet50(ResNet):
     See Also
     --------
     ResNet34 : Shallower, without bottlenecks.
+
+    References
+    ----------
+    .. [1] He, K., Zhang, X., Ren, S. & Sun, J. "Deep residual learning for image recognition",
+       CVPR, 2016. :doi:`10.1109/CVPR.2016.90`
 
     Examples
     --------

@@ -75,7 +75,7 @@ _DRAW = {
 
 
 class MahalanobisLearner(MahalanobisTransformer):
-    """The general model of Mahalanobis metric learning (Kulis, 2013).
+    """The general model of Mahalanobis metric learning [1]_.
 
     ::
 
@@ -160,6 +160,11 @@ class MahalanobisLearner(MahalanobisTransformer):
     LMNN : Triplets of near neighbors, drawn again as the metric changes.
     MMC : Pairs with the sum of distances as constraint.
     SCML : Triplets, with a sparse combination of directions.
+
+    References
+    ----------
+    .. [1] Kulis, B. "Metric learning: a survey", Foundations and Trends in Machine Learning 5(4),
+       2013. :doi:`10.1561/2200000019`
 
     Examples
     --------

@@ -146,7 +146,7 @@ class LMNN(MahalanobisTransformer):
     ----------
     K. Q. Weinberger, L. K. Saul. Distance metric learning for large margin
     nearest neighbor classification. Journal of Machine Learning Research 10,
-    207-244, 2009. https://doi.org/10.5555/1577069.1577078
+    207-244, 2009. https://jmlr.org/papers/v10/weinberger09a.html
 
     K. Q. Weinberger, L. K. Saul. Fast solvers and efficient implementations for
     distance metric learning. ICML 2008. https://doi.org/10.1145/1390156.1390302

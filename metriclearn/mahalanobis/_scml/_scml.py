@@ -35,7 +35,7 @@ _REGION_SHRINKAGE = 0.01
 
 
 class SCML(MahalanobisTransformer):
-    """Sparse compositional metric learning (Shi, Bellet & Sha, 2014), one global metric.
+    """Sparse compositional metric learning [1]_, one global metric.
 
     ::
 
@@ -106,6 +106,11 @@ class SCML(MahalanobisTransformer):
 
     Memory is what the triplets near or beyond the margin need times the bases
     in use, not triplets times bases.
+
+    References
+    ----------
+    .. [1] Shi, Y., Bellet, A. & Sha, F. "Sparse compositional metric learning", AAAI, 2014.
+       :doi:`10.1609/aaai.v28i1.8968`
 
     Examples
     --------

@@ -37,7 +37,7 @@ def mlkr_terms(y):
 
 
 class MLKR(MahalanobisTransformer):
-    """Metric learning for kernel regression (Weinberger, Tesauro, 2007).
+    """Metric learning for kernel regression [1]_.
 
     ::
 
@@ -99,6 +99,11 @@ class MLKR(MahalanobisTransformer):
     --------
     NCA : The like for classes.
     metriclearn.neighbors.FaissKNeighborsRegressor : A regressor to put behind it.
+
+    References
+    ----------
+    .. [1] Weinberger, K. Q. & Tesauro, G. "Metric learning for kernel regression", AISTATS, 2007.
+       https://proceedings.mlr.press/v2/weinberger07a.html
 
     Examples
     --------

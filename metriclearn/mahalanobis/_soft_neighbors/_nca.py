@@ -33,7 +33,7 @@ def nca_terms(rows, p, log_normalizers):
 
 
 class NCA(MahalanobisTransformer):
-    """Neighborhood components analysis (Goldberger, Roweis, Hinton, Salakhutdinov, 2004).
+    """Neighborhood components analysis [1]_.
 
     ::
 
@@ -97,6 +97,11 @@ class NCA(MahalanobisTransformer):
     MLKR : The same soft neighbors for a target that is a number.
     LMNN : A margin in place of soft neighbors.
     MCML : The same probabilities with a convex objective.
+
+    References
+    ----------
+    .. [1] Goldberger, J., Roweis, S., Hinton, G. & Salakhutdinov, R. "Neighbourhood components
+       analysis", NIPS 17, 2004. https://papers.nips.cc/paper/2566
 
     Examples
     --------
