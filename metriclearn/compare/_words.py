@@ -427,4 +427,13 @@ def sentences_of(result, with_answers):
         lines.append(f"{where}: {verdict_text(verdict, result.run)}")
         if with_answers:
             lines += [answer_line(answer) for answer in result.answers(protocol)]
-    return lines
+    kinds = {finding.kind for finding in result.findings}
+    return lines + [text for kind, text in CAVEATS.items() if lines and kind in kinds]
+
+
+#: What a verdict takes for granted, by the kind of the finding.
+CAVEATS = {
+    "giveaway": "All of this rests on columns that give the label away: see the findings.",
+    "repeated_measurements": "All of this may be for new rows of things that are known, and not "
+    "for new things: see the findings.",
+}

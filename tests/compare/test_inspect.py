@@ -95,7 +95,13 @@ COLUMNS = {
     "R's index": ("row_number", True, "X", SHUFFLED + 1),
     "names in order": ("row_number", True, "z", [f"P{i:03d}" for i in NUMBERS]),
     "names in order, unpadded": ("row_number", True, "name", [f"Person {i}" for i in NUMBERS]),
-    "rows sorted by it": ("row_number", False, "z", np.sort(RNG.randn(N_ROWS))),
+    "rows sorted by it": ("row_number", True, "z", np.sort(RNG.randn(N_ROWS))),
+    "rows sorted by it, in steps": ("row_number", False, "z", NUMBERS // 7),
+    "seconds with fractions": ("time", True, "z", 1.6e9 + NUMBERS * 61.5 + NUMBERS % 7),
+    "one class by one of two values": ("giveaway", False, "z", np.where(LABELS == "u", 3.0, 1.0)),
+    "one class by its gaps": (
+        "giveaway", False, "z", np.where(LABELS == "u", np.nan, NUMBERS * 0.37 % 1),
+    ),
     "numbers shuffled": ("id", True, "z", SHUFFLED),
     "numbers shuffled, from 1000": ("id", True, "z", SHUFFLED + 1000),
     "numbers by name": ("id", True, "patient_id", RNG.permutation(10**7)[:N_ROWS]),
@@ -152,6 +158,20 @@ def test_columns_that_are_no_features(case):
         kept = inspect(frame, LABELS, keep=[name])
         assert kept.left_out == ()
         assert kept.findings[0].action == "Kept, as asked."
+
+
+def test_rows_sorted_by_a_column_that_tells_little_keep_it():
+    X = np.column_stack([NOISE, np.sort(NOISE.to_numpy()[:, 0])])
+    looked = inspect(X, np.random.RandomState(0).permutation(LABELS))
+    assert (kinds(looked), looked.left_out) == (["row_number"], ())
+
+
+def test_one_class_told_by_two_values_of_few_rows_is_chance():
+    y = np.r_[np.repeat(["u", "v"], 58), ["w"] * 4]
+    X = np.column_stack([NOISE, y == "w"])
+    assert "giveaway" in kinds(inspect(X, y))
+    many = np.column_stack([NOISE, y == "w", np.random.RandomState(0).randn(120, 2000)])
+    assert "giveaway" not in kinds(inspect(many, y))
 
 
 def test_many_columns_of_a_kind_are_one_finding():
@@ -271,6 +291,8 @@ def test_tight_classes_are_no_repeated_measurements(seed):
         (np.where(NUMBERS % 2, LABELS, np.char.upper(LABELS)), "similar_class_names"),
         (np.char.add(LABELS, np.array(["", "\u00a0"])[NUMBERS % 2]), "similar_class_names"),
         (np.where(NUMBERS % 2, "\u00fc", "u\u0308"), "similar_class_names"),
+        (np.char.add(np.array(["a_", "a-"])[NUMBERS % 2], LABELS), "similar_class_names"),
+        (np.where(NUMBERS < 60, "2", np.where(NUMBERS % 2, "1", "1.0")), "similar_class_names"),
     ],
 )
 def test_labels_that_are_remarkable(labels, kind):
@@ -287,9 +309,10 @@ def test_labels_that_are_remarkable(labels, kind):
         NUMBERS // 3,
         RNG.randint(1, 6, N_ROWS) / 2,
         np.array([f"class {i}" for i in NUMBERS // 3]),
+        np.array([f"{i // 40 - 1}" for i in NUMBERS]),
         NUMBERS % 2 == 0,
     ],
-    ids=["digits", "letters", "threes", "halves", "names", "bools"],
+    ids=["digits", "letters", "threes", "halves", "names", "signs", "bools"],
 )
 def test_labels_that_are_not(labels):
     assert set(kinds(inspect(NOISE, labels, min_rows=3))) <= {"imbalance"}

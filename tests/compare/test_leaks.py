@@ -74,6 +74,14 @@ def test_the_command_drops_keeps_and_groups(tmp_path, capsys):
     ]
 
 
+def test_a_verdict_says_what_it_rests_on():
+    X, y = noise(120), np.tile(["u", "v", "w"], 40)
+    told = compare(np.column_stack([X, 9 * (y == "u"), 9 * (y == "v")]), y, learners="lda,cosine")
+    assert [finding.kind for finding in told.findings] == ["giveaway"]
+    assert told.sentences()[-1].startswith("All of this rests on columns that give the label away")
+    assert not any("rests on" in line for line in compare(X, y, learners="lda,cosine").sentences())
+
+
 @pytest.mark.parametrize("how", ["array", "column"])
 def test_random_labels_of_groups_are_chance_with_groups(how):
     with_groups = []

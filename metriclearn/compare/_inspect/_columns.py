@@ -87,7 +87,7 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     monotone = bool((steps > 0).all() or (steps < 0).all())
     complete = len(present) >= 0.99 * n_rows
     named = _UNNAMED.fullmatch(name.strip()) is not None
-    epoch = _epoch(distinct) if whole else None
+    epoch = _epoch(distinct) if whole or monotone else None
     if epoch and (monotone or _TIME_NAME.fullmatch(name)):
         tells = label_rate() >= MUCH
         order = ", in the order of the rows" if monotone else ""
@@ -99,9 +99,15 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     if named and whole and _counts_up(steps, distinct, present):
         text = f"Column {name!r} is the index of a table that was filtered, shuffled or joined."
         return _found("row_number", text, name, LEFT_OUT), True
-    if monotone and complete:
-        text = f"The rows are in the order of column {name!r}, whose values are all different."
-        return _found("row_number", text, name, KEPT), False
+    sorted_by_it = bool((steps >= 0).all() or (steps <= 0).all())
+    if complete and (monotone or (sorted_by_it and len(distinct) > max(10, 0.1 * n_rows))):
+        rate = label_rate()
+        text = f"The rows are in the order of column {name!r}"
+        if rate >= MUCH:
+            text += f", which alone tells {rate:.0%} of the labels"
+        # What rises with every row may be the row's number; what stays the same at times is kept.
+        out = monotone and rate >= MUCH
+        return _found("row_number", f"{text}.", name, LEFT_OUT if out else KEPT), out
     if not whole or len(distinct) < len(present) or not complete:
         return None, False
     span = distinct[-1] - distinct[0] + 1
@@ -294,7 +300,44 @@ def check_giveaways(view, codes, rates, threshold=0.98):
                 columns=names,
             ),
         )
+    telling = [j for j in _class_indicators(view.values, codes) if j not in giving]
+    if telling:
+        names = [view.names[j] for j in telling]
+        one = len(names) == 1
+        findings.append(
+            make_finding(
+                "giveaway",
+                f"{'Column' if one else 'Columns'} {listed(names)} "
+                f"{'tells' if one else 'each tell'} one class from all others, by one of two "
+                f"values or by the gaps.",
+                f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
+                f"{'it' if one else 'them'} out with --drop {','.join(map(_quoted, names[:5]))}.",
+                columns=names,
+            )
+        )
     return findings
+
+
+def _class_indicators(values, codes, threshold=0.99):
+    """Return the columns of two values, or of gaps, that are one class said in another way."""
+    counts = np.bincount(codes)
+    large = np.array(
+        [_beyond_chance(np.array([n, len(codes) - n]), values.shape[1]) for n in counts]
+    )
+    found = []
+    for j, column in enumerate(values.T):
+        said = np.isnan(column)
+        if not said.any():
+            said = column == column.min()
+            if not (said | (column == column.max())).all():
+                continue
+        for rows in (said, ~said):
+            inside = np.bincount(codes[rows], minlength=len(counts))
+            agree = inside >= threshold * np.maximum(counts, rows.sum())
+            if (agree & large).any():
+                found.append(j)
+                break
+    return found
 
 
 def _beyond_chance(counts, n_columns):

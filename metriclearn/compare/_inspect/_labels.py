@@ -81,16 +81,19 @@ def _amount(classes, counts, columns, target):
 
 
 def fold_name(name):
-    r"""Return a class name without what is hard to see: blanks, case, forms of one letter.
+    r"""Return a class name without what is hard to see: blanks, case, dashes, forms of a letter.
 
     Examples
     --------
-    >>> fold_name(" Iris\u00a0 Setosa")
-    'iris setosa'
+    >>> fold_name(" Iris\u00a0 Setosa"), fold_name("iris_setosa"), fold_name("1.0")
+    ('iris setosa', 'iris setosa', '1')
     """
     plain = unicodedata.normalize("NFKC", str(name))
     plain = re.sub(r"[\u200b-\u200f\ufeff\u00ad]", "", plain)
-    return " ".join(plain.split()).casefold()
+    plain = " ".join(plain.split()).casefold()
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?", plain):
+        return f"{float(plain):.15g}"
+    return re.sub(r"(?<=\w) ?[_\u2010-\u2015-] ?(?=\w)", " ", plain.replace("_", " "))
 
 
 def _similar_names(classes, codes, columns):
@@ -109,8 +112,8 @@ def _similar_names(classes, codes, columns):
     rows = np.flatnonzero(np.isin(codes, [i for places in alike.values() for i in places[1:]]))
     return make_finding(
         "similar_class_names",
-        f"{counted(len(classes), 'class', 'classes')} would be {len(folded)} but for blanks or "
-        f"case: {groups}{more}.",
+        f"{counted(len(classes), 'class', 'classes')} would be {len(folded)} but for blanks, "
+        f"case or dashes: {groups}{more}.",
         "Kept apart; make the names equal if they mean the same.",
         columns=columns,
         rows=rows,
