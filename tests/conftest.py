@@ -10,7 +10,12 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 from sklearn.datasets import load_iris
+
+# To explain a failure hypothesis traces the test, and Python 3.11 may then loop for ever.
+settings.register_profile("untraced", phases=[each for each in Phase if each != Phase.explain])
+settings.load_profile("untraced")
 
 # Other seeds show that a test holds for more than one draw; see CONTRIBUTING.md.
 SEED = int(os.environ.get("METRICLEARN_TEST_SEED", "0"))

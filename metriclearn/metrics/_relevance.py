@@ -285,7 +285,7 @@ def jaccard_relevance(
         )
     overlap = sparse.coo_array(A @ B.T)
     sizes = np.asarray(A.sum(axis=1)).ravel(), np.asarray(B.sum(axis=1)).ravel()
-    i, j = overlap.coords
+    i, j = overlap.row, overlap.col
     share = overlap.data / (sizes[0][i] + sizes[1][j] - overlap.data)
     kept = share >= least
     found = (share[kept], (i[kept], j[kept]))
