@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from helpers.optional import deep, losses
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,6 +32,22 @@ def test_every_grid_fits_its_learner(key, shape):
         estimator.set_params(**params)
     if ROSTER[key].family == "deep":
         assert estimator["metric"].module == ("mlp" if shape is None else "convnet")
+
+
+def test_the_first_setting_of_mmc_is_not_the_one_of_few_directions():
+    X, y = load_digits(return_X_y=True)
+    first, full = (
+        estimator.set_params(**params)
+        for params in ROSTER["mmc"].make(Setting(600, 64, 10, 50))[1]
+        for estimator in [ROSTER["mmc"].make(Setting(600, 64, 10, 50))[0]]
+    )
+    scores = [
+        KNeighborsClassifier(3)
+        .fit(metric.fit_transform(X[:600], y[:600]), y[:600])
+        .score(metric.transform(X[600:]), y[600:])
+        for metric in (first, full)
+    ]
+    assert scores[0] > scores[1] + 0.02
 
 
 def test_a_metric_found_by_iterations_gets_leading_components_of_many_pixels():
