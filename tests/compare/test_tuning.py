@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.comparisons import CHEAP
+from helpers.optional import deep
 from scipy.stats import uniform
 
 from metriclearn import cli
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
+from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._records import Tuning
@@ -20,7 +22,7 @@ from metriclearn.compare._roster import (
     search_space,
 )
 from metriclearn.compare._spaces import SEARCH_SPACES
-from metriclearn.compare._tuning import _strategies
+from metriclearn.compare._tuning import _search, _strategies
 from metriclearn.compare._tuning._budget import SEARCHES, make_tuning
 from metriclearn.compare._tuning._strategies import plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
@@ -171,3 +173,30 @@ def test_budgets_are_read():
     assert make_tuning("halving") == Tuning("halving", 20)
     assert make_tuning() == make_tuning(True) == Tuning("few")
     assert make_tuning(False) == Tuning("off")
+
+
+def test_settings_on_one_network_train_it_once(blobs, monkeypatch):
+    trained, fit = [], deep.DeepEmbedder._fit
+
+    def counted(self, *args, **kwargs):
+        trained.append(self.max_epochs)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(deep.DeepEmbedder, "_fit", counted)
+    effort = Effort("short", 2, (3, 5), (3,), 4, 1)
+
+    def run():
+        trained.clear()
+        fitted = fit_tuned(
+            ROSTER["linear_on_deep"], *blobs, protocol="closed", rules=Rules(effort=effort)
+        )
+        return fitted, sorted(trained[:-1])
+
+    once, epochs = run()
+    assert epochs == sorted(set(epochs))
+    monkeypatch.setattr(_search, "stands_on_a_network", lambda estimator: False)
+    again, more = run()
+    assert len(more) > len(epochs)
+    assert (again.tuning, again.params) == (once.tuning, once.params)
+    assert again.validation == once.validation
+    assert once.estimator.memory is None
