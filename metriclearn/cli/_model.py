@@ -36,9 +36,19 @@ def embed_block(model, rows, part):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(model.transform(rows.part(part)))
+            return np.asarray(model.transform(_columns_of(model, rows.part(part))))
     except (ValueError, TypeError, OSError) as error:
         raise BadInputError(f"the model does not take these rows: {one_line(error)}") from None
+
+
+def _columns_of(model, X):
+    """Return the columns that a model was fitted on, by name and in its order."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or not hasattr(X, "columns"):
+        return X
+    if missing := [name for name in names if name not in X]:
+        raise ValueError(f"there is no column {missing[0]!r}, which it was fitted on")
+    return X[list(names)]
 
 
 def embed(model, rows, description):

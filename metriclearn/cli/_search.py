@@ -63,8 +63,6 @@ def run(options, command):
     queries = read(options.query) if row is None else None
     found = nearest(model, gallery, queries, row, options.k)
     if options.report is not None:
-        from metriclearn.cli._search import render_search
-
         write_text(options.report, render_search(gallery, queries, row, *found))
     _show(gallery, queries, row, *found)
     if options.report is not None:

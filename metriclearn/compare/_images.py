@@ -3,8 +3,40 @@
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
+from metriclearn.images._reader import ImageReader
+
 # Longest side that a small ConvNet is trained on: a bound on time, on two cores.
 MAX_CONVNET_SIDE = 32
+
+
+class PhotoReader(TransformerMixin, BaseEstimator):
+    """Read photos as rows of pixels, as a comparison by pixels does.
+
+    Parameters
+    ----------
+    size : tuple of int
+        (height, width) that they are read at, their aspect kept.
+    mode : {"L", "RGB"}
+        Gray or color.
+    """
+
+    def __init__(self, size, mode):
+        self.size = size
+        self.mode = mode
+
+    def fit(self, X, y=None):
+        """Do nothing."""
+        return self
+
+    def transform(self, X):
+        """Read photos, (n,); rows of pixels, (n, n_pixels), stay as they are."""
+        if getattr(X, "ndim", 1) == 2:
+            return X
+        pixels = ImageReader(self.size, mode=self.mode).load(X)
+        return pixels.reshape(len(pixels), -1).astype(np.float32)
+
+    def __sklearn_is_fitted__(self):
+        return True
 
 
 class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from metriclearn._extras import require
 from metriclearn.compare._effort import find_effort
+from metriclearn.compare._images import PhotoReader
 from metriclearn.compare._judged_roster import judged_learners
 from metriclearn.compare._judged_run import fit_items
 from metriclearn.compare._learners._learner import Setting
@@ -75,6 +77,10 @@ def make_estimator(result, key, protocol):
     estimator.set_params(**seeds)
     if result.backbone is not None and learner.reads is None:  # which makes vectors of photos
         return _behind(("features", Features(result.backbone)), estimator)
+    if result.data.kind == "photos" and learner.reads is None:
+        height, width, *colors = result.data.image_shape
+        reader = PhotoReader((height, width), "RGB" if colors else "L")
+        return _behind(("read", reader), estimator)
     if not result.data.is_read:
         return estimator
     reader = ("read", TableReader(columns=list(result.data.feature_names)))
@@ -105,13 +111,18 @@ def rows_to_fit(result, X, y):
         if features is None and result.data.kind == "embeddings":
             features = True
         source = load_source(X, y, features=features)
-        rows = compared_columns(source, result.data.feature_names)
-        return getattr(rows, "files", rows), source.y
+        names = result.data.feature_names
+        rows = compared_columns(source, names)
+        rows = getattr(rows, "files", rows)
+        if names is not None and result.data.kind == "tabular" and Path(X).suffix.lower() != ".npz":
+            # Fitted with the names of the columns, which new rows may have in another order.
+            rows = require("pandas", "cli").DataFrame(rows, columns=list(names), copy=False)
+        return rows, source.y
     if isinstance(y, str):
         X, y = X[[column for column in X.columns if column != y]], X[y]
         names = result.data.feature_names
         return X if names is None else X[list(names)], y  # not groups, parts, or what is left out
-    return X, y
+    return X, getattr(X, "labels", None) if y is None else y
 
 
 def fit_as_compared(result, estimator, X, y, constraints=None):

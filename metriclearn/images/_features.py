@@ -231,8 +231,6 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _looked_up(self, X, items):
         """Take rows of a file of features, by the place of each image in the whole list."""
-        from metriclearn.images._features import rows_of_table
-
         return rows_of_table(self.backbone, X, items)
 
     def __getstate__(self):
