@@ -5,6 +5,7 @@ what to do, before any work.
 """
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -13,7 +14,10 @@ from metriclearn._sklearn import check_sample_weight
 
 #: The label of rows whose class is not known, among integer labels, as in scikit-learn.
 UNLABELED = -1
-_TIMES = ("datetime", "timedelta", "<m8", ">m8", "date", "duration", "time")
+_TIMES = ("datetime", "timedelta", "<m8", ">m8", "date", "duration", "time", "period")
+_NUMBERS = (bool, int, float, np.bool_, np.number)
+# Columns whose cells may be anything.
+_OF_ANYTHING = ("object", "interval", "str", "large_string", "cat", "enum", "list")
 
 
 def check_label_kinds(y, *, argument="y"):
@@ -22,6 +26,7 @@ def check_label_kinds(y, *, argument="y"):
     Strings beside numbers, missing values beside either, or lists have no order, and no
     class of their own that all of numpy agrees on.
     """
+    check_unmasked(y, argument)
     dtype = getattr(y, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM" and np.isnat(np.asarray(y)).any():
         raise ValueError(f"{argument} contains NaT: each row needs a label; drop the row")
@@ -61,30 +66,110 @@ def check_label_kinds(y, *, argument="y"):
         )
 
 
-def refuse_times(X, argument="X"):
-    """Raise a ``ValueError`` for dates, times or durations, which numpy would count in its ticks.
+def check_numeric(X, argument="X"):
+    """Raise for what numpy would turn into numbers that nobody meant, or into no numbers.
+
+    Dates and durations would be counted in their ticks, what a masked array hides would be
+    read, and fields of records have no order of columns.
 
     Parameters
     ----------
     X : array-like
-        Of anything else nothing is said here.
+        What holds numbers is left to scikit-learn.
     argument : str, default="X"
         Name used in the error.
+
+    Raises
+    ------
+    ValueError
+        For times, words, records, and masked arrays that hide something.
+    TypeError
+        For other objects that are no numbers.
     """
+    if sparse.issparse(X):
+        return
+    check_unmasked(X, argument)
+    if isinstance(X, (str, bytes, dict, set, frozenset)) or hasattr(X, "__next__"):
+        raise TypeError(f"{argument} must be an array-like of numbers, got a {type(X).__name__}")
+    if isinstance(X, (list, tuple)):
+        try:
+            X = np.asarray(X)
+        except Exception:  # ragged lists, tensors: whoever reads them says what is wrong
+            return
     columns = getattr(X, "columns", None)
-    if columns is None:
-        kinds = {argument: getattr(X, "dtype", None)}
+    if columns is None or not hasattr(X, "dtypes"):
+        parts = [(argument, getattr(X, "dtype", None), None)]
     else:
-        dtypes = getattr(X, "dtypes", ())
-        dtypes = dtypes.values() if isinstance(dtypes, dict) else list(dtypes)
+        dtypes = X.dtypes.values() if isinstance(X.dtypes, dict) else list(X.dtypes)
         named = zip(columns, dtypes, strict=False)
-        kinds = {f"{argument}: column {name!r}": dtype for name, dtype in named}
-    for name, dtype in kinds.items():
-        if dtype is not None and str(dtype).lower().startswith(_TIMES):
+        parts = [(f"{argument}: column {name!r}", dtype, name) for name, dtype in named]
+    for name, dtype, column in parts:
+        kind = str(dtype).lower()
+        if kind.startswith(_TIMES):
             raise ValueError(
                 f"{name} holds times ({dtype}), whose numbers depend on the unit they are kept "
                 f"in; give numbers, such as days since the first, or leave the column out"
             )
+        if getattr(dtype, "names", None):
+            raise ValueError(
+                f"{name} holds records with the fields {', '.join(dtype.names)}; give an array of "
+                f"numbers, as numpy.lib.recfunctions.structured_to_unstructured makes it"
+            )
+        if kind.startswith(_OF_ANYTHING) or getattr(dtype, "kind", "") in ("O", "S", "U"):
+            cells = np.asarray(X if column is None else X[column], dtype=object)
+            _check_objects(cells.ravel().tolist(), name)
+
+
+def _check_objects(values, name):
+    """Raise for objects that are neither numbers nor the text of one."""
+    for kind, value in {type(value): value for value in values}.items():
+        text = issubclass(kind, (str, bytes))
+        if not text and not hasattr(kind, "__float__") and not is_missing(value):
+            raise TypeError(
+                f"{name} holds {value!r:.60}: an entry of this argument must be a string or a real "
+                f"number, not {kind.__name__!r}"
+            )
+        word = next((word for word in values if not _is_number(word)), None) if text else None
+        if word is not None:
+            raise ValueError(
+                f"{name} holds text, {word!r:.60}; give numbers: words become columns by "
+                f"OneHotEncoder, sentences vectors by a text encoder"
+            )
+
+
+def _is_number(word):
+    """Whether text stands for a number; of anything else nothing is said here."""
+    try:
+        float(word if isinstance(word, (str, bytes)) else 0)
+    except ValueError:
+        return False
+    return True
+
+
+def check_unmasked(values, argument):
+    """Raise a ``ValueError`` for a masked array that hides entries, which numpy would read."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{argument} is a masked array that hides {np.ma.count_masked(values)} entries; leave "
+            f"their rows out, or give what shall stand there by .filled(...)"
+        )
+
+
+def as_truths(values, argument):
+    """Return yes or no, given as booleans, 1 and 0, or 1 and -1, as an array of booleans.
+
+    Raises
+    ------
+    ValueError
+        For anything else, missing values included.
+    """
+    check_unmasked(values, argument)
+    values = np.asarray(values)
+    if values.dtype == object and all(isinstance(value, _NUMBERS) for value in values.ravel()):
+        values = values.astype(float)
+    if values.dtype.kind not in "biuf" or not np.all(np.isin(values, (-1, 0, 1))):
+        raise ValueError(f"{argument} must hold True/False, 1/0 or 1/-1")
+    return values > 0
 
 
 def check_known_numbers(y, argument="y"):
@@ -122,13 +207,22 @@ def is_missing(label):
 def check_classes(y, *, argument="y"):
     """Raise a ``ValueError`` for labels that are no classes: amounts, and what has no order."""
     check_label_kinds(y, argument=argument)
-    with np.errstate(invalid="ignore"):  # of numbers beyond any integer, which are classes, too
-        check_classification_targets(y)
+    try:
+        with np.errstate(invalid="ignore"):  # of numbers beyond any integer: classes, too
+            check_classification_targets(y)
+    except ValueError as error:
+        if "type: unknown" not in str(error):
+            raise
+        kinds = sorted({type(value).__name__ for value in np.ravel(np.asarray(y, dtype=object))})
+        raise ValueError(
+            f"{argument}: Unknown label type: objects of type {', '.join(kinds)}; give numbers as "
+            f"integers, {argument}.astype(int), and anything else as strings"
+        ) from None
 
 
 def validate_rows(estimator, X, y="no_validation", **options):
     """Validate rows of floats by scikit-learn; see its ``validate_data``. Times are no numbers."""
-    refuse_times(X)
+    check_numeric(X)
     return validate_data(estimator, X, y, dtype=[np.float64, np.float32], **options)
 
 
@@ -161,6 +255,8 @@ def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
     """
     check_classes(y, argument=argument)
     classes, codes, counts = encode(y)
+    if not len(classes):
+        raise ValueError(f"{argument} has no class: every label is -1, a row of no known class")
     if len(classes) < 2:
         raise ValueError(
             f"{argument} has one class only ({classes.tolist()[0]!r}): a metric is learned from "

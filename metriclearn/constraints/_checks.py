@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from metriclearn._validation import check_numeric, check_unmasked
+
 
 def as_indices(indices, width, kind):
     """Row numbers as an integer array of shape (n, width)."""
+    check_unmasked(indices, f"{kind}: indices")
     try:
         indices = np.asarray(indices)
     except ValueError:  # rows of different lengths
@@ -34,10 +37,13 @@ def as_weights(weights, n, kind):
     """Weights as a float array of shape (n,), or None."""
     if weights is None:
         return None
+    check_numeric(weights, f"{kind}: weights")
     try:
+        if np.iscomplexobj(weights):
+            raise ValueError
         weights = np.asarray(weights, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"{kind}: weights must be numbers, got {weights!r}") from None
+        raise ValueError(f"{kind}: weights must be numbers, got {weights!r:.200}") from None
     if weights.shape != (n,):
         raise ValueError(f"{kind}: weights must be of shape ({n},), got {weights.shape}")
     if not np.all(np.isfinite(weights)) or weights.min() < 0:
@@ -93,10 +99,11 @@ def as_similar(labels, pos_label=None, argument="y"):
     ValueError
         For other values without ``pos_label``, or a ``pos_label`` that is not among them.
     """
+    check_unmasked(labels, argument)
     labels = np.asarray(labels)
     values = set(labels.ravel().tolist())
     if pos_label is not None:
-        if pos_label not in values:
+        if not np.isscalar(pos_label) or pos_label not in values:
             some = sorted(map(repr, values))[:5]
             raise ValueError(
                 f"pos_label={pos_label!r} is not among the labels in {argument}: {', '.join(some)}"

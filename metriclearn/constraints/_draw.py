@@ -8,7 +8,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, encode, is_labeled
+from metriclearn._validation import check_label_kinds, check_numeric, encode, is_labeled
 from metriclearn.constraints._checks import as_count
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 from metriclearn.constraints._nearest import nearest_by_class
@@ -230,6 +230,7 @@ def triplets_from_labels(
         positives = _draw_others(members, anchors, n_positives, True, random_state)
         negatives = _draw_others(members, anchors, n_negatives, False, random_state)
     else:
+        check_numeric(X)
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if len(X) != np.size(y):
             raise ValueError(f"X has {len(X)} rows for {np.size(y)} labels in y")

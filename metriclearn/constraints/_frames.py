@@ -2,10 +2,17 @@
 
 import numpy as np
 
+from metriclearn._validation import is_missing
+
 
 def columns_of(frame, columns, width):
     """Return the columns that name rows, the first ``width`` by default, and all others."""
+    if not hasattr(frame, "columns"):
+        raise TypeError(f"frame must be a DataFrame, got a {type(frame).__name__}")
     every = list(frame.columns)
+    if len(set(every)) < len(every):
+        twice = next(name for name in every if every.count(name) > 1)
+        raise ValueError(f"frame has the column {twice!r} twice; give each a name of its own")
     if columns is None:
         columns = every[:width]
     columns = list(columns)
@@ -15,6 +22,39 @@ def columns_of(frame, columns, width):
     if missing:
         raise ValueError(f"columns: {missing[0]!r} is not in the frame, which has {every}")
     return columns, [column for column in every if column not in columns]
+
+
+def column_of(frame, name, argument):
+    """Return a column as an array; ``ValueError`` naming the argument where there is none."""
+    if name not in list(frame.columns):
+        raise ValueError(
+            f"{argument}={name!r} is not a column of the frame, which has {list(frame.columns)}"
+        )
+    return np.asarray(frame[name])
+
+
+def _names(ids):
+    """Return the names of rows as a list; what has no order names no rows."""
+    if isinstance(ids, (str, bytes, dict, set, frozenset)):
+        raise TypeError(
+            f"ids must name the rows of X in their order, as a list or a column does, got a "
+            f"{type(ids).__name__}"
+        )
+    if isinstance(ids, (list, tuple)):
+        names = list(ids)
+    else:
+        names = np.asarray(ids)
+        if names.ndim != 1:
+            raise ValueError(f"ids must be of shape (n_rows,), got {names.shape}")
+        names = names.tolist()
+    for name in names:
+        if is_missing(name):
+            raise ValueError(f"ids: {name} is no name of a row; give each row one")
+        try:
+            hash(name)
+        except TypeError:
+            raise TypeError(f"ids: {name!r:.60} cannot name a row: it is not hashable") from None
+    return names
 
 
 def row_numbers(frame, columns, ids):
@@ -36,7 +76,7 @@ def row_numbers(frame, columns, ids):
     ValueError
         For a name that is not there, or is there twice.
     """
-    ids = np.asarray(ids).tolist()
+    ids = _names(ids)
     numbers = {name: number for number, name in enumerate(ids)}
     if len(numbers) < len(ids):
         seen = set()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._validation import as_truths, check_unmasked
 from metriclearn.constraints._base import Constraints
 from metriclearn.constraints._checks import as_similar, refuse_equal
-from metriclearn.constraints._frames import columns_of, row_numbers
+from metriclearn.constraints._frames import column_of, columns_of, row_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +67,11 @@ class Pairs(Constraints):
 
     def __post_init__(self):
         self._check(2)
+        check_unmasked(self.similar, "Pairs: similar")
         similar = np.asarray(self.similar)
         if similar.shape != (len(self),):
             raise ValueError(f"Pairs: similar must be of shape ({len(self)},), got {similar.shape}")
-        if not np.all(np.isin(similar, (-1, 0, 1))):
-            raise ValueError("Pairs: similar must hold True/False, 1/0 or 1/-1")
-        object.__setattr__(self, "similar", similar > 0)
+        object.__setattr__(self, "similar", as_truths(similar, "Pairs: similar"))
 
     @classmethod
     def from_frame(
@@ -122,11 +122,12 @@ class Pairs(Constraints):
                [1, 0]])
         """
         names, rest = columns_of(frame, columns, 2)
+        rest = [name for name in rest if name != weights]
         if similar is None and not rest:
             raise ValueError("frame has no column that says which pairs are similar")
         similar = rest[0] if similar is None else similar
-        told = as_similar(np.asarray(frame[similar]), pos_label, f"frame[{similar!r}]")
-        given = None if weights is None else np.asarray(frame[weights])
+        told = as_similar(column_of(frame, similar, "similar"), pos_label, f"frame[{similar!r}]")
+        given = None if weights is None else column_of(frame, weights, "weights")
         return cls(row_numbers(frame, names, ids), told, given, n_rows=len(ids))
 
     def conflicts(self) -> np.ndarray:
@@ -206,7 +207,7 @@ class Triplets(Constraints):
         Triplets
         """
         names, _ = columns_of(frame, columns, 3)
-        given = None if weights is None else np.asarray(frame[weights])
+        given = None if weights is None else column_of(frame, weights, "weights")
         return cls(row_numbers(frame, names, ids), given, n_rows=len(ids))
 
 
@@ -265,7 +266,7 @@ class Quadruplets(Constraints):
         Quadruplets
         """
         names, _ = columns_of(frame, columns, 4)
-        given = None if weights is None else np.asarray(frame[weights])
+        given = None if weights is None else column_of(frame, weights, "weights")
         return cls(row_numbers(frame, names, ids), given, n_rows=len(ids))
 
 
@@ -294,12 +295,15 @@ class Chunks:
     labels: np.ndarray
 
     def __post_init__(self):
+        check_unmasked(self.labels, "Chunks: labels")
         labels = np.asarray(self.labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(
                 f"Chunks: labels must be a 1-D array of integers, got {labels.dtype} of shape "
                 f"{labels.shape}"
             )
+        if labels.dtype.kind == "u" and labels.max(initial=0) > np.iinfo(np.intp).max:
+            raise ValueError(f"Chunks: labels has {labels.max()}, which is no chunk number")
         if not np.any(labels >= 0):
             raise ValueError("Chunks: no row is in a chunk; give at least one label of 0 or more")
         object.__setattr__(self, "labels", labels.astype(np.intp))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
-from metriclearn._validation import refuse_times
+from metriclearn._validation import check_numeric
 from metriclearn.constraints._checks import as_weights
 from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
@@ -52,8 +52,8 @@ def constraints_from_tuples(
     >>> X.shape, triplets.indices
     ((3, 2), array([[0, 1, 2]]))
     """
+    check_numeric(tuples, "tuples")
     tuples = np.asarray(tuples)
-    refuse_times(tuples, "tuples")
     if tuples.ndim != 3 or tuples.shape[1] not in (2, 3, 4):
         raise ValueError(
             f"tuples must be of shape (n, 2, n_features), (n, 3, n_features) or "

@@ -42,7 +42,8 @@ def items_of(images):
     if hasattr(images, "files") and hasattr(images, "boxes"):
         boxes = images.boxes
         return Items(images.files, None if boxes is None else boxes.reshape(-1, 4), images.shape)
-    if not isinstance(images, (list, tuple, np.ndarray)) or len(images) == 0:
+    scalar = isinstance(images, np.ndarray) and images.ndim == 0
+    if not isinstance(images, (list, tuple, np.ndarray)) or scalar or len(images) == 0:
         return None
     if all(isinstance(image, (str, Path)) for image in images):
         return Items([Path(image) for image in images], None, (len(images),))

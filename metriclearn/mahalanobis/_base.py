@@ -25,7 +25,7 @@ from metriclearn._arrays import (
 )
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
-from metriclearn._validation import check_known_numbers, check_label_kinds, refuse_times
+from metriclearn._validation import check_known_numbers, check_label_kinds, check_numeric
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
@@ -96,7 +96,7 @@ class MahalanobisTransformer(
                 if self._target_is_class:
                     check_label_kinds(y)
                 else:
-                    refuse_times(y, "y")
+                    check_numeric(y, "y")
                     check_known_numbers(y)
                 X, y = validate_data(self, X, y, **checks)
             self._refuse_tensors(X)

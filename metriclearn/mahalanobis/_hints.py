@@ -2,7 +2,7 @@
 
 from scipy import sparse
 
-from metriclearn._validation import refuse_times
+from metriclearn._validation import check_numeric
 
 _PARTIAL = (
     "Covariance, RCA, GMML, POLA and MahalanobisLearner(solver='minibatch') have it; NCA and "
@@ -49,7 +49,7 @@ class Hints:
 
 def refuse_rows(X, learner, fits_sparse):
     """Raise for times, for tuples of points, and for sparse rows where these are not taken."""
-    refuse_times(X)
+    check_numeric(X)
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) == 3:
         raise ValueError(

@@ -19,7 +19,7 @@ from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, refuse_times, validate_rows
+from metriclearn._validation import check_label_kinds, check_numeric, validate_rows
 from metriclearn.mahalanobis._gmml import GMML
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class KernelMetric(
             If the kernel is not symmetric, not positive semidefinite, or of
             the wrong shape.
         """
-        refuse_times(X)
+        check_numeric(X)
         checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
         learner = self._learner()
         if constraints is None and get_tags(learner).target_tags.required:

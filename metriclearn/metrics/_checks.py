@@ -4,12 +4,18 @@ import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn._arrays import unit_of
-from metriclearn._validation import check_label_kinds, is_labeled, refuse_times
+from metriclearn._validation import (
+    check_label_kinds,
+    check_numeric,
+    check_unmasked,
+    is_labeled,
+    is_missing,
+)
 
 
 def check_rows(X, name, *, dtype=(np.float64, np.float32), **options):
     """Return finite rows; see :func:`sklearn.utils.check_array`."""
-    refuse_times(X, name)
+    check_numeric(X, name)
     # Sums of infinities, by which scikit-learn looks for them, are not the user's concern.
     with np.errstate(invalid="ignore", over="ignore"):
         return check_array(X, dtype=list(dtype), input_name=name, **options)
@@ -57,6 +63,7 @@ def check_one_label_each(labels, name, n_rows=None):
     """
     if np.isscalar(labels) or labels is None:
         raise ValueError(f"{name} must be one-dimensional, one label for each row, got {labels!r}")
+    check_unmasked(labels, name)
     as_objects = np.asarray(labels, dtype=object)
     nested = any(isinstance(label, list | tuple | dict | set) for label in as_objects.ravel())
     if as_objects.ndim != 1 or nested:
@@ -65,7 +72,7 @@ def check_one_label_each(labels, name, n_rows=None):
         )
     if n_rows is not None and len(as_objects) != n_rows:
         raise ValueError(f"{name} has {len(as_objects)} entries for {n_rows} rows of embeddings")
-    if any(label is None or label != label for label in as_objects):
+    if any(map(is_missing, as_objects)):
         raise ValueError(
             f"{name} has missing entries; leave such rows out, or mark them by the integer -1"
         )

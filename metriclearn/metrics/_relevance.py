@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from metriclearn._validation import UNLABELED, refuse_times
+from metriclearn._validation import UNLABELED, check_unmasked
 from metriclearn.metrics._checks import check_one_label_each
 
 _BLOCK = 2**22
@@ -294,7 +294,7 @@ def jaccard_relevance(
 
 def _indicators(labels, name):
     """Return a sparse array of ones."""
-    refuse_times(labels, name)
+    check_unmasked(labels, name)
     given = labels if sparse.issparse(labels) else np.asarray(labels)
     if given.ndim != 2 or given.dtype.kind not in "biuf":
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
+from metriclearn._validation import as_truths, check_numeric, check_unmasked
 from metriclearn.metrics._checks import check_rows
 
 CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
@@ -103,16 +104,19 @@ def verification_curve(
 
 def _check(same, distances, sample_weight):
     distances = check_rows(distances, "distances", dtype=[np.float64], ensure_2d=False)
+    check_unmasked(same, "same")
     same = np.asarray(same)
     if distances.ndim != 1 or same.shape != distances.shape:
         raise ValueError(
             f"same and distances must be one-dimensional and as long as each other, got shapes "
             f"{same.shape} and {distances.shape}"
         )
-    if not np.all(np.isin(same, (-1, 0, 1))):
-        raise ValueError("same must hold True/False, 1/0 or 1/-1")
-    same = same > 0
-    weights = np.ones(len(same)) if sample_weight is None else np.asarray(sample_weight, float)
+    same = as_truths(same, "same")
+    if sample_weight is None:
+        weights = np.ones(len(same))
+    else:
+        check_numeric(sample_weight, "sample_weight")
+        weights = np.asarray(sample_weight, float)
     check_consistent_length(same, weights)
     if not np.all(np.isfinite(weights) & (weights >= 0)):
         raise ValueError("sample_weight must be finite and not negative")

@@ -11,6 +11,7 @@ from scipy import linalg
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_array
 
+from metriclearn._validation import check_numeric
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 
@@ -49,6 +50,8 @@ def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
     >>> frechet_distance([[0.0], [2.0]], [[10.0], [14.0]])
     122.0
     """
+    check_numeric(A, "A")
+    check_numeric(B, "B")
     with np.errstate(invalid="ignore", over="ignore"):  # of the sum that looks for infinity
         A, B = (
             check_array(X, dtype=np.float64, input_name=name) for X, name in ((A, "A"), (B, "B"))
@@ -168,6 +171,7 @@ class ClassShiftSplit(BaseCrossValidator):
         codes, n_classes = encode_classes(X, y, type(self).__name__)
         if n_classes < 4:
             raise ValueError(f"y has {n_classes} classes, at least 4 are needed")
+        check_numeric(X)
         X = check_array(X, dtype=np.float64, input_name="X")
         counts = np.bincount(codes)
         means = np.array([np.bincount(codes, column) for column in X.T]).T / counts[:, None]

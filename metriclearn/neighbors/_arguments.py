@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from metriclearn._validation import refuse_times
+from metriclearn._validation import check_numeric
 from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 
 #: Candidates whose distances are computed exactly.
@@ -79,7 +79,7 @@ def embedded(X, learner, metric, d=None):
     """
     vectors = X if learner is None else learner.transform(X)
     if d is None or not is_checked(vectors, d):
-        refuse_times(vectors)
+        check_numeric(vectors)
         vectors = check_array(vectors, dtype=[np.float64, np.float32], input_name="X")
     if d is not None and vectors.shape[1] != d:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._validation import is_missing
+from metriclearn._validation import check_unmasked, is_missing
 from metriclearn.neighbors._ids import as_given, grown, whole_numbers
 
 _KINDS = "biufUM"
@@ -100,6 +100,7 @@ def as_column(values, name, n):
     ValueError
         For another shape, or values that are of several kinds or of none of these.
     """
+    check_unmasked(values, f"payload: column {name!r}")
     try:
         array = as_given(values)
     except ValueError:  # lists of different lengths

@@ -4,6 +4,8 @@ import contextlib
 
 import numpy as np
 
+from metriclearn._validation import check_unmasked
+
 _TEXT = "U"
 _TEXT_STEP = 8
 
@@ -27,6 +29,7 @@ def as_ids(ids, name="ids"):
     ValueError
         For anything else, missing values included.
     """
+    check_unmasked(ids, name)
     ids = as_given(ids)
     if ids.dtype.kind == "O" or type(ids.dtype).__name__ == "StringDType":
         ids = _from_objects(ids, name)
@@ -70,8 +73,11 @@ def as_given(values):
             array[:] = values
             return array
         return np.array(values, dtype=object)
-    own = hasattr(values, "to_numpy") and not isinstance(getattr(values, "dtype", None), np.dtype)
-    return values.to_numpy(dtype=object) if own else np.asarray(values)
+    if not hasattr(values, "to_numpy") or isinstance(getattr(values, "dtype", None), np.dtype):
+        return np.asarray(values)
+    # Columns of pyarrow, polars and pandas, in this order.
+    listed = getattr(values, "to_pylist", None) or getattr(values, "to_list", None)
+    return np.asarray(values, dtype=object) if listed is None else as_given(listed())
 
 
 def whole_numbers(values):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._validation import check_unmasked
 from metriclearn.neighbors._ids import nobody
 
 METRICS = ("euclidean", "cosine", "inner_product")
@@ -228,6 +229,7 @@ def check_rows(X, name, *, least=1):
     ------
     ValueError
     """
+    check_unmasked(X, name)
     X = np.asanyarray(X)
     if X.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold numbers, got dtype {X.dtype}")

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import StrOptions, fit_context
-from metriclearn._validation import check_label_kinds, validate_rows
+from metriclearn._validation import check_classes, check_label_kinds, check_numeric, validate_rows
 from metriclearn.neighbors._base import FaissNeighborsBase
 
 _VOTE_ENTRIES = 2**22
@@ -171,7 +170,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
         """
         check_label_kinds(y)
         X, y = self._validate_fit(X, y)
-        check_classification_targets(y)
+        check_classes(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self.outputs_2d_ = y.ndim == 2
@@ -282,6 +281,8 @@ class FaissKNeighborsRegressor(RegressorMixin, _SupervisedNeighbors):
         -------
         self
         """
+        if y is not None:
+            check_numeric(y, "y")
         X, y = self._validate_fit(X, y)
         self._y = y.astype(np.result_type(y.dtype, np.float32), copy=False)
         return self._build(X)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
+from metriclearn._validation import check_numeric
 from metriclearn.plots._axes import axes_for, finish, shorten, without_frame
 from metriclearn.plots._inputs import (
     check_matrix,
@@ -183,6 +184,7 @@ class FeatureImportanceDisplay:
             feature_names = [f"x{j}" for j in range(len(matrix))]
         importances = np.sqrt(np.maximum(np.diag(matrix), 0))
         if X is not None:
+            check_numeric(X)
             X = check_array(X, dtype=np.float64, input_name="X")
             if X.shape[1] != len(matrix):
                 raise ValueError(f"X has {X.shape[1]} features, the metric has {len(matrix)}")

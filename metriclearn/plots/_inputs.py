@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from sklearn.utils import check_array
 
+from metriclearn._validation import check_numeric
+
 # Rows whose features vary this many times more, or less, than those that a metric was learned
 # from are in other units.
 _OTHER_UNITS = 10
@@ -27,6 +29,7 @@ def embed(estimator, X):
 
 def check_labeled(embeddings, labels):
     """Return embeddings as a finite float array and as many labels, or say what is wrong."""
+    check_numeric(embeddings, "embeddings")
     embeddings = check_array(embeddings, dtype=np.float64, input_name="embeddings")
     labels = np.asarray(labels)
     if labels.shape != (len(embeddings),):
@@ -75,6 +78,7 @@ def check_names(feature_names, n_features):
 
 def check_matrix(matrix):
     """Return the matrix of a metric as a finite, symmetric float array, or say what is wrong."""
+    check_numeric(matrix, "matrix")
     matrix = check_array(matrix, dtype=np.float64, input_name="matrix")
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix must be square, got shape {matrix.shape}")

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._progress import progress
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
+from metriclearn._validation import check_numeric
 from metriclearn.recommend._interactions import Interactions
 from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
@@ -317,8 +318,7 @@ default=None
         check_is_fitted(self)
         if not hasattr(self, "item_model_"):
             raise ValueError("embed_items needs a fit with item_features")
-        features = check_array(item_features, accept_sparse="csr", input_name="item_features")
-        predicted = self.item_model_.predict(features)
+        predicted = self.item_model_.predict(self._checked_features(item_features))
         return into_ball(np.asarray(predicted).reshape(len(predicted), -1))
 
     @property
@@ -326,6 +326,7 @@ default=None
         return self.item_embeddings_.shape[1]
 
     def _validated(self, X, reset):
+        check_numeric(X)
         X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float64)
         matrix = sparse.csr_array(X)
         matrix.eliminate_zeros()
@@ -333,16 +334,15 @@ default=None
             raise ValueError("Negative values in data passed to X: choices are above 0")
         return matrix
 
-    def _checked_features(self, item_features, n_items):
+    def _checked_features(self, item_features, n_items=None):
         if item_features is None:
             return None
-        features = check_array(
-            item_features, accept_sparse="csr", dtype=np.float64, input_name="item_features"
-        )
-        if features.shape[0] != n_items:
-            raise ValueError(
-                f"item_features has {features.shape[0]} rows, but X has {n_items} items"
-            )
+        check_numeric(item_features, "item_features")
+        options = {"accept_sparse": "csr", "dtype": np.float64, "input_name": "item_features"}
+        features = check_array(item_features, **options)
+        if n_items is not None and features.shape[0] != n_items:
+            found = features.shape[0]
+            raise ValueError(f"item_features has {found} rows, but X has {n_items} items")
         return features
 
     def _epochs(self, interactions, features, rng, n_epochs):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import FilePath, Seed
-from metriclearn._validation import refuse_times
+from metriclearn._validation import check_numeric
 from metriclearn.constraints._checks import as_similar
 from metriclearn.verification._tuples import check_labels, logistic, probabilities
 
@@ -223,8 +223,8 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         """Return how rows are read, the rows as they are read, and row numbers of the pairs."""
         from metriclearn.deep._inputs._inputs import Inputs
 
-        X = X if isinstance(X, np.ndarray) else np.asarray(X)
-        refuse_times(X)
+        check_numeric(X)
+        X = np.asarray(X)
         name = type(self).__name__
         if self.points is None:
             if X.ndim < 3 or X.shape[1] != 2:

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from metriclearn._sklearn import HasMethods, check_sample_weight
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import check_label_kinds, check_numeric
 from metriclearn.constraints import constraints_from_tuples
 
 
@@ -26,10 +26,10 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
     def _check_tuples(self, tuples, reset=False):
         """Return a float array of shape (n, width, n_features)."""
         width, name = self._width, type(self).__name__
+        check_numeric(tuples)
         tuples = np.asarray(tuples)
-        refuse_times(tuples)
         if self.points is not None:
-            refuse_times(self.points, "points")
+            check_numeric(self.points, "points")
             points = check_array(self.points, dtype=[np.float64, np.float32], input_name="points")
             if tuples.shape[1:] != (width,) or not np.issubdtype(tuples.dtype, np.integer):
                 raise ValueError(

@@ -144,7 +144,7 @@ def test_integers_of_modules_by_name_are_features():
     ("X", "error", "message"),
     [
         (["a cat", "a dog"] * 10, FileNotFoundError, "a cat"),
-        ([["a cat"], ["a dog"]] * 10, ValueError, "X holds text; give numbers"),
+        ([["a cat"], ["a dog"]] * 10, ValueError, "X holds text, 'a cat'; give numbers"),
         ([[1, 2], [1, 2, 3]] * 10, ValueError, "the rows of X differ in length; pad them to one"),
         ([[[1, 2]], [[1, 2], [3, 4]]] * 10, ValueError, "differ in length; pad them to one length"),
         (

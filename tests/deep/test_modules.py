@@ -331,3 +331,15 @@ def test_generalized_mean_lies_between_mean_and_maximum(power):
     # Of maps that are nowhere positive, and of large ones.
     assert torch.isfinite(head(torch.zeros(2, 4, 3, 3) - 1)).all()
     assert torch.isfinite(head(maps * 1e30)).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (4, 4, 3), (8, 5, 3)])
+def test_a_module_of_features_takes_pixels_for_features(shape):
+    """Of images it makes what it makes of their rows of numbers."""
+    X = np.random.RandomState(0).rand(24, *shape)
+    rows = np.moveaxis(X, -1, 1) if X.ndim == 4 else X  # channels first, as modules see them
+    y = np.arange(24) % 3
+    of_images = DeepEmbedder(max_epochs=2, random_state=0).fit(X, y).transform(X)
+    flat = rows.reshape(24, -1)
+    of_rows = DeepEmbedder(max_epochs=2, random_state=0).fit(flat, y).transform(flat)
+    np.testing.assert_allclose(of_images, of_rows, atol=1e-5)

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 from skorch.utils import data_from_dataset
 
-from metriclearn._validation import check_label_kinds, refuse_times
+from metriclearn._validation import check_label_kinds, check_numeric
 from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._rows import Rows, check_finite
 
@@ -168,25 +168,19 @@ class Inputs:
 
 
 def _validated(estimator, X, y, reset, dtypes, **checks):
-    """Validate by scikit-learn; text, ragged lists and data sets get the remedy as well."""
-    refuse_times(X)
+    """Validate by scikit-learn; of ragged lists with the remedy."""
+    check_numeric(X)
     if y is not None:
         check_label_kinds(y)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: said as an error
             checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
     except ValueError as error:
-        message = str(error)
-        if "could not convert string" in message:
-            remedy = (
-                "X holds text; give numbers: the vectors of a text encoder, or token ids as "
-                "integers to a module of your own"
-            )
-        elif "inhomogeneous" in message:
-            remedy = "the rows of X differ in length; pad them to one length"
-        else:
+        if "inhomogeneous" not in str(error):
             raise
-        raise ValueError(f"{message}. {remedy}") from None
+        raise ValueError(
+            f"{error}. the rows of X differ in length; pad them to one length"
+        ) from None
     return checked if isinstance(checked, tuple) else (checked, None)
 
 

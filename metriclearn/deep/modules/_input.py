@@ -58,7 +58,11 @@ class Standardize(nn.Module):
         """Take mean and standard deviation from rows ``X``; constant features keep their scale."""
         if self.given and X.min() >= 0 and X.max() <= 1:
             return
-        X = X.double().flatten(2).transpose(1, 2).flatten(0, 1) if X.ndim > 2 else X.double()
+        X = X.double()
+        if X.ndim > 2 and X[0].numel() == len(self.mean):  # every pixel is a feature
+            X = X.flatten(1)
+        elif X.ndim > 2:
+            X = X.flatten(2).transpose(1, 2).flatten(0, 1)
         mean, std = X.mean(dim=0), X.std(dim=0, correction=0)
         std[std <= 1e-6 * mean.abs()] = 1
         std[std == 0] = 1

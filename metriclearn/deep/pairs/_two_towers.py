@@ -206,7 +206,10 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         y = _columns(y)
         queries, X, _ = Inputs.learn(self, X, own_module=own[0], ensure_min_samples=2)
         kind = Documents()
-        documents, y, _ = Inputs.learn(kind, y, own_module=own[1])
+        try:
+            documents, y, _ = Inputs.learn(kind, y, own_module=own[1])
+        except ValueError as error:
+            raise ValueError(f"y, the documents: {error}") from None
         if self.shared and queries.n_features != documents.n_features:
             raise ValueError(
                 f"shared=True needs queries and documents of one kind, got {queries.n_features} "
