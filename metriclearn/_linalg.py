@@ -111,8 +111,11 @@ def inverse_sqrt_psd(S, relative=1e-10):
     ndarray of shape (d, d)
         Symmetric ``W`` with ``W S W`` the projector on the range of ``S``.
     """
-    values, vectors = linalg.eigh((S + S.T) / 2)
-    keep = values > relative * max(values[-1], 0)
+    if np.count_nonzero(S) == np.count_nonzero(np.diag(S)):
+        values, vectors = np.diag(S), np.eye(len(S))
+    else:
+        values, vectors = linalg.eigh((S + S.T) / 2)
+    keep = values > relative * max(values.max(), 0)
     scale = np.zeros_like(values)
     scale[keep] = 1 / np.sqrt(values[keep])
     return (vectors * scale) @ vectors.T

@@ -176,7 +176,10 @@ class MahalanobisTransformer(
             # By which a display sees that it is given other rows than these.
             rows = like[:: len(like) // _ROWS_OF_SPREAD + 1]
             unit = rows.dtype.type(unit_of(rows))
-            self._spread = ((rows / unit).std(axis=0) * unit).tolist()
+            rows = rows / unit
+            rows -= rows.mean(axis=0)
+            variances = np.einsum("ij,ij->j", rows, rows) / len(rows)
+            self._spread = (np.sqrt(variances) * unit).tolist()
         self._n_features_out = components.shape[0]
         return self
 

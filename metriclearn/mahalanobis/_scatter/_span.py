@@ -20,7 +20,6 @@ from metriclearn.mahalanobis._scatter._moments import moments
 # Share of the largest variance below which a direction is rounding of the Gram matrix.
 _RANK_TOL = 1e-13
 _BITS, _LEAST_EXPONENT = 40, -1000
-_ROUNDING = 1e-24  # a sum of squares, where the largest entry is near one
 
 
 class Span:
@@ -84,15 +83,16 @@ class Span:
         centered = self._scaled(self._X)
         centered -= np.average(centered, axis=0, weights=weights)
         # Rounding is all that is left of features that do not vary.
-        suspects = np.flatnonzero(np.einsum("ij,ij->j", centered, centered) < _ROUNDING)
-        centered[:, suspects[np.ptp(self._X[:, suspects], axis=0) == 0]] = 0
+        centered[:, _constant_columns(self._X)] = 0
         roots = np.ones(self.n_rows) if weights is None else np.sqrt(weights)
-        variances, axes = linalg.eigh(np.multiply.outer(roots, roots) * (centered @ centered.T))
+        gram = np.multiply.outer(roots, roots) * (centered @ centered.T)
+        variances, axes = linalg.eigh(gram, driver="evd", overwrite_a=True)
         kept = np.flatnonzero(variances > _RANK_TOL * max(variances[-1], 0))[::-1]
         if not len(kept):  # no row differs from another: there is no direction to keep
             self.reduced = False
             return
-        lengths, axes = np.sqrt(variances[kept]), axes[:, kept]
+        self._weights, self._variances = weights, variances[kept]
+        lengths, axes = np.sqrt(self._variances), axes[:, kept]
         # Of the two signs of each direction one, whatever the order of the rows.
         ramp = centered @ np.linspace(1, 2, self.n_features)
         axes *= np.where((roots * ramp) @ axes < 0, -1, 1)
@@ -193,6 +193,8 @@ class Span:
     def scatter(self, weights=None):
         """``Σ w (x' - x̄')(x' - x̄')ᵀ`` of all rows, of shape (width, width)."""
         if self.reduced:
+            if weights is self._weights:
+                return np.diag(self._variances)
             return moments(self._rows, weights=weights, unit=1.0).scatter
         X = self._X if is_dask(self._X) else to_numpy(self._X)
         return moments(X, weights=weights, unit=self.unit).scatter
@@ -232,6 +234,16 @@ class Span:
         inverse = np.where(diagonal > 0, 1 / np.where(diagonal > 0, diagonal, 1), 0)
         G = self._axes.T @ ((self._centered * inverse) @ self._centered.T) @ self._axes
         return linalg.pinvh(G)
+
+
+def _constant_columns(X):
+    """Numbers of the columns that hold one value."""
+    found = np.arange(X.shape[1])
+    for row in X[1:]:
+        found = found[row[found] == X[0, found]]
+        if not len(found):
+            break
+    return found
 
 
 def on_a_grid(rows):
