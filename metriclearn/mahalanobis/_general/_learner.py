@@ -278,7 +278,9 @@ class MahalanobisLearner(MahalanobisTransformer):
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
         if self.solver == "minibatch" and span.reduced:
             self._state = self._state.turned(span.leave(np.eye(span.width)) * span.unit)
-        self._finish(A, objective, n_components, span, X)
+        self._certify(A, objective)
+        del objective  # its differences take more room than X
+        self._finish(A, n_components, span, X)
         # At the kinks of the hinge the gap is not tight.
         certifies = self.solver == "sdp" and SHAPES[self.loss].smooth  # type: ignore[attr-defined]
         if certifies and self.duality_gap_ > _FAR * self.objective_:
@@ -328,7 +330,8 @@ class MahalanobisLearner(MahalanobisTransformer):
         objective = self._objective(X, span, constraints, random_state)
         self._state.learn(objective, self.batch_size, random_state)
         self.n_iter_ += 1
-        return self._finish(self._state.mean, objective, n_components, span, X)
+        self._certify(self._state.mean, objective)
+        return self._finish(self._state.mean, n_components, span, X)
 
     def _constraints(self, X, y, constraints, random_state):
         """Constraints as given, or drawn from the rows that have a label."""
@@ -438,9 +441,11 @@ class MahalanobisLearner(MahalanobisTransformer):
             )
             return A, n_iter, converged
 
-    def _finish(self, A, objective, n_components, span, X):
+    def _certify(self, A, objective):
         value, _, gap = objective.by_matrix(A)
         self.objective_, self.duality_gap_ = float(value), float(max(0.0, gap))
+
+    def _finish(self, A, n_components, span, X):
         components = components_from_matrix(A, n_components) * (span.unit / self._unit)
         return self._set_components(span.leave(components), like=X)
 
