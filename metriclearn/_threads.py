@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any, TypeVar
@@ -40,8 +40,11 @@ if hasattr(os, "register_at_fork"):
 
 def n_block_threads():
     """Return the number of threads that blocks may take: as many as BLAS may use."""
-    if _allowed.get() is not None:
-        return _allowed.get()
+    allowed = _allowed.get()
+    return _blas_threads() if allowed is None else allowed
+
+
+def _blas_threads():
     return max((library.num_threads for library in _blas().lib_controllers), default=1)
 
 
@@ -49,8 +52,10 @@ def n_block_threads():
 def block_threads():
     """Hold BLAS to one thread inside; ``map_blocks`` takes the threads it had."""
     token = _allowed.set(n_block_threads())
+    # Whoever finds it held, by another thread say, must not hold it on when that lets go.
+    held = _blas_threads() == 1
     try:
-        with _blas().limit(limits=1):
+        with nullcontext() if held else _blas().limit(limits=1):
             yield
     finally:
         _allowed.reset(token)

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from metriclearn import LFDA, LMNN, MCML, NCA, _threads
 from metriclearn._threads import block_threads, in_block_threads, map_blocks, n_block_threads
+from metriclearn.metrics import retrieval_scores
+from metriclearn.neighbors import ExactSearch
 
 
 def blas_threads():
@@ -41,6 +43,24 @@ def test_blas_is_held_to_one_thread_inside_and_let_go_after():
         assert blas_threads() == {1}
     assert blas_threads() == before
     assert in_block_threads(blas_threads)() == {1}
+
+
+def test_blas_is_not_held_on_by_a_thread_that_found_it_held():
+    let_go, entered = threading.Event(), threading.Event()
+
+    def hold():
+        with block_threads():
+            entered.set()
+            let_go.wait(20)
+
+    before, thread = blas_threads(), threading.Thread(target=hold)
+    with block_threads():
+        thread.start()
+        assert entered.wait(20)
+    assert blas_threads() == before
+    let_go.set()
+    thread.join()
+    assert blas_threads() == before
 
 
 def test_results_come_in_the_order_of_the_blocks(two_threads):
@@ -126,3 +146,19 @@ def test_learners_learn_the_same_bits_on_two_threads(learner, rng, monkeypatch):
     finally:
         _threads._allowed.reset(token)
     np.testing.assert_array_equal(two, one)
+
+
+def test_searches_and_measures_are_the_same_bits_on_two_threads(rng, two_threads):
+    X, y = rng.randn(1300, 8), rng.randint(3, size=1300)
+    search = ExactSearch(X)
+
+    def found():
+        near = search.search(X, 300, exclude=np.arange(len(X)))
+        within = [part for pair in search.radius(X, 2.0) for part in pair]
+        scores = retrieval_scores(X, y, ["map_at_r", "mrr"], average=False)
+        return [*near, *within, *scores.values()]
+
+    two = found()
+    _threads._allowed.set(1)
+    for one, other in zip(found(), two, strict=True):
+        np.testing.assert_array_equal(one, other)

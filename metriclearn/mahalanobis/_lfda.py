@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from numbers import Integral, Real
 from typing import Self
 
@@ -12,7 +13,7 @@ from scipy import linalg
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._sklearn import Interval, StrOptions, fit_context
-from metriclearn._threads import in_block_threads, map_blocks
+from metriclearn._threads import in_block_threads, map_blocks, n_block_threads
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._scatter._discriminant import centered_scatter, discriminant_directions
@@ -180,20 +181,21 @@ def local_scatters(X, codes, n_neighbors, weights=None):
     X, weights, sizes = X[order], weights[order], np.bincount(codes)
     starts, total = np.cumsum(sizes) - sizes, weights.sum()
     within, between = 0.0, centered_scatter(X, weights)
-    for size in np.unique(sizes):
+    parts = []
+    for size in np.unique(sizes[sizes <= _SMALL_CLASS]):
         classes = starts[sizes == size]
-        if size <= _SMALL_CLASS:
-            step = max(1, _BLOCK_BYTES // (8 * size * max(size, X.shape[1])))
-            blocks = [
-                classes[c : c + step, None] + np.arange(size) for c in range(0, len(classes), step)
-            ]
-            parts = [_of_small_classes(X[b], weights[b], n_neighbors, total) for b in blocks]
-        else:
-            blocks = [slice(c, c + size) for c in classes]
-            parts = (_of_class(X[b], weights[b], n_neighbors, total) for b in blocks)
-        # ½Σ A(1/n - 1/n_c)… of a class, beside the ½Σ 1/n… that the total scatter holds.
-        for of_within, of_between in parts:
-            within, between = within + of_within, between - of_between
+        step = max(1, _BLOCK_BYTES // (8 * size * max(size, X.shape[1])))
+        for first in range(0, len(classes), step):
+            b = classes[first : first + step, None] + np.arange(size)
+            parts.append(_of_small_classes(X[b], weights[b], n_neighbors, total))
+    large = np.flatnonzero(sizes > _SMALL_CLASS)
+    blocks = [slice(starts[c], starts[c] + sizes[c]) for c in large]
+    # Few classes leave the threads to the blocks of each.
+    each = map_blocks if len(blocks) >= n_block_threads() else map
+    of_large = each(lambda b: _of_class(X[b], weights[b], n_neighbors, total), blocks)
+    # ½Σ A(1/n - 1/n_c)… of a class, beside the ½Σ 1/n… that the total scatter holds.
+    for of_within, of_between in chain(parts, of_large):
+        within, between = within + of_within, between - of_between
     return within, between
 
 

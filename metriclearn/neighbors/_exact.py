@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._threads import map_blocks, n_block_threads
 from metriclearn.neighbors._ordered import OrderedScores, ordered_values
 from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
 from metriclearn.neighbors._reduced import ReducedScreen
@@ -36,7 +38,8 @@ class ExactSearch:
     float32 cannot rule out enough, float64 screens again. Where a few directions
     hold most of the spread, and enough is asked for, they rule out rows first; of up to six
     features a kd-tree does.
-    Equal distances rank by row number.
+    Equal distances rank by row number. Many queries are shared out over as many threads as
+    BLAS may use, with the same result to the last bit.
 
     Parameters
     ----------
@@ -78,6 +81,7 @@ class ExactSearch:
         # A reduced screen, None until enough was asked to pay for it, False if it does not.
         self._reduced = None
         self._n_asked = 0
+        self._lock = threading.Lock()
 
     @property
     def X(self) -> np.ndarray:
@@ -115,9 +119,10 @@ class ExactSearch:
         return self._reduced if self._reduced and self._reduced.pays(k) else None
 
     def _screen(self, dtype):
-        if dtype not in self._screens:
-            base = map(self._frame.base, self._ranker.blocks(self._order))
-            self._screens[dtype] = Screen(base, *self.X.shape, self._frame.inner_product, dtype)
+        with self._lock:
+            if dtype not in self._screens:
+                base = map(self._frame.base, self._ranker.blocks(self._order))
+                self._screens[dtype] = Screen(base, *self.X.shape, self._frame.inner_product, dtype)
         return self._screens[dtype]
 
     def search(
@@ -168,9 +173,16 @@ class ExactSearch:
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
         wanted = k + (exclude is not None)
-        for block, candidates in self._blocks(Q, wanted, partial(self._nearest, k=wanted)):
+        reduced = self._reduced_screen(len(Q), wanted)
+        ask = partial(self._nearest, k=wanted, reduced=reduced)
+
+        def rank(block):
+            candidates = self._candidates(Q[block], ask)
             skip = None if exclude is None else exclude[block]
-            distances[block], indices[block] = self._ranker.rank(Q[block], candidates, k, skip)
+            return block, self._ranker.rank(Q[block], candidates, k, skip)
+
+        for block, found in _shared_out(rank, self._blocks(len(Q), wanted)):
+            distances[block], indices[block] = found
         return distances, indices
 
     def _uses_tree(self):
@@ -288,22 +300,20 @@ class ExactSearch:
             base = map(self._frame.base, self._ranker.blocks())
             self._ordered = OrderedScores(base, *self.X.shape, self._frame.inner_product)  # type: ignore[call-arg]
 
-        step = self._ordered.block_rows()  # type: ignore[attr-defined]
-        found = []
-        for start in range(0, len(Q), step):
-            block = slice(start, start + step)
+        def order(block):
+            def values_of(query, rows):
+                return values(query + block.start, rows)
 
-            def values_of(query, rows, start=start):
-                return values(query + start, rows)
-
-            def distances(query, rows, start=start):
-                return self._ranker.paired(Q, query + start, rows), rows
+            def distances(query, rows):
+                return self._ranker.paired(Q, query + block.start, rows), rows
 
             skip = None if exclude is None else exclude[block]
-            found.append(
-                ordered_values(self._ordered, framed[block], k, values_of, distances, skip)
-            )
-        return np.concatenate(found)
+            return ordered_values(self._ordered, framed[block], k, values_of, distances, skip)
+
+        # All threads together take the memory that one would.
+        step = max(16, self._ordered.block_rows() // n_block_threads())  # type: ignore[attr-defined]
+        blocks = [slice(start, start + step) for start in range(0, len(Q), step)]
+        return np.concatenate(list(_shared_out(order, blocks)))
 
     def radius(self, Q: np.ndarray, radius: float) -> list[Any]:
         """Find all rows of the base within a distance of each query.
@@ -325,29 +335,33 @@ class ExactSearch:
         squared = (2 * radius if self.metric == "cosine" else radius**2) / self._frame.scale**2
         # The exact distance is rounded too: a few units so that the edge is not lost.
         squared *= 1 + 1e-12
-        found = []
-        for block, candidates in self._blocks(Q, 1, partial(self._within, squared_radius=squared)):
+        ask = partial(self._within, squared_radius=squared)
+
+        def rank(block):
+            candidates = self._candidates(Q[block], ask)
             distances, indices = self._ranker.rank(Q[block], candidates, candidates.shape[1])
             counts = (distances <= radius).sum(axis=1)
-            found += [
+            return [
                 (d[:count].copy(), i[:count].copy())
                 for d, i, count in zip(distances, indices, counts, strict=True)
             ]
-        return found
 
-    def _blocks(self, Q, k, ask):
-        """Yield slices of queries with their candidates, as base rows, -1 for none."""
+        return [found for part in _shared_out(rank, self._blocks(len(Q), 1)) for found in part]
+
+    def _blocks(self, n_queries, k):
         step = self._screen(np.float32).block_rows(k)
-        for start in range(0, len(Q), step):
-            block = slice(start, min(start + step, len(Q)))
-            queries = self._frame.queries(Q[block])
-            candidates = next(found for found in ask(queries) if found is not None)
-            yield block, np.where(candidates >= 0, self._order[candidates], -1)
+        return [slice(s, min(s + step, n_queries)) for s in range(0, n_queries, step)]
 
-    def _nearest(self, queries, k):
+    def _candidates(self, Q, ask):
+        """Return candidates for each query, as base rows, -1 for none."""
+        queries = self._frame.queries(Q)
+        candidates = next(found for found in ask(queries) if found is not None)
+        return np.where(candidates >= 0, self._order[candidates], -1)
+
+    def _nearest(self, queries, k, reduced):
         """Yield candidates of each screen, or None where it gave up."""
         if np.abs(queries).max(initial=0) < _FAR:
-            if reduced := self._reduced_screen(len(queries), k):
+            if reduced and self._reduced:
                 yield reduced.nearest(queries, k)
                 # Unlike the sample that spoke for it: not asked again.
                 self._reduced = False
@@ -358,3 +372,8 @@ class ExactSearch:
         if np.abs(queries).max(initial=0) < _FAR:
             yield self._screen(np.float32).within(queries, squared_radius)
         yield self._screen(np.float64).within(queries, squared_radius)
+
+
+def _shared_out(function, blocks):
+    """Apply a function to blocks of queries; one block alone, of one row say, without ado."""
+    return map_blocks(function, blocks) if len(blocks) > 1 else map(function, blocks)

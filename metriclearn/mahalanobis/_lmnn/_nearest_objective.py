@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._impostor_list import Proof
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
@@ -13,6 +14,7 @@ _LISTED = 2  # times as many candidates are listed as impostors count
 _BISECTIONS = 10
 _ABSENT = 1e30  # squared distance of no row: never violated
 _SMALL_ANCHORS = 1000
+_ANCHORS = 512  # whose candidates stay in a core's cache
 
 
 class NearestObjective(LMNNObjective):
@@ -139,7 +141,7 @@ class NearestObjective(LMNNObjective):
         if loss.width:
             d2, columns = self._candidate_distances(Z), self._candidates
             counts = 1.0 if self._weights is None else self._listed_weights
-            caps = self._caps(d2, counts, loss.width)
+            caps = _caps(d2, counts, loss.width, self._n_impostors)
         else:
             d2, columns, counts = self._nearest(Z)
             caps = np.inf
@@ -191,32 +193,6 @@ class NearestObjective(LMNNObjective):
         )
         return d2, columns, _cut(weights, m)
 
-    def _caps(self, d2, counts, width):
-        """Where violations end so that slopes add up to ``n_impostors``, the hinge rounded.
-
-        The largest ``Σ a h + width (a - a²) / 2`` over slopes ``0 <= a <= 1`` of that sum
-        has ``a = clip((c - d²) / width + 1/2, 0, 1)`` with one number ``c`` for an anchor.
-        """
-        order = np.argsort(d2, axis=1, kind="stable")
-        weights = np.take_along_axis(np.broadcast_to(counts, d2.shape), order, axis=1)
-        reached = np.cumsum(weights, axis=1) >= self._n_impostors * (1 - 1e-9)
-        last = np.where(reached.any(axis=1), reached.argmax(axis=1), d2.shape[1] - 1)
-        farthest = np.take_along_axis(d2, order, axis=1)[np.arange(len(d2)), last]
-        low, high = farthest - width / 2, farthest + width / 2
-
-        def excess(c):
-            slopes = np.clip((c[:, None] - d2) / width + 0.5, 0, 1)
-            return np.sum(counts * slopes, axis=1) - self._n_impostors
-
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            above = excess(middle) > 0
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
-        # The sum is piecewise linear, and by now hardly ever has a kink in between.
-        below, above = excess(low), excess(high)
-        rise = np.maximum(above - below, 1e-9)
-        return low + (high - low) * np.clip(-below / rise, 0, 1)
-
     def _farthest_counted(self, Z):
         d2, _, counts = self._nearest(Z)
         return np.where((counts > 0) & (d2 < _ABSENT), d2, 0).max(axis=1)
@@ -243,6 +219,40 @@ class NearestObjective(LMNNObjective):
             beyond = np.where(np.cumsum(weights, axis=1) >= wanted, d2, np.inf)
             farthest = beyond.min(axis=1)
         self._proof = Proof(L, farthest, self._largest)
+
+
+def _caps(d2, counts, width, n_impostors):
+    """Where violations end so that slopes add up to ``n_impostors``, the hinge rounded.
+
+    The largest ``Σ a h + width (a - a²) / 2`` over slopes ``0 <= a <= 1`` of that sum
+    has ``a = clip((c - d²) / width + 1/2, 0, 1)`` with one number ``c`` for an anchor.
+    """
+    counts = np.broadcast_to(counts, d2.shape)
+    blocks = [slice(start, start + _ANCHORS) for start in range(0, len(d2), _ANCHORS)]
+    found = map_blocks(lambda b: _caps_of_block(d2[b], counts[b], width, n_impostors), blocks)
+    return np.concatenate([*found])
+
+
+def _caps_of_block(d2, counts, width, n_impostors):
+    order = np.argsort(d2, axis=1, kind="stable")
+    weights = np.take_along_axis(counts, order, axis=1)
+    reached = np.cumsum(weights, axis=1) >= n_impostors * (1 - 1e-9)
+    last = np.where(reached.any(axis=1), reached.argmax(axis=1), d2.shape[1] - 1)
+    farthest = np.take_along_axis(d2, order, axis=1)[np.arange(len(d2)), last]
+    low, high = farthest - width / 2, farthest + width / 2
+
+    def excess(c):
+        slopes = np.clip((c[:, None] - d2) / width + 0.5, 0, 1)
+        return np.sum(counts * slopes, axis=1) - n_impostors
+
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        above = excess(middle) > 0
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    # The sum is piecewise linear, and by now hardly ever has a kink in between.
+    below, above = excess(low), excess(high)
+    rise = np.maximum(above - below, 1e-9)
+    return low + (high - low) * np.clip(-below / rise, 0, 1)
 
 
 def _cut(weights, total):

@@ -5,7 +5,11 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from metriclearn._arrays import on_host
 from metriclearn._pairs import pair_moment, paired_sq_distances
+from metriclearn._threads import map_blocks
+
+_PAIRS = 2**15  # whose distances a thread computes at a time
 
 
 class PairGraph:
@@ -28,7 +32,12 @@ class PairGraph:
 
     def sq_distances(self, Z):
         """Squared distances of the pairs, in the dtype of ``Z``."""
-        return paired_sq_distances(Z, self.of_rows(np.arange(Z.shape[0])), self._columns)
+        rows = self.of_rows(np.arange(Z.shape[0]))
+        if len(rows) <= _PAIRS or not on_host(Z):
+            return paired_sq_distances(Z, rows, self._columns)
+        blocks = [slice(start, start + _PAIRS) for start in range(0, len(rows), _PAIRS)]
+        found = map_blocks(lambda b: paired_sq_distances(Z, rows[b], self._columns[b]), blocks)
+        return np.concatenate([*found])
 
     def closer(self, d2, radii):
         """Return the pairs whose squared distance is below the larger radius of their rows.
