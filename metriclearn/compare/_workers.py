@@ -15,6 +15,7 @@ from numbers import Integral
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn._extras import require
+from metriclearn._memory import keep_freed_memory
 from metriclearn.compare._protocol import failed
 
 # Fits handed to a Dask worker ahead, so that it never waits for the next.
@@ -181,6 +182,7 @@ def _run_in_process(run_task, task, X, codes, parent):
         # Ctrl-C reaches every process of the terminal; the parent decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end_with(os.getppid())
+    keep_freed_memory()
     return run_task(task, X, codes)
 
 

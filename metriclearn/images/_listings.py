@@ -1,6 +1,9 @@
 """Which images a folder or a CSV file lists, with what is said of each."""
 
+import codecs
 import csv
+import io
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,18 @@ SPLIT_FOLDERS = frozenset(
 _QUERY, _GALLERY = frozenset(("query", "queries")), frozenset(("gallery",))
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path", "img")
 _LABEL_COLUMNS = ("label", "class", "target", "y", "class_name", "category")
+# What operating systems and programs put beside files.
+_OF_SYSTEMS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
+#: Pictures that are not read.
+_OTHER_SUFFIXES = frozenset(
+    (
+        *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".eps", ".raw"),
+        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
+    )
+)
 _BOX_COLUMNS = ("x_1", "y_1", "x_2", "y_2")
-_TRUE, _FALSE = frozenset(("true", "1", "yes")), frozenset(("false", "0", "no"))
+# A blank is what pandas writes for photos to train on, which are neither.
+_TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes")), frozenset(("false", "0", "0.0", "no", ""))
 
 
 def list_folder(folder, recursive=True):
@@ -41,7 +54,8 @@ def list_folder(folder, recursive=True):
         raise ValueError(f"{folder}: there is no such folder")
     children = _folders(folder)
     parts = [child for child in children if child.name.lower() in SPLIT_FOLDERS]
-    in_parts = bool(parts) and len(parts) == len(children) and all(map(_folders, parts))
+    others = [child for child in children if child not in parts]
+    in_parts = bool(parts) and all(map(_folders, parts)) and not any(map(_has_images, others))
     roots = parts if in_parts else [folder]
     names, labels, split, empty = [], [], [], []
     for root in roots:
@@ -55,12 +69,13 @@ def list_folder(folder, recursive=True):
     if empty:
         raise ValueError(
             f"{_some(empty)}: no images for {'this class' if len(empty) == 1 else 'these classes'}"
-            f"; add some or remove the folder"
+            f"; add some or remove the folder{_in_other_formats(empty)}"
         )
     if len(set(labels)) < 2:
+        inner = len(children) == 1 and len(_folders(children[0])) > 1
         raise ValueError(
             f"{folder}: needs one sub-folder of images per class, at least 2; there are "
-            f"{len(set(labels))}"
+            f"{len(set(labels))}{f'; is {children[0]} meant?' if inner else ''}"
         )
     listed = {"names": names, "labels": labels}
     if in_parts:
@@ -69,6 +84,64 @@ def list_folder(folder, recursive=True):
             listed["is_query"] = [part in _QUERY for part in split]
             listed["is_gallery"] = [part in _GALLERY for part in split]
     return listed
+
+
+def passed_over(folder):
+    """Return the names of pictures in a folder that are not listed.
+
+    Those beside the folders of classes, and those of a format that is not read.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    list of str
+    """
+    folder = Path(folder)
+    loose = [file for file in _files(folder, False) if file.suffix.lower() in SUFFIXES]
+    other = [file for file in _files(folder, True) if file.suffix.lower() in _OTHER_SUFFIXES]
+    return [file.relative_to(folder).as_posix() for file in sorted(loose + other)]
+
+
+def _in_other_formats(folders):
+    """Say that there are pictures of a format that is not read."""
+    found = Counter(
+        file.suffix.lower()
+        for folder in folders
+        for file in _files(Path(folder), True)
+        if file.suffix.lower() in _OTHER_SUFFIXES
+    )
+    if not found:
+        return ""
+    return f" ({', '.join(sorted(found))} is not read; convert the files to JPEG or PNG)"
+
+
+def read_list(file):
+    """Return the text of a CSV file, and what is between its columns.
+
+    Parameters
+    ----------
+    file : path-like
+
+    Returns
+    -------
+    text, separator : str
+
+    Raises
+    ------
+    ValueError
+        If it is neither UTF-8 nor UTF-16.
+    """
+    data = Path(file).read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: is not encoded as UTF-8; save it as UTF-8") from None
+    head = text.partition("\n")[0]
+    return text, max(",;\t", key=head.count)
 
 
 def list_csv(file, path=None, label=None):
@@ -86,17 +159,24 @@ def list_csv(file, path=None, label=None):
     dict
         See :func:`list_folder`, with ``boxes``.
     """
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        head = stream.readline()
-        stream.seek(0)
-        separator = max(",;\t", key=head.count)
-        reader = csv.DictReader(stream, delimiter=separator, skipinitialspace=True)
-        columns = [name for name in reader.fieldnames or () if name]
-        rows = list(reader)
+    text, separator = read_list(file)
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), restkey="", delimiter=separator, skipinitialspace=True
+    )
+    columns = [name for name in reader.fieldnames or () if name]
+    rows = list(reader)
+    if path is None:
+        path = _usual(columns, _PATH_COLUMNS) or _column_of_images(columns, rows)
     path = _column(file, columns, "path", path, _PATH_COLUMNS)
     label = _column(file, columns, "label", label, _LABEL_COLUMNS)
     if not rows:
         raise ValueError(f"{file}: has no rows")
+    long = [k + 2 for k, row in enumerate(rows) if any(row.get("", ()))]
+    if long:
+        raise ValueError(
+            f"{file}: more cells than the {len(columns)} columns in line {_some(long)}; put cells "
+            f"that hold {separator!r} in quotes"
+        )
     missing = [k for k, row in enumerate(rows) if not row[path] or not row[label]]
     if missing:
         raise ValueError(
@@ -119,30 +199,58 @@ def list_csv(file, path=None, label=None):
     return listed
 
 
-def is_list_of_images(columns):
-    """Whether a table of these columns lists image files: it has a path and a label.
+def is_list_of_images(columns, rows, folder, target=None):
+    """Whether a table with these columns and first rows lists image files with labels.
 
-    Examples
-    --------
-    >>> is_list_of_images(["label", "path", "split"]), is_list_of_images(["a", "label"])
-    (True, False)
+    Parameters
+    ----------
+    columns : list of str
+    rows : list of list of str
+    folder : Path
+        What names of files are relative to.
+    target : str, default=None
+        The column of labels, where it is not called as usual.
+
+    Returns
+    -------
+    bool
+        True where a column is called as usual and has names of images, or names of any column
+        are those of files that are there.
     """
-    lowered = {str(name).lower() for name in columns}
-    return bool(lowered & set(_PATH_COLUMNS)) and bool(lowered & set(_LABEL_COLUMNS))
+    if target not in columns and _usual(columns, _LABEL_COLUMNS) is None:
+        return False
+    named = [Path(cell.strip().replace("\\", "/")) for row in rows for cell in row]
+    named = [name for name in named if name.suffix.lower() in SUFFIXES]
+    usual = _usual(columns, _PATH_COLUMNS) is not None
+    return bool(named) and (usual or any((folder / name).is_file() for name in named))
 
 
 def _column(file, columns, what, given, usual):
-    if given is not None:
-        if given not in columns:
-            raise ValueError(f"{file}: no column {given!r}. There are: {', '.join(columns)}")
-        return given
-    for name in usual:
-        for column in columns:
-            if column.lower() == name:
-                return column
-    raise ValueError(
-        f"{file}: no column of {what}s ({', '.join(usual)}). There are: {', '.join(columns)}"
-    )
+    if given is not None and given not in columns:
+        raise ValueError(f"{file}: no column {given!r}. There are: {', '.join(columns)}")
+    found = _usual(columns, usual) if given is None else given
+    if found is None:
+        raise ValueError(
+            f"{file}: no column of {what}s ({', '.join(usual)}). There are: {', '.join(columns)}"
+        )
+    if columns.count(found) > 1:
+        raise ValueError(f"{file}: {columns.count(found)} columns are called {found!r}; rename one")
+    return found
+
+
+def _usual(columns, usual):
+    """Return the first column that is called as usual; None where there is none."""
+    return next((c for name in usual for c in columns if c.lower() == name), None)
+
+
+def _column_of_images(columns, rows):
+    """Return the only column that holds names of image files; None where it is not only one."""
+    found = [
+        column
+        for column in columns
+        if rows and all(Path(row[column] or "").suffix.lower() in SUFFIXES for row in rows)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _truth(file, name, row, text):
@@ -162,21 +270,26 @@ def _number(file, name, row, text):
 
 
 def _folders(folder):
-    return sorted(
-        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
+    return sorted(c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c.name))
+
+
+def _files(folder, recursive):
+    """Return the files in a folder, without those that programs hide there."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    above = len(folder.parts)
+    return [f for f in found if not any(map(_is_hidden, f.parts[above:])) and not f.is_dir()]
+
+
+def _is_hidden(name):
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def _images(folder, recursive):
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    hidden = len(folder.parts)
-    return sorted(
-        file
-        for file in found
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.parts[hidden:])
-        and not file.is_dir()
-    )
+    return sorted(file for file in _files(folder, recursive) if file.suffix.lower() in SUFFIXES)
+
+
+def _has_images(folder):
+    return bool(_images(folder, True))
 
 
 def _some(things, most=10):

@@ -337,15 +337,14 @@ class ImageReader:
 def unreadable(failed):
     """Make one error of all files that cannot be read."""
     errors = [failed[row] for row in sorted(failed)]
-    for error in errors:
-        if not isinstance(error, ValueError):
-            return error
     if len(errors) == 1:
         return errors[0]
+    kinds = [type(error) for error in errors if not isinstance(error, ValueError)]
     listed = "\n  ".join(str(error) for error in errors[:_MOST_LISTED])
     rest = len(errors) - _MOST_LISTED
     more = f"\n  and {rest} more" if rest > 0 else ""
-    return UnreadableImageError(f"{len(errors)} images cannot be read:\n  {listed}{more}")
+    kind = kinds[0] if kinds else UnreadableImageError
+    return kind(f"{len(errors)} images cannot be read:\n  {listed}{more}")
 
 
 def _attempt(read, file, box):

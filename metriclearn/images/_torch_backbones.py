@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._memory import keep_freed_memory
 from metriclearn.images._cache import digest
 from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
@@ -40,6 +41,7 @@ class TorchBackbone:
         torch = require("torch", "deep")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        keep_freed_memory()
         # Convolutions are fastest with the channels last; other layers do not mind.
         self.module = module.eval().to(device, memory_format=torch.channels_last)
         self.preprocessing = preprocessing

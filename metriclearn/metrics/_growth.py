@@ -230,14 +230,15 @@ def count_nearer_classes(queries, labels, gallery, classes, own_rows=None):
     known[known] = names[own[known]] == labels[known]
     places = np.empty(len(order), dtype=int)
     places[order] = np.arange(len(order))
+    ordered = gallery[order].astype(np.float64, copy=False)
+    queries = queries.astype(np.float64, copy=False)
     total = np.zeros(len(names), dtype=int)
     step = max(1, _BLOCK_ENTRIES // max(1, len(gallery)))
     rows = np.flatnonzero(known)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        distances = cdist(queries[block], gallery[order], "sqeuclidean")
-        if own_rows is not None:
-            distances[np.arange(len(block)), places[own_rows[block]]] = np.inf
+        own_places = None if own_rows is None else places[own_rows[block]]
+        distances = _decisive_distances(queries[block], ordered, starts, own[block], own_places)
         nearest = np.minimum.reduceat(distances, starts, axis=1)
         at_own = nearest[np.arange(len(block)), own[block]]
         counts = np.sum(nearest < at_own[:, None], axis=1)
@@ -250,3 +251,45 @@ def count_nearer_classes(queries, labels, gallery, classes, own_rows=None):
             counts[i] += len(np.unique(of_class[before]))
         total += np.bincount(counts[np.isfinite(at_own)], minlength=len(names))
     return total
+
+
+def _decisive_distances(queries, gallery, starts, own, own_places):
+    """Compute squared distances that order the classes of each query as exact ones do.
+
+    They are products of matrices, but for queries to which another class is as near as their own
+    within the rounding of these.
+
+    Parameters
+    ----------
+    queries, gallery : ndarray of float64
+    starts : ndarray of int, shape (n_classes,)
+        Where each class begins in the gallery.
+    own : ndarray of int, shape (n_queries,)
+        The class of each query.
+    own_places : ndarray of int, shape (n_queries,), or None
+        The row of the gallery that each query is, which gets an infinite distance.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_gallery)
+    """
+    each = np.arange(len(queries))
+    squares, of_gallery = (np.einsum("ij,ij->i", rows, rows) for rows in (queries, gallery))
+    distances = queries @ gallery.T
+    distances *= -2
+    distances += squares[:, None]
+    distances += of_gallery
+    if own_places is not None:
+        distances[each, own_places] = np.inf
+    nearest = np.minimum.reduceat(distances, starts, axis=1)
+    at_own = nearest[each, own].copy()
+    nearest[each, own] = np.inf
+    # Twice what two sums of so many terms are off by at most.
+    slack = 4 * (gallery.shape[1] + 4) * np.finfo(float).eps * (squares + of_gallery.max())
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        close = np.abs(nearest - at_own[:, None]) <= slack[:, None]
+    unsure = np.flatnonzero(close.any(axis=1))
+    distances[unsure] = cdist(queries[unsure], gallery, "sqeuclidean")
+    if own_places is not None:
+        distances[each, own_places] = np.inf
+    return distances

@@ -104,3 +104,19 @@ def test_bad_numbers_of_classes_and_lonely_rows_are_one_clear_error():
         recall_growth([[0.0], [1.0]], ["a", "b"])
     with pytest.raises(ValueError, match="gallery and gallery_labels are given together"):
         recall_growth([[0.0], [1.0]], ["a", "a"], gallery=[[0.0]])
+
+
+@pytest.mark.parametrize("offset", [0, 1e3, 1e7])
+@pytest.mark.parametrize("alone", [True, False])
+def test_equal_rows_far_from_the_origin_are_decided_by_their_order(offset, alone):
+    """Products of matrices are off by rounding there; equal distances must not be told apart."""
+    rng = np.random.RandomState(1)
+    y = np.repeat(np.arange(5), 8)
+    Z = np.repeat(rng.randint(0, 3, (20, 40)).astype(float), 2, axis=0)
+    Z, y = Z[rng.permutation(40)] + offset, y[rng.permutation(40)]
+    gallery = {} if alone else {"gallery": Z[10:], "gallery_labels": y[10:]}
+    searched = () if alone else (Z[10:], y[10:])
+    growth = recall_growth(Z, y, **gallery)
+    for n_classes in (2, 5):
+        expected = enumerated(Z, y, n_classes, *searched)
+        assert growth.recall(n_classes) == pytest.approx(expected)

@@ -149,8 +149,9 @@ def pixels(setting):
     return Pipeline(steps), [{}]
 
 
-#: Epochs that an adapter is trained, and its dimension.
-ADAPTER_EPOCHS, ADAPTER_WIDTH = 12, 512
+#: Dimension of an adapter, and how long it is trained: few rows take more epochs.
+ADAPTER_WIDTH = 256
+ADAPTER_UPDATES, ADAPTER_BATCH, ADAPTER_EPOCHS = 200, 128, (12, 100)
 ADAPTER_RATES = {"proxy_anchor": 6e-4, "supcon": 2e-4}
 
 
@@ -158,14 +159,16 @@ def adapter(setting, loss):
     """Make a linear map that begins as the metric of the vectors; staying there may win."""
     from metriclearn.deep import DeepEmbedder
 
+    epochs = np.ceil(ADAPTER_UPDATES * ADAPTER_BATCH / setting.n_rows)
     embedder = DeepEmbedder(
         "adapter",
         loss,
         n_components=ADAPTER_WIDTH,
         lr=ADAPTER_RATES[loss],
         optimizer="adamw",
-        optimizer_params={"weight_decay": 0.1},
-        max_epochs=ADAPTER_EPOCHS,
+        optimizer_params={"weight_decay": 0.1, "fused": True},
+        batch_size=ADAPTER_BATCH,
+        max_epochs=int(np.clip(epochs, *ADAPTER_EPOCHS)),
         validation=None,
         device="cpu",
     )

@@ -1,25 +1,28 @@
 """Photos, listed by a folder or a CSV file with their split, as rows of pixels or of features."""
 
+import codecs
+import csv
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
 from metriclearn.compare._images import shrinker
 from metriclearn.compare._inspect._finding import KINDS, counted, listed, make_finding
 from metriclearn.compare._sources._rows import as_source
-from metriclearn.images._decode import GRAY_MODES, SUFFIXES, opened, upright_size
+from metriclearn.images._decode import GRAY_MODES, opened, upright_size
 from metriclearn.images._features import Features
-from metriclearn.images._listings import is_list_of_images
+from metriclearn.images._listings import is_list_of_images, passed_over
 from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
 
 # Pixels are compared at this many a side at most: it bounds the time of a comparison on two
 # cores, and the report says so.
 MAX_SIDE = 64
+# Lines of a text file that say whether it lists images.
+_LINES = 20
 #: What a comparison of photos by their pixels says, in the notes and beside each answer.
 PIXELS_ONLY = (
     "Photos were compared by their pixels, not by features of a pretrained network; for these "
@@ -301,7 +304,16 @@ def read_image_folder(folder, **choices):
     -------
     Source
     """
-    return read_photos(ImagePaths.from_folder(folder), folder.resolve().name, **choices)
+    source = read_photos(ImagePaths.from_folder(folder), folder.resolve().name, **choices)
+    names = passed_over(folder)
+    if not names:
+        return source
+    text = (
+        f"{counted(len(names), 'picture')} beside the folders of classes, or of a format that is "
+        f"not read: {listed(names, most=20)}."
+    )
+    finding = make_finding("unreadable", text, "Left out.")
+    return replace(source, findings=(finding, *source.findings))
 
 
 def read_image_list(file, target=None, **choices):
@@ -338,12 +350,12 @@ def lists_images(file, target=None):
     if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
         return False
     try:
-        with open(file, encoding="utf-8-sig") as stream:
-            head, first = stream.readline(65536), stream.readline(65536)
-    except (OSError, UnicodeDecodeError):
+        with open(file, "rb") as stream:
+            wide = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        with open(file, encoding="utf-16" if wide else "utf-8-sig", errors="replace") as stream:
+            lines = [stream.readline(65536) for _ in range(_LINES)]
+    except (OSError, UnicodeError):
         return False
-    separator = max(",;\t", key=head.count)
-    columns = [name.strip().strip('"') for name in head.split(separator)]
-    cells = [cell.strip().strip('"') for cell in first.split(separator)]
-    named = is_list_of_images([*columns, "label"] if target in columns else columns)
-    return named and any(Path(cell).suffix.lower() in SUFFIXES for cell in cells)
+    separator = max(",;\t", key=lines[0].count)
+    columns, *rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return is_list_of_images(columns, rows, file.parent, target)

@@ -146,7 +146,8 @@ def _table(path):
         frame = read_file(path).frame
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from None
-    if is_list_of_images(frame.columns):
+    rows = frame.head(20).astype(str).to_numpy().tolist()
+    if is_list_of_images([str(name) for name in frame.columns], rows, Path(path).parent):
         images = ImagePaths.from_csv(path)
         return NewRows(images, images.names.astype(str), images.labels)
     return NewRows(frame, np.arange(len(frame)))

@@ -1,0 +1,190 @@
+"""Which images a folder or a CSV file lists: odd layouts, odd files, odd columns."""
+
+import shutil
+
+import numpy as np
+import pytest
+from helpers.commands import write_photos
+from PIL import Image
+
+from metriclearn.compare._sources._load import load_source
+from metriclearn.images import ImagePaths, ImageReader
+
+COUNTS = dict.fromkeys("ab", 2)
+NAMES = ["a/0.png", "a/1.png", "b/0.png", "b/1.png"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_photos(tmp_path / "photos", COUNTS, size=(6, 4))
+
+
+def write_list(folder, head, rows, encoding="utf-8", newline="\n"):
+    text = newline.join([head, *rows])
+    (folder / "list.csv").write_bytes(text.encode(encoding))
+    return folder / "list.csv"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("__MACOSX/photos/a/._0.png", "a/__MACOSX/0.png", "a/@eaDir/0.png/thumb.png"),
+        *("a/.DS_Store", "a/._0.png", "a/Thumbs.db", "a/desktop.ini", ".git/x/0.png"),
+        *("$RECYCLE.BIN/0.png", "System Volume Information/0.png", "README.txt", "a/notes.csv"),
+    ],
+)
+def test_what_systems_and_people_put_beside_photos_is_no_photo(folder, name):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"no picture")
+    assert ImagePaths.from_folder(folder).names.tolist() == NAMES
+
+
+def test_suffixes_are_read_in_any_case(folder):
+    (folder / "a" / "0.png").rename(folder / "a" / "0.PnG")
+    assert len(ImagePaths.from_folder(folder)) == 4
+
+
+@pytest.mark.parametrize("link", ["class", "folder", "circle", "file"])
+def test_links_are_followed_once(folder, tmp_path, link):
+    target = tmp_path / "linked"
+    if link == "folder":
+        target.symlink_to(folder)
+    elif link == "class":
+        target.mkdir()
+        for name in COUNTS:
+            (target / name).symlink_to(folder / name)
+    else:
+        target = folder
+        places = {"circle": folder, "file": folder / "a" / "0.png"}
+        (folder / "b" / "link.png").symlink_to(places[link])
+    assert len(ImagePaths.from_folder(target)) == 4 + (link == "file")
+
+
+@pytest.mark.parametrize("beside", ["annotations", "labels/more"])
+def test_parts_of_the_data_may_have_folders_without_photos_beside_them(folder, tmp_path, beside):
+    for part in ("Train", "test"):
+        shutil.copytree(folder, tmp_path / "data" / part)
+    (tmp_path / "data" / beside).mkdir(parents=True)
+    (tmp_path / "data" / beside / "a.xml").write_text("x")
+    images = ImagePaths.from_folder(tmp_path / "data")
+    assert sorted(images.split) == ["test"] * 4 + ["train"] * 4
+    assert set(images.labels) == {"a", "b"}
+
+
+def test_folder_in_a_folder_is_pointed_at(folder):
+    with pytest.raises(ValueError, match=r"there are 1; is .*photos meant\?"):
+        ImagePaths.from_folder(folder.parent)
+
+
+def test_class_of_photos_in_another_format_says_so(folder):
+    for file in (folder / "b").iterdir():
+        file.rename(file.with_suffix(".HEIC"))
+    with pytest.raises(ValueError, match=r"no images for this class.*\.heic is not read"):
+        ImagePaths.from_folder(folder)
+
+
+def test_photos_that_are_passed_over_are_a_finding(tmp_path):
+    folder = write_photos(tmp_path / "photos", size=(6, 4))
+    assert not load_source(folder).findings
+    shutil.copy(folder / "a" / "0.png", folder / "loose.png")
+    (folder / "b" / "new.heic").write_bytes(b"x")
+    (finding,) = load_source(folder).findings
+    assert finding.kind == "unreadable"
+    assert "'b/new.heic' and 'loose.png'" in finding.text
+    assert finding.text.startswith("2 pictures")
+
+
+@pytest.mark.parametrize("name", ["äö ü", "日本", "c'd", "e,f", "g%20", "h#1"])
+def test_names_of_any_letters(tmp_path, name):
+    folder = write_photos(tmp_path / "photos", {name: 1, "z": 1}, size=(6, 4))
+    assert set(ImagePaths.from_folder(folder).labels) == {name, "z"}
+    assert load_source_of_list(folder, name).labels.tolist() == [name, "z"]
+
+
+def load_source_of_list(folder, name):
+    return ImagePaths.from_csv(
+        write_list(folder, "path,label", [f'"{name}/0.png","{name}"', "z/0.png,z"])
+    )
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
+def test_of_moving_pictures_the_first_is_read(tmp_path, suffix):
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / f"x.{suffix}", save_all=True, append_images=frames[1:])
+    (pixels,) = ImageReader().load([tmp_path / f"x.{suffix}"])
+    assert pixels[..., 0].min() > 240
+    assert pixels[..., 2].max() < 15
+
+
+def test_what_a_file_is_decides_not_what_it_is_called(tmp_path):
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "x.gif")
+    (tmp_path / "x.gif").rename(tmp_path / "x.jpg")
+    assert ImageReader().load([tmp_path / "x.jpg"]).shape == (1, 4, 6, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (20_000, 2)])
+def test_extreme_shapes_are_read(tmp_path, size):
+    Image.new("L", size, 200).save(tmp_path / "x.png")
+    (pixels,) = ImageReader(8).load([tmp_path / "x.png"])
+    np.testing.assert_array_equal(pixels, 200)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lists_of_windows(folder, encoding, newline):
+    rows = [name.replace("/", "\\") + "," + name[0] for name in NAMES]
+    file = write_list(folder, "path,label", rows, encoding, newline)
+    assert ImagePaths.from_csv(file).names.tolist() == NAMES
+    assert load_source_kind(file) == "photos"
+
+
+def load_source_kind(file):
+    try:
+        return load_source(file).kind
+    except ValueError as error:  # four photos are too few to be compared
+        return "photos" if "class" in str(error) else str(error)
+
+
+@pytest.mark.parametrize("head", ["photo,kind", "kind,photo,id"])
+def test_a_column_of_files_is_found_by_what_is_in_it(folder, head):
+    cells = [{"photo": name, "kind": name[0], "id": str(i)} for i, name in enumerate(NAMES)]
+    rows = [",".join(cell[column] for column in head.split(",")) for cell in cells]
+    images = ImagePaths.from_csv(write_list(folder, head, rows), label="kind")
+    assert images.names.tolist() == NAMES
+    assert images.labels.tolist() == ["a", "a", "b", "b"]
+
+
+def test_photos_to_train_on_are_neither_queries_nor_gallery(folder):
+    """As open-metric-learning's lists have it: blank where they are for training."""
+    marks = ["train,,", "train,,", "validation,True,False", "validation,0.0,1.0"]
+    rows = [f"{name},{name[0]},{mark}" for name, mark in zip(NAMES, marks, strict=True)]
+    images = ImagePaths.from_csv(write_list(folder, "path,label,split,is_query,is_gallery", rows))
+    assert images.is_query.tolist() == [False, False, True, False]
+    assert images.is_gallery.tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "encoding", "message"),
+    [
+        ("path,label", "a/0.png,é", "latin-1", "not encoded as UTF-8"),
+        ("path,label", "a/0, 1.png,a", "utf-8", "more cells than the 2 columns in line 6"),
+        ("path,path,label", "a/0.png,a/0.png,a", "utf-8", "2 columns are called 'path'"),
+        ("path,label", ",a", "utf-8", "no path or no label in line 6"),
+        ("photo,thing", "a/0.png,a", "utf-8", "no column of labels"),
+        ("path,label,is_query", "a/0.png,a,maybe", "utf-8", "true or false, got 'maybe'"),
+    ],
+)
+def test_lists_that_cannot_be_meant_are_one_error(folder, head, row, encoding, message):
+    n_columns = head.count(",") + 1
+    rows = [",".join([name] * (n_columns - 1) + [name[0]]) for name in NAMES]
+    if "is_query" in head:
+        rows = [f"{name},{name[0]},yes" for name in NAMES]
+    with pytest.raises(ValueError, match=message):
+        ImagePaths.from_csv(write_list(folder, head, [*rows, row], encoding))
+
+
+def test_all_files_that_are_missing_are_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"2 images cannot be read(.|\n)*x\.png(.|\n)*y\.png"
+    ):
+        ImageReader(8).load([tmp_path / "x.png", tmp_path / "y.png"])
