@@ -24,8 +24,11 @@ from metriclearn.compare._protocol import run_task
 def compared_six():
     y = np.repeat(np.arange(6), 6)
     X = np.random.RandomState(0).randn(36, 3) + 2 * np.random.RandomState(1).randn(6, 3)[y]
-    learners = "majority,euclidean,standardized,mahalanobis,linear_on_deep"
-    return compare_metrics(X, y, learners=learners, n_folds=2, effort="quick")
+    learners = "majority,euclidean,standardized,mahalanobis,lda"
+    result = compare_metrics(X, y, learners=learners, n_folds=2, effort="quick")
+    *short, lda = result.learners
+    assert lda.key == "lda"
+    return replace(result, learners=(*short, replace(lda, name="RCA or LFDA on Proxy-Anchor")))
 
 
 # What comes out

@@ -6,7 +6,16 @@ from numbers import Integral
 
 import numpy as np
 import pytest
-from helpers.estimators import ALL, CHECKED, DEEP, LINEAR, NEIGHBORS, OF_CLASSES, SPARSE, WEIGHTED
+from helpers.estimators import (
+    ALL,
+    DEEP,
+    DEEP_DEFAULT,
+    LINEAR,
+    NEIGHBORS,
+    OF_CLASSES,
+    SPARSE,
+    WEIGHTED,
+)
 from helpers.optional import pandas, torch
 from scipy import sparse
 from sklearn import config_context
@@ -43,12 +52,19 @@ sparse_estimators = pytest.mark.parametrize("estimator", SPARSE, ids=repr)
 
 
 @pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")  # labels of a few random rows
-@parametrize_with_checks(CHECKED)
+@parametrize_with_checks(ALL)
 def test_scikit_learn_checks(estimator, check):
     # Some of them take a torch that was built for CUDA for a machine that has it.
     if "'cuda'" in str(check.keywords) and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the loss was 0 in every batch")
+@parametrize_with_checks(DEEP_DEFAULT)
+def test_scikit_learn_checks_with_all_epochs(estimator, check):
+    test_scikit_learn_checks(estimator, check)
 
 
 @all_estimators

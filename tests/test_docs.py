@@ -23,7 +23,17 @@ GUIDE = ROOT / "docs" / "guide"
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+# The gallery of the docs runs all of them, too; here are those of less than two seconds.
+HEAVY = {"grid_search", "linear_on_deep", "lmnn_digits", "photos", "table"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in HEAVY else [], id=path.stem)
+        for path in EXAMPLES
+    ],
+)
 def test_example_runs_and_draws(script, tmp_path, monkeypatch):
     plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)

@@ -102,7 +102,10 @@ def test_a_learner_of_ones_own_keeps_the_advice_and_counts_as_cut_short():
     assert "Still rising when its training was ended: mine." in result.sentences()[0]
 
 
-@pytest.mark.parametrize("learners", ["euclidean,triplet", "euclidean,lda,triplet"])
+@pytest.mark.parametrize(
+    "learners",
+    ["euclidean,triplet", pytest.param("euclidean,lda,triplet", marks=pytest.mark.slow)],
+)
 def test_quick_says_whom_it_cut_short(learners):
     pytest.importorskip("torch")
     result = compare(X, Y, learners=learners, effort="quick", n_folds=2)

@@ -78,6 +78,7 @@ def test_photo_defaults_are_used_and_said(photos):
     assert (made.image_size, made.max_epochs) == (16, 2)
 
 
+@pytest.mark.slow
 def test_settings_and_effort_reach_the_embedder(photos):
     lengths = []
     for effort in ("quick", "normal"):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import write_images, write_photos
+from helpers.optional import deep
 from PIL import Image
 
 from metriclearn.compare import compare
@@ -91,7 +92,7 @@ def test_a_table_with_a_column_called_path_is_a_table(tmp_path):
 def test_without_features_the_answer_says_that_pixels_were_compared(tmp_path):
     result = compare(
         write_photos(tmp_path / "photos"),
-        learners=["euclidean", "lda", "contrastive"],
+        learners=["euclidean", "lda", deep.DeepEmbedder("mlp", "contrastive", max_epochs=1)],
         n_folds=2,
         effort="quick",
         tune=False,

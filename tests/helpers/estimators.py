@@ -84,8 +84,6 @@ if find_spec("torch") and find_spec("skorch"):
     DEEP_DEFAULT = [DeepEmbedder(random_state=0)]
 KERNEL = [KernelMetric(), KernelMetric(RCA(), "poly", n_landmarks=20, random_state=0)]
 ALL = [*LINEAR, *KERNEL, *DEEP]
-# Of scikit-learn's checks: a deep learner trains as long as it does by default.
-CHECKED = [*LINEAR, *KERNEL, *DEEP_DEFAULT, *DEEP[1:]]
 # Learners whose target, where they need one, is a class and not a number.
 OF_CLASSES = [learner for learner in ALL if not isinstance(learner, MLKR)]
 
