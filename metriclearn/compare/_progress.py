@@ -31,6 +31,10 @@ def make_progress(tasks, n_jobs, n_before=0):
     return (RichProgress if is_terminal else LineProgress)(tasks, n_jobs, n_before)
 
 
+# Seconds that a fit takes beside its learner: splitting, searching, scoring.
+OVERHEAD = 0.1
+
+
 class NoProgress:
     """Shows nothing; takes what the others take."""
 
@@ -66,7 +70,7 @@ class TimeLeft:
 
     def __init__(self, tasks, n_jobs):
         self.n_jobs = n_jobs
-        self.costs = {task.learner.key: task.learner.cost for task in tasks}
+        self.costs = {task.learner.key: OVERHEAD + task.learner.cost for task in tasks}
         self.left = {}
         for task in tasks:
             key = (task.learner.key, task.split.protocol, task.axis)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
 from metriclearn.compare._plan import Plan
-from metriclearn.compare._progress import TimeLeft
+from metriclearn.compare._progress import OVERHEAD, TimeLeft
 from metriclearn.compare._protocol import Task, run_task
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._roster import ROSTER, resolve_learners
@@ -114,7 +114,7 @@ def test_time_left_learns_from_what_is_done():
     ]
     left = TimeLeft(tasks, n_jobs=2)
     left.finished(FoldRecord("euclidean", "closed", 0, 2, 1, task_seconds=1.0))
-    ratio = ROSTER["lmnn"].cost / ROSTER["euclidean"].cost
+    ratio = (OVERHEAD + ROSTER["lmnn"].cost) / (OVERHEAD + ROSTER["euclidean"].cost)
     assert left.seconds() == pytest.approx((2 * 1.0 + 3 * ratio) / 2)
     left.finished(FoldRecord("lmnn", "closed", 0, 2, 1, task_seconds=10.0))
     assert left.seconds() == pytest.approx((2 * 1.0 + 2 * 10.0) / 2)
