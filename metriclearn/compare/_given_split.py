@@ -1,35 +1,54 @@
-"""A split of the user's own: what it says is read once, then it is the only fold there is."""
+"""A split of the user's own: what it says is read once, then it is the only fold there is.
+
+But for queries and a gallery of the same classes: which classes are unseen is drawn.
+"""
 
 import numpy as np
 
 from metriclearn.compare._inspect._finding import counted, listed
-from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split
+from metriclearn.compare._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
+from metriclearn.model_selection import ClassDisjointShuffleSplit
+from metriclearn.model_selection._grouped import without_groups_of
 
 _SPELLINGS = {
     "train": ("train", "training", "trn", "fit", "learn"),
     "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "tst", "eval", "holdout", "hold-out", "held-out"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
     "query": ("query", "queries", "probe"),
-    "gallery": ("gallery", "reference", "index"),
+    "gallery": ("gallery", "reference", "index", "database"),
+    "both": ("both", "queryandgallery", "galleryandquery", "querygallery"),
 }
 _PART_OF = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
+#: What yes and no mean in a column of such a name.
+_FLAGS = {
+    "train": ("train", "test"),
+    "test": ("test", "train"),
+    "query": ("query", "gallery"),
+    "gallery": ("gallery", "query"),
+}
+_YES, _NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
+#: Rows that belong to no part.
+NONE = ""
 
 
-def read_parts(values, n_rows):
+def read_parts(values, n_rows, name=None):
     """Read what part each row is of.
 
     Parameters
     ----------
     values : array-like of shape (n_rows,)
         ``"train"`` and ``"test"``, or ``"query"`` and ``"gallery"`` with or without ``"train"``,
-        in their usual spellings; ``"validation"`` counts as training.
+        in their usual spellings; ``"validation"`` counts as training, and rows without a value
+        take no part. Rows that are both query and gallery are searched for among each other.
     n_rows : int
+    name : str, default=None
+        Of the column: ``is_test``, for example, says what yes and no mean.
 
     Returns
     -------
     ndarray of str, shape (n_rows,)
-        ``"train"``, ``"validation"``, ``"test"`` or ``"gallery"``; queries are ``"test"``.
+        ``"train"``, ``"validation"``, ``"test"``, ``"gallery"`` or ``""``; queries are ``"test"``.
 
     Raises
     ------
@@ -40,21 +59,33 @@ def read_parts(values, n_rows):
     --------
     >>> read_parts(["Training", "test", "train"], 3).tolist()
     ['train', 'test', 'train']
+    >>> read_parts([True, False], 2, "is_test").tolist()
+    ['test', 'train']
     """
     values = as_objects(values, "split")
     if len(values) != n_rows:
         raise ValueError(f"split has {len(values)} values for the {n_rows} rows of X")
-    words = [str(value).strip().lower() for value in values]
+    words = [_word(value) for value in values]
+    part_of = {**_PART_OF, **_meaning_of_flags(name, set(words)), "": NONE}
     unknown = sorted(
-        {str(value) for value, word in zip(values, words, strict=True) if word not in _PART_OF}
+        {str(value) for value, word in zip(values, words, strict=True) if word not in part_of}
     )
     if unknown:
         raise ValueError(
             f"split holds {listed(unknown)}; it must say 'train' or "
-            f"'test' of each row, or 'query', 'gallery' and 'train'"
+            f"'test' of each row, or 'query', 'gallery' and 'train'; yes or no in a column called "
+            f"is_train, is_test, is_query or is_gallery"
         )
-    parts = np.array([_PART_OF[word] for word in words])
-    there = set(parts)
+    parts = np.array([part_of[word] for word in words], dtype="U10")
+    there = set(parts) - {NONE}
+    if "both" in there:
+        if there & {"test", "query", "gallery"} or not there & {"train", "validation"}:
+            raise ValueError(
+                f"split holds {listed(sorted(there))}; rows that are query and gallery are "
+                f"searched for among each other, so that all rows but those of 'train' must be"
+            )
+        parts[parts == "both"] = "test"
+        there = set(parts) - {NONE}
     if {"test", "query"} <= there:
         raise ValueError("split holds both 'test' and 'query'; what is searched for is one of them")
     parts[parts == "query"] = "test"
@@ -66,11 +97,55 @@ def read_parts(values, n_rows):
     return parts
 
 
-def looks_like_parts(values):
+def _word(value):
+    if value is None or value != value:
+        return ""
+    return "".join(letter for letter in str(value).lower() if letter.isalnum() or letter == ".")
+
+
+def flag_of(name):
+    """Return the part that a column of such a name says yes or no to; None of other names.
+
+    Examples
+    --------
+    >>> flag_of("Is Test"), flag_of("tested")
+    ('test', None)
+    """
+    about = _word(name).removeprefix("is")
+    return about if about in _FLAGS else None
+
+
+def _meaning_of_flags(name, words):
+    """Return what yes and no mean, where the name of the column says it."""
+    about = flag_of(name)
+    if about is None or not words <= {*_YES, *_NO, ""}:
+        return {}
+    yes, no = _FLAGS[about]
+    return {**dict.fromkeys(_YES, yes), **dict.fromkeys(_NO, no)}
+
+
+def looks_like_parts(values, name=None):
     """Whether a column says which rows are for training and which for testing."""
-    found = {str(value).strip().lower() for value in values}
-    parts = {_PART_OF.get(word) for word in found}
+    found = {_word(value) for value in values} - {""}
+    part_of = {**_PART_OF, **_meaning_of_flags(name, found)}
+    parts = {part_of.get(word) for word in found}
     return None not in parts and bool({"test", "query"} & parts) and len(parts) > 1
+
+
+def draws_classes(parts):
+    """Whether a split leaves open which classes are unseen: queries and a gallery alone do."""
+    return not np.isin(parts, ["train", "validation"]).any()
+
+
+def check_groups(groups, parts):
+    """Raise ``ValueError`` where rows of a group are trained on and tested on."""
+    train, test, _ = roles_of(parts)
+    shared = np.intersect1d(groups[train], groups[test])
+    if len(shared):
+        raise ValueError(
+            f"groups and split disagree: {counted(len(shared), 'group')} with rows that are "
+            f"trained on and rows that are tested on; leave one of the two out"
+        )
 
 
 def roles_of(parts):
@@ -89,8 +164,12 @@ def n_seen(groups, test, train):
     return 0 if groups is None else int(np.isin(groups[test], groups[train]).sum())
 
 
-def given_splits(y, parts, *, groups=None, queries=None):
+def given_splits(y, parts, *, groups=None, queries=None, n_open=5, seed=0):
     """Make the splits that the user's own is: of known classes, of unseen ones, or of both.
+
+    Of queries and a gallery alone, the gallery is learned from for known classes; for unseen ones
+    classes are drawn: learned from all rows of some, tested on the queries of the others among
+    their part of the gallery.
 
     Parameters
     ----------
@@ -101,6 +180,9 @@ def given_splits(y, parts, *, groups=None, queries=None):
         Rows that should be on one side: rows of one group of the user's, and equal rows.
     queries : ndarray of bool, shape (n,), default=None
         Rows that can be tested on; all by default.
+    n_open : int, default=5
+        How many times classes are drawn.
+    seed : int, default=0
 
     Returns
     -------
@@ -128,12 +210,38 @@ def given_splits(y, parts, *, groups=None, queries=None):
         notes[protocol] = note if rows is None else "; ".join([f"split as given: {note}", *extra])
         if rows is not None:
             splits.append(make_split(protocol, 0, rows[0], rows[1], groups, rows[2]))
+    if draws_classes(parts):
+        drawn, notes["open"] = _drawn(y, test, train, groups, n_open, seed)
+        splits += drawn
     if not splits:
         raise ValueError(
             f"split: known classes are {notes['closed']}; classes not trained on are "
             f"{notes['open']}"
         )
     return splits, notes
+
+
+def _drawn(y, query, gallery, groups, n_open, seed):
+    """Draw classes to learn from; the queries of the others search their part of the gallery."""
+    found = query & (np.bincount(y[gallery], minlength=y.max() + 1)[y] > 0)
+    classes = np.unique(y[found])
+    if len(classes) < MIN_OPEN_CLASSES:
+        return [], (
+            f"left out: {_classes(len(classes))} with queries and a gallery are too few; "
+            f"{MIN_OPEN_CLASSES} are needed"
+        )
+    rows = np.flatnonzero(np.isin(y, classes) & (found | gallery))
+    n_test = min(len(classes) // 2, len(classes) - MIN_TRAIN_CLASSES)
+    disjoint = ClassDisjointShuffleSplit(n_open, test_size=n_test, random_state=seed)
+    splits = []
+    for fold, (train, test) in enumerate(disjoint.split(y[rows], y[rows])):
+        train, test = without_groups_of(rows[train], rows[test], groups), rows[test]
+        asked, searched = test[found[test]], test[gallery[test]]
+        splits.append(make_split("open", fold, train, asked, groups, searched))
+    return splits, (
+        f"{n_open} splits of the classes, each fitted on {len(classes) - n_test} and tested on the "
+        f"queries of the other {n_test}, searched for among their rows of the gallery"
+    )
 
 
 def _known(y, train, fitted, gallery, test):
@@ -176,6 +284,8 @@ def _classes(number):
 def _remarks(parts, train, groups):
     """Say what a reader of the scores should know of the split."""
     remarks = []
+    if n_none := int((parts == NONE).sum()):
+        remarks.append(f"{counted(n_none, 'row')} without a part left out")
     if n_held := int((parts == "validation").sum()):
         remarks.append(
             f"{counted(n_held, 'validation row')} trained on: settings are chosen on rows that "

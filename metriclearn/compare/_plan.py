@@ -9,7 +9,7 @@ from metriclearn.compare._amounts import amount_splits, given_amount_split
 from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
-from metriclearn.compare._given_split import given_splits
+from metriclearn.compare._given_split import draws_classes, given_splits
 from metriclearn.compare._judged_measure import HEADLINES, measure_name
 from metriclearn.compare._judged_roster import judged_learners
 from metriclearn.compare._judged_splits import judged_splits
@@ -125,8 +125,9 @@ class Plan:
         """Return the plan for these data, on which the measure and who takes part depend."""
         n_folds = self.n_folds
         if source.parts is not None:
-            self._check_split_alone()
-            n_folds = 1
+            draws = draws_classes(source.parts) and source.task == "classes"
+            self._check_split_alone(draws)
+            n_folds = self.n_folds if draws else 1
         if source.task == "amounts":
             return self._on_amounts(source, n_folds)
         if source.task == "judgments":
@@ -180,11 +181,11 @@ class Plan:
             self, source=source, rules=replace(self.rules, measures=measures), learners=learners
         )
 
-    def _check_split_alone(self):
-        """Check that nothing else was asked for that draws splits."""
+    def _check_split_alone(self, draws):
+        """Check that nothing else was asked for that draws splits, where the given one does not."""
         asked = {
-            "n_folds (--folds)": self.n_folds != _N_FOLDS,
-            "repeats": self.repeats != 1,
+            "n_folds (--folds)": self.n_folds != _N_FOLDS and not draws,
+            "repeats": self.repeats != 1 and not draws,
             "shift": self.curves.shift,
         }
         if others := [name for name, value in asked.items() if value]:
@@ -198,7 +199,14 @@ class Plan:
         if source.parts is not None and source.task == "amounts":
             return given_amount_split(codes, source.parts, groups=source.groups)
         if source.parts is not None:
-            return given_splits(codes, source.parts, groups=source.groups, queries=source.queries)
+            return given_splits(
+                codes,
+                source.parts,
+                groups=source.groups,
+                queries=source.queries,
+                n_open=self.n_folds * self.repeats * self.rules.effort.n_open,
+                seed=self.seed,
+            )
         for repeat in range(self.repeats):
             drawn, notes = self._draw_splits(codes, self.seed + repeat)
             before = {p: sum(s.protocol == p for s in splits) for p in ("closed", "open")}

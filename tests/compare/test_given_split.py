@@ -12,7 +12,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from metriclearn import cli
 from metriclearn.compare import compare
 from metriclearn.compare._given_split import given_splits, read_parts
+from metriclearn.compare._plan import Plan
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._rows import as_source
 from metriclearn.metrics import retrieval_scores
 
 
@@ -55,9 +57,74 @@ def test_queries_of_unseen_classes_are_searched_for_where_it_says(eight, apart):
     assert record.scores == retrieval_scores(X[query], y[query], **others)
 
 
-def test_the_gallery_is_learned_from_where_nothing_is_for_training(eight):
-    parts = np.where(np.arange(96) % 4 == 0, "query", "gallery")
-    assert record_of(compare(*eight, split=parts, learners="euclidean")).n_train == 72
+def test_without_training_rows_the_gallery_is_learned_from_and_classes_are_drawn(eight):
+    parts, y = np.where(np.arange(96) % 4 == 0, "query", "gallery"), eight[1]
+    plan = Plan.make(learners="euclidean", repeats=2).on(as_source(*eight, split=parts))
+    splits = [task.split for task in plan.schedule().tasks]
+    (known,) = [split for split in splits if split.protocol == "closed"]
+    assert set(parts[known.train]) == {"gallery"}
+    assert len(known.train) == 72
+    drawn = [split for split in splits if split.protocol == "open"]
+    assert len(drawn) == 10
+    for split in drawn:
+        assert not set(y[split.train]) & set(y[split.test])
+        assert set(y[split.test]) == set(y[split.gallery])
+        assert set(parts[split.test]) == {"query"}
+        assert set(parts[split.gallery]) == {"gallery"}
+    few = np.where(y < 4, parts, "")
+    _, notes = given_splits(y, read_parts(few, 96))
+    assert notes["open"].startswith("left out: 4 classes with queries and a gallery are too few")
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "parts"),
+    [
+        (["Hold-out", "Training Set"], None, None),
+        (["Hold-out", "TRAINING"], None, ["test", "train"]),
+        (["no", "yes"], "Is Test", ["train", "test"]),
+        ([1.0, 0.0], "is_query", ["test", "gallery"]),
+        ([1, 0], "part", None),
+        (["train", "test", None, float("nan"), " "], None, ["train", "test", "", "", ""]),
+        (["both", "query_and_gallery", "train"], None, ["test", "test", "train"]),
+        (["both", "query", "train"], None, None),
+        (["both", "both"], None, None),
+    ],
+)
+def test_parts_are_read_in_their_spellings(values, name, parts):
+    if parts is None:
+        with pytest.raises(ValueError, match="split holds"):
+            read_parts(values, len(values), name)
+    else:
+        assert read_parts(values, len(values), name).tolist() == parts
+
+
+def test_columns_of_yes_and_no_and_rows_without_a_part(eight, tmp_path):
+    X, y = eight
+    test = np.arange(96) % 4 == 0
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(label=y, is_test=test.astype(int))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    (note,) = load_source(tmp_path / "rows.csv", "label").notes
+    assert "--split is_test" in note
+    np.savez(tmp_path / "rows.npz", X=X, y=y, is_test=test)
+    sources = [
+        load_source(tmp_path / "rows.csv", "label", split="is_test"),
+        load_source(tmp_path / "rows.npz", split="is_test"),
+        as_source(X, y, split=pd.Series(test, name="is_test")),
+    ]
+    for source in sources:
+        np.testing.assert_array_equal(source.parts == "test", test)
+    parts = np.where(test, "test", "train").astype(object)
+    parts[:8] = None
+    splits, notes = given_splits(y, read_parts(parts, 96))
+    assert not any(np.isin(np.arange(8), [*split.train, *split.test]).any() for split in splits)
+    assert "8 rows without a part left out" in notes["closed"]
+
+
+def test_groups_that_the_split_tears_apart_are_an_error(eight):
+    parts = np.where(np.arange(96) % 4 == 0, "test", "train")
+    with pytest.raises(ValueError, match="groups and split disagree: 24 groups"):
+        as_source(*eight, split=parts, groups=np.arange(96) // 4)
+    assert as_source(*eight, split=parts, groups=np.arange(96) % 4).parts is not None
 
 
 def test_one_split_may_hold_known_and_unseen_classes(eight):

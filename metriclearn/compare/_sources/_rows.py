@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from metriclearn._extras import require
-from metriclearn.compare._given_split import looks_like_parts, read_parts
+from metriclearn.compare._given_split import check_groups, flag_of, looks_like_parts, read_parts
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
@@ -93,6 +93,7 @@ def as_source(
     feature_names=None,
     groups=None,
     split=None,
+    split_name=None,
     drop=(),
     keep=(),
     min_rows=None,
@@ -123,6 +124,8 @@ DataFrame or structured array
         What each row is a measurement of, or the column of ``X`` that says it.
     split : array-like of shape (n,) or str, default=None
         Which rows are for training and which for testing, or the column of ``X`` that says it.
+    split_name : str, default=None
+        What an array of these is called, which may say what yes and no mean in it.
     drop, keep : iterable of str, default=()
         Columns to leave out, and columns to keep that would be left out.
     min_rows : int, default=None
@@ -151,6 +154,7 @@ DataFrame or structured array
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)
     n_rows = len(X if frame is None else frame)
+    split_name = split_name or (split if isinstance(split, str) else getattr(split, "name", None))
     checked, faults = checked_target(
         y, n_rows, name=target_name, target=target, lines=lines, min_rows=min_rows, task=task
     )
@@ -171,7 +175,9 @@ DataFrame or structured array
         X, columns, findings = typed.frame.iloc[rows.rows], typed.notes, typed.findings
         X = X.reset_index(drop=True)
     groups = group_codes(groups, n_rows, rows.rows)
-    parts = None if split is None else read_parts(split, n_rows)[rows.rows]
+    parts = None if split is None else read_parts(split, n_rows, split_name)[rows.rows]
+    if parts is not None and groups is not None:
+        check_groups(groups, parts)
     looked = inspect(
         X,
         labels,
@@ -272,7 +278,8 @@ def _looks_like_split(frame):
         f"Column {name!r} seems to say which rows are for training and which for testing; --split "
         f"{name} tests on those alone."
         for name, column in frame.items()
-        if column.dtype.kind not in "biufmM" and looks_like_parts(column.head(1000).tolist())
+        if column.dtype.kind not in ("biufmM" if flag_of(name) is None else "mM")
+        and looks_like_parts(column.head(1000).tolist(), name)
     )
 
 

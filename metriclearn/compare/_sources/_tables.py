@@ -102,6 +102,9 @@ def read_npz(path, target=None, **choices):
             )
         X, y = arrays["X"], arrays[labels]
         names = next((arrays[key] for key in NAME_KEYS if key in arrays.files), None)
+        choices["split_name"] = (
+            choices.get("split") if isinstance(choices.get("split"), str) else None
+        )
         for argument in ("groups", "split"):
             if choices.get(argument) in arrays.files:
                 choices[argument] = arrays[choices[argument]]
