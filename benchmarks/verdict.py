@@ -5,7 +5,8 @@
     OMP_NUM_THREADS=1 python benchmarks/verdict.py --stability --data DIR [--out FILE]
 
 Learner j searches the j-th block of features; all blocks have the same class means and
-independent noise, so that all learners are exactly as good as each other on new rows. With
+independent noise, so that all learners are exactly as good as each other on new rows; of amounts
+all blocks have the same hidden rows, of which the amounts are a sum of waves. With
 ``planted`` the noise of one deep learner is smaller. Splits, validation scores and the verdict
 are those of the product. ``--stability`` compares the answers of the first card at effort normal
 and thorough on every labeled set of DIR and scikit-learn's four, at most 2,000 rows of each; it
@@ -20,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from sklearn import datasets
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsRegressor
 
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts, Tuning
@@ -28,7 +30,7 @@ from metriclearn.metrics import retrieval_scores
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 
 FAMILIES = ("baseline", *["linear"] * 4, *["deep"] * 4)
-MEASURE = {"closed": "accuracy", "open": "map_at_r"}
+MEASURE = {"closed": "accuracy", "open": "map_at_r", "amounts": "r2"}
 
 
 def blocks(rng, n_classes, n_rows, lead):
@@ -37,6 +39,14 @@ def blocks(rng, n_classes, n_rows, lead):
     y = np.repeat(np.arange(n_classes), n_rows)
     noise = [1.0] * (len(FAMILIES) - 1) + [1 - lead]
     return [means[y] + scale * rng.standard_normal((len(y), 4)) for scale in noise], y
+
+
+def amount_blocks(rng, n_rows, lead):
+    """Make the rows of each learner: the same hidden ones, noise of its own."""
+    hidden = rng.standard_normal((n_rows, 4))
+    y = np.sin(2 * hidden).sum(axis=1) + hidden[:, 0]
+    noise = [0.3] * (len(FAMILIES) - 1) + [0.3 * (1 - lead)]
+    return [hidden + scale * rng.standard_normal(hidden.shape) for scale in noise], y
 
 
 def nearest_three(gallery, labels, queries):
@@ -50,6 +60,9 @@ def nearest_three(gallery, labels, queries):
 
 def score(protocol, Z, y, train, test):
     """Score a learner on a split."""
+    if protocol == "amounts":
+        nearest = KNeighborsRegressor(5).fit(Z[train], y[train])
+        return nearest.score(Z[test], y[test])
     if protocol == "closed":
         return float(np.mean(nearest_three(Z[train], y[train], Z[test]) == y[test]))
     return retrieval_scores(Z[test], y[test], ["map_at_r"])["map_at_r"]
@@ -58,28 +71,35 @@ def score(protocol, Z, y, train, test):
 def simulated(seed, protocol, n_classes, n_rows, n_folds, lead=0.0):
     """Run one comparison of made-up learners, as a result of the product."""
     rng = np.random.default_rng(seed)
-    spaces, y = blocks(rng, n_classes, n_rows, lead)
+    if protocol == "amounts":
+        spaces, y = amount_blocks(rng, n_rows, lead)
+        splits = KFold(n_folds, shuffle=True, random_state=seed).split(y)
+    else:
+        spaces, y = blocks(rng, n_classes, n_rows, lead)
     if protocol == "closed":
         splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)
-    else:
+    elif protocol == "open":
         splits = ClassDisjointShuffleSplit(
             n_folds, test_size=n_classes // 2, random_state=seed
         ).split(y, y)
-    records = []
+    records, asked = [], "closed" if protocol == "amounts" else protocol
     for fold, (train, test) in enumerate(splits):
         held = rng.random(len(train)) < 0.25
         for j, Z in enumerate(spaces):
             found = score(protocol, Z, y, train, test)
-            if protocol == "closed":
+            if protocol != "open":
                 validated = score(protocol, Z, y, train[~held], train[held])
             else:
                 validated = score(protocol, Z, y, None, train)
-            measured = {MEASURE[protocol]: found, "balanced_accuracy": found}
-            measured |= {"recall_at_1": found, "r_precision": found}
+            measured = {MEASURE[protocol]: found}
+            if protocol != "amounts":
+                measured |= dict.fromkeys(
+                    ("balanced_accuracy", "recall_at_1", "r_precision"), found
+                )
             records.append(
                 FoldRecord(
                     f"l{j}",
-                    protocol,
+                    asked,
                     fold,
                     len(train),
                     len(test),
@@ -94,6 +114,9 @@ def simulated(seed, protocol, n_classes, n_rows, n_folds, lead=0.0):
     names = tuple(map(str, range(n_classes)))
     counts = (n_rows,) * n_classes
     facts = DataFacts("made up", "tabular", len(y), 4, n_classes, names, class_counts=counts)
+    if protocol == "amounts":
+        quartiles = tuple(np.quantile(y, (0, 0.25, 0.5, 0.75, 1)).tolist())
+        facts = DataFacts("made up", "tabular", len(y), 4, 0, (), amounts=quartiles)
     about = RunFacts(
         command="none",
         seed=seed,
@@ -101,7 +124,8 @@ def simulated(seed, protocol, n_classes, n_rows, n_folds, lead=0.0):
         tuning=Tuning(),
         n_tasks=len(records),
         n_resumed=0,
-        protocols=(protocol,),
+        protocols=(asked,),
+        measures={asked: MEASURE[protocol]},
         protocol_notes={},
         axes={},
         started="",
@@ -119,6 +143,9 @@ def equal(runs):
     print("| splits | 'worth it' | anyone beyond the noise | verdict given |\n|---|---|---|---|")
     settings = [("closed", 10, 20, 5), ("open", 10, 60, 5), ("open", 20, 10, 5)]
     settings += [("closed", 10, 20, 2), ("closed", 10, 20, 3)]
+    settings += [
+        ("amounts", 1, n_rows, n_folds) for n_rows, n_folds in ((200, 5), (1000, 5), (200, 3))
+    ]
     for protocol, n_classes, n_rows, n_folds in settings:
         worth = anyone = given = 0
         for seed in range(runs):
@@ -127,7 +154,8 @@ def equal(runs):
             worth += result.answer("deep", MEASURE[protocol]).answer in ("yes", "no")
             anyone += any(entry.is_told for entry in verdict.against)
             given += verdict.simplest is not None
-        name = f"{protocol}, {n_classes} classes × {n_rows}, {n_folds}"
+        size = f"{n_rows} rows" if protocol == "amounts" else f"{n_classes} classes × {n_rows}"
+        name = f"{protocol}, {size}, {n_folds}"
         shares = (f"{100 * n / runs:.1f}%" for n in (worth, anyone, given))
         print(f"| {name} | {' | '.join(shares)} |", flush=True)
 
@@ -135,7 +163,7 @@ def equal(runs):
 def planted(runs):
     """Print how often a lead is found, by its size in units of the smallest that is said."""
     print("| splits | lead over the smallest said | found |\n|---|---|---|")
-    for protocol, n_classes, n_rows in (("closed", 10, 20), ("open", 10, 60)):
+    for protocol, n_classes, n_rows in (("closed", 10, 20), ("open", 10, 60), ("amounts", 1, 200)):
         found = []
         for lead in np.linspace(0.1, 0.6, 11):
             for seed in range(runs // 10):

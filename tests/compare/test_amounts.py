@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.commands import write_photos
 from helpers.comparisons import read_page
 from helpers.optional import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
@@ -13,6 +14,7 @@ from metriclearn import cli
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.images import ImagePaths
 
 CHEAP = "mean,euclidean,standardized,pca,mlkr"
 
@@ -44,7 +46,7 @@ def test_random_amounts_have_no_winner():
     rng = np.random.RandomState(0)
     for seed in range(3):
         X, y = rng.randn(120, 4), rng.randn(120)
-        result = compare(X, y, learners=CHEAP, random_state=seed)
+        result = compare(X, y, learners=CHEAP, random_state=seed, tune=False)
         assert not result.verdict("r2").over_chance
         assert "there is no winner" in result.sentences(with_answers=False)[0]
         assert result.answer("learning").answer in ("not clearly", "no sign of it")
@@ -138,7 +140,8 @@ def test_words_stand_for_learners_of_amounts():
 
 def test_a_network_learns_amounts():
     pytest.importorskip("torch")
-    result = compare(*planted(), learners="standardized,log_ratio", n_folds=2, effort="quick")
+    choices = {"learners": "standardized,log_ratio", "n_folds": 2, "effort": "quick"}
+    result = compare(*planted(), **choices, tune=False)
     scores = {row.key: row.mean("r2") for row in result.rows()}
     assert scores["log_ratio"] > scores["standardized"]
 
@@ -174,3 +177,51 @@ def test_forests_agree_that_there_is_something_to_learn(found):
     X, y = planted()
     forest = RandomForestRegressor(50, random_state=0).fit(X[:150], y[:150]).score(X[150:], y[150:])
     assert found.verdict("r2").score > forest - 0.1
+
+
+def test_curves_of_amounts_are_scored_by_r2():
+    result = compare(
+        *planted(120), learners="pca,mlkr", n_folds=2, tune=False, rows=[20, 50], dimensions=[2, 4]
+    )
+    for axis, places in (("rows", [20, 50]), ("dimensions", [2, 4])):
+        curves = {curve.key: curve for curve in result.curve(axis, "r2")}
+        assert [point.place for point in curves["mlkr"].points] == places
+        assert curves["mlkr"].points[-1].mean > curves["pca"].points[-1].mean
+    assert not result.curve_notes()
+    assert result.ranks().learners[0].key == "mlkr"
+
+
+def test_amounts_end_in_time():
+    result = compare(*planted(120), learners="mean,standardized,mlkr", time=60)
+    assert {record.learner for record in result.records} == {"majority", "standardized", "mlkr"}
+    assert result.verdict("r2").key == "mlkr"
+    assert not result.interrupted
+
+
+def test_groups_of_amounts_are_not_learned_by_heart():
+    rng, groups = np.random.RandomState(0), np.arange(120) // 6
+    X = rng.randn(20, 4)[groups] + 0.01 * rng.randn(120, 4)
+    y = rng.randn(20)[groups] + 0.01 * rng.randn(120)
+    alone, together = (
+        compare(X, y, learners="euclidean", groups=each, tune=False).verdict("r2").score
+        for each in (None, groups)
+    )
+    assert alone > 0.9
+    assert together < 0.1
+
+
+def test_photos_may_have_amounts(tmp_path):
+    write_photos(tmp_path, dict.fromkeys("abcde", 6))
+    photos = ImagePaths.from_folder(tmp_path)
+    lines = [f"{name},{2.5 * i}" for i, name in enumerate(photos.names)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    choices = {"learners": "mean,euclidean", "n_folds": 2, "tune": False}
+    results = [
+        compare(photos, 2.5 * np.arange(30), **choices),
+        compare(str(tmp_path / "list.csv"), **choices),
+    ]
+    scores = [result.fold_scores("euclidean", "r2") for result in results]
+    assert scores[0] == scores[1]
+    assert results[0].data.amounts[-1] == 72.5
+    with pytest.raises(ValueError, match="groups are not for image files"):
+        compare(photos, 2.5 * np.arange(30), groups=np.arange(30) // 3)
