@@ -31,6 +31,7 @@ from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
 # So few show how far each feature varies, well enough to see another unit.
 _ROWS_OF_SPREAD = 100
+_LONG_FIT = 60  # seconds from which on the user is told before
 
 
 class MahalanobisTransformer(
@@ -306,5 +307,32 @@ def warn_not_converged(learner, max_iter, remedy="raise max_iter or tol, or scal
     warnings.warn(
         f"{learner} did not converge in max_iter={max_iter} iterations; {remedy}",
         ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def warn_of_long_fit(learner, seconds, n_rows, remedy=None):
+    """Tell the user, before the work, that it will take long, and what would not.
+
+    Parameters
+    ----------
+    learner : str
+    seconds : float
+        What one core needs, roughly.
+    n_rows : int
+    remedy : str, default=None
+        By default to learn from fewer rows, so many that it takes some ten seconds.
+    """
+    if seconds <= _LONG_FIT:
+        return
+    enough = int(n_rows * (10 / seconds) ** 0.5) // 100 * 100 or n_rows // 2
+    remedy = remedy or (
+        f"fit it to some {enough} of them, sklearn.model_selection.train_test_split(X, y, "
+        f"train_size={enough}, stratify=y) for example"
+    )
+    warnings.warn(
+        f"{learner} compares all pairs of {n_rows} rows, which takes one core some "
+        f"{max(1, round(seconds / 60))} minutes; {remedy}",
+        UserWarning,
         stacklevel=3,
     )

@@ -20,6 +20,7 @@ from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, check_numeric, validate_rows
+from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.mahalanobis._gmml import GMML
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
 _RANK_TOL = 1e-10
+_CUBES_A_SECOND = 8e8  # n³ of the kernel's eigenvectors and of GMML's
 
 
 class KernelMetric(
@@ -158,6 +160,11 @@ class KernelMetric(
         ValueError
             If the kernel is not symmetric, not positive semidefinite, or of
             the wrong shape.
+
+        Warns
+        -----
+        UserWarning
+            Before a fit of more than a minute or so.
         """
         check_numeric(X)
         checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
@@ -187,6 +194,12 @@ class KernelMetric(
         if self.n_landmarks is not None and self.n_landmarks < len(X):
             drawn = check_random_state(self.random_state).permutation(len(X))
             rows = np.sort(drawn[: self.n_landmarks])
+        warn_of_long_fit(
+            "KernelMetric",
+            float(len(rows)) ** 3 / _CUBES_A_SECOND,
+            len(rows),
+            "set n_landmarks=1000, which is near to it in a fraction of the time",
+        )
         self.landmarks_ = rows if self.kernel == "precomputed" else X[rows]
         against_landmarks = self._kernel_to_landmarks(X)
         self.projection_ = _whitening(against_landmarks[rows])

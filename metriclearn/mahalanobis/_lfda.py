@@ -15,7 +15,7 @@ from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._threads import in_block_threads, map_blocks, n_block_threads
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
-from metriclearn.mahalanobis._base import MahalanobisTransformer
+from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_of_long_fit
 from metriclearn.mahalanobis._scatter._discriminant import centered_scatter, discriminant_directions
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.neighbors._exact import ExactSearch
@@ -23,6 +23,7 @@ from metriclearn.neighbors._exact import ExactSearch
 _BLOCK_BYTES = 32 * 2**20
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048  # of float32 affinities that stay in a core's cache
 _SMALL_CLASS = 32  # classes of up to so many rows are computed together, by size
+_PAIRS_A_SECOND = 3.5e10  # times what each costs: its features, and some 50 more
 _MANY_ROWS = 2000  # of a class, from which on float32 is worth its conversion
 
 
@@ -136,6 +137,11 @@ class LFDA(MahalanobisTransformer):
         ValueError
             If there is one class only, or a class has one row; rows of weight zero
             do not count.
+
+        Warns
+        -----
+        UserWarning
+            Before a fit of more than a minute or so.
         """
         X, y = self._validate_fit(X, y)
         weights, X, y = labeled_rows(sample_weight, X, y)
@@ -143,6 +149,8 @@ class LFDA(MahalanobisTransformer):
         check_n_components(self.n_components, X.shape[1])
 
         span = Span(X, weights=weights)
+        n_pairs = np.sum(np.bincount(codes).astype(float) ** 2)
+        warn_of_long_fit("LFDA", n_pairs * (span.width + 50) / _PAIRS_A_SECOND, len(codes))
         within, between = local_scatters(span.rows(), codes, self.n_neighbors, weights)
         if self.shrinkage:
             diagonal = span.narrowed(span.sum_of_squares(within))

@@ -15,7 +15,11 @@ from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, fit_context
 from metriclearn._threads import in_block_threads
 from metriclearn._validation import check_labels, labeled_rows
-from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._base import (
+    MahalanobisTransformer,
+    warn_not_converged,
+    warn_of_long_fit,
+)
 from metriclearn.mahalanobis._scatter._span import Span
 from metriclearn.mahalanobis._soft_neighbors._gradient import soft_neighbor_gradient
 from metriclearn.mahalanobis._soft_neighbors._targets import NoTargets
@@ -24,6 +28,7 @@ from metriclearn.mahalanobis._solvers._sampled import minimize_with_sample
 
 # Many rows are learned from by steps on a sample: every tenth row, but not too few of them.
 _MANY_ROWS, _SAMPLE_STEP, _SAMPLE_PER_FEATURE, _FEWEST_SAMPLES = 1000, 10, 20, 4
+_PAIRS_A_SECOND = 1.4e9  # times what each costs: its features, and some 50 more
 _LARGEST_SINGLE_SQ_NORM = 1e4  # beyond it float32 distances lose what matters
 _SINGLE_GAP = 1e-5  # that float32 resolves
 _ITERATIONS_PER_CERTIFICATE = 5
@@ -134,12 +139,18 @@ class MCML(MahalanobisTransformer):
         ValueError
             If ``X`` holds NaN or infinity; or ``y`` has one class or a class of
             one row.
+
+        Warns
+        -----
+        UserWarning
+            Before a fit of more than a minute or so.
         """
         X, y = self._validate_fit(X, y)
         weights, X, y = labeled_rows(sample_weight, X, y)
         _, codes = check_labels(y, sample_weight=weights)
         span = Span(X, weights=weights)
         rows = span.rows()
+        warn_of_long_fit("MCML", len(rows) ** 2 * (span.width + 50) / _PAIRS_A_SECOND, len(rows))
         basis = _whitening(rows, weights)
         problem = CollapseProblem(rows @ basis, codes, self.max_memory, weights)
         d = basis.shape[1]

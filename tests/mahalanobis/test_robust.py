@@ -34,6 +34,7 @@ from metriclearn.constraints import (
     quadruplets_from_labels,
     triplets_from_labels,
 )
+from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.neighbors import ExactSearch, FaissKNeighborsClassifier
 
 DRAW = {
@@ -271,3 +272,27 @@ def test_rows_near_the_end_of_float64_keep_their_neighbors(learner, iris):
     expected, found = (Z / np.abs(Z).max() for Z in (expected, found))
     expected, found = (ExactSearch(Z).search_all(3)[0] for Z in (expected, found))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("learner", "message"),
+    [
+        (MCML(max_iter=1, tol=1e9), r"MCML compares all pairs of 60 rows.*fit it to some \d+ of"),
+        (LFDA(), r"LFDA compares all pairs of 60 rows.*train_size=\d+, stratify=y"),
+        (KernelMetric(), r"KernelMetric compares all pairs of 60 rows.*set n_landmarks=1000"),
+    ],
+    ids=repr,
+)
+def test_a_long_fit_is_announced_with_what_is_shorter(learner, message, rng, monkeypatch):
+    X, y = rng.randn(60, 3), np.arange(60) % 3
+    clone(learner).fit(X, y)  # without a word
+    monkeypatch.setattr("metriclearn.mahalanobis._base._LONG_FIT", 0)
+    with pytest.warns(UserWarning, match=message):
+        clone(learner).fit(X, y)
+
+
+def test_how_long_a_fit_is_said_to_take_and_the_rows_that_take_ten_seconds():
+    with pytest.warns(UserWarning, match=r"100000 rows, which takes one core some 12 minutes; .*"):
+        warn_of_long_fit("MCML", 714, 100_000)
+    with pytest.warns(UserWarning, match=r"train_size=11800, stratify"):
+        warn_of_long_fit("MCML", 714, 100_000)
