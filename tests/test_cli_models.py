@@ -1,6 +1,10 @@
 """Saved models from the command line: compare --save, embed, search, verify."""
 
+import errno
+import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -280,3 +284,85 @@ def test_help_has_examples_and_exit_codes(command, capsys):
     text = capsys.readouterr().out
     assert "examples:" in text
     assert "Exit codes" in text
+
+
+# What a command reads is never written over, and its output may go wrong
+
+
+COMMANDS = {
+    "embed": ("embed model rows.npy --out {}", ["rows.npy", "./rows.npy"]),
+    "search": ("search model rows.npy 3 --report {}", ["rows.npy"]),
+    "search by rows": ("search model rows.npy other.npy --report {}", ["rows.npy", "other.npy"]),
+    "verify": ("verify model pairs.csv --rows rows.npy --out {}", ["rows.npy", "pairs.csv"]),
+}
+
+
+@pytest.fixture
+def sources(model, here):
+    rows = load_iris().data
+    np.save("rows.npy", rows)
+    np.save("other.npy", rows[:3])
+    (here / "pairs.csv").write_text("first,second\n0,1\n0,99\n")
+    (here / "photo.jpg").write_bytes(b"a picture")
+    return here
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_output_takes_the_place_of_what_is_read(sources, command, capsys):
+    line, inputs = COMMANDS[command]
+    before = {file: file.read_bytes() for file in sources.rglob("*") if file.is_file()}
+    (sources / "link.npy").symlink_to("rows.npy")
+    suffix = ".npy" if command == "embed" else ".csv"
+    # A link to what is read, and a picture.
+    for out in [*inputs, "link.npy", *([] if command == "embed" else ["photo.jpg"])]:
+        assert main(line.format(out).split()) == 2
+        assert "would overwrite" in capsys.readouterr().err
+    assert main(line.format(f"model/new{suffix}").split()) == 2
+    assert "is in the folder of the model" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_cannot_be_printed_or_written_is_one_line(sources, command, monkeypatch, capsys):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = COMMANDS[command][0].format("new.npy")
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err == "metriclearn: error: [Errno 28] No space left on device\n"
+    assert (sources / "new.npy").exists()
+
+    def removed(*args, **kwargs):
+        raise OSError(errno.ENOENT, "No such file or directory", "gone/new.npy")
+
+    monkeypatch.undo()
+    monkeypatch.chdir(sources)
+    monkeypatch.setattr(os, "replace", removed)
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_command_says_so_and_leaves_no_half_file(
+    sources, command, number, monkeypatch, capsys
+):
+    monkeypatch.setattr(LMNN, "transform", lambda self, X: os.kill(os.getpid(), number))
+    code = main(COMMANDS[command][0].format("new.npy").split())
+    monkeypatch.undo()
+    assert code == (143 if number == signal.SIGTERM else 130)
+    assert capsys.readouterr().err == "metriclearn: interrupted before anything was finished\n"
+    assert not (sources / "new.npy").exists()
+    assert not list(sources.glob(".new.npy.*.part"))
+
+
+def test_a_foreign_folder_of_blocks_is_not_read(sources, capsys):
+    """Not text where the run's name should be, and a pipe where a block should be."""
+    folder = sources / ".new.npy.blocks"
+    folder.mkdir()
+    (folder / "run").write_bytes(b"\xff\xfe")
+    os.mkfifo(folder / "0.npy")
+    assert main(["embed", "model", "rows.npy", "--out", "new.npy"]) == 0
+    assert np.load("new.npy").shape == (150, 4)

@@ -1,7 +1,6 @@
 """``metriclearn compare``: which distance is best on your data."""
 
 import argparse
-import os
 import textwrap
 import warnings
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.cli._judged import read_judged
+from metriclearn.cli._outputs import check_apart
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
 from metriclearn.compare._tables._read import table_suffix
 
@@ -292,7 +292,7 @@ def _check_outputs(options):
         from metriclearn._files import check_writable
 
         others = {"--resume": options.resume, "--save": options.save}
-        _check_apart({**outputs, **others}, options.sources)
+        check_apart({**outputs, **others}, options.sources)
         if options.save is not None:
             require("skops", "skops")
             if len(options.sources) > 1:
@@ -304,20 +304,6 @@ def _check_outputs(options):
                 check_writable(path, argument)
     except (ValueError, ImportError, OSError) as error:
         raise BadInputError(error) from None
-
-
-def _check_apart(outputs, sources):
-    """Check that no output would overwrite the data or another output."""
-    taken = {os.path.realpath(source): source for source in sources}
-    for argument, path in outputs.items():
-        if path is None:
-            continue
-        if not path:
-            raise ValueError(f"{argument} needs the name of a file or folder, got an empty one")
-        if os.path.realpath(path) in taken:
-            other = taken[os.path.realpath(path)]
-            raise ValueError(f"{argument} {path} would overwrite {other}; give another name")
-        taken[os.path.realpath(path)] = argument
 
 
 def _target(options, source):

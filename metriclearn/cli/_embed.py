@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn._files import check_writable, replacing
+from metriclearn._files import replacing
+from metriclearn._packed import read_npy
 from metriclearn._progress import progress
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._model import BLOCK, embed_block, is_terminal, load_model, read
+from metriclearn.cli._outputs import check_output
 
 SUFFIXES = (".npy", ".parquet")
 EXAMPLES = """
@@ -54,10 +56,7 @@ def run(options, command):
     out = Path(options.out)
     if out.suffix.lower() not in SUFFIXES:
         raise BadInputError(f"--out {options.out}: must end in {' or '.join(SUFFIXES)}")
-    try:
-        check_writable(out, "--out")
-    except ValueError as error:
-        raise BadInputError(error) from None
+    check_output("--out", options.out, options.model, [options.source])
     rows, model = read(options.source), load_model(options.model)
     kept = out.with_name(f".{out.name}.blocks")
     vectors = _blocks(model, rows, kept, _fingerprint(options, rows))
@@ -93,7 +92,7 @@ def _fingerprint(options, rows):
 def _blocks(model, rows, folder, fingerprint):
     """Embed block by block; blocks that a stopped run of the same kind left are not done again."""
     mark = folder / "run"
-    if not mark.is_file() or mark.read_text() != fingerprint:
+    if not mark.is_file() or mark.read_bytes() != fingerprint.encode():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         with replacing(mark) as stream:
@@ -115,8 +114,8 @@ def _blocks(model, rows, folder, fingerprint):
 
 def _kept(file):
     try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        return read_npy(file)
+    except (OSError, ValueError):
         return None
 
 

@@ -1,11 +1,13 @@
 """``metriclearn``: reads the arguments and hands them to a sub-command."""
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
 
 from metriclearn import __version__
+from metriclearn._text import one_line, printable
 from metriclearn.cli import _compare, _doctor, _embed, _search, _verify
 from metriclearn.cli._errors import (
     EXIT_BAD_INPUT,
@@ -39,6 +41,8 @@ def main(argv=None):
     try:
         with stop:
             code = options.run(options, command)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BadInputError as error:
         print(f"metriclearn: error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -46,9 +50,19 @@ def main(argv=None):
         print("metriclearn: interrupted before anything was finished", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, e.g. head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:  # a full disk, or a folder that was removed meanwhile
+        print(f"metriclearn: error: {printable(one_line(error))}", file=sys.stderr)
+        _print_no_more()
+        return EXIT_BAD_INPUT
     return EXIT_TERMINATED if stop.happened and code == EXIT_INTERRUPTED else code
+
+
+def _print_no_more():
+    """Let what is left in the buffer go nowhere: Python would fail on it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser():

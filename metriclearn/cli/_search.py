@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn._files import check_writable, write_text
+from metriclearn._files import write_text
 from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._model import embed, load_model, read
+from metriclearn.cli._outputs import check_output
 
 EXAMPLES = """
 examples:
@@ -53,11 +54,7 @@ def add_parser(commands):
 
 def run(options, command):
     """Run the sub-command; return the exit code."""
-    if options.report is not None:
-        try:
-            check_writable(options.report, "--report")
-        except ValueError as error:
-            raise BadInputError(error) from None
+    check_output("--report", options.report, options.model, [options.gallery, options.query])
     gallery, model = read(options.gallery), load_model(options.model)
     row = _row_number(options.query, gallery)
     queries = read(options.query) if row is None else None

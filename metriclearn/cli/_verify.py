@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn._files import check_writable, write_text
+from metriclearn._files import write_text
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._judged import FALSE, TRUE
 from metriclearn.cli._model import embed, load_model, read
+from metriclearn.cli._outputs import check_output
 
 EXAMPLES = """
 examples:
@@ -51,11 +52,8 @@ def run(options, command):
     """Run the sub-command; return the exit code."""
     if not 0 <= options.far <= 1:
         raise BadInputError(f"--far {options.far} is not between 0 and 1")
-    if options.out is not None:
-        try:
-            check_writable(options.out, "--out")
-        except ValueError as error:
-            raise BadInputError(error) from None
+    rows = [] if options.rows is None else [options.rows]
+    check_output("--out", options.out, options.model, [options.pairs, *rows])
     first, second, same = _read_pairs(Path(options.pairs))
     model = load_model(options.model)
     if options.rows is None:
