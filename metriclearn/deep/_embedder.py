@@ -87,12 +87,22 @@ class DeepEmbedder(
     schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
         Factor on the rates over the run, a function of the share of the run that is done.
         "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
+    schedule_params : dict, default=None
+        Its arguments: of "step" ``step_size``, in epochs, and ``gamma``.
     warmup_epochs : int or "auto", default="auto"
         First epochs, with a frozen backbone; "auto": 1 for a pretrained one below a head, else 0.
     freeze_batch_norm : bool or "auto", default="auto"
         Keep the statistics of the backbone's batch normalization; "auto": of a pretrained one.
     batch_size : int, default=128
         Rows (with ``constraints``: constraints) in a batch, at least 4.
+    chunk_size : int, default=None
+        Rows of a batch embedded at a time: the memory of that many, in less than twice the time,
+        with the loss and the gradient of the whole batch, to rounding. What accumulating gradients
+        is to a mean over rows, this is to every loss; batch normalization, though, is by chunk.
+    ema_decay : float, default=None
+        Decay, in (0, 1), of a moving average of the network's weights over the steps, such as
+        0.999. It is what validates, is kept, embeds and is saved; training goes on from the last
+        weights, which a pickle holds and a saved file does not.
     max_epochs : int or "auto", default="auto"
         "auto" is about 2,000 batches, not fewer than 20 and not more than 100 epochs.
     validation : {"auto", "class_disjoint", "stratified"}, array of int or None, default="auto"
@@ -200,9 +210,12 @@ class DeepEmbedder(
         backbone_lr: float | str | None = "auto",
         proxy_lr: float | None = None,
         schedule: str | Callable[..., Any] = "cosine",
+        schedule_params: dict[str, Any] | None = None,
         warmup_epochs: int | str = "auto",
         freeze_batch_norm: bool | str = "auto",
         batch_size: int = 128,
+        chunk_size: int | None = None,
+        ema_decay: float | None = None,
         max_epochs: int | str = "auto",
         validation: str | np.ndarray | None = "auto",
         validation_fraction: float = 0.1,
@@ -235,9 +248,12 @@ class DeepEmbedder(
         self.backbone_lr = backbone_lr
         self.proxy_lr = proxy_lr
         self.schedule = schedule
+        self.schedule_params = schedule_params
         self.warmup_epochs = warmup_epochs
         self.freeze_batch_norm = freeze_batch_norm
         self.batch_size = batch_size
+        self.chunk_size = chunk_size
+        self.ema_decay = ema_decay
         self.max_epochs = max_epochs
         self.validation = validation
         self.validation_fraction = validation_fraction

@@ -252,7 +252,7 @@ class BestWeights(Callback):
 
 
 def snapshot(net):
-    """Copy the state of a net's module, criterion, optimizer and gradient scaler."""
+    """Copy the state of a net: module, criterion, optimizer, scaler, averaged weights."""
     return [copy.deepcopy(part.state_dict()) for part in _parts(net)]
 
 
@@ -263,7 +263,8 @@ def restore(net, weights):
 
 
 def _parts(net):
-    return net.module_, net.criterion_, net.optimizer_, net.scaler_
+    parts = net.module_, net.criterion_, net.optimizer_, net.scaler_
+    return parts if net.module_average_ is None else (*parts, net.module_average_)
 
 
 class ProgressBar(Callback):

@@ -112,6 +112,7 @@ def run(folder, params, X, y, n_processes, constraints=None):
             "max_epochs": 2,
         },
         {"loss": "diverse_aggregation", "loss_params": {"loss": "margin"}, "max_epochs": 2},
+        {"loss": "supcon", "ema_decay": 0.9, "chunk_size": 7, "max_epochs": 2},
     ],
     ids=[
         "proxies",
@@ -128,6 +129,7 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "clusters",
         "characteristics",
         "four tasks",
+        "averaged and in chunks",
     ],
 )
 def test_two_processes_are_one(tmp_path, params):

@@ -15,7 +15,12 @@ from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.losses import MinedLoss, SupConLoss, TripletLoss
 from metriclearn.deep.samplers import RandomSampler
 
-START = {"warm_start": True, "max_epochs": 2, "callbacks": [Record()]}
+
+def falling(done, power=1):
+    return (1 - done) ** power
+
+
+START = {"warm_start": True, "max_epochs": 2, "callbacks": [Record()], "schedule": falling}
 
 
 class Rates(Callback):
@@ -63,6 +68,12 @@ HONORED = {
     ),
     "proxy_lr": (0.5, net(lambda n: n.recipe_.rates["proxies"] == 0.5)),
     "schedule": (lambda done: 0.25, net(lambda n: n.optimizer_.param_groups[0]["lr"] == 0.25e-3)),
+    "schedule_params": (
+        {"power": 0},
+        net(lambda n: n.optimizer_.param_groups[0]["lr"] == 1e-3),
+    ),
+    "chunk_size": (4, net(lambda n: n.recipe_.chunk_size == 4)),
+    "ema_decay": (0.9, net(lambda n: n.module_average_.n_steps == 8)),
     "warmup_epochs": (
         3,
         lambda e: (

@@ -1,8 +1,5 @@
 """Two encoders side by side, their loss, and its gradient in chunks."""
 
-import copy
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -11,7 +8,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from metriclearn.deep.tensors._masked_sums import FAR
-from metriclearn.deep.training._seeding import generator_states, set_generator_states
+from metriclearn.deep.training._chunks import Chunks, buffers_kept
 
 
 class TwoTowers(nn.Module):
@@ -160,62 +157,30 @@ class TowerNet(NeuralNet):
 def gradient(towers, criterion, batch, chunk_size=None):
     """Add the gradient of the loss of a batch to that of the parameters.
 
-    In chunks [1]_: all rows are embedded without a graph; the loss is derived by the embeddings;
-    then each chunk is embedded once more, with the same random numbers, and what the loss's
-    derivative says of its rows goes back through it. The gradient is that of the whole batch, and
-    at any time there is the graph of one chunk.
-
     Parameters
     ----------
     towers : TwoTowers
     criterion : TowerLoss
     batch : TowerBatch
     chunk_size : int, default=None
-        None embeds all rows at once.
+        None embeds all rows at once; else see `Chunks`.
 
     Returns
     -------
     tensor
         The loss, detached.
-
-    References
-    ----------
-    .. [1] L. Gao, Y. Zhang, J. Han and J. Callan, "Scaling deep contrastive learning batch size
-       under memory limited setup", RepL4NLP, 2021. :doi:`10.18653/v1/2021.repl4nlp-1.31`
     """
     if chunk_size is None:
         loss = criterion(towers.queries(batch.queries), towers.documents(batch.documents), batch)
         loss.backward()
         return loss.detach()
-    sides = [(towers.queries, batch.queries), (towers.documents, batch.documents)]
-    embedded, chunks = [], []
-    with torch.no_grad(), _statistics_kept(towers):
-        for network, rows in sides:
-            parts = []
-            for chunk in rows.split(chunk_size):
-                chunks.append((network, chunk, generator_states(chunk.device)))
-                parts.append(network(chunk))
-            embedded.append(torch.cat(parts).requires_grad_())
-    loss = criterion(*embedded, batch)
-    derivatives = torch.autograd.grad(loss, embedded)
-    after = generator_states(batch.queries.device)
-    left = [part for derivative in derivatives for part in derivative.split(chunk_size)]
-    for (network, chunk, state), derivative in zip(chunks, left, strict=True):
-        set_generator_states(chunk.device, state)
-        network(chunk).backward(derivative)
-    set_generator_states(batch.queries.device, after)
+    with buffers_kept(towers):
+        sides = [
+            Chunks(towers.queries, batch.queries, chunk_size),
+            Chunks(towers.documents, batch.documents, chunk_size),
+        ]
+    loss = criterion(*(output for side in sides for output in side.outputs), batch)
+    loss.backward()
+    for side in sides:
+        side.backward()
     return loss.detach()
-
-
-@contextmanager
-def _statistics_kept(module):
-    """Embed without moving the statistics of batch normalization, which moves them once."""
-    layers = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._NormBase)]
-    before = [copy.copy(layer.momentum) for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum

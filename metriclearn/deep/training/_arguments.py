@@ -13,6 +13,7 @@ from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Head
 from metriclearn.deep.samplers import SAMPLERS
 from metriclearn.deep.training._optimizer import OPTIMIZERS
+from metriclearn.deep.training._recipe import SCHEDULES
 
 
 def copied(arguments):
@@ -60,9 +61,12 @@ CONSTRAINTS = {
     "backbone_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
     "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
     "schedule": [str, callable],
+    "schedule_params": [dict, None],
     "warmup_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     "freeze_batch_norm": ["boolean", StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
+    "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
     "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -87,4 +91,5 @@ COMPONENTS = {
     "miner": MINERS,
     "sampler": SAMPLERS,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
 }

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import distributed
 
+from metriclearn.deep.training._average import WeightAverage, tensors_of
+
 # Embedding slices draw noise and dropout from streams of their own, the loss
 # from one that all share.
 RANK_SEED = 1_000_003
@@ -141,6 +143,7 @@ def _reduce(gradients, divisor):
 
 
 def agree(module):
-    """Give every process the first one's parameters and buffers."""
-    for tensor in [*module.parameters(), *module.buffers()]:
+    """Give every process the first one's parameters and buffers, or average of these."""
+    tensors = module.tensors if isinstance(module, WeightAverage) else tensors_of(module)
+    for tensor in tensors:
         distributed.broadcast(tensor.data, 0)

@@ -33,6 +33,9 @@ class EmbeddingNet(NeuralNet):
         skorch's own.
     """
 
+    # Average of the weights; as its name begins with "module_", skorch pickles it like the module.
+    module_average_ = None
+
     def __init__(self, module, criterion, *, recipe, inputs, **settings):
         # skorch takes every name without a trailing underscore for a parameter.
         self.recipe_ = recipe
@@ -113,6 +116,8 @@ class EmbeddingNet(NeuralNet):
         self.device = device
         self.module_.to(device)
         self.criterion_.to(device)
+        if self.module_average_ is not None:
+            self.module_average_.to(device)
         # Loading casts the state to the device of the parameters.
         self.optimizer_.load_state_dict(self.optimizer_.state_dict())
         scale = self.scaler_.state_dict()

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -10,8 +11,9 @@ from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.samplers import ClusterSampler
 from metriclearn.deep.training import _distributed
+from metriclearn.deep.training._average import WeightAverage
+from metriclearn.deep.training._chunks import Chunks, buffers_kept
 from metriclearn.deep.training._embedding_net import EmbeddingNet
-from metriclearn.deep.training._recipe import constant
 from metriclearn.deep.training._seeding import empty_cache, out_of_memory
 from metriclearn.deep.training._split import recall_at_1
 from metriclearn.deep.training._watch import Watch
@@ -92,6 +94,7 @@ class MetricNet(EmbeddingNet):
         if _distributed.is_active():
             _distributed.agree(self.module_)
             _distributed.agree(self.criterion_)
+        self._settle_average()
         self.notify("on_train_begin", X=data.rows.X, y=data.y)
         try:
             self.fit_loop(data, epochs=epochs)
@@ -128,11 +131,16 @@ class MetricNet(EmbeddingNet):
         self.notify("on_epoch_begin", **datasets)
         try:
             self._refresh(data)
-            self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
-            self._check_weights()
+            with self._trained_weights():
+                self.run_single_epoch(
+                    batches, training=True, prefix="train", step_fn=self.train_step
+                )
+                self._check_weights()
             if _distributed.is_active():
                 # Each process normalized its own slices; one's statistics have to serve all.
                 _distributed.agree(self.module_)
+                if self.module_average_ is not None:
+                    _distributed.agree(self.module_average_)
             self._record("train_loss", self.watch_.mean_loss(), math.inf, min)
             rows_per_second = self.watch_.n_rows / (time.perf_counter() - started)
             self.history.record("rows_per_second", rows_per_second)
@@ -148,12 +156,35 @@ class MetricNet(EmbeddingNet):
             empty_cache()
             raise MemoryError(
                 f"out of memory in epoch {len(self.history)}; lower batch_size (now "
-                f"{self.batch_size}), or use precision='bfloat16'. The weights of the last epoch "
-                f"are kept"
+                f"{self.batch_size}) or chunk_size, or use precision='bfloat16'. The weights of "
+                f"the last epoch are kept"
             ) from error
         self.history.record("dur", time.perf_counter() - started)
         if _distributed.is_first():
             self.watch_.warn(len(self.history))
+
+    def _settle_average(self):
+        """Begin to average the weights, or go on, or end, as the recipe says."""
+        decay, average = self.recipe_.ema_decay, self.module_average_
+        if decay is None:
+            self.module_average_ = None
+        elif average is None:
+            self.module_average_ = WeightAverage(self.module_, decay)
+        else:
+            average.decay = decay
+
+    @contextmanager
+    def _trained_weights(self):
+        """Let the module hold the weights that are trained; elsewhere it holds their average."""
+        average = self.module_average_
+        if average is None:
+            yield
+            return
+        average.swap(self.module_)
+        try:
+            yield
+        finally:
+            average.swap(self.module_)
 
     def _record(self, name, value, worst, better):
         """Record a value of the epoch, and whether it is the best so far, as skorch does."""
@@ -239,8 +270,8 @@ class MetricNet(EmbeddingNet):
 
     def _set_rates(self, done):
         """Set the rates by the schedule; a constant one leaves them to callbacks."""
-        if self.recipe_.schedule is not constant:
-            factor = self.recipe_.schedule(done)
+        if not self.recipe_.schedule.constant:
+            factor = self.recipe_.schedule.factor(done, self.max_epochs)
             for group in self.optimizer_.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
@@ -287,12 +318,14 @@ class MetricNet(EmbeddingNet):
             self.scaler_.update()
         else:
             self.optimizer_.step(evaluate)
+        if self.module_average_ is not None:
+            self.module_average_.update(self.module_)
         return step
 
     def _backward(self, batch):
         """Evaluate the loss of a batch and its gradient."""
         self._zero_grad_optimizer()
-        embeddings, features = self._embed_batch(batch)
+        embeddings, features, chunks = self._embed_batch(batch)
         targets, extra = batch.targets, batch.extra
         if self.criterion_.needs_views:
             targets = torch.cat([targets, targets])
@@ -302,6 +335,8 @@ class MetricNet(EmbeddingNet):
             name = type(self.criterion_).__name__
             raise ValueError(f"loss={name} must give one number, got shape {tuple(loss.shape)}")
         self.scaler_.scale(loss).backward()
+        if chunks is not None:
+            chunks.backward()
         if _distributed.is_active():
             _distributed.sum_gradients(self.module_.parameters())
             _distributed.average_gradients(self.criterion_.parameters())
@@ -319,17 +354,26 @@ class MetricNet(EmbeddingNet):
     def _embed_batch(self, batch):
         """Embed the rows of a training batch, those that other processes embed included.
 
-        Returns the embeddings, and the features as an argument of the loss, if it wants them. Of
-        two views the first of all rows come before the second of all.
+        Returns the embeddings, the features as an argument of the loss, if it wants them, and the
+        chunks that the way back is through, if there are several. Of two views the first of all
+        rows come before the second of all.
         """
         also = wanted_features(self.criterion_)
         step = 1_000_000 * len(self.history) + len(self.history[-1]["batches"])
         with _distributed.own_randomness(step):
-            own = self._forward(self._views(batch.X), also)
-        parts = (own,) if also is None else own
+            parts, chunks = self._embed_own(self._views(batch.X), also)
         if _distributed.is_active():
             parts = tuple(self._gathered(part, len(batch.targets)) for part in parts)
-        return parts[0], {} if also is None else {"features": parts[1]}
+        return parts[0], {} if also is None else {"features": parts[1]}, chunks
+
+    def _embed_own(self, X, also):
+        size = self.recipe_.chunk_size
+        if size is not None and len(X) > size:
+            with buffers_kept(self.module_):
+                chunks = Chunks(lambda rows: self._forward(rows, also), X, size)
+            return chunks.outputs, chunks
+        own = self._forward(X, also)
+        return (own,) if also is None else own, None
 
     def _gathered(self, part, n):
         """Gather what each process made of its rows of a batch of n, view by view."""

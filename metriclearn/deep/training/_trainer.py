@@ -33,7 +33,7 @@ from metriclearn.deep.training._defaults import settled, shown
 from metriclearn.deep.training._fingerprint import fingerprint
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
-from metriclearn.deep.training._recipe import PRECISIONS, SCHEDULES, Recipe, constant
+from metriclearn.deep.training._recipe import PRECISIONS, Recipe, Schedule
 from metriclearn.deep.training._seeding import (
     check_device,
     generator_states,
@@ -227,7 +227,7 @@ class Trainer:
         elif before.rates != net.recipe_.rates:
             for group in net.optimizer_.param_groups:
                 group["lr"] = group["initial_lr"] = net.recipe_.rates[group["part"]]
-        elif "schedule" in changed:
+        elif changed & {"schedule", "schedule_params"}:
             for group in net.optimizer_.param_groups:
                 group["lr"] = group["initial_lr"]
         if "precision" in changed:
@@ -240,8 +240,8 @@ class Trainer:
     def check(self):
         """Check the arguments that no part checks when it is made."""
         resolve("precision", self.args.precision, PRECISIONS)
-        schedule = resolve("schedule", self.args.schedule, SCHEDULES)
-        check_callbacks(self.args.callbacks, schedule is not constant)
+        schedule = Schedule(self.args.schedule, self.args.schedule_params)
+        check_callbacks(self.args.callbacks, not schedule.constant)
 
     def device(self):
         """Return the name of the device to use."""
@@ -330,12 +330,14 @@ class Trainer:
         return Recipe(
             sampler,
             rates,
-            resolve("schedule", args.schedule, SCHEDULES),
+            Schedule(args.schedule, args.schedule_params),
             args.optimizer_params or {},
             build_augment(args.augment, inputs, criterion.needs_views),
             args.precision,
             args.freeze_batch_norm,
             args.warmup_epochs,
+            args.chunk_size,
+            args.ema_decay,
             args.compile,
         )
 
