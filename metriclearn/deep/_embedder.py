@@ -283,14 +283,13 @@ class DeepEmbedder(
         Parameters
         ----------
         X : array-like of shape (n, n_features), (n, height, width) or (n, height, width, channels)
-            Rows, or images, whose channels may also come first; image files, as
-            `~metriclearn.images.ImagePaths` or a list of paths; or a map-style data set of torch
-            or Hugging Face (with its labels where ``y`` is None). Files and memory-mapped arrays
-            are read batch by batch. Bytes (uint8) are divided by 255, now and later; integers stay
-            what they are for a module of your own that takes them.
+            Rows, or images, channels first or last; image files, as
+            `~metriclearn.images.ImagePaths` or paths; or a map-style data set of torch or Hugging
+            Face, whose labels serve where ``y`` is None. Files and memory maps are read by batch.
+            Bytes are divided by 255; integers stay so for a module of your own that takes them.
         y : array-like of shape (n,), default=None
-            Class labels, -1 among integers for none; for a loss of continuous labels amounts, (n,)
-            or (n, q), whole ones of a floating type. A loss such as "two_views" needs no labels.
+            Class labels, -1 among integers for none; for a loss of amounts floats, (n,) or (n, q);
+            a loss such as "two_views" needs none.
         constraints : Pairs or Triplets, default=None
             Instead of labels; if all pairs are similar, negatives are the other rows of a batch.
 
@@ -316,8 +315,8 @@ class DeepEmbedder(
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Train for one epoch on these rows, going on from the present weights.
 
-        Nothing is held out for validation, and the learning rate stays as at the beginning of a
-        ``fit``. Arguments that were changed are treated as by ``warm_start=True``.
+        Nothing is held out, the learning rate stays as at the beginning of a ``fit``, and changed
+        arguments are treated as by ``warm_start=True``.
 
         Parameters
         ----------
@@ -325,8 +324,8 @@ class DeepEmbedder(
         y : array-like of shape (n,)
             Class labels; for a loss of continuous labels amounts, (n,) or (n, q).
         classes : array-like, default=None
-            Every label that will ever come; read at the first call only. By default those of the
-            first ``y``. A loss that learns nothing of classes takes new ones at any time.
+            Every label that will ever come, read at the first call; those of ``y`` by default. A
+            loss that learns nothing of classes takes new ones at any time.
 
         Returns
         -------
@@ -344,16 +343,13 @@ class DeepEmbedder(
         Returns
         -------
         ndarray of shape (n, n_components), dtype float32
-            Rows of length one, unless the loss is meant for embeddings of any length, as
-            contrastive and N-pair are, or ``head__normalize`` says otherwise.
+            Rows of length one, unless the loss or ``head__normalize`` says otherwise.
         """
         check_is_fitted(self)
         return self._embed(self._check_rows(X))
 
     def save(self, path: FilePath) -> None:
         """Write the fitted embedder to one file: weights as safetensors, settings as JSON.
-
-        What continuing needs besides (optimizer, random state) is not in it; pickle keeps that.
 
         Parameters
         ----------
@@ -374,8 +370,7 @@ class DeepEmbedder(
         """Write the network as one ONNX graph: scaling, backbone, head and normalization.
 
         Its input ``X`` is (n, n_features) or (n, channels, height, width), as given to ``fit``
-        (files: bytes, 0 to 255), for any n. It is run and compared before it is written; a network
-        that gives other numbers is a ``ValueError``.
+        (files: bytes). A graph that gives other numbers than the network is a ``ValueError``.
 
         Parameters
         ----------
@@ -395,13 +390,12 @@ class DeepEmbedder(
         Returns
         -------
         DeepEmbedder
-            Fitted; further training starts with a fresh optimizer.
+            Fitted; further training starts with a fresh optimizer, which a pickle keeps.
 
         Raises
         ------
         ValueError
-            If the file is foreign, cut short, damaged (its checksum is verified), of a newer
-            version, or sets arguments that a file may not set.
+            If the file is foreign, damaged, of a newer version, or sets what it may not set.
         """
         return load(cls, path)
 
