@@ -10,6 +10,7 @@ from metriclearn.compare._anytime import Deadline, run_in_time, sampled_tests
 from metriclearn.compare._cells import environment
 from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, JudgmentFacts, LearnerFacts, RunFacts
+from metriclearn.compare._report._photos import places_shown
 from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._samples import sample_rows
 from metriclearn.compare._workers import WorkersLostError
@@ -82,7 +83,8 @@ def run(plan, workers, store, make_bar):
         roster=plan.learners,
         backbone=plan.source.backbone,
     )
-    result = replace(result, samples=sample_rows(plan.source, result.records))
+    shown = places_shown(result) if plan.source.has_pictures else ()
+    result = replace(result, samples=sample_rows(plan.source, result.records, shown))
     if interrupted:
         warnings.warn(
             f"{interrupted}: {len(records)} of {len(schedule.tasks)} fits were finished and are "

@@ -37,13 +37,15 @@ class Samples:
     pixels: dict = field(default_factory=dict)
 
 
-def sample_rows(source, records):
+def sample_rows(source, records, first=()):
     """Keep the rows that maps show and that these find.
 
     Parameters
     ----------
     source : Source
     records : tuple of FoldRecord
+    first : iterable of int, default=()
+        Places of rows that are kept before all others.
 
     Returns
     -------
@@ -55,6 +57,7 @@ def sample_rows(source, records):
             counts.update(dict.fromkeys(record.map.rows, FIRST))
         if record.found is not None:
             counts.update(place for found in record.found.nearest for place in found)
+    counts.update(dict.fromkeys(first, FIRST**2))
     every = np.array(sorted(counts), dtype=int)
     given = every if source.rows is None else np.asarray(source.rows)[every]
     numbers = dict(zip(every.tolist(), (given + 1).tolist(), strict=True))

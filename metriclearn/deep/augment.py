@@ -221,13 +221,16 @@ class ColorJitter(nn.Module):
         """Change a batch of shape (b, channels, height, width)."""
         shape = 3, len(images), 1, 1, 1
         amounts = 2 * torch.rand(shape, device=images.device, dtype=images.dtype) - 1
-        images = images * (1 + self.brightness * amounts[0])
-        mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = mean + (images - mean) * (1 + self.contrast * amounts[1])
-        if images.shape[1] == 3:
-            gray = images.mean(dim=1, keepdim=True)
-            images = gray + (images - gray) * (1 + self.saturation * amounts[2])
-        return images.clamp(0, 1)
+        scaled = (1 + self.brightness * amounts[0]) * (1 + self.contrast * amounts[1])
+        gray = images.mean(dim=1, keepdim=True)
+        mean = gray.mean(dim=(2, 3), keepdim=True)
+        # One after the other, these three are a color, a gray and a constant: few passes.
+        constant = (1 + self.brightness * amounts[0] - scaled) * mean
+        if images.shape[1] != 3:
+            return (images * scaled).add_(constant).clamp_(0, 1)
+        vivid = 1 + self.saturation * amounts[2]
+        gray = gray.mul_((1 - vivid) * scaled).add_(constant)
+        return (images * (vivid * scaled)).add_(gray).clamp_(0, 1)
 
 
 class Light(nn.Sequential):

@@ -11,7 +11,7 @@ from helpers.comparisons import CLEAR, made_up, read_page
 from metriclearn.compare import compare
 from metriclearn.compare._records import Found, Map
 from metriclearn.compare._report._explore import Explorer
-from metriclearn.compare._report._page import _pictured
+from metriclearn.compare._report._photos import pictured
 from metriclearn.compare._samples import Samples, sample_rows
 
 ATTACK = '"></td><script>alert(7)</script>'
@@ -132,7 +132,7 @@ def _disagreeing():
 
 
 def test_queries_that_one_gets_right_and_the_other_wrong_come_first_where_it_is_clearest():
-    apart = Explorer(_disagreeing(), _pictured, []).apart("closed")
+    apart = Explorer(_disagreeing(), pictured, []).apart("closed")
     assert apart.names == ("line", "deep one")
     assert apart.counts == (1, 2, 1, 0)
     (only_line, first), (only_deep, second) = apart.groups

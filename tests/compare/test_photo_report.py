@@ -15,8 +15,7 @@ from PIL import Image
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._measure import Measured
 from metriclearn.compare._pictures import MAX_MAP_POINTS, find_rows
-from metriclearn.compare._report._page import _pictured
-from metriclearn.compare._report._photos import _chosen, photo_gallery
+from metriclearn.compare._report._photos import _chosen, photo_gallery, pictured, places_shown
 from metriclearn.compare._splits import Split
 
 N_CLASSES, N_PHOTOS = 8, 9
@@ -94,7 +93,7 @@ def test_many_equal_photos_never_find_themselves():
 
 def test_queries_are_bounded_and_the_same_for_every_learner(featured):
     for protocol in featured.protocols:
-        records = [_pictured(featured, row.key, protocol) for row in featured.rows()]
+        records = [pictured(featured, row.key, protocol) for row in featured.rows()]
         queries = {record.found.queries for record in records if record is not None}
         assert len(queries) == 1
         assert len(queries.pop()) <= MAX_MAP_POINTS
@@ -126,9 +125,21 @@ def test_the_page_shows_queries_and_what_they_find(featured, folder, tmp_path):
         for classes, other in found:
             assert ("right" in classes) == (other == name)
             assert ("wrong" in classes) == (other != name)
-    gallery = photo_gallery(featured, "open", _pictured)
+    gallery = photo_gallery(featured, "open")
     assert gallery.names[1] == "Cosine"
     assert gallery.names[0] in ("LDA", "LMNN")
+
+
+def test_photos_of_galleries_are_kept_before_all_others(featured, folder, monkeypatch):
+    from metriclearn.compare import _samples
+    from metriclearn.compare._sources._load import load_source
+
+    shown = places_shown(featured)
+    assert len(shown) > 10
+    monkeypatch.setattr(_samples, "MAX_ROWS", len(shown))
+    source = load_source(folder, features=Tiny)
+    assert set(_samples.sample_rows(source, featured.records, shown).pixels) == shown
+    assert shown <= set(featured.samples.pixels)
 
 
 def test_thumbnails_are_the_photos_and_small(featured, tmp_path):

@@ -25,7 +25,7 @@ from metriclearn.compare._report._matrices import (
     matrix_chart,
     weights_image,
 )
-from metriclearn.compare._report._photos import photo_gallery
+from metriclearn.compare._report._photos import photo_gallery, pictured
 from metriclearn.compare._report._ranks import ranks_chart
 from metriclearn.compare._report._times import time_chart
 from metriclearn.compare._words import (
@@ -87,10 +87,11 @@ def render(result):
     script = _text_of("page.js") + _text_of("explore.js")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
     headlines = {protocol: result.headline(protocol) for protocol in shown}
-    galleries = {protocol: photo_gallery(result, protocol, _pictured) for protocol in shown}
+    has_photos = result.samples is not None and result.samples.pixels
+    galleries = {p: photo_gallery(result, p) for p in shown} if has_photos else {}
     galleries = {protocol: gallery for protocol, gallery in galleries.items() if gallery}
     columns = column_table(_named_matrices(result))
-    explorer = Explorer(result, _pictured, [name for name, _ in columns[1]])
+    explorer = Explorer(result, pictured, [name for name, _ in columns[1]])
     return template.render(
         style=_text_of("style.css"),
         galleries=galleries,
@@ -236,18 +237,10 @@ def _has_scores(result, protocol):
     return any(r.protocol == protocol and not r.error for r in result.records)
 
 
-def _pictured(result, key, protocol):
-    """Return the record of a learner and protocol that has pictures, if any."""
-    for record in result.records:
-        if (record.learner, record.protocol) == (key, protocol) and record.map:
-            return record
-    return None
-
-
 def _maps(result, protocol):
     shown = []
     for row in result.rows():
-        record = _pictured(result, row.key, protocol)
+        record = pictured(result, row.key, protocol)
         if record is not None:
             svg = map_chart(record.map, result.data.class_names)
             score = record.scores[result.headline(protocol)]
@@ -276,7 +269,7 @@ def _named_matrices(result):
     """Return the metrics on columns that have names: a list of (name, Matrix, columns)."""
     found = []
     for row in result.rows():
-        record = _pictured(result, row.key, "closed")
+        record = pictured(result, row.key, "closed")
         if result.data.image_shape or record is None or record.matrix is None:
             continue
         names = record.matrix.names or result.data.feature_names
@@ -289,7 +282,7 @@ def _matrices(result):
     shape = result.data.image_shape
     shown = []
     for row in result.rows():
-        record = _pictured(result, row.key, "closed")
+        record = pictured(result, row.key, "closed")
         if record is None or record.matrix is None:
             continue
         matrix = record.matrix

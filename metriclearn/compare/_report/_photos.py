@@ -40,23 +40,42 @@ class Gallery:
         return shown | {place for line in lines for side in line.sides for place, *_ in side}
 
 
-def photo_gallery(result, protocol, pictured):
+def pictured(result, key, protocol):
+    """Return the record of a learner and protocol that has pictures, if any."""
+    for record in result.records:
+        if (record.learner, record.protocol) == (key, protocol) and record.map:
+            return record
+    return None
+
+
+def places_shown(result):
+    """Return the places of all photos that galleries show.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+
+    Returns
+    -------
+    set of int
+    """
+    galleries = [photo_gallery(result, protocol) for protocol in result.protocols]
+    return set().union(*(gallery.places for gallery in galleries if gallery))
+
+
+def photo_gallery(result, protocol):
     """Choose the queries that say most about the winner and the features as they are.
 
     Parameters
     ----------
     result : ComparisonResult
     protocol : {"closed", "open"}
-    pictured : callable
-        ``pictured(result, key, protocol)``, the record of a learner that has pictures, or None.
 
     Returns
     -------
     Gallery or None
-        None where there are no photos to show, or only one learner.
+        None where there is only one learner, or no cosine of the features.
     """
-    if result.samples is None or not result.samples.pixels:
-        return None
     keys = _two_keys(result, protocol)
     records = [pictured(result, key, protocol) for key in keys]
     if len(keys) < 2 or any(record is None or record.found is None for record in records):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from skorch.callbacks import PrintLog
 
+from metriclearn._memory import keep_freed_memory
 from metriclearn._progress import progress
 from metriclearn.deep.callbacks import (
     BestWeights,
@@ -264,6 +265,7 @@ class Trainer:
             Whether this is a whole ``fit``; else one epoch, with the rates as they are at the
             beginning of one, without checkpoint.
         """
+        keep_freed_memory()
         args, epochs = self.args, self._epochs(len(data)) if whole else 1
         patience = max(5, 3 * epochs // 10) if args.patience == "auto" else args.patience
         start = None
