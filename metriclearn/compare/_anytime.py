@@ -188,6 +188,8 @@ def run_in_time(tasks, n_rows, run, n_jobs, deadline):
         is_done = task.cell == last[key].cell and plan[key] == field[key].rows[-1]
         if not is_done:
             again.append(_capped(task, plan[key]))
+    turns = _turns(field)
+    again.sort(key=lambda task: (task.split.fold > 0, turns.index(task.learner.key)))
     for key in plan:
         if field[key].rows[-1] < n_rows:
             yield _marked(last[key], field[key], True)
@@ -221,6 +223,15 @@ def _leaving(field):
             families.setdefault(field[key].learner.family, key)
     kept |= set(families.values())
     return [key for key in ranked if key not in kept or field[key].error is not None]
+
+
+def _turns(field):
+    """Return the best of each family, which a verdict needs, and then the others, best first."""
+    ranked = sorted(field, key=lambda key: -field[key].best)
+    leaders = {}
+    for key in ranked:
+        leaders.setdefault(field[key].learner.family, key)
+    return [*leaders.values(), *(key for key in ranked if key not in leaders.values())]
 
 
 def _left(tasks, record, standing):

@@ -96,6 +96,14 @@ def test_with_time_enough_those_left_have_all_rows_and_folds():
     assert not any(r.rising for r in best)
 
 
+def test_the_last_round_begins_with_one_fold_of_all_and_the_best_of_each_family():
+    world = World(lambda key, rows: STRENGTH[key], lambda key, rows: rows / 1e4)
+    run(world, n_rows=4000)
+    last = [(key, fold) for key, fold, rows in world.ran if rows == 4000 and fold > 0]
+    assert [key for key, fold in last if fold == 1] == ["margin", "rca", "contrastive"]
+    assert last == [(key, fold) for key in dict(last) for fold in range(1, 5)]
+
+
 def test_with_little_time_the_costly_get_fewer_rows_and_are_said_to_rise():
     world = World(
         lambda key, rows: STRENGTH[key] + np.log10(rows) / 20,
