@@ -118,15 +118,25 @@ def judged_source(X, constraints, *, name="data", groups=None, drop=(), keep=(),
         keep=keep,
         **choices,
     )
-    equal = np.arange(n_items) if rows.groups is None else rows.groups
-    units, more = _units(equal, group_codes(groups, n_items, np.arange(n_items)))
+    own = np.arange(n_items)
+    equal = own if rows.groups is None else rows.groups
+    sizes = np.bincount(equal)
+    # Where most items have a copy, the columns say too little to tell that they are one item.
+    action = "Equal items stay on one side of a split of the items."
+    if sizes[sizes > 1].sum() > MOST_EQUAL * n_items:
+        equal, action = own, "They are so many that each is an item of its own."
+    groups = group_codes(groups, n_items, own)
     return replace(
         rows,
-        y=Judged(constraints, equal, units),
+        y=Judged(constraints, equal, joined_groups(equal, groups)),
         task="judgments",
         groups=None,
-        notes=(*rows.notes, *notes, *more),
-        findings=tuple(each for each in rows.findings if each.kind != "amount_target"),
+        notes=(*rows.notes, *notes),
+        findings=tuple(
+            replace(each, action=action) if each.kind == "duplicates" else each
+            for each in rows.findings
+            if each.kind != "amount_target"
+        ),
     )
 
 
@@ -159,14 +169,3 @@ def _checked(constraints):
     if not n_against:
         return ()
     return (f"{counted(n_against, 'judgment')} given both ways: no metric agrees with both.",)
-
-
-def _units(equal, groups):
-    """Return what stays together where items are split, and what to say about it."""
-    sizes = np.bincount(equal)
-    share = sizes[sizes > 1].sum() / len(equal)
-    if share <= MOST_EQUAL:
-        return joined_groups(equal, groups), ()
-    note = f"{share:.0%} of the items equal another one; they are split as items of their own."
-    own = np.arange(len(equal)) if groups is None else groups
-    return own, (note,)

@@ -265,16 +265,22 @@ def _growth(result, protocols):
     return drawn
 
 
+def _matrix_of(result, key):
+    """Return what a learner learned in the first protocol that was run; None without a matrix."""
+    records = [r for r in result.records if (r.learner, r.protocol) == (key, result.protocols[0])]
+    return next((record.matrix for record in records if record.matrix is not None), None)
+
+
 def _named_matrices(result):
     """Return the metrics on columns that have names: a list of (name, Matrix, columns)."""
     found = []
     for row in result.rows():
-        record = pictured(result, row.key, "closed")
-        if result.data.image_shape or record is None or record.matrix is None:
+        matrix = _matrix_of(result, row.key)
+        if result.data.image_shape or matrix is None:
             continue
-        names = record.matrix.names or result.data.feature_names
-        if record.matrix.space != "dimensions of an embedding" and names:
-            found.append((row.name, record.matrix, list(names)))
+        names = matrix.names or result.data.feature_names
+        if matrix.space != "dimensions of an embedding" and names:
+            found.append((row.name, matrix, list(names)))
     return found
 
 
@@ -282,10 +288,9 @@ def _matrices(result):
     shape = result.data.image_shape
     shown = []
     for row in result.rows():
-        record = pictured(result, row.key, "closed")
-        if record is None or record.matrix is None:
+        matrix = _matrix_of(result, row.key)
+        if matrix is None:
             continue
-        matrix = record.matrix
         of_features = matrix.is_of_features
         names = (matrix.names or result.data.feature_names) if of_features else None
         shown.append(
@@ -321,5 +326,5 @@ def _tuned(result):
                 total = sum(counts.values())
                 chosen = sorted(counts.items(), key=lambda item: -item[1])
                 text = "; ".join(f"{text} ({count} of {total})" for text, count in chosen)
-                lines.append((learner.name, TITLES[protocol].lower(), text))
+                lines.append((learner.name, _titles(result)[protocol].lower(), text))
     return lines
