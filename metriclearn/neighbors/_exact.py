@@ -170,11 +170,13 @@ class ExactSearch:
         return self._by_screens(Q, k, exclude)
 
     def _by_screens(self, Q, k, exclude):
-        distances = np.empty((len(Q), k))
-        indices = np.empty((len(Q), k), dtype=np.intp)
         wanted = k + (exclude is not None)
         reduced = self._reduced_screen(len(Q), wanted)
         ask = partial(self._nearest, k=wanted, reduced=reduced)
+        if len(Q) == 1:  # of which each microsecond is seen
+            return self._ranker.rank(Q, self._candidates(Q, ask), k, exclude)
+        distances = np.empty((len(Q), k))
+        indices = np.empty((len(Q), k), dtype=np.intp)
 
         def rank(block):
             candidates = self._candidates(Q[block], ask)
