@@ -178,7 +178,8 @@ class POLA(MahalanobisTransformer):
         rows = span.rows(named)
         size = self._start(rows, constraints)
         self._unit = size * span.unit
-        self._directions = span.leave(np.eye(span.width)) * span.unit if span.reduced else None
+        self._directions = span.leave(span.unit * np.eye(span.width)) if span.reduced else None
+        del span  # it keeps a copy of X
         with progress(self.verbose, "POLA", self.n_epochs) as advance:
             for _ in range(self.n_epochs):
                 self._learn(rows / size, constraints, random_state.permutation(len(constraints)))

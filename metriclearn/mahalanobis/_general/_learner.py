@@ -277,7 +277,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         if not converged:
             warn_not_converged("MahalanobisLearner", self.max_iter, "raise max_iter or tol")
         if self.solver == "minibatch" and span.reduced:
-            self._state = self._state.turned(span.leave(np.eye(span.width)) * span.unit)
+            self._state = self._state.turned(span.leave(span.unit * np.eye(span.width)))
         self._certify(A, objective)
         del objective  # its differences take more room than X
         self._finish(A, n_components, span, X)

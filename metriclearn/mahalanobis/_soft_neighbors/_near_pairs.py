@@ -75,7 +75,8 @@ class NearPairs:
             if room >= 0:
                 i, j = np.divmod(np.flatnonzero(near), near.shape[1])
                 i = i + rows.start if isinstance(rows, slice) else rows[i]
-                found.append(np.sort([i, j + first_column], axis=0))
+                j += first_column
+                found.append(np.minimum(i, j) * n + np.maximum(i, j))
 
         result = soft_neighbor_gradient(
             Z,
@@ -88,8 +89,11 @@ class NearPairs:
         )
         self._pairs, self._uses = None, 0
         if room >= 0:
-            # Sorted by the first row; a pair that a block and a single row gave, once.
-            first, second = np.divmod(np.unique(np.concatenate(found, axis=1).T @ [n, 1]), n)
+            # Sorted by the first row; a pair that a block and a single row gave, once. Not by
+            # numpy's unique, which hashes integers and takes as long as all else.
+            numbers = np.concatenate(found)
+            numbers.sort()
+            first, second = np.divmod(numbers[np.diff(numbers, prepend=-1) > 0], n)
             self._pairs = first.astype(np.int32), second.astype(np.int32)
         return result
 
