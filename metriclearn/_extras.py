@@ -17,11 +17,6 @@ def require(module, extra):
     -------
     module
         The imported module.
-
-    Raises
-    ------
-    ImportError
-        In one line, with the install command, where the module is missing.
     """
     try:
         return import_module(module)

@@ -37,11 +37,6 @@ def write_text(path, text):
     ----------
     path : str or path-like
     text : str
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before is unchanged.
     """
     write_bytes(path, text.encode("utf-8"))
 
@@ -54,11 +49,6 @@ def write_bytes(path, *parts):
     path : str or path-like
     *parts : bytes-like
         Written one after the other.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before is unchanged.
     """
     with replacing(path) as stream:
         for part in parts:
@@ -81,12 +71,6 @@ def replacing(path):
     ------
     file object
         Open for reading and writing, in binary.
-
-    Raises
-    ------
-    OSError
-        Naming ``path``, if the disk is full, the folder may not be written, and so on. An
-        error of another type that a failed write led to in the block is replaced by it.
     """
     target, in_place = _target(path)
     if in_place:
@@ -138,11 +122,6 @@ def check_writable(path, argument):
     path : str or path-like
     argument : str
         What the error calls it, e.g. ``"--report"``.
-
-    Raises
-    ------
-    ValueError
-        If the folder does not exist or nothing can be written there.
     """
     path = Path(path)
     if path.is_dir():
@@ -173,13 +152,6 @@ def open_regular(path):
     ------
     file object
         Open for reading, in binary.
-
-    Raises
-    ------
-    ValueError
-        If it is a folder, a pipe or a device.
-    OSError
-        If it is missing or may not be read.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if os.path.isdir(path):

@@ -53,11 +53,6 @@ upgrade it
             What was read where ``format`` and ``version`` should stand.
         path : str or path-like
             Named in the error.
-
-        Raises
-        ------
-        ValueError
-            If it is another kind of file, or of a newer version.
         """
         if not isinstance(head, dict) or head.get("format") != self.name:
             raise ValueError(f"{path} is not a {self.name}")
@@ -103,11 +98,6 @@ def unseal(kind, content, path):
     -------
     object
         What the reader of the file's version makes of the payload, a memoryview.
-
-    Raises
-    ------
-    ValueError
-        If it is another kind of file, of a newer version, cut short or damaged.
     """
     line, _, _ = content[:_LONGEST_HEAD].partition(b"\n")
     try:
@@ -133,11 +123,6 @@ def parse_json(text, path):
     Returns
     -------
     object
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON, not UTF-8, or nested too deep.
     """
     try:
         return json.loads(text)

@@ -54,10 +54,6 @@ def check_unpacked(n_bytes, n_packed):
         What it would take, or takes so far, in memory or on a disk.
     n_packed : int
         Size of the file.
-
-    Raises
-    ------
-    ValueError
     """
     if n_bytes > _MUCH and n_bytes > _MOST_TIMES * n_packed:
         raise ValueError(
@@ -71,10 +67,6 @@ def check_cells(n_rows, n_columns, n_packed):
 
     One long line among many short ones, or one cell far below the others, makes a table of
     mostly empty cells.
-
-    Raises
-    ------
-    ValueError
     """
     check_unpacked(8 * n_rows * n_columns, n_packed)
 
@@ -87,10 +79,6 @@ def check_columns(metadata, n_packed):
     metadata : pyarrow.parquet.FileMetaData
     n_packed : int
         Size of the file.
-
-    Raises
-    ------
-    ValueError
     """
     groups = (metadata.row_group(k) for k in range(metadata.num_row_groups))
     check_unpacked(sum(max(group.total_byte_size, 0) for group in groups), n_packed)
@@ -104,13 +92,6 @@ def decompress(data, kind):
     ----------
     data : bytes
     kind : {"gzip", "bzip2", "xz"}
-
-    Raises
-    ------
-    ValueError
-        If they decompress to far more than their size.
-    OSError, EOFError, zlib.error, lzma.LZMAError
-        If they are damaged.
     """
     unpacked = io.BytesIO()
     with _OPENERS[kind](io.BytesIO(data)) as stream:
@@ -124,10 +105,6 @@ def check_members(archive, n_packed):
     """Check that an open zip archive does not unpack to far more than its size.
 
     What a member holds beyond the length that the archive gives is never read.
-
-    Raises
-    ------
-    ValueError
     """
     check_unpacked(sum(member.file_size for member in archive.infolist()), n_packed)
 
@@ -145,12 +122,6 @@ def parse_array(content, path):
     Returns
     -------
     ndarray
-
-    Raises
-    ------
-    ValueError
-        If it is no plain array, or not as long as it says; nothing large is made before that
-        is known.
     """
     with _one_error(path, " is not a plain array: "):
         return _read_array(io.BytesIO(content), len(content))
@@ -166,12 +137,6 @@ def read_npy(path):
     Returns
     -------
     ndarray
-
-    Raises
-    ------
-    ValueError
-        If it is no such file, holds pickled objects, or is not as long as it says; nothing
-        large is made before that is known.
     """
     with _one_error(path), open_regular(path) as stream:
         return _read_array(stream, os.fstat(stream.fileno()).st_size)
@@ -188,13 +153,6 @@ def open_npz(path):
     Yields
     ------
     numpy.lib.npyio.NpzFile
-
-    Raises
-    ------
-    ValueError
-        If it is no such file, holds pickled objects, is damaged, has an array that is not as
-        long as it says, or unpacks to far more than its size; also for what is wrong with an
-        array that is read inside the block.
     """
     with _one_error(path), open_regular(path) as stream:
         if stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:

@@ -78,13 +78,6 @@ def check_numeric(X, argument="X"):
         What holds numbers is left to scikit-learn.
     argument : str, default="X"
         Name used in the error.
-
-    Raises
-    ------
-    ValueError
-        For times, words, records, and masked arrays that hide something.
-    TypeError
-        For other objects that are no numbers.
     """
     if sparse.issparse(X):
         return
@@ -156,13 +149,7 @@ def check_unmasked(values, argument):
 
 
 def as_truths(values, argument):
-    """Return yes or no, given as booleans, 1 and 0, or 1 and -1, as an array of booleans.
-
-    Raises
-    ------
-    ValueError
-        For anything else, missing values included.
-    """
+    """Return yes or no, given as booleans, 1 and 0, or 1 and -1, as an array of booleans."""
     check_unmasked(values, argument)
     values = np.asarray(values)
     if values.dtype == object and all(isinstance(value, _NUMBERS) for value in values.ravel()):
@@ -246,12 +233,6 @@ def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
         The distinct labels, sorted.
     codes : ndarray of shape (n,), dtype intp
         Index of each label in ``classes``.
-
-    Raises
-    ------
-    ValueError
-        If ``y`` mixes strings with numbers, is continuous, has one class only, or a class
-        with too few rows.
     """
     check_classes(y, argument=argument)
     classes, codes, counts = encode(y)
@@ -344,11 +325,6 @@ def labeled_rows(sample_weight, X, y):
     -------
     sample_weight, X, y
         See :func:`weighted_rows`; the same arrays where every row counts.
-
-    Raises
-    ------
-    ValueError
-        If no two classes are left.
     """
     sample_weight, X, y = weighted_rows(sample_weight, X, y)
     labeled = is_labeled(y)

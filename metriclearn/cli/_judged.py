@@ -27,10 +27,6 @@ def read_judged(options):
     -------
     dict
         ``constraints``, and the columns to ``drop``.
-
-    Raises
-    ------
-    BadInputError
     """
     if options.pairs is not None and options.triplets is not None:
         raise BadInputError("--pairs and --triplets are two kinds of judgments; give one")

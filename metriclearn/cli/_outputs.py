@@ -15,10 +15,6 @@ def check_apart(outputs, sources):
     outputs : dict of str to path-like or None
         By the argument that names each; None where it was not given.
     sources : sequence of path-like
-
-    Raises
-    ------
-    ValueError
     """
     taken = {os.path.realpath(source): source for source in sources}
     for argument, path in outputs.items():

@@ -87,11 +87,6 @@ def amount_learners(asked, search_spaces=None):
     Returns
     -------
     tuple of Learner
-
-    Raises
-    ------
-    ValueError
-        For a learner that needs classes.
     """
     asked = "default" if asked is None else asked
     if isinstance(asked, str):

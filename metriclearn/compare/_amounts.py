@@ -9,7 +9,7 @@ from sklearn.model_selection import ShuffleSplit
 
 from metriclearn.compare._given_split import n_seen, roles_of
 from metriclearn.compare._splits import make_split
-from metriclearn.model_selection._grouped import stratified_group_folds
+from metriclearn.model_selection._disjoint import stratified_group_folds
 
 #: Share of the training rows that settings are judged by.
 VALIDATION_PART = 0.25
@@ -30,11 +30,6 @@ def amount_splits(y, n_folds, seed, *, groups=None):
     -------
     splits : list of Split
     notes : dict of str to str
-
-    Raises
-    ------
-    ValueError
-        If there are fewer groups than two.
     """
     n_groups = len(y) if groups is None else len(np.unique(groups))
     n_made = min(n_folds, n_groups)

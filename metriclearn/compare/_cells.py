@@ -29,11 +29,6 @@ class CellStore:
     ----------
     folder : str or path
         Made where it does not exist; its parent must.
-
-    Raises
-    ------
-    ValueError
-        If nothing can be written there.
     """
 
     def __init__(self, folder):
@@ -54,11 +49,6 @@ class CellStore:
         -------
         int
             How many fits the folder holds, of whatever comparison.
-
-        Raises
-        ------
-        ValueError
-            If a learner cannot be recognized.
         """
         self._learners = {learner.key: _identity(learner) for learner in learners}
         self._data = joblib.hash((X, y, environment()["versions"]))
@@ -118,10 +108,6 @@ def open_folder(folder):
     Parameters
     ----------
     folder : str or path
-
-    Raises
-    ------
-    ValueError
     """
     folder = Path(folder)
     try:

@@ -18,10 +18,10 @@ from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, make_progress
 from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
-from metriclearn.compare._sources._columns import shown_columns
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._photos import read_photos
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._sources._target import shown_columns
 from metriclearn.compare._tables._labels import as_frame
 from metriclearn.compare._workers import make_workers
 from metriclearn.images._paths import as_paths

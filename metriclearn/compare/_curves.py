@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split, stratified_order
 from metriclearn.compare._tables._cleaning import split_rows
 from metriclearn.model_selection import ClassShiftSplit
-from metriclearn.model_selection._grouped import without_groups_of
+from metriclearn.model_selection._disjoint import without_groups_of
 
 # The shift is measured in no more principal components than this.
 SHIFT_FEATURES = 50
@@ -47,10 +47,6 @@ def make_curves(rows=None, dimensions=None, shift=None):
     Returns
     -------
     Curves
-
-    Raises
-    ------
-    ValueError
 
     Examples
     --------
@@ -97,11 +93,6 @@ def curve_tasks(curves, tasks, X, y, groups=None):
     tasks : list of Task
     axes : dict of str to tuple of float
         The places on each axis that is drawn.
-
-    Raises
-    ------
-    ValueError
-        If a training part has fewer rows or classes than are asked for.
     """
     axes, made = {}, []
     if curves.rows:
@@ -171,11 +162,6 @@ def shift_splits(n_splits, X, y, image_shape=None, groups=None):
     shifts : tuple of float
         Fréchet distance between the parts of each, in standardized features (of images: in
         pixels), on principal components where there are many.
-
-    Raises
-    ------
-    ValueError
-        If there are too few classes.
     """
     n_classes = len(np.unique(y))
     if n_classes - n_classes // 2 < MIN_TRAIN_CLASSES:

@@ -38,11 +38,6 @@ def read_document(path):
     Returns
     -------
     dict
-
-    Raises
-    ------
-    ValueError
-        If the file is something else, of a later version, or damaged.
     """
     document = parse_json(Path(path).read_bytes(), path)
     if isinstance(document, dict) and document.get("format") in OLDER:

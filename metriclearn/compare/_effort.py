@@ -57,13 +57,7 @@ NORMAL = EFFORTS["normal"]
 
 
 def find_effort(name):
-    """Return an effort by its name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """Return an effort by its name."""
     if name not in EFFORTS:
         raise ValueError(f"effort={name!r} is unknown; there are {', '.join(EFFORTS)}")
     return EFFORTS[name]

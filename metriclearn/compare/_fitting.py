@@ -24,7 +24,7 @@ from metriclearn.compare._splits import fit_capped, width
 from metriclearn.compare._training import Training
 from metriclearn.compare._tuning._search import Judge, choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
-from metriclearn.model_selection._grouped import stratified_group_folds, without_groups_of
+from metriclearn.model_selection._disjoint import stratified_group_folds, without_groups_of
 
 VALIDATION_PART = 0.25
 # From this many classes on, a network that learns for unseen ones is stopped by held-out ones.

@@ -9,7 +9,7 @@ from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
 from metriclearn.model_selection import ClassDisjointShuffleSplit
-from metriclearn.model_selection._grouped import without_groups_of
+from metriclearn.model_selection._disjoint import without_groups_of
 
 _SPELLINGS = {
     "train": ("train", "training", "trn", "fit", "learn"),
@@ -49,11 +49,6 @@ def read_parts(values, n_rows, name=None):
     -------
     ndarray of str, shape (n_rows,)
         ``"train"``, ``"validation"``, ``"test"``, ``"gallery"`` or ``""``; queries are ``"test"``.
-
-    Raises
-    ------
-    ValueError
-        If a value is none of these, or a part is missing.
 
     Examples
     --------
@@ -189,11 +184,6 @@ def given_splits(y, parts, *, groups=None, queries=None, n_open=5, seed=0):
     splits : list of Split
     notes : dict of str to str
         How each protocol is split, or why it was left out.
-
-    Raises
-    ------
-    ValueError
-        If neither known nor unseen classes can be tested on.
     """
     train, test, gallery = roles_of(parts)
     test = test if queries is None else test & queries

@@ -9,8 +9,8 @@ import numpy as np
 
 from metriclearn.compare._inspect._finding import counted
 from metriclearn.compare._inspect._view import joined_groups
-from metriclearn.compare._sources._columns import group_codes, no_such_column
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._sources._target import group_codes, no_such_column
 from metriclearn.compare._sources._unlabeled import read_rows
 from metriclearn.compare._tables._labels import as_frame
 from metriclearn.constraints import Pairs, Triplets
@@ -82,11 +82,6 @@ def judged_source(X, constraints, *, name="data", groups=None, drop=(), keep=(),
     -------
     Source
         With ``Judged`` in place of labels.
-
-    Raises
-    ------
-    ValueError
-        If a constraint names an item that is not there, or there are too few of them.
     """
     if not isinstance(constraints, Pairs | Triplets):
         raise ValueError(

@@ -61,11 +61,6 @@ def judged_learners(asked, kind, search_spaces=None):
     Returns
     -------
     tuple of Learner
-
-    Raises
-    ------
-    ValueError
-        For a learner that needs labels, or constraints of another kind.
     """
     asked = "default" if asked is None else asked
     if isinstance(asked, str):

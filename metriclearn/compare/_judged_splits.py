@@ -7,7 +7,7 @@ import numpy as np
 
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._splits import make_split
-from metriclearn.model_selection._grouped import stratified_group_folds
+from metriclearn.model_selection._disjoint import stratified_group_folds
 
 #: Share of the items whose judgments are tested on, and of those that settings are judged by.
 NEW_ITEMS = 0.4
@@ -29,11 +29,6 @@ def judged_splits(judged, n_folds, seed):
     splits : list of Split
         Of judgments: ``"closed"`` where items are known, ``"open"`` where they are new.
     notes : dict of str to str
-
-    Raises
-    ------
-    ValueError
-        If neither can be tested.
     """
     made = {"closed": _folds(judged, n_folds, seed), "open": _item_splits(judged, n_folds, seed)}
     splits = [

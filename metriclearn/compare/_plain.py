@@ -44,11 +44,6 @@ def from_plain(kind, value, where="the document"):
         may be missing.
     where : str, default="the document"
         What an error calls the place.
-
-    Raises
-    ------
-    ValueError
-        If a field is missing or has a value of another type.
     """
     if kind is Any:
         return value

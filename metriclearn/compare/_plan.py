@@ -17,7 +17,7 @@ from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
 from metriclearn.compare._splits import make_splits
-from metriclearn.compare._tuning._budget import make_tuning
+from metriclearn.compare._tuning._strategies import make_tuning
 
 _N_FOLDS = 5
 
@@ -85,10 +85,6 @@ class Plan:
         Returns
         -------
         Plan
-
-        Raises
-        ------
-        ValueError
         """
         if not is_whole(random_state) or not 0 <= random_state < 2**32:
             raise ValueError(
@@ -234,11 +230,6 @@ class Plan:
         Returns
         -------
         Schedule
-
-        Raises
-        ------
-        ValueError
-            If the data have too few rows or classes for what is asked.
         """
         source = self.source
         class_names, codes = (), source.y
@@ -282,10 +273,6 @@ def _turn(task):
 
 def make_seconds(time):
     """Return a time in seconds.
-
-    Raises
-    ------
-    ValueError
 
     Examples
     --------

@@ -236,11 +236,6 @@ def resolve_learners(learners=None, search_spaces=None):
     -------
     tuple of Learner
 
-    Raises
-    ------
-    ValueError
-        For an unknown name, a double, an empty list or something that cannot transform.
-
     Examples
     --------
     >>> [learner.name for learner in resolve_learners(["lmnn", "euclidean"])]

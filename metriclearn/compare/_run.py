@@ -32,13 +32,6 @@ def run(plan, workers, store, make_bar):
     -------
     ComparisonResult
         After an interrupt, what was finished.
-
-    Raises
-    ------
-    ValueError
-        If the data have too few rows or classes for what is asked; before any work.
-    KeyboardInterrupt
-        If nothing was finished.
     """
     schedule = plan.schedule()
     start = time.time()

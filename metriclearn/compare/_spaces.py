@@ -103,10 +103,6 @@ def check_spaces(spaces, keys):
         By the name of the learner.
     keys : list of str
         The learners compared.
-
-    Raises
-    ------
-    ValueError
     """
     for key, space in spaces.items():
         if key not in keys:

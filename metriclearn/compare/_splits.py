@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metriclearn.model_selection import ClassDisjointShuffleSplit
-from metriclearn.model_selection._grouped import stratified_group_folds, without_groups_of
+from metriclearn.model_selection._disjoint import stratified_group_folds, without_groups_of
 
 # Two classes to fit on, two to tune on and two to test on.
 MIN_TRAIN_CLASSES = 4
@@ -75,11 +75,6 @@ def make_splits(y, n_folds, seed, *, groups=None, queries=None, n_open=None):
     splits : list of Split
     notes : dict of str to str
         What is remarkable about a protocol, or why it was left out.
-
-    Raises
-    ------
-    ValueError
-        If no class is in two groups.
     """
     queries = np.ones(len(y), dtype=bool) if queries is None else queries
     splits, notes = _open_splits(y, n_open or n_folds, seed, groups, queries)

@@ -16,7 +16,7 @@ from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._unlabeled import read_rows
-from metriclearn.compare._tables._estimator import TableReader
+from metriclearn.compare._tables._cleaning import TableReader
 from metriclearn.images._features import Features
 
 
@@ -33,12 +33,6 @@ def make_estimator(result, key, protocol):
     Returns
     -------
     Pipeline or transformer
-
-    Raises
-    ------
-    ValueError
-        If the learner has no finished fit, or is one of the caller's and the result was read
-        from a file.
     """
     records = [
         record

@@ -164,11 +164,6 @@ def make_workers(n_jobs=None, client=None):
     ----------
     n_jobs : int, default=None
     client : dask.distributed.Client, default=None
-
-    Raises
-    ------
-    ValueError
-        If both are given, or the client cannot be used.
     """
     if client is None:
         return Processes(n_jobs)

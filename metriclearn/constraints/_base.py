@@ -72,11 +72,6 @@ class Constraints:
         -------
         Pairs, Triplets or Quadruplets
             Their ``repr`` says how many of how many are left.
-
-        Raises
-        ------
-        ValueError
-            If ``n_rows`` is not known, a row comes twice, or no constraint is left.
         """
         (n_rows,), kind = self.shape, type(self).__name__
         rows = rows[0] if isinstance(rows, tuple) else rows  # scikit-learn's X[rows, ...]

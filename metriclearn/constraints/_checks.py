@@ -93,11 +93,6 @@ def as_similar(labels, pos_label=None, argument="y"):
     Returns
     -------
     ndarray of bool, shape (n,)
-
-    Raises
-    ------
-    ValueError
-        For other values without ``pos_label``, or a ``pos_label`` that is not among them.
     """
     check_unmasked(labels, argument)
     labels = np.asarray(labels)

@@ -70,11 +70,6 @@ def row_numbers(frame, columns, ids):
     Returns
     -------
     ndarray of int, shape (len(frame), len(columns))
-
-    Raises
-    ------
-    ValueError
-        For a name that is not there, or is there twice.
     """
     ids = _names(ids)
     numbers = {name: number for number, name in enumerate(ids)}

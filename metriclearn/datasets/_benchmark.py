@@ -16,8 +16,7 @@ from sklearn.utils import Bunch
 
 from metriclearn._files import Lock
 from metriclearn._sklearn import Interval
-from metriclearn.datasets._archives import unpack
-from metriclearn.datasets._fetch import download
+from metriclearn.datasets._fetch import download, unpack
 from metriclearn.datasets._sources import BENCHMARKS
 from metriclearn.images._paths import ImagePaths
 
@@ -127,13 +126,6 @@ def fetch_listing(key, read, *, data_home, download_if_missing, archive, n_retri
     Returns
     -------
     Listing
-
-    Raises
-    ------
-    ValueError
-        If ``archive`` does not exist, cannot be unpacked or holds other data.
-    OSError
-        If the data are missing and may not be, or cannot be, downloaded.
     """
     benchmark = BENCHMARKS[key]
     sources = _check_archive(archive)

@@ -16,9 +16,8 @@ from metriclearn._types import FilePath, Seed
 from metriclearn.deep._inputs._prepare import prepare
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
-from metriclearn.deep.training._arguments import COMPONENTS, CONSTRAINTS
+from metriclearn.deep.training._arguments import COMPONENTS, CONSTRAINTS, NestedParamsMixin
 from metriclearn.deep.training._dataset import from_dataset
-from metriclearn.deep.training._nested_params import NestedParamsMixin
 from metriclearn.deep.training._trainer import Trainer
 
 if TYPE_CHECKING:

@@ -55,11 +55,6 @@ def check_callbacks(callbacks, scheduled):
         Callbacks, classes of them, or pairs (name, callback).
     scheduled : bool
         Whether a schedule of the embedder moves the learning rates.
-
-    Raises
-    ------
-    ValueError
-        If one is no callback, or would do nothing.
     """
     for given in callbacks or []:
         callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
@@ -139,11 +134,6 @@ def settle_monitors(callbacks, validates, whole):
         Whether Recall@1 is measured.
     whole : bool
         Whether this is a ``fit``, rather than a ``partial_fit``, which never validates.
-
-    Raises
-    ------
-    ValueError
-        If a callback needs a validation that there is not.
     """
     for name, callback in callbacks:
         settings = vars(callback)

@@ -106,13 +106,6 @@ def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, st
     -------
     object
         With ``embed``, ``preprocessing`` and ``identity``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such thing.
-    ImportError
-        If its library is not installed.
     """
     colors = {name: c for name, c in (("mean", mean), ("std", std)) if c is not None}
     if not isinstance(spec, (str, Path)):

@@ -111,11 +111,6 @@ class RowCache:
         Returns
         -------
         ndarray of shape (n, ...)
-
-        Raises
-        ------
-        ValueError
-            If a row was changed on the disk.
         """
         self._refresh()
         rows = []

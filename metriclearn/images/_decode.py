@@ -45,14 +45,6 @@ def opened(file):
     Yields
     ------
     PIL.Image.Image
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    UnreadableImageError
-        If it is no image of a known format, or damaged, or has more than 179 million pixels,
-        Pillow's bound.
     """
     image_module = require("PIL.Image", "images")
     if not stat.S_ISREG(os.stat(file).st_mode):
@@ -171,11 +163,6 @@ def to_bytes(image, mode):
     -------
     PIL.Image.Image
         Of this mode.
-
-    Raises
-    ------
-    ValueError
-        If numbers are outside these ranges.
     """
     if image.mode in _SIXTEEN_BITS or image.mode in ("I", "F"):
         image = _gray_bytes(image)

@@ -296,11 +296,6 @@ def rows_of_table(file, X, items):
     Returns
     -------
     ndarray of shape (n_images, d), dtype float32
-
-    Raises
-    ------
-    ValueError
-        If the numbers do not agree, or the array is none of features.
     """
     try:
         table = np.load(file, mmap_mode="r", allow_pickle=False)

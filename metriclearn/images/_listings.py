@@ -128,11 +128,6 @@ def read_list(file):
     Returns
     -------
     text, separator : str
-
-    Raises
-    ------
-    ValueError
-        If it is neither UTF-8 nor UTF-16.
     """
     data = Path(file).read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

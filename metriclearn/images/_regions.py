@@ -21,11 +21,6 @@ def check_size(size, name="size"):
     Returns
     -------
     width, height : int
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
     """
     pair = [size, size] if isinstance(size, Integral) else size
     if (
@@ -50,11 +45,6 @@ def check_boxes(boxes, n_images):
     boxes : array-like of shape (n, 4) or None
         left, top, right, bottom in pixels of the upright image; NaN where an image has none.
     n_images : int
-
-    Raises
-    ------
-    ValueError
-        If the shape is another one, or a box is empty.
     """
     if boxes is None:
         return None
@@ -73,13 +63,7 @@ def check_boxes(boxes, n_images):
 
 
 def whole(width, height, box=None):
-    """Return the region that a box leaves of an image: all of it without one.
-
-    Raises
-    ------
-    ValueError
-        If the box lies outside the image.
-    """
+    """Return the region that a box leaves of an image: all of it without one."""
     if box is None or np.isnan(box).any():
         return 0.0, 0.0, float(width), float(height)
     left, top = max(float(box[0]), 0.0), max(float(box[1]), 0.0)

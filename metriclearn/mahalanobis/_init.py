@@ -52,12 +52,6 @@ def initial_components(
     ndarray of shape (n_components, n_features)
         At most as many rows as the span has coordinates, unless an array has more. On the
         host, in the dtype of ``X``; a copy, never the caller's array.
-
-    Raises
-    ------
-    ValueError
-        If ``n_components`` is larger than ``n_features``, or does not go with
-        ``init``; if an array holds NaN or infinity, or has a wrong shape.
     """
     n_features = X.shape[1] if span is None else span.n_features
     dtype = np.float64 if is_double(X) else np.float32

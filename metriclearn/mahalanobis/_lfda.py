@@ -16,8 +16,7 @@ from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._threads import in_block_threads, map_blocks, n_block_threads
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_of_long_fit
-from metriclearn.mahalanobis._scatter._discriminant import centered_scatter, discriminant_directions
-from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._span import Span, centered_scatter, discriminant_directions
 from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20

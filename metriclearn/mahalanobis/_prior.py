@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._linalg import is_psd
 from metriclearn._sklearn import StrOptions
-from metriclearn.mahalanobis._scatter._discriminant import feature_scales
+from metriclearn.mahalanobis._scatter._span import feature_scales
 
 PRIOR_OPTIONS = [StrOptions({"identity", "covariance", "random"}), "array-like"]
 
@@ -17,14 +17,7 @@ _RANK_TOL = 1e-10
 
 
 def check_prior(prior, n_features):
-    """Raise for a prior array that is no positive semidefinite matrix over the features.
-
-    Raises
-    ------
-    ValueError
-        For the wrong shape, NaN or infinity, asymmetry, or an eigenvalue below
-        zero.
-    """
+    """Raise for a prior array that is no positive semidefinite matrix over the features."""
     if isinstance(prior, str):
         return
     prior = np.asarray(prior)

@@ -19,9 +19,8 @@ from metriclearn._validation import (
 )
 from metriclearn.constraints import Chunks, chunks_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer
-from metriclearn.mahalanobis._scatter._discriminant import discriminant_directions
 from metriclearn.mahalanobis._scatter._moments import moments
-from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._span import Span, discriminant_directions
 from metriclearn.mahalanobis._scatter._stream import Stream
 
 if TYPE_CHECKING:

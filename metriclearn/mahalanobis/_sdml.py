@@ -19,8 +19,7 @@ from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._prior import PRIOR_OPTIONS, prior_inverse
-from metriclearn.mahalanobis._scatter._discriminant import feature_scales
-from metriclearn.mahalanobis._scatter._span import Span
+from metriclearn.mahalanobis._scatter._span import Span, feature_scales
 
 # Smallest eigenvalue left to the matrix of the graphical lasso, in units of its diagonal.
 _RIDGE = 1e-3

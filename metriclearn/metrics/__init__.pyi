@@ -2,11 +2,11 @@
 
 from metriclearn.metrics._bootstrap import bootstrap_interval as bootstrap_interval
 from metriclearn.metrics._bootstrap import bootstrap_over_identities as bootstrap_over_identities
-from metriclearn.metrics._clustering import cluster_scores as cluster_scores
-from metriclearn.metrics._clustering import pairwise_f1 as pairwise_f1
 from metriclearn.metrics._embedding import alignment as alignment
+from metriclearn.metrics._embedding import cluster_scores as cluster_scores
 from metriclearn.metrics._embedding import effective_rank as effective_rank
 from metriclearn.metrics._embedding import intra_inter_ratio as intra_inter_ratio
+from metriclearn.metrics._embedding import pairwise_f1 as pairwise_f1
 from metriclearn.metrics._embedding import uniformity as uniformity
 from metriclearn.metrics._growth import RecallGrowth as RecallGrowth
 from metriclearn.metrics._growth import recall_growth as recall_growth

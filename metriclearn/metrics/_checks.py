@@ -55,11 +55,6 @@ def check_one_label_each(labels, name, n_rows=None):
     Returns
     -------
     ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If they have another shape, are of several kinds, or some are missing.
     """
     if np.isscalar(labels) or labels is None:
         raise ValueError(f"{name} must be one-dimensional, one label for each row, got {labels!r}")

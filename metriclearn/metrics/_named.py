@@ -101,13 +101,7 @@ class NamedMeasure:
 
 
 def parse_measure(name):
-    """Return the measure of a name such as ``"map_at_r"`` or ``"recall_at_5"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such measure.
-    """
+    """Return the measure of a name such as ``"map_at_r"`` or ``"recall_at_5"``."""
     if not isinstance(name, str):
         raise ValueError(f"a measure is named by a string such as 'map_at_r', got {name!r}")
     measure = MEASURES.get(name)

@@ -277,13 +277,7 @@ def _first(kept, k, *arrays):
 
 
 def check_at(name, k):
-    """Return the name of a measure at ``k``.
-
-    Raises
-    ------
-    ValueError
-        If ``k`` is not an integer of at least 1.
-    """
+    """Return the name of a measure at ``k``."""
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
     return f"{name}_at_{k}"

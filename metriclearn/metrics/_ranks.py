@@ -51,11 +51,6 @@ def friedman_test(scores):
     dict
         ``chi2``, ``F`` and ``p_value``.
 
-    Raises
-    ------
-    ValueError
-        For fewer data sets or learners.
-
     Examples
     --------
     >>> friedman_test([[1, 2, 3], [1, 2, 3], [1, 3, 2]])["p_value"].round(3)

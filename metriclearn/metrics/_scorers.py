@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 
-from metriclearn.metrics._clustering import cluster_scores
 from metriclearn.metrics._embedding import (
     alignment,
+    cluster_scores,
     effective_rank,
     intra_inter_ratio,
     uniformity,

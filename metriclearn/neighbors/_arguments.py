@@ -71,11 +71,6 @@ def embedded(X, learner, metric, d=None):
     Returns
     -------
     ndarray of shape (n, d)
-
-    Raises
-    ------
-    ValueError
-        For NaN, another width, or rows of zeros that have no direction.
     """
     vectors = X if learner is None else learner.transform(X)
     if d is None or not is_checked(vectors, d):

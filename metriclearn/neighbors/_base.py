@@ -81,11 +81,6 @@ class FaissNeighborsBase(BaseEstimator):
             Ascending; only with ``return_distance=True``.
         indices : ndarray of shape (n_queries, n_neighbors)
             Fitted rows; those at equal distances by row number.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer fitted rows than ``n_neighbors``, or the width differs.
         """
         check_is_fitted(self)
         n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors

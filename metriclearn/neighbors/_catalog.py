@@ -60,12 +60,6 @@ class Catalog:
         columns : dict of str to Column
         replaced : ndarray of int
             Rows whose ids are given again; empty but with ``replace``.
-
-        Raises
-        ------
-        ValueError
-            For ids given twice or known already, mixed kinds, other columns than
-            before, or columns that hold neither numbers nor strings.
         """
         ids, replaced = self._new_ids(ids, n, replace)
         return ids, self._new_columns(payload, n), replaced
@@ -91,13 +85,7 @@ class Catalog:
         self._n_alive -= len(rows)
 
     def find(self, ids):
-        """Row numbers of ids that are in the index; shape of ``ids``.
-
-        Raises
-        ------
-        ValueError
-            Naming the first id that is not there.
-        """
+        """Row numbers of ids that are in the index; shape of ``ids``."""
         ids = as_ids(ids)
         rows = self._ids.find(ids.ravel(), self.alive)
         if np.any(rows < 0):

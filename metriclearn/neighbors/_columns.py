@@ -94,11 +94,6 @@ def as_column(values, name, n):
     Returns
     -------
     Column
-
-    Raises
-    ------
-    ValueError
-        For another shape, or values that are of several kinds or of none of these.
     """
     check_unmasked(values, f"payload: column {name!r}")
     try:

@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 from metriclearn._threads import map_blocks, n_block_threads
 from metriclearn.neighbors._ordered import OrderedScores, ordered_values
 from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
-from metriclearn.neighbors._reduced import ReducedScreen
+from metriclearn.neighbors._reduced import MOST_FEATURES, ReducedScreen, TreeScreen
 from metriclearn.neighbors._screen import Screen
-from metriclearn.neighbors._tree import MOST_FEATURES, TreeScreen
 
 # Beyond this, relative to the base, a query's rounding error hides all differences of
 # the base, and squares of it leave the range of float32.

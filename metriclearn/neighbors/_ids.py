@@ -23,11 +23,6 @@ def as_ids(ids, name="ids"):
     Returns
     -------
     ndarray
-
-    Raises
-    ------
-    ValueError
-        For anything else, missing values included.
     """
     check_unmasked(ids, name)
     ids = as_given(ids)
@@ -111,13 +106,7 @@ class IdTable:
         return self._store[: self.n]
 
     def common(self, ids):
-        """Return ids and the dtype that holds them beside those of the table.
-
-        Raises
-        ------
-        ValueError
-            If one is text and the other numbers, or no 64 bits hold both.
-        """
+        """Return ids and the dtype that holds them beside those of the table."""
         mine = self._store.dtype
         if self.n == 0:
             return ids, ids.dtype

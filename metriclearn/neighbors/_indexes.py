@@ -38,11 +38,6 @@ def build_search(X, metric, index="auto", search_params=None):
     -------
     ExactSearch or FaissSearch
         Both with ``search``, ``radius`` and ``X``.
-
-    Raises
-    ------
-    ValueError
-        For an index that there is not, or one that does not fit the data.
     """
     index = resolve_index(index, len(X))
     if index == "flat":

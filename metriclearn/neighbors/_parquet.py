@@ -77,14 +77,7 @@ def read_metric(file):
 
 
 def read_parquet(file):
-    """Yield ids, vectors and payload of a Parquet file, a group of rows at a time.
-
-    Raises
-    ------
-    ValueError
-        If there are no columns ``id`` and ``vector``, or vectors are missing or of
-        different lengths.
-    """
+    """Yield ids, vectors and payload of a Parquet file, a group of rows at a time."""
     parquet = require("pyarrow.parquet", "cli")
     with parquet.ParquetFile(file) as source:
         try:

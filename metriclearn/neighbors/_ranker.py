@@ -103,11 +103,6 @@ class Ranker:
         distances : ndarray of shape (n_queries, k)
             Infinite where there was no candidate.
         indices : ndarray of shape (n_queries, k)
-
-        Raises
-        ------
-        ValueError
-            If a distance that is found is beyond the largest float64.
         """
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
@@ -227,10 +222,6 @@ def check_rows(X, name, *, least=1):
     -------
     ndarray
         ``X`` itself where it is one.
-
-    Raises
-    ------
-    ValueError
     """
     check_unmasked(X, name)
     X = np.asanyarray(X)
@@ -260,13 +251,7 @@ def is_checked(X, d):
 
 
 def row_norms(X, name):
-    """Length of each row, refusing rows of zeros, which have no direction.
-
-    Raises
-    ------
-    ValueError
-        Naming the first row of zeros.
-    """
+    """Length of each row, refusing rows of zeros, which have no direction."""
     X = X.astype(np.float64, copy=False)
     norms = np.sqrt(np.einsum("ij,ij->i", X, X))
     if not np.all(norms > 0):
@@ -300,11 +285,6 @@ def in_order(distances, ids, scorer, X, max_distance=None):
     Returns
     -------
     distances, ids : ndarray of shape (n_queries, k)
-
-    Raises
-    ------
-    ValueError
-        If scores are of another shape, or not finite.
     """
     too_far = None if max_distance is None else distances > max_distance
     order = None if scorer is None else _order(scorer, X, ids, too_far)

@@ -66,12 +66,6 @@ class SavedFolder:
             Whether what is saved must be what was seen last.
         new : bool, default=False
             Whether it must hold no index.
-
-        Raises
-        ------
-        ValueError
-            If another process is writing to it, or has written since; if it holds an index where
-            it must not.
         """
         if new and self.holds_index():
             raise ValueError(
@@ -235,11 +229,6 @@ def read_saved(folder):
         read, and the ``identity`` of what was saved.
     vectors : Vectors
         Their file is open.
-
-    Raises
-    ------
-    ValueError
-        If it is not such an index, or a file is missing, cut short or changed.
     """
     for _ in range(_LOOKS):
         manifest = _read_manifest(folder)

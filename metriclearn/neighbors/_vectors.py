@@ -69,13 +69,7 @@ class Vectors:
         self._stream = open(descriptor, "rb", buffering=0, closefd=False)  # noqa: SIM115
 
     def stored(self, rows):
-        """Return rows as they are stored.
-
-        Raises
-        ------
-        ValueError
-            If a value is beyond float32.
-        """
+        """Return rows as they are stored."""
         if self.offset is not None:
             rows = rows - self.offset
         if rows.dtype != np.float32:
@@ -94,13 +88,7 @@ class Vectors:
         return rows if self.offset is None else rows - self.offset
 
     def append(self, rows):
-        """Add rows behind the last, as :meth:`stored` gave them.
-
-        Raises
-        ------
-        OSError
-            If the disk is full; the rows before are untouched.
-        """
+        """Add rows behind the last, as :meth:`stored` gave them."""
         if self.file is None:
             needed = self.n + len(rows)
             if needed > len(self._memory):
@@ -244,11 +232,6 @@ class BlockSums:
     sums : ndarray of uint8, shape (n_blocks, 32)
     n, d : int
         Rows that the sums are of, and their length.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many sums as blocks.
     """
 
     def __init__(self, sums, n, d):
@@ -274,11 +257,6 @@ class BlockSums:
             See :func:`block_sums`.
         file : str
             Named in the error.
-
-        Raises
-        ------
-        ValueError
-            If a block is not what was saved.
         """
         if self._verified.all():
             return

@@ -21,8 +21,7 @@ from sklearn.base import BaseEstimator
 from metriclearn._extras import require
 from metriclearn._files import Lock, open_regular, write_bytes, write_text
 from metriclearn._format import Format, checksum, parse_json
-from metriclearn.persistence._parts import NETWORKS, put_back, take_out
-from metriclearn.persistence._trusted import untrusted
+from metriclearn.persistence._parts import NETWORKS, put_back, take_out, untrusted
 
 _MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
 _FORMAT = Format("metriclearn model", {1: dict})

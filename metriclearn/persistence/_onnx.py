@@ -140,11 +140,6 @@ def affine(step):
     -------
     shift : ndarray of shape (n_features,)
     matrix : ndarray of shape (n_features, n_out)
-
-    Raises
-    ------
-    ValueError
-        If it is none of the linear ones that are known here.
     """
     n = step.n_features_in_
     zero = np.zeros(n)

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
-from metriclearn.plots._axes import axes_for, finish, without_frame
-from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._axes import axes_for, check_labeled, embed, finish, without_frame
 from metriclearn.plots._layout import class_color
 
 if TYPE_CHECKING:

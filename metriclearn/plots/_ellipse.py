@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.plots._axes import axes_for, finish, legend_beside, shorten
-from metriclearn.plots._inputs import (
+from metriclearn.plots._axes import (
+    axes_for,
     check_labeled,
     check_matrix,
     check_names,
     feature_names_of,
+    finish,
+    legend_beside,
     mahalanobis_matrix,
+    shorten,
     warn_of_other_units,
 )
 from metriclearn.plots._layout import class_color, class_marker

@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import Seed
-from metriclearn.plots._axes import axes_for, hide_covered, legend_beside, shorten
-from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._axes import (
+    axes_for,
+    check_labeled,
+    embed,
+    hide_covered,
+    legend_beside,
+    shorten,
+)
 from metriclearn.plots._layout import class_color, class_marker, lay_out
 
 if TYPE_CHECKING:

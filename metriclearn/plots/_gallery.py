@@ -13,8 +13,7 @@ from sklearn.utils import check_random_state
 from metriclearn._extras import require
 from metriclearn._types import Seed
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.plots._axes import axes_for, finish, shorten
-from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._axes import axes_for, check_labeled, embed, finish, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,13 +11,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
 from metriclearn._validation import check_numeric
-from metriclearn.plots._axes import axes_for, finish, shorten, without_frame
-from metriclearn.plots._inputs import (
+from metriclearn.plots._axes import (
+    axes_for,
     check_matrix,
     check_names,
     feature_names_of,
+    finish,
     mahalanobis_matrix,
+    shorten,
     warn_of_other_units,
+    without_frame,
 )
 from metriclearn.plots._layout import class_color
 

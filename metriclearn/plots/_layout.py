@@ -27,13 +27,6 @@ def lay_out(embeddings, method="tsne", random_state=None):
     -------
     ndarray of shape (n, 2)
 
-    Raises
-    ------
-    ValueError
-        For an unknown method.
-    ImportError
-        For ``"umap"`` where umap-learn is not installed.
-
     Examples
     --------
     >>> from metriclearn.plots._layout import lay_out

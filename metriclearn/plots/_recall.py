@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn.metrics._retrieval import retrieval_scores
-from metriclearn.plots._axes import axes_for, curve_style, without_frame
-from metriclearn.plots._inputs import embed
+from metriclearn.plots._axes import axes_for, curve_style, embed, without_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

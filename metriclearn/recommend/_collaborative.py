@@ -17,10 +17,10 @@ from metriclearn._progress import progress
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_numeric
-from metriclearn.recommend._interactions import Interactions
 from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
     AdaGrad,
+    Interactions,
     collaborative_loss,
     covariance_penalty,
     into_ball,

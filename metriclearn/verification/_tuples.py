@@ -84,13 +84,7 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
 
 
 def check_weights(sample_weight, tuples):
-    """Return weights of tuples as an array, or None where none were given.
-
-    Raises
-    ------
-    ValueError
-        If they are not one finite number for each tuple, or not above zero for any.
-    """
+    """Return weights of tuples as an array, or None where none were given."""
     if sample_weight is None:
         return None
     weights = check_sample_weight(sample_weight, tuples, ensure_non_negative=True)
@@ -118,11 +112,6 @@ def check_labels(pairs, y, sample_weight=None):
     -------
     pairs, y, weights : ndarray
         Of the pairs that count; weights are None where none were given.
-
-    Raises
-    ------
-    ValueError
-        If ``y`` does not hold two values.
     """
     check_label_kinds(y)
     y = column_or_1d(y)

@@ -15,11 +15,10 @@ from metriclearn import RCA
 from metriclearn.compare import ComparisonResult, RankedComparison, compare
 from metriclearn.compare._conclusions import Curve, Point
 from metriclearn.compare._records import Map
-from metriclearn.compare._report._labels import apart
 from metriclearn.compare._report._lines import curve_chart
-from metriclearn.compare._report._maps import class_key, map_chart
+from metriclearn.compare._report._matrices import class_key, map_chart
 from metriclearn.compare._report._page import _unbroken
-from metriclearn.compare._report._svg import stretch
+from metriclearn.compare._report._svg import apart, stretch
 
 
 def test_report_is_one_file_that_needs_no_network(compared, tmp_path):

@@ -23,8 +23,7 @@ from metriclearn.compare._roster import (
 )
 from metriclearn.compare._spaces import SEARCH_SPACES
 from metriclearn.compare._tuning import _search, _strategies
-from metriclearn.compare._tuning._budget import SEARCHES, make_tuning
-from metriclearn.compare._tuning._strategies import plan_halving
+from metriclearn.compare._tuning._strategies import SEARCHES, make_tuning, plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 

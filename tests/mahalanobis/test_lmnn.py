@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn import LMNN
 from metriclearn.constraints import Pairs, Triplets
-from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
 from metriclearn.mahalanobis._lmnn._rows import Rows
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors
 

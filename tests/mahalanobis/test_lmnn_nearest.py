@@ -12,7 +12,7 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from metriclearn import LMNN
-from metriclearn.mahalanobis._lmnn import _choice, _lmnn, _nearest, _passes
+from metriclearn.mahalanobis._lmnn import _lmnn, _nearest, _passes
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
 from metriclearn.mahalanobis._lmnn._nearest_objective import NearestObjective
 from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge
@@ -204,16 +204,16 @@ def test_mu_by_validation_is_one_of_the_path_and_no_worse(monkeypatch):
     y = rng.randint(4, size=400)
     X = np.c_[y + 0.3 * rng.randn(400), 2 * rng.randn(400, 9)]
     learner = LMNN(mu="auto", random_state=0).fit(X, y)
-    assert learner.mu_ in _choice._PATH
+    assert learner.mu_ in _passes._PATH
     scores = []
-    score = _choice._Trial.score
+    score = _passes._Trial.score
     monkeypatch.setattr(
-        _choice._Trial,
+        _passes._Trial,
         "score",
         lambda trial, L: scores.append(score(trial, L)) or scores[-1],
     )
     LMNN(mu="auto", random_state=0).fit(X, y)
-    assert learner.mu_ == _choice._PATH[int(np.argmax(scores))]
+    assert learner.mu_ == _passes._PATH[int(np.argmax(scores))]
 
 
 def test_mu_without_rows_to_spare_is_one_half(rng):

@@ -9,8 +9,7 @@ from scipy.optimize import check_grad
 from sklearn.neighbors import NearestNeighbors
 
 from metriclearn.mahalanobis._lmnn import _impostors
-from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
-from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._impostors import ImpostorList, pairs_within
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge, TripletObjective
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph

@@ -27,7 +27,7 @@ from metriclearn import LMNN, MMC, RCA, PairClassifier
 from metriclearn.constraints import pairs_from_labels
 from metriclearn.deep import DeepEmbedder
 from metriclearn.persistence import read_card
-from metriclearn.persistence._trusted import untrusted
+from metriclearn.persistence._parts import untrusted
 
 X, y = load_iris(return_X_y=True)
 

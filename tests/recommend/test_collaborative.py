@@ -9,9 +9,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metriclearn.recommend import CollaborativeMetric, hit_rate, ndcg
-from metriclearn.recommend._interactions import Interactions
 from metriclearn.recommend._objective import (
     AdaGrad,
+    Interactions,
     collaborative_loss,
     covariance_penalty,
     into_ball,

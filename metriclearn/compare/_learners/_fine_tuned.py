@@ -62,11 +62,6 @@ class FineTuning:
         Returns
         -------
         FineTuning
-
-        Raises
-        ------
-        ValueError
-            If there is no network to train, or a setting cannot be.
         """
         from metriclearn.deep import DeepEmbedder
         from metriclearn.deep.modules import Pretrained

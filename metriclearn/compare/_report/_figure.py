@@ -5,9 +5,8 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._progress import in_notebook
 from metriclearn.compare._measure import MEASURE_NAMES
-from metriclearn.compare._report._labels import place_labels
 from metriclearn.compare._report._lines import recall_curves
-from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS
+from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS, place_labels
 from metriclearn.plots._axes import without_frame
 from metriclearn.plots._recall import RecallCurveDisplay
 

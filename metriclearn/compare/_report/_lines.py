@@ -8,8 +8,17 @@ import numpy as np
 
 from metriclearn._text import shortened
 from metriclearn.compare._report._explore import records_of
-from metriclearn.compare._report._labels import apart, ticks_below
-from metriclearn.compare._report._svg import HEIGHT, WIDTH, Scale, score_grid, stretch, svg, text_at
+from metriclearn.compare._report._svg import (
+    HEIGHT,
+    WIDTH,
+    Scale,
+    apart,
+    score_grid,
+    stretch,
+    svg,
+    text_at,
+    ticks_below,
+)
 from metriclearn.compare._words import AXIS_NAMES, place_text
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth
 from metriclearn.plots._growth import REACH, growth_places

@@ -18,16 +18,16 @@ from metriclearn.compare._report._lines import (
     recall_chart,
     training_cards,
 )
-from metriclearn.compare._report._maps import class_key, map_chart
 from metriclearn.compare._report._matrices import (
+    class_key,
     column_table,
     heaviest_features,
+    map_chart,
     matrix_chart,
     weights_image,
 )
 from metriclearn.compare._report._photos import photo_gallery, pictured
-from metriclearn.compare._report._ranks import ranks_chart
-from metriclearn.compare._report._times import time_chart
+from metriclearn.compare._report._ranks import ranks_chart, time_chart
 from metriclearn.compare._words import (
     QUESTION_TEXTS,
     answer_text,

@@ -64,13 +64,6 @@ def load_source(
     Returns
     -------
     Source
-
-    Raises
-    ------
-    ValueError
-        If there is no such source, or it cannot be read as labeled rows.
-    ImportError
-        If the reader it needs is not installed.
     """
     if not str(source):
         raise ValueError("the name of a source is empty")

@@ -253,11 +253,6 @@ def photo_split(images, split):
     Returns
     -------
     array-like of shape (n,), or None
-
-    Raises
-    ------
-    ValueError
-        If they bring nothing, or the same photo is sometimes a query and gallery.
     """
     if split is None or not isinstance(split, str):
         return split

@@ -13,8 +13,7 @@ from metriclearn.compare._given_split import check_groups, flag_of, looks_like_p
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
-from metriclearn.compare._sources._columns import choose_columns, group_codes
-from metriclearn.compare._sources._target import checked_target
+from metriclearn.compare._sources._target import checked_target, choose_columns, group_codes
 from metriclearn.compare._tables._columns import read_columns
 from metriclearn.compare._tables._labels import as_frame
 
@@ -146,12 +145,6 @@ DataFrame or structured array
     Returns
     -------
     Source
-
-    Raises
-    ------
-    ValueError
-        That lists all that is wrong: columns that cannot be read, labels that are no classes,
-        classes that are too small, lengths that differ.
     """
     if issparse(X):
         raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")

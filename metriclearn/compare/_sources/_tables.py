@@ -2,8 +2,8 @@
 
 from metriclearn._packed import open_npz
 from metriclearn._text import one_line
-from metriclearn.compare._sources._columns import no_such_column, shown_columns
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._sources._target import no_such_column, shown_columns
 from metriclearn.compare._tables._read import read_file
 
 
@@ -20,11 +20,6 @@ def read_table(path, target, **choices):
     Returns
     -------
     Source
-
-    Raises
-    ------
-    ValueError
-        If the file is no table or has no such column; it names the file.
     """
     try:
         table = read_file(path)

@@ -45,11 +45,6 @@ def read_text(path):
     text : str
     notes : tuple of str
         How it was packed and encoded, where that is not plain UTF-8.
-
-    Raises
-    ------
-    ValueError
-        If the file is empty, damaged, or no text.
     """
     data = path.read_bytes()
     data, packed = unpack(data)
@@ -185,11 +180,6 @@ def check_columns_of(path, suffix):
     path : Path
     suffix : str
         Which kind it is.
-
-    Raises
-    ------
-    ValueError
-        If it would unpack to far more than its size.
     """
     n_packed = path.stat().st_size
     if suffix in (".parquet", ".pq"):
@@ -227,11 +217,6 @@ def check_sheets(path):
     Parameters
     ----------
     path : Path
-
-    Raises
-    ------
-    ValueError
-        If it would take far more than its size, or is no whole zip archive.
     """
     n_packed = path.stat().st_size
     try:

@@ -10,8 +10,12 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
-from metriclearn.compare._tables._missing import is_missing, is_missing_text
-from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
+from metriclearn.compare._tables._numbers import (
+    find_decimal,
+    is_missing,
+    is_missing_text,
+    parse_numbers,
+)
 from metriclearn.compare._tables._times import as_seconds, times_from_numbers, times_from_text
 
 # Fewer cells than this part that are no numbers are read as missing.
@@ -79,12 +83,6 @@ def read_columns(frame, *, keep_codes=True):
     Returns
     -------
     TypedTable
-
-    Raises
-    ------
-    ValueError
-        That lists all columns that no distance can be computed from: of lists, complex numbers,
-        objects.
     """
     pandas = require("pandas", "cli")
     decimal = find_decimal(_sample_cells(frame))

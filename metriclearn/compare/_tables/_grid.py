@@ -7,8 +7,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn.compare._inspect._finding import counted, listed
-from metriclearn.compare._tables._missing import is_missing
-from metriclearn.compare._tables._numbers import parse_numbers
+from metriclearn.compare._tables._numbers import is_missing, parse_numbers
 
 _SAMPLE_ROWS = 100
 
@@ -47,11 +46,6 @@ def read_frame(grid, lines):
     Returns
     -------
     RawTable
-
-    Raises
-    ------
-    ValueError
-        If there is no table, or lines have more cells than the header.
     """
     notes = []
     grid, lines = grid.reset_index(drop=True), list(lines)

@@ -8,8 +8,7 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._validation import UNLABELED, is_labeled
 from metriclearn.compare._inspect._finding import Finding, counted, make_finding
-from metriclearn.compare._tables._missing import is_missing
-from metriclearn.compare._tables._numbers import find_decimal, parse_numbers
+from metriclearn.compare._tables._numbers import find_decimal, is_missing, parse_numbers
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,6 @@ def read_labels(values, *, name="y", target="y", lines=None):
     Returns
     -------
     Labels
-
-    Raises
-    ------
-    ValueError
-        If there is more than one label a row, or none at all.
     """
     values = as_objects(values, name)
     strings = np.array([_as_label(value) for value in values], dtype=object)
@@ -94,11 +88,6 @@ def read_amounts(values, *, name="y", target="y", lines=None):
     -------
     Labels
         With ``y`` in float64.
-
-    Raises
-    ------
-    ValueError
-        If there is no number in some row with a label, or none at all.
 
     Examples
     --------

@@ -32,11 +32,6 @@ def read_grid(text):
     lines : list of int
         Line of the file of each row, from 1.
     notes : tuple of str
-
-    Raises
-    ------
-    ValueError
-        If the text has no cells.
     """
     pandas = require("pandas", "cli")
     text = text.replace("\r\n", "\n").replace("\r", "\n")

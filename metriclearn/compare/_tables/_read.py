@@ -51,13 +51,6 @@ def read_file(path):
     -------
     RawTable
         Cells of text files are strings; other files keep their types.
-
-    Raises
-    ------
-    ValueError
-        If the file is no table.
-    ImportError
-        If the reader it needs is not installed.
     """
     suffix = table_suffix(path)
     if suffix not in TEXT_SUFFIXES:

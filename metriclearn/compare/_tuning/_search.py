@@ -142,11 +142,6 @@ def choose(estimator, candidates, tuning, judge):
         How these did.
     trials : tuple of Trial
         Every setting tried; with halving with the number of rows it was fitted on.
-
-    Raises
-    ------
-    ValueError
-        If no setting could be fitted.
     """
     tried = _Tried(judge)
     if isinstance(candidates, dict):

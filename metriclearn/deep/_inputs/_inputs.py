@@ -282,11 +282,6 @@ def check_image_shape(found, channels_first, given, n_features):
     shape : tuple of int or None
         (height, width, channels)
     channels_first : bool
-
-    Raises
-    ------
-    ValueError
-        If the two, or the number of features, do not agree.
     """
     if given is None:
         return found, channels_first

@@ -27,11 +27,6 @@ def prepare(embedder, trainer, net, X, y, constraints, *, classes=None, whole=Tr
     -------
     net : Net
     data : TrainingData
-
-    Raises
-    ------
-    ValueError
-        If labels and constraints were both given, or any of the three cannot be used.
     """
     if constraints is not None and y is not None:
         raise ValueError("y and constraints were both given; give one of them")

@@ -68,14 +68,6 @@ def write(path, params, facts, tensors, kind=EMBEDDER):
         What fitting found out: sizes, classes, history. Plain values and arrays.
     tensors : dict of str to tensor
     kind : Format, default=EMBEDDER
-
-    Raises
-    ------
-    ValueError
-        If a parameter is a class, an instance or a function, which no name in
-        the file could bring back.
-    OSError
-        If the file cannot be written.
     """
     safetensors = require("safetensors.torch", "deep")
     kept = {name: value for name, value in params.items() if name not in LEFT_OUT}
@@ -117,12 +109,6 @@ def read(path, cls, kind=EMBEDDER):
     -------
     params, facts : dict
     tensors : dict of str to tensor
-
-    Raises
-    ------
-    ValueError
-        If the file is not one of these, is damaged, comes from a newer version, or holds
-        arguments that a file may not give.
     """
     safetensors = require("safetensors.torch", "deep")
     name = repr(str(path))
@@ -151,13 +137,7 @@ def read(path, cls, kind=EMBEDDER):
 
 
 def format_of(path):
-    """Return the name of the format that a file says it has.
-
-    Raises
-    ------
-    ValueError
-        If it says none.
-    """
+    """Return the name of the format that a file says it has."""
     with open_regular(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         head = parse_json(stream.read(min(length, _LONGEST_HEADER)), path)
@@ -232,13 +212,7 @@ def _array_or_value(value):
 
 
 def as_array(stored):
-    """Return the array that :func:`write` wrote: numbers, truth values or text.
-
-    Raises
-    ------
-    ValueError
-        For anything else; text takes the room that it needs, whatever the file says.
-    """
+    """Return the array that :func:`write` wrote: numbers, truth values or text."""
     values, dtype = stored["values"], np.dtype(stored["dtype"])
     if dtype.kind in "OU" and all(isinstance(value, str) for value in values):
         return np.array(values, dtype=object if dtype.kind == "O" else str)

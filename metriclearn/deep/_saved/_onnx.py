@@ -40,11 +40,6 @@ def export(net, path):
     net : EmbeddingNet
         Left as it is: a copy is exported, on the CPU and in single precision.
     path : str or Path
-
-    Raises
-    ------
-    ValueError
-        If the network cannot be traced, or the graph does not say what the network says.
     """
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx")

@@ -183,13 +183,7 @@ def _check_facts(facts):
 
 
 def check_inputs(facts):
-    """Check kinds and sizes of what a file says of the rows that a network takes.
-
-    Raises
-    ------
-    ValueError
-        That names what is wrong.
-    """
+    """Check kinds and sizes of what a file says of the rows that a network takes."""
     n_features, shape = facts["n_features_in_"], facts["image_shape_"]
     scale = facts["_scale"]
     right = {

@@ -29,14 +29,12 @@ from metriclearn.deep.losses._contrastive import ContrastiveLoss, MarginLoss, SN
 from metriclearn.deep.losses._distillation import SelfDistillationLoss
 from metriclearn.deep.losses._diverse import DiverseAggregationLoss
 from metriclearn.deep.losses._divided import DivideAndConquerLoss
-from metriclearn.deep.losses._group import GroupLoss
+from metriclearn.deep.losses._group import GroupLoss, ManifoldLoss
 from metriclearn.deep.losses._grouped import GroupedLoss
 from metriclearn.deep.losses._hardest import AdaptiveTripletLoss, DynamicSoftMarginLoss
-from metriclearn.deep.losses._high_order import HighOrderLoss
-from metriclearn.deep.losses._manifold import ManifoldLoss
 from metriclearn.deep.losses._matryoshka import Matryoshka
 from metriclearn.deep.losses._memory import CrossBatchMemory
-from metriclearn.deep.losses._moments import EmbeddingMomentsLoss
+from metriclearn.deep.losses._moments import EmbeddingMomentsLoss, HighOrderLoss
 from metriclearn.deep.losses._pair import (
     CircleLoss,
     LiftedStructureLoss,

@@ -12,10 +12,15 @@ from torch.nn.functional import softplus
 
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._characteristics import AdversarialSeparation
-from metriclearn.deep.tensors._groups import group_sizes
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import attached_zero, compare, unit_rows, widen
-from metriclearn.deep.tensors._ranges import COSINE, NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._ranges import (
+    COSINE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_ranges,
+    group_sizes,
+)
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,14 @@ from torch import nn
 
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
-from metriclearn.deep.tensors._groups import group_sizes, unit_weights
 from metriclearn.deep.tensors._pairwise import widen
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._ranges import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_ranges,
+    group_sizes,
+    unit_weights,
+)
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges, one_of
-from metriclearn.deep.tensors._rank_sums import rank_sum, soft_histograms
+from metriclearn.deep.tensors._triplet_sums import rank_sum, soft_histograms
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference

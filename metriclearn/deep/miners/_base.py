@@ -124,11 +124,6 @@ class Miner:
         Returns
         -------
         MinedPairs or MinedTriplets
-
-        Raises
-        ------
-        TypeError, ValueError
-            If this is no batch.
         """
         check_embeddings(embeddings)
         check_batch(embeddings, labels)
@@ -252,10 +247,6 @@ def check_miner(loss, miner):
     ----------
     loss : MetricLoss
     miner : Miner
-
-    Raises
-    ------
-    ValueError
     """
     known = miner.yields is not None
     if miner.yields in loss.accepts if known else loss.accepts:

@@ -17,8 +17,15 @@ from metriclearn.deep.modules._convnet import ConvNet, ResNet18, ResNet34, ResNe
 from metriclearn.deep.modules._ensembles import AttentionEnsemble, MultiLevel
 from metriclearn.deep.modules._input import Adapter, Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._pretrained import Pretrained
-from metriclearn.deep.tensors._groups import group_sizes, unit_weights, widths
-from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, check_ranges, one_of
+from metriclearn.deep.tensors._ranges import (
+    BELOW_ONE,
+    NOT_NEGATIVE,
+    check_ranges,
+    group_sizes,
+    one_of,
+    unit_weights,
+    widths,
+)
 
 __all__ = [
     "MLP",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from metriclearn.deep.modules._input import Standardize
-from metriclearn.deep.tensors._groups import widths
-from metriclearn.deep.tensors._ranges import BELOW_ONE, check_ranges
+from metriclearn.deep.tensors._ranges import BELOW_ONE, check_ranges, widths
 
 
 def block(in_channels: int, width: int, dropout: float = 0.0) -> list[nn.Module]:

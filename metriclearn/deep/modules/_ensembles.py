@@ -10,8 +10,7 @@ from torch import nn
 
 from metriclearn.deep.modules._convnet import block
 from metriclearn.deep.modules._input import Standardize
-from metriclearn.deep.tensors._groups import group_sizes, widths
-from metriclearn.deep.tensors._ranges import BELOW_ONE, at_least, check_ranges
+from metriclearn.deep.tensors._ranges import BELOW_ONE, at_least, check_ranges, group_sizes, widths
 
 
 class AttentionEnsemble(nn.Module):

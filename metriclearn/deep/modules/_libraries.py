@@ -34,11 +34,6 @@ def find_backbone(spec):
         ``in_channels`` and the library's own arguments. Its weights are the pretrained ones
         that the library has, unless ``pretrained=False`` (timm) or ``weights=None``
         (torchvision) is among these.
-
-    Raises
-    ------
-    ValueError
-        If the library is not installed, or does not have the model.
     """
     library = find_library(spec)
     if library is None:

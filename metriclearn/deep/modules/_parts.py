@@ -15,11 +15,6 @@ def resolve(kind, spec, table):
         Name of the argument, for the error.
     spec : str, type or object
     table : dict of str to type
-
-    Raises
-    ------
-    ValueError
-        If the name is not in the table, with the names there are and the nearest.
     """
     if not isinstance(spec, str):
         return spec
@@ -46,11 +41,6 @@ def build(kind, component, params, offers=None):
     offers : dict, default=None
         What fitting knows (sizes); each is passed where the class takes it and
         the user did not give it.
-
-    Raises
-    ------
-    ValueError
-        If the class does not take a parameter or needs another, or an instance is given some.
     """
     params = {} if params is None else params
     if not _is_maker(component):

@@ -14,15 +14,6 @@ def check_embeddings(embeddings):
     Parameters
     ----------
     embeddings : tensor of shape (b, d)
-
-    Raises
-    ------
-    TypeError
-        If this is no tensor of floats.
-    ValueError
-        If the shape is wrong.
-    NotFiniteError
-        If a value is infinite, NaN, or so large that distances would be.
     """
     if not isinstance(embeddings, torch.Tensor) or not embeddings.is_floating_point():
         given = type(embeddings).__name__
@@ -74,13 +65,6 @@ def check_batch(embeddings, labels, *, amounts=False):
     labels : tensor of shape (b,)
     amounts : bool, default=False
         Whether labels may be amounts: of a floating type, and several of a row, in shape (b, q).
-
-    Raises
-    ------
-    TypeError
-        If the labels are no tensor.
-    ValueError
-        If the shapes do not fit, or the labels are not of the kind that is meant.
     """
     if not isinstance(labels, torch.Tensor):
         raise TypeError(
@@ -135,10 +119,6 @@ def check_reference(embeddings, reference):
     ----------
     embeddings : tensor of shape (b, d)
     reference : Reference or None
-
-    Raises
-    ------
-    TypeError, ValueError
     """
     if reference is None:
         return
@@ -163,10 +143,6 @@ def check_indices(selection, n_rows, n_columns):
     selection : Selection
     n_rows, n_columns : int
         Rows of the batch, and of the batch with its reference.
-
-    Raises
-    ------
-    ValueError
     """
     for listed, n in zip(selection.indices() or (), (n_rows, n_columns), strict=False):
         if listed.device.type == "cpu" and len(listed):

@@ -395,11 +395,6 @@ def as_selection(given):
     -------
     Selection
         `EVERYTHING` for None.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
     """
     if given is None:
         return EVERYTHING

@@ -1,8 +1,12 @@
-"""Arguments of an estimator: what each may be, kept, and compared."""
+"""Arguments of an estimator: what each may be, "auto", nested ones, kept, and compared."""
 
+from __future__ import annotations
+
+import inspect
 import numbers
 from numbers import Integral, Real
 from os import PathLike
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,7 +14,9 @@ import torch
 from metriclearn._sklearn import HasMethods, Interval, StrOptions
 from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.miners import MINERS
-from metriclearn.deep.modules import MODULES, Head
+from metriclearn.deep.modules import MODULES, Head, Pretrained
+from metriclearn.deep.modules._libraries import find_library
+from metriclearn.deep.modules._parts import check_params
 from metriclearn.deep.samplers import SAMPLERS
 from metriclearn.deep.training._optimizer import OPTIMIZERS
 from metriclearn.deep.training._recipe import SCHEDULES
@@ -93,3 +99,157 @@ COMPONENTS = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
 }
+
+
+#: Of the head's rate, that of layers which have learned to see already.
+BACKBONE_SHARE = 0.1
+#: Of networks that begin at random.
+_FRESH = {"backbone_lr": None, "warmup_epochs": 0, "freeze_batch_norm": False}
+
+
+def settled(arguments):
+    """Return the arguments of an embedder with values in place of "auto".
+
+    Parameters
+    ----------
+    arguments : dict
+        Of the constructor.
+
+    Returns
+    -------
+    dict
+        A pretrained backbone gets a tenth of the head's rate, one epoch in which the head alone
+        is trained, where it has weights, and statistics of batch normalization that stand still.
+    """
+    values = _FRESH
+    if is_pretrained(arguments["module"], arguments["module_params"]):
+        values = {
+            "backbone_lr": BACKBONE_SHARE * arguments["lr"],
+            "warmup_epochs": int(_has_linear_head(arguments)),
+            "freeze_batch_norm": True,
+        }
+    autos = {name: value for name, value in values.items() if _is_auto(arguments[name])}
+    return {**arguments, **autos}
+
+
+def shown(arguments):
+    """Say which of the photo defaults are in use; nothing where none is.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of the constructor.
+
+    Returns
+    -------
+    str
+    """
+    if not is_pretrained(arguments["module"], arguments["module_params"]):
+        return ""
+    values = settled(arguments)
+    chosen = [f"{name}={values[name]:g}" for name in ("backbone_lr", "warmup_epochs")]
+    chosen.append(f"freeze_batch_norm={values['freeze_batch_norm']}")
+    asked = ("backbone_lr", "warmup_epochs", "freeze_batch_norm")
+    named = [text for name, text in zip(asked, chosen, strict=True) if _is_auto(arguments[name])]
+    return f"pretrained network: {', '.join(named)}" if named else ""
+
+
+def is_pretrained(module, params):
+    """Whether a module begins with weights that were trained elsewhere, as far as it can be known.
+
+    Parameters
+    ----------
+    module : str, type or nn.Module
+    params : dict or None
+    """
+    params = params or {}
+    if isinstance(module, str):
+        library = find_library(module)
+        asked = {"timm": params.get("pretrained", True), "torchvision": params.get("weights", True)}
+        return bool(library is not None and asked[library])
+    return isinstance(module, Pretrained) or module is Pretrained
+
+
+def _has_linear_head(arguments):
+    n_components = arguments["n_components"]
+    if n_components == "auto":
+        return isinstance(arguments["module"], str)
+    return n_components is not None
+
+
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+class NestedParamsMixin:
+    """Estimators whose components' parameters are dicts, settable one by one.
+
+    For each name in ``_components`` the constructor takes ``{name}_params``.
+    ``get_params(deep=True)`` shows the entries as ``{name}__{key}``;
+    ``set_params`` takes the same and writes to a copy of the dict, so that one
+    shared with a clone is not changed. A key that the component does not take is
+    an error at once, where the component is known by then.
+
+    ``_components`` maps each name to the table in which the argument of that name
+    is looked up, or to the class itself where there is no such argument.
+    """
+
+    _components: dict = {}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, those of the components included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Show the entries of ``module_params``, ``loss_params`` and so on
+            as ``module__hidden_units``, ``loss__margin`` too.
+
+        Returns
+        -------
+        dict
+        """
+        params = super().get_params(deep=deep)  # type: ignore[misc]
+        if deep:
+            for name in self._components:
+                entries = params[f"{name}_params"]
+                if isinstance(entries, dict):
+                    params.update({f"{name}__{key}": value for key, value in entries.items()})
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``loss__margin=0.2`` sets one entry of ``loss_params``.
+
+        Parameters
+        ----------
+        **params
+            Names as :meth:`get_params` shows them, or any ``{component}__{key}``.
+
+        Returns
+        -------
+        self
+        """
+        entries = {}
+        for name in list(params):
+            component, separator, key = name.partition("__")
+            if separator and component in self._components:
+                entries.setdefault(component, {})[key] = params.pop(name)
+        super().set_params(**params)  # type: ignore[misc]
+        for component, changed in entries.items():
+            taker = self._taker(component)
+            if taker is not None:
+                check_params(component, taker, changed)
+        for component, changed in entries.items():
+            present = self.get_params(deep=False)[f"{component}_params"] or {}
+            setattr(self, f"{component}_params", {**present, **changed})
+        return self
+
+    def _taker(self, component):
+        """Return the class that takes a component's parameters, or None where it is not known."""
+        table = self._components[component]
+        if not isinstance(table, dict):
+            return table
+        given = self.get_params(deep=False)[component]
+        if isinstance(given, str):
+            return table.get(given)
+        return given if inspect.isclass(given) else None

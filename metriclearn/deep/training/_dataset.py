@@ -33,13 +33,6 @@ def from_dataset(X, y=None, *, with_labels=True):
     -------
     X : ImagePaths, DatasetArray, or what was given
     y : ndarray, or what was given
-
-    Raises
-    ------
-    TypeError
-        If the data set cannot be indexed.
-    ValueError
-        If it has no rows, or no labels are found.
     """
     columns = _columns(X)
     if columns is None and not isinstance(X, torch.utils.data.Dataset):

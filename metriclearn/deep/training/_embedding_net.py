@@ -90,13 +90,7 @@ class EmbeddingNet(NeuralNet):
         return {}
 
     def set_params(self, **params):
-        """Set learning rates, the batch size, verbosity or parameters of callbacks.
-
-        Raises
-        ------
-        ValueError
-            If a parameter would rebuild the net, which is the embedder's to do.
-        """
+        """Set learning rates, the batch size, verbosity or parameters of callbacks."""
         fixed = [name for name in params if not name.startswith(SETTABLE)]
         if fixed:
             raise ValueError(

@@ -42,11 +42,6 @@ class Labels:
             The argument, named in the error.
         amounts : bool, default=False
             Whether the loss compares the labels themselves.
-
-        Raises
-        ------
-        ValueError
-            If there is one class only, or a class is too small.
         """
         labeled = labeled_rows(y)
         try:
@@ -134,11 +129,6 @@ def check_known(known, classes):
     known : ndarray or None
         Sorted; None where the first fit had no classes.
     classes : ndarray
-
-    Raises
-    ------
-    ValueError
-        If one is not.
     """
     if known is None:
         raise ValueError(
@@ -165,11 +155,6 @@ def check_form(X, y, loss, amounts):
         The argument, named in the errors.
     amounts : bool
         Whether the loss takes amounts.
-
-    Raises
-    ------
-    ValueError
-        If rows are pairs of points, or labels of a kind that the loss does not take.
     """
     if y is None:
         return  # scikit-learn's own words

@@ -22,12 +22,6 @@ def find_optimizer(optimizer, params):
     optimizer : str, class or callable
         Called with parameter groups and ``params``.
     params : dict or None
-
-    Raises
-    ------
-    ValueError
-        If it is not known, does not take one of the parameters, or needs to evaluate the loss
-        several times a step.
     """
     optimizer = resolve("optimizer", optimizer, OPTIMIZERS)
     check_params("optimizer", optimizer, params or {}, ("params", "lr"))
@@ -63,11 +57,6 @@ def make_optimizer(optimizer, recipe, parts, frozen):
     frozen : dict of str to list of str
         Names of the parameters of each part that an earlier call froze by ``requires_grad``,
         since the part's rate was zero: they are released, and those of this call noted.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left to train, or the optimizer does not take these parameters.
     """
     groups = []
     for name, part in parts.items():

@@ -127,11 +127,6 @@ def check_finite(X, estimator_name):
     ----------
     X : ndarray of shape (n, n_features)
     estimator_name : str
-
-    Raises
-    ------
-    ValueError
-        If there are some.
     """
     if X.dtype.kind == "f" and X.flags.c_contiguous:
         values = X.reshape(-1)

@@ -19,7 +19,7 @@ from metriclearn.deep.losses._wrappers import MinedLoss
 from metriclearn.deep.modules._input import Adapter
 from metriclearn.deep.modules._parts import resolve
 from metriclearn.deep.training import _distributed
-from metriclearn.deep.training._arguments import copied, same
+from metriclearn.deep.training._arguments import copied, same, settled, shown
 from metriclearn.deep.training._assembly import (
     build_augment,
     build_loss,
@@ -29,9 +29,7 @@ from metriclearn.deep.training._assembly import (
     settle_head,
     with_miner,
 )
-from metriclearn.deep.training._checkpoint import Checkpoint
-from metriclearn.deep.training._defaults import settled, shown
-from metriclearn.deep.training._fingerprint import fingerprint
+from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
 from metriclearn.deep.training._recipe import PRECISIONS, Recipe, Schedule
@@ -181,11 +179,6 @@ class Trainer:
             None for constraints.
         amounts : ndarray, default=None
             As in :meth:`build`.
-
-        Raises
-        ------
-        ValueError
-            If an argument of the network was changed.
         """
         args, changed = self.args, self._changed(net)
         for name in OF_THE_NETWORK:

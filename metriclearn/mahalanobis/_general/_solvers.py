@@ -17,13 +17,7 @@ _PATIENCE = 10
 
 
 def check_terms(loss, smooth, regularizer, barrier, solver, n_components, n_features):
-    """Raise for a solver that lacks what the other terms need.
-
-    Raises
-    ------
-    ValueError
-        Saying which terms do not fit, why, and what would.
-    """
+    """Raise for a solver that lacks what the other terms need."""
     if solver in ("lbfgs", "proximal") and not smooth:
         raise ValueError(
             f"loss={loss!r} is not smooth, which solver={solver!r} needs; use "
@@ -167,11 +161,6 @@ def solve_sdp(objective):
     Returns
     -------
     A : ndarray of shape (d, d)
-
-    Raises
-    ------
-    ValueError
-        If the problem is too large for an interior point method.
     """
     d, n = objective.V.shape[1], len(objective.weights)
     if d > _SDP_FEATURES or n > _SDP_CONSTRAINTS:

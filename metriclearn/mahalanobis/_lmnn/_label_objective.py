@@ -3,11 +3,10 @@
 import numpy as np
 
 from metriclearn._arrays import on_host
-from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn._impostor_list import ImpostorList
-from metriclearn.mahalanobis._lmnn._impostors import pairs_within
+from metriclearn.mahalanobis._lmnn._impostors import ImpostorList, pairs_within
 from metriclearn.mahalanobis._lmnn._objective import Hinge, LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_targets
 
 # A list of near pairs is cheaper than the search where it holds less than this

@@ -24,9 +24,8 @@ from metriclearn._validation import (
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
-from metriclearn.mahalanobis._lmnn._choice import choose_mu, choose_passes
 from metriclearn.mahalanobis._lmnn._objective import TripletObjective
-from metriclearn.mahalanobis._lmnn._passes import SOLVERS, passes, solve
+from metriclearn.mahalanobis._lmnn._passes import SOLVERS, choose_mu, choose_passes, passes, solve
 from metriclearn.mahalanobis._lmnn._problem import Problem, Terms
 from metriclearn.mahalanobis._lmnn._sdp import check_sdp_components
 from metriclearn.mahalanobis._lmnn._solver import Search

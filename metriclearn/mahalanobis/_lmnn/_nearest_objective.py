@@ -3,11 +3,11 @@
 import numpy as np
 
 from metriclearn._threads import map_blocks
-from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
-from metriclearn.mahalanobis._lmnn._impostor_list import Proof
+from metriclearn.mahalanobis._lmnn._impostors import Proof
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
 from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_targets
 
 _LISTED = 2  # times as many candidates are listed as impostors count

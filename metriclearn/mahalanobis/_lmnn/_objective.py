@@ -12,8 +12,8 @@ import numpy as np
 from scipy import linalg
 
 from metriclearn._arrays import is_double, namespace, on_host, squared_norms
-from metriclearn.mahalanobis._lmnn._coordinates import PullCoordinates
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
 from metriclearn.mahalanobis._lmnn._rows import Rows
 
 # Squared distances matter to about the margin, 1. Where |z|² is above this,

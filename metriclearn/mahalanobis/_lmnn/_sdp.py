@@ -34,11 +34,6 @@ def solve_sdp(objective, L, search):
 
     The triplets near the margin enter the programme first, and those that its
     optimum violates are added until there are none.
-
-    Raises
-    ------
-    ValueError
-        If there are more triplets than such a programme can bear.
     """
     start = minimize(objective, L, replace(search, polish=False))
     triplets, weights = objective.triplets_near(start.components, slack=1.0)

@@ -18,13 +18,14 @@ from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
-from metriclearn.mahalanobis._scatter._discriminant import (
+from metriclearn.mahalanobis._scatter._span import (
+    Span,
     centered_scatter,
     discriminant_directions,
     feature_scales,
+    on_a_grid,
     shrink,
 )
-from metriclearn.mahalanobis._scatter._span import Span, on_a_grid
 from metriclearn.mahalanobis._scatter._stream import in_own_order
 from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 

@@ -8,13 +8,7 @@ GAP = 1e-4  # a larger relative duality gap is a failure to converge
 
 
 def solve_exactly(problem, variable):
-    """Value of a variable at the optimum of a cvxpy problem.
-
-    Raises
-    ------
-    ValueError
-        If clarabel finds no solution.
-    """
+    """Value of a variable at the optimum of a cvxpy problem."""
     with warnings.catch_warnings():
         # "may be inaccurate": how accurate it is, the duality gap says.
         warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
