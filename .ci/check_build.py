@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 2**20
 
 folder, root = Path(sys.argv[1]), Path(__file__).parents[1]
 version = re.search(r'^__version__ = "(.+)"$', (root / "metriclearn/__init__.py").read_text(), re.M)
