@@ -28,7 +28,7 @@ BROKEN = (
 )
 # What reading arrays of a damaged archive raises besides; RuntimeError where a flipped bit says
 # that one is encrypted.
-_OF_ARRAYS = (
+BROKEN_ARRAYS = (
     ValueError,
     OSError,
     KeyError,
@@ -42,6 +42,7 @@ _OF_ARRAYS = (
 _MUCH = 2**28
 _MOST_TIMES = 100
 _BLOCK = 2**20
+_MAT_PACKED = 15
 _OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 
 
@@ -107,6 +108,35 @@ def check_members(archive, n_packed):
     What a member holds beyond the length that the archive gives is never read.
     """
     check_unpacked(sum(member.file_size for member in archive.infolist()), n_packed)
+
+
+def check_mat(content):
+    """Check that a MATLAB file does not unpack to far more than its size.
+
+    Parameters
+    ----------
+    content : bytes
+        Of a file of version 5; nothing is packed in others.
+
+    Raises
+    ------
+    ValueError
+        If it unpacks to far more.
+    zlib.error
+        If it is damaged.
+    """
+    order, at, n_bytes = "<" if content[126:128] == b"IM" else ">", 128, 0
+    while at + 8 <= len(content):
+        kind, size = struct.unpack(f"{order}II", content[at : at + 8])
+        rest = content[at + 8 : at + 8 + size] if kind == _MAT_PACKED else b""
+        unpacker = zlib.decompressobj()
+        while rest and not unpacker.eof:
+            n_bytes += len(unpacker.decompress(rest, _BLOCK))
+            check_unpacked(n_bytes, len(content))
+            rest = unpacker.unconsumed_tail
+        if kind == _MAT_PACKED and not unpacker.eof:  # the checksum stands at its end
+            raise ValueError("is cut short")
+        at += 8 + size
 
 
 def parse_array(content, path):
@@ -200,7 +230,7 @@ def _one_error(path, words=": "):
         yield
     except FileNotFoundError:
         raise
-    except (*BROKEN, *_OF_ARRAYS) as error:
+    except (*BROKEN, *BROKEN_ARRAYS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if "allow_pickle" in str(error):
             reason = (

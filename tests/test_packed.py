@@ -8,6 +8,7 @@ import lzma
 import struct
 import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -274,3 +275,63 @@ def test_decompressing_gives_the_bytes_back(data, times):
     data = data * times
     for kind, pack in {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}.items():
         assert decompress(pack(data), kind) == data
+
+
+def mat(n_bytes, order="<"):
+    """A MATLAB file of version 5 with one packed element."""
+    packed = zlib.compress(bytes(n_bytes))
+    head = b" " * 124 + struct.pack(f"{order}H", 0x0100) + (b"IM" if order == "<" else b"MI")
+    return head + struct.pack(f"{order}II", 15, len(packed)) + packed
+
+
+@pytest.mark.usefixtures("much")
+@pytest.mark.parametrize("order", "<>")
+def test_a_matlab_file_that_would_take_far_more_than_its_size_is_one_error(order, tmp_path):
+    from metriclearn.datasets._fine_grained import _read_mat
+
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat(LONG, order))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"a\.mat is no whole MATLAB file: unpacks to"):
+            _read_mat(path)
+        assert tracemalloc.get_traced_memory()[1] < LONG
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_matlab_file_is_one_error_that_names_it(seed, tmp_path):
+    """Where it is packed, as MATLAB does it: its checksums are compared before it is parsed."""
+    from scipy.io import savemat
+
+    from metriclearn.datasets._fine_grained import _read_mat
+
+    path, rng = tmp_path / "a.mat", np.random.default_rng(seed)
+    savemat(path, {"a": np.arange(9.0)}, do_compression=True)
+    assert _read_mat(path)["a"].tolist() == list(range(9))
+    content = bytearray(path.read_bytes())
+    if seed % 2:
+        content[rng.integers(138, len(content))] ^= 1 << int(rng.integers(8))
+    else:
+        content = content[: rng.integers(138, len(content))]
+    path.write_bytes(content)
+    try:
+        found = _read_mat(path)["a"].tolist()
+    except ValueError as error:
+        found = str(error)
+    # A bit behind the end of the packed content is nobody's.
+    assert found == list(range(9)) or found.startswith("a.mat is no whole MATLAB file")
+
+
+@pytest.mark.usefixtures("much")
+def test_feather_is_measured_before_a_batch_is_unpacked(tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    ipc = pytest.importorskip("pyarrow.ipc")
+    from metriclearn.compare._tables._read import read_file
+
+    path = tmp_path / "a.feather"
+    path.write_bytes(feather())
+    monkeypatch.setattr(ipc, "open_file", lambda source: pytest.fail("unpacked before measured"))
+    with pytest.raises(ValueError, match="unpacks to"):
+        read_file(path)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from metriclearn._files import open_regular
+from metriclearn._packed import BROKEN, check_mat
 from metriclearn._sklearn import StrOptions, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
@@ -267,7 +269,18 @@ def _read_cars_devkit(folder):
 
 
 def _read_mat(path):
+    with open_regular(path) as stream:
+        content = stream.read()
     try:
-        return loadmat(path, simplify_cells=True)
-    except (MatReadError, zlib.error, NotImplementedError) as error:
+        check_mat(content)
+        return loadmat(io.BytesIO(content), simplify_cells=True)
+    except (
+        MatReadError,
+        MemoryError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OSError,
+        *BROKEN,
+    ) as error:
         raise ValueError(f"{path.name} is no whole MATLAB file: {error}") from error

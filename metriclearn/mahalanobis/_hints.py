@@ -1,5 +1,8 @@
 """What to do instead: for what other libraries' learners take, and ours take elsewhere."""
 
+import functools
+import inspect
+
 from scipy import sparse
 
 from metriclearn._validation import check_numeric
@@ -42,9 +45,33 @@ class Hints:
             )
         return super().__new__(cls)
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "fit" in vars(cls) and "sample_weight" not in inspect.signature(cls.fit).parameters:
+            cls.fit = _without_weights(cls.fit)
+
     def __getattr__(self, name):
         # Asked only for what is not there.
         raise AttributeError(missing_method(self, name), name=name, obj=self)
+
+
+def _without_weights(fit):
+    """Let a ``fit`` say what to do where it is given weights that it does not take."""
+
+    @functools.wraps(fit)  # whose signature scikit-learn asks for sample_weight
+    def fit_or_hint(self, *args, **arguments):
+        if "sample_weight" in arguments:
+            kinds = [kind.__name__ for kind in self._constraint_kinds]
+            remedy = (
+                f": it draws constraints, and a row repeated would change the draw. Draw them "
+                f"first and give them weights, fit(X, constraints={kinds[0]}(..., weights=...))"
+                if kinds
+                else "; repeat rows instead"
+            )
+            raise TypeError(f"sample_weight is not taken by {type(self).__name__}{remedy}")
+        return fit(self, *args, **arguments)
+
+    return fit_or_hint
 
 
 def refuse_rows(X, learner, fits_sparse):

@@ -1,10 +1,17 @@
 """Laws of all linear learners: finite answers, warnings, and one error each for bad input."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.estimators import LINEAR
 from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from metriclearn import (
     GMML,
@@ -296,3 +303,32 @@ def test_how_long_a_fit_is_said_to_take_and_the_rows_that_take_ten_seconds():
         warn_of_long_fit("MCML", 714, 100_000)
     with pytest.warns(UserWarning, match=r"train_size=11800, stratify"):
         warn_of_long_fit("MCML", 714, 100_000)
+
+
+@pytest.mark.parametrize("estimator", LINEAR, ids=repr)
+def test_weights_of_rows_are_taken_or_one_error_says_what_to_do(estimator, small):
+    X, y = small
+    weights = np.ones(len(X))
+    if has_fit_parameter(estimator, "sample_weight"):
+        clone(estimator).fit(X, y, sample_weight=weights)
+        return
+    name = type(estimator).__name__
+    with pytest.raises(
+        TypeError, match=f"^sample_weight is not taken by {name}: .*weights=..."
+    ) as e:
+        clone(estimator).fit(X, y, sample_weight=weights)
+    # What the error advises works.
+    kind = re.search(r"constraints=(\w+)\(", str(e.value))[1]
+    draw = {
+        "Pairs": pairs_from_labels,
+        "Triplets": triplets_from_labels,
+        "Quadruplets": quadruplets_from_labels,
+    }[kind]
+    drawn = draw(y, random_state=0)
+    given = replace(drawn, weights=weights[drawn.indices].prod(axis=1))
+    clone(estimator).fit(X, constraints=given)
+    # A meta-estimator that has weights to give does not give them.
+    bagged = BaggingClassifier(
+        make_pipeline(clone(estimator), KNeighborsClassifier()), n_estimators=1, random_state=0
+    )
+    assert bagged.fit(X, y).score(X, y) > 0.5

@@ -1,6 +1,7 @@
 """A file to text: its size is bounded, then it is unpacked and decoded, whatever its name says."""
 
 import codecs
+import contextlib
 import io
 import lzma
 import re
@@ -198,7 +199,11 @@ def check_columns_of(path, suffix):
 def _check_batches(path, n_packed):
     """Check a file of record batches one by one: it does not say their length in one place."""
     import pyarrow
+    from pyarrow import dataset
 
+    with contextlib.suppress(pyarrow.ArrowException):  # the first version of Feather: not packed
+        rows = dataset.dataset(path, format="feather")  # known before a batch is unpacked
+        check_cells(rows.count_rows(), len(rows.schema), n_packed)
     with pyarrow.memory_map(str(path)) as source:
         try:
             batches = pyarrow.ipc.open_file(source)
