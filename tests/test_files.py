@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -294,3 +295,50 @@ def test_pickled_arrays_and_pipes_are_no_npz_files(tmp_path):
         pass
     with pytest.raises(FileNotFoundError), open_npz(tmp_path / "c.npz"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+@pytest.mark.parametrize("there", [True, False], ids=["replaced", "new"])
+def test_any_failing_call_leaves_the_old_file_and_names_it(
+    call, number, there, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.bin"
+    if there:
+        path.write_bytes(b"old")
+
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_files.os, call, fail)
+        with pytest.raises(OSError, match=re.escape(str(path))) as caught:
+            _files.write_bytes(path, b"new")
+    assert caught.value.errno == number
+    assert [file.name for file in tmp_path.iterdir()] == (["a.bin"] if there else [])
+    assert not there or path.read_bytes() == b"old"
+
+
+def test_without_the_calls_of_unix_files_are_whole_and_locks_hold_nobody(tmp_path, monkeypatch):
+    """As on Windows: no fcntl, no fchmod, no folder that can be opened."""
+    unopened = os.open
+
+    def no_folders(path, *args, **kwargs):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return unopened(path, *args, **kwargs)
+
+    monkeypatch.setattr(_files, "fcntl", None)
+    monkeypatch.delattr(_files.os, "fchmod")
+    monkeypatch.delattr(_files.os, "fchown")
+    monkeypatch.setattr(_files.os, "open", no_folders)
+    path = tmp_path / "a.bin"
+    for content in (b"old", b"new"):
+        _files.write_bytes(path, content)
+        assert path.read_bytes() == content
+    first, second = _files.Lock(tmp_path / ".lock"), _files.Lock(tmp_path / ".lock")
+    assert first.take() is None
+    assert second.take() is None
+    first.release()
+    second.release()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
