@@ -139,6 +139,7 @@ MEASURES = [
     "hubness",
     "k_occurrence",
     "recall_growth",
+    "few_shot_accuracy",
     "identification_rate_at_far",
     "oscr",
     "fpr_at_tpr",

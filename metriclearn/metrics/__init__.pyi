@@ -8,6 +8,7 @@ from metriclearn.metrics._embedding import effective_rank as effective_rank
 from metriclearn.metrics._embedding import intra_inter_ratio as intra_inter_ratio
 from metriclearn.metrics._embedding import pairwise_f1 as pairwise_f1
 from metriclearn.metrics._embedding import uniformity as uniformity
+from metriclearn.metrics._few_shot import few_shot_accuracy as few_shot_accuracy
 from metriclearn.metrics._growth import RecallGrowth as RecallGrowth
 from metriclearn.metrics._growth import recall_growth as recall_growth
 from metriclearn.metrics._hubness import hubness as hubness

@@ -44,6 +44,17 @@ MAPS = {
     "n_components": 4,
     "max_epochs": 2,
 }
+IMAGES = {
+    "module": "attention",
+    "module_params": {"channels": (4, 8)},
+    "n_components": 8,
+    "image_shape": (8, 8),
+    "optimizer": "sgd",  # Adam divides by gradients that are rounding in some weights
+    "lr": 0.1,
+    "max_epochs": 2,
+    # Statistics of a batch are those of a slice where there are two processes.
+    "freeze_batch_norm": True,
+}
 
 
 def free_port():
@@ -112,6 +123,15 @@ def run(folder, params, X, y, n_processes, constraints=None):
             "max_epochs": 2,
         },
         {"loss": "diverse_aggregation", "loss_params": {"loss": "margin"}, "max_epochs": 2},
+        {"loss": "grouped", "loss_params": {"loss": "supcon", "groups": 2}, **IMAGES},
+        {
+            "loss": "cascaded",
+            "loss_params": {"loss": "contrastive"},
+            **IMAGES,
+            "module": "multi_level",
+            "module_params": {"channels": (4, 8), "levels": 2},
+            "n_components": 6,
+        },
         {"loss": "supcon", "ema_decay": 0.9, "chunk_size": 7, "max_epochs": 2},
     ],
     ids=[
@@ -129,13 +149,16 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "clusters",
         "characteristics",
         "four tasks",
+        "attention",
+        "levels",
         "averaged and in chunks",
     ],
 )
 def test_two_processes_are_one(tmp_path, params):
     rng = np.random.RandomState(0)
     y = rng.permutation(np.repeat(np.arange(12), 15))
-    X = (rng.randn(12, 5)[y] + rng.randn(len(y), 5)).astype(np.float32)
+    n_features = np.prod(params.get("image_shape", 5))
+    X = (rng.randn(12, n_features)[y] + rng.randn(len(y), n_features)).astype(np.float32)
     params = {"module_params": PLAIN, "validation": None, "random_state": 0, **params}
     [(alone, history, _)] = run(tmp_path, params, X, y, 1)
     first, second = run(tmp_path, params, X, y, 2)
