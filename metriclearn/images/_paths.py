@@ -92,7 +92,8 @@ class ImagePaths:
 
         Folders called train, val, valid, validation, dev, test, query and gallery that all
         hold such sub-folders are taken for parts of the data: ``split`` says which, and query
-        and gallery set ``is_query`` and ``is_gallery``.
+        and gallery set ``is_query`` and ``is_gallery``. Other folders may stand beside these if no
+        image is in them. What operating systems put beside files is passed over.
 
         Parameters
         ----------
@@ -130,11 +131,13 @@ class ImagePaths:
         file : str or Path
             With a column of paths and one of labels; ``split``, ``is_query``,
             ``is_gallery`` and the boxes ``x_1, y_1, x_2, y_2`` are read where they are there.
+            UTF-8 or UTF-16; a blank in ``is_query`` or ``is_gallery`` is false.
         folder : str or Path, default=None
             What the paths are relative to; the folder of the file by default.
         path, label : str, default=None
             Names of the columns; by default the one that is called path, file, filename or
-            image, and the one that is called label, class, target or y.
+            image, or else the only one that holds names of images, and the one that is called
+            label, class, target or y.
 
         Returns
         -------
