@@ -146,6 +146,17 @@ def test_files_are_written_though_nobody_reads_what_is_printed(tmp_path, monkeyp
     assert "</html>" in report.read_text()
 
 
+def test_a_second_request_to_end_does_not_interrupt_the_writing():
+    from metriclearn.cli._main import _Termination
+
+    stop = _Termination()
+    with stop:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.happened
+
+
 def test_a_request_to_end_writes_what_is_finished(tmp_path, capsys, monkeypatch):
     finished = []
 

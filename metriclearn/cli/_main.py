@@ -91,5 +91,7 @@ class _Termination:
             signal.signal(signal.SIGTERM, self._before)
 
     def _interrupt(self, signum, frame):
+        if self.happened:  # asked twice: what is finished is being written already
+            return
         self.happened = True
         raise KeyboardInterrupt
