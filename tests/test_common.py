@@ -151,7 +151,7 @@ def test_width_of_paired_rows_is_checked(estimator, small):
     [
         (lambda X, y: (np.where(X[3, 1] == X, np.nan, X), y), "NaN"),
         (lambda X, y: (np.where(X[3, 1] == X, np.inf, X), y), "infinity"),
-        (lambda X, y: (np.full(X.shape, "red"), y), "could not convert string"),
+        (lambda X, y: (np.full(X.shape, "red"), y), "X holds text"),
     ],
     ids=["nan", "infinity", "strings"],
 )
