@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from metriclearn.compare._conclusions import Against, Answer, Price, Verdict
-from metriclearn.compare._judged_splits import NEW_ITEMS
+from metriclearn.compare._judged._splits import NEW_ITEMS
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
 

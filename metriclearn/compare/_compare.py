@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
 from metriclearn.compare._cells import CellStore, NoStore
-from metriclearn.compare._judged_data import judged_source
+from metriclearn.compare._judged._data import judged_source
 from metriclearn.compare._learners._fine_tuned import FineTuning
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._progress import NoProgress, make_progress

@@ -10,9 +10,9 @@ from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curv
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._given_split import draws_classes, given_splits
-from metriclearn.compare._judged_measure import HEADLINES, measure_name
-from metriclearn.compare._judged_roster import judged_learners
-from metriclearn.compare._judged_splits import judged_splits
+from metriclearn.compare._judged._measure import HEADLINES, measure_name
+from metriclearn.compare._judged._roster import judged_learners
+from metriclearn.compare._judged._splits import judged_splits
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source

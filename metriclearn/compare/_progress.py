@@ -11,7 +11,7 @@ from threading import Lock
 from metriclearn._extras import require
 from metriclearn._progress import NotebookBar, in_notebook
 from metriclearn._text import printable
-from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._measure import MEASURE_NAMES
 
 
 def make_progress(tasks, n_jobs, n_before=0):
@@ -29,6 +29,24 @@ def make_progress(tasks, n_jobs, n_before=0):
         return NotebookProgress(tasks, n_jobs, n_before)
     is_terminal = require("rich.console", "cli").Console(stderr=True).is_terminal
     return (RichProgress if is_terminal else LineProgress)(tasks, n_jobs, n_before)
+
+
+# The measure that a line tells, and what it was measured on; the first of them that there is.
+MEASURED_ON = {
+    "accuracy": "closed set",
+    "map_at_r": "open set",
+    "r2": "new rows",
+    "agreement": "known items",
+    "pair_auc": "known items",
+    "new_agreement": "new items",
+    "new_pair_auc": "new items",
+}
+
+
+def headline(record):
+    """Return the measure that a line tells and what it was measured on."""
+    measure = next((each for each in MEASURED_ON if each in record.scores), None)
+    return measure, MEASURED_ON.get(measure, f"{record.protocol} set")
 
 
 # Seconds that a fit takes beside its learner: splitting, searching, scoring.
@@ -115,7 +133,7 @@ class Standings:
         done = self._done.setdefault(key, [])
         done.append(record)
         self._left[key] -= 1
-        measure = HEADLINE[record.protocol]
+        measure, _ = headline(record)
         scores = [each.scores[measure] for each in done if measure in each.scores]
         if self._left[key] or len(done) < 2 or not scores:
             return None
@@ -175,12 +193,12 @@ class NotebookProgress(LineProgress):
 
 def fit_line(record, name):
     """Say in a line what a fit was, what it reached and how long it took."""
-    where = f"{record.protocol} set, fold {record.fold + 1}"
+    measure, measured_on = headline(record)
+    where = f"{measured_on}, fold {record.fold + 1}"
     if record.axis is not None:
         where += f", {record.axis} {record.place}"
     if record.error:
         return f"{name} ({where}) failed: {record.error}"
-    measure = HEADLINE[record.protocol]
     score = record.scores.get(measure)
     reached = "" if score is None else f": {MEASURE_NAMES[measure]} {score:.1%}"
     return f"{name} ({where}){reached}, {record.task_seconds:.1f} s"
@@ -249,7 +267,7 @@ class RichProgress:
             self._estimate = (self._left.seconds(), time.monotonic())
             if (standing := self._standings.finished(record)) is not None:
                 name = self._names[record.learner]
-                self._bar.console.print(f"{name} ({record.protocol} set): {standing}")
+                self._bar.console.print(f"{name} ({headline(record)[1]}): {standing}")
             self._show(advance=1)
 
     def _show(self, advance=0):

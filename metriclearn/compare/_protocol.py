@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
 from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
-from metriclearn.compare._judged_data import Judged
-from metriclearn.compare._judged_run import run_judged
+from metriclearn.compare._judged._data import Judged
+from metriclearn.compare._judged._run import run_judged
 from metriclearn.compare._learners._learner import Learner
 from metriclearn.compare._measure import are_amounts, growth_of, measure, tell_classes
 from metriclearn.compare._pictures import find_rows, keep_map, learned_matrix

@@ -9,8 +9,8 @@ from sklearn.pipeline import Pipeline
 from metriclearn._extras import require
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._images import PhotoReader
-from metriclearn.compare._judged_roster import judged_learners
-from metriclearn.compare._judged_run import fit_items
+from metriclearn.compare._judged._roster import judged_learners
+from metriclearn.compare._judged._run import fit_items
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER

@@ -8,9 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from metriclearn import ITML, cli, load
 from metriclearn.compare import ComparisonResult, compare
-from metriclearn.compare._judged_data import judged_source
-from metriclearn.compare._judged_measure import judged_scores
-from metriclearn.compare._judged_roster import linear_names, loss_names
+from metriclearn.compare._judged._data import judged_source
+from metriclearn.compare._judged._measure import judged_scores
+from metriclearn.compare._judged._roster import linear_names, loss_names
 from metriclearn.compare._plan import Plan
 from metriclearn.constraints import Chunks, Pairs, Triplets
 
@@ -311,3 +311,15 @@ def test_words_of_pairs_and_lonely_ids_are_errors(tmp_path, capsys):
     assert "column 'same' must say" in capsys.readouterr().err
     assert cli.main(["compare", "wine", "--ids", "a"]) == 2
     assert "--ids names the items" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", JUDGE)
+def test_lines_of_progress_say_what_was_measured(kind, capsys):
+    X = items()
+    compare(X, constraints=JUDGE[kind](X), learners="euclidean", n_folds=2, verbose=1)
+    lines = capsys.readouterr().err
+    measure = {"pairs": "pair AUC", "triplets": "agreement"}[kind]
+    assert f"Euclidean (known items, fold 1): {measure} " in lines
+    assert f"(new items, fold 1): {measure} on new items " in lines
+    assert f"{measure} on new items " in lines.partition("over 2 fits")[0]
+    assert " set" not in lines

@@ -12,13 +12,13 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from metriclearn.compare._fitting import fit_chosen
-from metriclearn.compare._judged_measure import (
+from metriclearn.compare._judged._measure import (
     HEADLINES,
     judged_scores,
     measure_name,
     pair_threshold,
 )
-from metriclearn.compare._judged_splits import judged_validation
+from metriclearn.compare._judged._splits import judged_validation
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._measure import embed
 from metriclearn.compare._pictures import learned_matrix
