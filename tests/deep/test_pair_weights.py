@@ -9,6 +9,7 @@ from metriclearn import NCA
 from metriclearn.deep import DeepEmbedder, place_contributions
 from metriclearn.deep import losses as L
 from metriclearn.deep.losses import pair_weights
+from metriclearn.deep.miners import MultiSimilarityMiner
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ def multi_similarity(S, positive, negative):
     return torch.stack(terms).mean()
 
 
+def lifted(S, positive, negative):
+    terms = []
+    for a in range(len(S)):
+        pull, push = (0.3 - S[a][positive[a]]).logsumexp(0), S[a][negative[a]].logsumexp(0)
+        terms.append((pull + push).relu())
+    return torch.stack(terms).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "formula"),
     [
@@ -72,6 +81,7 @@ def multi_similarity(S, positive, negative):
         (L.BinomialDevianceLoss(), binomial),
         (L.NTXentLoss(0.5), softmax),
         (L.MultiSimilarityLoss(2.0, 40.0, 0.5), multi_similarity),
+        (L.LiftedStructureLoss(0.3, form="cosine"), lifted),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
@@ -84,6 +94,46 @@ def test_weights_are_the_derivatives_of_the_formula(loss, formula, batch):
     same = y[:, None] == y
     assert (W[same] <= 1e-12).all()
     assert (W[~same] >= -1e-12).all()
+
+
+# What the weight of a negative pair depends on, by Wang et al. (2019): its own similarity (S), how
+# that compares with other negative pairs (N), how it compares with positive pairs (P).
+LOOKS_AT = {
+    "contrastive": (L.ContrastiveLoss(0.0, form="cosine"), "S"),
+    "binomial deviance": (L.BinomialDevianceLoss(2.0, 0.0, 1.0), "S"),
+    "triplet": (L.TripletLoss(0.01, reduction="mean"), "P"),
+    "lifted structure": (L.LiftedStructureLoss(1.0, form="cosine"), "N"),
+    "multi-similarity": (
+        L.MinedLoss(L.MultiSimilarityLoss(2.0, 10.0, 0.0), MultiSimilarityMiner(0.01)),
+        "SNP",
+    ),
+}
+
+
+@pytest.mark.parametrize(("loss", "published"), LOOKS_AT.values(), ids=LOOKS_AT)
+def test_what_a_loss_looks_at_is_the_published_table(loss, published):
+    """Shift all similarities, those of other negative pairs, or of positive pairs alone."""
+    y = np.array([0, 0, 0, 1, 1, 1])
+    others, same = ~np.eye(6, dtype=bool), y[:, None] == y
+    start = np.random.RandomState(0).uniform(-0.08, 0.08, (6, 6))
+    start = np.where(others, (start + start.T) / 2, 1.0)
+    a, n = 0, 3
+    other_negatives = ~same
+    other_negatives[[a, n], [n, a]] = False
+    shifted = {"S": others, "N": other_negatives, "P": same & others}
+
+    def weight(moved, by):
+        wanted = start + by * moved
+        S, W = pair_weights(loss, np.linalg.cholesky(wanted), y)
+        np.testing.assert_allclose(S, wanted, atol=1e-12)
+        return W[a, n]
+
+    found = ""
+    for letter, moved in shifted.items():
+        change = np.ptp([weight(moved, by) for by in (-0.08, 0.0, 0.08)])
+        assert change < 1e-10 or change > 1e-4, (letter, change)
+        found += letter if change > 1e-4 else ""
+    assert found == published
 
 
 def test_contrastive_looks_at_the_pair_alone(batch):
