@@ -34,6 +34,7 @@ _EXPORTS = {
     "pairwise_f1": "metriclearn.metrics._embedding",
     "hubness": "metriclearn.metrics._hubness",
     "k_occurrence": "metriclearn.metrics._hubness",
+    "mutual_proximity": "metriclearn.metrics._hubness",
     "few_shot_accuracy": "metriclearn.metrics._few_shot",
     "RecallGrowth": "metriclearn.metrics._growth",
     "recall_growth": "metriclearn.metrics._growth",

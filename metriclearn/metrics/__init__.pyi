@@ -13,6 +13,7 @@ from metriclearn.metrics._growth import RecallGrowth as RecallGrowth
 from metriclearn.metrics._growth import recall_growth as recall_growth
 from metriclearn.metrics._hubness import hubness as hubness
 from metriclearn.metrics._hubness import k_occurrence as k_occurrence
+from metriclearn.metrics._hubness import mutual_proximity as mutual_proximity
 from metriclearn.metrics._identification import (
     identification_rate_at_far as identification_rate_at_far,
 )

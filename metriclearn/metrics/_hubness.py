@@ -1,10 +1,12 @@
-"""Hubs: rows that are among the nearest of very many, and rows that are of none."""
+"""Hubs: rows that are among the nearest of very many, and distances that have fewer of them."""
 
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
+from metriclearn._arrays import unit_of
 from metriclearn.metrics._checks import check_rows, fit_for_products
 from metriclearn.neighbors._exact import ExactSearch
 
@@ -21,13 +23,14 @@ def k_occurrence(
     Parameters
     ----------
     embeddings : array-like of shape (n_queries, n_features)
-        Rows whose neighbors are looked for.
+        Rows whose neighbors are looked for. With ``metric="precomputed"`` the distances of the
+        rows, of shape (n, n).
     k : int, default=10
         Neighbors of each row, at least 1.
     gallery : array-like of shape (n_gallery, n_features), default=None
         Rows that are found; the embeddings themselves by default, which do not find
         themselves.
-    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+    metric : {"euclidean", "cosine", "inner_product", "precomputed"}, default="euclidean"
         Distance of the search.
 
     Returns
@@ -43,6 +46,7 @@ def k_occurrence(
     See Also
     --------
     hubness : The skewness of these counts.
+    mutual_proximity : Distances with fewer hubs.
 
     References
     ----------
@@ -59,6 +63,8 @@ def k_occurrence(
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
     embeddings = check_rows(embeddings, "embeddings")
+    if metric == "precomputed":
+        return _count_nearest(embeddings, int(k), gallery)
     if gallery is None:
         embeddings, _, _ = fit_for_products(metric, embeddings, embeddings)
         _, found = ExactSearch(embeddings, metric).search_all(int(k))
@@ -90,13 +96,14 @@ def hubness(
     Parameters
     ----------
     embeddings : array-like of shape (n_queries, n_features)
-        Rows whose neighbors are looked for.
+        Rows whose neighbors are looked for. With ``metric="precomputed"`` the distances of the
+        rows, of shape (n, n).
     k : int, default=10
         Neighbors of each row, at least 1.
     gallery : array-like of shape (n_gallery, n_features), default=None
         Rows that are found; the embeddings themselves by default, which do not find
         themselves.
-    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+    metric : {"euclidean", "cosine", "inner_product", "precomputed"}, default="euclidean"
         Distance of the search.
 
     Returns
@@ -114,6 +121,7 @@ def hubness(
     See Also
     --------
     k_occurrence : The counts themselves; ``(counts == 0).mean()`` is the share never found.
+    mutual_proximity : Distances with fewer hubs.
 
     References
     ----------
@@ -134,3 +142,104 @@ def hubness(
     counts -= counts.mean()
     spread = np.sqrt(np.mean(counts**2))
     return float(np.mean((counts / spread) ** 3)) if spread > 0 else 0.0
+
+
+def mutual_proximity(distances: ArrayLike, *, form: str = "gaussian") -> np.ndarray:
+    """Rescale distances so that rows are near that are near to each other, both ways [1]_.
+
+    ::
+
+        gaussian    1 - P(N(μ_i, σ_i²) > d_ij) · P(N(μ_j, σ_j²) > d_ij)
+        empirical   1 - |{l : d_il > d_ij and d_jl > d_ij}| / n
+
+    with μ_i and σ_i the mean and the deviation of the distances of row i to the others. A hub is
+    near to many rows, so that a given distance is nothing special to it, and it moves away.
+
+    Parameters
+    ----------
+    distances : array-like of shape (n, n)
+        Symmetric. The diagonal is not used.
+    form : {"gaussian", "empirical"}, default="gaussian"
+        ``"gaussian"`` takes the distances of a row for normal and independent of those of the
+        other row, in time O(n²); ``"empirical"`` counts, in O(n³).
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        From 0 (near) to 1, symmetric, with a diagonal of zero. Not a metric: the triangle
+        inequality need not hold.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, of fewer than three rows, or not symmetric.
+
+    See Also
+    --------
+    hubness : With ``metric="precomputed"``, how many hubs these distances have.
+
+    References
+    ----------
+    .. [1] Schnitzer, D., Flexer, A., Schedl, M. & Widmer, G. "Local and global scaling reduce hubs
+       in space", JMLR 13, 2012. https://jmlr.org/papers/v13/schnitzer12a.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.metrics import pairwise_distances
+    >>> from metriclearn.metrics import hubness, mutual_proximity
+    >>> D = pairwise_distances(np.random.default_rng(0).standard_normal((500, 100)))
+    >>> scaled = mutual_proximity(D)
+    >>> round(hubness(D, metric="precomputed"), 1), round(hubness(scaled, metric="precomputed"), 1)
+    (6.6, 0.5)
+    """
+    if form not in ("gaussian", "empirical"):
+        raise ValueError(f"form must be 'gaussian' or 'empirical', got {form!r}")
+    D = _check_square(check_rows(distances, "distances", dtype=(np.float64,)), "distances")
+    n = len(D)
+    if n < 3:
+        raise ValueError(f"distances must be of at least 3 rows, got {n}")
+    D = D / unit_of(D)
+    if not np.allclose(D, D.T, rtol=1e-6, atol=1e-6 * np.abs(D).max()):
+        raise ValueError(
+            "distances must be symmetric; give those of all rows to all, as of "
+            "sklearn.metrics.pairwise_distances(Z)"
+        )
+    D = (D + D.T) / 2
+    if form == "gaussian":
+        others = D[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+        center, spread = others.mean(axis=1), others.std(axis=1)
+        # Rows with all others at one distance, where a difference is rounding.
+        spread[spread <= 1e-12 * np.abs(center)] = np.inf
+        nearer = ndtr((D - center[:, None]) / spread[:, None])
+        result = nearer + nearer.T - nearer * nearer.T  # 1 - (1 - p)(1 - q) with all its digits
+    else:
+        result = np.empty((n, n))
+        np.fill_diagonal(D, -np.inf)
+        for i, row in enumerate(D):
+            farther = (row > row[:, None]) & (row[:, None] < D)
+            result[i] = 1 - np.count_nonzero(farther, axis=1) / n
+    np.fill_diagonal(result, 0)
+    return result
+
+
+def _check_square(D, name):
+    if D.shape[0] != D.shape[1]:
+        raise ValueError(
+            f"{name} must hold the distance of every row to every row, of shape (n, n), got "
+            f"{D.shape}"
+        )
+    return D
+
+
+def _count_nearest(distances, k, gallery):
+    """Return how often each row is among the ``k`` nearest others; of ties the first are."""
+    if gallery is not None:
+        raise ValueError('gallery must be None with metric="precomputed"')
+    distances = _check_square(distances, "embeddings").copy()
+    n = len(distances)
+    if k >= n:
+        raise ValueError(f"k={k} neighbors were asked for, but there are {n - 1} other rows")
+    np.fill_diagonal(distances, np.inf)
+    found = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.bincount(found.ravel(), minlength=n)

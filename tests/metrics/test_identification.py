@@ -1,13 +1,20 @@
-"""DIR@FAR and k-occurrence against loops over their definitions."""
+"""DIR@FAR, k-occurrence and mutual proximity against loops over their definitions."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 from scipy.stats import skew
 
-from metriclearn.metrics import hubness, identification_rate_at_far, k_occurrence, oscr
+from metriclearn.metrics import (
+    hubness,
+    identification_rate_at_far,
+    k_occurrence,
+    mutual_proximity,
+    oscr,
+)
 
 
 @pytest.fixture
@@ -112,3 +119,50 @@ def test_hubness_checks_its_arguments():
         hubness(np.eye(3), 3)
     with pytest.raises(ValueError, match="both must be of one space"):
         hubness(np.eye(3), 1, gallery=np.eye(2))
+    with pytest.raises(ValueError, match="k=3 neighbors were asked for"):
+        hubness(np.eye(3), 3, metric="precomputed")
+    with pytest.raises(ValueError, match=r"of shape \(n, n\), got \(3, 2\)"):
+        hubness(np.eye(3)[:, :2], 1, metric="precomputed")
+    with pytest.raises(ValueError, match="gallery must be None"):
+        hubness(np.eye(3), 1, metric="precomputed", gallery=np.eye(3))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e200])
+@pytest.mark.parametrize("form", ["gaussian", "empirical"])
+def test_mutual_proximity_is_that_of_a_loop(rng, form, unit):
+    X = rng.randn(25, 6)
+    X[3] = X[4]
+    D = cdist(X, X)
+    expected = np.zeros((25, 25))
+    for i in range(25):
+        for j in set(range(25)) - {i}:
+            if form == "gaussian":
+                of_i, of_j = np.delete(D[i], i), np.delete(D[j], j)
+                both = ndtr((of_i.mean() - D[i, j]) / of_i.std())
+                both *= ndtr((of_j.mean() - D[i, j]) / of_j.std())
+            else:
+                both = sum(D[i, m] > D[i, j] and D[j, m] > D[i, j] for m in range(25)) / 25
+            expected[i, j] = 1 - both
+    found = mutual_proximity(unit * D, form=form)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(found, found.T)
+
+
+def test_mutual_proximity_takes_hubs_away(rng):
+    X = rng.randn(200, 100)
+    D = cdist(X, X)
+    before = hubness(D, metric="precomputed")
+    assert before == pytest.approx(hubness(X), rel=1e-10)
+    for form in ("gaussian", "empirical"):
+        assert hubness(mutual_proximity(D, form=form), metric="precomputed") < before / 2
+
+
+def test_mutual_proximity_of_equal_distances():
+    scaled = mutual_proximity(1 - np.eye(4))
+    np.testing.assert_allclose(scaled, 0.75 * (1 - np.eye(4)))
+    with pytest.raises(ValueError, match="must be symmetric"):
+        mutual_proximity(np.arange(9.0).reshape(3, 3))
+    with pytest.raises(ValueError, match="form must be"):
+        mutual_proximity(np.eye(3), form="normal")
+    with pytest.raises(ValueError, match="at least 3 rows"):
+        mutual_proximity(np.eye(2))
