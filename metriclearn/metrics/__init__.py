@@ -35,6 +35,7 @@ _EXPORTS = {
     "hubness": "metriclearn.metrics._hubness",
     "k_occurrence": "metriclearn.metrics._hubness",
     "mutual_proximity": "metriclearn.metrics._hubness",
+    "median_label_error": "metriclearn.metrics._label_errors",
     "few_shot_accuracy": "metriclearn.metrics._few_shot",
     "RecallGrowth": "metriclearn.metrics._growth",
     "recall_growth": "metriclearn.metrics._growth",

@@ -18,6 +18,7 @@ from metriclearn.metrics._identification import (
     identification_rate_at_far as identification_rate_at_far,
 )
 from metriclearn.metrics._identification import oscr as oscr
+from metriclearn.metrics._label_errors import median_label_error as median_label_error
 from metriclearn.metrics._measures import map_at_k as map_at_k
 from metriclearn.metrics._measures import map_at_r as map_at_r
 from metriclearn.metrics._measures import mrr as mrr

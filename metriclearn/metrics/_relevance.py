@@ -132,9 +132,11 @@ class ToleranceRelevance:
         if not valid or not tolerance >= 0:
             raise ValueError(f"relevance as a label distance must be 0 or more, got {tolerance!r}")
         self.tolerance = tolerance
-        self.labels = _numbers(labels, "labels")
+        self.labels = numeric_labels(labels, "labels")
         self.gallery_labels = (
-            self.labels if gallery_labels is None else _numbers(gallery_labels, "gallery_labels")
+            self.labels
+            if gallery_labels is None
+            else numeric_labels(gallery_labels, "gallery_labels")
         )
         if self.labels.shape[1] != self.gallery_labels.shape[1]:
             raise ValueError(
@@ -207,8 +209,9 @@ def _check_comparable(labels, gallery_labels):
         )
 
 
-def _numbers(labels, name):
-    no_numbers = ValueError(f"{name} must be finite numbers where relevance is a label distance")
+def numeric_labels(labels, name, why="where relevance is a label distance"):
+    """Return labels that are amounts as floats of shape (n, n_outputs)."""
+    no_numbers = ValueError(f"{name} must be finite numbers {why}")
     try:
         labels = np.asarray(labels)
     except ValueError:  # rows of several lengths
