@@ -24,7 +24,7 @@ EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
 # The gallery of the docs runs all of them, too; here are those of less than two seconds.
-HEAVY = {"grid_search", "linear_on_deep", "lmnn_digits", "photos", "table"}
+HEAVY = {"angles", "grid_search", "linear_on_deep", "lmnn_digits", "photos", "table"}
 
 
 @pytest.mark.parametrize(
