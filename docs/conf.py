@@ -22,6 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "api_names",
     "mathml",
+    "pictures",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}

@@ -1,6 +1,7 @@
 """The examples run as they stand; what the guide names is there."""
 
 import ast
+import fnmatch
 import importlib
 import os
 import pkgutil
@@ -183,6 +184,16 @@ def test_names_in_the_guide_link_to_their_pages_of_the_api(tmp_path, monkeypatch
     assert linked > 300
 
 
+def names_in_examples(pages):
+    """Return the full names that examples import."""
+    targets, shown = pages.targets(), set()
+    for script in EXAMPLES:
+        for node in ast.walk(ast.parse(script.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                shown |= {targets.get(f"{node.module}.{name.name}") for name in node.names}
+    return shown
+
+
 # Records, and what turns other forms into them.
 WITHOUT_PICTURE = {
     "metriclearn.constraints.Chunks",
@@ -195,13 +206,28 @@ WITHOUT_PICTURE = {
 def test_learners_displays_splitters_and_augmentations_are_in_the_gallery(monkeypatch):
     pytest.importorskip("torch")
     pages = load_api_pages(monkeypatch)
-    targets, shown = pages.targets(), set()
-    for script in EXAMPLES:
-        for node in ast.walk(ast.parse(script.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                shown |= {targets.get(f"{node.module}.{name.name}") for name in node.names}
+    shown = names_in_examples(pages)
     wanted = [f"metriclearn.{name}" for name in LEARNERS]
     for module in ("plots", "constraints", "model_selection", "deep.augment"):
         names = pages.documented()[f"metriclearn.{module}"]
         wanted += [name for name in names if name not in WITHOUT_PICTURE]
     assert [name for name in wanted if name not in shown] == []
+
+
+def test_every_name_has_a_picture_of_its_own_or_of_its_family(monkeypatch):
+    pytest.importorskip("torch")
+    pages = load_api_pages(monkeypatch)
+    families = importlib.import_module("families")
+    used = names_in_examples(pages)
+    names = [name for listed in pages.documented().values() for name in listed]
+    bare = [name for name in names if name not in used]
+    shown = [name for name in bare if families.examples_of_family(name)]
+    assert [name for name in bare if not families.is_without_picture(name)] == shown
+    assert len(names) - len(bare) + len(shown) > 0.9 * len(names)
+
+    scripts = {str(path.relative_to(ROOT / "examples").with_suffix("")) for path in EXAMPLES}
+    named = [example for family in families.FAMILIES.values() for example in family]
+    assert [example for example in named if example not in scripts] == []
+    patterns = [*families.WITHOUT_PICTURE, *families.FAMILIES]
+    stale = [each for each in patterns if not fnmatch.filter(names, f"metriclearn.{each}")]
+    assert stale == []
