@@ -17,13 +17,14 @@ class Pictures(MiniGallery):
         conf = env.config.sphinx_gallery_conf
         folder = Path(conf["src_dir"]) / conf["backreferences_dir"]
         users = json.loads((folder / "backreferences_all.json").read_text())
-        heading = "In pictures"
-        if not users.get(name):
-            heading = "Related pictures"
-            examples = families.examples_of_family(name)
-            self.arguments = [" ".join(f"{conf['examples_dirs']}/{each}.py" for each in examples)]
-        if not self.arguments[0]:
+        # An example that calls only a constructor such as ``from_estimator`` uses the class, too.
+        used = [each for each in users if each == name or each.startswith(f"{name}.")]
+        heading = "In pictures" if used else "Related pictures"
+        family = [] if used else families.examples_of_family(name)
+        scripts = [f"{conf['examples_dirs']}/{each}.py" for each in family]
+        if not used + scripts:
             return []
+        self.arguments = [" ".join(used + scripts)]
         self.options = {"add-heading": heading, "heading-level": "-"}
         return super().run()
 
