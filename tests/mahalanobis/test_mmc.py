@@ -79,6 +79,72 @@ def test_linear_variant_is_the_top_generalized_eigenvector(problem):
     assert abs(learner.components_[0] @ S @ vectors[:, -1]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.3, 0.5, 0.9])
+def test_difference_is_the_best_matrix_of_unit_trace(problem, balance):
+    X, pairs = problem
+    S, D = np.zeros((4, 4)), np.zeros((4, 4))
+    for (i, j), similar, weight in zip(pairs.indices, pairs.similar, pairs.weights, strict=True):
+        scatter = weight * np.outer(X[i] - X[j], X[i] - X[j])
+        if similar:
+            S += scatter
+        else:
+            D += scatter
+    wanted = (1 - balance) * D - balance * S
+    learner = MMC("difference", balance=balance).fit(X, constraints=pairs)
+    M = learner.get_mahalanobis_matrix()
+    values, vectors = linalg.eigh(wanted)
+    np.testing.assert_allclose(M, np.outer(vectors[:, -1], vectors[:, -1]), atol=1e-10)
+    assert learner.objective_ == pytest.approx(values[-1], rel=1e-10)
+    assert np.trace(M) == pytest.approx(1, abs=1e-12)
+    d2 = learner.paired_distances(*X[pairs.indices.T]) ** 2 * pairs.weights
+    by_distances = (1 - balance) * d2[~pairs.similar].sum() - balance * d2[pairs.similar].sum()
+    assert learner.objective_ == pytest.approx(by_distances, rel=1e-10)
+    rng = np.random.RandomState(0)
+    for _ in range(50):
+        L = rng.randn(4, 4) * rng.uniform(0, 2, 4)
+        assert np.trace(wanted @ L.T @ L) / np.sum(L * L) <= learner.objective_
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_difference_keeps_its_direction_in_any_one_unit(iris, unit):
+    X, y = iris
+    plain, scaled = (
+        MMC("difference", random_state=0).fit(rows, y).components_ for rows in (X, X * unit)
+    )
+    np.testing.assert_allclose(scaled, plain, atol=1e-10)
+
+
+def test_difference_by_cvxpy(problem):
+    cp = pytest.importorskip("cvxpy")
+    X, pairs = problem
+    sign = np.where(pairs.similar, -0.4, 0.6) * pairs.weights
+    V = X[pairs.indices[:, 0]] - X[pairs.indices[:, 1]]
+    M = cp.Variable((4, 4), PSD=True)
+    cp.Problem(cp.Maximize(cp.trace((V.T * sign) @ V @ M)), [cp.trace(M) == 1]).solve("CLARABEL")
+    learner = MMC("difference", balance=0.4).fit(X, constraints=pairs)
+    np.testing.assert_allclose(learner.get_mahalanobis_matrix(), M.value, atol=1e-6)
+
+
+def test_difference_in_more_features_than_rows_and_where_one_does_not_vary(rng):
+    wide, y = rng.randn(12, 30), np.repeat([0, 1, 2], 4)
+    wide[:, 7] = 5.0
+    for X, balance in ((wide, 0.5), (wide, 0.95), (np.delete(wide, slice(8, 30), 1), 0.99)):
+        pairs = pairs_from_labels(y, n_pairs=30, random_state=0)
+        V = X[pairs.indices[:, 0]] - X[pairs.indices[:, 1]]
+        wanted = (V.T * np.where(pairs.similar, -balance, 1 - balance)) @ V
+        Q = linalg.orth(V.T)
+        learner = MMC("difference", balance=balance).fit(X, constraints=pairs)
+        value = linalg.eigvalsh(Q.T @ wanted @ Q)[-1]
+        v = learner.components_[0]
+        assert learner.objective_ == pytest.approx(value, rel=1e-10)
+        assert v @ wanted @ v == pytest.approx(value, rel=1e-10)
+        assert v[7] == pytest.approx(0, abs=1e-10)
+    with pytest.raises(ValueError, match="not for variant='difference'"):
+        MMC("difference", solver="sdp").fit(wide, y)
+    with pytest.raises(ValueError, match="every dissimilar pair are equal"):
+        MMC("difference").fit([[0.0], [0.0], [1.0]], constraints=Pairs([[0, 1], [0, 2]], [-1, 1]))
+
+
 def test_certificate_at_fifty_features_and_a_thousand_pairs(rng):
     X, y = rng.randn(400, 50), rng.randint(4, size=400)
     X[:, :4] += np.eye(4)[y] * 2
