@@ -47,9 +47,16 @@ class KernelMetric(
     of its rows, as that of every learner here does, is kernelised exactly.
     With fewer landmarks it is the Nyström approximation: memory n × landmarks.
 
+    ``learner="passthrough"`` learns nothing: ``L = I``, and between rows of ``fit``::
+
+        d(u, v)² = k(u, u) - 2 k(u, v) + k(v, v)
+
+    the baseline to beat. The squared distances of a new row to all of these are less by one number,
+    its squared distance to what they span, so that its neighbors among them are the same.
+
     Parameters
     ----------
-    learner : estimator, default=None
+    learner : estimator or "passthrough", default=None
         A linear learner of this package, cloned by ``fit``; ``GMML()`` by
         default.
     kernel : {"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"} or \
@@ -72,7 +79,7 @@ class KernelMetric(
 
     Attributes
     ----------
-    learner_ : estimator
+    learner_ : estimator or "passthrough"
         Fitted on ``φ(X)``.
     landmarks_ : ndarray of shape (n_landmarks, n_features)
         ``Z``; for ``"precomputed"`` their row numbers.
@@ -99,10 +106,12 @@ class KernelMetric(
     >>> X, y = make_circles(60, factor=0.3, noise=0.05, random_state=0)
     >>> KernelMetric(RCA(1), kernel="poly", degree=2).fit(X, y).transform(X).shape
     (60, 1)
+    >>> KernelMetric("passthrough", kernel="poly", degree=2).fit(X).transform(X).shape
+    (60, 6)
     """
 
     _parameter_constraints: dict = {
-        "learner": [HasMethods(["fit", "transform"]), None],
+        "learner": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
         "kernel": [
             StrOptions({"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"}),
             callable,
@@ -116,7 +125,7 @@ class KernelMetric(
 
     def __init__(
         self,
-        learner: BaseEstimator | None = None,
+        learner: BaseEstimator | str | None = None,
         kernel: str | Callable[..., Any] = "rbf",
         *,
         gamma: str | float = "scale",
@@ -147,7 +156,7 @@ class KernelMetric(
         X : array-like of shape (n, n_features)
             For ``kernel="precomputed"`` of shape (n, n).
         y : array-like of shape (n,), default=None
-            Target of the learner.
+            Target of the learner; not used by ``"passthrough"``.
         constraints : Pairs, Triplets, Quadruplets or Chunks, default=None
             Instead of ``y``, for learners that take them.
 
@@ -159,7 +168,7 @@ class KernelMetric(
         ------
         ValueError
             If the kernel is not symmetric, not positive semidefinite, or of
-            the wrong shape.
+            the wrong shape; or ``learner="passthrough"`` is given constraints.
 
         Warns
         -----
@@ -169,7 +178,11 @@ class KernelMetric(
         check_numeric(X)
         checks = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
         learner = self._learner()
-        if constraints is None and get_tags(learner).target_tags.required:
+        if learner is None and constraints is not None:
+            raise ValueError(
+                "constraints were given, but learner='passthrough' learns nothing; choose a learner"
+            )
+        if constraints is None and self.__sklearn_tags__().target_tags.required:
             if getattr(learner, "_target_is_class", False):
                 check_label_kinds(y)
             X, y = validate_data(self, X, y, **checks)
@@ -204,9 +217,12 @@ class KernelMetric(
         against_landmarks = self._kernel_to_landmarks(X)
         self.projection_ = _whitening(against_landmarks[rows])
         features = against_landmarks @ self.projection_
-        given = {"y": y} if constraints is None else {"constraints": constraints}
-        self.learner_ = clone(learner).fit(features, **given)
-        self._n_features_out = self.learner_.components_.shape[0]
+        self._n_features_out = features.shape[1]
+        self.learner_ = "passthrough"
+        if learner is not None:
+            given = {"y": y} if constraints is None else {"constraints": constraints}
+            self.learner_ = clone(learner).fit(features, **given)
+            self._n_features_out = self.learner_.components_.shape[0]
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -227,6 +243,9 @@ class KernelMetric(
         return self._embed(self._check_rows(X))
 
     def _learner(self):
+        """Return what learns in the kernel's space, None for nothing."""
+        if self.learner == "passthrough":
+            return None
         return GMML() if self.learner is None else self.learner
 
     def _check_rows(self, X):
@@ -234,7 +253,9 @@ class KernelMetric(
 
     def _embed(self, X):
         features = self._kernel_to_landmarks(X) @ self.projection_
-        return (features @ self.learner_.components_.T).astype(X.dtype, copy=False)
+        if self.learner_ != "passthrough":
+            features = features @ self.learner_.components_.T
+        return features.astype(X.dtype, copy=False)
 
     def _kernel_to_landmarks(self, X):
         if self.kernel == "precomputed":
@@ -265,7 +286,8 @@ class KernelMetric(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = get_tags(self._learner()).target_tags.required
+        learner = self._learner()
+        tags.target_tags.required = learner is not None and get_tags(learner).target_tags.required
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags

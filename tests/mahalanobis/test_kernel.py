@@ -100,6 +100,43 @@ def test_nystroem_is_exact_where_landmarks_span_the_space(small, kernel):
     )
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "poly", "precomputed"])
+def test_passthrough_is_the_distance_of_the_kernel(small, kernel):
+    X, y = small
+    train, new = X[:30, :2], X[30:, :2]
+    function = polynomial_kernel if kernel == "poly" else rbf_kernel
+    parameters = {"gamma": 1, "degree": 2} if kernel == "poly" else {"gamma": 20}
+
+    def by_hand(u, v):
+        return (u @ v + 1) ** 2 if kernel == "poly" else np.exp(-20 * np.sum((u - v) ** 2))
+
+    def by_formula(A, B):
+        d2 = np.empty((len(A), len(B)))
+        for i, a in enumerate(A):
+            for j, b in enumerate(B):
+                k = [by_hand(u, v) for u, v in ((a, a), (a, b), (b, b))]
+                d2[i, j] = k[0] - 2 * k[1] + k[2]
+        return d2
+
+    def data(A):
+        return function(A, train, **parameters) if kernel == "precomputed" else A
+
+    arguments = {} if kernel == "precomputed" else parameters
+    metric = KernelMetric("passthrough", kernel, **arguments).fit(data(train))
+    within = by_formula(train, train)
+    found = metric.pairwise_distances(data(train)) ** 2
+    np.testing.assert_allclose(found, within, atol=1e-10 * within.max())
+    # A new row is nearer to all rows of fit by one amount: what their span leaves out of it.
+    apart = by_formula(new, train) - metric.pairwise_distances(data(new), data(train)) ** 2
+    assert apart.min() > -1e-10 * within.max()
+    np.testing.assert_allclose(np.ptp(apart, axis=1), 0, atol=1e-10 * within.max())
+    again = KernelMetric("passthrough", kernel, **arguments).fit(data(train), y[:30])
+    np.testing.assert_array_equal(again.transform(data(new)), metric.transform(data(new)))
+    assert len(metric.get_feature_names_out()) == metric.transform(data(new)).shape[1]
+    with pytest.raises(ValueError, match="learns nothing; choose a learner"):
+        metric.fit(data(train), constraints=Pairs([[0, 1]], [True]))
+
+
 def test_circles_are_told_apart():
     X, y = make_circles(120, factor=0.4, noise=0.05, random_state=0)
     X = np.c_[X, np.random.RandomState(0).randn(120, 3)]
