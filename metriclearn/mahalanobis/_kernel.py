@@ -218,7 +218,7 @@ class KernelMetric(
         self.projection_ = _whitening(against_landmarks[rows])
         features = against_landmarks @ self.projection_
         self._n_features_out = features.shape[1]
-        self.learner_ = "passthrough"
+        self.learner_: Any = "passthrough"
         if learner is not None:
             given = {"y": y} if constraints is None else {"constraints": constraints}
             self.learner_ = clone(learner).fit(features, **given)
