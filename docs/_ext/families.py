@@ -22,7 +22,7 @@ FAMILIES = {
     "PairNetwork": ["search/threshold"],
     "deep.TwoTowerEmbedder": ["search/recommend"],
     "deep.place_contributions": ["tutorials/photos"],
-    "deep.losses.LabelDistanceTripletLoss": ["distances/amounts", "deep/losses"],
+    "deep.losses.LabelDistanceTripletLoss": ["deep/angles", "deep/losses"],
     "deep.losses.LogRatioLoss": ["distances/amounts", "deep/losses"],
     "deep.losses.*": ["deep/losses"],
     "deep.miners.*": ["deep/miners"],

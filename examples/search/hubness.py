@@ -9,10 +9,11 @@ that matter takes the hubs away.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.metrics import pairwise_distances
 
 from metriclearn import LFDA
 from metriclearn.datasets import make_planted_metric
-from metriclearn.metrics import effective_rank, hubness, k_occurrence
+from metriclearn.metrics import effective_rank, hubness, k_occurrence, mutual_proximity
 
 # %%
 # Gaussian rows have no hubs in three dimensions and many in three hundred. Of a thousand rows each
@@ -23,6 +24,19 @@ for ax, dimensions in zip(axes, [3, 30, 300], strict=True):
     rows = rng.randn(1000, dimensions)
     ax.hist(k_occurrence(rows, k=10), bins=np.arange(0, 102, 3))
     ax.set(title=f"{dimensions} dimensions: hubness {hubness(rows, k=10):.1f}", yscale="log")
+    ax.set(xlabel="how often a row is found")
+label = axes[0].set_ylabel("rows")
+
+# %%
+# Where nothing is to be learned, distances may be rescaled: two rows are near if each is near to the
+# other, compared with its distances to all the rest. Hubs are near to many, and move away.
+distances = pairwise_distances(rows)
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
+tables = {"Euclid": distances, "mutual proximity": mutual_proximity(distances)}
+for ax, (name, table) in zip(axes, tables.items(), strict=True):
+    counts = k_occurrence(table, k=10, metric="precomputed")
+    ax.hist(counts, bins=np.arange(0, 102, 3))
+    ax.set(yscale="log", title=f"{name}: hubness {hubness(table, metric='precomputed'):.1f}")
     ax.set(xlabel="how often a row is found")
 label = axes[0].set_ylabel("rows")
 
