@@ -28,8 +28,8 @@ for ax, dimensions in zip(axes, [3, 30, 300], strict=True):
 label = axes[0].set_ylabel("rows")
 
 # %%
-# Where nothing is to be learned, distances may be rescaled: two rows are near if each is near to the
-# other, compared with its distances to all the rest. Hubs are near to many, and move away.
+# Where nothing is to be learned, distances may be rescaled: two rows are near if each is near to
+# the other, compared with its distances to all others. Hubs are near to many, and move away.
 distances = pairwise_distances(rows)
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
 tables = {"Euclid": distances, "mutual proximity": mutual_proximity(distances)}
