@@ -121,7 +121,9 @@ def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypa
     X, starts = rng.randn(150, 4), np.array([0, 60, 110, 150])
     given = {"starts": starts, "targets": target_neighbors(X, starts, 3), "precise": True}
     objective, L = LabelObjective(as_given(X), 0.5, **given), np.eye(4)
-    for growth in rng.uniform(0.9, 1.1, (41, 4)):
+    # Steps in turn so small that the list of before suffices, and so large that it may not.
+    steps = rng.uniform(-1, 1, (41, 4)) * np.where(np.arange(41) % 2, 1e-4, 0.2)[:, None]
+    for growth in 1 + steps:
         L = L * growth
         fresh = LabelObjective(as_given(X), 0.5, **given).value(L, SquaredHinge())
         assert objective.value(L, SquaredHinge()) == pytest.approx(fresh, rel=1e-12)
