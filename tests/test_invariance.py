@@ -54,20 +54,24 @@ def test_a_rotation_of_the_features_turns_the_metric_with_them(estimator, small)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_more_features_than_rows_are_learned_on_the_span_of_the_rows(estimator, wide, monkeypatch):
     """The metric of the rows is that of the fit to all features, its rows far fewer."""
+    name = type(estimator).__name__
     X, y = wide
+    if name == "ITML":  # no metric tells a row from itself: what it gives for that is flat
+        X, y = X[:-1], y[:-1]
     on_span = clone(estimator).fit(X, y)
-    if type(estimator).__name__ not in ("SDML", "SCML"):
+    if name not in ("SDML", "SCML"):
         assert on_span.components_.shape == (29, 60)
-    if type(estimator).__name__ in ("NCA", "MLKR"):  # they begin by the number of directions
+    if name in ("NCA", "MLKR"):  # they begin by the number of directions
         rotated = (X - X.mean(axis=0)) @ np.linalg.svd(X - X.mean(axis=0))[2][:29].T
         raw = clone(estimator).fit(rotated, y)
         assert relative_difference(on_span.transform(X), raw.transform(rotated)) < 2e-3
         return
     monkeypatch.setattr(Span, "_reduce", lambda span, weights: setattr(span, "reduced", False))
     raw = clone(estimator).fit(X, y)
-    # LMNN ends at one of many optima, and which one depends on the coordinates; MCML ends
-    # where its objective, which is flat there, is within 1e-4 of the optimum.
-    tol = {"LMNN": 0.5, "MCML": 1e-2}.get(type(estimator).__name__, 2e-3)
+    if name == "MCML":  # flat about its optimum: the value is the same, the metric only nearly
+        assert on_span.objective_ == pytest.approx(raw.objective_, rel=1e-9)
+    # LMNN ends at one of many optima, and which one depends on the coordinates.
+    tol = {"LMNN": 0.5, "MCML": 3e-2}.get(name, 2e-3)
     assert relative_difference(on_span.transform(X), raw.transform(X)) < tol
 
 

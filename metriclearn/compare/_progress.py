@@ -267,7 +267,8 @@ class RichProgress:
             self._estimate = (self._left.seconds(), time.monotonic())
             if (standing := self._standings.finished(record)) is not None:
                 name = self._names[record.learner]
-                self._bar.console.print(f"{name} ({headline(record)[1]}): {standing}")
+                line = f"{name} ({headline(record)[1]}): {standing}"
+                self._bar.console.print(line, highlight=False)
             self._show(advance=1)
 
     def _show(self, advance=0):
