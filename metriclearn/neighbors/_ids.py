@@ -70,8 +70,9 @@ def as_given(values):
         return np.array(values, dtype=object)
     if not hasattr(values, "to_numpy") or isinstance(getattr(values, "dtype", None), np.dtype):
         return np.asarray(values)
-    # Columns of pyarrow, polars and pandas, in this order.
-    listed = getattr(values, "to_pylist", None) or getattr(values, "to_list", None)
+    # Columns of pyarrow, of pandas, and of polars.
+    names = ("to_pylist", "tolist", "to_list")
+    listed = next((getattr(values, name) for name in names if hasattr(values, name)), None)
     return np.asarray(values, dtype=object) if listed is None else as_given(listed())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
 from metriclearn.compare._tables._numbers import (
+    exact_numbers,
     find_decimal,
     is_missing,
     is_missing_text,
@@ -168,7 +169,7 @@ def _read_text(cells, name, decimal, keep_codes):
     if decimal == "." and not any(map(_zero_first, cells[:50])):
         values = np.asarray(pandas.to_numeric(cells, errors="coerce"), dtype=np.float64)
         if np.isfinite(values).all():
-            return _finished_numbers(values, name, ())
+            return _finished_numbers(exact_numbers(cells, values), name, ())
     codes, texts = pandas.factorize(cells)
     texts = [text.strip() for text in texts]
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
