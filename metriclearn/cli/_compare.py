@@ -230,7 +230,7 @@ def run(options, command):
 
     given = {"drop": options.drop}
     if options.pairs or options.triplets:
-        given |= {"X": options.sources[0], **read_judged(options)}
+        given |= read_judged(options)
     elif options.ids is not None:
         raise BadInputError("--ids names the items of --pairs or --triplets; give one of them")
     elif len(options.sources) == 1:

@@ -26,7 +26,7 @@ def read_judged(options):
     Returns
     -------
     dict
-        ``constraints``, and the columns to ``drop``.
+        The items, read once, their ``name``, ``constraints``, and the columns to ``drop``.
     """
     if options.pairs is not None and options.triplets is not None:
         raise BadInputError("--pairs and --triplets are two kinds of judgments; give one")
@@ -60,8 +60,9 @@ def _read(kind, path, source, ids, drop):
         weights = _weights(_cells(frame[WEIGHT]))
     n_rows = len(items)
     drop += [named] if named is not None and named not in drop else []
+    arguments = {"X": items.X, "name": Path(source).name.split(".")[0], "drop": drop}
     if kind == "triplets":
-        return {"constraints": Triplets(numbers, weights, n_rows=n_rows), "drop": drop}
+        return {**arguments, "constraints": Triplets(numbers, weights, n_rows=n_rows)}
     words = [word.lower() for word in _cells(frame[columns[2]])]
     if odd := sorted({word for word in words if word not in TRUE | FALSE}):
         raise ValueError(
@@ -69,7 +70,7 @@ def _read(kind, path, source, ids, drop):
             f"true or false, yes or no; got {', '.join(map(repr, odd[:5]))}"
         )
     similar = [word in TRUE for word in words]
-    return {"constraints": Pairs(numbers, similar, weights, n_rows=n_rows), "drop": drop}
+    return {**arguments, "constraints": Pairs(numbers, similar, weights, n_rows=n_rows)}
 
 
 def _table(path):

@@ -69,6 +69,11 @@ class Fitted:
     tune_seconds: float
     notes: tuple
 
+    def recorded(self):
+        """Return what a record keeps as it is, by its names there."""
+        names = ("params", "tuning", "validation", "rising", "fit_seconds", "tune_seconds", "notes")
+        return {name: getattr(self, name) for name in names}
+
 
 def fit_tuned(
     learner,

@@ -41,6 +41,17 @@ MEASURE_NAMES = {
     "new_pair_auc": "pair AUC on new items",
     "new_pair_accuracy": "pair accuracy on new items",
 }
+#: What the measures that settle a winner are measured on; the first of a record is told of it.
+MEASURED_ON = {
+    "accuracy": "closed set",
+    "balanced_accuracy": "closed set",
+    "map_at_r": "open set",
+    "r2": "new rows",
+    "agreement": "known items",
+    "pair_auc": "known items",
+    "new_agreement": "new items",
+    "new_pair_auc": "new items",
+}
 #: Measures of amounts in units of the target; the smaller the better.
 IN_UNITS = ("median_error",)
 # Settings are judged on no more validation rows than this.

@@ -11,7 +11,7 @@ from threading import Lock
 from metriclearn._extras import require
 from metriclearn._progress import NotebookBar, in_notebook
 from metriclearn._text import printable
-from metriclearn.compare._measure import MEASURE_NAMES
+from metriclearn.compare._measure import MEASURE_NAMES, MEASURED_ON
 
 
 def make_progress(tasks, n_jobs, n_before=0):
@@ -31,19 +31,7 @@ def make_progress(tasks, n_jobs, n_before=0):
     return (RichProgress if is_terminal else LineProgress)(tasks, n_jobs, n_before)
 
 
-# The measure that a line tells, and what it was measured on; the first of them that there is.
-MEASURED_ON = {
-    "accuracy": "closed set",
-    "map_at_r": "open set",
-    "r2": "new rows",
-    "agreement": "known items",
-    "pair_auc": "known items",
-    "new_agreement": "new items",
-    "new_pair_auc": "new items",
-}
-
-
-def headline(record):
+def told_of(record):
     """Return the measure that a line tells and what it was measured on."""
     measure = next((each for each in MEASURED_ON if each in record.scores), None)
     return measure, MEASURED_ON.get(measure, f"{record.protocol} set")
@@ -133,7 +121,7 @@ class Standings:
         done = self._done.setdefault(key, [])
         done.append(record)
         self._left[key] -= 1
-        measure, _ = headline(record)
+        measure, _ = told_of(record)
         scores = [each.scores[measure] for each in done if measure in each.scores]
         if self._left[key] or len(done) < 2 or not scores:
             return None
@@ -193,7 +181,7 @@ class NotebookProgress(LineProgress):
 
 def fit_line(record, name):
     """Say in a line what a fit was, what it reached and how long it took."""
-    measure, measured_on = headline(record)
+    measure, measured_on = told_of(record)
     where = f"{measured_on}, fold {record.fold + 1}"
     if record.axis is not None:
         where += f", {record.axis} {record.place}"
@@ -267,7 +255,7 @@ class RichProgress:
             self._estimate = (self._left.seconds(), time.monotonic())
             if (standing := self._standings.finished(record)) is not None:
                 name = self._names[record.learner]
-                line = f"{name} ({headline(record)[1]}): {standing}"
+                line = f"{name} ({told_of(record)[1]}): {standing}"
                 self._bar.console.print(line, highlight=False)
             self._show(advance=1)
 

@@ -1,6 +1,6 @@
 """Words and numbers that the terminal and the report share."""
 
-from metriclearn.compare._measure import IN_UNITS, MEASURE_NAMES
+from metriclearn.compare._measure import IN_UNITS, MEASURE_NAMES, MEASURED_ON
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
 
 SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
@@ -177,9 +177,7 @@ def header_of(measure):
 
 def protocol_name(result, protocol):
     """Return what a protocol is called in a sentence."""
-    if result.data.judgments:
-        return {"closed": "known items", "open": "new items"}[protocol]
-    return "new rows" if result.data.amounts else f"{protocol} set"
+    return MEASURED_ON[result.headline(protocol)]
 
 
 def curve_tables(result):

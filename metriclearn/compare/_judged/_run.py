@@ -2,12 +2,10 @@
 
 import inspect
 import time
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -64,17 +62,11 @@ def run_judged(task, X, judged, blank):
         n_features=rows.shape[1],
         scores=judged_scores(Z, named, split.protocol, threshold),
         dimension=Z.shape[1],
-        validation=fitted.validation,
-        rising=fitted.rising,
         embed_seconds=embed_seconds,
         bytes_per_row=Z.shape[1] * Z.dtype.itemsize,
-        fit_seconds=fitted.fit_seconds,
-        tune_seconds=fitted.tune_seconds,
-        params=fitted.params,
-        tuning=fitted.tuning,
-        notes=fitted.notes,
         matrix=matrix,
         losses=training_losses(fitted.estimator) if task.axis is None else (),
+        **fitted.recorded(),
     )
 
 
@@ -115,14 +107,13 @@ def _fit(task, rows, judged, n_items):
 class ItemJudge(Judge):
     """Fits a setting on some judgments and judges it by others; ``y`` is ``Judged``."""
 
-    def _judged(self, estimator, n_rows):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            _fit_capped(self.X, self.y, self.fit_rows, n_rows, self.seed, estimator)
+    def _fit(self, estimator, n_rows):
+        _fit_capped(self.X, self.y, self.fit_rows, n_rows, self.seed, estimator)
+
+    def _score(self, estimator):
         place, named = self.y.part(self.judged_rows).constraints.on_named_rows()
         scores = judged_scores(embed(estimator, self.X[place]), named, self.protocol)
-        warned = any(warning.category is ConvergenceWarning for warning in caught)
-        return scores[self.measure], None, warned
+        return scores[self.measure], None
 
 
 def _fit_capped(rows, judged, train, most, seed, estimator):

@@ -30,9 +30,13 @@ def judged_splits(judged, n_folds, seed):
         Of judgments: ``"closed"`` where items are known, ``"open"`` where they are new.
     notes : dict of str to str
     """
-    made = {"closed": _folds(judged, n_folds, seed), "open": _item_splits(judged, n_folds, seed)}
+    sets, linked = judged.sets(), _linked(judged)
+    made = {
+        "closed": _folds(judged, sets, linked, n_folds, seed),
+        "open": _item_splits(judged, linked, n_folds, seed),
+    }
     splits = [
-        make_split(protocol, fold, train, test, judged.sets())
+        make_split(protocol, fold, train, test, sets)
         for protocol, (parts, _) in made.items()
         for fold, (train, test) in enumerate(parts)
     ]
@@ -41,20 +45,19 @@ def judged_splits(judged, n_folds, seed):
     return splits, {protocol: note for protocol, (_, note) in made.items()}
 
 
-def _folds(judged, n_folds, seed):
-    sets = judged.sets()
-    if len(np.unique(_linked(judged))) == len(np.unique(sets)):
+def _folds(judged, sets, linked, n_folds, seed):
+    n_sets = len(np.unique(sets))
+    if len(np.unique(linked)) == n_sets:
         return [], "left out: no item is judged beside others, so that all tested ones are new"
-    n_made = min(n_folds, len(np.unique(sets)))
+    n_made = min(n_folds, n_sets)
     parts = list(stratified_group_folds(judged.similar.astype(int), sets, n_made, seed))
     if not all(_is_enough(judged, *part) for part in parts):
         return [], "left out: repeated judgments leave too few others to test on"
     return parts, f"{n_made} folds of the judgments; repeated and reversed ones stay together"
 
 
-def _item_splits(judged, n_folds, seed):
+def _item_splits(judged, linked, n_folds, seed):
     """Split items; judgments of items of both sides are left out, unless none need be."""
-    linked = _linked(judged)
     if np.bincount(linked).max() <= len(judged) / n_folds:
         parts = list(stratified_group_folds(judged.similar.astype(int), linked, n_folds, seed))
         note = f"{n_folds} folds of items that no judgment links"

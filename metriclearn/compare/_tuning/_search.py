@@ -112,15 +112,22 @@ class Judge:
         return replace(best, rising=is_cut, reached=tuple(reached))
 
     def _judged(self, estimator, n_rows):
-        X, y = self.X[self.fit_rows], self.y[self.fit_rows]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            fit_capped(estimator, X, y, n_rows, self.seed)
-        X_judged, y_judged = self.X[self.judged_rows], self.y[self.judged_rows]
-        score, k = judge(
-            estimator, X, y, X_judged, y_judged, self.protocol, self.measure, seed=self.seed
+            self._fit(estimator, n_rows)
+        warned = any(warning.category is ConvergenceWarning for warning in caught)
+        return *self._score(estimator), warned
+
+    def _fit(self, estimator, n_rows):
+        X, y = self.X[self.fit_rows], self.y[self.fit_rows]
+        fit_capped(estimator, X, y, n_rows, self.seed)
+
+    def _score(self, estimator):
+        """Return the score of a fitted estimator, and the k that it was reached with."""
+        fitted, judged = (
+            (self.X[rows], self.y[rows]) for rows in (self.fit_rows, self.judged_rows)
         )
-        return score, k, any(warning.category is ConvergenceWarning for warning in caught)
+        return judge(estimator, *fitted, *judged, self.protocol, self.measure, seed=self.seed)
 
 
 def choose(estimator, candidates, tuning, judge):
