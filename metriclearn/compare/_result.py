@@ -219,7 +219,7 @@ class ComparisonResult:
             one? Is a linear one on the embedding of a deep one? Of features of a network: is
             training worth it over frozen features? Is fine-tuning over a linear map?
         measure : str, default=None
-            As of ``verdict``; the one that settles the winner of the closed set by default.
+            See ``verdict``; the one that settles the winner of the closed set by default.
 
         Returns
         -------
@@ -347,7 +347,7 @@ class ComparisonResult:
         X, y
             What ``compare`` takes: also the name of a source and of its label column.
         learner, protocol : str, default=None
-            As of ``make_estimator``.
+            See ``make_estimator``.
         constraints : Pairs or Triplets, default=None
             In place of ``y`` where these were compared on.
 

@@ -94,7 +94,7 @@ def rows_to_fit(result, X, y):
     ----------
     result : ComparisonResult
     X, y
-        As of ``compare``: also the name of a source, and of its label column.
+        What ``compare`` takes: also the name of a source, and of its label column.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Prepr
 #: How the outputs of a transformer for its tokens become one vector.
 POOLINGS = ("cls", "mean")
 # Values of images in one pass on the CPU. Feature maps of more than that are memory that the
-# system gives out page by page, each time anew, which takes longer than the network.
+# system gives out page by page, each time again, which takes longer than the network.
 _CPU_VALUES = 2**19
 # Where torchvision's models keep their classifier.
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")

@@ -40,7 +40,7 @@ class FineTuning:
     Attributes
     ----------
     backbone : str, type or nn.Module
-        As of `metriclearn.images.Features`.
+        See `metriclearn.images.Features`.
     settings : dict
         All of ``DEFAULTS``.
     """

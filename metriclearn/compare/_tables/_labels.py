@@ -82,7 +82,7 @@ def read_amounts(values, *, name="y", target="y", lines=None):
     Parameters
     ----------
     values, name, target, lines
-        As of `read_labels`. -1 is an amount like any other.
+        See `read_labels`; -1 is an amount like any other.
 
     Returns
     -------

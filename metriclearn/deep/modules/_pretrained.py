@@ -19,7 +19,7 @@ class Pretrained(nn.Module):
     Parameters
     ----------
     backbone : str, class or nn.Module
-        As of `~metriclearn.images.Features`: ``"timm/NAME"``, ``"torchvision/NAME"``,
+        As `~metriclearn.images.Features` takes it: ``"timm/NAME"``, ``"torchvision/NAME"``,
         ``"hf/REPOSITORY"`` or ``"hf/FOLDER"``, ``"package.module:Class"``, or a module of one's
         own on normalized images, which is copied.
     image_size : int or (height, width), default=None

@@ -11,7 +11,7 @@ from metriclearn.deep.training._seeding import empty_cache, out_of_memory
 # batches than in training.
 VALUES_AT_A_TIME = 2**17
 # Images embedded at a time on the CPU: feature maps of more are memory that the system gives out
-# page by page, each time anew, which takes longer than the network.
+# page by page, each time again, which takes longer than the network.
 IMAGE_VALUES_ON_CPU = 2**20
 # What may be set on a trained net; the rest of skorch's parameters would rebuild it.
 SETTABLE = ("lr", "optimizer__", "batch_size", "callbacks", "verbose")
