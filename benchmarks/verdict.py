@@ -183,15 +183,19 @@ def planted(runs):
 
 
 def labeled_sets(folder):
-    """Yield (name, X, y) of the sets, at most 2,000 rows of each."""
-    for name in ("iris", "wine", "digits", "breast_cancer"):
-        yield name, *getattr(datasets, f"load_{name}")(return_X_y=True)
+    """Return (name, X, y) of the sets, at most 2,000 rows of each, the smallest first."""
+    found = [
+        (name, *getattr(datasets, f"load_{name}")(return_X_y=True))
+        for name in ("iris", "wine", "digits", "breast_cancer")
+    ]
     for file in sorted(Path(folder).glob("*.npz")):
         with np.load(file) as arrays:
             if {"X", "y"} <= set(arrays.files) and "omniglot" not in file.stem:
                 X, y = arrays["X"], arrays["y"]
                 rows = np.random.default_rng(0).permutation(len(y))[:2000]
-                yield file.stem, X[rows].reshape(len(rows), -1).astype(np.float32), y[rows]
+                X = X[rows].reshape(len(rows), -1).astype(np.float32)
+                found.append((file.stem, X, y[rows]))
+    return sorted(found, key=lambda one: one[1].size)
 
 
 def stability(folder, out):

@@ -56,7 +56,8 @@ def test_from_a_built_in_set_to_vectors_in_another_process(here):
         main(["compare", *arguments, "--effort", "quick", "--save", "model", "--json", "r.json"])
         == 0
     )
-    X, y = load_wine(return_X_y=True, as_frame=True)
+    X, y = load_wine(return_X_y=True)  # rows one after the other, as the command has them:
+    X = pd.DataFrame(X, columns=load_wine().feature_names)  # sums over columns end alike
     X.to_csv("other.csv", index=False)
     command = [sys.executable, "-m", "metriclearn", "embed", "model", "other.csv"]
     command += ["--out", "e.parquet"]

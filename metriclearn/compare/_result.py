@@ -309,7 +309,9 @@ class ComparisonResult:
         -------
         Pipeline or transformer
             Unfitted. It takes the rows as they were given to ``compare``, and its ``transform``
-            leads to the space where Euclidean distance is the metric.
+            leads to the space where Euclidean distance is the metric. Fitted on the rows in the
+            memory order that ``compare`` had, it is what ``--save`` keeps, to the bit; in another
+            order, say a frame's, sums over columns may differ in the last bit.
 
         Raises
         ------
