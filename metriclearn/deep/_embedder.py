@@ -71,7 +71,8 @@ class DeepEmbedder(
         it is None: no linear layer, the network's output is the embedding.
     module_params, head_params, loss_params, miner_params, sampler_params : dict, default=None
         Arguments of the parts, also settable one by one as ``module__hidden_units``,
-        ``head__pooling`` (see :class:`~metriclearn.deep.modules.Head`), ``loss__margin``, ...
+        ``head__pooling`` (see :class:`~metriclearn.deep.modules.Head`), ``loss__margin``, and
+        ``loss__loss__margin`` of a loss named inside another.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, class or callable, default="adam"
         Called with groups of parameters and ``optimizer_params``.
     optimizer_params : dict, default=None
@@ -87,7 +88,9 @@ class DeepEmbedder(
         Factor on the rates over the run, a function of the share of the run that is done.
         "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
     schedule_params : dict, default=None
-        Its arguments: of "step" ``step_size``, in epochs, and ``gamma``.
+        Its arguments: of "step" ``step_size``, in epochs, and ``gamma``. Besides, numbers of the
+        loss and the miner that change over the run: ``{"loss__margin": (0.1, 0.5)}`` goes from the
+        first to the last in a line, a function is given the share of the run that is done.
     warmup_epochs : int or "auto", default="auto"
         First epochs, with a frozen backbone; "auto": 1 for a pretrained one below a head, else 0.
     freeze_batch_norm : bool or "auto", default="auto"

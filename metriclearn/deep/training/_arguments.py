@@ -237,8 +237,9 @@ class NestedParamsMixin:
         super().set_params(**params)  # type: ignore[misc]
         for component, changed in entries.items():
             taker = self._taker(component)
-            if taker is not None:
-                check_params(component, taker, changed)
+            if taker is not None:  # an argument of a part of a part is checked when that is made
+                own = {key: value for key, value in changed.items() if "__" not in key}
+                check_params(component, taker, own)
         for component, changed in entries.items():
             present = self.get_params(deep=False)[f"{component}_params"] or {}
             setattr(self, f"{component}_params", {**present, **changed})

@@ -211,7 +211,7 @@ def find_loss(loss):
 
 
 def _with_inner(loss, params):
-    """Make the loss that a wrapper is to wrap, where its parameters name one."""
+    """Make the loss that a wrapper is to wrap, where its parameters name one, by ``loss__...``."""
     inner = (params or {}).get("loss")
     wraps = isinstance(loss, str) and loss in WRAPPERS
     if inner is None and wraps and _asks_for_loss(WRAPPERS[loss]):
@@ -219,14 +219,23 @@ def _with_inner(loss, params):
             f"loss={loss!r} wraps another loss; name it by loss_params={{'loss': 'proxy_anchor'}}, "
             f"or any other of {', '.join(sorted(LOSSES))}"
         )
-    if not isinstance(inner, str):
+    prefix = "loss__"
+    nested = [name for name in params or {} if name.startswith(prefix)]
+    of_inner = {name.removeprefix(prefix): params[name] for name in nested}
+    if not (isinstance(inner, str) or of_inner):
         return params
-    if inner in WRAPPERS:
+    if inner is None:
+        raise ValueError(
+            f"loss_params has {nested[0]!r}, but names no loss inside; give "
+            f"loss_params={{'loss': NAME, ...}}"
+        )
+    if isinstance(inner, str) and inner in WRAPPERS:
         raise ValueError(
             f"loss_params={{'loss': {inner!r}}}: what wraps another loss is wrapped as an object, "
             f"{WRAPPERS[inner].__name__}(...)"
         )
-    return {**params, "loss": resolve("loss", inner, LOSSES)()}
+    own = {name: value for name, value in params.items() if name not in nested}
+    return {**own, "loss": build("loss", resolve("loss", inner, LOSSES), of_inner)}
 
 
 def _asks_for_loss(wrapper):

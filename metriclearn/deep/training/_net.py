@@ -95,6 +95,9 @@ class MetricNet(EmbeddingNet):
             _distributed.agree(self.module_)
             _distributed.agree(self.criterion_)
         self._settle_average()
+        criterion = self.criterion_
+        parts = (criterion.loss, criterion.miner) if self.recipe_.mined else (criterion, None)
+        self.moves_ = self.recipe_.moving.of(*parts)
         self.notify("on_train_begin", X=data.rows.X, y=data.y)
         try:
             self.fit_loop(data, epochs=epochs)
@@ -102,6 +105,7 @@ class MetricNet(EmbeddingNet):
             if self.history and "dur" not in self.history[-1]:
                 self.history.pop()
             self.watch_ = None
+            self.moves_.undo()
             self.notify("on_train_end", X=data.rows.X, y=data.y)
             self._set_training(False)
         return self
@@ -269,7 +273,8 @@ class MetricNet(EmbeddingNet):
                     part.eval()
 
     def _set_rates(self, done):
-        """Set the rates by the schedule; a constant one leaves them to callbacks."""
+        """Set the rates, and what else moves; a constant schedule leaves them to callbacks."""
+        self.moves_(done)
         if not self.recipe_.schedule.constant:
             factor = self.recipe_.schedule.factor(done, self.max_epochs)
             for group in self.optimizer_.param_groups:

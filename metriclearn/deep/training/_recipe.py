@@ -10,6 +10,7 @@ from numbers import Real
 import torch
 
 from metriclearn.deep.modules._parts import check_params, resolve
+from metriclearn.deep.training._moving import MovingArguments
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -25,6 +26,10 @@ class Recipe:
     rates : dict
         Learning rates of "backbone", "head" and "proxies".
     schedule : Schedule
+    moving : MovingArguments
+        Arguments of the loss and the miner that change over the run.
+    mined : bool
+        Whether the criterion is a loss with the miner of the arguments before it.
     optimizer_params : dict
     augment : callable or None
         Applied to each training batch.
@@ -45,6 +50,8 @@ class Recipe:
     sampler: object
     rates: dict
     schedule: Schedule
+    moving: MovingArguments
+    mined: bool
     optimizer_params: dict = field(default_factory=dict)
     augment: Callable | None = None
     precision: str = "float32"

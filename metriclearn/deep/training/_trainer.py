@@ -30,6 +30,7 @@ from metriclearn.deep.training._assembly import (
     with_miner,
 )
 from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
+from metriclearn.deep.training._moving import MovingArguments
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
 from metriclearn.deep.training._recipe import PRECISIONS, Recipe, Schedule
@@ -234,7 +235,7 @@ class Trainer:
     def check(self):
         """Check the arguments that no part checks when it is made."""
         resolve("precision", self.args.precision, PRECISIONS)
-        schedule = Schedule(self.args.schedule, self.args.schedule_params)
+        schedule, _ = self._schedules()
         check_callbacks(self.args.callbacks, not schedule.constant)
 
     def device(self):
@@ -325,7 +326,8 @@ class Trainer:
         return Recipe(
             sampler,
             rates,
-            Schedule(args.schedule, args.schedule_params),
+            *self._schedules(),
+            isinstance(criterion, MinedLoss) and not self._is_mined(),
             args.optimizer_params or {},
             build_augment(args.augment, inputs, criterion.needs_views),
             args.precision,
@@ -335,6 +337,18 @@ class Trainer:
             args.ema_decay,
             args.compile,
         )
+
+    def _schedules(self):
+        """Make what moves the rates, and what moves arguments of the loss and the miner."""
+        params = self.args.schedule_params or {}
+        of_parts = {name: value for name, value in params.items() if "__" in name}
+        of_rates = {name: value for name, value in params.items() if name not in of_parts}
+        return Schedule(self.args.schedule, of_rates), MovingArguments(of_parts)
+
+    def _is_mined(self):
+        """Whether the loss that was given has a miner of its own."""
+        loss = find_loss(self.args.loss)
+        return isinstance(loss, MinedLoss) or loss is MinedLoss
 
     def _changed(self, net):
         before = net.arguments_
