@@ -1,4 +1,73 @@
-"""Text of others in one line, and safe for a terminal."""
+"""Text of others in one line, safe for a terminal, and read as yes or no."""
+
+# No and yes, as words that stand together in one column; whole numbers go with any of them.
+_ANSWERS = tuple(
+    (frozenset(no.split()), frozenset(yes.split()))
+    for no, yes in (
+        ("no n", "yes y"), ("false f .false.", "true t .true."), ("off", "on"),
+        ("no false off", "yes true on"), ("nein n", "ja j"), ("non n", "oui o"),
+        ("nee n", "ja j"), ("nej n", "ja j"), ("não nao n", "sim s"), ("no n", "sí si s"),
+        ("нет н", "да д"), ("nie n", "tak"), ("ne n", "ano a"), ("hayır", "evet"),
+        ("否", "是"), ("いいえ", "はい"), ("아니요", "예"), ("✗", "✓"), ("✘", "✔"),
+        ("absent", "present"), ("disabled", "enabled"), ("inactive", "active"),
+        ("unchecked", "checked"), ("negative neg", "positive pos"),
+    )
+)  # fmt: skip
+_DIGITS = (frozenset(("0", "0.0")), frozenset(("1", "1.0")))
+_SINGLE = {
+    word: value
+    for no, yes in reversed((_DIGITS, *_ANSWERS))
+    for words, value in ((no, False), (yes, True))
+    for word in words
+    if len(word) > 1 or word in "01nytfjн✗✓✘✔否是예"
+}
+
+
+def truth_of(cell):
+    """Return whether a cell says yes or no; None where it says neither.
+
+    Examples
+    --------
+    >>> truth_of(" TRUE"), truth_of("0"), truth_of("perhaps")
+    (True, False, None)
+    """
+    return _SINGLE.get(str(cell).strip().lower())
+
+
+def truths_of(words):
+    """Return what each of some words says, where they are yes and no of one language.
+
+    Parameters
+    ----------
+    words : iterable of str
+        Distinct words of a column.
+
+    Returns
+    -------
+    dict of str to bool, or None
+        None where they are anything else, or all say the same.
+
+    Examples
+    --------
+    >>> truths_of(["Ja", "N", "0"])
+    {'Ja': True, 'N': False, '0': False}
+    >>> truths_of(["T", "N"]) is None
+    True
+    """
+    for no, yes in _ANSWERS:
+        said = {}
+        for word in words:
+            plain = word.strip().lower()
+            if plain in no or plain in _DIGITS[0]:
+                said[word] = False
+            elif plain in yes or plain in _DIGITS[1]:
+                said[word] = True
+            else:
+                break
+        else:
+            if len(set(said.values())) == 2:
+                return said
+    return None
 
 
 def one_line(error):

@@ -4,6 +4,8 @@ Each raises one ``ValueError`` that names the argument, says what was given and
 what to do, before any work.
 """
 
+from numbers import Integral
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
@@ -340,6 +342,12 @@ def labeled_rows(sample_weight, X, y):
         )
     weights = None if sample_weight is None else sample_weight[rows]
     return weights, rows_of(X, rows), y[rows]
+
+
+def check_k(k, name="k"):
+    """Raise ``ValueError`` unless ``k`` is a whole number of at least 1."""
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {k!r}")
 
 
 def check_n_neighbors(n_neighbors, classes, counts):

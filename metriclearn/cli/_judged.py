@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from metriclearn._text import truth_of
 from metriclearn.cli._errors import BadInputError
 
-TRUE = frozenset(("1", "true", "yes", "similar", "same"))
-FALSE = frozenset(("0", "-1", "false", "no", "dissimilar", "different"))
+# Beside yes and no.
+_SAID = {"similar": True, "same": True, "dissimilar": False, "different": False, "-1": False}
 #: Names of the columns, where the file has them; else the first ones are taken.
 NAMES = {
     "pairs": ("first", "second", "same"),
@@ -43,6 +44,11 @@ def read_judged(options):
         raise BadInputError(text if text.startswith("--") else f"--{kind} {path}: {text}") from None
 
 
+def is_same(cell):
+    """Return whether a cell says that two items are alike; None where it says neither."""
+    return _SAID.get(cell.strip().lower(), truth_of(cell))
+
+
 def _read(kind, path, source, ids, drop):
     from metriclearn.compare import read_rows
     from metriclearn.constraints import Pairs, Triplets
@@ -63,13 +69,14 @@ def _read(kind, path, source, ids, drop):
     arguments = {"X": items.X, "name": Path(source).name.split(".")[0], "drop": drop}
     if kind == "triplets":
         return {**arguments, "constraints": Triplets(numbers, weights, n_rows=n_rows)}
-    words = [word.lower() for word in _cells(frame[columns[2]])]
-    if odd := sorted({word for word in words if word not in TRUE | FALSE}):
+    words = _cells(frame[columns[2]])
+    said = {word: is_same(word) for word in words}
+    if odd := sorted(word for word, same in said.items() if same is None):
         raise ValueError(
             f"column {columns[2]!r} must say of each pair whether the two are the same, 1 or 0, "
             f"true or false, yes or no; got {', '.join(map(repr, odd[:5]))}"
         )
-    similar = [word in TRUE for word in words]
+    similar = [said[word] for word in words]
     return {**arguments, "constraints": Pairs(numbers, similar, weights, n_rows=n_rows)}
 
 

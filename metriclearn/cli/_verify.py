@@ -11,7 +11,7 @@ import numpy as np
 from metriclearn._files import write_text
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
-from metriclearn.cli._judged import FALSE, TRUE
+from metriclearn.cli._judged import is_same
 from metriclearn.cli._model import embed, load_model, read
 from metriclearn.cli._outputs import check_output
 
@@ -130,10 +130,10 @@ def _read_pairs(path):
     faults = [f"line {k + 2}" for k, pair in enumerate(both) if not all(pair)]
     same = None
     if "same" in columns:
-        words = [(row["same"] or "").strip().lower() for row in rows]
-        odd = [k for k, word in enumerate(words) if word not in TRUE | FALSE]
-        faults += [f"line {k + 2}: same is {words[k]!r}" for k in odd]
-        same = np.array([word in TRUE for word in words])
+        said = [is_same(row["same"] or "") for row in rows]
+        odd = [k for k, value in enumerate(said) if value is None]
+        faults += [f"line {k + 2}: same is {(rows[k]['same'] or '').strip()!r}" for k in odd]
+        same = np.array([bool(value) for value in said])
     if faults:
         raise BadInputError(f"{path}: {len(faults)} pairs cannot be read: {'; '.join(faults[:10])}")
     return first, second, same

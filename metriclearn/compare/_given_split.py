@@ -5,6 +5,7 @@ But for queries and a gallery of the same classes: which classes are unseen is d
 
 import numpy as np
 
+from metriclearn._text import truth_of
 from metriclearn.compare._inspect._finding import counted, listed
 from metriclearn.compare._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
@@ -27,7 +28,6 @@ _FLAGS = {
     "query": ("query", "gallery"),
     "gallery": ("gallery", "query"),
 }
-_YES, _NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 #: Rows that belong to no part.
 NONE = ""
 
@@ -113,10 +113,11 @@ def flag_of(name):
 def _meaning_of_flags(name, words):
     """Return what yes and no mean, where the name of the column says it."""
     about = flag_of(name)
-    if about is None or not words <= {*_YES, *_NO, ""}:
+    said = {word: truth_of(word) for word in words - {""}}
+    if about is None or None in said.values():
         return {}
     yes, no = _FLAGS[about]
-    return {**dict.fromkeys(_YES, yes), **dict.fromkeys(_NO, no)}
+    return {word: yes if value else no for word, value in said.items()}
 
 
 def looks_like_parts(values, name=None):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._validation import check_numeric, check_unmasked
+from metriclearn._validation import check_k, check_numeric, check_unmasked
 
 
 def as_indices(indices, width, kind):
@@ -63,8 +63,7 @@ def as_n_rows(n_rows, indices, kind):
 
 def as_count(count, name):
     """Return an integer of at least 1 as Python's own."""
-    if isinstance(count, (bool, np.bool_)) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
+    check_k(count, name)
     return int(count)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metriclearn._text import truth_of
 from metriclearn.images._decode import SUFFIXES
 
 #: Folders that are parts of the data where all of them hold classes.
@@ -30,8 +31,6 @@ _OTHER_SUFFIXES = frozenset(
     )
 )
 _BOX_COLUMNS = ("x_1", "y_1", "x_2", "y_2")
-# A blank is what pandas writes for photos to train on, which are neither.
-_TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes")), frozenset(("false", "0", "0.0", "no", ""))
 
 
 def list_folder(folder, recursive=True):
@@ -249,10 +248,11 @@ def _column_of_images(columns, rows):
 
 
 def _truth(file, name, row, text):
-    word = (text or "").strip().lower()
-    if word not in _TRUE | _FALSE:
+    # A blank is what pandas writes for photos to train on, which are neither.
+    said = truth_of(text) if (text or "").strip() else False
+    if said is None:
         raise ValueError(f"{file}: {name} must be true or false, got {text!r} in line {row + 2}")
-    return word in _TRUE
+    return said
 
 
 def _number(file, name, row, text):

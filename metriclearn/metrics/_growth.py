@@ -180,7 +180,7 @@ def recall_growth(
     """
     queries, labels = _labeled(embeddings, labels, "embeddings", "labels")
     if (gallery is None) != (gallery_labels is None):
-        raise ValueError("gallery and gallery_labels are given together, or neither is")
+        raise ValueError("gallery and gallery_labels must be given together")
     alone, rows, classes = gallery is None, queries, labels
     if not alone:
         rows, classes = _labeled(gallery, gallery_labels, "gallery", "gallery_labels")

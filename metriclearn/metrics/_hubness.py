@@ -1,12 +1,11 @@
 """Hubs: rows that are among the nearest of very many, and distances that have fewer of them."""
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from metriclearn._arrays import unit_of
+from metriclearn._validation import check_k
 from metriclearn.metrics._checks import check_rows, fit_for_products
 from metriclearn.neighbors._exact import ExactSearch
 
@@ -60,8 +59,7 @@ def k_occurrence(
     >>> k_occurrence([[0.0], [1.0], [1.1], [3.0]], k=1)
     array([0, 2, 2, 0])
     """
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    check_k(k)
     embeddings = check_rows(embeddings, "embeddings")
     if metric == "precomputed":
         return _count_nearest(embeddings, int(k), gallery)

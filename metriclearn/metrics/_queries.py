@@ -2,11 +2,11 @@
 
 import warnings
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 
+from metriclearn._validation import check_k
 from metriclearn.metrics._checks import check_rows, fit_for_products
 from metriclearn.metrics._relevance import as_relevance
 from metriclearn.neighbors._exact import ExactSearch
@@ -278,8 +278,7 @@ def _first(kept, k, *arrays):
 
 def check_at(name, k):
     """Return the name of a measure at ``k``."""
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    check_k(k)
     return f"{name}_at_{k}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from metriclearn._validation import check_numeric
+from metriclearn._validation import check_k, check_numeric
 from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 
 #: Candidates whose distances are computed exactly.
@@ -42,8 +42,7 @@ def check_question(k, rerank, max_distance):
     scorer = None
     if callable(rerank):
         rerank, scorer = DEFAULT_RERANK, rerank
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k={k!r} must be a whole number of at least 1")
+    check_k(k)
     if not isinstance(rerank, Integral) or rerank < 1:
         raise ValueError(
             f"rerank={rerank!r} must be a whole number of at least 1, or a function of queries and "

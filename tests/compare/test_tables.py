@@ -7,10 +7,11 @@ from helpers.spellings import MISSING, NUMBERS, SPELLINGS, TIMES, iris_frame
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
+from metriclearn._text import _ANSWERS, truth_of
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._cleaning import make_cleaner, split_rows
-from metriclearn.compare._tables._columns import TRUTH, read_columns
+from metriclearn.compare._tables._columns import read_columns
 from metriclearn.compare._tables._labels import read_labels
 
 
@@ -194,14 +195,23 @@ def test_stray_text_among_numbers_is_named():
     assert "'abc'" in finding.text
 
 
-@pytest.mark.parametrize("pair", TRUTH, ids=lambda pair: "/".join(sorted(pair)))
-def test_truth_values_in_disguise(pair):
-    yes = TRUTH[pair]
-    (no,) = pair - {yes}
+PAIRS = sorted({(no, yes) for nos, yeses in _ANSWERS for no in nos for yes in yeses})
+
+
+@pytest.mark.parametrize(("no", "yes"), PAIRS, ids="/".join)
+def test_truth_values_in_disguise(no, yes):
     cells = [yes.upper(), no.title(), f" {yes} ", "?"] * 3
     typed = read_columns(pd.DataFrame({"a": cells}))
     np.testing.assert_array_equal(typed.frame["a"], [1, 0, 1, np.nan] * 3)
     assert typed.notes[0].kind == "boolean"
+    assert truth_of(yes) is not False
+    assert truth_of(no) is not True
+
+
+def test_digits_beside_yes_and_no_are_the_same_said_twice():
+    typed = read_columns(pd.DataFrame({"a": ["yes", "0", "No", "1"] * 3, "b": ["T", "N"] * 6}))
+    np.testing.assert_array_equal(typed.frame["a"], [1, 0, 0, 1] * 3)
+    assert [note.kind for note in typed.notes] == ["boolean", "category"]
 
 
 @pytest.mark.parametrize("spelling", TIMES)

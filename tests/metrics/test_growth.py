@@ -102,7 +102,7 @@ def test_bad_numbers_of_classes_and_lonely_rows_are_one_clear_error():
         RecallGrowth(np.array([3, 1])).recall(0)
     with pytest.raises(ValueError, match="no query has another row of its class"):
         recall_growth([[0.0], [1.0]], ["a", "b"])
-    with pytest.raises(ValueError, match="gallery and gallery_labels are given together"):
+    with pytest.raises(ValueError, match="gallery and gallery_labels must be given together"):
         recall_growth([[0.0], [1.0]], ["a", "a"], gallery=[[0.0]])
 
 

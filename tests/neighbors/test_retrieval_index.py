@@ -327,9 +327,9 @@ def test_a_million_additions_sort_little(monkeypatch):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda i, X: i.search(X, 0), "k=0 must be a whole number of at least 1"),
-        (lambda i, X: i.search(X, 2.5), "k=2.5 must be a whole number"),
-        (lambda i, X: i.search(X, True), "k=True must be a whole number"),
+        (lambda i, X: i.search(X, 0), "k must be an integer of at least 1, got 0"),
+        (lambda i, X: i.search(X, 2.5), "k must be an integer of at least 1, got 2.5"),
+        (lambda i, X: i.search(X, True), "k must be an integer of at least 1, got True"),
         (lambda i, X: i.search(X, 2, max_distance="far"), "max_distance='far' must be a number"),
         (lambda i, X: i.search(X, 2, max_distance=np.nan), "max_distance=nan must be a number"),
         (lambda i, X: i.search(X, 2, where={"a": 1}), "where: there is no payload column 'a'"),

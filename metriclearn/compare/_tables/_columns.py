@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._text import truths_of
 from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
 from metriclearn.compare._tables._numbers import (
     exact_numbers,
@@ -21,17 +22,6 @@ from metriclearn.compare._tables._times import as_seconds, times_from_numbers, t
 
 # Fewer cells than this part that are no numbers are read as missing.
 MAX_STRAY = 0.2
-
-TRUTH = {
-    frozenset(pair): pair[1]
-    for pair in (
-        ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"),
-        ("nein", "ja"), ("nein", "j"), ("non", "oui"), ("nee", "ja"), ("nej", "ja"),
-        ("não", "sim"), ("no", "sí"), ("no", "si"), ("нет", "да"), (".false.", ".true."),
-        ("absent", "present"), ("disabled", "enabled"), ("inactive", "active"),
-        ("unchecked", "checked"), ("negative", "positive"),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,13 +179,16 @@ def _read_text(cells, name, decimal, keep_codes):
             return _finished_numbers(
                 filled[codes], name, remarks, signs, _stray(name, texts, codes, stray)
             )
-    truth = TRUTH.get(frozenset(text.lower() for text in distinct))
-    if truth is not None:
+    said = truths_of(distinct)
+    if said is not None:
         filled = np.full(len(texts) + 1, np.nan)
-        filled[present] = [float(text.lower() == truth) for text in distinct]
+        filled[present] = [float(said[text]) for text in distinct]
         values = filled[codes]
-        words = sorted({text.lower() for text in distinct}, key=lambda text: text == truth)
-        text = f"{words[0]!r} read as 0, {words[1]!r} as 1"
+        words = {
+            truth: sorted({t.lower() for t in distinct if said[t] == truth})
+            for truth in said.values()
+        }
+        text = f"{listed(words[False])} read as 0, {listed(words[True])} as 1"
         return values, _with_missing(ColumnNote(name, "boolean", text), values, signs), None
     seconds = as_seconds(distinct)
     if seconds is not None:
