@@ -1,0 +1,125 @@
+"""Columns of a table: how numbers, times, yes and no and gaps are written."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.spellings import MISSING, NUMBERS, TIMES
+
+from metriclearn._text import _ANSWERS, truth_of
+from metriclearn.compare._tables._columns import read_columns
+
+
+def test_points_and_commas_in_one_column_are_both_decimal():
+    typed = read_columns(pd.DataFrame({"a": ["1,5", "2.5", "3"]}))
+    np.testing.assert_array_equal(typed.frame["a"], [1.5, 2.5, 3])
+    assert typed.notes[0].text == "decimal commas and points"
+
+
+@pytest.mark.parametrize("spelling", NUMBERS)
+def test_numbers_as_people_write_them(spelling):
+    typed = read_columns(pd.DataFrame({"a": NUMBERS[spelling], "b": NUMBERS["plain"]}))
+    np.testing.assert_allclose(typed.frame["a"], [1234.5, -7, 0.25, 12], rtol=1e-15)
+    assert typed.notes[0].kind == "number"
+    assert typed.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("decimal", "cells", "values"),
+    [(",", ["1.234", "5.678"], [1234, 5678]), (".", ["1.234", "5.678"], [1.234, 5.678]),
+     (",", ["1,234", "5,678"], [1.234, 5.678]), (".", ["1,234", "5,678"], [1234, 5678])],
+)  # fmt: skip
+def test_an_ambiguous_mark_is_what_it_is_in_the_other_columns(decimal, cells, values):
+    other = [text.replace(".", decimal) for text in ("1.5", "2.25")]
+    typed = read_columns(pd.DataFrame({"a": cells, "b": other}))
+    np.testing.assert_allclose(typed.frame["a"], values)
+
+
+@pytest.mark.parametrize("sign", MISSING)
+def test_signs_of_what_is_missing(sign):
+    cells = [sign if i % 4 == 0 else str(i / 2) for i in range(20)]
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    values = typed.frame["a"].to_numpy()
+    assert list(np.flatnonzero(np.isnan(values))) == [0, 4, 8, 12, 16]
+    assert "5 missing" in typed.notes[0].text
+    assert sign.strip() in typed.notes[0].text
+
+
+def test_stray_text_among_numbers_is_named():
+    cells = ["?", "abc", *map(str, range(40))]
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    assert list(np.flatnonzero(np.isnan(typed.frame["a"]))) == [0, 1]
+    (finding,) = typed.findings
+    assert (finding.kind, finding.columns, finding.rows) == ("unreadable", ("a",), (1,))
+    assert "'abc'" in finding.text
+
+
+PAIRS = sorted({(no, yes) for nos, yeses in _ANSWERS for no in nos for yes in yeses})
+
+
+@pytest.mark.parametrize(("no", "yes"), PAIRS, ids="/".join)
+def test_truth_values_in_disguise(no, yes):
+    cells = [yes.upper(), no.title(), f" {yes} ", "?"] * 3
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    np.testing.assert_array_equal(typed.frame["a"], [1, 0, 1, np.nan] * 3)
+    assert typed.notes[0].kind == "boolean"
+    assert truth_of(yes) is not False
+    assert truth_of(no) is not True
+
+
+def test_digits_beside_yes_and_no_are_the_same_said_twice():
+    typed = read_columns(pd.DataFrame({"a": ["yes", "0", "No", "1"] * 3, "b": ["T", "N"] * 6}))
+    np.testing.assert_array_equal(typed.frame["a"], [1, 0, 0, 1] * 3)
+    assert [note.kind for note in typed.notes] == ["boolean", "category"]
+
+
+@pytest.mark.parametrize("spelling", TIMES)
+def test_times_as_people_write_them(spelling):
+    times = pd.to_datetime(["2020-03-25", "2020-12-31", "2021-01-05"] * 3)
+    cells = pd.Series(times.strftime(TIMES[spelling]))
+    cells[9] = ""
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    assert typed.notes[0].kind == "time"
+    assert list(typed.frame["a"][:9]) == list(times)
+    assert typed.frame["a"].isna()[9]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["C85", "B12", "C85"] * 3, ["1-2", "3-4", "1-2"] * 3, ["10.0.0.1", "10.0.0.2", "1.2.3.4"] * 3,
+     ["00420", "00137", "90210"] * 3, ["5 kg", "7 g", "5 lb"] * 3, ["555-1234", "555-9876"] * 3,
+     ["1/2", "3/4"] * 3, ["a", "b", None] * 3],
+)  # fmt: skip
+def test_codes_are_no_numbers_and_no_times(cells):
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    assert typed.notes[0].kind == "category"
+    assert set(typed.frame["a"].dropna()) == {cell for cell in cells if cell}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pd.array([1, None, 3] * 3, dtype="Int64"), "number"),
+        (pd.array([True, None, False] * 3, dtype="boolean"), "boolean"),
+        (pd.Categorical([1, 2, None] * 3), "number"),
+        (pd.Categorical(["x", "y", None] * 3), "category"),
+        (pd.array(["x", None, "y"] * 3, dtype="string"), "category"),
+        (np.array(["1.5", None, 2] * 3, dtype=object), "number"),
+        (np.array([b"x", b"y", b"z"] * 3), "category"),
+        (pd.to_timedelta([1, 2, 3] * 3, unit="h"), "number"),
+        (pd.period_range("2020", periods=9, freq="M"), "time"),
+        (pd.date_range("2020", periods=9, tz="Europe/Berlin"), "time"),
+        (np.array([np.inf, 1, 2] * 3), "number"),
+        (pd.array([1.5, None, 2] * 3, dtype="float64[pyarrow]"), "number"),
+    ],
+    ids=repr,
+)
+def test_types_of_pandas(values, kind):
+    typed = read_columns(pd.DataFrame({"a": pd.Series(values)}))
+    assert typed.notes[0].kind == kind
+    assert typed.frame["a"].dtype.kind in "fMO" or typed.frame["a"].dtype == "str"
+
+
+def test_all_columns_that_cannot_be_read_are_named_at_once():
+    frame = pd.DataFrame({"a": [[1], [2]], "b": [1, 2], "c": [1j, 2], "d": [{1: 2}, {}]})
+    with pytest.raises(ValueError, match=r"3 columns cannot be read: 'a' holds .*; 'c' .*; 'd' "):
+        read_columns(frame)
