@@ -84,6 +84,7 @@ FROM_PAPERS = {
         "AllMiner",
         "InBatchNegatives",
         "MinedPairs",
+        "MinedQuadruplets",
         "MinedTriplets",
         "Miner",
         "RandomMiner",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from metriclearn.constraints._kinds import Pairs, Triplets
+    from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
 
 
 class DeepEmbedder(
@@ -278,7 +278,7 @@ class DeepEmbedder(
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        constraints: Pairs | Triplets | None = None,
+        constraints: Pairs | Triplets | Quadruplets | None = None,
     ) -> Self:
         """Train the network.
 
@@ -292,7 +292,7 @@ class DeepEmbedder(
         y : array-like of shape (n,), default=None
             Class labels, -1 among integers for none; for a loss of amounts floats, (n,) or (n, q);
             a loss such as "two_views" needs none.
-        constraints : Pairs or Triplets, default=None
+        constraints : Pairs, Triplets or Quadruplets, default=None
             Instead of labels; if all pairs are similar, negatives are the other rows of a batch.
 
         Returns

@@ -16,8 +16,9 @@ from metriclearn.deep.tensors._masked_sums import (
     masked_logsumexp,
     mean_over,
 )
-from metriclearn.deep.tensors._pairwise import compare, with_gradient
+from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
 from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
+from metriclearn.deep.tensors._selections import MinedQuadruplets
 from metriclearn.deep.tensors._triplet_sums import pack_positives, quadruplet_sum, triplet_sum
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ class QuadrupletLoss(MetricLoss):
     Chen, Chen, Zhang and Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person
     Re-identification", 2017 [1]_. The first term is a triplet loss, the second pushes pairs apart
     that have nothing to do with the anchor; all quadruplets of the batch count, where other codes
-    draw a few.
+    draw a few. Of listed quadruplets, ``d_ij < d_kl``, those whose two pairs share a row are
+    the first term, and the others the second.
 
     Parameters
     ----------
@@ -223,10 +225,12 @@ class QuadrupletLoss(MetricLoss):
     See Also
     --------
     TripletLoss : Its first term.
+    metriclearn.LSML : A linear metric from quadruplets.
 
     Notes
     -----
-    *Needs* labels, two rows of a class in a batch.
+    *Needs* labels, two rows of a class in a batch; or judgments that one pair is nearer than
+    another, `DeepEmbedder.fit(X, constraints=Quadruplets(...))`.
 
     *Relations*: `TripletLoss` and a term for pairs that share no row with the anchor; often better
     where one threshold has to serve all classes.
@@ -251,6 +255,8 @@ class QuadrupletLoss(MetricLoss):
     2.467
     """
 
+    accepts = ("quadruplets",)
+
     _parameter_constraints: dict = {
         "margin": [NOT_NEGATIVE],
         "second_margin": [NOT_NEGATIVE],
@@ -262,8 +268,15 @@ class QuadrupletLoss(MetricLoss):
         self.second_margin = second_margin
         check_ranges(self)
 
-    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        selection: Selection | None = None,
+    ) -> torch.Tensor:
+        """Value on ``embeddings`` (b, d) with ``labels`` (b,), or on listed quadruplets."""
+        if isinstance(selection, MinedQuadruplets):
+            return self._of_listed(widen(embeddings), *selection)
         batch = compare(embeddings, labels, "sq_distance")
         d, _, negative = batch
         pairs = batch.positive_pairs()
@@ -271,3 +284,10 @@ class QuadrupletLoss(MetricLoss):
         second, both = quadruplet_sum(d, pairs, negative, labels, self.second_margin)
         self._active = active + both
         return mean_over(first, active) + mean_over(second, both)
+
+    def _of_listed(self, x, i, j, k, l):
+        gaps = (x[i] - x[j]).square().sum(1) - (x[k] - x[l]).square().sum(1)
+        chained = (i == k) | (i == l) | (j == k) | (j == l)
+        first = (gaps + self.margin).relu() * chained
+        second = (gaps + self.second_margin).relu() * ~chained
+        return self._mean_of_active(first, second)

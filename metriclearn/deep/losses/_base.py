@@ -64,7 +64,8 @@ class MetricLoss(nn.Module):
     0.5
     """
 
-    #: Selections of a miner, or of constraints, that it works on: any of "pairs", "triplets".
+    #: Selections of a miner, or of constraints, that it works on: any of "pairs", "triplets",
+    #: "quadruplets".
     accepts: tuple = ()
     #: What it compares rows by: "distance", "sq_distance", "cosine", "dot", or None.
     kind: str | None = None

@@ -23,6 +23,7 @@ from metriclearn.deep.miners._triplet_miners import (
 from metriclearn.deep.tensors._selections import (
     InBatchNegatives,
     MinedPairs,
+    MinedQuadruplets,
     MinedTriplets,
     Reference,
     Selection,
@@ -41,6 +42,7 @@ __all__ = [
     "HardMiner",
     "InBatchNegatives",
     "MinedPairs",
+    "MinedQuadruplets",
     "MinedTriplets",
     "Miner",
     "MultiSimilarityMiner",

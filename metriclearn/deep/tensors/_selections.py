@@ -78,7 +78,7 @@ class Selection:
 
     __slots__ = ()
 
-    #: "pairs" or "triplets"; None where every loss can work on it.
+    #: "pairs", "triplets" or "quadruplets"; None where every loss can work on it.
     yields = None
     #: Whether it names rows by number, and so can do without labels.
     lists = False
@@ -340,6 +340,46 @@ class MinedTriplets(_TripletLists, Selection):
     def indices(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows and columns of all triplets; see `Selection.indices`."""
         return self.anchor, torch.cat([self.positive, self.negative])
+
+
+class _QuadrupletLists(NamedTuple):
+    i: torch.Tensor
+    j: torch.Tensor
+    k: torch.Tensor
+    l: torch.Tensor
+
+
+class MinedQuadruplets(_QuadrupletLists, Selection):
+    """Selected quadruplets of a batch, ``d(i, j) < d(k, l)``; unpacks as ``i, j, k, l``.
+
+    Parameters
+    ----------
+    i, j, k, l : int64 tensors of shape (t,)
+        Row numbers.
+
+    See Also
+    --------
+    MinedTriplets : Two pairs that share a row.
+    metriclearn.constraints.Quadruplets : Quadruplets of rows of a training set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metriclearn.deep.losses import QuadrupletLoss
+    >>> from metriclearn.deep.miners import MinedQuadruplets
+    >>> quadruplets = MinedQuadruplets(*torch.tensor([[0], [1], [2], [3]]))
+    >>> x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.5]])
+    >>> QuadrupletLoss(second_margin=0.5)(x, None, quadruplets).item()  # 1 - 0.25 + 0.5
+    1.25
+    """
+
+    __slots__ = ()
+    yields = "quadruplets"
+    lists = True
+
+    def indices(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return rows and columns of both pairs; see `Selection.indices`."""
+        return torch.cat([self.i, self.k]), torch.cat([self.j, self.l])
 
 
 class TripletWindow(Selection):

@@ -101,7 +101,8 @@ class Checkpoint(Callback):
         net.history.extend(state["history"])
         net.rng_.bit_generator.state = json.loads(state["rng"])
         set_generator_states(net.device, state["generators"])
-        vars(net.recipe_.sampler).update(_state_of(state["sampler"]))
+        if net.recipe_.sampler is not None:
+            vars(net.recipe_.sampler).update(_state_of(state["sampler"]))
         vars(self.best).update({name: state["best"][name] for name in self.best.state})
 
     def on_epoch_end(self, net, **kwargs):
@@ -118,7 +119,7 @@ class Checkpoint(Callback):
                 "history": [{**row, "batches": []} for row in net.history],
                 "rng": json.dumps(net.rng_.bit_generator.state),
                 "generators": generator_states(net.device),
-                "sampler": _state_of(vars(net.recipe_.sampler)),
+                "sampler": _state_of(_attributes(net.recipe_.sampler)),
                 "best": {name: vars(self.best).get(name) for name in self.best.state},
             }
         )

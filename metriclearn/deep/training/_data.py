@@ -10,7 +10,7 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from metriclearn import constraints
-from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
+from metriclearn.deep.tensors._selections import MinedPairs, MinedQuadruplets, MinedTriplets
 from metriclearn.deep.training import _distributed
 
 
@@ -87,12 +87,12 @@ class LabeledData:
 
 
 class ConstraintData:
-    """Rows with constraints on pairs or triplets of them.
+    """Rows with constraints on pairs, triplets or quadruplets of them.
 
     Parameters
     ----------
     rows : Rows
-    constraints : metriclearn.constraints.Pairs or Triplets
+    constraints : metriclearn.constraints.Pairs, Triplets or Quadruplets
         Weighted ones are drawn with replacement, in proportion to their weights. Where all pairs
         are similar, the other rows of a batch are the negatives: all those that no chain of
         similar pairs links to the anchor.
@@ -132,8 +132,10 @@ class ConstraintData:
         elif isinstance(self.constraints, constraints.Pairs):
             similar = torch.from_numpy(self.constraints.similar[chosen]).to(self.rows.device)
             selection = MinedPairs(places[similar], places[~similar])
-        else:
+        elif isinstance(self.constraints, constraints.Triplets):
             selection = MinedTriplets(*places.T)
+        else:
+            selection = MinedQuadruplets(*places.T)
         targets = torch.arange(len(rows), device=self.rows.device)
         return Batch(self.rows.take(_own(rows)), targets, {"selection": selection})
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from metriclearn.constraints import Pairs, Triplets, check_constraints
+from metriclearn.constraints import Pairs, Quadruplets, Triplets, check_constraints
 from metriclearn.deep.losses import LOSSES
 from metriclearn.deep.training._arguments import same
 from metriclearn.deep.training._data import ConstraintData, LabeledData
@@ -97,7 +97,7 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
         To go on with; None in a first fit.
     inputs : Inputs
     X : ndarray of shape (n, n_features)
-    constraints : metriclearn.constraints.Pairs or Triplets
+    constraints : metriclearn.constraints.Pairs, Triplets or Quadruplets
 
     Returns
     -------
@@ -105,7 +105,7 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
     data : ConstraintData
     """
     args = trainer.args
-    check_constraints(constraints, (Pairs, Triplets), len(X), "DeepEmbedder")
+    check_constraints(constraints, (Pairs, Triplets, Quadruplets), len(X), "DeepEmbedder")
     kind = type(constraints).__name__
     if kind.lower() not in (trainer.loss_says("accepts") or ()):
         name = repr(args.loss) if isinstance(args.loss, str) else type(args.loss).__name__
