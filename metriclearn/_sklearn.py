@@ -25,7 +25,7 @@ from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
-    "REMAINDER_COLUMNS",
+    "SAVED_HELPERS",
     "HasMethods",
     "Interval",
     "NeighborsBase",
@@ -41,9 +41,25 @@ __all__ = [
     "validate_params",
 ]
 
-# The list of columns that a ColumnTransformer leaves over, by its name in saved models; only older
-# ones hold it.
-REMAINDER_COLUMNS = "sklearn.compose._column_transformer._RemainderColsList"
+# What fitted estimators hold beside public classes, by its name in saved models: plain Python that
+# computes nothing until it is called. Compiled trees are not among them.
+SAVED_HELPERS = frozenset(
+    (
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.compose._column_transformer._RemainderColsList",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.impute._iterative._ImputerTriplet",
+        "sklearn.metrics._scorer._CurveScorer",
+        "sklearn.metrics._scorer._MultimetricScorer",
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.metrics._scorer._Scorer",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.utils._metadata_requests.MetadataRequest",
+        "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    )
+)
 
 
 class Interval(_Interval):

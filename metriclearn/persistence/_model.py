@@ -77,32 +77,19 @@ def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | N
     >>> bool((again.transform(X) == model.transform(X)).all())
     True
     """
-    skops = require("skops.io", "skops")
+    require("skops.io", "skops")
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}")
     folder = Path(path)
     _check_folder(folder)
     try:
-        rest, networks = take_out(estimator)
-        with warnings.catch_warnings():
-            # Older numpy, on dtypes of pandas with metadata that is empty.
-            warnings.filterwarnings("ignore", "metadata on a dtype", UserWarning)
-            parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
-        strangers = untrusted(skops.get_untrusted_types(data=parts))
-    except (TypeError, AttributeError, NotImplementedError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"estimator: cannot be saved without pickle ({reason})") from None
-    except Exception as error:  # of pickle's C code and skops, which share no base
-        if type(error).__name__ not in ("PicklingError", "UnsupportedTypeException"):
-            raise
+        parts, networks = _pack(estimator)
+    except ValueError as error:
         raise ValueError(
-            f"estimator: cannot be saved without pickle ({' '.join(str(error).split())})"
+            f"estimator: {_step_at_fault(estimator)}cannot be saved without pickle: {error}. "
+            f"Estimators of metriclearn, scikit-learn and skrub can be saved, but for trees, "
+            f"splines and functions of one's own"
         ) from None
-    if strangers:
-        raise ValueError(
-            f"estimator: holds {', '.join(strangers)}, which a saved model may not; only "
-            f"estimators of metriclearn, scikit-learn and skrub can be saved"
-        )
     folder.mkdir(parents=True, exist_ok=True)
     lock = Lock(folder / _LOCK)
     holder = lock.take()
@@ -215,6 +202,39 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return {key: manifest[key] for key in ("estimator", "versions", "card")}
 
 
+def _pack(estimator):
+    """Return the file of parts and the networks, or say what cannot be in a file."""
+    skops = require("skops.io", "skops")
+    try:
+        rest, networks = take_out(estimator)
+        with warnings.catch_warnings():
+            # Older numpy, on dtypes of pandas with metadata that is empty.
+            warnings.filterwarnings("ignore", "metadata on a dtype", UserWarning)
+            parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
+        strangers = untrusted(skops.get_untrusted_types(data=parts))
+    except Exception as error:  # of pickle's C code and skops, which share no base
+        if isinstance(error, (ImportError, OSError, MemoryError)):
+            raise
+        reason = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))
+        raise ValueError(reason or type(error).__name__) from None
+    if strangers:
+        raise ValueError(f"it holds {', '.join(strangers)}, which a saved model may not")
+    return parts, networks
+
+
+def _step_at_fault(estimator):
+    """Name the innermost step that cannot be saved, if it is not the estimator itself."""
+    steps = estimator.get_params(deep=True)
+    for name in sorted(steps, key=lambda name: name.count("__"), reverse=True):
+        step = steps[name]
+        if isinstance(step, BaseEstimator):
+            try:
+                _pack(step)
+            except ValueError:
+                return f"step {name!r} ({type(step).__name__}) "
+    return ""
+
+
 def _write(folder, parts, networks, estimator, card):
     before = _names_of(folder)
     parts_name = f"parts-{hashlib.sha256(parts).hexdigest()[:12]}.skops"
@@ -222,7 +242,7 @@ def _write(folder, parts, networks, estimator, card):
     try:
         write_bytes(folder / parts_name, parts)
         for name, network in zip(names, networks, strict=True):
-            network.save(folder / name)
+            _save_network(network, folder / name, estimator)
         manifest = {
             **_FORMAT.head,
             "estimator": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
@@ -239,6 +259,14 @@ def _write(folder, parts, networks, estimator, card):
         _remove(folder, {parts_name, *names} - before)
         raise
     _remove(folder, before - {parts_name, *names})
+
+
+def _save_network(network, path, estimator):
+    try:
+        network.save(path)
+    except ValueError as error:
+        steps = [name for name, step in estimator.get_params().items() if step is network]
+        raise ValueError(f"step {steps[0]!r}: {error}" if steps else error) from None
 
 
 def _remove(folder, names):

@@ -8,14 +8,23 @@ import io
 import pickle
 import re
 import sys
+from functools import cache
 from importlib import import_module
+from inspect import isclass, isfunction
+from typing import Any
 
+from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_selector
+from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import BallTree, KDTree
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import REMAINDER_COLUMNS, NeighborsBase
+from metriclearn._sklearn import SAVED_HELPERS, NeighborsBase
 
 _TREE = -1
+_SPARSE = (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.csc_matrix)
 #: Format of a network's file to the module and name of its class.
 NETWORKS = {
     "metriclearn.DeepEmbedder": ("metriclearn.deep._embedder", "DeepEmbedder"),
@@ -88,6 +97,8 @@ def put_back(estimator, networks):
                 return found.number
             if isinstance(found, NeighborsBase):
                 _build_tree(found)
+            if isinstance(found, _SPARSE):
+                found.check_format(full_check=True)  # compiled code trusts its indices
             return None
 
     class Placing(pickle.Unpickler):
@@ -108,10 +119,14 @@ def _through(estimator, taking, placing):
 
 
 def _is_network(found):
-    """Whether something is an estimator that writes itself to a file of safetensors."""
+    """Whether something is a fitted estimator that writes itself to a file of safetensors."""
     for name, kind in NETWORKS.values():
         module = sys.modules.get(name)
         if module is not None and isinstance(found, getattr(module, kind)):
+            try:
+                check_is_fitted(found)
+            except NotFittedError:  # a setting, such as what a search copies: it has no network
+                return False
             return True
     return False
 
@@ -144,12 +159,19 @@ _SKRUB = frozenset(
         *("_check_input", "_clean_categories", "_clean_null_strings", "_cleaner"),
         *("_datetime_encoder", "_datetime_utils", "_drop_uninformative", "_drop_if_too_many_nulls"),
         *("_duration_to_float", "_gap_encoder", "_minhash_encoder", "_select_cols"),
-        *("_single_column_transformer", "_string_encoder", "_table_vectorizer", "_to_categorical"),
+        *("_single_column_transformer", "_squashing_scaler", "_string_encoder"),
+        *("_table_vectorizer", "_to_categorical"),
         *("_to_datetime", "_to_float", "_to_float32", "_to_str", "_wrap_transformer"),
         *("_dataframe._common", "selectors._base", "selectors._selectors"),
     )
 )
-_OTHERS = frozenset(("numpy.dtype", REMAINDER_COLUMNS))
+_OTHERS = frozenset(
+    ("numpy.dtype", "skrub._utils.LRUDict", "numpy.clip", "numpy.nan_to_num", "numpy.round")
+)
+# Modules of scikit-learn whose public functions, such as scores, are settings of its estimators.
+_WITH_FUNCTIONS = ("sklearn.feature_selection", "sklearn.metrics")
+# Those whose public classes are settings, though they are no estimators: splits, kernels.
+_WITH_CLASSES = ("sklearn.gaussian_process.kernels", "sklearn.model_selection")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
@@ -174,12 +196,29 @@ def untrusted(names):
 
 
 def _is_trusted(name):
-    if name in _OTHERS or name in _HELPERS:
+    if name in _OTHERS or name in _HELPERS or name in SAVED_HELPERS:
         return True
     package, _, rest = name.partition(".")
+    if package in ("sklearn", "scipy"):
+        return name in _settings()
     if package == "skrub":
         return rest.rpartition(".")[0] in _SKRUB
     return package == "metriclearn" and _NAME.fullmatch(name) is not None and _is_estimator(name)
+
+
+@cache
+def _settings():
+    """Return the names of public functions and classes that estimators refer to."""
+    found: list[Any] = [Bunch, make_column_selector, sparse.csr_array, sparse.csc_array]
+    for modules, is_kind in ((_WITH_FUNCTIONS, isfunction), (_WITH_CLASSES, isclass)):
+        for module in map(import_module, modules):
+            public = getattr(module, "__all__", None) or dir(module)
+            found += [value for name in public if is_kind(value := getattr(module, name, None))]
+    return frozenset(
+        f"{value.__module__}.{value.__qualname__}"
+        for value in found
+        if value.__module__.startswith(("sklearn.", "scipy.sparse."))
+    )
 
 
 def _is_estimator(name):
