@@ -116,7 +116,8 @@ BAD_INPUT = {
     ),
     "no target": (
         lambda d: [flowers(d, lambda f: f)],
-        "say which column holds the labels with --target; there are: sepal length (cm), ",
+        "say which column holds the labels with --target, as in --target target; "
+        "there are: sepal length (cm), ",
     ),
     "target of a built-in": (
         lambda d: ["iris", "y"],

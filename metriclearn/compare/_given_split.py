@@ -93,7 +93,7 @@ def read_parts(values, n_rows, name=None):
 
 
 def _word(value):
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and value != value):
         return ""
     return "".join(letter for letter in str(value).lower() if letter.isalnum() or letter == ".")
 

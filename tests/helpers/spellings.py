@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import zipfile
 
@@ -67,6 +68,19 @@ def _arff(frame):
     classes = ",".join(frame["target"].unique())
     head = ["@relation iris", *names, f"@attribute target {{{classes}}}", "@data"]
     return "\n".join([*head, *_body(frame)[1:]])
+
+
+def _sparse_arff(frame):
+    rows = [line.split(",") for line in _body(frame)[1:]]
+    lines = ["{" + ", ".join(f"{j} {cell}" for j, cell in enumerate(row)) + "}" for row in rows]
+    classes = ",".join(["'the first'", *frame["target"].unique()])
+    names = [f"@ATTRIBUTE '{name}' NUMERIC" for name in frame.columns[:-1]]
+    head = ["% by me", "@RELATION 'the iris'", *names, f"@ATTRIBUTE target {{{classes}}}"]
+    return "\n".join([*head, "", "@DATA", *lines])
+
+
+def _json(**options):
+    return _text(lambda frame: frame.to_json(**options))
 
 
 def _excel(frame, path):
@@ -150,6 +164,18 @@ SPELLINGS = {
     "a drawn table": (".md.txt", _text(_markdown)),
     "an open quote": (".csv", _text(lambda f: _csv(f).replace("setosa", '"setosa', 1))),
     "ARFF": (".arff", _text(_arff)),
+    "sparse ARFF": (".arff", _text(_sparse_arff)),
+    "JSON records": (".json", _json(orient="records")),
+    "JSON by columns": (".json", _json()),
+    "JSON, split": (".json", _json(orient="split", index=False)),
+    "JSON lists": (".json", _text(lambda f: json.dumps(f.to_dict("list")))),
+    "JSON lines": (".jsonl", _json(orient="records", lines=True)),
+    "carets": (".txt", _text(lambda f: _csv(f, sep="^"))),
+    "tildes": (".csv", _text(lambda f: _csv(f, sep="~"))),
+    "sums at the end": (".csv", _text(lambda f: _csv(f) + "876.5,458.6,563.7,179.9,Total\n")),
+    "sums before": (".csv", _text(lambda f: _csv(f) + "Sum:,458.6,,,\nMean,3.06,3.76,1.2,\n")),
+    "remarks between rows": (".csv", _lines(lambda i, x: x + "\n# lamp, new" * (i == 70))),
+    "merged names": (".csv", _text(lambda f: "Sepal,,Petal,,\n" + _csv(f))),
     "blanks after commas": (".csv", _text(lambda f: _csv(f).replace(",", ", "))),
     "blanks before commas": (".csv", _text(lambda f: _csv(f).replace(",", " ,"))),
     "blanks around names": (".csv", _lines(lambda i, x: x if i else x.replace(",", " , ") + " ")),

@@ -120,6 +120,10 @@ def _refuse(source, why, arguments):
 
 def _no_such_source(source):
     names = ", ".join(SOURCE_NAMES)
+    if "://" in source:
+        return f"{source}: is an address; download the file and give its name"
+    if source == "-":
+        return "-: the standard input is not read; write it to a file and give its name"
     if Path(source).suffix or "/" in source or "\\" in source:
         return f"{source}: no such file or folder (built-in names: {names})"
     near = difflib.get_close_matches(source.lower(), SOURCE_NAMES, n=1)

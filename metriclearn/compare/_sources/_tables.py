@@ -2,6 +2,7 @@
 
 from metriclearn._packed import open_npz
 from metriclearn._text import one_line
+from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import no_such_column, shown_columns
 from metriclearn.compare._tables._read import read_file
@@ -49,6 +50,7 @@ def read_table(path, target, **choices):
 def _find_target(table, target):
     """Name of the label column, which of a file without a header can be given by its place."""
     columns = list(table.frame.columns)
+    target = table.target if target is None else target
     if target in columns:
         return target, ()
     if target is not None and target.strip() in columns:
@@ -65,8 +67,32 @@ def _find_target(table, target):
     if headless:
         shown += " (the first line looks like data, so that columns are called by their place)"
     if target is None:
-        raise ValueError(f"say which column holds the labels with --target; there are: {shown}")
+        raise ValueError(
+            f"say which column holds the labels with --target{_likely(table.frame)}; there are: "
+            f"{shown}"
+        )
     raise ValueError(no_such_column(target, columns, shown=shown))
+
+
+_LABEL_NAMES = ("target", "label", "labels", "class", "y", "species", "category", "outcome")
+
+
+def _likely(frame):
+    """Name the column that most likely holds the labels, and say where there is one for each."""
+    near = [name for name in frame.columns if str(name).strip().lower() in _LABEL_NAMES]
+    if near:
+        return f", as in --target {near[0]}"
+    flags = [
+        name for name, column in frame.items() if set(map(str, column)) <= {"0", "1", "0.0", "1.0"}
+    ]
+    if len(flags) > 1:
+        once = sum(frame[name].astype(float) for name in flags) == 1
+        if once.all():
+            return (
+                f" ({listed(flags)} hold 0 and 1, and one of them is 1 in each row: write the "
+                f"label that they stand for into one column)"
+            )
+    return ""
 
 
 NAME_KEYS = ("feature_names", "columns", "names")

@@ -34,12 +34,14 @@ _WESTERN = set("ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛà
 _SAMPLE = 200_000
 
 
-def read_text(path):
+def read_text(path, *, is_json=False):
     """Read a text file.
 
     Parameters
     ----------
     path : Path
+    is_json : bool, default=False
+        Whether it may be JSON, which is no table of cells.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def read_text(path):
         raise ValueError("the file is empty")
     text, encoding = decode(data)
     other = _OTHER_FORMATS.match(text)
-    if other:
+    if other and not (is_json and other.lastindex == 2):
         raise ValueError(f"the file is no table of cells but looks like {_format_name(other)}")
     notes = [f"The file is packed with {packed}."] if packed else []
     if encoding not in ("utf-8", "utf-8-sig"):
@@ -68,13 +70,24 @@ _OTHER_FORMATS = re.compile(r"\s*(?:(<[!?\w])|(\{\s*\"|\[\s*[\[{])|(%PDF|\{\\rtf
 
 
 def _format_name(match):
-    return ("HTML or XML", "JSON", "a document")[match.lastindex - 1]
+    return ("HTML or XML", "JSON; call it .json", "a document")[match.lastindex - 1]
+
+
+# Of files of other kinds, packed once more: where a mark stands, and what they are.
+_OTHER_MARKS = ((0, b"PAR1", "Parquet"), (0, b"ARROW1", "Feather"), (257, b"ustar", "tar"))
+
+
+def _check_is_text(data):
+    for place, mark, kind in _OTHER_MARKS:
+        if data[place : place + len(mark)] == mark:
+            raise ValueError(f"what is packed is a file of {kind}, no text; unpack it first")
+    raise ValueError("the file is no text: it holds zero bytes")
 
 
 def unpack(data):
     """Return bytes unpacked, and the name of the packing or None."""
     if data.startswith(b"PK\x03\x04"):
-        return _unzip(data), "zip"
+        return _unzip(data)
     for mark, kind in _PACKED.items():
         if data.startswith(mark):
             try:
@@ -94,6 +107,9 @@ def _unzip(data):
                 for name in archive.namelist()
                 if not name.endswith("/") and not name.startswith("__MACOSX")
             ]
+            if len(names) != 1 and not any("xl/workbook" in name for name in names):
+                tables = [n for n in names if n.lower().endswith((".csv", ".tsv", ".data"))]
+                names = tables if len(tables) == 1 else names
             if len(names) != 1:
                 raise ValueError(
                     f"the zip file holds {len(names)} files; unpack it and give the name of the "
@@ -103,7 +119,8 @@ def _unzip(data):
                 check_members(archive, len(data))
             except ValueError as error:
                 raise ValueError(f"the zip file {error}") from None
-            return archive.read(names[0])
+            n_files = len(archive.namelist())
+            return archive.read(names[0]), "zip" if n_files == 1 else f"zip: {names[0]!r} was read"
     except (*BROKEN, OSError, RuntimeError) as error:
         raise ValueError(f"the zip file is damaged ({error})") from None
 
@@ -122,7 +139,7 @@ def decode(data):
     if b"\x00" in data[:_SAMPLE]:
         encoding = _wide_encoding(data[:_SAMPLE])
         if encoding is None:
-            raise ValueError("the file is no text: it holds zero bytes")
+            _check_is_text(data)
         return _decoded(data, encoding), encoding
     try:
         return data.decode("utf-8"), "utf-8"
@@ -147,9 +164,28 @@ def _wide_encoding(sample):
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
+# ğ, ı, ş and their capitals in cp1254, and what else Turkish writes.
+_TURKISH_ALONE = set("ğışĞİŞ".encode("cp1254"))
+_TURKISH = _TURKISH_ALONE | set("çöüÇÖÜâîûÂÎÛ’‘“”–…€°".encode("cp1254"))
+_CYRILLIC_WORD = re.compile(rb"(?<![\x80-\xff])[\xc0-\xdf\xa8]?[\xe0-\xff\xb8]{3,}(?![\x80-\xff])")
+
+
+def _is_cyrillic(sample):
+    """Whether bytes are words of cp1251: small letters after a capital one, vowels among them."""
+    words = re.findall(rb"[\x80-\xff]{4,}", sample)
+    fit = [word for word in words if _CYRILLIC_WORD.fullmatch(word)]
+    n_vowels = sum(letter in "аеёиоуыэюяіїє" for w in fit for letter in w.decode("cp1251").lower())
+    n_letters = sum(map(len, fit))
+    return len(fit) > 0.9 * len(words) > 0 and 0.25 * n_letters < n_vowels < 0.65 * n_letters
+
+
 def _old_encoding(data):
     """Guess among the encodings that came before UTF-8; any of them keeps labels apart."""
     special = bytes(byte for byte in set(data) if byte >= 0x80)
+    if set(special) & _TURKISH_ALONE and set(special) <= _TURKISH:
+        return "cp1254"
+    if _is_cyrillic(data[:_SAMPLE]):
+        return "cp1251"
     try:
         if set(special.decode("cp1252")) <= _WESTERN:
             return "cp1252"

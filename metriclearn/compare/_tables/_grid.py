@@ -25,12 +25,15 @@ class RawTable:
     notes : tuple of str
     first_row : tuple of str or None
         Cells of the first row, by which a column can be named where there is no header.
+    target : str or None
+        The column of labels, where the format says which it is.
     """
 
     frame: object
     lines: list
     notes: tuple = ()
     first_row: tuple | None = None
+    target: str | None = None
 
 
 def read_frame(grid, lines):
@@ -60,8 +63,10 @@ def read_frame(grid, lines):
             f"{title!r:.80}."
         )
     if end < len(grid):
-        notes.append(f"{counted(len(grid) - end, 'line')} after the table were skipped.")
+        verb = "was" if len(grid) - end == 1 else "were"
+        notes.append(f"{counted(len(grid) - end, 'line')} after the table {verb} skipped.")
     grid, lines, filled = grid.iloc[start:end], lines[start:end], filled[start:end]
+    grid, lines, filled = _without_remarks(grid, lines, filled, notes)
     _refuse_overhang(filled, width, lines)
     header = [_text(cell) for cell in grid.iloc[0]]
     comment = header[0].startswith(("#", "%")) and len(header[0]) > 1
@@ -80,14 +85,18 @@ def read_frame(grid, lines):
     lines = lines[1:]
     header, body = _shifted(header, body)
     if len(body) > 2 and _is_units(body):
-        units = [cell for cell in map(_text, body.iloc[0]) if cell]
-        if len(set(header)) < len(header) == len(set(units)):
-            notes.append("The names of the columns were read from the second line.")
-            header = units
-        else:
+        below = list(map(_text, body.iloc[0]))
+        names = _joined(header, below)
+        if names is None:
+            units = [cell for cell in below if cell]
             notes.append(f"The line of units ({listed(units)}) was skipped.")
+        else:
+            lines_read = "the second line" if names == below else "two lines"
+            notes.append(f"The names of the columns were read from {lines_read}.")
+            header = names
         body, lines = body.iloc[1:], lines[1:]
     body, lines = _without_rules(body, lines, header, notes)
+    body, lines = _without_sums(body, lines, notes)
     names, renamed = _unique(header)
     notes += renamed
     return RawTable(_renamed(body, names), lines, tuple(notes))
@@ -138,7 +147,8 @@ def _body(grid, filled, width):
     start = table[0]
     while start + 2 < len(grid) and n_filled[start] <= width - 2 < n_filled[start + 1]:
         below = [_text(cell) for cell in grid.iloc[start + 1]]
-        if looks_like_data(below, grid.iloc[start + 2 :]):
+        names = [name for name in below if name]
+        if len(set(names)) < len(names) or looks_like_data(below, grid.iloc[start + 2 :]):
             break
         start += 1  # a title of several cells
     if start > 0 and comments[start - 1] and n_filled[start - 1] == n_filled[start]:
@@ -243,6 +253,63 @@ def _is_units(body):
             return False
         n_words += 1
     return n_words >= 2
+
+
+def _joined(above, below):
+    """Names of two lines, where the first has names of several columns; None for units."""
+    given = [name for name in above if name]
+    has_copies = len(set(given)) < len(given)
+    spans = [name == "" and under != "" for name, under in zip(above, below, strict=True)]
+    if not (has_copies or any(spans)):
+        return None
+    names, last = [], ""
+    for name, under in zip(above, below, strict=True):
+        last = name or ("" if has_copies else last)  # a merged cell stands in its first column
+        alone = not under or below.count(under) == 1
+        names.append(under or name if alone else f"{last} {under}".strip())
+    return names
+
+
+def _without_remarks(grid, lines, filled, notes):
+    """Leave out remarks between the rows: they begin with a mark and fill few of the cells."""
+    marked = np.array(
+        [_text(cell).startswith(("#", "%", "//")) for cell in grid.iloc[:, 0]], dtype=bool
+    )
+    n_filled = filled.sum(axis=1)
+    marked &= n_filled != np.median(n_filled)
+    marked[:1] = False
+    if not marked.any() or marked.mean() > 0.2:
+        return grid, lines, filled
+    notes.append(
+        f"{counted(int(marked.sum()), 'remark')} between the rows left out: "
+        f"{' '.join(filter(None, map(_text, grid[marked].iloc[0])))!r:.80}."
+    )
+    stay = [line for line, out in zip(lines, marked, strict=True) if not out]
+    return grid[~marked], stay, filled[~marked]
+
+
+_SUMS = re.compile(
+    r"(?:grand |sub-?|overall )?(?:total|sum)s?|average|avg\.?|means?|median|min(?:imum)?|"
+    r"max(?:imum)?|count|std\.?(?: dev\.?)?|standard deviation|summe|gesamt|mittelwert|"
+    r"durchschnitt|somme|moyenne|totaal|gemiddelde|suma|media|promedio|totale|итого|всего|среднее|合計|平均",
+    re.I,
+)
+
+
+def _without_sums(body, lines, notes):
+    """Leave out the last lines where they sum the table up: a cell says so, as no other does."""
+    end, said = len(body), []
+    while len(body) - end < 6 and end > 3:
+        words = [_text(cell).rstrip(" :.") for cell in body.iloc[end - 1]]
+        places = [j for j, word in enumerate(words) if _SUMS.fullmatch(word)]
+        if len(places) != 1 or words[places[0]] in map(_text, body.iloc[: end - 1, places[0]]):
+            break
+        said.append(words[places[0]])
+        end -= 1
+    if not said:
+        return body, lines
+    notes.append(f"{counted(len(said), 'line')} that summed the table up left out: {listed(said)}.")
+    return body.iloc[:end], lines[:end]
 
 
 _RULE = re.compile(r"\s*[:|+]?[-=]{2,}[:|+]?\s*$")

@@ -10,9 +10,12 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._packed import check_cells
 
-SEPARATORS = ("\t", ";", ",", "|", "::")
+SEPARATORS = ("\t", ";", ",", "|", "::", "^", "~")
 BLANKS = r"\s+"
-_NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", "::": "double colons", BLANKS: "blanks"}
+_NAMES = {
+    **{"\t": "tabs", ";": "semicolons", "|": "bars", "::": "double colons", BLANKS: "blanks"},
+    **{"^": "carets", "~": "tildes"},
+}
 _SAMPLE_LINES = 500
 _DECLARED = re.compile(r"sep=(.)[ \t]*(?:\n|$)")
 _NUMBER_LIKE = re.compile(r"[-+(]?[\d.,'\u00a0]*\d[\d.,]*([eE][-+]?\d+)?[%)]?$")
@@ -41,6 +44,8 @@ def read_grid(text):
         text, skipped = text[declared.end() :], 1
     else:
         separator = find_separator(text)
+    if separator == BLANKS and (fixed := _fixed_width(text)) is not None:
+        return fixed
     quote = _find_quote(text, separator)
     blank_after = _has_blanks_after(text, separator)
     widths, lines = _scan(text, separator, quote, blank_after)
@@ -80,6 +85,34 @@ def read_grid(text):
     if blank_after:
         notes.append("Blanks after the separators were dropped.")
     return grid, [line + skipped for line in lines], tuple(notes)
+
+
+def _fixed_width(text):
+    """Cells that stand below each other, where blanks alone do not part them; else None.
+
+    Columns of characters that are blank in every line part the cells.
+    """
+    pandas = require("pandas", "cli")
+    lines = [line.expandtabs() for line in text.split("\n")]
+    places = [i for i, line in enumerate(lines) if line.strip()]
+    widths = {len(lines[i].split()) for i in places[1:]}
+    length = max(len(lines[i]) for i in places)
+    if len(places) < 5 or len(widths) < 2 or length > 10_000:
+        return None
+    taken = np.zeros(length, dtype=bool)
+    for i in places:
+        codes = np.frombuffer(lines[i].encode("utf-32-le"), dtype=np.uint32)
+        taken[: len(codes)] |= codes != ord(" ")
+    edges = np.diff(np.r_[0, taken.astype(int), 0])
+    cells = list(zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True))
+    if len(cells) < max(2, np.median(sorted(widths)) / 2):
+        return None
+    rows = [[lines[i][start:end].strip() for start, end in cells] for i in places]
+    if not all(rows[0]):  # a line of names without a gap is what shows a table
+        return None
+    check_cells(len(rows), len(cells), len(text))
+    note = "The cells stand below each other, in columns of a fixed width."
+    return pandas.DataFrame(rows), [i + 1 for i in places], (note,)
 
 
 def _without_words_above(grid, lines, notes):

@@ -10,7 +10,7 @@ from metriclearn._extras import require
 _SPACES = " \u00a0\u2009\u202f"
 _CURRENCY = r"(?:[A-Z]{0,3}[$€£¥₹₽]|[A-Z]{3}|Rs\.?|kr\.?|zł)"
 _NUMBER = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[-+\u2212\u2013]?)\s*(?P<before>{_CURRENCY})?\s*"
+    rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<open>\()?\s*(?P<sign>[-+\u2212\u2013]?)\s*(?P<before>{_CURRENCY})?\s*"
     rf"(?P<inner>[-+\u2212\u2013]?)\s*"
     rf"(?P<number>\d(?:[\d.,'\u2019]|[{_SPACES}](?=\d))*|[.,]\d+)(?P<exponent>[eE][-+]?\d+)?\s*"
     rf"(?P<after>%|\u2030|{_CURRENCY}|°\s?[A-Z]?|[A-Za-zµ²³/]{{1,6}})?(?P<trailing>-)?\s*(?P<close>\))?$"
@@ -188,6 +188,8 @@ def _remarks(found, decimal, thousands, multiples, unit):
         remarks.append(f"{sign!r} removed")
     if multiples:
         remarks.append(f"{', '.join(sorted(multiples))} multiplied out")
+    if bounds := sorted({match["bound"].strip() for match in found if match["bound"]}):
+        remarks.append(f"{', '.join(map(repr, bounds))} dropped before numbers")
     if any(match["open"] and match["close"] for match in found):
         remarks.append("parentheses read as minus")
     return tuple(remarks)

@@ -6,6 +6,13 @@ from pathlib import Path
 from metriclearn._extras import require
 from metriclearn._text import one_line
 from metriclearn.compare._tables._bytes import check_columns_of, check_sheets, read_text
+from metriclearn.compare._tables._forms import (
+    JSON_SUFFIXES,
+    is_svmlight,
+    read_arff,
+    read_json,
+    read_svmlight,
+)
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
 
@@ -22,7 +29,13 @@ TYPED_READERS = {
     ".dta": "read_stata",
 }
 ARFF_SUFFIX = ".arff"
-TABLE_SUFFIXES = (*TEXT_SUFFIXES, *SHEET_SUFFIXES, *TYPED_READERS, ARFF_SUFFIX)
+SVMLIGHT_SUFFIXES = (".svm", ".libsvm", ".svmlight")
+# What is text, whatever is made of it.
+_TEXTS = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ARFF_SUFFIX, *SVMLIGHT_SUFFIXES)
+TABLE_SUFFIXES = (
+    *(*TEXT_SUFFIXES, *SHEET_SUFFIXES, *TYPED_READERS),
+    *(*JSON_SUFFIXES, ARFF_SUFFIX, *SVMLIGHT_SUFFIXES),
+)
 
 
 def table_suffix(path):
@@ -36,7 +49,7 @@ def table_suffix(path):
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in PACKED_SUFFIXES:
         suffixes = suffixes[:-1] or [".csv"]
-        return suffixes[-1] if suffixes[-1] in TEXT_SUFFIXES else ".csv"
+        return suffixes[-1] if suffixes[-1] in _TEXTS else ".csv"
     return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
 
 
@@ -53,20 +66,24 @@ def read_file(path):
         Cells of text files are strings; other files keep their types.
     """
     suffix = table_suffix(path)
-    if suffix not in TEXT_SUFFIXES:
+    if suffix not in _TEXTS:
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
         try:
             if suffix in SHEET_SUFFIXES:
                 return _read_sheet(path)
-            if suffix == ARFF_SUFFIX:
-                return _read_arff(path)
             return _read_typed(path, TYPED_READERS[suffix], suffix)
         except ImportError:
             raise
         except Exception as error:  # whatever a reader makes of a broken file
             raise ValueError(f"cannot be read as {suffix[1:]}: {one_line(error)}") from None
-    text, notes = read_text(path)
+    text, notes = read_text(path, is_json=suffix in JSON_SUFFIXES)
+    if suffix in JSON_SUFFIXES:
+        return read_json(text, notes)
+    if suffix == ARFF_SUFFIX:
+        return read_arff(text, notes)
+    if suffix in SVMLIGHT_SUFFIXES or is_svmlight(text):
+        return read_svmlight(text, notes)
     grid, lines, more = read_grid(text)
     table = read_frame(grid, lines)
     return RawTable(table.frame, table.lines, (*notes, *more, *table.notes), table.first_row)
@@ -87,16 +104,6 @@ def _read_typed(path, reader, suffix):
             notes = ("The index of the table was read as a column.",)
     frame.columns = [str(column) for column in frame.columns]
     return RawTable(frame, None, notes)
-
-
-def _read_arff(path):
-    from scipy.io import arff
-
-    records, _ = arff.loadarff(path)
-    frame = require("pandas", "cli").DataFrame(records)
-    words = frame.select_dtypes(include="object").columns
-    frame[words] = frame[words].map(bytes.decode).replace("?", "")
-    return RawTable(frame, None)
 
 
 def _read_sheet(path):
