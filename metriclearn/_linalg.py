@@ -43,7 +43,7 @@ def components_from_matrix(M, n_components=None):
     return fix_signs(np.sqrt(np.maximum(values, 0))[:, None] * axes)[:n_components]
 
 
-def settle_ties(values, rows, tol=1e-7):
+def settle_ties(values, rows):
     """Choose a basis where equal eigenvalues leave a choice, whatever the rounding.
 
     Parameters
@@ -51,9 +51,7 @@ def settle_ties(values, rows, tol=1e-7):
     values : ndarray of shape (r,)
         In order.
     rows : ndarray of shape (r, d)
-        Rows of equal values may be turned into each other.
-    tol : float, default=1e-7
-        Neighboring values that differ by less than this part of themselves are equal.
+        Rows of equal values, up to one part in ten million, may be turned into each other.
 
     Returns
     -------
@@ -61,7 +59,7 @@ def settle_ties(values, rows, tol=1e-7):
         Rows of equal values turned so that ``Σ_j (1 + j) u_j v_j = 0`` for each two.
     """
     sizes = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
-    edges = np.flatnonzero(np.abs(np.diff(values)) > tol * sizes) + 1
+    edges = np.flatnonzero(np.abs(np.diff(values)) > 1e-7 * sizes) + 1
     starts = np.concatenate([[0], edges])
     sizes = np.diff(starts, append=len(values))
     settled = rows.copy()
@@ -82,29 +80,26 @@ def fix_signs(components):
     return components * np.where(signs == 0, 1, signs)[:, None]
 
 
-def is_psd(M, tol=1e-8):
-    """Whether a matrix is symmetric with no eigenvalue below ``-tol`` of the largest."""
-    scale = np.abs(M).max(initial=0)
+def is_psd(M):
+    """Whether a matrix is symmetric and has no negative eigenvalue, up to rounding."""
+    tol, scale = 1e-8, np.abs(M).max(initial=0)
     if not np.allclose(M, M.T, atol=tol * max(scale, 1e-300)):
         return False
     values = linalg.eigvalsh(M)
     return bool(values[0] >= -tol * max(abs(values[-1]), 1e-300))
 
 
-def ridge_of(S, relative=1e-10):
-    """Return a ridge that makes a singular scatter invertible without being felt elsewhere.
-
-    ``relative`` times the mean eigenvalue of ``S``; 1 where ``S`` is zero.
-    """
+def ridge_of(S, relative):
+    """Return ``relative`` times the mean eigenvalue of a scatter ``S``; 1 where ``S`` is zero."""
     mean = np.trace(S) / len(S)
     return relative * mean if mean > 0 else 1.0
 
 
-def inverse_sqrt_psd(S, relative=1e-10):
-    """Pseudo-inverse square root of a PSD matrix.
+def inverse_sqrt_psd(S):
+    """Compute the pseudo-inverse square root of a PSD matrix.
 
-    Directions whose eigenvalue is below ``relative`` times the largest carry
-    no information and are sent to zero, not blown up.
+    Directions whose eigenvalue is only rounding carry no information and are sent to zero,
+    not blown up.
 
     Returns
     -------
@@ -115,14 +110,14 @@ def inverse_sqrt_psd(S, relative=1e-10):
         values, vectors = np.diag(S), np.eye(len(S))
     else:
         values, vectors = linalg.eigh((S + S.T) / 2)
-    keep = values > relative * max(values.max(), 0)
+    keep = values > 1e-10 * max(values.max(), 0)
     scale = np.zeros_like(values)
     scale[keep] = 1 / np.sqrt(values[keep])
     return (vectors * scale) @ vectors.T
 
 
-def generalized_eigh(A, B, relative_ridge=1e-10):
-    """Eigenpairs of ``A v = λ B v``, largest first, ``B`` ridged where singular.
+def generalized_eigh(A, B, relative_ridge):
+    """Compute the eigenpairs of ``A v = λ B v``, largest first, with a ridge on ``B``.
 
     Returns
     -------

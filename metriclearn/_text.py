@@ -96,7 +96,7 @@ def printable(text):
 
 
 def shortened(text, length):
-    """Return text of at most so many letters.
+    """Return text cut to a length, with an ellipsis where something was cut.
 
     Examples
     --------

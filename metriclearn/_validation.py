@@ -69,7 +69,7 @@ def check_label_kinds(y, *, argument="y"):
 
 
 def check_numeric(X, argument="X"):
-    """Raise for what numpy would turn into numbers that nobody meant, or into no numbers.
+    """Raise for what numpy would misread as numbers, or could not read at all.
 
     Dates and durations would be counted in their ticks, what a masked array hides would be
     read, and fields of records have no order of columns.
@@ -133,7 +133,7 @@ def _check_objects(values, name):
 
 
 def _is_number(word):
-    """Whether text stands for a number; of anything else nothing is said here."""
+    """Whether text stands for a number; True for what is not text."""
     try:
         float(word if isinstance(word, (str, bytes)) else 0)
     except ValueError:
@@ -146,7 +146,7 @@ def check_unmasked(values, argument):
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{argument} is a masked array that hides {np.ma.count_masked(values)} entries; leave "
-            f"their rows out, or give what shall stand there by .filled(...)"
+            f"their rows out, or fill them by .filled(...)"
         )
 
 
@@ -161,15 +161,13 @@ def as_truths(values, argument):
     return values > 0
 
 
-def check_known_numbers(y, argument="y"):
+def check_known_numbers(y):
     """Raise a ``ValueError`` for a missing number: None, NaN, ``pandas.NA`` or ``pandas.NaT``.
 
     Parameters
     ----------
     y : array-like
         What numpy holds as numbers is left to scikit-learn.
-    argument : str, default="y"
-        Name used in the error.
     """
     dtype = getattr(y, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind != "O":
@@ -179,8 +177,8 @@ def check_known_numbers(y, argument="y"):
     for value in np.asarray(y, dtype=object).ravel().tolist():
         if is_missing(value):
             raise ValueError(
-                f"{argument} contains {'NaN' if isinstance(value, float) else value}: each row "
-                f"needs a number; drop the row"
+                f"y contains {'NaN' if isinstance(value, float) else value}: each row needs a "
+                f"number; drop the row"
             )
 
 
@@ -190,7 +188,14 @@ def is_missing(label):
         return True
     return (
         isinstance(label, (float, np.floating)) and label != label
-    )  # a NaN alone differs from itself
+    )  # only NaN differs from itself
+
+
+def as_count(count, name, least=1):
+    """Return a whole number of at least ``least`` as a Python integer."""
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {count!r}")
+    return int(count)
 
 
 def check_classes(y, *, argument="y"):
@@ -210,13 +215,13 @@ def check_classes(y, *, argument="y"):
 
 
 def validate_rows(estimator, X, y="no_validation", **options):
-    """Validate rows of floats by scikit-learn; see its ``validate_data``. Times are no numbers."""
+    """Validate rows of floats by scikit-learn's ``validate_data``, after `check_numeric`."""
     check_numeric(X)
     return validate_data(estimator, X, y, dtype=[np.float64, np.float32], **options)
 
 
 def check_labels(y, *, min_rows=2, argument="y", sample_weight=None):
-    """Encode class labels, refusing what no metric can be learned from.
+    """Encode class labels; raise where no metric can be learned from them.
 
     Parameters
     ----------
@@ -287,7 +292,7 @@ def is_labeled(y):
 
 
 def weighted_rows(sample_weight, X, *aligned):
-    """Rows that count: those of weight zero are left out.
+    """Leave out the rows of weight zero.
 
     Parameters
     ----------
@@ -314,7 +319,7 @@ def weighted_rows(sample_weight, X, *aligned):
 
 
 def labeled_rows(sample_weight, X, y):
-    """Rows to learn from classes: those of weight zero or without a label are left out.
+    """Leave out the rows of weight zero and the rows without a label.
 
     Parameters
     ----------
@@ -342,12 +347,6 @@ def labeled_rows(sample_weight, X, y):
         )
     weights = None if sample_weight is None else sample_weight[rows]
     return weights, rows_of(X, rows), y[rows]
-
-
-def check_k(k, name="k"):
-    """Raise ``ValueError`` unless ``k`` is a whole number of at least 1."""
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {k!r}")
 
 
 def check_n_neighbors(n_neighbors, classes, counts):

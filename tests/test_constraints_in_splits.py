@@ -68,7 +68,7 @@ def test_pairs_travel_with_their_rows_through_any_splitter(classed, cv, routing)
 
     assert folds(pairs.of(150)) == [0] * cv.get_n_splits()
     # Row numbers of the whole mean other rows in a fold, even where all of them exist.
-    with pytest.raises(ValueError, match=r"Tell them how many rows it has, Pairs\(..., n_rows="):
+    with pytest.raises(ValueError, match=r"Say how many rows it has, Pairs\(..., n_rows="):
         folds(pairs_from_labels(y[:100], n_pairs=40, random_state=0))
 
 

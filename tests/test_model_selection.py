@@ -244,8 +244,8 @@ def test_no_two_shifts_are_the_same_split(n_classes, n_splits):
 @pytest.mark.parametrize(
     ("splitter", "y", "message"),
     [
-        (ClassShiftSplit(1), [0, 1, 2, 3], "n_splits=1 must be an integer of at least 2"),
-        (ClassShiftSplit(2.5), [0, 1, 2, 3], "n_splits=2.5 must be an integer"),
+        (ClassShiftSplit(1), [0, 1, 2, 3], "n_splits must be an integer of at least 2, got 1"),
+        (ClassShiftSplit(2.5), [0, 1, 2, 3], "n_splits must be an integer of at least 2, got 2.5"),
         (OpenSetSplit(), [0, 1, 1, 1], "y has 2 classes, at least 3 are needed"),
         (ClassShiftSplit(), [0, 1, 2, 2], "y has 3 classes, at least 4"),
         (ClassShiftSplit(), None, "y is missing: ClassShiftSplit"),

@@ -41,14 +41,14 @@ class Constraints:
             kind = type(self).__name__
             raise ValueError(
                 f"constraints: {kind} hold row numbers of the whole X, which is about to be split "
-                f"into folds. Tell them how many rows it has, {kind}(..., n_rows=len(X)) or "
+                f"into folds. Say how many rows it has, {kind}(..., n_rows=len(X)) or "
                 f"constraints.of(len(X)); each fold then learns from those with all their rows "
                 f"inside it"
             )
         return (self.n_rows,)
 
     def of(self, n_rows: int) -> Pairs | Triplets | Quadruplets:
-        """Return the same constraints, of an ``X`` of so many rows, which can be split with it.
+        """Return the same constraints, bound to an ``X`` of ``n_rows`` rows and split with it.
 
         Parameters
         ----------

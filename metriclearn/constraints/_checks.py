@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._validation import check_k, check_numeric, check_unmasked
+from metriclearn._validation import as_count, check_numeric, check_unmasked
 
 
 def as_indices(indices, width, kind):
@@ -61,13 +61,7 @@ def as_n_rows(n_rows, indices, kind):
     return n_rows
 
 
-def as_count(count, name):
-    """Return an integer of at least 1 as Python's own."""
-    check_k(count, name)
-    return int(count)
-
-
-def refuse_equal(indices, first, second, meaning, kind):
+def check_distinct(indices, first, second, meaning, kind):
     """Raise a ``ValueError`` where two places of a constraint name the same row."""
     equal = np.flatnonzero(indices[:, first] == indices[:, second])
     if len(equal):

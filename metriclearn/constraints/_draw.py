@@ -8,12 +8,17 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, check_numeric, encode, is_labeled
-from metriclearn.constraints._checks import as_count
+from metriclearn._validation import (
+    as_count,
+    check_label_kinds,
+    check_numeric,
+    encode,
+    is_labeled,
+)
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 from metriclearn.constraints._nearest import nearest_by_class
 
-#: So many constraints (pairs of each kind) that another draw hardly changes what is learned.
+#: With this many constraints (pairs of each kind) another draw hardly changes what is learned.
 ENOUGH = 20_000
 _PAIRS_PER_ROW = 10
 
@@ -38,8 +43,8 @@ def _check_y(y):
 class _Members:
     """Rows grouped by class, for drawing many of a class, or of all others, at once.
 
-    Rows of label -1, whose class is not known, are left out: all numbers here count the
-    others, ``rows`` holds which they are.
+    Rows of label -1, whose class is not known, are left out: numbers here count the rows that
+    are left, which ``rows`` holds.
     """
 
     def __init__(self, y):
@@ -62,11 +67,11 @@ class _Members:
     def at(self, anchors, offsets, same):
         """Rows by number among those of :meth:`available`."""
         begin, count = self.start[self.codes[anchors]], self.counts[self.codes[anchors]]
-        places = begin + offsets if same else offsets
         if same:
+            places = begin + offsets
             places = places + (places >= self.position[anchors])
         else:
-            places = places + np.where(places >= begin, count, 0)
+            places = offsets + np.where(offsets >= begin, count, 0)
         return self.by_class[places]
 
     def draw(self, anchors, same, random_state):
@@ -178,7 +183,7 @@ def triplets_from_labels(
     n_triplets: int | None = None,
     random_state: Seed = None,
 ) -> Triplets:
-    """Triplets of a row, a row of its class and a row of another class.
+    """Draw triplets of a row, a row of its class and a row of another class.
 
     Parameters
     ----------
@@ -291,7 +296,7 @@ def quadruplets_from_labels(
     n_quadruplets: int | None = None,
     random_state: Seed = None,
 ) -> Quadruplets:
-    """Quadruplets of two rows of one class and two rows of different classes.
+    """Draw quadruplets of two rows of one class and two rows of different classes.
 
     Parameters
     ----------
@@ -344,7 +349,7 @@ def chunks_from_labels(
     chunk_size: int = 2,
     random_state: Seed = None,
 ) -> Chunks:
-    """Chunks of rows of one class, no row in two of them.
+    """Draw chunks of rows of one class, no row in two of them.
 
     Parameters
     ----------
@@ -370,7 +375,7 @@ def chunks_from_labels(
 
     See Also
     --------
-    Chunks : The chunks as a class of their own.
+    Chunks : What is returned.
     pairs_from_labels : Pairs instead.
 
     Examples

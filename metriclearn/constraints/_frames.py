@@ -34,7 +34,7 @@ def column_of(frame, name, argument):
 
 
 def _names(ids):
-    """Return the names of rows as a list; what has no order names no rows."""
+    """Return the names of rows as a list; without an order they cannot be told apart."""
     if isinstance(ids, (str, bytes, dict, set, frozenset)):
         raise TypeError(
             f"ids must name the rows of X in their order, as a list or a column does, got a "

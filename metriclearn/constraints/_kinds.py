@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from metriclearn._validation import as_truths, check_unmasked
 from metriclearn.constraints._base import Constraints
-from metriclearn.constraints._checks import as_similar, refuse_equal
+from metriclearn.constraints._checks import as_similar, check_distinct
 from metriclearn.constraints._frames import column_of, columns_of, row_numbers
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Pairs(Constraints):
     n_rows : int, default=None
         Number of rows of ``X``. With it the pairs can be split with the rows, by
         ``cross_validate(MMC(), X, params={"constraints": pairs})`` for example: each fold gets
-        the pairs that have both rows inside it. Without it they refuse.
+        the pairs that have both rows inside it. Without it, splitting them is an error.
 
     Raises
     ------
@@ -109,8 +109,8 @@ class Pairs(Constraints):
         Raises
         ------
         ValueError
-            If a name is not among ``ids``, comes twice there, or words tell similar pairs
-            without ``pos_label``.
+            If a name is not among ``ids`` or comes twice there, or if similar pairs are marked by
+            a word and ``pos_label`` is missing.
 
         Examples
         --------
@@ -126,9 +126,10 @@ class Pairs(Constraints):
         if similar is None and not rest:
             raise ValueError("frame has no column that says which pairs are similar")
         similar = rest[0] if similar is None else similar
-        told = as_similar(column_of(frame, similar, "similar"), pos_label, f"frame[{similar!r}]")
+        labels = column_of(frame, similar, "similar")
+        is_similar = as_similar(labels, pos_label, f"frame[{similar!r}]")
         given = None if weights is None else column_of(frame, weights, "weights")
-        return cls(row_numbers(frame, names, ids), told, given, n_rows=len(ids))
+        return cls(row_numbers(frame, names, ids), is_similar, given, n_rows=len(ids))
 
     def conflicts(self) -> np.ndarray:
         """Return the pairs of rows that are given both as similar and as dissimilar.
@@ -181,7 +182,7 @@ class Triplets(Constraints):
     def __post_init__(self):
         self._check(3)
         for name, place in (("positive", 1), ("anchor", 0)):
-            refuse_equal(self.indices, place, 2, f"has its {name} as its negative", "Triplets")
+            check_distinct(self.indices, place, 2, f"has its {name} as its negative", "Triplets")
 
     @classmethod
     def from_frame(
@@ -346,7 +347,7 @@ def check_constraints(
     n_rows: int,
     learner: str,
 ) -> None:
-    """Raise for constraints of a kind that a learner does not take, or of rows not there.
+    """Raise for constraints of a kind that a learner does not take, or of rows beyond ``X``.
 
     Parameters
     ----------

@@ -23,16 +23,13 @@ def nearest_by_class(X, codes, anchors, n_positives, n_negatives):
     Returns
     -------
     positives, negatives : ndarray of int, shape (m, at most n_positives or n_negatives)
-        Row numbers by growing distance, ties by number; -1 where there are not so many.
+        Row numbers by growing distance, ties by number; -1 where there are fewer.
     """
     n = len(X)
     counts = np.bincount(codes)
     p = int(min(n_positives, counts.max() - 1))
     q = int(min(n_negatives, n - counts.min()))
-    positives, negatives = (
-        np.empty((len(anchors), p), np.intp),
-        np.empty((len(anchors), q), np.intp),
-    )
+    positives, negatives = (np.empty((len(anchors), k), np.intp) for k in (p, q))
     step = max(1, _BLOCK_BYTES // (X.itemsize * n))
     for start in range(0, len(anchors), step):
         block = slice(start, start + step)

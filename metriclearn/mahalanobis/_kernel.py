@@ -24,8 +24,7 @@ from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.mahalanobis._gmml import GMML
 
 if TYPE_CHECKING:
-    from metriclearn.constraints._chunks import Chunks
-    from metriclearn.constraints._kinds import Pairs, Quadruplets, Triplets
+    from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
 _RANK_TOL = 1e-10

@@ -76,6 +76,21 @@ def check_one_label_each(labels, name, n_rows=None):
     return labels if labels.dtype != object else np.asarray(as_objects.tolist())
 
 
+def check_one_space(embeddings, gallery):
+    """Raise a ``ValueError`` where queries and gallery differ in width."""
+    if gallery.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "
+            f"must be of one space"
+        )
+
+
+def check_given_together(gallery, gallery_labels):
+    """Raise a ``ValueError`` where a gallery comes without labels or labels without a gallery."""
+    if (gallery is None) != (gallery_labels is None):
+        raise ValueError("gallery and gallery_labels must be given together, or neither")
+
+
 def check_labeled_rows(embeddings, labels, dtype=(np.float64,)):
     """Return the rows that have a class, and their classes.
 

@@ -1,13 +1,12 @@
 """Few-shot classification: new classes from a few rows each."""
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._arrays import unit_of
 from metriclearn._types import Seed
+from metriclearn._validation import as_count
 from metriclearn.metrics._checks import check_labeled_rows
 
 
@@ -84,8 +83,7 @@ def few_shot_accuracy(
     least = {"n_ways": 2, "n_shots": 1, "n_queries": 1, "n_episodes": 2}
     given = (n_ways, n_shots, n_queries, n_episodes)
     for (name, low), value in zip(least.items(), given, strict=True):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-            raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
+        as_count(value, name, low)
     X, codes, counts = check_labeled_rows(embeddings, labels)
     X = X / unit_of(X)
     enough = np.flatnonzero(counts >= n_shots + n_queries)

@@ -12,7 +12,12 @@ from scipy.special import betaln, gammaln
 
 from metriclearn._arrays import unit_of
 from metriclearn._validation import is_labeled
-from metriclearn.metrics._checks import check_one_label_each, check_rows
+from metriclearn.metrics._checks import (
+    check_given_together,
+    check_one_label_each,
+    check_one_space,
+    check_rows,
+)
 
 #: Fewer classes than this say nothing about more.
 FEWEST_TO_EXTRAPOLATE = 10
@@ -179,16 +184,11 @@ def recall_growth(
     [0.999, 0.994, 0.988, 0.964]
     """
     queries, labels = _labeled(embeddings, labels, "embeddings", "labels")
-    if (gallery is None) != (gallery_labels is None):
-        raise ValueError("gallery and gallery_labels must be given together")
+    check_given_together(gallery, gallery_labels)
     alone, rows, classes = gallery is None, queries, labels
     if not alone:
         rows, classes = _labeled(gallery, gallery_labels, "gallery", "gallery_labels")
-    if rows.shape[1] != queries.shape[1]:
-        raise ValueError(
-            f"gallery has {rows.shape[1]} features, embeddings has {queries.shape[1]}; both must "
-            f"be of one space"
-        )
+        check_one_space(queries, rows)
     unit = max(unit_of(queries), unit_of(rows))
     own = np.arange(len(rows)) if alone else None
     counts = count_nearer_classes(queries / unit, labels, rows / unit, classes, own)

@@ -5,8 +5,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from metriclearn._arrays import unit_of
-from metriclearn._validation import check_k
-from metriclearn.metrics._checks import check_rows, fit_for_products
+from metriclearn._validation import as_count
+from metriclearn.metrics._checks import check_one_space, check_rows, fit_for_products
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -59,22 +59,18 @@ def k_occurrence(
     >>> k_occurrence([[0.0], [1.0], [1.1], [3.0]], k=1)
     array([0, 2, 2, 0])
     """
-    check_k(k)
+    k = as_count(k, "k")
     embeddings = check_rows(embeddings, "embeddings")
     if metric == "precomputed":
-        return _count_nearest(embeddings, int(k), gallery)
+        return _count_nearest(embeddings, k, gallery)
     if gallery is None:
         embeddings, _, _ = fit_for_products(metric, embeddings, embeddings)
-        _, found = ExactSearch(embeddings, metric).search_all(int(k))
+        _, found = ExactSearch(embeddings, metric).search_all(k)
         return np.bincount(found.ravel(), minlength=len(embeddings))
     gallery = check_rows(gallery, "gallery")
-    if gallery.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "
-            f"must be of one space"
-        )
+    check_one_space(embeddings, gallery)
     embeddings, gallery, _ = fit_for_products(metric, embeddings, gallery)
-    _, found = ExactSearch(gallery, metric).search(embeddings, int(k))
+    _, found = ExactSearch(gallery, metric).search(embeddings, k)
     return np.bincount(found.ravel(), minlength=len(gallery))
 
 

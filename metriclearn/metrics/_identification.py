@@ -1,29 +1,11 @@
 """Open-set identification: which class of the gallery, if any."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.metrics._checks import check_one_label_each, check_rows
+from metriclearn.metrics._checks import check_one_label_each, check_one_space, check_rows
 from metriclearn.metrics._relevance import LabelRelevance
 from metriclearn.neighbors._exact import ExactSearch
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """Distances by which queries are identified.
-
-    Parameters
-    ----------
-    right : ndarray of shape (n_known,)
-        Of the nearest right row among the first, infinite where there is none.
-    unknown : ndarray of shape (n_unknown,)
-        Of the nearest row.
-    """
-
-    right: np.ndarray
-    unknown: np.ndarray
 
 
 def identification_rate_at_far(
@@ -92,12 +74,12 @@ def identification_rate_at_far(
     """
     if not 0 <= far <= 1:
         raise ValueError(f"far must be from 0 to 1, got {far!r}")
-    answers = _search(embeddings, labels, gallery, gallery_labels, metric, rank)
-    alarms = np.sort(answers.unknown)
-    # So many unknown queries may be at most as far as the threshold; the next one may not.
+    right, unknown = _search(embeddings, labels, gallery, gallery_labels, metric, rank)
+    alarms = np.sort(unknown)
+    # This many unknown queries may be at most as far as the threshold; the next one may not.
     allowed = int(np.floor(far * len(alarms) + 1e-9))
     below = alarms[allowed] if allowed < len(alarms) else np.inf
-    return float(np.mean(answers.right < below))
+    return float(np.mean(right < below))
 
 
 def oscr(
@@ -160,23 +142,28 @@ def oscr(
     >>> oscr(queries, labels, gallery=[[0.0], [5.0]], gallery_labels=["a", "b"])
     0.6666666666666666
     """
-    answers = _search(embeddings, labels, gallery, gallery_labels, metric)
-    unknown = np.sort(answers.unknown)
-    farther = len(unknown) - np.searchsorted(unknown, answers.right, side="right")
-    not_nearer = len(unknown) - np.searchsorted(unknown, answers.right, side="left")
+    right, unknown = _search(embeddings, labels, gallery, gallery_labels, metric)
+    unknown = np.sort(unknown)
+    farther = len(unknown) - np.searchsorted(unknown, right, side="right")
+    not_nearer = len(unknown) - np.searchsorted(unknown, right, side="left")
     return float(np.mean(farther + not_nearer) / (2 * len(unknown)))
 
 
 def _search(embeddings, labels, gallery, gallery_labels, metric, rank=1):
+    """Return the distances by which queries are identified.
+
+    Returns
+    -------
+    right : ndarray of shape (n_known,)
+        To the nearest right row among the first ``rank``, infinite where there is none.
+    unknown : ndarray of shape (n_unknown,)
+        To the nearest row.
+    """
     embeddings = check_rows(embeddings, "embeddings")
     gallery = check_rows(gallery, "gallery")
     labels = check_one_label_each(labels, "labels", len(embeddings))
     gallery_labels = check_one_label_each(gallery_labels, "gallery_labels", len(gallery))
-    if gallery.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"gallery has {gallery.shape[1]} features, embeddings has {embeddings.shape[1]}; both "
-            f"must be of one space"
-        )
+    check_one_space(embeddings, gallery)
     if not 1 <= rank <= len(gallery):
         raise ValueError(f"rank must be from 1 to {len(gallery)}, the gallery, got {rank!r}")
     relevance = LabelRelevance(labels, gallery_labels)
@@ -188,5 +175,4 @@ def _search(embeddings, labels, gallery, gallery_labels, metric, rank=1):
         )
     distances, found = ExactSearch(gallery, metric).search(embeddings, int(rank))
     right = relevance.gains(np.arange(len(known)), found)
-    nearest_right = np.where(right, distances, np.inf).min(axis=1)[known]
-    return _Answers(nearest_right, distances[~known, 0])
+    return np.where(right, distances, np.inf).min(axis=1)[known], distances[~known, 0]

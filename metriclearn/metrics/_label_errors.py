@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._arrays import unit_of
-from metriclearn.metrics._checks import check_rows, fit_for_products
+from metriclearn.metrics._checks import check_given_together, check_rows, fit_for_products
 from metriclearn.metrics._relevance import numeric_labels
 from metriclearn.neighbors._exact import ExactSearch
 
@@ -86,8 +86,7 @@ def median_label_error(
     wrong = not isinstance(period, Real) or isinstance(period, bool | np.bool_)
     if period is not None and (wrong or not 0 < period < np.inf):
         raise ValueError(f"period must be a number of more than 0, or None, got {period!r}")
-    if (gallery is None) != (gallery_labels is None):
-        raise ValueError("gallery and gallery_labels must be given together")
+    check_given_together(gallery, gallery_labels)
     embeddings = check_rows(embeddings, "embeddings")
     own = _labels_of(embeddings, labels, "embeddings", "labels")
     if gallery is None:

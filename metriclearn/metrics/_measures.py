@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.metrics._queries import check_at
+from metriclearn._validation import as_count
 from metriclearn.metrics._retrieval import retrieval_scores
 
 
 def _one(name, embeddings, labels, average, search):
     return retrieval_scores(embeddings, labels, (name,), average=average, **search)[name]
+
+
+def _one_at(name, embeddings, labels, k, average, search):
+    return _one(f"{name}_at_{as_count(k, 'k')}", embeddings, labels, average, search)
 
 
 def recall_at_k(
@@ -61,7 +65,7 @@ def recall_at_k(
     >>> recall_at_k([[0.0], [1.0], [1.5], [4.0]], [0, 0, 1, 1], k=1)
     0.5
     """
-    return _one(check_at("recall", k), embeddings, labels, average, search)
+    return _one_at("recall", embeddings, labels, k, average, search)
 
 
 def precision_at_k(
@@ -109,7 +113,7 @@ def precision_at_k(
     >>> precision_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=2)
     0.5
     """
-    return _one(check_at("precision", k), embeddings, labels, average, search)
+    return _one_at("precision", embeddings, labels, k, average, search)
 
 
 def share_found_at_k(
@@ -155,7 +159,7 @@ def share_found_at_k(
     >>> share_found_at_k([[0.0], [1.0], [1.5], [4.0], [5.0]], [0, 0, 0, 1, 1], k=1)
     0.7
     """
-    return _one(check_at("share_found", k), embeddings, labels, average, search)
+    return _one_at("share_found", embeddings, labels, k, average, search)
 
 
 def r_precision(
@@ -301,7 +305,7 @@ def map_at_k(
     >>> map_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=3)
     1.0
     """
-    return _one(check_at("map", k), embeddings, labels, average, search)
+    return _one_at("map", embeddings, labels, k, average, search)
 
 
 def mrr(
@@ -398,4 +402,4 @@ def ndcg_at_k(
     >>> ndcg_at_k([[0.0], [1.0], [3.0], [4.1]], [0, 0, 1, 1], k=2)
     1.0
     """
-    return _one(check_at("ndcg", k), embeddings, labels, average, search)
+    return _one_at("ndcg", embeddings, labels, k, average, search)

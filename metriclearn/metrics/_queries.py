@@ -6,8 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from metriclearn._validation import check_k
-from metriclearn.metrics._checks import check_rows, fit_for_products
+from metriclearn.metrics._checks import check_one_space, check_rows, fit_for_products
 from metriclearn.metrics._relevance import as_relevance
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._ranker import row_norms
@@ -63,11 +62,7 @@ class Queries:
                 "queries and gallery, and no query finds itself"
             )
         gallery = self.embeddings if self_search else check_rows(gallery, "gallery")
-        if gallery.shape[1] != self.embeddings.shape[1]:
-            raise ValueError(
-                f"gallery has {gallery.shape[1]} features, embeddings has "
-                f"{self.embeddings.shape[1]}; both must be of one space"
-            )
+        check_one_space(self.embeddings, gallery)
         self.embeddings, gallery, self.unit = fit_for_products(metric, self.embeddings, gallery)
         self.n_gallery = len(gallery)
         self.self_search = self_search
@@ -276,12 +271,6 @@ def _first(kept, k, *arrays):
     return tuple(np.take_along_axis(array, order, axis=1) for array in arrays)
 
 
-def check_at(name, k):
-    """Return the name of a measure at ``k``."""
-    check_k(k)
-    return f"{name}_at_{k}"
-
-
 # Fewer copies of a point are duplicates in the data; their order does little.
 _FEW = 8
 _ROWS = 4096
@@ -301,7 +290,8 @@ class Copies:
     """
 
     def __init__(self, gallery):
-        codes = np.concatenate([_row_hashes(gallery[i : i + _ROWS]) for i in _starts(gallery)])
+        starts = range(0, len(gallery), _ROWS)
+        codes = np.concatenate([_row_hashes(gallery[i : i + _ROWS]) for i in starts])
         _, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
         large = np.flatnonzero(counts > _FEW)
         self.any = len(large) > 0
@@ -342,10 +332,6 @@ class Copies:
                     places = np.flatnonzero(found[row] == group)
                     drawn = np.random.default_rng([query, group]).permutation(members)
                     indices[row, places] = drawn[: len(places)]
-
-
-def _starts(X):
-    return range(0, len(X), _ROWS)
 
 
 def _row_hashes(X):

@@ -237,21 +237,18 @@ def stratified_group_folds(y, groups, n_splits, seed):
     alone = counts[codes.reshape(-1)] == 1
     if np.bincount(y[alone], minlength=1).max() < n_splits:
         alone[:] = False
-    elif len(np.unique(groups[~alone])) < n_splits:
-        # A few groups are dealt by size alone.
-        fold_of = _deal(groups, alone, n_splits, seed)
-        yield from _folds(fold_of + _single_folds(y, alone, n_splits, seed), n_splits)
-        return
-    fold_of = np.zeros(len(y), dtype=np.intp)
-    rows = np.flatnonzero(~alone)
-    if len(rows):
-        splitter = StratifiedGroupKFold(n_splits)
-        names = _shuffled(groups[rows], seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of classes with fewer rows than folds
-            for fold, (_, test) in enumerate(splitter.split(rows, y[rows], names)):
-                fold_of[rows[test]] = fold
-    yield from _folds(fold_of + _single_folds(y, alone, n_splits, seed), n_splits)
+    fold_of = np.empty(len(y), dtype=np.intp)
+    if alone.any():
+        singles = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
+        fold_of[alone] = _dealt(singles, y[alone])
+        if len(np.unique(groups[~alone])) < n_splits:
+            fold_of[~alone] = _dealt_by_chance(groups[~alone], n_splits, seed)
+            alone[:] = True
+    if not alone.all():
+        names = _shuffled(groups[~alone], seed)
+        fold_of[~alone] = _dealt(StratifiedGroupKFold(n_splits), y[~alone], names)
+    for fold in range(n_splits):
+        yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
 
 
 def _shuffled(groups, seed):
@@ -265,30 +262,20 @@ def _shuffled(groups, seed):
     return np.argsort(np.random.RandomState(seed).permutation(codes.max() + 1))[codes]
 
 
-def _single_folds(y, alone, n_splits, seed):
-    fold_of = np.zeros(len(y), dtype=np.intp)
-    rows = np.flatnonzero(alone)
-    if len(rows):
-        splitter = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as above
-            for fold, (_, test) in enumerate(splitter.split(rows, y[rows])):
-                fold_of[rows[test]] = fold
+def _dealt(splitter, y, groups=None):
+    """Return the fold of each row by a splitter of scikit-learn."""
+    fold_of = np.empty(len(y), dtype=np.intp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer rows than folds
+        for fold, (_, test) in enumerate(splitter.split(y, y, groups)):
+            fold_of[test] = fold
     return fold_of
 
 
-def _deal(groups, alone, n_splits, seed):
-    fold_of = np.zeros(len(groups), dtype=np.intp)
-    names = np.unique(groups[~alone])
-    folds = np.random.RandomState(seed).permutation(n_splits)[: len(names)]
-    for name, fold in zip(names, folds, strict=True):
-        fold_of[groups == name] = fold
-    return fold_of
-
-
-def _folds(fold_of, n_splits):
-    for fold in range(n_splits):
-        yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+def _dealt_by_chance(groups, n_splits, seed):
+    """Return the fold of each row where there are fewer groups than folds: one group a fold."""
+    names, codes = np.unique(groups, return_inverse=True)
+    return np.random.RandomState(seed).permutation(n_splits)[: len(names)][codes.reshape(-1)]
 
 
 def without_groups_of(rows, others, groups):

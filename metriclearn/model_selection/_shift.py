@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +10,7 @@ from scipy import linalg
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_array
 
-from metriclearn._validation import check_numeric
+from metriclearn._validation import as_count, check_numeric
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 
@@ -163,11 +162,7 @@ class ClassShiftSplit(BaseCrossValidator):
         return self.n_splits
 
     def _ranked(self, X, y):
-        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
-            raise ValueError(
-                f"n_splits={self.n_splits} must be an integer of at least 2, an easy split and a "
-                f"hard one"
-            )
+        n_splits = as_count(self.n_splits, "n_splits", least=2)
         codes, n_classes = encode_classes(X, y, type(self).__name__)
         if n_classes < 4:
             raise ValueError(f"y has {n_classes} classes, at least 4 are needed")
@@ -182,7 +177,7 @@ class ClassShiftSplit(BaseCrossValidator):
         n_test = n_classes // 2
         alternate, at_far_end = 2 * np.arange(n_test) + 1, np.arange(n_classes - n_test, n_classes)
         splits = []
-        for share in np.linspace(0, 1, self.n_splits):
+        for share in np.linspace(0, 1, n_splits):
             # Neighbors stay at least one place apart on the way, so that none meet.
             places = alternate + np.floor(share * (at_far_end - alternate) + 0.5).astype(int)
             in_test = np.isin(np.arange(n_classes), places)

@@ -1,4 +1,4 @@
-"""What a retrieval index is given: settings, rows and questions, checked before any work."""
+"""Checks of what a retrieval index is given: settings, rows, and arguments of a search."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from metriclearn._validation import check_k, check_numeric
+from metriclearn._validation import as_count, check_numeric
 from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
 
 #: Candidates whose distances are computed exactly.
@@ -17,7 +17,7 @@ Condition = dict[str, Any] | Callable[..., Any]
 
 
 def check_settings(learner, index, metric):
-    """Raise if the arguments of :class:`RetrievalIndex` are not what they may be."""
+    """Raise for arguments that :class:`RetrievalIndex` does not take."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
     if not isinstance(index, str):
@@ -30,23 +30,22 @@ def check_settings(learner, index, metric):
 
 
 def check_question(k, rerank, max_distance):
-    """Raise ``ValueError`` if the arguments of a search are not what they may be.
+    """Check the arguments of a search.
 
     Returns
     -------
     rerank : int
         Candidates of the coarse search.
     scorer : callable or None
-        By which what is found is put in order.
+        Orders what was found.
     """
     scorer = None
     if callable(rerank):
         rerank, scorer = DEFAULT_RERANK, rerank
-    check_k(k)
+    as_count(k, "k")
     if not isinstance(rerank, Integral) or rerank < 1:
         raise ValueError(
-            f"rerank={rerank!r} must be a whole number of at least 1, or a function of queries and "
-            f"ids"
+            f"rerank={rerank!r} must be an integer of at least 1, or a function of queries and ids"
         )
     if max_distance is not None and not (
         isinstance(max_distance, Real) and max_distance == max_distance

@@ -1,4 +1,4 @@
-"""What the nearest-neighbor estimators share: fit an index, ask it, draw its graph."""
+"""What the nearest-neighbor estimators share: an index, its queries and its graph."""
 
 from __future__ import annotations
 
@@ -141,6 +141,6 @@ class FaissNeighborsBase(BaseEstimator):
 
 
 def check_mode(mode):
-    """Refuse a kind of graph that there is not."""
+    """Raise a ``ValueError`` for an unknown kind of graph."""
     if mode not in ("connectivity", "distance"):
         raise ValueError(f"mode must be 'connectivity' or 'distance', got {mode!r}")

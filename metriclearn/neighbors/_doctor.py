@@ -130,13 +130,13 @@ def _matrix_products():
     )
 
 
-def _gflops(repeats=9):
-    """Speeds of as many matrix products."""
+def _gflops():
+    """Measure the speeds of some matrix products."""
     side = 512
     A = np.random.RandomState(0).standard_normal((side, side)).astype(np.float32)
     A @ A
     times = []
-    for _ in range(repeats):
+    for _ in range(9):
         start = time.perf_counter()
         A @ A
         times.append(time.perf_counter() - start)
@@ -212,10 +212,10 @@ def show(findings):
     # A pipe or a file has no width; 80 columns would break the lines there.
     width = None if sys.stdout.isatty() else max(_NARROWEST, int(os.environ.get("COLUMNS", 0)))
     table = table_module.Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    table.add_column("Looked at", no_wrap=True)
-    table.add_column("Found")
-    table.add_column("Remedy")
+    for title in ("", "Looked at"):
+        table.add_column(title, no_wrap=True)
+    for title in ("Found", "Remedy"):
+        table.add_column(title)
     for finding in findings:
         mark = text("ok", "green") if finding.ok else text("slow", "bold red")
         table.add_row(mark, finding.name, text(finding.message), text(finding.remedy))

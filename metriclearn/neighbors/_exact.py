@@ -172,7 +172,7 @@ class ExactSearch:
         wanted = k + (exclude is not None)
         reduced = self._reduced_screen(len(Q), wanted)
         ask = partial(self._nearest, k=wanted, reduced=reduced)
-        if len(Q) == 1:  # of which each microsecond is seen
+        if len(Q) == 1:  # where overhead would show
             return self._ranker.rank(Q, self._candidates(Q, ask), k, exclude)
         distances = np.empty((len(Q), k))
         indices = np.empty((len(Q), k), dtype=np.intp)
@@ -364,7 +364,7 @@ class ExactSearch:
         if np.abs(queries).max(initial=0) < _FAR:
             if reduced and self._reduced:
                 yield reduced.nearest(queries, k)
-                # Unlike the sample that spoke for it: not asked again.
+                # It gave up: the sample that promised a gain was not typical.
                 self._reduced = False
             yield self._screen(np.float32).nearest(queries, k)
         yield self._screen(np.float64).nearest(queries, k)
@@ -376,5 +376,5 @@ class ExactSearch:
 
 
 def _shared_out(function, blocks):
-    """Apply a function to blocks of queries; one block alone, of one row say, without ado."""
+    """Apply a function to blocks of queries, on threads where there are several."""
     return map_blocks(function, blocks) if len(blocks) > 1 else map(function, blocks)

@@ -26,6 +26,16 @@ def load_faiss():
 
 
 @contextmanager
+def _one_error(message):
+    """Turn an error of faiss into a ``ValueError`` that ends with its reason."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
+        raise ValueError(f"{message}: {reason}") from None
+
+
+@contextmanager
 def matrix_products(faiss, n_features):
     """Let faiss use its matrix product for small batches too.
 
@@ -72,14 +82,11 @@ def make_index(factory, d, inner_product):
     """Make an empty faiss index from a factory string."""
     faiss = load_faiss()
     metric = faiss.METRIC_INNER_PRODUCT if inner_product else faiss.METRIC_L2
-    try:
+    with _one_error(
+        f"index={factory!r} is not one of auto, flat, hnsw, ivf, ivfpq, nor a faiss factory "
+        f"string that fits {d} features"
+    ):
         index = faiss.index_factory(d, factory, metric)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
-        raise ValueError(
-            f"index={factory!r} is not one of auto, flat, hnsw, ivf, ivfpq, nor a faiss factory "
-            f"string that fits {d} features: {reason}"
-        ) from None
     ivf = faiss.try_extract_index_ivf(index)
     if ivf is not None:
         # Small sets train well enough for re-ranking; faiss would print a warning.
@@ -97,23 +104,24 @@ def make_index(factory, d, inner_product):
 
 def set_search_params(index, search_params):
     """Set the effort of a search, in faiss's words (``"nprobe=32"``)."""
-    faiss = load_faiss()
-    try:
-        faiss.ParameterSpace().set_index_parameters(index, search_params)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
-        raise ValueError(
-            f"search_params={search_params!r} does not fit the index (write 'nprobe=32' for ivf "
-            f"or 'efSearch=128' for hnsw): {reason}"
-        ) from None
+    with _one_error(
+        f"search_params={search_params!r} does not fit the index (write 'nprobe=32' for ivf or "
+        f"'efSearch=128' for hnsw)"
+    ):
+        load_faiss().ParameterSpace().set_index_parameters(index, search_params)
+
+
+def train(index, rows, factory):
+    """Train an index that was made from a factory string."""
+    with _one_error(f"index={factory!r} cannot be trained on {len(rows)} rows"):
+        index.train(rows)
 
 
 class FaissSearch:
-    """The ``k`` nearest of the rows that a faiss index finds, ranked by exact distances.
+    """Search of an index of faiss, ranked by exact distances; otherwise as :class:`ExactSearch`.
 
-    Like :class:`ExactSearch`, with a base that faiss has indexed. More rows than
-    asked for are fetched and ranked; a query for which the index finds too few
-    is answered exactly.
+    More rows than asked for are fetched and ranked; a query for which the index finds too
+    few is answered exactly.
 
     Parameters
     ----------
@@ -136,13 +144,7 @@ class FaissSearch:
         for rows in self._ranker.blocks():
             base[start : start + len(rows)] = self._frame.base(rows)
             start += len(rows)
-        try:
-            index.train(base)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
-            raise ValueError(
-                f"index={factory!r} cannot be trained on {len(X)} rows: {reason}"
-            ) from None
+        train(index, base, factory)
         index.add(base)
         self._index = index
         # Of compressed rows many must be fetched to hold the nearest; of others those that
@@ -229,21 +231,15 @@ class CoarseIndex:
         center = sample.mean(axis=0)
         sample -= center  # in place: the sample is what building takes most memory for
         index = make_index(factory, sample.shape[1], inner_product)
-        try:
-            index.train(sample)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0].rsplit(": ", 1)[-1]
-            raise ValueError(
-                f"index={factory!r} cannot be trained on {len(sample)} rows: {reason}"
-            ) from None
+        train(index, sample, factory)
         return cls(index, center, built)
 
     def add(self, rows):
-        """File rows behind the last."""
+        """Add rows after the last one."""
         self.index.add(rows - self.center)
 
     def candidates(self, queries, n_candidates):
-        """Rows taken for near, shape (n_queries, n_candidates); -1 for none."""
+        """Return rows that are likely near, shape (n_queries, n_candidates); -1 for none."""
         # Inner products with rows less their center rank as before; the query is not to change.
         framed = queries if self.inner_product else queries - self.center
         with matrix_products(load_faiss(), queries.shape[1]):
@@ -283,7 +279,7 @@ class RecallSample:
     def __init__(self, gallery, k, n_queries, random_state):
         most = len(gallery) - 1
         if not isinstance(k, Integral) or not 1 <= k <= most:
-            raise ValueError(f"k={k!r} must be from 1 to {most}, a row finds the others")
+            raise ValueError(f"k={k!r} must be from 1 to {most}, the number of other rows")
         self.gallery, self.k = gallery, k
         random_state = check_random_state(random_state)
         n_queries = min(n_queries, len(gallery))

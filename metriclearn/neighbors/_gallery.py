@@ -16,9 +16,9 @@ _TRAINING_ROWS = 160_000
 _CANDIDATES = 2**20
 # Candidates that rounding to float32 may have put behind the k nearest.
 _MARGIN = 8
-# An index whose lists were sized for so many times fewer rows is built again.
+# An index is built again once there are this many times the rows its lists were sized for.
 _GROWTH = 4
-# A condition that leaves fewer rows than so many times the candidates is searched exactly.
+# A condition that leaves fewer than this many times the candidates is searched exactly.
 _FEW = 20
 
 

@@ -10,35 +10,33 @@ _TEXT = "U"
 _TEXT_STEP = 8
 
 
-def as_ids(ids, name="ids"):
+def as_ids(ids):
     """Read ids as whole numbers (int64, or uint64 where they need it) or text.
 
     Parameters
     ----------
     ids : array-like of int or str, any shape
         Also columns of pandas, whatever their dtype.
-    name : str
-        What the error calls them.
 
     Returns
     -------
     ndarray
     """
-    check_unmasked(ids, name)
+    check_unmasked(ids, "ids")
     ids = as_given(ids)
     if ids.dtype.kind == "O" or type(ids.dtype).__name__ == "StringDType":
-        ids = _from_objects(ids, name)
+        ids = _from_objects(ids)
     if ids.size == 0 and ids.dtype.kind == "f":
         return ids.astype(np.int64)
     if ids.dtype.kind == _TEXT:
         return ids
     if ids.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be whole numbers or strings, got dtype {ids.dtype}")
+        raise ValueError(f"ids must be whole numbers or strings, got dtype {ids.dtype}")
     beyond = ids.dtype == np.uint64 and ids.size and ids.max() > np.iinfo(np.int64).max
     return ids if beyond else ids.astype(np.int64)
 
 
-def _from_objects(ids, name):
+def _from_objects(ids):
     values = ids.ravel().tolist()
     kinds = {type(value) for value in values}
     if all(issubclass(kind, str) for kind in kinds):
@@ -47,20 +45,20 @@ def _from_objects(ids, name):
         whole = whole_numbers(values)
         if whole is not None:
             return whole.reshape(ids.shape)
-        raise ValueError(f"{name}: whole numbers must fit 64 bits")
+        raise ValueError("ids: whole numbers must fit 64 bits")
     if all(issubclass(kind, str | int | np.integer) for kind in kinds):
-        raise ValueError(f"{name} must be all numbers or all strings")
+        raise ValueError("ids must be all numbers or all strings")
     wrong = next(value for value in values if not isinstance(value, str | int | np.integer))
     raise ValueError(
-        f"{name} must be whole numbers or strings, got {wrong!r:.40} of type {type(wrong).__name__}"
+        f"ids must be whole numbers or strings, got {wrong!r:.40} of type {type(wrong).__name__}"
     )
 
 
 def as_given(values):
-    """Return an array of what stands in a list or a column, nothing turned into something else.
+    """Return the values of a list or a column as an array, none of them converted.
 
-    Of a list numpy makes text of numbers beside text, and floats of large whole numbers; of
-    pandas' own dtypes NaN where a value is missing.
+    numpy would turn numbers beside text into text and large whole numbers into floats, and
+    missing values of pandas' own dtypes into NaN.
     """
     if isinstance(values, list | tuple):
         if not any(isinstance(value, list | tuple | np.ndarray) for value in values):

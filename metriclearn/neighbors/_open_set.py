@@ -1,4 +1,4 @@
-"""Identification with rejection: the class of a row, or none."""
+"""Open-set classification: the class of a row, or none."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def check_rows(X, name, *, least=1):
 
 
 def is_checked(X, d):
-    """Whether ``X`` is at once seen to be an array of finite rows of ``d`` floats."""
+    """Whether ``X`` is an array of finite rows of ``d`` floats, by a check that costs little."""
     if type(X) is not np.ndarray or X.dtype.char not in "fd" or X.ndim != 2:
         return False
     if X.shape[1] != d or not len(X):
@@ -251,7 +251,7 @@ def is_checked(X, d):
 
 
 def row_norms(X, name):
-    """Length of each row, refusing rows of zeros, which have no direction."""
+    """Compute the length of each row; raise for rows of zeros, which have no direction."""
     X = X.astype(np.float64, copy=False)
     norms = np.sqrt(np.einsum("ij,ij->i", X, X))
     if not np.all(norms > 0):
@@ -268,7 +268,7 @@ Rerank = int | Callable[[ArrayLike, np.ndarray], ArrayLike]
 
 
 def in_order(distances, ids, scorer, X, max_distance=None):
-    """Put what was found for each query in the order of a score, and nobody where it is too far.
+    """Order what was found for each query by a score, and drop what is too far away.
 
     Parameters
     ----------

@@ -7,12 +7,12 @@ from scipy.spatial.distance import cdist
 
 from metriclearn.neighbors._screen import Screen
 
-# Rows, and queries among them, by which the work of a search is foretold ...
+# Rows, and queries among them, from which the work of a search is predicted ...
 _SAMPLE = 4096
 _SAMPLE_QUERIES = 32
 # ... for these shares of all directions.
 _SHARES = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 16, 1 / 24, 1 / 32)
-# It must save so much of the work.
+# It pays where the work falls below this share.
 _WORTH_IT = 0.6
 # Time of a product of two rows by themselves, over that of one within a matrix product.
 _ALONE = 50
@@ -77,7 +77,7 @@ class ReducedScreen:
         return cls(best[0], base, whole, best[1]) if least < _WORTH_IT * d else None
 
     def pays(self, k):
-        """Whether a search for so many is expected to be faster than by all features."""
+        """Whether a search for ``k`` rows is expected to be faster than by all features."""
         d, m = self._directions.shape
         return _work(m, d, len(self._whole.table), k, self._let_in) < _WORTH_IT * d
 
@@ -116,13 +116,13 @@ def _work(m, d, n, k, let_in):
 
 # Features up to which a tree rules out more rows than a matrix product is faster.
 MOST_FEATURES = 6
-# Distances of the tree, and of rows in its frame, are off by so much at most, relative to the
-# lengths of what they are between: some roundings of float64 and to spare.
+# Bound on the error of distances in the tree, relative to the lengths of the rows: a few
+# roundings of float64, and room to spare.
 _ROUNDING = 1e-13
-# How many points are asked for, beside the wanted ones, and then again for those queries for
-# which points at the same distance leave it open.
+# Points asked for beyond the wanted ones; the later numbers for queries that points at equal
+# distances leave undecided.
 _MORE = (1, 24, 240)
-# Beyond so many candidates of a query a matrix product is faster.
+# With more candidates a query than this a matrix product is faster.
 _MOST_CANDIDATES = 4096
 
 

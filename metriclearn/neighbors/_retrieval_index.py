@@ -1,4 +1,4 @@
-"""A gallery to search: vectors with ids and payload, that grows and shrinks."""
+"""A searchable gallery of vectors with ids and payload, which grows and shrinks."""
 
 from __future__ import annotations
 

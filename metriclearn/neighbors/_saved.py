@@ -83,7 +83,7 @@ class SavedFolder:
                 f"folder"
             )
         manifest = _read_manifest(self.path) if self.holds_index() else None
-        if unchanged and (None if manifest is None else _identity(manifest)) != self.seen:
+        if unchanged and (None if manifest is None else checksum(manifest)) != self.seen:
             lock.release()
             raise ValueError(
                 f"path: {self.path} was saved by another index since this one was opened; load it "
@@ -198,7 +198,7 @@ class SavedFolder:
                 if not self.names(path):
                     path.unlink(missing_ok=True)
             raise
-        self.seen = _identity(manifest)
+        self.seen = checksum(manifest)
         vectors.sums = BlockSums(sums, vectors.n, vectors.d)
         vectors.sums.trust()
         self.generation += 1
@@ -239,7 +239,7 @@ def read_saved(folder):
             return saved, Vectors(saved["d"], file, saved["n"], offset=offset, sums=sums, new=False)
         except (ValueError, OSError):
             # A writer may have replaced the files since; else they are damaged.
-            if _identity(_read_manifest(folder)) == _identity(manifest):
+            if checksum(_read_manifest(folder)) == checksum(manifest):
                 raise
     raise ValueError(f"path: {folder} is saved again and again; try when it is quieter")
 
@@ -255,10 +255,6 @@ def _read_manifest(folder):
         ) from None
     RETRIEVAL_INDEX.reader(manifest, f"path: {folder}")
     return manifest
-
-
-def _identity(manifest):
-    return checksum(manifest)
 
 
 def _named(manifest):
@@ -350,7 +346,7 @@ def _read(folder, manifest, names, sums):
         "search_params": effort,
         "sums": sums,
         "vectors": vectors,
-        "identity": _identity(manifest),
+        "identity": checksum(manifest),
     }
 
 

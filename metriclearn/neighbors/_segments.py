@@ -6,7 +6,7 @@ import numpy as np
 
 from metriclearn.neighbors._exact import ExactSearch
 
-# Segments up to so many rows are joined: to build them costs less than to ask one more.
+# Segments up to this many rows are joined: building one costs less than searching one more.
 _SMALL = 1024
 # Rows asked for beyond the wanted ones where some were removed since the segment was built.
 _MARGIN = 16

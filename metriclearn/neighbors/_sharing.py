@@ -1,11 +1,11 @@
-"""One writes or many read: what keeps threads of one process from each other's half-done work."""
+"""A lock for the threads of one process: one writes, or many read."""
 
 import threading
 from contextlib import contextmanager
 
 
 class ReadWriteLock:
-    """Let any number of threads read at once, or one write; who waits to write goes first.
+    """Let any number of threads read at once, or one write; waiting writers go first.
 
     Not to be taken twice by one thread.
     """

@@ -1,4 +1,4 @@
-"""Nearest neighbors as they are: found, drawn as a graph, handed to other estimators."""
+"""Nearest neighbors without targets: searches, graphs, and a transformer."""
 
 from __future__ import annotations
 

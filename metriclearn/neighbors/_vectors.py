@@ -11,15 +11,15 @@ import weakref
 
 import numpy as np
 
-# A common offset beyond so many standard deviations is taken off before rounding to float32.
+# A common offset beyond this many standard deviations is subtracted before rounding to float32.
 _FAR = 8
 
 
 class Vectors:
     """A growing array of shape (n, d), float32.
 
-    Rows are only ever added to a file, so that who has mapped the earlier ones is not
-    disturbed; the file stays open, so that it may be replaced by another of its name.
+    Rows are only ever appended to a file, so that the earlier ones can stay mapped; the file
+    stays open, so that another of its name may replace it.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class Vectors:
         return mapped
 
     def release(self):
-        """Give the memory of what was read from the file back, where the system allows it."""
+        """Give back the memory of what was read from the file, where the system can."""
         mapped = self._mapped
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             # The pages stay in the system's cache: to read them again costs little.
@@ -209,7 +209,7 @@ def block_sums(read, start, n, d):
     read : callable
         ``read(first, stop)`` gives the bytes of rows.
     start, n : int
-        First row, of a block's beginning, and the end.
+        First row, the first of a block, and the number of rows in all.
     d : int
 
     Returns
@@ -225,7 +225,7 @@ def block_sums(read, start, n, d):
 
 
 class BlockSums:
-    """What the blocks of a saved file must be, and which were found to be so.
+    """Checksums of the blocks of a saved file, and which of them have been verified.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ class BlockSums:
         self._verified = np.zeros(len(sums), dtype=bool)
 
     def trust(self):
-        """Take all blocks for verified: they were written by us, this instant."""
+        """Mark all blocks as verified: they have just been written."""
         self._verified[:] = True
 
     def verify(self, rows, read, file):

@@ -289,7 +289,7 @@ def test_rows_that_are_too_far_stay_nobody():
     [
         (lambda X, ids: np.zeros(3), "scores of shape"),
         (lambda X, ids: np.full(ids.shape, np.nan), "finite scores"),
-        (0, "whole number of at least 1, or a function"),
+        (0, "integer of at least 1, or a function"),
     ],
 )
 def test_a_wrong_rerank_is_one_error(rerank, message):
