@@ -30,13 +30,19 @@ class CallableBackbone:
 
     def embed(self, pixels):
         """Embed a batch."""
-        vectors = np.asarray(self.function(pixels), dtype=np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(pixels):
+        vectors = self.function(pixels)
+        if hasattr(vectors, "detach"):  # of torch
+            vectors = vectors.detach().cpu()
+        try:
+            vectors = np.asarray(vectors)
+        except ValueError:
+            raise ValueError("backbone: it returns vectors of several lengths") from None
+        if vectors.dtype.kind not in "fiub" or vectors.ndim != 2 or len(vectors) != len(pixels):
             raise ValueError(
-                f"backbone: it returns shape {vectors.shape} for {len(pixels)} images; it must "
-                f"return one vector each"
+                f"backbone: it returns {vectors.dtype} of shape {vectors.shape} for {len(pixels)} "
+                f"images; it must return one vector each"
             )
-        return vectors
+        return vectors.astype(np.float32)
 
 
 class OnnxBackbone:

@@ -47,7 +47,16 @@ def opened(file):
     PIL.Image.Image
     """
     image_module = require("PIL.Image", "images")
-    if not stat.S_ISREG(os.stat(file).st_mode):
+    try:
+        is_regular = stat.S_ISREG(os.stat(file).st_mode)
+    except FileNotFoundError:
+        parts = os.fspath(file).split(os.sep)
+        is_address = any(part.lower() in ("http:", "https:", "s3:", "gs:") for part in parts)
+        hint = ", but an address; download it first" if is_address else ""
+        raise FileNotFoundError(f"{file}: there is no such file{hint}") from None
+    except ValueError as error:  # of a zero byte
+        raise UnreadableImageError(f"{os.fspath(file)!r}: no name of a file ({error})") from None
+    if not is_regular:
         raise UnreadableImageError(f"{file}: not a regular file")
     try:
         # Filters of warnings belong to all threads: one at a time.

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from metriclearn._extras import require
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._cache import RowCache, default_folder, digest
-from metriclearn.images._items import Items, check_items, items_of
+from metriclearn.images._items import Items, check_items
 from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
 from metriclearn.images._regions import check_size
@@ -154,7 +153,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         ValueError
             If there is no such backbone.
         """
-        _items(X)
+        check_items(X, "X")
         if not self._is_table:
             self._network()
         return self
@@ -176,7 +175,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         ValueError
             If images cannot be read; all of them are named.
         """
-        items = _items(X)
+        items = check_items(X, "X")
         vectors = self._looked_up(X, items) if self._is_table else self._embedded(items)
         if self.normalize:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -197,6 +196,13 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             folder = default_folder() if self.cache is True else Path(self.cache)
             key = digest(network.identity, wanted, self.pooling or "")
             cache = RowCache(folder / "features" / key.hex())
+            try:  # before the work that would be lost
+                cache.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(
+                    f"cache: nothing can be written in {folder} ({error.strerror}); give a "
+                    f"folder, or False for none"
+                ) from None
             keys = reader.identities(items)
             missing = cache.missing(keys)
             advance(steps=n - len(missing))
@@ -209,8 +215,22 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             return cache.take(keys)
 
     def _batches(self, network, reader, items, advance):
+        done, width = 0, None
         for pixels in reader.batches(items, self.batch_size):
-            yield network.embed(pixels).astype(np.float32, copy=False)
+            vectors = network.embed(pixels).astype(np.float32, copy=False)
+            odd = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            if len(odd):
+                raise ValueError(
+                    f"backbone: NaN or infinity for {len(odd)} of {len(pixels)} images, for "
+                    f"instance {items.files[done + odd[0]]}"
+                )
+            if vectors.shape[1] != (width or vectors.shape[1]):
+                raise ValueError(
+                    f"backbone: {width} numbers for one image, {vectors.shape[1]} for another"
+                )
+            width = vectors.shape[1]
+            done += len(pixels)
+            yield vectors
             advance(steps=len(pixels))
 
     def _network(self):
@@ -259,25 +279,6 @@ def _color(name, values):
     if len(color) != 3 or (name == "std" and min(color) <= 0):
         raise ValueError(f"{name} must be 3 numbers, one for each color, got {values!r}")
     return color
-
-
-def _items(X):
-    """Return the items of images in any form; an array of pixels becomes Pillow's images."""
-    items = items_of(X)
-    if items is not None:
-        return items
-    if isinstance(X, np.ndarray) and X.ndim in (3, 4):
-        if X.dtype != np.uint8:
-            raise ValueError(f"X: pixels must be bytes (uint8), got {X.dtype}")
-        if X.ndim == 4 and X.shape[-1] not in (1, 3, 4):
-            raise ValueError(
-                f"X: pixels must be of shape (n, height, width, 3), got {X.shape}; move the "
-                f"channels last"
-            )
-        image_module = require("PIL.Image", "images")
-        flat = X[..., 0] if X.ndim == 4 and X.shape[-1] == 1 else X
-        return Items([image_module.fromarray(pixels) for pixels in flat], None, (len(X),))
-    return check_items(X, "X")
 
 
 def rows_of_table(file, X, items):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metriclearn._extras import require
+
 
 class Items(NamedTuple):
     """Images one after the other.
@@ -23,11 +25,12 @@ class Items(NamedTuple):
 
 
 def items_of(images):
-    """Return the items of `ImagePaths`, or of a list or array of paths or of Pillow images.
+    """Return the items of `ImagePaths`, or of a list, array or column of paths or Pillow images.
 
     Parameters
     ----------
     images : object
+        Arrays of pixels are taken for images only where they differ in shape.
 
     Returns
     -------
@@ -42,23 +45,94 @@ def items_of(images):
     if hasattr(images, "files") and hasattr(images, "boxes"):
         boxes = images.boxes
         return Items(images.files, None if boxes is None else boxes.reshape(-1, 4), images.shape)
-    scalar = isinstance(images, np.ndarray) and images.ndim == 0
-    if not isinstance(images, (list, tuple, np.ndarray)) or scalar or len(images) == 0:
+    if hasattr(images, "iloc") and images.ndim == 2 and images.shape[1] == 1:
+        images = images.iloc[:, 0]
+    if hasattr(images, "to_list"):  # a column of a table
+        images = images.to_list()
+    if isinstance(images, np.ndarray):
+        if images.dtype.kind not in "OUT" or images.ndim != 1:
+            return None
+        images = images.tolist()
+    if not isinstance(images, (list, tuple)) or not images:
         return None
-    if all(isinstance(image, (str, Path)) for image in images):
-        return Items([Path(image) for image in images], None, (len(images),))
-    # Pillow is not loaded to find out: its images can be drafted, arrays cannot.
-    if not isinstance(images, np.ndarray) and all(hasattr(image, "draft") for image in images):
-        return Items(list(images), None, (len(images),))
+    if all(isinstance(image, (str, Path)) or _is_picture(image) for image in images):
+        files = [image if _is_picture(image) else Path(image) for image in images]
+        return Items(files, None, (len(files),))
+    if all(_is_pixels(image) for image in images) and len({each.shape for each in images}) > 1:
+        return _pictures(images)
     return None
 
 
 def check_items(images, name="images"):
-    """Return the items, or raise a ``TypeError`` that says what is taken."""
-    items = items_of(images)
-    if items is None:
-        raise TypeError(
-            f"{name} must be ImagePaths, or a list of paths or of Pillow images, got "
-            f"{type(images).__name__}"
-        )
-    return items
+    """Return the items, also of arrays of pixels and of arrays of paths of any shape.
+
+    Parameters
+    ----------
+    images : object
+    name : str
+        Of the argument, for the message.
+
+    Returns
+    -------
+    Items
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no images.
+    """
+    several = isinstance(images, np.ndarray) and images.ndim > 1 and images.dtype.kind in "OUT"
+    items = items_of(images.ravel() if several else images)
+    if items is not None:
+        return items._replace(shape=images.shape) if several else items
+    if isinstance(images, np.ndarray) and images.ndim in (3, 4):
+        if images.dtype != np.uint8:
+            raise ValueError(f"{name}: pixels must be bytes (uint8), got {images.dtype}")
+        if images.ndim == 4 and images.shape[-1] not in (1, 3, 4):
+            raise ValueError(
+                f"{name}: pixels must be of shape (n, height, width, 3), got {images.shape}; move "
+                f"the channels last"
+            )
+        return _pictures(images)
+    if isinstance(images, (list, tuple)) and images and all(map(_is_pixels, images)):
+        return _pictures(images)
+    raise TypeError(
+        f"{name} must be ImagePaths, or a list or array of paths, of Pillow images or of pixels "
+        f"(uint8), got {_described(images)}"
+    )
+
+
+def _is_picture(image):
+    # Pillow is not loaded to find out: its images can be drafted, arrays cannot.
+    return hasattr(image, "draft")
+
+
+def _is_pixels(image):
+    return (
+        isinstance(image, np.ndarray)
+        and image.dtype == np.uint8
+        and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4)))
+    )
+
+
+def _pictures(images):
+    """Make Pillow's images of arrays of pixels."""
+    image_module = require("PIL.Image", "images")
+    flat = [each[..., 0] if each.ndim == 3 and each.shape[2] == 1 else each for each in images]
+    return Items([image_module.fromarray(each) for each in flat], None, (len(flat),))
+
+
+def _described(images):
+    kind = type(images).__name__
+    if isinstance(images, (str, Path)) or _is_picture(images):
+        return f"one ({kind}); put it into a list"
+    if isinstance(images, np.ndarray):
+        return f"{kind} of {images.dtype}, of shape {images.shape}"
+    if not isinstance(images, (list, tuple)):
+        return kind
+    if len(images) == 0:
+        return f"an empty {kind}"
+    odd = next((i for i in images if not isinstance(i, (str, Path)) and not _is_picture(i)), None)
+    if isinstance(odd, (bytes, bytearray)):
+        return f"a {kind} of bytes; open each by PIL.Image.open(io.BytesIO(data))"
+    return f"a {kind} that holds {type(odd).__name__}"

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -20,7 +21,7 @@ SPLIT_FOLDERS = frozenset(
 )
 _QUERY, _GALLERY = frozenset(("query", "queries")), frozenset(("gallery",))
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path", "img")
-_LABEL_COLUMNS = ("label", "class", "target", "y", "class_name", "category")
+_LABEL_COLUMNS = ("label", "class", "target", "y", "class_name", "category", "labels")
 # What operating systems and programs put beside files.
 _OF_SYSTEMS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
 #: Pictures that are not read.
@@ -30,7 +31,15 @@ _OTHER_SUFFIXES = frozenset(
         *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
     )
 )
-_BOX_COLUMNS = ("x_1", "y_1", "x_2", "y_2")
+# What columns of boxes are called: two corners, or one corner and a size.
+_CORNERS = (
+    ("x_1", "y_1", "x_2", "y_2"),
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
+_CORNER_AND_SIZE = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
 
 
 def list_folder(folder, recursive=True):
@@ -49,13 +58,13 @@ def list_folder(folder, recursive=True):
         ``is_gallery``, as `ImagePaths` takes them.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(f"{folder}: is a file; give a folder, unpacked, or ImagePaths.from_csv")
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder")
     children = _folders(folder)
-    parts = [child for child in children if child.name.lower() in SPLIT_FOLDERS]
-    others = [child for child in children if child not in parts]
-    in_parts = bool(parts) and all(map(_folders, parts)) and not any(map(_has_images, others))
-    roots = parts if in_parts else [folder]
+    parts = _parts(folder, children)
+    roots = list(parts) or [folder]
     names, labels, split, empty = [], [], [], []
     for root in roots:
         for child in _folders(root):
@@ -64,7 +73,7 @@ def list_folder(folder, recursive=True):
                 empty.append(str(child))
             names += [file.relative_to(folder).as_posix() for file in found]
             labels += [child.name] * len(found)
-            split += [root.name.lower()] * len(found)
+            split += [parts.get(root, "")] * len(found)
     if empty:
         raise ValueError(
             f"{_some(empty)}: no images for {'this class' if len(empty) == 1 else 'these classes'}"
@@ -72,17 +81,45 @@ def list_folder(folder, recursive=True):
         )
     if len(set(labels)) < 2:
         inner = len(children) == 1 and len(_folders(children[0])) > 1
+        meant = [children[0]] if inner else sorted(folder.glob("*.csv"))
         raise ValueError(
             f"{folder}: needs one sub-folder of images per class, at least 2; there are "
-            f"{len(set(labels))}{f'; is {children[0]} meant?' if inner else ''}"
+            f"{len(set(labels))}{f'; is {meant[0]} meant?' if len(meant) == 1 else ''}"
         )
     listed = {"names": names, "labels": labels}
-    if in_parts:
+    if parts:
         listed["split"] = split
         if set(split) & _QUERY and set(split) & _GALLERY:
             listed["is_query"] = [part in _QUERY for part in split]
             listed["is_gallery"] = [part in _GALLERY for part in split]
     return listed
+
+
+def _parts(folder, children):
+    """Return {folder: part} of the folders that are parts of the data; none where classes are."""
+    parts = {child: part for child in children if (part := _part_name(child.name))}
+    others = [child for child in children if child not in parts]
+    if not parts or any(map(_has_images, others)):
+        return {}
+    flat = [child for child in parts if not any(map(_has_images, _folders(child)))]
+    if len(parts) > 1 and flat and any(map(_has_images, flat)):
+        raise ValueError(
+            f"{_some(flat)}: no folders of classes, but images of no class; sort them into "
+            f"folders, move them elsewhere, or list all images in a CSV file"
+        )
+    return {} if flat else parts
+
+
+def _part_name(name):
+    """Return the part of the data that a folder's name says: "test" of ``bounding_box_test``.
+
+    Examples
+    --------
+    >>> _part_name("Train_set"), _part_name("val2017"), _part_name("trainers")
+    ('train', 'val', None)
+    """
+    words = re.findall("[a-z]+", name.lower())
+    return next((w for word in words if (w := word.removesuffix("set")) in SPLIT_FOLDERS), None)
 
 
 def passed_over(folder):
@@ -155,23 +192,30 @@ def list_csv(file, path=None, label=None):
     """
     text, separator = read_list(file)
     reader = csv.DictReader(
-        io.StringIO(text, newline=""), restkey="", delimiter=separator, skipinitialspace=True
+        io.StringIO(text, newline=""), restkey=None, delimiter=separator, skipinitialspace=True
     )
-    columns = [name for name in reader.fieldnames or () if name]
+    reader.fieldnames = header = [name.strip() for name in reader.fieldnames or ()]
+    columns = [name for name in header if name]
+    if any(_suffix(name) in SUFFIXES for name in columns):
+        raise ValueError(f"{file}: the first line names an image; add one that names the columns")
     rows = list(reader)
     if path is None:
         path = _usual(columns, _PATH_COLUMNS) or _column_of_images(columns, rows)
     path = _column(file, columns, "path", path, _PATH_COLUMNS)
+    boxes = _box_columns(columns)
+    if not boxes:
+        _check_no_box(file, columns)
+    label = _label_column(columns, path) if label is None else label
     label = _column(file, columns, "label", label, _LABEL_COLUMNS)
     if not rows:
         raise ValueError(f"{file}: has no rows")
-    long = [k + 2 for k, row in enumerate(rows) if any(row.get("", ()))]
+    long = [k + 2 for k, row in enumerate(rows) if any(row.get(None, ()))]
     if long:
         raise ValueError(
-            f"{file}: more cells than the {len(columns)} columns in line {_some(long)}; put cells "
+            f"{file}: more cells than the {len(header)} columns in line {_some(long)}; put cells "
             f"that hold {separator!r} in quotes"
         )
-    missing = [k for k, row in enumerate(rows) if not row[path] or not row[label]]
+    missing = [k for k, row in enumerate(rows) if _is_blank(row[path]) or _is_blank(row[label])]
     if missing:
         raise ValueError(
             f"{file}: no {path} or no {label} in line {_some([k + 2 for k in missing])}"
@@ -185,12 +229,54 @@ def list_csv(file, path=None, label=None):
     for name in ("is_query", "is_gallery"):
         if name in columns:
             listed[name] = [_truth(file, name, k, row[name]) for k, row in enumerate(rows)]
-    if all(name in columns for name in _BOX_COLUMNS):
-        listed["boxes"] = [
-            [_number(file, name, k, row[name]) for name in _BOX_COLUMNS]
-            for k, row in enumerate(rows)
-        ]
+    if boxes:
+        listed["boxes"] = _boxes(file, columns, boxes, rows)
     return listed
+
+
+def _is_blank(cell):
+    """Whether a cell says nothing: blank, or what pandas makes of a blank."""
+    return (cell or "").strip().lower() in ("", "nan", "<na>")
+
+
+def _label_column(columns, path):
+    """Return the column that is called as labels are, or else the one that can only be them."""
+    said = {path, "split", "is_query", "is_gallery", *_box_columns(columns)}
+    others = [column for column in columns if column not in said and column.lower() not in said]
+    only = others[0] if len(others) == 1 and path is not None else None
+    return _usual(others, _LABEL_COLUMNS) or only
+
+
+def _box_columns(columns):
+    """Return the names of the four columns of boxes, in lower case; none where there are none."""
+    there = {column.lower() for column in columns}
+    kinds = (*_CORNERS, *_CORNER_AND_SIZE)
+    return next((names for names in kinds if there.issuperset(names)), ())
+
+
+def _check_no_box(file, columns):
+    there = {column.lower() for column in columns}
+    part = next((names for names in _CORNERS if len(there & set(names)) > 1), None)
+    if part is not None:
+        lacking = ", ".join(name for name in part if name not in there)
+        raise ValueError(f"{file}: of the boxes, column {lacking} is missing")
+    if there & {"box", "bbox", "bounding_box"}:
+        raise ValueError(
+            f"{file}: boxes in one column are not read; give them in four, "
+            f"{', '.join(_CORNERS[0])}, or remove the column"
+        )
+
+
+def _boxes(file, columns, names, rows):
+    """Return left, top, right and bottom of each row."""
+    called = {column.lower(): column for column in columns}
+    used = [called[name] for name in names]
+    boxes = np.array(
+        [[_number(file, name, k, row[name]) for name in used] for k, row in enumerate(rows)]
+    )
+    if names in _CORNER_AND_SIZE:
+        boxes[:, 2:] += boxes[:, :2]
+    return boxes
 
 
 def is_list_of_images(columns, rows, folder, target=None):
@@ -211,8 +297,12 @@ def is_list_of_images(columns, rows, folder, target=None):
         True where a column is called as usual and has names of images, or names of any column
         are those of files that are there.
     """
-    if target not in columns and _usual(columns, _LABEL_COLUMNS) is None:
-        return False
+    columns, rows = [column.strip() for column in columns], [row for row in rows if row]
+    if target not in columns:
+        cells = [dict.fromkeys(columns) | dict(zip(columns, row, strict=False)) for row in rows]
+        path = _usual(columns, _PATH_COLUMNS) or _column_of_images(columns, cells)
+        if _label_column([column for column in columns if column], path) is None:
+            return False
     named = [Path(cell.strip().replace("\\", "/")) for row in rows for cell in row]
     named = [name for name in named if name.suffix.lower() in SUFFIXES]
     usual = _usual(columns, _PATH_COLUMNS) is not None
@@ -242,14 +332,18 @@ def _column_of_images(columns, rows):
     found = [
         column
         for column in columns
-        if rows and all(Path(row[column] or "").suffix.lower() in SUFFIXES for row in rows)
+        if rows and all(_suffix(row[column]) in SUFFIXES for row in rows)
     ]
     return found[0] if len(found) == 1 else None
 
 
+def _suffix(cell):
+    return Path((cell or "").strip()).suffix.lower()
+
+
 def _truth(file, name, row, text):
     # A blank is what pandas writes for photos to train on, which are neither.
-    said = truth_of(text) if (text or "").strip() else False
+    said = False if _is_blank(text) else truth_of(text)
     if said is None:
         raise ValueError(f"{file}: {name} must be true or false, got {text!r} in line {row + 2}")
     return said
@@ -265,14 +359,21 @@ def _number(file, name, row, text):
 
 
 def _folders(folder):
-    return sorted(c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c.name))
+    """Return the folders in a folder, without links back to it or to one above."""
+    here = folder.resolve()
+    above = {here, *here.parents}
+    found = (c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c.name))
+    return sorted(child for child in found if child.resolve() not in above)
 
 
-def _files(folder, recursive):
+def _files(folder, recursive, above=frozenset()):
     """Return the files in a folder, without those that programs hide there."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    above = len(folder.parts)
-    return [f for f in found if not any(map(_is_hidden, f.parts[above:])) and not f.is_dir()]
+    found = [f for f in folder.iterdir() if not f.is_dir() and not _is_hidden(f.name)]
+    above |= {folder.resolve()}
+    for child in _folders(folder) if recursive else ():
+        if child.resolve() not in above:  # links may go in circles
+            found += _files(child, True, above)
+    return found
 
 
 def _is_hidden(name):

@@ -90,10 +90,11 @@ class ImagePaths:
     def from_folder(cls, folder: str | Path, *, recursive: bool = True) -> ImagePaths:
         """List the images of a folder that has one sub-folder for each class.
 
-        Folders called train, val, valid, validation, dev, test, query and gallery that all
-        hold such sub-folders are taken for parts of the data: ``split`` says which, and query
-        and gallery set ``is_query`` and ``is_gallery``. Other folders may stand beside these if no
-        image is in them. What operating systems put beside files is passed over.
+        Folders called train, val, valid, validation, dev, test, query and gallery, also in
+        names such as ``train_set``, that all hold such sub-folders are taken for parts of the
+        data: ``split`` says which, and query and gallery set ``is_query`` and ``is_gallery``.
+        Other folders may stand beside these if no image is in them. What operating systems put
+        beside files is passed over.
 
         Parameters
         ----------
@@ -130,14 +131,16 @@ class ImagePaths:
         ----------
         file : str or Path
             With a column of paths and one of labels; ``split``, ``is_query``,
-            ``is_gallery`` and the boxes ``x_1, y_1, x_2, y_2`` are read where they are there.
-            UTF-8 or UTF-16; a blank in ``is_query`` or ``is_gallery`` is false.
+            ``is_gallery`` and boxes in pixels (``x_1, y_1, x_2, y_2``, ``xmin, ymin, xmax,
+            ymax``, or ``x, y, width, height``) are read where they are there. UTF-8 or UTF-16;
+            a blank in ``is_query`` or ``is_gallery`` is false.
         folder : str or Path, default=None
-            What the paths are relative to; the folder of the file by default.
+            What the paths are relative to; by default the folder of the file, or the working
+            directory where the first image is found from there only.
         path, label : str, default=None
             Names of the columns; by default the one that is called path, file, filename or
             image, or else the only one that holds names of images, and the one that is called
-            label, class, target or y.
+            label, class, target or y, or else the only other one.
 
         Returns
         -------
@@ -150,8 +153,12 @@ class ImagePaths:
         """
         from metriclearn.images._listings import list_csv
 
-        folder = Path(file).parent if folder is None else folder
-        return cls(folder, **list_csv(file, path, label))
+        listed = list_csv(file, path, label)
+        if folder is None:
+            first, beside = listed["names"][0], Path(file).parent
+            here = Path(first).exists() and not (beside / first).exists()
+            folder = Path.cwd() if here else beside
+        return cls(folder, **listed)
 
     def _file(self, name):
         return self.folder / name if isinstance(name, (str, Path)) else name

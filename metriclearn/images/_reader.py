@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from metriclearn.images._items import check_items
 from metriclearn.images._regions import (
     CROPS,
     center_crop,
+    check_boxes,
     check_size,
     padded_size,
     random_crop,
@@ -101,8 +103,10 @@ class ImageReader:
         if interpolation not in INTERPOLATIONS:
             known = ", ".join(map(repr, INTERPOLATIONS))
             raise ValueError(f"interpolation must be one of {known}, got {interpolation!r}")
-        if not 0 < share <= 1:
+        if not isinstance(share, Real) or not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share!r}")
+        if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+            raise ValueError(f"n_jobs must be a number of threads but 0, or None, got {n_jobs!r}")
         self.size = None if size is None else check_size(size)
         self.crop = crop
         self.share = share
@@ -131,6 +135,7 @@ class ImageReader:
         FileNotFoundError
             If there is no such file.
         """
+        box = None if box is None else check_boxes([box], 1)[0]
         with _source(file) as image:
             region = whole(*upright_size(image), box)  # type: ignore[call-arg]
             if self.size is None:
@@ -162,6 +167,7 @@ class ImageReader:
         -------
         ndarray of shape (height, width, 3) or (height, width), dtype uint8
         """
+        box = None if box is None else check_boxes([box], 1)[0]
         with _source(file) as image:
             region = random_crop(whole(*upright_size(image), box), rng, **ranges)  # type: ignore[call-arg]
             return self._region(image, region, self.size)
@@ -369,7 +375,8 @@ def _identity(file):
     if not isinstance(file, (str, Path)):
         return digest(file.mode, file.size, file.tobytes())
     found = os.stat(file)
-    return f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}"
+    # Programs that copy set the time of the last change back, but not that of the entry.
+    return f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def _middle(region, share):

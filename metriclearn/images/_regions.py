@@ -48,18 +48,32 @@ def check_boxes(boxes, n_images):
     """
     if boxes is None:
         return None
-    boxes = np.asarray(boxes, dtype=np.float64)
+    try:
+        boxes = np.asarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"boxes must be numbers of shape ({n_images}, 4), got {boxes!r}") from None
     if boxes.shape != (n_images, 4):
         raise ValueError(
             f"boxes must be of shape ({n_images}, 4), left, top, right and bottom of each image, "
             f"got {boxes.shape}"
         )
-    given = ~np.isnan(boxes).any(axis=1)
-    empty = given & ((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]))
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise ValueError(f"boxes: box {boxes[row].tolist()} of image {row} is empty")
+    lacking = np.isnan(boxes)
+    given = ~lacking.all(axis=1)
+    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    for wrong, what in (
+        (given & lacking.any(axis=1), "lacks a number"),
+        (given & empty, "is empty"),
+        (given & _are_shares(boxes), "is in shares of the image; multiply by width and height"),
+    ):
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"boxes: box {boxes[row].tolist()} of image {row} {what}")
     return boxes
+
+
+def _are_shares(boxes):
+    """Whether boxes, which are in pixels, end within the first one with a fraction."""
+    return (boxes[:, 2:] <= 1).all(axis=1) & (boxes != np.trunc(boxes)).any(axis=1)
 
 
 def whole(width, height, box=None):
@@ -69,7 +83,8 @@ def whole(width, height, box=None):
     left, top = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
     right, bottom = min(float(box[2]), float(width)), min(float(box[3]), float(height))
     if right <= left or bottom <= top:
-        raise ValueError(f"its box {list(box)} lies outside its {width} × {height} pixels")
+        box = np.asarray(box).tolist()
+        raise ValueError(f"its box {box} lies outside its {width} × {height} pixels")
     return left, top, right, bottom
 
 

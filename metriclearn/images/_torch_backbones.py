@@ -43,7 +43,10 @@ class TorchBackbone:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         keep_freed_memory()
         # Convolutions are fastest with the channels last; other layers do not mind.
-        self.module = module.eval().to(device, memory_format=torch.channels_last)
+        try:
+            self.module = module.eval().to(device, memory_format=torch.channels_last)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ValueError(f"device={device!r}: {str(error).partition(chr(10))[0]}") from None
         self.preprocessing = preprocessing
         self.pooling = pooling
         self.device = device

@@ -69,10 +69,22 @@ def test_augmentation_is_seeded_and_of_training_only():
     np.testing.assert_array_equal(embedder.transform(X), embedder.transform(X))
 
 
-def test_augmentation_that_loses_rows_is_refused():
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (lambda batch: batch[:2], "one row for each row of a batch; of 32 it made 2"),
+        (lambda batch: batch[:, :2], r"keep the channels; of \(32, 3, 6, 7\) it made"),
+        (lambda batch: batch.flatten(1), "keep the channels"),
+        (lambda batch: batch.numpy(), "a tensor of torch.float32, as it is given, got ndarray"),
+        (lambda batch: (255 * batch).byte(), "got torch.uint8"),
+        (list, "got list"),
+        (lambda batch: None, "got NoneType"),
+    ],
+)
+def test_augmentation_that_gives_no_such_batch_is_an_error(augment, message):
     X, y = images()
-    with pytest.raises(ValueError, match="one row for each row of a batch; of 32 it made 2"):
-        quick("convnet", augment=lambda batch: batch[:2]).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        quick("convnet", augment=augment).fit(X, y)
 
 
 def test_images_of_another_shape_are_refused():

@@ -160,8 +160,9 @@ def again(fitted, photos, **params):
     ("call", "message"),
     [
         (lambda e, p: e.fit(np.zeros((8, 16, 16, 3)), [0, 1] * 4), "image_size is of image files"),
-        (lambda e, p: e.fit(p, p.labels).transform(np.zeros((2, 768))), "was fitted on them"),
-        (lambda e, p: e.fit(p), "requires y to be passed"),
+        (lambda e, p: e.fit(p, p.labels).transform(np.zeros((2, 768))), "is fitted on them"),
+        (lambda e, p: e.fit(ImagePaths(p.folder, p.names[:, None]), p.labels), r"\(24, 1\)"),
+        (lambda e, p: e.fit(ImagePaths(p.folder, p.names)), "requires y to be passed"),
         (lambda e, p: e.fit(p, p.labels[:3]), "inconsistent numbers"),
         (lambda e, p: e.set_params(image_size=0).fit(p, p.labels), "image_size must be a positive"),
         (

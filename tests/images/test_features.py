@@ -301,6 +301,17 @@ def test_weights_of_a_usual_checkpoint_are_taken_without_its_classifier(library,
         ({"backbone": Counting(), "mean": (0.5,)}, "mean must be 3 numbers"),
         ({"backbone": Counting(), "std": (1, 0, 1)}, "std must be 3 numbers"),
         ({"backbone": lambda pixels: pixels, "image_size": 8}, "must return one vector each"),
+        ({"backbone": lambda pixels: None}, "returns object of shape"),
+        ({"backbone": lambda pixels: ["a"] * len(pixels)}, "must return one vector each"),
+        ({"backbone": lambda pixels: pixels.mean((1, 2)) * 1j}, "returns complex128"),
+        ({"backbone": lambda pixels: [[1]] * 11 + [[1, 2]]}, "vectors of several lengths"),
+        ({"backbone": lambda pixels: np.eye(len(pixels)), "batch_size": 7}, "7 numbers for one"),
+        (
+            {"backbone": lambda pixels: pixels.mean((1, 2)) * np.nan, "batch_size": 5},
+            r"NaN or infinity for 5 of 5 images, for instance .*a/0\.png",
+        ),
+        ({"backbone": Counting(), "device": "gpu"}, "device='gpu'"),
+        ({"backbone": Counting(), "cache": __file__}, "nothing can be written in"),
     ],
 )
 def test_arguments_are_checked(photos, params, message, monkeypatch):
@@ -318,6 +329,7 @@ def test_arguments_are_checked(photos, params, message, monkeypatch):
         (np.zeros((2, 3, 8, 8), np.uint8), ValueError, "move the channels last"),
         (np.zeros((2, 8), np.uint8), TypeError, "X must be ImagePaths"),
         (3, TypeError, "X must be ImagePaths"),
+        ("a.jpg", TypeError, "put it into a list"),
     ],
 )
 def test_what_is_not_images_is_an_error(X, error, message):

@@ -8,6 +8,7 @@ from helpers.commands import write_photos
 from PIL import Image
 
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._photos import lists_images
 from metriclearn.images import ImagePaths, ImageReader
 
 COUNTS = dict.fromkeys("ab", 2)
@@ -69,6 +70,52 @@ def test_parts_of_the_data_may_have_folders_without_photos_beside_them(folder, t
     images = ImagePaths.from_folder(tmp_path / "data")
     assert sorted(images.split) == ["test"] * 4 + ["train"] * 4
     assert set(images.labels) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train_set": "train", "test_set": "test"},
+        {"01-Train": "train", "02-Test": "test"},
+        {"images_train": "train", "val2017": "val"},
+        {"trainset": "train", "validation images": "validation"},
+    ],
+)
+def test_parts_of_the_data_are_known_within_longer_names(folder, tmp_path, names):
+    for name in names:
+        shutil.copytree(folder, tmp_path / "data" / name)
+    images = ImagePaths.from_folder(tmp_path / "data")
+    assert set(images.labels) == {"a", "b"}
+    assert set(images.split) == set(names.values())
+
+
+@pytest.mark.parametrize("classes_of_train", [True, False])
+def test_parts_without_classes_are_no_classes(folder, tmp_path, classes_of_train):
+    data = tmp_path / "data"
+    shutil.copytree(folder if classes_of_train else folder / "a", data / "train")
+    shutil.copytree(folder / "b", data / "test")
+    with pytest.raises(ValueError, match=r"data/test.*: no folders of classes"):
+        ImagePaths.from_folder(data)
+    shutil.copytree(folder / "a", data / "bus")  # a class called train, among others
+    assert set(ImagePaths.from_folder(data).labels) == {"bus", "test", "train"}
+
+
+def test_links_between_classes_are_followed_once(folder):
+    (folder / "a" / "b").symlink_to(folder / "b")
+    (folder / "b" / "a").symlink_to(folder / "a")
+    (folder / "round").symlink_to(folder)
+    images = ImagePaths.from_folder(folder)
+    assert sorted(set(images.labels)) == ["a", "b"]
+    assert len(images) == 8
+
+
+def test_list_or_archive_in_place_of_a_folder_is_pointed_at(folder, tmp_path):
+    shutil.rmtree(folder / "b")
+    write_list(folder, "path,label", ["a/0.png,x", "a/1.png,y"])
+    with pytest.raises(ValueError, match=r"is .*list\.csv meant"):
+        ImagePaths.from_folder(folder)
+    with pytest.raises(ValueError, match="is a file; give a folder, unpacked"):
+        ImagePaths.from_folder(folder / "a" / "0.png")
 
 
 def test_folder_in_a_folder_is_pointed_at(folder):
@@ -170,8 +217,12 @@ def test_photos_to_train_on_are_neither_queries_nor_gallery(folder):
         ("path,label", "a/0, 1.png,a", "utf-8", "more cells than the 2 columns in line 6"),
         ("path,path,label", "a/0.png,a/0.png,a", "utf-8", "2 columns are called 'path'"),
         ("path,label", ",a", "utf-8", "no path or no label in line 6"),
-        ("photo,thing", "a/0.png,a", "utf-8", "no column of labels"),
+        ("path,thing,other", "a/0.png,a,b", "utf-8", "no column of labels"),
         ("path,label,is_query", "a/0.png,a,maybe", "utf-8", "true or false, got 'maybe'"),
+        ("path,label", "a/0.png,nan", "utf-8", "no path or no label in line 6"),
+        ("a/0.png,a", "a/0.png,a", "utf-8", "the first line names an image"),
+        ("path,label,bbox", "a/0.png,a,1 2 3 4", "utf-8", "boxes in one column are not read"),
+        ("path,label,x_1,x_2,y_1", "a/0.png,a,0,1,2", "utf-8", "column y_2 is missing"),
     ],
 )
 def test_lists_that_cannot_be_meant_are_one_error(folder, head, row, encoding, message):
@@ -188,3 +239,74 @@ def test_all_files_that_are_missing_are_named(tmp_path):
         FileNotFoundError, match=r"2 images cannot be read(.|\n)*x\.png(.|\n)*y\.png"
     ):
         ImageReader(8).load([tmp_path / "x.png", tmp_path / "y.png"])
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        (",path,label", "{k},{name},{label}"),  # of pandas with its index
+        ("idx,path,label", "{k},{name},{label}"),
+        (" path , label ", "{name},{label}"),
+        ("filepath,labels", "{name},{label}"),
+        ("image,breed", "{name},{label}"),
+        ("img_path,id,split", "{name},{label},train"),
+        ("photo,x,y,w,h,kind", "{name},0,0,2,2,{label}"),
+    ],
+)
+def test_columns_are_found_as_people_call_them(folder, head, row):
+    rows = [row.format(k=k, name=name, label=name[0]) for k, name in enumerate(NAMES)]
+    file = write_list(folder, head, [*rows, ""])
+    images = ImagePaths.from_csv(file)
+    assert images.names.tolist() == NAMES
+    assert images.labels.tolist() == ["a", "a", "b", "b"]
+    assert lists_images(file)
+
+
+@pytest.mark.parametrize(
+    ("head", "box"),
+    [
+        ("x_1,y_1,x_2,y_2", "1,2,4,3"),
+        ("x1,y1,x2,y2", "1,2,4,3"),
+        ("xmin,ymin,xmax,ymax", "1.0,2.0,4.0,3.0"),
+        ("X_min,Y_min,X_max,Y_max", "1,2,4,3"),
+        ("left,top,right,bottom", "1,2,4,3"),
+        ("x,y,w,h", "1,2,3,1"),
+        ("x,y,width,height", "1,2,3,1"),
+    ],
+)
+def test_boxes_are_read_in_each_usual_form(folder, head, box):
+    rows = [f"{NAMES[0]},a,{box}", f"{NAMES[1]},a,,,,"]
+    images = ImagePaths.from_csv(write_list(folder, f"path,label,{head}", rows))
+    np.testing.assert_array_equal(images.boxes, [[1, 2, 4, 3], [np.nan] * 4])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ("0.1,0.1,0.9,0.8", "shares of the image; multiply"),
+        ("0.25,0,1,1", "shares of the image"),
+        ("4,0,1,1", "is empty"),
+        ("1,,3,4", "lacks a number"),
+    ],
+)
+def test_boxes_that_cannot_be_meant_are_one_error(folder, box, message):
+    rows = [f"{NAMES[0]},a,0,0,6,4", f"{NAMES[1]},a,{box}"]
+    with pytest.raises(ValueError, match=rf"of image 1 .*{message}"):
+        ImagePaths.from_csv(write_list(folder, "path,label,x_1,y_1,x_2,y_2", rows))
+
+
+def test_paths_may_be_relative_to_the_working_directory(folder, monkeypatch):
+    (folder / "lists").mkdir()
+    rows = [f"{name},{name[0]}" for name in NAMES]
+    file = write_list(folder / "lists", "path,label", rows)
+    monkeypatch.chdir(folder)
+    assert ImagePaths.from_csv(file).load().shape[0] == 4
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(FileNotFoundError, match=r"(?s)4 images.*lists/a/0\.png: there is no such"):
+        ImagePaths.from_csv(file).load()
+
+
+def test_address_is_no_file(folder):
+    images = ImagePaths(folder, ["https://example.com/a.jpg"])
+    with pytest.raises(FileNotFoundError, match="an address; download it first"):
+        images.load()

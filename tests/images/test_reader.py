@@ -260,6 +260,14 @@ def test_cached_pixels_are_decoded_once(tmp_path, picture, monkeypatch):
     assert not reads
 
 
+def test_cache_sees_new_pixels_behind_the_old_size_and_time(tmp_path):
+    file, reader = tmp_path / "x.bmp", ImageReader(4, cache=tmp_path / "kept")
+    for color in (0, 200):
+        Image.new("L", (6, 4), color).save(file)
+        os.utime(file, ns=(10**18, 10**18))
+        np.testing.assert_array_equal(reader.load([file]), color)
+
+
 def test_cache_sees_that_a_file_or_a_setting_changed(tmp_path, picture):
     file = saved(Image.fromarray(picture), tmp_path / "in" / "a.png")
     cached = {"cache": tmp_path / "kept"}
@@ -326,6 +334,11 @@ def test_cache_with_broken_files_keeps_the_others(tmp_path, picture):
         (lambda: ImageReader(8, crop="middle"), "crop must be one of 'center'"),
         (lambda: ImageReader(8, mode="RGBA"), "mode must be 'RGB' or 'L'"),
         (lambda: ImageReader(8, share=0), "share must be above 0"),
+        (lambda: ImageReader(8, share="most"), "share must be above 0"),
+        (lambda: ImageReader(8, n_jobs=0), "n_jobs must be a number of threads"),
+        (lambda: ImageReader(8).read("a.jpg", (0, 0, 1)), r"boxes must be of shape \(1, 4\)"),
+        (lambda: ImageReader(8).read("a.jpg", "0 0 1 1"), "boxes must be numbers"),
+        (lambda: ImageReader(8).load(["a\0.jpg"]), "no name of a file"),
         (lambda: ImageReader(8).load(["a.jpg"], on_error="ignore"), "on_error must be"),
         (lambda: ImageReader(cache="kept").load(["a.jpg"]), "give a size"),
     ],
@@ -335,9 +348,37 @@ def test_arguments_are_checked(make, message):
         make()
 
 
-def test_what_is_not_images_is_a_type_error():
-    with pytest.raises(TypeError, match="got ndarray"):
-        ImageReader(8).load(np.zeros((3, 4)))
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((3, 4)), r"got ndarray of float64, of shape \(3, 4\)"),
+        ([], "got an empty list"),
+        ("a.jpg", r"got one \(str\); put it into a list"),
+        ([b"\xff\xd8"], r"list of bytes; open each by PIL\.Image\.open"),
+        (["a.jpg", None], "a list that holds NoneType"),
+        ((path for path in ["a.jpg"]), "got generator"),
+    ],
+)
+def test_what_is_not_images_is_a_type_error(images, message):
+    with pytest.raises(TypeError, match=message):
+        ImageReader(8).load(images)
+
+
+def test_every_form_of_several_images_is_read_alike(tmp_path, picture):
+    pixels, picture = picture, Image.fromarray(picture)
+    picture.save(tmp_path / "x.png")
+    name = str(tmp_path / "x.png")
+    wanted = ImageReader(8).load([name] * 2)
+    forms = [(name, tmp_path / "x.png"), [name, picture], np.array([name] * 2), [pixels] * 2]
+    forms.append(np.array([[name], [name]], dtype=object))
+    forms.append(np.stack([pixels] * 2))
+    pd = pytest.importorskip("pandas")
+    forms += [pd.Series([name] * 2), pd.Series([name] * 2, dtype="string")]
+    forms += [pd.DataFrame({"path": [name] * 2}, index=[5, 7]), pd.Series([picture] * 2)]
+    for form in forms:
+        np.testing.assert_array_equal(ImageReader(8).load(form).reshape(wanted.shape), wanted)
+    odd = ImageReader(8).load([pixels, pixels[:20]])  # of several sizes
+    np.testing.assert_array_equal(odd[0], wanted[0])
 
 
 def test_columns_travel_with_the_images():

@@ -89,7 +89,7 @@ class FileInputs:
         """
         size = DEFAULT_SIDE if image_size is None else image_size
         width, height = check_size(size, "image_size")
-        X = as_paths(X)
+        X = _one_after_the_other(estimator, X)
         inputs = cls((height, width, 1 if _all_gray(X) else 3), not own_module, crop)
         X, y = inputs.check(estimator, X, y, **checks)
         estimator.n_features_in_ = inputs.n_features
@@ -103,12 +103,7 @@ class FileInputs:
         X : ImagePaths
         y : ndarray, or None where it was not to be read
         """
-        X = as_paths(X)
-        if X is None or X.ndim != 1:
-            raise ValueError(
-                f"X must be ImagePaths, or a list of paths or of Pillow images, as "
-                f"{type(estimator).__name__} was fitted on them"
-            )
+        X = _one_after_the_other(estimator, X)
         return with_labels(estimator, X, y, **checks)
 
     def check_to_embed(self, estimator, X):
@@ -124,6 +119,18 @@ class FileInputs:
     def as_batch(self, X, device):
         """Make rows of what the net is called with."""
         return self.rows(self.check(self, X)[0], device)
+
+
+def _one_after_the_other(estimator, X):
+    """Return image files as `ImagePaths` of shape (n,)."""
+    X = as_paths(X)
+    if X is None or X.ndim != 1:
+        got = "" if X is None else f", got images of shape {X.shape}"
+        raise ValueError(
+            f"X must be ImagePaths, or a list of paths or of Pillow images, as "
+            f"{type(estimator).__name__} is fitted on them{got}"
+        )
+    return X
 
 
 def _all_gray(X):

@@ -34,6 +34,10 @@ def from_dataset(X, y=None, *, with_labels=True):
     X : ImagePaths, DatasetArray, or what was given
     y : ndarray, or what was given
     """
+    if isinstance(X, torch.utils.data.DataLoader):
+        raise TypeError("X is a DataLoader; give its dataset: batches are made here")
+    if isinstance(X, ImagePaths) and y is None and with_labels:
+        y = X.labels
     columns = _columns(X)
     if columns is None and not isinstance(X, torch.utils.data.Dataset):
         return X, y
@@ -161,6 +165,8 @@ def _columns(X):
         names = X.column_names
     except AttributeError:
         return None
+    if isinstance(names, dict):
+        raise TypeError(f"X is a {type(X).__name__}; give one of its parts: {', '.join(names)}")
     return list(names) if isinstance(names, (list, tuple)) else None
 
 

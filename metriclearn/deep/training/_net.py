@@ -395,10 +395,20 @@ class MetricNet(EmbeddingNet):
         if self.recipe_.augment is None:
             return X
         changed = self.recipe_.augment(X)
+        if not isinstance(changed, torch.Tensor) or (
+            changed.is_floating_point() != X.is_floating_point()
+        ):
+            kind = changed.dtype if isinstance(changed, torch.Tensor) else type(changed).__name__
+            raise ValueError(f"augment must give a tensor of {X.dtype}, as it is given, got {kind}")
         if len(changed) != len(X):
             raise ValueError(
                 f"augment must give one row for each row of a batch; of {len(X)} it made "
                 f"{len(changed)}"
+            )
+        if changed.ndim != X.ndim or changed.shape[1] != X.shape[1]:
+            raise ValueError(
+                f"augment must keep the {'channels' if X.ndim == 4 else 'features'}; of "
+                f"{tuple(X.shape)} it made {tuple(changed.shape)}"
             )
         return changed
 
