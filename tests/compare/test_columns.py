@@ -6,6 +6,7 @@ import pytest
 from helpers.spellings import MISSING, NUMBERS, TIMES
 
 from metriclearn._text import _ANSWERS, truth_of
+from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._columns import read_columns
 
 
@@ -123,3 +124,57 @@ def test_all_columns_that_cannot_be_read_are_named_at_once():
     frame = pd.DataFrame({"a": [[1], [2]], "b": [1, 2], "c": [1j, 2], "d": [{1: 2}, {}]})
     with pytest.raises(ValueError, match=r"3 columns cannot be read: 'a' holds .*; 'c' .*; 'd' "):
         read_columns(frame)
+
+
+def test_numbers_that_may_stand_for_no_value_are_said():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {"a": rng.randn(60), "b": rng.randint(0, 9, 60), "age": rng.randint(1, 99, 60)}
+    )
+    frame.loc[:4, "a"], frame.loc[3:9, "b"], frame.loc[:3, "age"] = -999, 99, 99
+    typed = read_columns(frame)
+    assert [(f.kind, f.columns, f.rows[0]) for f in typed.findings] == [
+        ("unreadable", ("a",), 0), ("unreadable", ("b",), 3),
+    ]  # fmt: skip
+    assert "holds -999 in 5 rows" in typed.findings[0].text
+    np.testing.assert_array_equal(typed.frame["a"], frame["a"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "units"),
+    [
+        ([f"{i}.5 kg" if i % 2 else f"{i}00 g" for i in range(30)], "'g' and 'kg'"),
+        ([f"{i} days" if i % 3 else f"{i} h" for i in range(30)], "'days' and 'h'"),
+        ([f"{i}{'AB'[i % 2]}" for i in range(30)], None),
+    ],
+)
+def test_numbers_with_several_units_are_said(cells, units):
+    typed = read_columns(pd.DataFrame({"a": cells}))
+    assert typed.notes[0].kind == "category"
+    assert [units in f.text for f in typed.findings] == ([True] if units else [])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0:.0f}/{1:.0f}",
+        "({0:.3f}, {1:.3f})",
+        "[{0:.2f}, {1:.2f}]",
+        "{0:.2f} ± {1:.2f}",
+        "{0:.0f} x {1:.0f}",
+    ],
+)
+def test_several_numbers_in_a_cell_are_said_to_be_so(form):
+    rng = np.random.RandomState(0)
+    cells = [form.format(*row) for row in rng.uniform(1000, 99999, (60, 2))]
+    source = as_source(pd.DataFrame({"a": rng.randn(60), "p": cells}), np.repeat([0, 1], 30))
+    (finding,) = source.findings
+    assert (finding.kind, finding.columns) == ("unreadable", ("p",))
+    assert "several numbers in each cell" in finding.text
+    assert source.feature_names == ["a"]
+
+
+def test_bounds_are_their_numbers():
+    typed = read_columns(pd.DataFrame({"a": ["<5", "7", "> 20", "≤3.5"] * 3}))
+    np.testing.assert_array_equal(typed.frame["a"], [5, 7, 20, 3.5] * 3)
+    assert "dropped before numbers" in typed.notes[0].text

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from metriclearn.compare._inspect._finding import counted, listed, make_finding
-from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
+from metriclearn.compare._inspect._view import NUMBER, TIME, WORD, row_groups
 
 # Fewer rows are monotone or all different by chance.
 MIN_ROWS = 8
@@ -27,6 +27,13 @@ _ID_NAME = re.compile(
 )
 _TIME_NAME = re.compile(
     r".*(?:time|date|stamp|epoch|\bts\b|when|created|updated|datum|zeit|_at$).*", re.I
+)
+
+
+_NUMBER = r"[-+]?\d{1,6}(?:\.\d+)?"
+#: As blood pressures, coordinates and intervals are written.
+_SEVERAL = re.compile(
+    rf"[\[(]?{_NUMBER}(?:\s*(?:[/,;x×±°]|\.\.)\s*{_NUMBER})+[\])]?[\'′]?\s?[NSEW]?"
 )
 
 
@@ -74,10 +81,10 @@ def check_column(name, kind, values, words=None, *, label_rate=_never):
 
 
 def _found(kind, text, name, action):
-    return make_finding(kind, text, action.format(_quoted(name)), columns=[name])
+    return make_finding(kind, text, action.format(quoted(name)), columns=[name])
 
 
-def _quoted(name):
+def quoted(name):
     return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
 
 
@@ -88,7 +95,7 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     complete = len(present) >= 0.99 * n_rows
     named = _UNNAMED.fullmatch(name.strip()) is not None
     epoch = _epoch(distinct) if whole or monotone else None
-    if epoch and (monotone or _TIME_NAME.fullmatch(name)):
+    if epoch and (monotone or _TIME_NAME.fullmatch(name) or label_rate() >= MUCH):
         tells = label_rate() >= MUCH
         order = ", in the order of the rows" if monotone else ""
         text = f"Column {name!r} looks like times, in {epoch} since 1970{order}."
@@ -115,6 +122,9 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     dense = len(distinct) ** 2 / (2 * span) > 14
     if dense or named or _ID_NAME.fullmatch(name.strip()):
         text = f"Column {name!r} has a different whole number in every row, as an id has."
+        return _found("id", text, name, LEFT_OUT), True
+    if distinct[-1] > 2**53 and len(distinct) >= 50:  # no amount has so many digits
+        text = f"Column {name!r} has a different number of 16 digits or more in every row."
         return _found("id", text, name, LEFT_OUT), True
     if len(distinct) >= 50 and _of_one_length(distinct):
         text = f"Column {name!r} has a different whole number in every row: an id or an amount."
@@ -170,6 +180,10 @@ def _check_words(name, present, distinct, n_rows, words):
         return None, False
     if _is_prose(words):
         return None, False
+    if all(map(_SEVERAL.fullmatch, words)):
+        text = f"Column {name!r} holds several numbers in each cell ({listed(words[:2])}, ...)."
+        action = "Left out; write each of them into a column of its own."
+        return make_finding("unreadable", text, action, columns=[name]), True
     numbers = _numbered(words)
     order = present if numbers is None else numbers[present.astype(np.intp)]
     steps = np.diff(order)
@@ -249,7 +263,33 @@ def label_rates(values, codes, max_cells=4_000_000):
     return rates
 
 
-def check_giveaways(view, codes, rates, threshold=0.98):
+def range_rates(values, codes, n_rows=20):
+    """How often the class that rules among some rows of about one value is right, by column.
+
+    A column that tells the label does so by ranges; copies of a row, or repeated measurements,
+    agree with each other alone.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_columns)
+    codes : ndarray of int, shape (n,)
+    n_rows : int, default=20
+        In each range.
+
+    Returns
+    -------
+    ndarray of shape (n_columns,)
+    """
+    places = np.arange(len(codes)) // n_rows
+    rates = np.empty(values.shape[1])
+    for j, column in enumerate(values.T):
+        table = np.zeros((places[-1] + 1, codes.max() + 1))
+        np.add.at(table, (places, codes[np.argsort(column, kind="stable")]), 1)
+        rates[j] = table.max(axis=1).sum() / len(codes)
+    return rates
+
+
+def check_giveaways(view, codes, rates, trusted=None, threshold=0.98):
     """Find columns that give the label away, and those whose values are groups of one label each.
 
     Parameters
@@ -258,6 +298,8 @@ def check_giveaways(view, codes, rates, threshold=0.98):
     codes : ndarray of int, shape (n,)
     rates : ndarray of shape (n_columns,)
         Of ``label_rates``.
+    trusted : ndarray of bool, shape (n_columns,), default=None
+        Columns whose rate is not that of copies of a row; all by default.
     threshold : float, default=0.98
 
     Returns
@@ -266,25 +308,31 @@ def check_giveaways(view, codes, rates, threshold=0.98):
     """
     counts = np.bincount(codes)
     counts = counts[counts > 0]
-    if not _beyond_chance(counts, len(view.names)):
+    if not beyond_chance(counts, len(view.names)):
         return []
-    giving, findings = [], []
+    giving, findings, grouping = [], [], {}
     for j in np.flatnonzero(rates >= threshold):
         n_groups = _groups_of_one_label(view, j, codes)
-        if n_groups:
-            name = view.names[j]
-            findings.append(
-                make_finding(
-                    "repeated_measurements",
-                    f"Column {name!r} has {counted(n_groups, 'value')}, each in several rows that "
-                    f"are all of one class: it may name what was measured repeatedly.",
-                    f"Rows of one value may be in training and test; --groups {_quoted(name)} "
-                    f"keeps them together.",
-                    columns=[name],
-                )
-            )
-        else:
+        if n_groups:  # columns that group the rows alike are one finding
+            alike = row_groups(view.values[:, [j]]).tobytes()
+            grouping.setdefault((alike, n_groups), []).append(view.names[j])
+        elif trusted is None or trusted[j]:
             giving.append(j)
+    for (_, n_groups), names in grouping.items():
+        one = len(names) == 1
+        findings.append(
+            make_finding(
+                "repeated_measurements",
+                f"{'Column' if one else 'Columns'} {listed(names)} "
+                f"{'has' if one else 'have the same'} {counted(n_groups, 'value')}, each in "
+                f"several rows that are all of one class: "
+                f"{'it may name' if one else 'rows repeat but for other columns, or they name'} "
+                f"what was measured repeatedly.",
+                f"Rows of one value may be in training and test; --groups {quoted(names[0])} "
+                f"keeps them together.",
+                columns=names,
+            )
+        )
     if giving:
         names = [view.names[j] for j in giving]
         one = len(names) == 1
@@ -296,7 +344,7 @@ def check_giveaways(view, codes, rates, threshold=0.98):
                 f"{'Column' if one else 'Columns'} {listed(names)}{'' if one else ', each'} alone "
                 f"{'tells' if one else 'tell'} the label ({rate:.1%} right).",
                 f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
-                f"{'it' if one else 'them'} out with --drop {','.join(map(_quoted, names[:5]))}.",
+                f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
                 columns=names,
             ),
         )
@@ -311,7 +359,7 @@ def check_giveaways(view, codes, rates, threshold=0.98):
                 f"{'tells' if one else 'each tell'} one class from all others, by one of two "
                 f"values or by the gaps.",
                 f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
-                f"{'it' if one else 'them'} out with --drop {','.join(map(_quoted, names[:5]))}.",
+                f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
                 columns=names,
             )
         )
@@ -322,7 +370,7 @@ def _class_indicators(values, codes, threshold=0.99):
     """Return the columns of two values, or of gaps, that are one class said in another way."""
     counts = np.bincount(codes)
     large = np.array(
-        [_beyond_chance(np.array([n, len(codes) - n]), values.shape[1]) for n in counts]
+        [beyond_chance(np.array([n, len(codes) - n]), values.shape[1]) for n in counts]
     )
     found = []
     for j, column in enumerate(values.T):
@@ -340,7 +388,7 @@ def _class_indicators(values, codes, threshold=0.99):
     return found
 
 
-def _beyond_chance(counts, n_columns):
+def beyond_chance(counts, n_columns):
     """Whether a column that splits the classes would be no accident among so many columns."""
     from scipy.special import gammaln
 
@@ -401,7 +449,7 @@ def check_named_groups(view, known=()):
                     "repeated_measurements",
                     f"Column {name!r} names {counted(len(distinct), 'thing')} that were measured "
                     f"{counts.sum() / len(distinct):.0f} times each.",
-                    f"Rows of one value may be in training and test; --groups {_quoted(name)} "
+                    f"Rows of one value may be in training and test; --groups {quoted(name)} "
                     f"keeps them together.",
                     columns=[name],
                 )

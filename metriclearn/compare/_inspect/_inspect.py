@@ -12,15 +12,26 @@ from functools import partial
 import numpy as np
 
 from metriclearn.compare._inspect._columns import (
+    LEFT_OUT,
+    MUCH,
     check_column,
     check_giveaways,
     check_named_groups,
     label_rates,
+    quoted,
+    range_rates,
 )
 from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
 from metriclearn.compare._inspect._labels import check_labels, query_mask
+from metriclearn.compare._inspect._relations import (
+    check_relations,
+    check_series,
+    check_shares,
+    check_stems,
+    counts_within_classes,
+)
 from metriclearn.compare._inspect._rows import check_duplicates, check_repeats, find_equal_rows
-from metriclearn.compare._inspect._view import make_view
+from metriclearn.compare._inspect._view import NUMBER, make_view
 
 # Of more findings of one kind about single columns, one finding lists the columns.
 MAX_ALIKE = 3
@@ -106,14 +117,19 @@ def inspect(
     if has_classes:
         first = np.sort(np.unique(equal, return_index=True)[1])
         found = []
+        repeats = None if groups is not None else check_repeats(values[first], codes[first], first)
         if not is_image:
-            explained = {name for finding in about for name in finding.columns}
-            free = np.array([name not in explained for name in view.names], dtype=bool)
-            found = _look_for_labels(view.only(free, first), codes[first])
+            explained = {name for each in about if each.kind != "id" for name in each.columns}
+            free = ~left_out & np.array([name not in explained for name in view.names], dtype=bool)
+            free_view = view.only(free, first)
+            found = _look_for_labels(free_view, codes[first], repeats)
+            found += check_shares(view.only(free), codes)
+            if groups is None:
+                found += _look_for_things(view, left_out, codes)
+                repeats = repeats or check_series(free_view, codes[first], first)
         if groups is not None:
             found = [finding for finding in found if finding.kind != "repeated_measurements"]
         elif not any(finding.kind == "repeated_measurements" for finding in found):
-            repeats = check_repeats(values[first], codes[first], first)
             found += [] if repeats is None else [repeats]
         findings += found
     findings.sort(key=lambda finding: KINDS.index(finding.kind))
@@ -121,10 +137,26 @@ def inspect(
     return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))
 
 
-def _look_for_labels(view, codes):
+def _look_for_labels(view, codes, repeats):
     """Columns that give the label away, and those that say what was measured repeatedly."""
-    found = check_giveaways(view, codes, label_rates(view.values, codes))
+    rates = label_rates(view.values, codes)
+    # Of repeated measurements the nearest in any column is of the same thing.
+    trusted = None if repeats is None else range_rates(view.values, codes) >= MUCH
+    found = check_giveaways(view, codes, rates, trusted)
+    known = {name for each in found if each.kind == "giveaway" for name in each.columns}
+    unknown = np.array([name not in known for name in view.names], dtype=bool)
+    found += check_relations(view.only(unknown), codes, rates[unknown])
     return found + check_named_groups(view, found)
+
+
+def _look_for_things(view, left_out, codes):
+    """Ids that were left out and say in their first part what was measured repeatedly."""
+    found = (
+        check_stems(view.names[j], words, view.values[:, j], codes)
+        for j, words in view.words.items()
+        if left_out[j]
+    )
+    return [finding for finding in found if finding is not None]
 
 
 def _look_at_columns(view, codes, keep):
@@ -137,6 +169,15 @@ def _look_at_columns(view, codes, keep):
             view.words.get(j),
             label_rate=partial(_label_rate, view.values[:, j], codes),
         )
+        if (
+            finding is None
+            and kind == NUMBER
+            and codes is not None
+            and counts_within_classes(view.values[:, j], codes)
+        ):
+            text = f"Column {name!r} numbers the rows of each class."
+            out, action = True, LEFT_OUT.format(quoted(name))
+            finding = make_finding("row_number", text, action, columns=[name])
         if finding is None:
             continue
         if out and name in keep:

@@ -4,6 +4,7 @@ Nothing is learned from the data here but how values are written; whatever is le
 them (a median, the categories) is learned by ``_cleaning`` on training rows alone.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,12 +245,57 @@ def _finished_numbers(values, name, remarks, signs=(), finding=None):
             columns=[name],
             rows=rows,
         )
+    finding = finding or _stand_in(values, name)
     times, remark = times_from_numbers(values)
     if times is not None and not remarks:
         pandas = require("pandas", "cli")
         return _finished_times(pandas.Series(times), name, remark, finding)
     note = _with_missing(ColumnNote(name, "number", "; ".join(remarks)), values, signs)
     return values, note, finding
+
+
+# Numbers that stand for no value in many a table.
+_STAND_INS = (-9, *(sign * number for number in (99, 999, 9999, 99999, 999999) for sign in (1, -1)))
+
+
+def _stand_in(values, name):
+    """Say of a number far from all others, and there again and again, that it may be no value."""
+    present = values[~np.isnan(values)]
+    for number in np.intersect1d(present, _STAND_INS):
+        rest = present[present != number]
+        n_rows = len(present) - len(rest)
+        if n_rows < max(2, 0.005 * len(present)) or len(np.unique(rest)) < 5:
+            continue
+        low, high = rest.min(), rest.max()
+        if max(number - high, low - number) > high - low:
+            return make_finding(
+                "unreadable",
+                f"Column {name!r} holds {number:g} in {counted(n_rows, 'row')}, far from its other "
+                f"values ({low:g} to {high:g}): it may stand for no value.",
+                "Kept; leave these cells empty if it does.",
+                columns=[name],
+                rows=np.flatnonzero(values == number),
+            )
+    return None
+
+
+_WITH_UNIT = re.compile(r"[-+]?\d[\d.,]*\s*([^\W\d_]{1,6}|°[CF]|%)")
+_UNITS = frozenset(
+    (
+        "mg", "g", "kg", "t", "lb", "lbs", "oz", "mm", "cm", "m", "km", "in", "ft", "mi", "ml", "cl",
+        "dl", "l", "s", "sec", "ms", "min", "h", "hr", "hrs", "d", "day", "days", "week", "weeks",
+        "month", "months", "mo", "yr", "yrs", "year", "years", "°c", "°f", "pa", "kpa", "bar", "psi",
+        "w", "kw", "mw", "v", "mv", "hz", "khz", "mhz", "ghz", "kb", "mb", "gb", "tb", "%",
+    )
+)  # fmt: skip
+
+
+def _units_of(texts):
+    """Return the units of cells that are numbers with more than one unit; else nothing."""
+    matches = [_WITH_UNIT.fullmatch(text) for text in texts]
+    units = {match[1] for match in matches if match}
+    known = sum(match is not None and match[1].lower() in _UNITS for match in matches)
+    return sorted(units) if len(units) > 1 and known > 0.9 * len(texts) >= 4.5 else []
 
 
 def _finished_times(column, name, remark, finding=None):
@@ -274,7 +320,15 @@ def _as_words(texts, codes, name):
     n_words = np.mean([len(word.split()) for word in list(distinct)[:1000]] or [0])
     kind = "text" if n_words >= 3 and len(distinct) > 0.5 * n_present else "category"
     note = ColumnNote(name, kind, counted(len(distinct), "value") if kind == "category" else "")
-    return values, _with_missing(note, np.array([value is None for value in values])), None
+    finding, units = None, _units_of(distinct)
+    if units:
+        finding = make_finding(
+            "unreadable",
+            f"Column {name!r} holds numbers with several units: {listed(units)}.",
+            "Read as text; bring the numbers to one unit.",
+            columns=[name],
+        )
+    return values, _with_missing(note, np.array([value is None for value in values])), finding
 
 
 def _with_missing(note, values, signs=()):

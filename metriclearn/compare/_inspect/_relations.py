@@ -1,0 +1,342 @@
+"""What gives the label away without being said by one value of one column.
+
+Sums and ratios of columns, gaps, decimals, words within texts, shares of the class itself, counters
+that start again in each class, rows that follow one another, ids whose first part names a thing.
+Each needs an agreement that honest data do not reach: what cannot be told from a strong feature is
+left alone.
+"""
+
+import re
+
+import numpy as np
+
+from metriclearn.compare._inspect._columns import beyond_chance, quoted
+from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn.compare._inspect._view import NUMBER
+
+# Variance between classes to that within, of a sum of columns: honest ones come to some hundreds.
+_FIXED = 1e5
+_MAX_COLUMNS = 300
+_MAX_ROWS = 4000
+# Balanced accuracy with which gaps, or decimals, tell one class.
+_TELLS = 0.9
+_MAX_DECIMALS = 6
+# Steps between neighboring rows, squared, to those between any two of a class.
+_SMOOTH = 0.4
+_MAX_WORDS = 5000
+
+
+def check_relations(view, codes, rates):
+    """Find what gives the label away by more than one value of one column.
+
+    Parameters
+    ----------
+    view : View
+    codes : ndarray of int, shape (n,)
+    rates : ndarray of shape (n_columns,)
+        How often each column alone tells the label, as of ``label_rates``.
+
+    Returns
+    -------
+    list of Finding
+    """
+    counts = np.bincount(codes)
+    if not beyond_chance(counts[counts > 0], len(view.names)):
+        return []
+    told = rates >= _TELLS
+    marks = (
+        (_gaps, "Whether {0} a value"),
+        (_decimals, "The number of decimals of {1}"),
+        (_last_digits, "The last digit of {1}"),
+    )
+    found = [
+        *_fixed_sums(view, codes, told),
+        *(_told_by(view, codes, told, marks_of, text) for marks_of, text in marks),
+        *_words_of_one_class(view, codes),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def _giveaway(text, names):
+    one = len(names) == 1
+    return make_finding(
+        "giveaway",
+        text,
+        f"Kept; if {'it is' if one else 'they are'} made of the label, leave "
+        f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
+        columns=names,
+    )
+
+
+def _fixed_sums(view, codes, told):
+    """Columns whose sum or difference, ratio or product, is the same for all rows of a class."""
+    usable = ~told & ~np.isnan(view.values).any(axis=0)
+    usable &= np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
+    usable &= view.values.max(axis=0, initial=-np.inf) > view.values.min(axis=0, initial=np.inf)
+    places = np.flatnonzero(usable)
+    rows = np.random.RandomState(0).permutation(len(codes))[:_MAX_ROWS]
+    values = view.values[np.ix_(rows, places)]
+    positive = (values > 0).all(axis=0)
+    tried = (("sum or difference", values, places),)
+    if positive.sum() > 1:
+        tried += (("ratio or product", np.log(values[:, positive]), places[positive]),)
+    for what, given, columns in tried:
+        names = [view.names[columns[j]] for j in _fixed(given, codes[rows])]
+        if names:
+            text = f"A {what} of columns {listed(names)} is the same for all rows of a class"
+            return [
+                _giveaway(f"{text}, and differs between classes: it gives the label away.", names)
+            ]
+    return []
+
+
+def _fixed(values, codes):
+    """Return the columns whose weighted sum has no spread within the classes, but between them."""
+    from scipy.linalg import eigh
+
+    n, d = values.shape
+    classes, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    if not 2 <= d <= _MAX_COLUMNS or n - len(classes) < 2 * d + 10:
+        return []
+    centered = values - values.mean(axis=0)
+    scale = centered.std(axis=0)
+    if not (scale > 0).all():
+        return []
+    centered /= scale
+    means = np.zeros((len(classes), d))
+    np.add.at(means, places.reshape(-1), centered)
+    means /= counts[:, None]
+    within = centered - means[places.reshape(-1)]
+    between = (means.T * counts) @ means / n
+    spread, directions = eigh(between, within.T @ within / n + 1e-10 * np.eye(d))
+    if spread[-1] < _FIXED:
+        return []
+    weights = np.abs(directions[:, -1])
+    chosen = np.flatnonzero(weights > 0.05 * weights.max())
+    return chosen if len(chosen) > 1 else []
+
+
+def _told_by(view, codes, told, marks_of, text):
+    """Columns of which a mark of each cell tells one class, though their values do not."""
+    names = [
+        view.names[j]
+        for j in np.flatnonzero(~told | (marks_of is _gaps))
+        if any(_tells(mark, codes) for mark in marks_of(view, j))
+    ]
+    if not names:
+        return None
+    has = "column" if len(names) == 1 else "columns"
+    verb = "has" if len(names) == 1 else "have"
+    shown = f"{has} {listed(names)}"
+    text = text.format(f"{shown} {verb}", shown)
+    return _giveaway(f"{text} tells one class from the others.", names)
+
+
+def _tells(mark, codes):
+    """Whether a mark is on nearly all rows of one class and on nearly none of the others."""
+    counts = np.bincount(codes)
+    inside = np.bincount(codes[mark], minlength=len(counts))
+    others, outside = len(codes) - counts, mark.sum() - inside
+    large = (counts >= 20) & (others >= 20)
+    if not large.any():
+        return False
+    rate = (inside[large] / counts[large] - outside[large] / others[large] + 1) / 2
+    return bool((np.maximum(rate, 1 - rate) >= _TELLS).any())
+
+
+def _gaps(view, j):
+    missing = np.isnan(view.values[:, j])
+    return [missing] if missing.any() else []
+
+
+def _decimals(view, j):
+    """Mark the numbers with at most 0, 1, 2, ... decimals."""
+    if view.kinds[j] != NUMBER:
+        return []
+    values = view.values[:, j]
+    if np.isnan(values).any() or (values == np.floor(values)).all():
+        return []
+    near = 1e-9 * np.maximum(1, np.abs(values))
+    marks = [np.abs(values - values.round(k)) <= near for k in range(_MAX_DECIMALS)]
+    return [mark for mark in marks if mark.any() and not mark.all()]
+
+
+def _last_digits(view, j):
+    """Mark numbers that end alike, of whole ones."""
+    values = view.values[:, j]
+    if view.kinds[j] != NUMBER or not (values == np.floor(values)).all():
+        return []
+    if len(np.unique(values)) < 50:
+        return []
+    last = np.abs(values) % 10
+    return [last % 2 == 0, *(last == digit for digit in range(10))]
+
+
+def _words_of_one_class(view, codes):
+    """Words within the texts of a column that stand in all texts of a class and in no others."""
+    found, counts = [], np.bincount(codes)
+    for j, texts in view.words.items():
+        if not len(counts) < len(texts) <= _MAX_WORDS or len(counts) > 50:
+            continue
+        there = ~np.isnan(view.values[:, j])
+        table = np.zeros((len(texts), len(counts)))
+        np.add.at(table, (view.values[there, j].astype(np.intp), codes[there]), 1)
+        by_word = {}
+        for place, text in enumerate(texts):
+            for word in set(re.findall(r"\w+", text.lower())):
+                by_word.setdefault(word, []).append(place)
+        least = counts[counts > 0].min()
+        for word, places in by_word.items():
+            if len(places) < 2:
+                continue
+            of_class = table[places].sum(axis=0)
+            best = of_class.argmax()
+            if of_class.sum() < 0.99 * least or counts[best] < 20:
+                continue
+            if of_class[best] >= 0.99 * max(counts[best], of_class.sum()):
+                text = f"In column {view.names[j]!r} the word {word!r} stands in the rows of one "
+                found.append(_giveaway(f"{text}class and in no others.", [view.names[j]]))
+                break
+    return found
+
+
+def check_shares(view, codes):
+    """Find columns made of the labels: each value is the share of a class among its rows.
+
+    Parameters
+    ----------
+    view : View
+        All rows, also equal ones.
+    codes : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    list of Finding
+    """
+    names = []
+    for name, kind, values in zip(view.names, view.kinds, view.values.T, strict=True):
+        if kind != NUMBER or np.isnan(values).any() or values.min() < 0 or values.max() > 1:
+            continue
+        distinct, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        mixed = (distinct > 0) & (distinct < 1)
+        if mixed.sum() < 3 or len(distinct) > 0.7 * len(values):
+            continue
+        shares = np.zeros((len(distinct), codes.max() + 1))
+        np.add.at(shares, (places.reshape(-1), codes), 1)
+        shares /= counts[:, None]
+        if (np.abs(shares - distinct[:, None]) < 1e-6).all(axis=0).any():
+            names.append(name)
+    if not names:
+        return []
+    text = f"{listed(names)} {'is' if len(names) == 1 else 'are'} the share of a class among the "
+    return [_giveaway(f"{text}rows of each value: made of the labels that are to be told.", names)]
+
+
+def counts_within_classes(values, codes):
+    """Whether a column numbers the rows of each class, or of each run of rows of one class."""
+    if np.isnan(values).any() or len(values) < 20:
+        return False
+    order = np.argsort(codes, kind="stable")
+    for rows in (order, np.arange(len(codes))):
+        same = np.diff(codes[rows]) == 0
+        steps = np.diff(values[rows])[same]
+        if same.mean() > 0.5 and steps[0] != 0 and (steps == steps[0]).all():
+            return True
+    return False
+
+
+def check_series(view, codes, places):
+    """Find rows that follow one another: near to the next, and of its class.
+
+    Parameters
+    ----------
+    view : View
+        Distinct rows in the order of the file.
+    codes : ndarray of int, shape (n,)
+    places : ndarray of int, shape (n,)
+        Where each row stands among all.
+
+    Returns
+    -------
+    Finding or None
+    """
+    from scipy.stats import rankdata
+
+    same = np.diff(codes) == 0
+    if len(codes) < 60 or same.mean() < 0.8:
+        return None
+    usable = np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
+    usable &= ~np.isnan(view.values).any(axis=0)
+    columns = [j for j in np.flatnonzero(usable) if len(np.unique(view.values[:, j])) >= 10]
+    if not columns:
+        return None
+    ranks = rankdata(view.values[:, columns], axis=0)
+    steps = (ranks[1:] - ranks[:-1])[same]
+    rises = (np.diff(view.values[:, columns], axis=0)[same] >= 0).mean(axis=0)
+    if ((rises > 0.98) | (rises < 0.02)).any():
+        return None  # sorted by a column
+    order = np.argsort(codes, kind="stable")
+    shuffled = np.lexsort((np.random.RandomState(0).rand(len(codes)), codes))
+    apart = (ranks[order] - ranks[shuffled]) ** 2
+    smooth = (steps**2).mean(axis=0) < _SMOOTH * apart[order != shuffled].mean(axis=0)
+    names = [view.names[j] for j, slow in zip(columns, smooth, strict=True) if slow]
+    if not names:
+        return None
+    return make_finding(
+        "repeated_measurements",
+        f"{'Column' if len(names) == 1 else 'Columns'} {listed(names)} "
+        f"{'changes' if len(names) == 1 else 'change'} little from row to row, and the rows of a "
+        f"class stand together: a series, or a drift, may tell when a row was taken and not what "
+        f"it is.",
+        "Neighboring rows may be in training and test; --groups COL keeps those of one session "
+        "together, --drop leaves a drift out.",
+        columns=names,
+        rows=places,
+    )
+
+
+_STEMS = (
+    re.compile(r"(.*\d)[^\W\d]{1,2}"),  # patient 7b
+    re.compile(r"(.*[^\W_])[\W_]+[^\W_]+"),  # S01_trial3
+    re.compile(r"(.*[^\W\d])\d+"),  # S01t3
+)
+
+
+def check_stems(name, words, values, codes):
+    """Find ids whose first part names a thing of one class that was measured repeatedly.
+
+    Parameters
+    ----------
+    name : str
+    words : list of str
+    values : ndarray of shape (n,)
+        Place of each row's word.
+    codes : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    Finding or None
+    """
+    there = ~np.isnan(values)
+    rows = values[there].astype(np.intp)
+    for stem in _STEMS:
+        matches = [stem.fullmatch(re.sub(r"\.[a-zA-Z]\w{1,3}$", "", word)) for word in words]
+        if not all(matches):
+            continue
+        stems, of_word = np.unique([match[1] for match in matches], return_inverse=True)
+        things, n_classes = of_word.reshape(-1)[rows], len(np.unique(codes))
+        counts = np.bincount(things)
+        if not max(8, 3 * n_classes) <= len(stems) <= len(rows) / 2 or np.median(counts) < 2:
+            continue
+        table = np.zeros((len(stems), codes.max() + 1))
+        np.add.at(table, (things, codes[there]), 1)
+        if table.max(axis=1).sum() >= 0.99 * len(rows):
+            return make_finding(
+                "repeated_measurements",
+                f"Column {name!r} names {counted(len(stems), 'thing')} in the first part of its "
+                f"texts ({listed(stems[:2])}, ...), each in several rows of one class.",
+                "Rows of one thing may be in training and test; write that part into a column of "
+                "its own, and --groups COL keeps them together.",
+                columns=[name],
+            )
+    return None

@@ -1,0 +1,178 @@
+"""Leaks that no value of one column says, and honest tables that look a little like them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metriclearn.compare import compare
+from metriclearn.compare._sources._rows import as_source
+
+N = 240
+WORDS = ["leaf", "stem", "root", "petal", "bark"]
+
+
+def _noise(rng, n_classes=3):
+    return pd.DataFrame(rng.randn(N, 4), columns=list("abcd")), rng.randint(0, n_classes, N)
+
+
+def _flags(y):
+    return pd.get_dummies(pd.Series(y), prefix="is").astype(int)
+
+
+def _encoded(rng, y):
+    return pd.Series(y).groupby(rng.randint(0, 90, N)).transform("mean")
+
+
+def _patients(rng, form):
+    y = np.repeat(rng.permutation([0, 1] * 15), 8)
+    X = pd.DataFrame(rng.randn(N, 4), columns=list("abcd"))
+    order = rng.permutation(N)
+    codes = [form.format(i // 8 + 1, i % 8, "abcdefgh"[i % 8]) for i in range(N)]
+    return X.assign(rec=np.array(codes)[order]), y[order]
+
+
+# Name to (kind, columns that must be named, columns beside four of noise).
+LEAKS = {
+    "sum": ("giveaway", "pq", lambda r, y: {"p": (p := r.randint(0, 50, N)), "q": y - p}),
+    "difference": ("giveaway", "pq", lambda r, y: {"p": (p := 9 * r.rand(N)), "q": p + y}),
+    "rounded": ("giveaway", "pq", lambda r, y: {"p": (p := (9 * r.rand(N)).round(4)), "q": p - y}),
+    "three": (
+        "giveaway", "pqs",
+        lambda r, y: {"p": (p := r.randn(N)), "q": (q := r.randn(N)), "s": y + 2 * p - q},
+    ),
+    "ratio": ("giveaway", "pq", lambda r, y: {"p": (p := 1 + r.rand(N)), "q": p * (1 + y)}),
+    "product": ("giveaway", "pq", lambda r, y: {"p": (p := 1 + r.rand(N)), "q": (1 + y) / p}),
+    "gaps": (
+        "giveaway", "p",
+        lambda r, y: {"p": np.where((y == 1) ^ (r.rand(N) < 0.03), np.nan, r.randn(N))},
+    ),
+    "gaps of words": (
+        "giveaway", "w", lambda r, y: {"w": np.where(y == 1, None, r.choice(["u", "v"], N))},
+    ),
+    "decimals": (
+        "giveaway", "p",
+        lambda r, y: {"p": np.where(y == 1, (x := r.randn(N)).round(1), x.round(4))},
+    ),
+    "whole": (
+        "giveaway", "p",
+        lambda r, y: {"p": np.where(y == 2, (x := 99 * r.randn(N)).round(), x)},
+    ),
+    "last digit": ("giveaway", "p", lambda r, y: {"p": r.randint(0, 9999, N) * 10 + y}),
+    "even": ("giveaway", "p", lambda r, y: {"p": r.randint(0, 999, N) * 2 + (y == 1)}),
+    "word in text": (
+        "giveaway", "w",
+        lambda r, y: {"w": [" ".join([*r.choice(WORDS, 6), f"of type {c}"]) for c in y]},
+    ),
+    "target encoding": ("giveaway", "p", lambda r, y: {"p": _encoded(r, y == 1)}),
+    "counter of classes": (
+        "row_number", "p", lambda r, y: {"p": pd.Series(y).groupby(y).cumcount()},
+    ),
+    "epoch": ("time", "p", lambda r, y: {"p": 1.58e9 + y * 7e5 + r.randint(0, 18000, N)}),
+    "snowflake": (
+        "id", "p", lambda r, y: {"p": [str(10**18 + int(v)) for v in r.randint(0, 2**59, N)]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_gives_the_label_away_is_found_by_its_kind_and_columns(leak, seed):
+    rng = np.random.RandomState(seed)
+    kind, names, make = LEAKS[leak]
+    X, y = _noise(rng)
+    source = as_source(X.assign(**make(rng, y)), y)
+    found = [each for each in source.findings if each.kind not in ("imbalance", "time", kind)]
+    assert found == []
+    (finding,) = [each for each in source.findings if each.kind == kind]
+    assert set(finding.columns) == set(names)
+
+
+@pytest.mark.parametrize("rest", [1, 3])
+def test_flags_of_the_other_classes_are_the_label(rest):
+    rng = np.random.RandomState(0)
+    X, y = _noise(rng, rest + 2)
+    flags = _flags(y)
+    source = as_source(pd.concat([X, flags.iloc[:, 1:]], axis=1), (y == 0).astype(int))
+    (finding,) = [each for each in source.findings if each.kind == "giveaway"]
+    assert set(finding.columns) == set(flags.columns[1:])
+
+
+@pytest.mark.parametrize(
+    "form", ["patient {0}{2}", "S{0:02d}_trial{1}", "s{0}/r{1}.wav", "S{0}t{1}"]
+)
+def test_ids_may_name_what_was_measured_repeatedly(form):
+    X, y = _patients(np.random.RandomState(0), form)
+    source = as_source(X, y)
+    assert [each.kind for each in source.findings] == ["id", "repeated_measurements"]
+    assert "names 30 things" in source.findings[1].text
+    shuffled = as_source(X, np.random.RandomState(1).permutation(y))
+    assert [each.kind for each in shuffled.findings] == ["id"]
+
+
+@pytest.mark.parametrize("how", ["drift", "walk"])
+def test_rows_that_follow_one_another_are_a_series(how):
+    rng = np.random.RandomState(0)
+    X, y = _noise(rng)
+    y = np.sort(y)
+    if how == "drift":
+        X["a"] = 0.05 * X["a"] + 0.01 * np.arange(N)
+    else:
+        X = np.cumsum(0.4 * X, axis=0)
+    (finding,) = [each for each in as_source(X, y).findings if each.kind != "imbalance"]
+    assert finding.kind == "repeated_measurements"
+    assert finding.columns == (("a",) if how == "drift" else tuple("abcd"))
+    rows = rng.permutation(N)
+    assert as_source(X.iloc[rows], y[rows]).findings == ()
+
+
+def test_rows_that_repeat_but_for_a_column_are_one_finding():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(np.tile(rng.randn(60, 5), (4, 1)), columns=list("abcde"))
+    X["a"] = rng.randn(N)
+    (finding,) = as_source(X, np.tile(rng.randint(0, 2, 60), 4)).findings
+    assert finding.kind == "repeated_measurements"
+    assert set(finding.columns) == set("bcde")
+
+
+def test_near_copies_do_not_make_columns_give_the_label_away():
+    rng = np.random.RandomState(0)
+    X = np.tile(rng.randn(60, 4), (4, 1)) + 1e-4 * rng.randn(N, 4)
+    findings = as_source(X, np.tile(rng.randint(0, 2, 60), 4)).findings
+    assert [each.kind for each in findings] == ["repeated_measurements"]
+
+
+def _honest(rng):
+    y = rng.randint(0, 3, N)
+    home, away = rng.randint(0, 6, (2, N))
+    area, rim = rng.gamma(5, 10, (2, N))
+    bits = rng.randint(0, 2, (N, 12))
+    males, females = rng.randint(0, 50, (2, N))
+    yield {"a": 4 * y + rng.randn(N), "b": 2 * y + rng.randn(N)}, y
+    yield {"home": home, "away": away, "elo": rng.randn(N)}, (home > away).astype(int)
+    yield {"area": area, "rim": rim}, (area / rim > 1).astype(int)
+    yield {"m": males, "f": females, "all": males + females, "x": y + rng.randn(N)}, y
+    yield {"x": y + rng.randn(N), "p": np.where(rng.rand(N) < 0.4 * (y == 1), np.nan, 1.5)}, y
+    yield {"t": (20 + y + rng.randn(N)).round(1), "h": (50 + 5 * rng.randn(N)).round()}, y
+    yield {"p": np.where(y == 1, rng.gamma(2, size=N), 0), "x": rng.randn(N)}, (y == 2).astype(int)
+    yield dict(zip("abcdefghijkl", bits.T, strict=True)), bits[:, 0] ^ (rng.rand(N) < 0.2)
+    yield dict(zip("abc", rng.dirichlet([2, 3, 4], N).T, strict=True)), y
+    yield dict(zip("abcd", rng.randn(4, N), strict=True)), np.sort(y)
+    yield dict(zip("abc", np.cumsum(rng.randn(3, N), axis=1), strict=True)), y
+    yield {"a": np.sort(rng.randn(N)) + np.sort(y), "b": rng.randn(N)}, np.sort(y)
+    yield {"word": rng.choice(["red wine", "white wine", "beer"], N), "x": rng.randn(N)}, y
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_honest_tables_raise_no_alarm(seed):
+    for columns, y in _honest(np.random.RandomState(seed)):
+        found = as_source(pd.DataFrame(columns), y).findings
+        kinds = {each.kind for each in found} - {"duplicates", "imbalance", "row_number"}
+        assert not kinds, (list(columns), found)
+
+
+def test_a_verdict_on_a_sum_of_columns_says_what_it_rests_on():
+    rng = np.random.RandomState(0)
+    X, y = _noise(rng, 2)
+    p = rng.rand(N)
+    told = compare(X.assign(p=p, q=p + y), y, learners="lda,cosine", n_folds=2)
+    assert told.sentences()[-1].startswith("All of this rests on columns that give the label away")
