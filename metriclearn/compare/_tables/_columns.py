@@ -285,7 +285,8 @@ _UNITS = frozenset(
         "mg", "g", "kg", "t", "lb", "lbs", "oz", "mm", "cm", "m", "km", "in", "ft", "mi", "ml",
         "cl", "dl", "l", "s", "sec", "ms", "min", "h", "hr", "hrs", "d", "day", "days", "week",
         "weeks", "month", "months", "mo", "yr", "yrs", "year", "years", "°c", "°f", "pa", "kpa",
-        "bar", "psi", "w", "kw", "mw", "v", "mv", "hz", "khz", "mhz", "ghz", "kb", "mb", "gb", "tb", "%",
+        "bar", "psi", "w", "kw", "mw", "v", "mv", "hz", "khz", "mhz", "ghz", "kb", "mb", "gb",
+        "tb", "%",
     )
 )  # fmt: skip
 
