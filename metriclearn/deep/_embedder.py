@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
+from metriclearn._validation import warn_unused
 from metriclearn.deep._inputs._prepare import prepare
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
@@ -83,7 +84,7 @@ class DeepEmbedder(
         Learning rate of the backbone; None is ``lr``. "auto" is ``lr`` / 10 for a pretrained one,
         else ``lr``. 0 freezes it, batch normalization and dropout included.
     proxy_lr : float, default=None
-        Learning rate of the loss's own parameters; 10 times ``lr`` by default.
+        Learning rate of the loss's own parameters, if any; 10 times ``lr`` by default.
     schedule : {"cosine", "linear", "step", "constant"} or callable, default="cosine"
         Factor on the rates over the run, a function of the share of the run that is done.
         "constant" leaves the rates to callbacks such as skorch's ``LRScheduler``.
@@ -114,7 +115,7 @@ class DeepEmbedder(
         else "stratified" where that holds out 500 rows, else None: of fewer rows the measure is so
         rough that training to the end of the schedule does better.
     validation_fraction : float, default=0.1
-        Share of classes or rows held out, in (0, 1).
+        Share of classes or rows held out, in (0, 1). Only used where ``validation`` draws them.
     patience : int, "auto" or None, default="auto"
         Epochs without a Recall@1 as good as the best before training stops; "auto" is 30% of
         ``max_epochs``, None never stops.
@@ -404,6 +405,8 @@ class DeepEmbedder(
     def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
         trainer, net = self._trainer(), self.net_ if going_on else None
         net, data = prepare(self, trainer, net, X, y, constraints, classes=classes, whole=whole)
+        if whole:
+            warn_unused(self, trainer.unused(net, data))
         try:
             trainer.run(net, data, whole=whole)
         finally:

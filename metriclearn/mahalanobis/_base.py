@@ -25,7 +25,12 @@ from metriclearn._arrays import (
 )
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
-from metriclearn._validation import check_known_numbers, check_label_kinds, check_numeric
+from metriclearn._validation import (
+    check_known_numbers,
+    check_label_kinds,
+    check_numeric,
+    warn_unused,
+)
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, refuse_rows
 
@@ -62,6 +67,8 @@ class MahalanobisTransformer(
     """
 
     _constraint_kinds = ()
+    # Arguments that say how constraints are drawn from labels.
+    _of_drawing: tuple = ()
     _fits_sparse = False
     _target_is_class = True
 
@@ -107,6 +114,7 @@ class MahalanobisTransformer(
         X = validate_data(self, X, **checks)
         self._refuse_tensors(X)
         check_constraints(constraints, self._constraint_kinds, X.shape[0], name)
+        warn_unused(self, dict.fromkeys(self._of_drawing, "when fitting from labels"))
         return X, None
 
     def _validate_dask(self, X, y, constraints, reset):

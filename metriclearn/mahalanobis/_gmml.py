@@ -109,6 +109,7 @@ class GMML(MahalanobisTransformer):
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Pairs,)
+    _of_drawing = ("n_pairs",)
     _fits_sparse = True
 
     def __init__(

@@ -135,6 +135,7 @@ class ITML(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Pairs,)
+    _of_drawing = ("n_pairs",)
 
     def __init__(
         self,

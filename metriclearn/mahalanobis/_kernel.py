@@ -19,7 +19,7 @@ from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, check_numeric, validate_rows
+from metriclearn._validation import check_label_kinds, check_numeric, validate_rows, warn_unused
 from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.mahalanobis._gmml import GMML
 
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 # Directions of the kernel's space that hold less of the rows than this part of the widest.
 _RANK_TOL = 1e-10
+# The kernels that have each parameter.
+_KERNELS = {
+    "gamma": ("rbf", "poly", "sigmoid", "laplacian"),
+    "degree": ("poly",),
+    "coef0": ("poly", "sigmoid"),
+}
 _CUBES_A_SECOND = 8e8  # n³ of the kernel's eigenvectors and of GMML's
 
 
@@ -64,12 +70,12 @@ class KernelMetric(
         (len(A), len(B))``; or ``"precomputed"``, where ``X`` is the matrix of
         kernel values with the rows of ``fit``.
     gamma : {"scale"} or float, default="scale"
-        Of ``"rbf"``, ``"poly"``, ``"sigmoid"`` and ``"laplacian"``; ``"scale"``
+        Only used by ``"rbf"``, ``"poly"``, ``"sigmoid"`` and ``"laplacian"``; ``"scale"``
         is ``1 / (n_features * X.var())``.
     degree : float, default=3
-        Of ``"poly"``.
+        Only used by ``"poly"``.
     coef0 : float, default=1
-        Of ``"poly"`` and ``"sigmoid"``.
+        Only used by ``"poly"`` and ``"sigmoid"``.
     n_landmarks : int, default=None
         Rows drawn for the Nyström approximation; all, and no approximation,
         by default.
@@ -192,6 +198,14 @@ class KernelMetric(
                 f'X must be square for kernel="precomputed", got {X.shape}; it holds the kernel '
                 f"of every row with every row"
             )
+        warn_unused(
+            self,
+            {
+                name: f"with kernel={' or '.join(map(repr, kernels))}"
+                for name, kernels in _KERNELS.items()
+                if callable(self.kernel) or self.kernel not in kernels
+            },
+        )
         self._gamma, self._unit = self.gamma, 1.0
         if self.gamma == "scale":
             unit = unit_of(X)

@@ -105,6 +105,7 @@ class LSML(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Quadruplets,)
+    _of_drawing = ("n_quadruplets",)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from metriclearn._linalg import fix_signs
 from metriclearn._pairs import blocks_of_pairs, laplacian_product
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_labels, labeled_rows
+from metriclearn._validation import check_labels, labeled_rows, warn_unused
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
@@ -72,15 +72,15 @@ class MMC(MahalanobisTransformer):
         1,000 with ``solver="sdp"``. Not used with ``constraints``. As the optimum is of low rank,
         another draw, as by another order of the rows, may change distances by some 4 %.
     balance : float, default=0.5
-        λ of ``"difference"``, from 0 to 1, 1 not included: the more, the less similar pairs
-        differ.
+        Only used for ``variant="difference"``: λ, from 0 to 1, 1 not included: the more, the
+        less similar pairs differ.
     ridge : float, default=1e-6
         Added to the diagonal of the similar pairs' scatter, in units of its
         mean over standardized features, so that directions in which no similar
         pair differs do not make the problem unbounded. The problem that is
         solved, and certified, is the one with the ridge. ``"difference"`` needs none.
     max_iter : int, default=1000
-        Most iterations of L-BFGS.
+        Most iterations of L-BFGS, of ``"full"`` and ``"diagonal"``.
     tol : float, default=1e-6
         Relative duality gap at which the solution is accepted.
     random_state : int, RandomState instance or None, default=None
@@ -133,6 +133,7 @@ class MMC(MahalanobisTransformer):
     """
 
     _constraint_kinds = (Pairs,)
+    _of_drawing = ("n_pairs",)
     _parameter_constraints: dict = {
         "variant": [StrOptions({"full", "diagonal", "linear", "difference"})],
         "solver": [StrOptions({"lbfgs", "sdp"})],
@@ -200,6 +201,7 @@ class MMC(MahalanobisTransformer):
             n_pairs = self.n_pairs or (_SDP_MAX_PAIRS if self.solver == "sdp" else _MAX_PAIRS)
             constraints = pairs_from_labels(codes, n_pairs=n_pairs, random_state=self.random_state)
         _check_pairs(constraints)
+        warn_unused(self, self._unused())
         if self.variant == "difference":
             if self.solver == "sdp":
                 raise ValueError("solver='sdp' is not for variant='difference', an eigenvector")
@@ -215,6 +217,15 @@ class MMC(MahalanobisTransformer):
         del U  # as large as X
         components = fix_signs(span.leave(_components(basis, F)))
         return self._set_components(components, like=X)
+
+    def _unused(self):
+        unused = {}
+        if self.variant in ("linear", "difference") or self.solver == "sdp":
+            searched = "by solver='lbfgs' for variant='full' and 'diagonal'"
+            unused = {"max_iter": searched, "tol": searched}
+        if self.variant == "difference":
+            return unused | {"ridge": "by the other variants"}
+        return unused | {"balance": "for variant='difference'"}
 
     def _solve(self, U, weights):
         """Factor of the metric in whitened coordinates; sets what tells how good it is."""

@@ -116,6 +116,7 @@ class POLA(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Pairs,)
+    _of_drawing = ("n_pairs",)
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from metriclearn._validation import (
     check_n_components,
     encode,
     labeled_rows,
+    warn_unused,
     weighted_rows,
 )
 from metriclearn.constraints import Chunks, chunks_from_labels
@@ -47,7 +48,7 @@ class RCA(MahalanobisTransformer):
         Chunks drawn when fitting from labels; by default each class is one
         chunk, which uses all that labels say.
     chunk_size : int, default=2
-        Rows of each drawn chunk, 2 or more; for ``n_chunks`` only.
+        Rows of each drawn chunk, 2 or more. Only used with ``n_chunks``.
     shrinkage : float in [0, 1], default=0
         Weight of the diagonal of ``C`` against ``C`` itself.
     random_state : int, RandomState instance or None, default=None
@@ -102,6 +103,7 @@ class RCA(MahalanobisTransformer):
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Chunks,)
+    _of_drawing = ("n_chunks", "chunk_size")
     _fits_sparse = True
 
     def __init__(
@@ -154,6 +156,8 @@ class RCA(MahalanobisTransformer):
         check_n_components(self.n_components, X.shape[1])
         chunks = None if constraints is None else constraints.labels
         if chunks is None:
+            if self.n_chunks is None:
+                warn_unused(self, {"chunk_size": "with n_chunks"})
             weights, X, y = labeled_rows(sample_weight, X, y)
             check_labels(y, sample_weight=weights)
             chunks = chunks_from_labels(

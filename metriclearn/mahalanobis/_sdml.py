@@ -125,6 +125,7 @@ class SDML(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Pairs,)
+    _of_drawing = ("n_pairs",)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, Interval, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import UNLABELED, check_label_kinds, validate_rows
+from metriclearn._validation import UNLABELED, check_label_kinds, validate_rows, warn_unused
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -42,7 +42,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     false_identification_rate : float, default=0.05
         Bound on the share of strangers that are taken for somebody.
     calibration_size : float, default=0.3
-        With a ``learner``: share of the classes that it is not fitted on, at least 2.
+        Only used with a ``learner``: share of the classes that it is not fitted on, at least 2.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
     unknown_label : int or str, default=None
         Predicted for strangers; None is -1, or "unknown" where labels are strings.
@@ -158,7 +158,9 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         self.unknown_label_ = self._unknown(y)
         strangers = np.arange(n_classes)
         self.learner_ = None
-        if self.learner is not None:
+        if self.learner is None:
+            warn_unused(self, {"calibration_size": "with a learner"})
+        else:
             strangers = self._held_out(n_classes)
             seen = ~np.isin(codes, strangers)
             self.learner_ = clone(self.learner).fit(X[seen], y[seen])

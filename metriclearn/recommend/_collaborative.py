@@ -16,11 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._progress import progress
 from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_numeric
+from metriclearn._validation import check_numeric, warn_unused
 from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
     AdaGrad,
     Interactions,
+    checked_interactions,
     collaborative_loss,
     covariance_penalty,
     into_ball,
@@ -62,15 +63,15 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     covariance : float, default=0.0
         Weight of a penalty on correlated dimensions.
     item_weight : float, default=1.0
-        With ``item_features``: weight of ``‖f(x_j) − v_j‖²`` for each pair, which ties an item
-        to what its features say.
+        Only used with ``item_features``: weight of ``‖f(x_j) − v_j‖²`` for each pair, which
+        ties an item to what its features say.
     item_model : regressor, default=None
         f; of several outputs. None is a ridge regression. It is fitted once an epoch.
     early_stopping : bool, default=False
         Whether to hold out an item of each user, find the epoch at which most of them are among
         the 50 first, and then fit all pairs for so many epochs.
     patience : int, default=3
-        Epochs without a better one after which the search for it ends.
+        Epochs without a better one that end the search. Only used with ``early_stopping``.
     random_state : int, RandomState instance or None, default=None
         Of all that is drawn.
     verbose : int, default=0
@@ -195,13 +196,12 @@ default=None
         ValueError
             If X has negative numbers, or no user chose anything, or every user everything.
         """
-        matrix = self._validated(X, reset=True)
-        interactions = Interactions(matrix)
-        if not len(interactions):
-            raise ValueError("X: no user chose anything; it must have numbers above 0")
-        if len(interactions) == interactions.n_users * interactions.n_items:
-            raise ValueError("X: every user chose every item; there is nothing to tell them apart")
+        interactions = checked_interactions(self._validated(X, reset=True))
         features = self._checked_features(item_features, interactions.n_items)
+        if not self.early_stopping:
+            warn_unused(self, {"patience": "with early_stopping"})
+        if features is None:
+            warn_unused(self, dict.fromkeys(("item_weight", "item_model"), "with item_features"))
         rng = check_random_state(self.random_state)
         n_epochs = self.max_epochs
         if self.early_stopping:

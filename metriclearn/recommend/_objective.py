@@ -247,3 +247,13 @@ class Interactions:
         shape = self.n_users, self.n_items
         rest = sparse.csr_array((np.ones(left.sum()), pairs), shape=shape)
         return rest, users, self.items[places]
+
+
+def checked_interactions(matrix):
+    """Return the interactions of a matrix that there is something to learn from."""
+    interactions = Interactions(matrix)
+    if not len(interactions):
+        raise ValueError("X: no user chose anything; it must have numbers above 0")
+    if len(interactions) == interactions.n_users * interactions.n_items:
+        raise ValueError("X: every user chose every item; there is nothing to tell them apart")
+    return interactions

@@ -13,6 +13,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._validation import warn_unused
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
 from metriclearn.verification._tuples import TupleEstimator, check_labels, logistic, probabilities
@@ -42,7 +43,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
     threshold : {"accuracy", "f1", "max_tpr", "eer"} or float, default="accuracy"
         How τ is chosen, see :func:`~metriclearn.metrics.best_threshold`, or τ itself.
     max_fpr : float, default=0.01
-        Largest false accept rate on the calibration pairs, for ``"max_tpr"``.
+        Largest false accept rate on the calibration pairs. Only used with ``"max_tpr"``.
     cv : int, splitter or None, default=None
         Calibrate on distances from learners fitted without the pair, in folds: a
         flexible learner makes its own training pairs look too easy. None calibrates
@@ -144,6 +145,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         pairs, y, weights = check_labels(pairs, y, sample_weight)
         same = as_similar(y, self.pos_label)
         self.classes_, self.pos_label_ = np.unique(y), y[np.argmax(same)]
+        if self.threshold != "max_tpr":
+            warn_unused(self, {"max_fpr": "with threshold='max_tpr'"})
         distances = None
         if self.cv is not None:
             distances = np.empty(len(pairs))

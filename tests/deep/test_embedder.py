@@ -444,7 +444,7 @@ def test_class_disjoint_validation_trains_on_the_other_classes(loss):
     held = np.flatnonzero(~np.isin(y, embedder.classes_))
     assert 0 < embedder.history_[-1]["valid_recall_at_1"] <= 1
     # The rows themselves may be named as well; same seed, same training.
-    named = clone(embedder).set_params(validation=held).fit(X, y)
+    named = clone(embedder).set_params(validation=held, validation_fraction=0.1).fit(X, y)
     np.testing.assert_array_equal(named.transform(X), embedder.transform(X))
 
 

@@ -122,6 +122,7 @@ def test_every_argument_is_in_a_table():
 
 @pytest.mark.parametrize("name", HONORED)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler
+@pytest.mark.filterwarnings("ignore:.* has no effect here")  # without validation or proxies
 def test_changed_argument_is_honored(name, tmp_path, monkeypatch):
     X, y = make(apart=0.8)
     monkeypatch.setattr(torch, "compile", lambda module, options: module)

@@ -64,11 +64,12 @@ def test_answers_follow_from_p_values_and_decisions(fitted):
 def test_strangers_are_identified_no_more_often_than_is_said(learner, rate, n_runs):
     """By simulation: a new gallery and a new stranger each time."""
     rng, wrong, right = np.random.default_rng(0), [], []
+    share = {"calibration_size": 0.4} if learner else {}
     for k in range(n_runs):
         X, y = people(rng, 60 if learner else 25, 4, n_features=4)
         new = people(rng, 1, 1, n_features=4)[0]
         model = OpenSetClassifier(
-            learner, false_identification_rate=rate, calibration_size=0.4, random_state=k
+            learner, false_identification_rate=rate, random_state=k, **share
         ).fit(X, y)
         assert model.calibrated_by_ == "classes"
         wrong.append(model.predict(new)[0] != -1)

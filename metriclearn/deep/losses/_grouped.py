@@ -122,7 +122,7 @@ class GroupedLoss(Composite):
         self.group_weights = group_weights
         self.divergence = divergence
         self.divergence_margin = divergence_margin
-        check_ranges(self)
+        check_ranges(self, None if divergence else {"divergence_margin": "with divergence"})
         n_groups = groups if isinstance(groups, Integral) else len(groups)
         if n_groups < 1:
             raise ValueError(f"groups must be at least 1, or sizes, got {groups}")

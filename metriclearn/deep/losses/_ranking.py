@@ -370,10 +370,8 @@ class PNPLoss(MetricLoss):
         "increasing_unbounded"  (1 + r) log(1 + r)
         "increasing_bounded"    (b r - log(1 + b r)) / b²
 
-    where the slope of ``h`` falls or rises with r. The authors' code, and a library after it,
-    counts the anchor among its own positives; here it is none.
-
-    See [1]_.
+    where the slope of ``h`` falls or rises with r [1]_. The authors' code, and a library after
+    it, counts the anchor among its own positives; here it is none.
 
     Parameters
     ----------
@@ -440,7 +438,8 @@ class PNPLoss(MetricLoss):
         self.alpha = alpha
         self.b = b
         self.temperature = temperature
-        check_ranges(self)
+        used = {"decreasing_fast": "alpha", "increasing_bounded": "b"}
+        check_ranges(self, {of: f"by {kind!r}" for kind, of in used.items() if kind != variant})
 
     def compute(
         self, embeddings: torch.Tensor, labels: torch.Tensor, reference: Reference | None = None

@@ -4,6 +4,7 @@ import math
 from numbers import Integral, Real
 
 from metriclearn._sklearn import Interval, StrOptions, validate_parameter_constraints
+from metriclearn._validation import warn_unused
 
 
 def between(low, high, closed="both"):
@@ -29,19 +30,22 @@ def one_of(*names):
     return StrOptions(set(names))
 
 
-def check_ranges(part, **given):
+def check_ranges(part, unused=None, **given):
     """Check that the arguments of a part are within its ``_parameter_constraints``.
 
     Parameters
     ----------
     part : object
         The loss, miner, module or sampler, in its constructor.
+    unused : dict, default=None
+        When each argument that the others leave without effect is used, by name.
     **given
         Its arguments; its attributes where none are given.
     """
     constraints = part._parameter_constraints
     given = given or {name: vars(part)[name] for name in constraints}
     validate_parameter_constraints(constraints, given, type(part).__name__)
+    warn_unused(part, unused or {})
 
 
 def widths(name, given):

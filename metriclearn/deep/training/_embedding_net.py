@@ -70,15 +70,16 @@ class EmbeddingNet(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly=None):
         """Make the optimizer, with a learning rate for each of backbone, head and proxies."""
-        parts = {
-            "backbone": self.module_.backbone,
-            "head": self.module_.head,
-            "proxies": self.criterion_,
-        }
+        parts = self.trained_parts()
         self.optimizer_ = make_optimizer(self.optimizer, self.recipe_, parts, self.frozen_names_)
         self.takes_closure_ = takes_closure(self.optimizer_)
         self.initialize_scaler()
         return self
+
+    def trained_parts(self):
+        """Return the parts that have a learning rate each."""
+        network = self.module_
+        return {"backbone": network.backbone, "head": network.head, "proxies": self.criterion_}
 
     def initialize_scaler(self):
         """Make the scaler of the loss: float16's gradients would underflow, others pass through."""

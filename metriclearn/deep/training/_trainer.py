@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from skorch.callbacks import PrintLog
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from metriclearn._memory import keep_freed_memory
 from metriclearn._progress import progress
@@ -30,6 +31,7 @@ from metriclearn.deep.training._assembly import (
     with_miner,
 )
 from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
+from metriclearn.deep.training._data import ConstraintData
 from metriclearn.deep.training._moving import MovingArguments
 from metriclearn.deep.training._net import MetricNet
 from metriclearn.deep.training._optimizer import find_optimizer
@@ -247,6 +249,40 @@ class Trainer:
         if str(net.arguments_["device"]) != str(self.args.device):
             net.move(self.device())
             net.arguments_["device"] = self.args.device
+
+    def unused(self, net, data):
+        """Say when the arguments that a fit does not use are used.
+
+        Parameters
+        ----------
+        net : MetricNet
+        data : LabeledData or ConstraintData
+
+        Returns
+        -------
+        dict of str to str
+        """
+        args, parts = self.args, net.trained_parts()
+        empty = {name for name, part in parts.items() if not any(True for _ in part.parameters())}
+        unused = {}
+        if data.validation is None:
+            held = "where rows are held out, as by validation='stratified'"
+            unused = {"patience": held, "validation_fraction": held}
+        elif not isinstance(args.validation, str):
+            unused = {"validation_fraction": "where validation is no list of rows"}
+        if isinstance(data, ConstraintData):
+            of_labels = ("sampler", "sampler_params", "miner_params")
+            unused |= dict.fromkeys(of_labels, "when fitting from labels")
+        if "proxies" in empty:
+            unused["proxy_lr"] = "by losses that have parameters"
+        if "backbone" in empty:
+            trained = "by modules that have parameters"
+            unused |= {"backbone_lr": trained, "warmup_epochs": trained}
+        if "head" in empty and args.backbone_lr and (args.proxy_lr or "proxies" in empty):
+            unused["lr"] = "for a head, which n_components makes"
+        if not any(isinstance(part, _BatchNorm) for part in parts["backbone"].modules()):
+            unused["freeze_batch_norm"] = "by modules that have batch normalization"
+        return unused
 
     def run(self, net, data, *, whole=True):
         """Train a net.

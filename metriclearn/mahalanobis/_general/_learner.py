@@ -48,6 +48,7 @@ from metriclearn.mahalanobis._general._terms import (
     Objective,
     PairExcess,
     constrained_pairs,
+    warn_unused_terms,
 )
 from metriclearn.mahalanobis._prior import (
     PRIOR_OPTIONS,
@@ -118,20 +119,20 @@ class MahalanobisLearner(MahalanobisTransformer):
         How many are drawn, of each kind for pairs: by default 20,000, or 40,000
         triplets, so that the order of the rows changes distances by hardly more than 2 %.
     bounds : tuple (u, l) of float, default=None
-        Bounds on squared distances of pairs, ``0 < u ≤ l``, in units of ``X``;
+        Only used for pairs: bounds on squared distances, ``0 < u ≤ l``, in units of ``X``;
         by default the 5th and 95th percentile of those of the pairs.
     margin : float, default=1.0
-        By how much ``d²_near`` shall be below ``d²_far``.
+        By how much ``d²_near`` shall be below ``d²_far``. Not used for pairs.
     diagonal : bool, default=False
         Whether only weights of the features are learned.
     prior : {"identity", "covariance", "random"} or array-like of shape \
             (n_features, n_features), default="identity"
-        ``M0`` of ``regularizer="logdet"``; positive definite.
+        ``M0``, positive definite. Only used with ``regularizer="logdet"``.
     n_components : int, default=None
         Rank of ``M``, all by default: searched as such by ``"lbfgs"``; the other
         solvers find the full ``M``, of which the largest eigenvalues are kept.
     batch_size : int, default=256
-        Constraints in a batch of ``solver="minibatch"``.
+        Constraints in a batch. Only used with ``solver="minibatch"``.
     max_iter : int, default=2000
         Iterations, or passes over the constraints.
     tol : float, default=1e-5
@@ -196,6 +197,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Pairs, Triplets, Quadruplets)
+    _of_drawing = ("constraint_type", "n_constraints")
 
     def __init__(
         self,
@@ -267,6 +269,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         n_components = self._check_terms(X.shape[1])
         random_state = check_random_state(self.random_state)
         X, constraints = self._constraints(X, y, constraints, random_state)
+        warn_unused_terms(self, constraints)
         self._unit = self._bounds = None
         of_features = self.diagonal or (self.regularizer == "logdet" and is_given(self.prior))
         span = Span(X, reduce=self.solver != "sdp" and not of_features)

@@ -20,6 +20,7 @@ from metriclearn._arrays import (
     with_dtype,
 )
 from metriclearn._linalg import project_psd
+from metriclearn._validation import warn_unused
 from metriclearn.constraints import Pairs, Triplets
 
 _BLOCK_BYTES = 2**18
@@ -337,3 +338,17 @@ SHAPES = {
     "squared": SquaredShape,
     "logistic": LogisticShape,
 }
+
+
+def warn_unused_terms(learner, constraints):
+    """Warn of arguments of a `MahalanobisLearner` that the others leave without effect."""
+    unused = {"margin": "for triplets and quadruplets"}
+    if not isinstance(constraints, Pairs):
+        unused = {"bounds": "for pairs"}
+    if learner.regularizer != "logdet":
+        unused["prior"] = "with regularizer='logdet'"
+    if learner.solver != "minibatch":
+        unused["batch_size"] = "with solver='minibatch'"
+    if learner.solver == "sdp":
+        unused |= dict.fromkeys(("max_iter", "tol", "warm_start"), "by the other solvers")
+    warn_unused(learner, unused)

@@ -20,6 +20,7 @@ from metriclearn._validation import (
     check_n_components,
     check_n_neighbors,
     labeled_rows,
+    warn_unused,
 )
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
@@ -179,6 +180,7 @@ class LMNN(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Triplets,)
+    _of_drawing = ("n_neighbors", "n_impostors", "n_anchors")
 
     def __init__(
         self,
@@ -273,6 +275,7 @@ class LMNN(MahalanobisTransformer):
                 f'solver="sdp" sums over all impostors, got n_impostors={self.n_impostors}; make '
                 f'it None or use solver="lbfgs"'
             )
+        warn_unused(self, self._unused(constraints))
         codes = weights = None
         if constraints is None:
             weights, rows, y = labeled_rows(sample_weight, np.arange(len(y)), y)
@@ -314,6 +317,17 @@ class LMNN(MahalanobisTransformer):
             else:
                 warn_not_converged("LMNN", self.max_iter)
         return self._set_components(span.leave(solution.components * size), like=like)
+
+    def _unused(self, constraints):
+        unused = {}
+        if constraints is None and self.n_impostors is None:
+            unused = {"n_anchors": "with a number of n_impostors"}
+        if constraints is not None and self.n_passes != 1:
+            unused = {"n_passes": "when fitting from labels"}
+        if self.solver == "sdp":
+            searched = "by solver='lbfgs'"
+            unused |= dict.fromkeys(("init", "max_iter", "tol", "warm_start"), searched)
+        return unused
 
     def _fit_labels(self, labeled, start, fit):
         n_anchors = _MOST_ANCHORS if self.n_anchors == "auto" else self.n_anchors

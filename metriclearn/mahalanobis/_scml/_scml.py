@@ -15,7 +15,12 @@ from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import check_labels, check_n_components, labeled_rows
+from metriclearn._validation import (
+    check_labels,
+    check_n_components,
+    labeled_rows,
+    warn_unused,
+)
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._scatter._span import (
@@ -137,6 +142,7 @@ class SCML(MahalanobisTransformer):
         "verbose": ["verbose"],
     }
     _constraint_kinds = (Triplets,)
+    _of_drawing = ("n_positives", "n_negatives", "n_triplets")
 
     def __init__(
         self,
@@ -217,6 +223,7 @@ class SCML(MahalanobisTransformer):
                 else _difference_directions(rows, constraints, self.n_basis, random_state)
             )
         else:
+            warn_unused(self, {"n_basis": "where the basis is not given"})
             basis = _unit_rows(basis * (units * span.unit))
 
         margins = TripletMargins(rows, *_shares(constraints))

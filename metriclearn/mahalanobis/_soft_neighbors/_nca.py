@@ -70,7 +70,7 @@ class NCA(MahalanobisTransformer):
         10,000 rows and 2048 beyond, with at most as many passes as draw 500,000
         rows in all, but two at least.
     learning_rate : float, default=0.01
-        In batches: first step of the entries of ``L``, in units of the
+        Only used in batches: first step of the entries of ``L``, in units of the
         length of its rows; it falls to zero over the passes.
     max_memory : float, default=512
         Bound in MB on the working memory beyond a few copies of ``X``.

@@ -8,6 +8,7 @@ import numpy as np
 from metriclearn._arrays import moved_to, on_host, rows_of, to_numpy
 from metriclearn._progress import progress
 from metriclearn._sklearn import Interval, StrOptions
+from metriclearn._validation import warn_unused
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._soft_neighbors._gradient import (
@@ -86,6 +87,7 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
         batch_size = None if n <= _MANY_ROWS else _AUTO_BATCH
         n_epochs = min(n_epochs, max(_FEWEST_EPOCHS, -(-_ROWS_DRAWN // n)))
     if batch_size is None:
+        warn_unused(learner, {"learning_rate": "with batches, such as batch_size=1000"})
         targets, row_terms = problem_of(np.arange(n))
         given = {"weights": weights, "max_memory": max_memory}
         if on_host(X):
@@ -109,6 +111,8 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
             warn_not_converged(name, learner.max_iter)
         # Begun at its end, it has looked once.
         return L, value, max(1, n_iter)
+
+    warn_unused(learner, {"tol": "with batch_size=None"})
 
     def batch_objective(Z, rows):
         of_batch = soft_neighbor_gradient if on_host(Z) else tensor_soft_neighbor_gradient

@@ -1,0 +1,96 @@
+"""Arguments of an embedder that do nothing beside the others are named by a warning."""
+
+import inspect
+
+import numpy as np
+import pytest
+from helpers.embedders import make, quick
+from helpers.unused import outcome, unsaid
+from torch import nn
+
+from metriclearn.constraints import Pairs
+from metriclearn.deep import DeepEmbedder
+
+#: What says nothing of the result, or what the rows are, or limits that are not always reached.
+OF_THE_RUN = {
+    "callbacks", "checkpoint", "chunk_size", "compile", "device", "image_shape", "patience",
+    "random_state", "verbose", "warm_start",
+}  # fmt: skip
+OTHER = {
+    "augment": lambda batch: batch * 1.5,
+    "backbone_lr": 0.02,
+    "batch_size": 12,
+    "ema_decay": 0.5,
+    "freeze_batch_norm": True,
+    "head_params": {"layer_norm": True},
+    "image_size": 8,
+    "loss": "contrastive",
+    "loss_params": {"margin": 0.3},
+    "lr": 0.05,
+    "max_epochs": 3,
+    "miner": "batch_hard",
+    "miner_params": {"margin": 0.01},
+    "module": "linear",
+    "module_params": {"hidden_units": 8},
+    "n_components": 3,
+    "optimizer": "sgd",
+    "optimizer_params": {"weight_decay": 0.3},
+    "precision": "bfloat16",
+    "proxy_lr": 0.3,
+    "sampler": "unbalanced",
+    "sampler_params": {"samples_per_class": 2},
+    "schedule": "constant",
+    "schedule_params": {"step_size": 2},
+    "validation": "stratified",
+    "validation_fraction": 0.4,
+    "warmup_epochs": 1,
+}
+BARE = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+SETTINGS = [
+    {},
+    {"loss": "proxy_anchor", "validation": "stratified"},
+    {"module": BARE, "sampler": "random"},
+    {"module": BARE, "backbone_lr": 0.01, "miner": None},
+    {"module": nn.Flatten(), "n_components": 3, "schedule": "step"},
+    {"constraints": True, "loss": "margin"},
+]
+
+
+def fitted(X, y, constraints=False, **settings):
+    pairs = Pairs(np.arange(60).reshape(30, 2), np.arange(30) % 3 == 0)
+    given = {"constraints": pairs} if constraints else {"y": y}
+    return quick(**{"max_epochs": 2, **settings}).fit(X, **given).transform(X)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_argument_of_an_embedder_acts_or_is_named(setting):
+    X, y = make(n_rows=10)
+    before = fitted(X, y, **setting)
+    ignored = []
+    for name in set(inspect.signature(DeepEmbedder).parameters) - OF_THE_RUN - set(setting):
+        changed = {**setting, name: OTHER[name]}
+        after, text = outcome(lambda changed=changed: fitted(X, y, **changed))
+        if unsaid(name, before, after, text):
+            ignored.append(name)
+    assert not ignored
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ({"patience": 3}, "patience"),
+        ({"validation_fraction": 0.4}, "validation_fraction"),
+        ({"validation_fraction": 0.4, "validation": [1, 2, 3]}, "validation_fraction"),
+        ({"proxy_lr": 0.1}, "proxy_lr"),
+        ({"module": nn.Flatten(), "n_components": 3, "backbone_lr": 0.1}, "backbone_lr"),
+        ({"module": nn.Flatten(), "n_components": 3, "warmup_epochs": 1}, "warmup_epochs"),
+        ({"module": BARE, "backbone_lr": 0.1, "lr": 0.5}, "lr"),
+        ({"module": BARE, "freeze_batch_norm": True}, "freeze_batch_norm"),
+        ({"constraints": True, "loss": "contrastive", "sampler": "random"}, "sampler"),
+        ({"constraints": True, "loss": "contrastive", "miner_params": {"a": 1}}, "miner_params"),
+    ],
+)
+def test_an_argument_without_effect_is_named(setting, name):
+    with pytest.warns(UserWarning, match=rf"DeepEmbedder: {name}=.* no effect here, it is only"):
+        fitted(*make(n_rows=10), **{"max_epochs": 1, **setting})
