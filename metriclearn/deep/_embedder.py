@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
-from metriclearn._validation import warn_unused
 from metriclearn.deep._inputs._prepare import prepare
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
@@ -405,8 +404,6 @@ class DeepEmbedder(
     def _fit(self, X, y, constraints, going_on, *, whole=True, classes=None):
         trainer, net = self._trainer(), self.net_ if going_on else None
         net, data = prepare(self, trainer, net, X, y, constraints, classes=classes, whole=whole)
-        if whole:
-            warn_unused(self, trainer.unused(net, data))
         try:
             trainer.run(net, data, whole=whole)
         finally:

@@ -1,5 +1,6 @@
 """From what ``fit`` is given to a net and the data it trains on."""
 
+from metriclearn._validation import warn_unused
 from metriclearn.deep._inputs._images import learn_inputs
 from metriclearn.deep.training._dataset import from_dataset
 from metriclearn.deep.training._labels import check_form
@@ -33,7 +34,15 @@ def prepare(embedder, trainer, net, X, y, constraints, *, classes=None, whole=Tr
     X, y = from_dataset(X, y, with_labels=constraints is None)
     if constraints is not None:
         inputs, X, _ = _read(embedder, X, net)
-        return prepare_constraints(trainer, net, inputs, X, constraints)
+        net, data = prepare_constraints(trainer, net, inputs, X, constraints)
+    else:
+        net, data = _prepare_labels(embedder, trainer, net, X, y, classes, whole)
+    if whole:
+        warn_unused(embedder, trainer.unused(net, data))
+    return net, data
+
+
+def _prepare_labels(embedder, trainer, net, X, y, classes, whole):
     if y is None and not trainer.needs_labels:
         inputs, X, _ = _read(embedder, X, net)
     else:
