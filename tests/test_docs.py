@@ -76,6 +76,16 @@ def test_files_and_tables_that_the_guide_sends_a_newcomer_to_exist():
         assert re.search(rf"^{table} = ", (ROOT / path).read_text(), re.M), (table, path)
 
 
+def test_every_row_of_a_table_is_in_a_table():
+    """A blank line before it, and a row is a paragraph of bars."""
+    for page in [*GUIDE.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+        for part in page.read_text().split("\n\n"):
+            lines = part.strip().splitlines()
+            if lines and lines[0].startswith("|"):
+                assert set(lines[1]) <= set("|-: "), (page.name, lines[0])
+                assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, lines[0]
+
+
 def test_every_page_of_the_guide_is_in_the_index():
     index = (ROOT / "docs" / "index.md").read_text()
     assert [page.stem for page in GUIDE.glob("*.md") if f"guide/{page.stem}\n" not in index] == []

@@ -1,5 +1,6 @@
 """The page of the API, written from the modules, and links from other pages to it."""
 
+import re
 from pathlib import Path
 
 from api_pages import MODULES, documented, target_of, targets
@@ -9,6 +10,8 @@ from sphinx.transforms import SphinxTransform
 
 # Pages where ``"triplet"`` is the name of a loss.
 QUOTED_ON = ("guide/deep",)
+# A citation as numpydoc names it, which means something on the page of its docstring only.
+CITED = re.compile(r"R[0-9a-f]{12}-\d+")
 
 
 class LinkNames(SphinxTransform):
@@ -35,6 +38,19 @@ class LinkNames(SphinxTransform):
             )
             literal.replace_self(link)
             link += literal
+
+
+def without_citations(app, doctree):
+    """Leave the citations of docstrings out of their first lines in the tables of the API."""
+    if app.env.docname != "api":
+        return
+    for node in list(doctree.findall(lambda found: CITED.fullmatch(found.astext()) is not None)):
+        if node.parent is not None and isinstance(node, (nodes.reference, addnodes.pending_xref)):
+            node.parent.remove(node)
+    for text in list(doctree.findall(nodes.Text)):
+        plain = text.replace("(; ", "(").replace(" ()", "").replace(" .", ".")
+        if plain != text:
+            text.parent.replace(text, nodes.Text(plain))
 
 
 def inside(node, kinds):
@@ -66,4 +82,5 @@ def setup(app):
     app.add_config_value("api_names", {}, "")
     app.connect("config-inited", write_api_page)
     app.add_transform(LinkNames)
+    app.connect("doctree-read", without_citations)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
