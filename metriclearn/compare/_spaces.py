@@ -25,7 +25,7 @@ SEARCH_SPACES = {
     "lfda": {"shrinkage": [0.0, 0.01, 0.1, 0.5], "n_components": [None, 0.5, 0.25]},
     "gmml": {"t": [0.1, 0.3, 0.5, 0.7], "regularization": [1e-3, 1e-2, 0.1]},
     "itml": {"gamma": [0.01, 0.1, 1.0, 10.0]},
-    "lsml": {"n_components": [None, 0.5]},
+    "lsml": {"unit": [0.03, 0.1, 0.3, 1.0], "n_components": [None, 0.5]},
     "sdml": {"balance": [0.5, 0.9], "sparsity": [0.01, 0.1]},
     "scml": {"beta": [1e-5, 1e-4, 1e-3, 1e-2]},
     "pola": {"n_epochs": [1, 2, 5]},

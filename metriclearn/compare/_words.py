@@ -425,8 +425,21 @@ def sentences_of(result, with_answers):
         lines.append(f"{where}: {verdict_text(verdict, result.run)}")
         if with_answers:
             lines += [answer_line(answer) for answer in result.answers(protocol)]
+    lines += _of_known_items_alone(result) if lines and result.data.judgments else []
     kinds = {finding.kind for finding in result.findings}
     return lines + [text for kind, text in CAVEATS.items() if lines and kind in kinds]
+
+
+def _of_known_items_alone(result):
+    """Say what a lead on known items is worth for others, where new items do not show it."""
+    answers = {each: result.answer("learning", result.headline(each)) for each in result.protocols}
+    worth = {each for each, answer in answers.items() if answer and answer.answer == "yes"}
+    if worth != {"closed"}:
+        return []
+    return [
+        f"What was learned of the known items may hold for these {result.data.n_rows} alone: how "
+        f"they happen to lie is the same in all folds. New items are the test, and do not show it."
+    ]
 
 
 #: What a verdict takes for granted, by the kind of the finding.

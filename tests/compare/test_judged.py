@@ -74,6 +74,29 @@ def test_random_judgments_have_no_winner(kind):
     assert "there is no winner" in result.sentences(with_answers=False)[0]
 
 
+def test_a_lead_on_known_items_alone_is_said_to_be_of_these():
+    rng = np.random.RandomState(4)  # one of the draws where they lie as if they told something
+    X, unseen = rng.randn(60, 6), rng.randn(60, 2)
+    drawn = np.array([rng.choice(60, 2, replace=False) for _ in range(600)])
+    apart = np.linalg.norm(unseen[drawn[:, 0]] - unseen[drawn[:, 1]], axis=1)
+    given = Pairs(drawn, apart < np.median(apart))
+    result = compare(X, constraints=given, learners="euclidean,mahalanobislearner", tune=False)
+    answers = [result.answer("learning", result.headline(each)) for each in result.protocols]
+    assert [answer.answer for answer in answers] == ["yes", "no sign of it"]
+    assert "may hold for these 60 alone" in result.sentences()[-1]
+
+
+def test_what_holds_for_new_items_needs_no_warning(found):
+    assert "alone" not in found.sentences()[-1]
+
+
+def test_lsml_moves_by_judgments():
+    X = items()
+    result = compare(X, constraints=triplets(X), learners="standardized,lsml", n_folds=3)
+    by_name = {row.key: row.mean("agreement") for row in result.rows()}
+    assert by_name["lsml"] > by_name["standardized"] + 0.1
+
+
 @pytest.mark.parametrize("kind", ["pairs", "triplets"])
 def test_splits_share_neither_judgments_nor_new_items(kind):
     X = items()

@@ -100,6 +100,12 @@ def lfda(setting, LFDA):
     return LFDA(n_neighbors=n_neighbors), [{"shrinkage": 0.1}, {"shrinkage": 0.0}]
 
 
+def lsml(setting, LSML):
+    """Make LSML; in the unit of the distances themselves its loss hardly moves the prior."""
+    typical = (2 * width_of(setting)) ** 0.5  # of standardized rows
+    return LSML(), [{"unit": 0.03 * typical}, {"unit": 0.3 * typical}]
+
+
 def kernel(setting, KernelMetric):
     """Make the kernel metric; of many rows some stand for all."""
     n_landmarks = 500 if setting.n_rows > 500 else None
@@ -107,7 +113,7 @@ def kernel(setting, KernelMetric):
 
 
 #: Learners that are made in a way of their own; all others are tuned over ``GRIDS``.
-MAKERS = {"LMNN": lmnn, "MMC": mmc, "NCA": nca, "LFDA": lfda, "KernelMetric": kernel}
+MAKERS = dict(LMNN=lmnn, MMC=mmc, NCA=nca, LFDA=lfda, LSML=lsml, KernelMetric=kernel)
 GRIDS = {
     "RCA": [{"shrinkage": 0.1}, {"shrinkage": 0.0}],
     "GMML": [{"t": 0.5}, {"t": 0.2}],
