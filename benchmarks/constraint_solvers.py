@@ -13,7 +13,7 @@ which the problem is bounded. The last two columns stop at a tolerance
 that reaches metric-learn's objective. Objectives are minimized, but MMC's: the sum of
 the distances of dissimilar pairs where the squared distances of similar pairs sum to one.
 
-``certificate``: MMC on random pairs, beside the semidefinite programme by clarabel.
+``certificate``: MMC on random pairs, beside the semidefinite program by clarabel.
 """
 
 import argparse

@@ -6,6 +6,7 @@ of its private modules, so that such a release is answered in this file alone.
 
 from collections.abc import Callable
 from functools import wraps
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +32,8 @@ __all__ = [
     "NeighborsBase",
     "Options",
     "StrOptions",
+    "at_least",
+    "between",
     "check_n_features",
     "check_sample_weight",
     "convert_to_numpy",
@@ -69,6 +72,21 @@ class Interval(_Interval):
         """Whether a value is a number inside the interval."""
         return not isinstance(val, bool) and super().is_satisfied_by(val)
 
+
+def between(low, high, closed="both"):
+    """Real numbers; ``closed`` is "both", "left", "right" or "neither"."""
+    return Interval(Real, low, high, closed=closed)
+
+
+def at_least(low):
+    """Whole numbers from here on."""
+    return Interval(Integral, low, None, closed="left")
+
+
+POSITIVE = between(0, None, "neither")
+NOT_NEGATIVE = between(0, None, "left")
+SHARE = between(0, 1)
+BELOW_ONE = between(0, 1, "left")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 

@@ -6,7 +6,6 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,7 @@ from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from metriclearn._files import Lock
-from metriclearn._sklearn import Interval
+from metriclearn._sklearn import NOT_NEGATIVE, at_least
 from metriclearn.datasets._fetch import download, unpack
 from metriclearn.datasets._sources import BENCHMARKS
 from metriclearn.images._paths import ImagePaths
@@ -25,8 +24,8 @@ FETCH_CONSTRAINTS = {
     "download_if_missing": ["boolean"],
     "archive": [str, os.PathLike, list, tuple, None],
     "return_X_y": ["boolean"],
-    "n_retries": [Interval(Integral, 0, None, closed="left")],
-    "delay": [Interval(Real, 0, None, closed="left")],
+    "n_retries": [at_least(0)],
+    "delay": [NOT_NEGATIVE],
     "verbose": ["verbose"],
 }
 _LOCK = "lock"

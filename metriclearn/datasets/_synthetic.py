@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
-from metriclearn._sklearn import Interval, validate_params
+from metriclearn._sklearn import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    at_least,
+    between,
+    validate_params,
+)
 from metriclearn._types import Seed
 
 _SPACE = {
-    "n_samples": [Interval(Integral, 2, None, closed="left")],
-    "n_features": [Interval(Integral, 1, None, closed="left")],
-    "n_informative": [Interval(Integral, 1, None, closed="left")],
-    "noise": [Interval(Real, 0, None, closed="left")],
+    "n_samples": [at_least(2)],
+    "n_features": [at_least(1)],
+    "n_informative": [at_least(1)],
+    "noise": [NOT_NEGATIVE],
     "random_state": ["random_state"],
 }
-_JUDGE = {"flip": [Interval(Real, 0, 0.5, closed="both")]}
+_JUDGE = {"flip": [between(0, 0.5, "both")]}
 
 
 class _Planted:
@@ -47,8 +51,8 @@ class _Planted:
 @validate_params(
     {
         **_SPACE,
-        "n_classes": [Interval(Integral, 2, None, closed="left")],
-        "class_sep": [Interval(Real, 0, None, closed="neither")],
+        "n_classes": [at_least(2)],
+        "class_sep": [POSITIVE],
     },
     prefer_skip_nested_validation=True,
 )
@@ -154,7 +158,7 @@ def _wrong_constraints(n, flip, random_state):
 
 
 @validate_params(
-    {**_SPACE, **_JUDGE, "n_triplets": [Interval(Integral, 1, None, closed="left")]},
+    {**_SPACE, **_JUDGE, "n_triplets": [at_least(1)]},
     prefer_skip_nested_validation=True,
 )
 def make_metric_triplets(
@@ -248,8 +252,8 @@ def make_metric_triplets(
     {
         **_SPACE,
         **_JUDGE,
-        "n_pairs": [Interval(Integral, 1, None, closed="left")],
-        "similar_share": [Interval(Real, 0, 1, closed="neither")],
+        "n_pairs": [at_least(1)],
+        "similar_share": [between(0, 1, "neither")],
     },
     prefer_skip_nested_validation=True,
 )

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import StrOptions, at_least, fit_context
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._cache import RowCache, default_folder, digest
 from metriclearn.images._items import Items, check_items
@@ -101,7 +101,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         "mean": ["array-like", None],
         "std": ["array-like", None],
         "normalize": ["boolean"],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [at_least(1)],
         "device": [str],
         "cache": ["boolean", str, Path],
         "n_jobs": [Integral, None],

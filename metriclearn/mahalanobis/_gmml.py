@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy import linalg, sparse
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import laplacian
-from metriclearn._sklearn import Interval, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, SHARE, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
@@ -101,11 +100,11 @@ class GMML(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "t": [Interval(Real, 0, 1, closed="both")],
+        "n_components": [at_least(1), None],
+        "t": [SHARE],
         "prior": PRIOR_OPTIONS,
-        "regularization": [Interval(Real, 0, None, closed="left")],
-        "n_pairs": [Interval(Integral, 1, None, closed="left"), None],
+        "regularization": [NOT_NEGATIVE],
+        "n_pairs": [at_least(1), None],
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Pairs,)

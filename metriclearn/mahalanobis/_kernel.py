@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
-from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._sklearn import (
+    POSITIVE,
+    HasMethods,
+    StrOptions,
+    at_least,
+    between,
+    fit_context,
+)
 from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, check_numeric, validate_rows, warn_unused
 from metriclearn.mahalanobis._base import warn_of_long_fit
@@ -49,7 +55,7 @@ class KernelMetric(
 
     With all rows as the landmarks ``Z`` the ``φ`` are coordinates of the rows
     in the kernel's own space, so that a learner whose result lies in the span
-    of its rows, as that of every learner here does, is kernelised exactly.
+    of its rows, as that of every learner here does, is kernelized exactly.
     With fewer landmarks it is the Nyström approximation: memory n × landmarks.
 
     ``learner="passthrough"`` learns nothing: ``L = I``, and between rows of ``fit``::
@@ -121,10 +127,10 @@ class KernelMetric(
             StrOptions({"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"}),
             callable,
         ],
-        "gamma": [StrOptions({"scale"}), Interval(Real, 0, None, closed="neither")],
-        "degree": [Interval(Real, 0, None, closed="neither")],
-        "coef0": [Interval(Real, None, None, closed="neither")],
-        "n_landmarks": [Interval(Integral, 1, None, closed="left"), None],
+        "gamma": [StrOptions({"scale"}), POSITIVE],
+        "degree": [POSITIVE],
+        "coef0": [between(None, None, "neither")],
+        "n_landmarks": [at_least(1), None],
         "random_state": ["random_state"],
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import chain
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy import linalg
 
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import SHARE, StrOptions, at_least, fit_context
 from metriclearn._threads import in_block_threads, map_blocks, n_block_threads
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_of_long_fit
@@ -94,10 +93,10 @@ class LFDA(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [at_least(1), None],
+        "n_neighbors": [at_least(1)],
         "embedding": [StrOptions({"weighted", "plain", "orthonormalized"})],
-        "shrinkage": [Interval(Real, 0, 1, closed="both")],
+        "shrinkage": [SHARE],
     }
 
     def __init__(

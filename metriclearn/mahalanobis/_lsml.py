@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._linalg import components_from_matrix
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, quadruplets_from_labels
@@ -95,12 +94,12 @@ class LSML(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [at_least(1), None],
         "prior": PRIOR_OPTIONS,
-        "unit": [Interval(Real, 0, None, closed="neither"), None],
-        "n_quadruplets": [Interval(Integral, 1, None, closed="left"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "unit": [POSITIVE, None],
+        "n_quadruplets": [at_least(1), None],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

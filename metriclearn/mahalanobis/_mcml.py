@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy import linalg
 from metriclearn._arrays import squared_norms
 from metriclearn._linalg import fix_signs
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context
 from metriclearn._threads import in_block_threads
 from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.mahalanobis._base import (
@@ -102,9 +101,9 @@ class MCML(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_memory": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
+        "max_memory": [POSITIVE],
         "verbose": ["verbose"],
     }
 

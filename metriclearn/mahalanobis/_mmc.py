@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -13,7 +12,14 @@ from metriclearn._arrays import squared_norms, unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import blocks_of_pairs, laplacian_product
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import (
+    BELOW_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    StrOptions,
+    at_least,
+    fit_context,
+)
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, labeled_rows, warn_unused
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
@@ -64,7 +70,7 @@ class MMC(MahalanobisTransformer):
         ``"lbfgs"``: L-BFGS on a factor of ``M``, after a change of variables
         in which the constraint is the unit trace, until the certificate
         ``duality_gap_`` is below ``tol`` (``"linear"``: one generalized
-        eigenproblem). ``"sdp"``: the same problem as a semidefinite programme,
+        eigenproblem). ``"sdp"``: the same problem as a semidefinite program,
         solved by cvxpy with clarabel (``pip install 'metriclearn[sdp]'``); up
         to 20 features and 1,000 dissimilar pairs.
     n_pairs : int, default=None
@@ -137,11 +143,11 @@ class MMC(MahalanobisTransformer):
     _parameter_constraints: dict = {
         "variant": [StrOptions({"full", "diagonal", "linear", "difference"})],
         "solver": [StrOptions({"lbfgs", "sdp"})],
-        "n_pairs": [Interval(Integral, 1, None, closed="left"), None],
-        "balance": [Interval(Real, 0, 1, closed="left")],
-        "ridge": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_pairs": [at_least(1), None],
+        "balance": [BELOW_ONE],
+        "ridge": [POSITIVE],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

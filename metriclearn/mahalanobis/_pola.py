@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from metriclearn._arrays import unit_of
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, fit_context
+from metriclearn._sklearn import at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Pairs, pairs_from_labels
@@ -108,10 +107,10 @@ class POLA(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [at_least(1), None],
         "average": ["boolean"],
-        "n_epochs": [Interval(Integral, 1, None, closed="left")],
-        "n_pairs": [Interval(Integral, 1, None, closed="left"), None],
+        "n_epochs": [at_least(1)],
+        "n_pairs": [at_least(1), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn._sklearn import Interval, fit_context
+from metriclearn._sklearn import SHARE, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
@@ -96,10 +95,10 @@ class RCA(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "n_chunks": [Interval(Integral, 1, None, closed="left"), None],
-        "chunk_size": [Interval(Integral, 2, None, closed="left")],
-        "shrinkage": [Interval(Real, 0, 1, closed="both")],
+        "n_components": [at_least(1), None],
+        "n_chunks": [at_least(1), None],
+        "chunk_size": [at_least(2)],
+        "shrinkage": [SHARE],
         "random_state": ["random_state"],
     }
     _constraint_kinds = (Chunks,)

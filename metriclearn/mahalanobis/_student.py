@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
-from metriclearn._sklearn import HasMethods, Interval, fit_context
+from metriclearn._sklearn import HasMethods, at_least, fit_context
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._kernel import KernelMetric
 
@@ -89,8 +88,8 @@ class LinearStudent(MahalanobisTransformer):
 
     _parameter_constraints: dict = {
         "teacher": [HasMethods(["fit", "transform"]), None],
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [at_least(1), None],
+        "max_iter": [at_least(1)],
     }
 
     def __init__(

@@ -88,7 +88,7 @@ def critical_difference(n_learners, n_datasets, alpha=0.05):
 
     ::
 
-        CD = q_α √(k (k + 1) / (6 N)),   q_α the studentised range over √2
+        CD = q_α √(k (k + 1) / (6 N)),   q_α the studentized range over √2
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import HasMethods, Interval, fit_context
+from metriclearn._sklearn import HasMethods, between, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import UNLABELED, check_label_kinds, validate_rows, warn_unused
 from metriclearn.neighbors._exact import ExactSearch
@@ -95,8 +95,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "learner": [HasMethods(["fit", "transform"]), None],
-        "false_identification_rate": [Interval(Real, 0, 1, closed="neither")],
-        "calibration_size": [Interval(Real, 0, 1, closed="neither")],
+        "false_identification_rate": [between(0, 1, "neither")],
+        "calibration_size": [between(0, 1, "neither")],
         "metric": [str],
         "unknown_label": [Integral, str, None],
         "random_state": ["random_state"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, StrOptions, fit_context
 from metriclearn._validation import validate_rows
 from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
 
@@ -56,7 +55,7 @@ class FaissNearestNeighbors(FaissNeighborsBase):
 
     _parameter_constraints: dict = {
         **FaissNeighborsBase._parameter_constraints,
-        "radius": [Interval(Real, 0, None, closed="left")],
+        "radius": [NOT_NEGATIVE],
     }
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +13,14 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._progress import progress
-from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._sklearn import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    HasMethods,
+    StrOptions,
+    at_least,
+    fit_context,
+)
 from metriclearn._types import Seed
 from metriclearn._validation import check_numeric, warn_unused
 from metriclearn.recommend._objective import (
@@ -122,17 +128,17 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "margin": [Interval(Real, 0, None, closed="neither")],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "covariance": [Interval(Real, 0, None, closed="left")],
-        "item_weight": [Interval(Real, 0, None, closed="left")],
+        "n_components": [at_least(1)],
+        "margin": [POSITIVE],
+        "n_negatives": [at_least(1)],
+        "max_epochs": [at_least(1)],
+        "batch_size": [at_least(1), StrOptions({"auto"})],
+        "learning_rate": [POSITIVE],
+        "covariance": [NOT_NEGATIVE],
+        "item_weight": [NOT_NEGATIVE],
         "item_model": [HasMethods(["fit", "predict"]), None],
         "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 1, None, closed="left")],
+        "patience": [at_least(1)],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

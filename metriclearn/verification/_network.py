@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._sklearn import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    HasMethods,
+    StrOptions,
+    at_least,
+    fit_context,
+)
 from metriclearn._types import FilePath, Seed
 from metriclearn._validation import check_numeric
 from metriclearn.constraints._checks import as_similar
@@ -124,14 +131,14 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         "wiring": [StrOptions({"siamese", "pseudo_siamese", "two_channel", "central_surround"})],
         "module": [str, HasMethods("forward")],
         "symmetric": ["boolean"],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_units": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [at_least(1)],
+        "hidden_units": [at_least(1)],
         "module_params": [dict, None],
         "head_params": [dict, None],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "lr": [POSITIVE],
+        "weight_decay": [NOT_NEGATIVE],
+        "batch_size": [at_least(2)],
+        "max_epochs": [at_least(1), StrOptions({"auto"})],
         "image_shape": [tuple, list, None],
         "augment": [str, callable, None],
         "points": ["array-like", None],

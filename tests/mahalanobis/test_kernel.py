@@ -50,12 +50,12 @@ def all_monomials(X):
 def test_kernelised_is_linear_on_the_feature_map(learner, small):
     X, y = small
     X = X[:, :2]
-    kernelised = KernelMetric(learner, "poly", gamma=1, degree=2).fit(X, y)
+    kernelized = KernelMetric(learner, "poly", gamma=1, degree=2).fit(X, y)
     explicit = type(learner)(**learner.get_params()).fit(all_monomials(X), y)
     new = np.random.RandomState(5).randn(20, 2)
     expected = explicit.pairwise_distances(all_monomials(new))
     np.testing.assert_allclose(
-        kernelised.pairwise_distances(new), expected, rtol=1e-3, atol=1e-3 * expected.max()
+        kernelized.pairwise_distances(new), expected, rtol=1e-3, atol=1e-3 * expected.max()
     )
 
 

@@ -1,4 +1,4 @@
-"""The general model: every composition against the exact programme, misfits refused."""
+"""The general model: every composition against the exact program, misfits refused."""
 
 import itertools
 

@@ -127,7 +127,7 @@ def test_rounding_is_above_and_by_no_more_than_an_eighth_a_row(width, weighted, 
 
 
 def optimum(X, y, m, loss):
-    """The convex programme as it stands, by cvxpy."""
+    """The convex program as it stands, by cvxpy."""
     targets, _ = label_triplets(X, y)
     d = X.shape[1]
     M = cp.Variable((d, d), PSD=True)

@@ -1,4 +1,4 @@
-"""SCML: its linear programme against an exact solver, its bases, its memory."""
+"""SCML: its linear program against an exact solver, its bases, its memory."""
 
 import tracemalloc
 
@@ -14,7 +14,7 @@ from metriclearn.mahalanobis._scml._basis_weights import TripletMargins, compose
 
 
 def optimum(X, bases, triplets, weights, beta):
-    """The programme, written out for HiGHS."""
+    """The program, written out for HiGHS."""
     anchor, near, far = (X @ bases.T)[triplets.T]
     A = (anchor - near) ** 2 - (anchor - far) ** 2
     m, K = A.shape

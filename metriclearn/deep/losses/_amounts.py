@@ -6,9 +6,10 @@ from typing import Any, Self
 
 import torch
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._pairwise import compare, list_positives, sq_distances
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._triplet_sums import triplet_sum
 
 #: Shares of the label distances below which labels are near, and above which they are far.

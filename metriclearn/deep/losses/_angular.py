@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import softplus
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, between
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import (
     FAR,
@@ -17,7 +18,7 @@ from metriclearn.deep.tensors._masked_sums import (
     mean_over,
 )
 from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import MinedQuadruplets
 from metriclearn.deep.tensors._triplet_sums import pack_positives, quadruplet_sum, triplet_sum
 

@@ -6,12 +6,13 @@ import math
 
 import torch
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least
 from metriclearn.deep.losses._proxy_base import ProxyLoss, softmax_losses
 from metriclearn.deep.losses._softmax import CosineSoftmaxLoss
 from metriclearn.deep.tensors._centers import nearest_center
 from metriclearn.deep.tensors._masked_sums import cosine_of_sum
 from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, RIGHT_ANGLE, at_least
+from metriclearn.deep.tensors._ranges import RIGHT_ANGLE
 
 
 def add_angle(cosine, margin):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy, softplus
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import FAR, masked_logsumexp, two_logsumexps
 from metriclearn.deep.tensors._pairwise import (
@@ -16,7 +17,7 @@ from metriclearn.deep.tensors._pairwise import (
     ranks_in_class,
     widen,
 )
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges, one_of
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import nn
 from torch.nn.functional import softplus
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._characteristics import AdversarialSeparation
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import attached_zero, compare, unit_rows, widen
-from metriclearn.deep.tensors._ranges import (
-    COSINE,
-    NOT_NEGATIVE,
-    POSITIVE,
-    check_ranges,
-    group_sizes,
-)
+from metriclearn.deep.tensors._ranges import COSINE, check_ranges, group_sizes
 
 if TYPE_CHECKING:
     import torch

@@ -12,11 +12,12 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
+from metriclearn._sklearn import NOT_NEGATIVE, SHARE, at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._batches import labeled_rows
 from metriclearn.deep.tensors._pairwise import unit_rows, widen
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, SHARE, at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn.functional import kl_div, log_softmax
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._pairwise import cosines, widen
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 
 class SelfDistillationLoss(Composite):

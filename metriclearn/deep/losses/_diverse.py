@@ -9,19 +9,14 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._characteristics import AdversarialSeparation
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.miners._class_miners import ThreeClassMiner, WithinClassMiner
 from metriclearn.deep.miners._triplet_miners import DistanceWeightedMiner
 from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
-from metriclearn.deep.tensors._ranges import (
-    BELOW_ONE,
-    NOT_NEGATIVE,
-    POSITIVE,
-    check_ranges,
-    group_sizes,
-)
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

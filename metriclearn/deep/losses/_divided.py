@@ -10,11 +10,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
+from metriclearn._sklearn import at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._pairwise import attached_zero, unit_rows, widen
-from metriclearn.deep.tensors._ranges import at_least, check_ranges, group_sizes, unit_weights
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes, unit_weights
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.tensors._pairwise import (
     dot_products,
@@ -13,7 +14,6 @@ from metriclearn.deep.tensors._pairwise import (
     unit_rows,
     widen,
 )
-from metriclearn.deep.tensors._ranges import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
 
 
 class GroupLoss(ProxyLoss):

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._pairwise import widen
-from metriclearn.deep.tensors._ranges import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    check_ranges,
-    group_sizes,
-    unit_weights,
-)
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes, unit_weights
 
 if TYPE_CHECKING:
     import torch

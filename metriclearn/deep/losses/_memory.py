@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from metriclearn._sklearn import at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite
-from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import Reference
 
 if TYPE_CHECKING:

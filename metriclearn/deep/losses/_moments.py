@@ -8,10 +8,11 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from metriclearn._sklearn import at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import products, unit_rows, widen
-from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 
 def random_signs(*shape):

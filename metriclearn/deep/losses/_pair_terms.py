@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from metriclearn._sklearn import NOT_NEGATIVE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import COSINE, NOT_NEGATIVE, check_ranges
+from metriclearn.deep.tensors._ranges import COSINE, check_ranges
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from metriclearn._sklearn import POSITIVE, at_least
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import POSITIVE, at_least, check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges, one_of
 from metriclearn.deep.tensors._triplet_sums import rank_sum, soft_histograms
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, SHARE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._batches import check_codes
 from metriclearn.deep.tensors._masked_sums import masked_logsumexp
 from metriclearn.deep.tensors._pairwise import compare, sq_distances, widen
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch.func import functional_call
 
+from metriclearn._sklearn import between
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.losses._wrappers import Composite
-from metriclearn.deep.tensors._ranges import between, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 # What a class may have besides proxies, an entry each.
 _OF_CLASSES = {"bias"}

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import nn
 
+from metriclearn._sklearn import BELOW_ONE, POSITIVE
 from metriclearn.deep.losses._proxy_base import ProxyLoss, softmax_losses
 from metriclearn.deep.tensors._pairwise import products, widen
-from metriclearn.deep.tensors._ranges import BELOW_ONE, POSITIVE
 
 
 class SoftmaxLoss(ProxyLoss):

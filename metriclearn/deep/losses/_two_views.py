@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._batch_softmax import NTXentLoss
@@ -20,7 +21,7 @@ from metriclearn.deep.tensors._pairwise import (
     unit_rows,
     widen,
 )
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 
 class TwoViewLoss(Composite):

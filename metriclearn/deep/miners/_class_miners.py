@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from metriclearn._sklearn import at_least
 from metriclearn.deep.miners._base import Miner
-from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, between
 from metriclearn.deep.miners._base import Miner
 from metriclearn.deep.tensors._masked_sums import FAR
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import NOT_NEGATIVE, POSITIVE, between, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, PairMasks, PairRule
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from metriclearn._sklearn import BELOW_ONE
 from metriclearn.deep.modules._input import Standardize
-from metriclearn.deep.tensors._ranges import BELOW_ONE, check_ranges, widths
+from metriclearn.deep.tensors._ranges import check_ranges, widths
 
 
 def block(in_channels: int, width: int, dropout: float = 0.0) -> list[nn.Module]:

@@ -8,9 +8,10 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from metriclearn._sklearn import BELOW_ONE, at_least
 from metriclearn.deep.modules._convnet import block
 from metriclearn.deep.modules._input import Standardize
-from metriclearn.deep.tensors._ranges import BELOW_ONE, at_least, check_ranges, group_sizes, widths
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes, widths
 
 
 class AttentionEnsemble(nn.Module):

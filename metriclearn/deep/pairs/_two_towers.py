@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +10,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import HasMethods, Interval, StrOptions, fit_context
+from metriclearn._sklearn import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    HasMethods,
+    StrOptions,
+    at_least,
+    fit_context,
+)
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep.pairs._documents import Documents
@@ -113,16 +119,16 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         "module": [str, HasMethods("forward")],
         "document_module": [str, HasMethods("forward"), None],
         "shared": ["boolean"],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [at_least(1)],
         "module_params": [dict, None],
         "document_module_params": [dict, None],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature": [POSITIVE],
         "symmetric": ["boolean"],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "lr": [POSITIVE],
+        "weight_decay": [NOT_NEGATIVE],
+        "batch_size": [at_least(2)],
+        "chunk_size": [at_least(1), None],
+        "max_epochs": [at_least(1), StrOptions({"auto"})],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._sklearn import at_least
 from metriclearn.deep.tensors._batches import UNLABELED
-from metriclearn.deep.tensors._ranges import at_least, check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     import torch

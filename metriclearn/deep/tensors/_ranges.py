@@ -1,26 +1,11 @@
 """Ranges of the arguments of the parts, declared and checked as those of estimators."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 
-from metriclearn._sklearn import Interval, StrOptions, validate_parameter_constraints
+from metriclearn._sklearn import StrOptions, between, validate_parameter_constraints
 from metriclearn._validation import warn_unused
 
-
-def between(low, high, closed="both"):
-    """Real numbers; ``closed`` is "both", "left", "right" or "neither"."""
-    return Interval(Real, low, high, closed=closed)
-
-
-def at_least(low):
-    """Whole numbers from here on."""
-    return Interval(Integral, low, None, closed="left")
-
-
-POSITIVE = between(0, None, "neither")
-NOT_NEGATIVE = between(0, None, "left")
-SHARE = between(0, 1)
-BELOW_ONE = between(0, 1, "left")
 COSINE = between(-1, 1)
 RIGHT_ANGLE = between(0, math.pi / 2)
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 import torch
 
-from metriclearn._sklearn import HasMethods, Interval, StrOptions
+from metriclearn._sklearn import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    HasMethods,
+    StrOptions,
+    at_least,
+    between,
+)
 from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Head, Pretrained
@@ -55,7 +62,7 @@ CONSTRAINTS = {
     "loss": [str, HasMethods("forward")],
     "miner": [str, callable, None],
     "sampler": [str, HasMethods("epoch")],
-    "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "n_components": [at_least(1), StrOptions({"auto"}), None],
     "module_params": [dict, None],
     "head_params": [dict, None],
     "loss_params": [dict, None],
@@ -63,20 +70,20 @@ CONSTRAINTS = {
     "sampler_params": [dict, None],
     "optimizer": [str, callable],
     "optimizer_params": [dict, None],
-    "lr": [Interval(Real, 0, None, closed="neither")],
-    "backbone_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
-    "proxy_lr": [Interval(Real, 0, None, closed="left"), None],
+    "lr": [POSITIVE],
+    "backbone_lr": [NOT_NEGATIVE, StrOptions({"auto"}), None],
+    "proxy_lr": [NOT_NEGATIVE, None],
     "schedule": [str, callable],
     "schedule_params": [dict, None],
-    "warmup_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+    "warmup_epochs": [at_least(0), StrOptions({"auto"})],
     "freeze_batch_norm": ["boolean", StrOptions({"auto"})],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
-    "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-    "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "batch_size": [at_least(1)],
+    "chunk_size": [at_least(1), None],
+    "ema_decay": [between(0, 1, "neither"), None],
+    "max_epochs": [at_least(1), StrOptions({"auto"})],
     "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "validation_fraction": [between(0, 1, "neither")],
+    "patience": [at_least(1), StrOptions({"auto"}), None],
     "image_shape": [tuple, list, None],
     "image_size": [Integral, tuple, list, None],
     "augment": [str, callable, None],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -20,7 +19,7 @@ from metriclearn._arrays import (
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._pairs import blocks_of_pairs
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import (
@@ -110,7 +109,7 @@ class MahalanobisLearner(MahalanobisTransformer):
     solver : {"lbfgs", "proximal", "minibatch", "sdp"}, default="lbfgs"
         On the factor of ``M``, also of low rank; accelerated projected gradient
         on ``M ⪰ 0``; projected subgradients on batches of constraints; or the
-        exact semidefinite programme through cvxpy, for small problems.
+        exact semidefinite program through cvxpy, for small problems.
     C : float, default=100.0
         Weight of the loss, above 0.
     constraint_type : {"pairs", "triplets", "quadruplets"}, default="pairs"
@@ -181,17 +180,17 @@ class MahalanobisLearner(MahalanobisTransformer):
         "loss": [StrOptions(set(SHAPES))],
         "regularizer": [StrOptions(set(_REGULARIZERS))],
         "solver": [StrOptions({"lbfgs", "proximal", "minibatch", "sdp"})],
-        "C": [Interval(Real, 0, None, closed="neither")],
+        "C": [POSITIVE],
         "constraint_type": [StrOptions(set(_DRAW))],
-        "n_constraints": [Interval(Integral, 1, None, closed="left"), None],
+        "n_constraints": [at_least(1), None],
         "bounds": [tuple, list, None],
-        "margin": [Interval(Real, 0, None, closed="neither")],
+        "margin": [POSITIVE],
         "diagonal": ["boolean"],
         "prior": PRIOR_OPTIONS,
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_components": [at_least(1), None],
+        "batch_size": [at_least(1)],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._arrays import rows_of, with_dtype_of
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, StrOptions, at_least, between, fit_context
 from metriclearn._threads import in_block_threads
 from metriclearn._types import Seed
 from metriclearn._validation import (
@@ -90,7 +89,7 @@ class LMNN(MahalanobisTransformer):
     loss : {"hinge", "squared_hinge"}, default="hinge"
         Loss of a margin violation: the paper's, or its square, which is smooth.
     solver : {"lbfgs", "sdp"}, default="lbfgs"
-        ``"sdp"`` states the semidefinite programme to cvxpy and solves it with
+        ``"sdp"`` states the semidefinite program to cvxpy and solves it with
         clarabel: exact, for up to 20 features and 20,000 triplets near the
         margin. Needs the extra ``sdp`` and ``n_impostors=None``; has no
         ``n_components``.
@@ -133,7 +132,7 @@ class LMNN(MahalanobisTransformer):
     n_passes_ : int
         Passes made.
     n_iter_ : int
-        Iterations of the last pass: of L-BFGS, or programmes solved.
+        Iterations of the last pass: of L-BFGS, or programs solved.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -164,17 +163,17 @@ class LMNN(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "n_impostors": [Interval(Integral, 1, None, closed="left"), None],
-        "n_anchors": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "mu": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "n_components": [at_least(1), None],
+        "n_neighbors": [at_least(1)],
+        "n_impostors": [at_least(1), None],
+        "n_anchors": [at_least(1), StrOptions({"auto"}), None],
+        "mu": [between(0, 1, "neither"), StrOptions({"auto"})],
         "init": INIT_CONSTRAINTS,
         "loss": [StrOptions({"hinge", "squared_hinge"})],
         "solver": [StrOptions(set(SOLVERS))],
-        "n_passes": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_passes": [at_least(1), StrOptions({"auto"})],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -1,4 +1,4 @@
-"""LMNN as the semidefinite programme of its paper, through cvxpy."""
+"""LMNN as the semidefinite program of its paper, through cvxpy."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ _MAX_TRIPLETS = 20_000
 
 
 def check_sdp_components(n_components, n_features):
-    """Raise an error for what the programme has no form for, or is too large for it."""
+    """Raise an error for what the program has no form for, or is too large for it."""
     if n_components not in (None, n_features):
         raise ValueError(
             f'solver="sdp" learns at full dimension, got n_components={n_components}; leave it '
@@ -32,7 +32,7 @@ def check_sdp_components(n_components, n_features):
 def solve_sdp(objective, L, search):
     """Minimize over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimize``.
 
-    The triplets near the margin enter the programme first, and those that its
+    The triplets near the margin enter the program first, and those that its
     optimum violates are added until there are none.
     """
     start = minimize(objective, L, replace(search, polish=False))

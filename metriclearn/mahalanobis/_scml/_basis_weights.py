@@ -1,11 +1,11 @@
-"""Sparse non-negative combinations of rank-one metrics from triplets: a linear programme.
+"""Sparse non-negative combinations of rank-one metrics from triplets: a linear program.
 
 ::
 
     min_{w ≥ 0}  Σ_t a_t max(0, 1 + (Aw)_t) + β Σ_k w_k,    Σ a = 1
     A_tk = (b_kᵀ(x_a - x_p))² - (b_kᵀ(x_a - x_n))²
 
-A smoothed problem shows which triplets and bases matter. The programme over
+A smoothed problem shows which triplets and bases matter. The program over
 these alone is solved by an interior point method, triplets and bases that turn
 out to be missing are added, and its multipliers, feasible for the dual of the
 whole, certify the result. ``A`` is only ever formed over those that matter.
@@ -61,7 +61,7 @@ class TripletMargins:
 
 
 def compose(margins, bases, beta, *, max_iter, tol, advance):
-    """Solve the programme above.
+    """Solve the program above.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ def compose(margins, bases, beta, *, max_iter, tol, advance):
     beta : float
         Above zero.
     max_iter : int
-        Interior-point iterations, over all restricted programmes.
+        Interior-point iterations, over all restricted programs.
     tol : float
         Largest duality gap, relative to the objective.
     advance : callable
-        Progress, once for each restricted programme.
+        Progress, once for each restricted program.
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.utils import check_random_state
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
@@ -104,7 +103,7 @@ class SCML(MahalanobisTransformer):
     Notes
     -----
     The paper and metric-learn descend stochastically, for a fixed number of
-    steps; we solve the same problem, a linear programme, to the gap asked for.
+    steps; we solve the same problem, a linear program, to the gap asked for.
     The bases come from clusters of the rows: another ``random_state`` changes distances by 3
     to 5 %. They are drawn from rows sorted by their distance from the mean, so that the order
     of the rows changes nothing. Bases and regions belong to features of their own scale, so
@@ -129,15 +128,15 @@ class SCML(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "beta": [Interval(Real, 0, None, closed="neither")],
+        "beta": [POSITIVE],
         "basis": [StrOptions({"auto", "lda", "differences"}), "array-like"],
-        "n_basis": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "n_positives": [Interval(Integral, 1, None, closed="left")],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "n_triplets": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_basis": [at_least(1)],
+        "n_components": [at_least(1), None],
+        "n_positives": [at_least(1)],
+        "n_negatives": [at_least(1)],
+        "n_triplets": [at_least(1)],
+        "max_iter": [at_least(1)],
+        "tol": [NOT_NEGATIVE],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -1,13 +1,12 @@
 """What ``fit`` of NCA and MLKR share: from a start to the components, by L-BFGS or Adam."""
 
 from functools import partial
-from numbers import Integral, Real
 
 import numpy as np
 
 from metriclearn._arrays import moved_to, on_host, rows_of, to_numpy
 from metriclearn._progress import progress
-from metriclearn._sklearn import Interval, StrOptions
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least
 from metriclearn._validation import warn_unused
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
@@ -25,13 +24,13 @@ _AUTO_BATCH = 2048
 _ROWS_DRAWN, _FEWEST_EPOCHS = 500_000, 2
 
 SOFT_NEIGHBOR_CONSTRAINTS = {
-    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "n_components": [at_least(1), None],
     "init": INIT_CONSTRAINTS,
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"}), None],
-    "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    "max_memory": [Interval(Real, 0, None, closed="neither")],
+    "max_iter": [at_least(1)],
+    "tol": [NOT_NEGATIVE],
+    "batch_size": [at_least(2), StrOptions({"auto"}), None],
+    "learning_rate": [POSITIVE],
+    "max_memory": [POSITIVE],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

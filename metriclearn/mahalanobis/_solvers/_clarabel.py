@@ -1,4 +1,4 @@
-"""Semidefinite programmes to cvxpy and clarabel, and what is said of their ends."""
+"""Semidefinite programs to cvxpy and clarabel, and what is said of their ends."""
 
 import warnings
 
