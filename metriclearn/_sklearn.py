@@ -40,6 +40,7 @@ __all__ = [
     "device",
     "fit_context",
     "get_namespace",
+    "one_of",
     "validate_parameter_constraints",
     "validate_params",
 ]
@@ -81,6 +82,11 @@ def between(low, high, closed="both"):
 def at_least(low):
     """Whole numbers from here on."""
     return Interval(Integral, low, None, closed="left")
+
+
+def one_of(*names):
+    """One of these names."""
+    return StrOptions(set(names))
 
 
 POSITIVE = between(0, None, "neither")

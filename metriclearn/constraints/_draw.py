@@ -8,13 +8,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._types import Seed
-from metriclearn._validation import (
-    as_count,
-    check_label_kinds,
-    check_numeric,
-    encode,
-    is_labeled,
-)
+from metriclearn._validation import as_count, check_label_kinds, check_numeric, encode, is_labeled
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 from metriclearn.constraints._nearest import nearest_by_class
 

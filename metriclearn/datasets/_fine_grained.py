@@ -11,7 +11,7 @@ from scipy.io.matlab import MatReadError
 
 from metriclearn._files import open_regular
 from metriclearn._packed import BROKEN, check_mat
-from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._sklearn import one_of, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
@@ -24,7 +24,7 @@ from metriclearn.datasets._benchmark import (
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
-_CONSTRAINTS = {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS}
+_CONSTRAINTS = {"subset": [one_of("all", "train", "test")], **FETCH_CONSTRAINTS}
 
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)

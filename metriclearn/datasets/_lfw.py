@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._sklearn import one_of, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
@@ -23,7 +23,7 @@ _LISTS = {"10_folds": "pairs.txt", "train": "pairsDevTrain.txt", "test": "pairsD
 
 
 @validate_params(
-    {"subset": [StrOptions(set(_LISTS))], "funneled": ["boolean"], **FETCH_CONSTRAINTS},
+    {"subset": [one_of(*_LISTS)], "funneled": ["boolean"], **FETCH_CONSTRAINTS},
     prefer_skip_nested_validation=True,
 )
 def fetch_lfw_pairs(

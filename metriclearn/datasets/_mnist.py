@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from metriclearn._files import open_regular, replacing
 from metriclearn._packed import open_npz
 from metriclearn._progress import progress
-from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._sklearn import one_of, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, data_folder
 
@@ -43,7 +43,7 @@ _IDX = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _CONSTRAINTS = {
-    "subset": [StrOptions({"all", "train", "test"})],
+    "subset": [one_of("all", "train", "test")],
     **FETCH_CONSTRAINTS,
     "archive": [str, os.PathLike, None],
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._sklearn import one_of, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import FETCH_CONSTRAINTS, Listing, fetch_split, locate
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @validate_params(
-    {"subset": [StrOptions({"all", "background", "evaluation"})], **FETCH_CONSTRAINTS},
+    {"subset": [one_of("all", "background", "evaluation")], **FETCH_CONSTRAINTS},
     prefer_skip_nested_validation=True,
 )
 def fetch_omniglot(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metriclearn._sklearn import StrOptions, validate_params
+from metriclearn._sklearn import one_of, validate_params
 from metriclearn._types import FilePath
 from metriclearn.datasets._benchmark import (
     FETCH_CONSTRAINTS,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @validate_params(
-    {"subset": [StrOptions({"all", "train", "test"})], **FETCH_CONSTRAINTS},
+    {"subset": [one_of("all", "train", "test")], **FETCH_CONSTRAINTS},
     prefer_skip_nested_validation=True,
 )
 def fetch_sop(
@@ -115,7 +115,7 @@ def fetch_sop(
 
 
 @validate_params(
-    {"subset": [StrOptions({"all", "train", "query", "gallery"})], **FETCH_CONSTRAINTS},
+    {"subset": [one_of("all", "train", "query", "gallery")], **FETCH_CONSTRAINTS},
     prefer_skip_nested_validation=True,
 )
 def fetch_inshop(

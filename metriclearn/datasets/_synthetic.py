@@ -7,13 +7,7 @@ from scipy.spatial.distance import pdist
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
-from metriclearn._sklearn import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    at_least,
-    between,
-    validate_params,
-)
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, between, validate_params
 from metriclearn._types import Seed
 
 _SPACE = {

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from metriclearn._progress import progress
-from metriclearn._sklearn import StrOptions, at_least, fit_context
+from metriclearn._sklearn import at_least, fit_context, one_of
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._cache import RowCache, default_folder, digest
 from metriclearn.images._items import Items, check_items
@@ -97,7 +97,7 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     _parameter_constraints = {
         "backbone": "no_validation",
         "image_size": "no_validation",
-        "pooling": [StrOptions({"cls", "mean"}), None],
+        "pooling": [one_of("cls", "mean"), None],
         "mean": ["array-like", None],
         "std": ["array-like", None],
         "normalize": ["boolean"],

@@ -32,11 +32,11 @@ from metriclearn._validation import (
     warn_unused,
 )
 from metriclearn.constraints._kinds import check_constraints, is_constraints
-from metriclearn.mahalanobis._hints import Hints, refuse_rows
+from metriclearn.mahalanobis._hints import Hints, check_kind_of_rows
 
-# So few show how far each feature varies, well enough to see another unit.
+# Enough rows to estimate the spread of each feature, and so to notice another unit.
 _ROWS_OF_SPREAD = 100
-_LONG_FIT = 60  # seconds from which on the user is told before
+_LONG_FIT = 60  # seconds; longer fits warn before they begin
 
 
 class MahalanobisTransformer(
@@ -82,12 +82,14 @@ class MahalanobisTransformer(
         constraints must be of a kind in ``_constraint_kinds``.
         """
         name = type(self).__name__
-        refuse_rows(X, name, self._fits_sparse)
+        check_kind_of_rows(X, name, self._fits_sparse)
         if is_constraints(y):
             raise ValueError(
                 f"y is {y!r}; constraints are given by name: fit(X, constraints={type(y).__name__}"
                 f"(...))"
             )
+        if y is not None and constraints is not None:
+            raise ValueError("y and constraints were both given; give one of them")
         if is_dask(X) and self._fits_sparse:
             return self._validate_dask(X, y, constraints, reset)
         checks = {
@@ -96,26 +98,22 @@ class MahalanobisTransformer(
             "accept_sparse": "csr" if self._fits_sparse else False,
             "reset": reset,
         }
-        if constraints is None:
-            if not self.__sklearn_tags__().target_tags.required:
-                X, y = validate_data(self, X, **checks), None
+        has_target = constraints is None and self.__sklearn_tags__().target_tags.required
+        if has_target:
+            self._check_target_given(y)
+            if self._target_is_class:
+                check_label_kinds(y)
             else:
-                self._refuse_no_target(y)
-                if self._target_is_class:
-                    check_label_kinds(y)
-                else:
-                    check_numeric(y, "y")
-                    check_known_numbers(y)
-                X, y = validate_data(self, X, y, **checks)
-            self._refuse_tensors(X)
-            return X, None if y is None else to_numpy(y)
-        if y is not None:
-            raise ValueError("y and constraints were both given; give one of them")
-        X = validate_data(self, X, **checks)
-        self._refuse_tensors(X)
-        check_constraints(constraints, self._constraint_kinds, X.shape[0], name)
-        warn_unused(self, dict.fromkeys(self._of_drawing, "when fitting from labels"))
-        return X, None
+                check_numeric(y, "y")
+                check_known_numbers(y)
+            X, y = validate_data(self, X, y, **checks)
+        else:
+            X = validate_data(self, X, **checks)
+        self._check_library(X)
+        if constraints is not None:
+            check_constraints(constraints, self._constraint_kinds, X.shape[0], name)
+            warn_unused(self, dict.fromkeys(self._of_drawing, "when fitting from labels"))
+        return X, to_numpy(y) if has_target else None
 
     def _validate_dask(self, X, y, constraints, reset):
         """Check a dask array without reading its rows; ``y`` comes back as numpy's."""
@@ -130,19 +128,17 @@ class MahalanobisTransformer(
         if not np.isfinite(float(abs(X).max().compute())):
             raise ValueError("X contains NaN, infinity or a value too large")
         if constraints is not None:
-            if y is not None:
-                raise ValueError("y and constraints were both given; give one of them")
             check_constraints(constraints, self._constraint_kinds, X.shape[0], type(self).__name__)
             return X, None
         if not self.__sklearn_tags__().target_tags.required:
             return X, None
-        self._refuse_no_target(y)
+        self._check_target_given(y)
         check_label_kinds(y)
         y = column_or_1d(np.asarray(y), warn=True)
         check_consistent_length(X, y)
         return X, y
 
-    def _refuse_no_target(self, y):
+    def _check_target_given(self, y):
         if y is None and self._constraint_kinds:
             kinds = " or ".join(kind.__name__ for kind in self._constraint_kinds)
             raise ValueError(
@@ -150,7 +146,7 @@ class MahalanobisTransformer(
                 f"labels y, or {kinds} as constraints"
             )
 
-    def _refuse_tensors(self, X):
+    def _check_library(self, X):
         if not on_host(X) and not self.__sklearn_tags__().array_api_support:
             raise ValueError(
                 f"X: {type(self).__name__} computes with numpy alone, got a {type(X).__name__}; "
@@ -165,7 +161,7 @@ class MahalanobisTransformer(
         components : array-like of shape (r, n_features)
             Filled up with zero rows where ``n_components`` asks for more.
         like : ndarray or tensor, default=None
-            Rows whose library, device and dtype the result shall have.
+            Rows whose library, device and dtype the result takes.
         """
         components = np.ascontiguousarray(components)
         missing = (getattr(self, "n_components", None) or 0) - len(components)
@@ -182,7 +178,7 @@ class MahalanobisTransformer(
             )
         self.components_ = components
         if isinstance(like, np.ndarray):
-            # By which a display sees that it is given other rows than these.
+            # Lets a display notice that it is given rows in another unit.
             rows = like[:: len(like) // _ROWS_OF_SPREAD + 1]
             unit = rows.dtype.type(unit_of(rows))
             rows = rows / unit
@@ -193,7 +189,7 @@ class MahalanobisTransformer(
         return self
 
     def _check_rows(self, X):
-        refuse_rows(X, type(self).__name__, fits_sparse=True)
+        check_kind_of_rows(X, type(self).__name__, fits_sparse=True)
         X = validate_data(self, X, dtype=float_dtypes(X), accept_sparse="csr", reset=False)
         if on_host(X) != on_host(self.components_):
             raise ValueError(
@@ -209,9 +205,8 @@ class MahalanobisTransformer(
             return X @ self.components_.T.astype(X.dtype, copy=False)
         return X @ namespace(X).astype(self.components_, X.dtype, copy=False).T
 
-    # Subtracted first: an offset that all rows share then costs no digits.
-
     def _embed_difference(self, A, B):
+        # Subtracted first, here and below: an offset that all rows share then costs no digits.
         if sparse.issparse(A) != sparse.issparse(B):
             return super()._embed_difference(A, B)
         return self._embed(A - B)
@@ -242,7 +237,7 @@ class MahalanobisTransformer(
         """Split the squared distance of each pair over the columns.
 
         With δ = a - b, column j adds ``δ_j (M δ)_j``, so that the row sums are the squared
-        distances. A column adds less than nothing where it makes up for others.
+        distances. The part of a column is negative where the column makes up for others.
 
         Parameters
         ----------
@@ -311,7 +306,7 @@ class MahalanobisTransformer(
 
 
 def warn_not_converged(learner, max_iter, remedy="raise max_iter or tol, or scale the features"):
-    """Tell the user that a solver stopped before its tolerance was met."""
+    """Warn that a solver stopped before its tolerance was met."""
     warnings.warn(
         f"{learner} did not converge in max_iter={max_iter} iterations; {remedy}",
         ConvergenceWarning,
@@ -320,7 +315,7 @@ def warn_not_converged(learner, max_iter, remedy="raise max_iter or tol, or scal
 
 
 def warn_of_long_fit(learner, seconds, n_rows, remedy=None):
-    """Tell the user, before the work, that it will take long, and what would not.
+    """Warn before the work that it will take long, and say what would not.
 
     Parameters
     ----------
@@ -329,7 +324,7 @@ def warn_of_long_fit(learner, seconds, n_rows, remedy=None):
         What one core needs, roughly.
     n_rows : int
     remedy : str, default=None
-        By default to learn from fewer rows, so many that it takes some ten seconds.
+        By default to fit to fewer rows, in about ten seconds.
     """
     if seconds <= _LONG_FIT:
         return

@@ -206,7 +206,7 @@ class GMML(MahalanobisTransformer):
         ------
         ValueError
             If all rows so far are of one class, ``n_pairs`` is given, or the prior is the
-            covariance, which is known in the end only.
+            covariance, which is only known once all rows have been seen.
         """
         X, y = self._validate_fit(X, y, reset=not hasattr(self, "_stream"))
         n_components = check_n_components(self.n_components, X.shape[1])

@@ -1,4 +1,4 @@
-"""What to do instead: for what other libraries' learners take, and ours take elsewhere."""
+"""Errors that name the remedy, for what learners of other libraries accept."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ _PARTIAL = (
     "MLKR learn from batches of many rows by batch_size"
 )
 
-#: Methods that learners of metric-learn have, and what has become of them.
+#: Methods of metric-learn's learners, and what to use here.
 _METHODS = {
     "score_pairs": "paired_distances(pairs[:, 0], pairs[:, 1])",
     "pair_distance": "paired_distances(pairs[:, 0], pairs[:, 1])",
@@ -35,7 +35,7 @@ def missing_method(learner, name):
 
 
 class Hints:
-    """Messages that name the remedy, where Python would name what is missing only."""
+    """Errors that name the remedy, where Python would only name what is missing."""
 
     def __new__(cls, *args, **parameters):
         if "preprocessor" in parameters:
@@ -56,7 +56,7 @@ class Hints:
 
 
 def _without_weights(fit):
-    """Let a ``fit`` say what to do where it is given weights that it does not take."""
+    """Make a ``fit`` that takes no weights say what to do instead of passing them."""
 
     @functools.wraps(fit)  # whose signature scikit-learn asks for sample_weight
     def fit_or_hint(self, *args, **arguments):
@@ -74,7 +74,7 @@ def _without_weights(fit):
     return fit_or_hint
 
 
-def refuse_rows(X, learner, fits_sparse):
+def check_kind_of_rows(X, learner, fits_sparse):
     """Raise for times, for tuples of points, and for sparse rows where these are not taken."""
     check_numeric(X)
     shape = getattr(X, "shape", None)

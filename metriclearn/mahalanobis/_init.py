@@ -9,17 +9,17 @@ from sklearn.utils import check_random_state
 
 from metriclearn._arrays import is_double, to_numpy
 from metriclearn._linalg import fix_signs, generalized_eigh
-from metriclearn._sklearn import StrOptions
+from metriclearn._sklearn import one_of
 from metriclearn._validation import check_n_components
 
 INIT_OPTIONS = ("auto", "pca", "lda", "identity", "random")
-INIT_CONSTRAINTS = [StrOptions(set(INIT_OPTIONS)), "array-like"]
+INIT_CONSTRAINTS = [one_of(*INIT_OPTIONS), "array-like"]
 
 
 def initial_components(
     init, X, y_codes, n_components, random_state, weights=None, span=None, size=1.0
 ):
-    """First guess of ``components_``.
+    """Return a first guess of ``components_``.
 
     Parameters
     ----------

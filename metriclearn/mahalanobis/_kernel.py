@@ -16,14 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._arrays import unit_of
 from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
-from metriclearn._sklearn import (
-    POSITIVE,
-    HasMethods,
-    StrOptions,
-    at_least,
-    between,
-    fit_context,
-)
+from metriclearn._sklearn import POSITIVE, HasMethods, at_least, between, fit_context, one_of
 from metriclearn._types import Seed
 from metriclearn._validation import check_label_kinds, check_numeric, validate_rows, warn_unused
 from metriclearn.mahalanobis._base import warn_of_long_fit
@@ -122,12 +115,12 @@ class KernelMetric(
     """
 
     _parameter_constraints: dict = {
-        "learner": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
+        "learner": [HasMethods(["fit", "transform"]), one_of("passthrough"), None],
         "kernel": [
-            StrOptions({"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"}),
+            one_of("rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"),
             callable,
         ],
-        "gamma": [StrOptions({"scale"}), POSITIVE],
+        "gamma": [one_of("scale"), POSITIVE],
         "degree": [POSITIVE],
         "coef0": [between(None, None, "neither")],
         "n_landmarks": [at_least(1), None],

@@ -11,7 +11,7 @@ from scipy import linalg
 
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
-from metriclearn._sklearn import SHARE, StrOptions, at_least, fit_context
+from metriclearn._sklearn import SHARE, at_least, fit_context, one_of
 from metriclearn._threads import in_block_threads, map_blocks, n_block_threads
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_of_long_fit
@@ -20,9 +20,9 @@ from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048  # of float32 affinities that stay in a core's cache
-_SMALL_CLASS = 32  # classes of up to so many rows are computed together, by size
+_SMALL_CLASS = 32  # classes of up to this many rows are computed together, by size
 _PAIRS_A_SECOND = 3.5e10  # times what each costs: its features, and some 50 more
-_MANY_ROWS = 2000  # of a class, from which on float32 is worth its conversion
+_MANY_ROWS = 2000  # of a class: with more, float32 is worth its conversion
 
 
 class LFDA(MahalanobisTransformer):
@@ -95,7 +95,7 @@ class LFDA(MahalanobisTransformer):
     _parameter_constraints: dict = {
         "n_components": [at_least(1), None],
         "n_neighbors": [at_least(1)],
-        "embedding": [StrOptions({"weighted", "plain", "orthonormalized"})],
+        "embedding": [one_of("weighted", "plain", "orthonormalized")],
         "shrinkage": [SHARE],
     }
 

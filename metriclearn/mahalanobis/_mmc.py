@@ -12,14 +12,7 @@ from metriclearn._arrays import squared_norms, unit_of
 from metriclearn._extras import require
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import blocks_of_pairs, laplacian_product
-from metriclearn._sklearn import (
-    BELOW_ONE,
-    NOT_NEGATIVE,
-    POSITIVE,
-    StrOptions,
-    at_least,
-    fit_context,
-)
+from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, fit_context, one_of
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, labeled_rows, warn_unused
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
@@ -76,7 +69,7 @@ class MMC(MahalanobisTransformer):
     n_pairs : int, default=None
         Pairs of each kind drawn from the labels, at most: by default 20,000, and
         1,000 with ``solver="sdp"``. Not used with ``constraints``. As the optimum is of low rank,
-        another draw, as by another order of the rows, may change distances by some 4 %.
+        another draw, as with another order of the rows, may change distances by some 4 %.
     balance : float, default=0.5
         Only used for ``variant="difference"``: λ, from 0 to 1, 1 not included: the more, the
         less similar pairs differ.
@@ -141,8 +134,8 @@ class MMC(MahalanobisTransformer):
     _constraint_kinds = (Pairs,)
     _of_drawing = ("n_pairs",)
     _parameter_constraints: dict = {
-        "variant": [StrOptions({"full", "diagonal", "linear", "difference"})],
-        "solver": [StrOptions({"lbfgs", "sdp"})],
+        "variant": [one_of("full", "diagonal", "linear", "difference")],
+        "solver": [one_of("lbfgs", "sdp")],
         "n_pairs": [at_least(1), None],
         "balance": [BELOW_ONE],
         "ridge": [POSITIVE],
@@ -234,7 +227,7 @@ class MMC(MahalanobisTransformer):
         return unused | {"balance": "for variant='difference'"}
 
     def _solve(self, U, weights):
-        """Factor of the metric in whitened coordinates; sets what tells how good it is."""
+        """Return a factor of the metric in whitened coordinates, and set its certificate."""
         if self.solver == "sdp":
             F, self.n_iter_ = _solve_sdp(U, weights, self.variant)
         elif self.variant == "linear":
@@ -344,9 +337,8 @@ def _difference_direction(X, pairs, balance):
     basis = basis[:, values > _ROUNDING * values[-1]]
     values, vectors = linalg.eigh(basis.T @ ((1 - balance) * D - balance * S) @ basis)
     direction = span.unit * span.leave((basis @ vectors[:, -1:]).T)
-    return fix_signs(direction / np.linalg.norm(direction)), float(
-        values[-1]
-    ) * span.unit * span.unit
+    value = float(values[-1]) * span.unit * span.unit
+    return fix_signs(direction / np.linalg.norm(direction)), value
 
 
 def _feature_sizes(X, pairs):

@@ -7,10 +7,10 @@ from scipy import linalg
 from sklearn.utils import check_random_state
 
 from metriclearn._linalg import is_psd
-from metriclearn._sklearn import StrOptions
+from metriclearn._sklearn import one_of
 from metriclearn.mahalanobis._scatter._span import feature_scales
 
-PRIOR_OPTIONS = [StrOptions({"identity", "covariance", "random"}), "array-like"]
+PRIOR_OPTIONS = [one_of("identity", "covariance", "random"), "array-like"]
 
 # Eigenvalues below this part of the largest count as zero.
 _RANK_TOL = 1e-10
@@ -125,7 +125,7 @@ def _range_of(S):
 
 
 def check_bounds(bounds):
-    """Refuse bounds other than ``0 < u ≤ l < ∞``, or None."""
+    """Raise a ``ValueError`` for bounds other than ``0 < u ≤ l < ∞`` or None."""
     if bounds is None:
         return
     if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < np.inf:

@@ -105,7 +105,7 @@ class LinearStudent(MahalanobisTransformer):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Fit the teacher, and the metric nearest to its.
+        """Fit the teacher, and the metric nearest to that of the teacher.
 
         Parameters
         ----------

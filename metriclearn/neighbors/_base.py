@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from metriclearn._sklearn import Options, StrOptions, at_least
+from metriclearn._sklearn import Options, at_least, one_of
 from metriclearn._validation import validate_rows
 from metriclearn.neighbors._indexes import build_search
 from metriclearn.neighbors._ranker import METRICS, is_checked
@@ -30,10 +30,10 @@ class FaissNeighborsBase(BaseEstimator):
 
     _parameter_constraints: dict = {
         "n_neighbors": [at_least(1)],
-        "metric": [StrOptions({*METRICS, *EUCLIDEAN})],
+        "metric": [one_of(*METRICS, *EUCLIDEAN)],
         "index": [str],
         "search_params": [str, None],
-        "algorithm": [StrOptions({"auto", "brute"})],
+        "algorithm": [one_of("auto", "brute")],
         "leaf_size": [at_least(1)],
         "p": [Options(Real, {2})],
         "metric_params": [None],

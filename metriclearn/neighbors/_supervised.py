@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import StrOptions, fit_context
+from metriclearn._sklearn import fit_context, one_of
 from metriclearn._validation import check_classes, check_label_kinds, check_numeric, validate_rows
 from metriclearn.neighbors._base import FaissNeighborsBase
 
@@ -22,7 +22,7 @@ class _SupervisedNeighbors(FaissNeighborsBase):
 
     _parameter_constraints: dict = {
         **FaissNeighborsBase._parameter_constraints,
-        "weights": [StrOptions({"uniform", "distance"}), callable, None],
+        "weights": [one_of("uniform", "distance"), callable, None],
     }
 
     def __init__(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import NOT_NEGATIVE, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, fit_context, one_of
 from metriclearn._validation import validate_rows
 from metriclearn.neighbors._base import EUCLIDEAN, FaissNeighborsBase, check_mode
 
@@ -201,8 +201,8 @@ class FaissKNeighborsTransformer(
 
     _parameter_constraints: dict = {
         **FaissNeighborsBase._parameter_constraints,
-        "mode": [StrOptions({"distance", "connectivity"})],
-        "metric": [StrOptions({"euclidean", "cosine", *EUCLIDEAN})],
+        "mode": [one_of("distance", "connectivity")],
+        "metric": [one_of("euclidean", "cosine", *EUCLIDEAN)],
     }
 
     def __init__(

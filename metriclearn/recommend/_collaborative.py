@@ -13,14 +13,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._progress import progress
-from metriclearn._sklearn import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    HasMethods,
-    StrOptions,
-    at_least,
-    fit_context,
-)
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import Seed
 from metriclearn._validation import check_numeric, warn_unused
 from metriclearn.recommend._objective import (
@@ -132,7 +125,7 @@ class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         "margin": [POSITIVE],
         "n_negatives": [at_least(1)],
         "max_epochs": [at_least(1)],
-        "batch_size": [at_least(1), StrOptions({"auto"})],
+        "batch_size": [at_least(1), one_of("auto")],
         "learning_rate": [POSITIVE],
         "covariance": [NOT_NEGATIVE],
         "item_weight": [NOT_NEGATIVE],

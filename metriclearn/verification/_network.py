@@ -11,14 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    HasMethods,
-    StrOptions,
-    at_least,
-    fit_context,
-)
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
 from metriclearn._validation import check_numeric
 from metriclearn.constraints._checks import as_similar
@@ -128,7 +121,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
 
     _width = 2
     _parameter_constraints: dict = {
-        "wiring": [StrOptions({"siamese", "pseudo_siamese", "two_channel", "central_surround"})],
+        "wiring": [one_of("siamese", "pseudo_siamese", "two_channel", "central_surround")],
         "module": [str, HasMethods("forward")],
         "symmetric": ["boolean"],
         "n_components": [at_least(1)],
@@ -138,7 +131,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         "lr": [POSITIVE],
         "weight_decay": [NOT_NEGATIVE],
         "batch_size": [at_least(2)],
-        "max_epochs": [at_least(1), StrOptions({"auto"})],
+        "max_epochs": [at_least(1), one_of("auto")],
         "image_shape": [tuple, list, None],
         "augment": [str, callable, None],
         "points": ["array-like", None],

@@ -12,7 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import NOT_NEGATIVE, SHARE, StrOptions, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, SHARE, fit_context, one_of
 from metriclearn._validation import warn_unused
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
@@ -93,7 +93,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
     _width = 2
     _parameter_constraints: dict = {
         **TupleEstimator._parameter_constraints,
-        "threshold": [StrOptions(set(CRITERIA)), NOT_NEGATIVE],
+        "threshold": [one_of(*CRITERIA), NOT_NEGATIVE],
         "max_fpr": [SHARE],
         "cv": ["cv_object"],
         "pos_label": [Real, str, "boolean", None],

@@ -71,7 +71,7 @@ def test_minibatches_come_near_the_optimum(small, loss, constraint_type):
     assert found.objective_ == pytest.approx(exact.objective_, rel=1e-2)
 
 
-def test_hinge_is_certified_by_the_programme(small):
+def test_hinge_is_certified_by_the_program(small):
     """Schultz & Joachims: diagonal weights, hinge, relative constraints."""
     learner = fit(small, "hinge", "frobenius", "sdp", diagonal=True, constraint_type="quadruplets")
     M = learner.get_mahalanobis_matrix()
@@ -191,7 +191,7 @@ def test_terms_that_do_not_fit_are_refused(small, arguments, message):
         MahalanobisLearner(**arguments).fit(*small)
 
 
-def test_large_programmes_are_refused(rng):
+def test_large_programs_are_refused(rng):
     with pytest.raises(ValueError, match="for up to 30 features and 5000 constraints"):
         MahalanobisLearner(solver="sdp").fit(rng.randn(20, 31), np.arange(20) % 2)
 

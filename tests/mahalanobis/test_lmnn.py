@@ -89,7 +89,7 @@ def test_objective_from_weighted_triplets_is_a_sum_over_them(loss, small, rng):
 
 
 @losses
-def test_solvers_agree_with_each_other_and_with_the_whole_programme(loss, small):
+def test_solvers_agree_with_each_other_and_with_the_whole_program(loss, small):
     X, y = small
     X, y = X[::2], y[::2]
     first_order, sdp = published(loss=loss).fit(X, y), published(loss=loss, solver="sdp").fit(X, y)
@@ -358,7 +358,7 @@ def test_rows_all_the_same_are_refused():
         published().fit(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])
 
 
-def test_too_large_programmes_are_refused(rng, small, monkeypatch):
+def test_too_large_programs_are_refused(rng, small, monkeypatch):
     X = rng.randn(30, 21)
     with pytest.raises(ValueError, match="up to 20 features, X has 21"):
         published(solver="sdp").fit(X, np.repeat([0, 1], 15))

@@ -43,7 +43,7 @@ def optimum(noisy):
     return problem.value, M.value
 
 
-def test_agrees_with_the_convex_programme(noisy, optimum):
+def test_agrees_with_the_convex_program(noisy, optimum):
     learner = MCML(tol=1e-6).fit(*noisy)
     value, M = optimum
     assert learner.objective_ == pytest.approx(value, rel=1e-5)

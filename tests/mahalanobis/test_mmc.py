@@ -30,7 +30,7 @@ def budget_and_gain(learner, X, pairs, power):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_first_order_agrees_with_the_semidefinite_programme(problem, variant):
+def test_first_order_agrees_with_the_semidefinite_program(problem, variant):
     X, pairs = problem
     first_order = MMC(variant).fit(X, constraints=pairs)
     sdp = MMC(variant, solver="sdp").fit(X, constraints=pairs)

@@ -38,7 +38,7 @@ def problem(request):
 
 
 @pytest.mark.parametrize("beta", [1e-4, 1e-2, 1.0])
-def test_programme_is_solved(problem, beta):
+def test_program_is_solved(problem, beta):
     X, bases, triplets, weights = problem
     margins = TripletMargins(X, triplets, weights)
     w, objective, gap, _ = compose(

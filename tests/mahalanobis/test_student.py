@@ -60,7 +60,7 @@ def fixed(A, Z):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_other_is_the_exact_programme(seed):
+def test_any_other_is_the_exact_program(seed):
     cvxpy = pytest.importorskip("cvxpy")
     A, Z = bent(np.random.RandomState(seed))
     student = LinearStudent(fixed(A, Z)).fit(A)

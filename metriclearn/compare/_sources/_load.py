@@ -6,11 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn.compare._names import SOURCE_NAMES
-from metriclearn.compare._sources._photos import (
-    lists_images,
-    read_image_folder,
-    read_image_list,
-)
+from metriclearn.compare._sources._photos import lists_images, read_image_folder, read_image_list
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._tables import read_npz, read_table
 from metriclearn.compare._tables._read import TABLE_SUFFIXES, table_suffix

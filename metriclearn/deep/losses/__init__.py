@@ -41,10 +41,7 @@ from metriclearn.deep.losses._pair import (
     MultiSimilarityLoss,
     RankedListLoss,
 )
-from metriclearn.deep.losses._pair_terms import (
-    IntraPairVarianceLoss,
-    ThresholdConsistentMarginLoss,
-)
+from metriclearn.deep.losses._pair_terms import IntraPairVarianceLoss, ThresholdConsistentMarginLoss
 from metriclearn.deep.losses._pair_weights import pair_weights
 from metriclearn.deep.losses._proxy import (
     ProxyAnchorLoss,
@@ -73,21 +70,14 @@ from metriclearn.deep.losses._softmax import (
     P2SGradLoss,
     SoftmaxLoss,
 )
-from metriclearn.deep.losses._triplet import (
-    HierarchicalTripletLoss,
-    TripletLoss,
-)
+from metriclearn.deep.losses._triplet import HierarchicalTripletLoss, TripletLoss
 from metriclearn.deep.losses._two_views import (
     InstanceLoss,
     SemiSupervisedLoss,
     TwoViewLoss,
     VICRegLoss,
 )
-from metriclearn.deep.losses._wrappers import (
-    MinedLoss,
-    ProxyRegularizer,
-    WeightedSum,
-)
+from metriclearn.deep.losses._wrappers import MinedLoss, ProxyRegularizer, WeightedSum
 
 #: Short name to class, as ``DeepEmbedder(loss=...)`` takes it: each trains an embedding by itself.
 LOSSES = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy, softplus
 
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import FAR, masked_logsumexp, two_logsumexps
 from metriclearn.deep.tensors._pairwise import (
@@ -17,7 +17,7 @@ from metriclearn.deep.tensors._pairwise import (
     ranks_in_class,
     widen,
 )
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

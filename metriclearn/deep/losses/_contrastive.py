@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._batches import check_codes
 from metriclearn.deep.tensors._pairwise import compare, widen, with_gradient
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import Reference
 
 if TYPE_CHECKING:

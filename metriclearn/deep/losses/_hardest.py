@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from metriclearn._sklearn import NOT_NEGATIVE, SHARE, at_least
+from metriclearn._sklearn import NOT_NEGATIVE, SHARE, at_least, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import FAR, masked_min
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import softplus
 
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, SHARE
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, SHARE, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import (
     lowest_exponent,
@@ -16,7 +16,7 @@ from metriclearn.deep.tensors._masked_sums import (
     two_logsumexps,
 )
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import COSINE, check_ranges, one_of
+from metriclearn.deep.tensors._ranges import COSINE, check_ranges
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection

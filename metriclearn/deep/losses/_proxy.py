@@ -7,12 +7,11 @@ import math
 import torch
 from torch import nn
 
-from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least
+from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, one_of
 from metriclearn.deep.losses._proxy_base import ProxyLoss, column_log1p_sum, softmax_losses
 from metriclearn.deep.tensors._centers import soft_assigned
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows, widen
-from metriclearn.deep.tensors._ranges import one_of
 
 
 class ProxyNCALoss(ProxyLoss):

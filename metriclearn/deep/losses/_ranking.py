@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from metriclearn._sklearn import POSITIVE, at_least
+from metriclearn._sklearn import POSITIVE, at_least, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._masked_sums import mean_over
 from metriclearn.deep.tensors._pairwise import compare
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._triplet_sums import rank_sum, soft_histograms
 
 if TYPE_CHECKING:
@@ -455,6 +455,5 @@ class PNPLoss(MetricLoss):
             value, slope = _PENALTIES[self.variant]((full - own).clamp(min=0), self.alpha, self.b)
             return share * value, -share * slope, share * slope
 
-        pairs = batch.positive_pairs()
-        total = rank_sum(s, pairs, positive, negative, self.temperature, penalty)
+        total = rank_sum(s, batch.positive_pairs(), positive, negative, self.temperature, penalty)
         return self._mean(total, (counts > 0).sum(), _both(positive, negative))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from metriclearn._sklearn import BELOW_ONE, POSITIVE
+from metriclearn._sklearn import BELOW_ONE, POSITIVE, one_of
 from metriclearn.deep.losses._proxy import class_log_sums
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.tensors._masked_sums import FAR, lowest_exponent, mean_over
 from metriclearn.deep.tensors._pairwise import full_precision, products, unit_rows, with_gradient
-from metriclearn.deep.tensors._ranges import one_of
 
 #: Exponents below which a sum of exponentials is in the range of float32 as it is.
 _NO_SHIFT = 60.0

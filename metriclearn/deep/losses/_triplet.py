@@ -10,15 +10,11 @@ from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
 from torch.nn.functional import softplus
 
-from metriclearn._sklearn import NOT_NEGATIVE, at_least
+from metriclearn._sklearn import NOT_NEGATIVE, at_least, one_of
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._batches import check_codes
-from metriclearn.deep.tensors._pairwise import (
-    compare,
-    list_positives,
-    listed_distances,
-)
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._pairwise import compare, list_positives, listed_distances
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import EVERYTHING
 from metriclearn.deep.tensors._triplet_sums import triplet_sum
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from metriclearn._sklearn import NOT_NEGATIVE
+from metriclearn._sklearn import NOT_NEGATIVE, one_of
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.miners._base import as_miner, check_miner
 from metriclearn.deep.tensors._masked_sums import masked_max
 from metriclearn.deep.tensors._pairwise import dot_products, unit_rows
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference

@@ -15,12 +15,7 @@ from metriclearn.deep.tensors._batches import (
     check_reference,
     labeled_rows,
 )
-from metriclearn.deep.tensors._selections import (
-    MinedPairs,
-    MinedTriplets,
-    Reference,
-    as_selection,
-)
+from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets, Reference, as_selection
 
 if TYPE_CHECKING:
     from metriclearn.deep.losses._base import MetricLoss

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from metriclearn._sklearn import at_least, between
+from metriclearn._sklearn import at_least, between, one_of
 from metriclearn.deep.miners._base import Miner
 from metriclearn.deep.tensors._masked_sums import masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare, sq_distances
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets
 
 if TYPE_CHECKING:

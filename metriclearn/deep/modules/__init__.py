@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE
+from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, one_of
 from metriclearn.deep.modules._convnet import ConvNet, ResNet18, ResNet34, ResNet50
 from metriclearn.deep.modules._ensembles import AttentionEnsemble, MultiLevel
 from metriclearn.deep.modules._input import Adapter, Noise, SmoothClip, Standardize
 from metriclearn.deep.modules._pretrained import Pretrained
-from metriclearn.deep.tensors._ranges import check_ranges, group_sizes, one_of, unit_weights, widths
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes, unit_weights, widths
 
 __all__ = [
     "MLP",

@@ -11,12 +11,7 @@ from torch import nn
 from metriclearn.deep.pairs._rows import PairData, PairRows, tower_rows
 from metriclearn.deep.pairs._scorer import PairScorer
 from metriclearn.deep.training._assembly import ask_for_images, build_augment, build_network
-from metriclearn.deep.training._seeding import (
-    check_device,
-    seed_generators,
-    seeded,
-    spawn_seeds,
-)
+from metriclearn.deep.training._seeding import check_device, seed_generators, seeded, spawn_seeds
 
 
 class WeightedHinge(nn.Module):

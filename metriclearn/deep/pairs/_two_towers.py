@@ -10,14 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metriclearn._sklearn import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    HasMethods,
-    StrOptions,
-    at_least,
-    fit_context,
-)
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep.pairs._documents import Documents
@@ -128,7 +121,7 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         "weight_decay": [NOT_NEGATIVE],
         "batch_size": [at_least(2)],
         "chunk_size": [at_least(1), None],
-        "max_epochs": [at_least(1), StrOptions({"auto"})],
+        "max_epochs": [at_least(1), one_of("auto")],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

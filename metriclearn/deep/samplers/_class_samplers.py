@@ -8,9 +8,9 @@ from numbers import Integral
 import numpy as np
 from scipy.spatial import cKDTree
 
-from metriclearn._sklearn import POSITIVE, at_least
+from metriclearn._sklearn import POSITIVE, at_least, one_of
 from metriclearn.deep.samplers._base import Sampler
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 
 
 class ClassBalancedSampler(Sampler):

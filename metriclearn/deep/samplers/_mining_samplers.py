@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from metriclearn._sklearn import at_least
+from metriclearn._sklearn import at_least, one_of
 from metriclearn.deep.samplers._base import Sampler
 from metriclearn.deep.samplers._class_samplers import ClassBalancedSampler, partners, rows_by_class
-from metriclearn.deep.tensors._ranges import check_ranges, one_of
+from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.neighbors._indexes import build_search
 
 

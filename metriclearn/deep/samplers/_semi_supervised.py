@@ -7,10 +7,9 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn._sklearn import between
+from metriclearn._sklearn import between, one_of
 from metriclearn.deep.samplers._class_samplers import ClassBalancedSampler
 from metriclearn.deep.tensors._batches import UNLABELED
-from metriclearn.deep.tensors._ranges import one_of
 
 
 class SemiSupervisedSampler(ClassBalancedSampler):

@@ -3,16 +3,11 @@
 import math
 from numbers import Integral
 
-from metriclearn._sklearn import StrOptions, between, validate_parameter_constraints
+from metriclearn._sklearn import between, validate_parameter_constraints
 from metriclearn._validation import warn_unused
 
 COSINE = between(-1, 1)
 RIGHT_ANGLE = between(0, math.pi / 2)
-
-
-def one_of(*names):
-    """One of these names."""
-    return StrOptions(set(names))
 
 
 def check_ranges(part, unused=None, **given):

@@ -11,14 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from metriclearn._sklearn import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    HasMethods,
-    StrOptions,
-    at_least,
-    between,
-)
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, between, one_of
 from metriclearn.deep.losses import LOSSES, WRAPPERS
 from metriclearn.deep.miners import MINERS
 from metriclearn.deep.modules import MODULES, Head, Pretrained
@@ -62,7 +55,7 @@ CONSTRAINTS = {
     "loss": [str, HasMethods("forward")],
     "miner": [str, callable, None],
     "sampler": [str, HasMethods("epoch")],
-    "n_components": [at_least(1), StrOptions({"auto"}), None],
+    "n_components": [at_least(1), one_of("auto"), None],
     "module_params": [dict, None],
     "head_params": [dict, None],
     "loss_params": [dict, None],
@@ -71,19 +64,19 @@ CONSTRAINTS = {
     "optimizer": [str, callable],
     "optimizer_params": [dict, None],
     "lr": [POSITIVE],
-    "backbone_lr": [NOT_NEGATIVE, StrOptions({"auto"}), None],
+    "backbone_lr": [NOT_NEGATIVE, one_of("auto"), None],
     "proxy_lr": [NOT_NEGATIVE, None],
     "schedule": [str, callable],
     "schedule_params": [dict, None],
-    "warmup_epochs": [at_least(0), StrOptions({"auto"})],
-    "freeze_batch_norm": ["boolean", StrOptions({"auto"})],
+    "warmup_epochs": [at_least(0), one_of("auto")],
+    "freeze_batch_norm": ["boolean", one_of("auto")],
     "batch_size": [at_least(1)],
     "chunk_size": [at_least(1), None],
     "ema_decay": [between(0, 1, "neither"), None],
-    "max_epochs": [at_least(1), StrOptions({"auto"})],
-    "validation": [StrOptions({"auto", "class_disjoint", "stratified"}), "array-like", None],
+    "max_epochs": [at_least(1), one_of("auto")],
+    "validation": [one_of("auto", "class_disjoint", "stratified"), "array-like", None],
     "validation_fraction": [between(0, 1, "neither")],
-    "patience": [at_least(1), StrOptions({"auto"}), None],
+    "patience": [at_least(1), one_of("auto"), None],
     "image_shape": [tuple, list, None],
     "image_size": [Integral, tuple, list, None],
     "augment": [str, callable, None],

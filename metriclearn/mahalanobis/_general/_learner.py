@@ -1,4 +1,4 @@
-"""The general model: a loss, a regularizer and a solver of one's choice."""
+"""The general model: any loss, regularizer and solver."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from scipy import linalg
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
-from metriclearn._arrays import (
-    row_products,
-    rows_of,
-    to_numpy,
-    with_dtype_of,
-)
+from metriclearn._arrays import row_products, rows_of, to_numpy, with_dtype_of
 from metriclearn._linalg import components_from_matrix, ridge_of
 from metriclearn._pairs import blocks_of_pairs
 from metriclearn._progress import progress
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context, one_of
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import (
@@ -83,8 +78,8 @@ class MahalanobisLearner(MahalanobisTransformer):
         e = d² - u (similar pair),  l - d² (dissimilar pair),  m + d²_near - d²_far (relative)
 
     Any loss ``h`` goes with any regularizer ``r``, and with every solver that
-    can bear both. Squared distances, and with them ``M``, count in units of
-    the mean squared distance of the judged pairs, so that ``C`` and ``margin``
+    supports both. Squared distances, and with them ``M``, count in units of
+    the mean squared distance of the constrained pairs, so that ``C`` and ``margin``
     mean the same whatever the units of the data.
 
     =====================================  ==========================================
@@ -121,7 +116,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         Only used for pairs: bounds on squared distances, ``0 < u ≤ l``, in units of ``X``;
         by default the 5th and 95th percentile of those of the pairs.
     margin : float, default=1.0
-        By how much ``d²_near`` shall be below ``d²_far``. Not used for pairs.
+        How far below ``d²_far`` a ``d²_near`` must be. Not used for pairs.
     diagonal : bool, default=False
         Whether only weights of the features are learned.
     prior : {"identity", "covariance", "random"} or array-like of shape \
@@ -177,11 +172,11 @@ class MahalanobisLearner(MahalanobisTransformer):
     """
 
     _parameter_constraints: dict = {
-        "loss": [StrOptions(set(SHAPES))],
-        "regularizer": [StrOptions(set(_REGULARIZERS))],
-        "solver": [StrOptions({"lbfgs", "proximal", "minibatch", "sdp"})],
+        "loss": [one_of(*SHAPES)],
+        "regularizer": [one_of(*_REGULARIZERS)],
+        "solver": [one_of("lbfgs", "proximal", "minibatch", "sdp")],
         "C": [POSITIVE],
-        "constraint_type": [StrOptions(set(_DRAW))],
+        "constraint_type": [one_of(*_DRAW)],
         "n_constraints": [at_least(1), None],
         "bounds": [tuple, list, None],
         "margin": [POSITIVE],
@@ -364,7 +359,7 @@ class MahalanobisLearner(MahalanobisTransformer):
         return n_components
 
     def _objective(self, X, span, constraints, random_state):
-        """Everything in units of the mean squared distance of the pairs."""
+        """Build the objective, in units of the mean squared distance of the pairs."""
         named, constraints = constraints.on_named_rows()
         rows = span.rows(named)
         first, second = constrained_pairs(constraints)

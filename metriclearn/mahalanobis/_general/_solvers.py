@@ -110,7 +110,7 @@ def _flat(value, gradient):
 
 
 def _best_multiple(objective, A):
-    """Of some multiples of the start the one with the lowest value."""
+    """Return the multiple of ``A`` with the lowest value, of some that are tried."""
     multiples = np.geomspace(1e-6, 1e6, 25)
     return multiples[np.argmin(objective.of_multiples(A, multiples))] * A
 
@@ -194,7 +194,7 @@ class MinibatchState:
         return state
 
     def learn(self, objective, batch_size, random_state):
-        """One pass over the constraints, in batches and random order."""
+        """Pass once over the constraints, in batches and random order."""
         order = random_state.permutation(len(objective.weights))
         # Of equal size, since a small batch is a poor estimate of the whole.
         for rows in np.array_split(order, -(-len(order) // batch_size)):

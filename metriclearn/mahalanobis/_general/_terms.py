@@ -11,14 +11,7 @@ import numpy as np
 from scipy import linalg
 from scipy.special import expit
 
-from metriclearn._arrays import (
-    moved_to,
-    on_host,
-    row_products,
-    rows_of,
-    to_numpy,
-    with_dtype,
-)
+from metriclearn._arrays import moved_to, on_host, row_products, rows_of, to_numpy, with_dtype
 from metriclearn._linalg import project_psd
 from metriclearn._validation import warn_unused
 from metriclearn.constraints import Pairs, Triplets

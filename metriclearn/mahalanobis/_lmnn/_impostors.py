@@ -7,13 +7,7 @@ unordered pair of rows of two classes is looked at once.
 import numpy as np
 from scipy import linalg
 
-from metriclearn._arrays import (
-    moved_to,
-    namespace,
-    on_host,
-    squared_norms,
-    to_numpy,
-)
+from metriclearn._arrays import moved_to, namespace, on_host, squared_norms, to_numpy
 
 _BLOCK_BYTES = 2**20  # a block of distances that stays in a core's cache
 _TENSOR_BLOCK_BYTES = 2**28  # or that keeps a device busy
@@ -135,7 +129,7 @@ def _row_blocks(starts, n, block_numbers):
 
 # What squared distances may be wrong by in the proof; the margin is 1.
 _RESOLUTION = 1e-6
-# With fewer rows than so many times the features a search is cheaper than the proof.
+# With fewer rows a feature than this a search is cheaper than the proof.
 _ROWS_PER_FEATURE = 8
 
 

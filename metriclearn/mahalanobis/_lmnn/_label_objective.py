@@ -13,10 +13,10 @@ from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_ta
 # share of all ordered pairs of rows.
 _SPARSE_SHARE = 0.02
 _SPARSE_SHARE_OF_TENSORS = 0.002  # rows are gathered more slowly there
-# A list reaches so far beyond the squared radii, which makes it about so many times as
-# long (where rows vary in 20 directions): if it may be.
+# How far a list reaches beyond the squared radii, where it may, and how many times as long
+# that makes it (for rows that vary in 20 directions).
 _SLACK, _WIDENING = 0.1, 3
-# In parts of so many pairs are the impostors searched and listed.
+# Impostors are searched and listed in parts of this many pairs.
 _MOST_PAIRS = 2**20
 _SMALL_ROWS = 1000
 

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._arrays import rows_of, with_dtype_of
 from metriclearn._progress import progress
-from metriclearn._sklearn import NOT_NEGATIVE, StrOptions, at_least, between, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, at_least, between, fit_context, one_of
 from metriclearn._threads import in_block_threads
 from metriclearn._types import Seed
 from metriclearn._validation import (
@@ -36,7 +36,7 @@ _MOST_ANCHORS = 5000  # of a pass, for n_anchors="auto"
 
 
 class LMNN(MahalanobisTransformer):
-    """Large margin nearest neighbors (Weinberger & Saul, 2009).
+    """Large margin nearest neighbors [1]_ [2]_.
 
     ::
 
@@ -143,12 +143,10 @@ class LMNN(MahalanobisTransformer):
 
     References
     ----------
-    K. Q. Weinberger, L. K. Saul. Distance metric learning for large margin
-    nearest neighbor classification. Journal of Machine Learning Research 10,
-    207-244, 2009. https://jmlr.org/papers/v10/weinberger09a.html
-
-    K. Q. Weinberger, L. K. Saul. Fast solvers and efficient implementations for
-    distance metric learning. ICML 2008. https://doi.org/10.1145/1390156.1390302
+    .. [1] Weinberger, K. Q. & Saul, L. K. "Distance metric learning for large margin nearest
+       neighbor classification", JMLR 10, 2009. https://jmlr.org/papers/v10/weinberger09a.html
+    .. [2] Weinberger, K. Q. & Saul, L. K. "Fast solvers and efficient implementations for distance
+       metric learning", ICML, 2008. :doi:`10.1145/1390156.1390302`
 
     Examples
     --------
@@ -166,12 +164,12 @@ class LMNN(MahalanobisTransformer):
         "n_components": [at_least(1), None],
         "n_neighbors": [at_least(1)],
         "n_impostors": [at_least(1), None],
-        "n_anchors": [at_least(1), StrOptions({"auto"}), None],
-        "mu": [between(0, 1, "neither"), StrOptions({"auto"})],
+        "n_anchors": [at_least(1), one_of("auto"), None],
+        "mu": [between(0, 1, "neither"), one_of("auto")],
         "init": INIT_CONSTRAINTS,
-        "loss": [StrOptions({"hinge", "squared_hinge"})],
-        "solver": [StrOptions(set(SOLVERS))],
-        "n_passes": [at_least(1), StrOptions({"auto"})],
+        "loss": [one_of("hinge", "squared_hinge")],
+        "solver": [one_of(*SOLVERS)],
+        "n_passes": [at_least(1), one_of("auto")],
         "max_iter": [at_least(1)],
         "tol": [NOT_NEGATIVE],
         "warm_start": ["boolean"],
@@ -252,7 +250,7 @@ class LMNN(MahalanobisTransformer):
             If ``y`` has one class only or a class of one row; if
             ``n_neighbors`` is larger than the smallest class; if
             ``n_components`` is larger than ``n_features``; if the constraints
-            are no ``Triplets``, or ``solver="sdp"`` cannot bear the problem.
+            are no ``Triplets``, or the problem is not one for ``solver="sdp"``.
         """
         X, y = self._validate_fit(X, y, constraints)
         if constraints is not None and sample_weight is not None:

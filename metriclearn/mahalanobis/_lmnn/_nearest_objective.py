@@ -18,11 +18,11 @@ _ANCHORS = 512  # whose candidates stay in a core's cache
 
 
 class NearestObjective(LMNNObjective):
-    """Each anchor is pushed from the nearest rows of other classes, so many and no more.
+    """Each anchor is pushed from a fixed number of its nearest rows of other classes.
 
     As a sum of the largest of convex functions the push is convex, and any set of as
     many impostors bounds it from below: the certificate holds as it does for all of them.
-    Candidates are listed, and counted on until ``refresh`` lists them again.
+    Candidates are listed, and relied on until ``refresh`` lists them again.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def dual_of(slopes, conjugates, scale):
 
 
 class LMNNObjective:
-    """What both kinds share.
+    """What the objectives of labels and of triplets share.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class LMNNObjective:
     n_targets : float
         Number of target pairs.
     precise : bool
-        Whether to spend float64 on what float32 does well enough far from the optimum.
+        Whether to compute in float64 even where float32 is enough, far from the optimum.
     small : bool
         Whether evaluations are cheap enough to spend hundreds of them on the certificate.
 
@@ -102,7 +102,7 @@ class LMNNObjective:
     at_zero : float
         Value at ``L = 0``, where it is known; else infinite.
     scale : float
-        Value if each target pair met one impostor, at no distance: what a value is measured by.
+        Value if each target pair met one impostor, at distance zero: the unit of values.
     """
 
     def __init__(self, coordinates, mu, *, n_targets, precise, small):
@@ -123,7 +123,7 @@ class LMNNObjective:
         return L * np.sqrt(_TARGET_DISTANCE / distance) if distance > 0 else L
 
     def sharpen(self):
-        """Spend float64 from now on."""
+        """Compute in float64 from now on."""
         self.precise = True
 
     def push(self, L, Z, loss, B=None, X=None):

@@ -1,4 +1,4 @@
-"""Weighted pairs of rows, as many as an objective lists."""
+"""Pairs of rows in compressed sparse form, and weighted sums over them."""
 
 from functools import cached_property
 

@@ -131,7 +131,7 @@ class _Trial:
 
     @classmethod
     def split(cls, X, codes, weights, terms, fit):
-        """Hold out rows of each class, some thousands at most; None where there are none to spare.
+        """Hold out rows of each class, 2,000 in all at most; None where no class can spare one.
 
         A class keeps one row more than ``n_neighbors``.
         """

@@ -1,4 +1,4 @@
-"""What one fit of LMNN learns from, in units in which no digits are lost."""
+"""The rows of one fit of LMNN, in units in which no digits are lost."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from scipy import linalg
 from metriclearn._arrays import to_numpy
 from metriclearn.mahalanobis._lmnn._rows import Rows
 
-_MANY_ROWS = 1000  # from which on the search is in float32, as far as that goes
+_MANY_ROWS = 1000  # with more, the search is in float32 as far as that resolves
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Problem:
     unit : float
         What the rows were divided by: ``L`` of these rows is ``L / unit`` of the user's.
     precise : bool
-        Whether float64 is spent from the start.
+        Whether to compute in float64 from the start.
     starts : ndarray of shape (n_classes + 1,) or None
         Where each class begins, and ``n``.
     weights : ndarray of shape (n,) or None

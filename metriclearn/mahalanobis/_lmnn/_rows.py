@@ -1,4 +1,4 @@
-"""The rows of a fit, of numpy or of another library, and the few products LMNN asks of them."""
+"""The rows of a fit, in numpy or another library, and the few operations LMNN needs."""
 
 import numpy as np
 

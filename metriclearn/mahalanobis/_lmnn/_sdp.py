@@ -16,7 +16,7 @@ _MAX_TRIPLETS = 20_000
 
 
 def check_sdp_components(n_components, n_features):
-    """Raise an error for what the program has no form for, or is too large for it."""
+    """Raise a ``ValueError`` where the program would be too large, or of low rank."""
     if n_components not in (None, n_features):
         raise ValueError(
             f'solver="sdp" learns at full dimension, got n_components={n_components}; leave it '

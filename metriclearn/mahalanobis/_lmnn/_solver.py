@@ -25,7 +25,7 @@ _MEMORY = 20  # pairs of steps that L-BFGS keeps
 
 @dataclass(frozen=True)
 class Search:
-    """How a solver goes about it.
+    """Settings of a solver.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from metriclearn._threads import map_blocks
 
 _BLOCK_BYTES = 4 * 2**20
 _TENSOR_BLOCK_BYTES = 2**28
-_SMALL_CLASS = 32  # classes of up to so many rows are searched together, by size
+_SMALL_CLASS = 32  # classes of up to this many rows are searched together, by size
 
 
 def target_neighbors(X, starts, n_neighbors, anchors=None):

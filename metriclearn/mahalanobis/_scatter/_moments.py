@@ -208,7 +208,7 @@ def _sparse_moments(X, codes, weights, n_groups, unit):
 
 
 def _dask_moments(X, codes, weights, n_groups, unit):
-    """Sum up the blocks of rows as dask's scheduler likes, and merge the sums in pairs."""
+    """Sum up the blocks of rows where dask schedules them, and merge the sums in pairs."""
     import dask
 
     X = X.rechunk({1: -1})

@@ -1,4 +1,4 @@
-"""The coordinates in which a metric is learned: of size one, and in no needless direction."""
+"""The coordinates in which a metric is learned: of unit size, along the span of the rows."""
 
 import numpy as np
 from scipy import linalg
@@ -32,7 +32,7 @@ class Span:
 
     ``n`` rows vary in at most ``n - 1`` directions. Where there are more features than rows
     the orthonormal columns of ``V`` are these directions, found from the Gram matrix of the
-    rows; a metric of rows in them is a metric of the rows, and what it does along all other
+    rows; a metric of rows in them is a metric of the rows, and what it does along all
     others is not known. Else ``V`` is the identity. ``u`` is a power of two, so that it
     costs no digit.
 
@@ -225,7 +225,7 @@ class Span:
         return np.einsum("ij,ij->j", V, S @ V)
 
     def narrowed(self, diagonal):
-        """Return what a diagonal scatter over the features is to a metric of the rows, its inverse.
+        """Rewrite a diagonal scatter over the features as one over the coordinates.
 
         ``(Vᵀ D⁻¹ V)⁻¹``: a metric ``(S + D)⁻¹`` of scatters ``S`` of the rows is, along the
         directions of the rows, the inverse of ``S`` plus this.

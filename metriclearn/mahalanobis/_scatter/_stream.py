@@ -1,4 +1,4 @@
-"""Rows that come in parts, and an order of rows of their own for learners that draw from them."""
+"""Sums over rows that come in parts, and an order of rows that depends on their values alone."""
 
 import warnings
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from metriclearn._linalg import components_from_matrix
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least, fit_context
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context, one_of
 from metriclearn._types import Seed
 from metriclearn._validation import (
     check_labels,
@@ -129,7 +129,7 @@ class SCML(MahalanobisTransformer):
 
     _parameter_constraints: dict = {
         "beta": [POSITIVE],
-        "basis": [StrOptions({"auto", "lda", "differences"}), "array-like"],
+        "basis": [one_of("auto", "lda", "differences"), "array-like"],
         "n_basis": [at_least(1)],
         "n_components": [at_least(1), None],
         "n_positives": [at_least(1)],
@@ -240,7 +240,7 @@ class SCML(MahalanobisTransformer):
 
 
 def _check_basis(basis, n_features, constraints):
-    """Refuse a basis of the wrong shape; resolve ``"auto"``."""
+    """Resolve ``"auto"``, and check the shape of a given basis."""
     if isinstance(basis, str):
         if basis == "lda" and constraints is not None:
             raise ValueError("basis='lda' needs labels; use 'differences' with constraints")

@@ -68,10 +68,9 @@ class MLKR(MahalanobisTransformer):
     batch_size : "auto", int or None, default="auto"
         None searches with L-BFGS over all rows, in time that grows with n². A
         number draws batches of that many rows and steps with Adam, each row
-        predicted from its batch: time grows with n. Batches should hold many rows of
-        each class; 1,000 to 4,000 rows are a good choice. ``"auto"`` is None up to
-        10,000 rows and 2048 beyond, with at most as many passes as draw 500,000
-        rows in all, but two at least.
+        predicted from its batch: time grows with n; 1,000 to 4,000 rows are a good
+        choice. ``"auto"`` is None up to 10,000 rows and 2048 beyond, with at most as
+        many passes as draw 500,000 rows in all, but two at least.
     learning_rate : float, default=0.01
         Only used in batches: first step of the entries of ``L``, in units of the
         length of its rows; it falls to zero over the passes.
@@ -97,8 +96,8 @@ class MLKR(MahalanobisTransformer):
 
     See Also
     --------
-    NCA : The like for classes.
-    metriclearn.neighbors.FaissKNeighborsRegressor : A regressor to put behind it.
+    NCA : The same soft neighbors for classes.
+    metriclearn.neighbors.FaissKNeighborsRegressor : A regressor for the learned space.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Soft nearest neighbors of rows that move little: only the pairs that count."""
+"""Soft nearest neighbors from a list of the near pairs, while the rows move little."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""What ``fit`` of NCA and MLKR share: from a start to the components, by L-BFGS or Adam."""
+"""What ``fit`` of NCA and MLKR share: where to start, and the search by L-BFGS or Adam."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from metriclearn._arrays import moved_to, on_host, rows_of, to_numpy
 from metriclearn._progress import progress
-from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, StrOptions, at_least
+from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, one_of
 from metriclearn._validation import warn_unused
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
@@ -20,7 +20,7 @@ from metriclearn.mahalanobis._solvers._lbfgs import minimize_components
 
 _MANY_ROWS = 10_000  # beyond which batch_size="auto" draws batches
 _AUTO_BATCH = 2048
-# So many rows are drawn in all, but each row twice at least.
+# Rows drawn in all, but each row twice at least.
 _ROWS_DRAWN, _FEWEST_EPOCHS = 500_000, 2
 
 SOFT_NEIGHBOR_CONSTRAINTS = {
@@ -28,7 +28,7 @@ SOFT_NEIGHBOR_CONSTRAINTS = {
     "init": INIT_CONSTRAINTS,
     "max_iter": [at_least(1)],
     "tol": [NOT_NEGATIVE],
-    "batch_size": [at_least(2), StrOptions({"auto"}), None],
+    "batch_size": [at_least(2), one_of("auto"), None],
     "learning_rate": [POSITIVE],
     "max_memory": [POSITIVE],
     "warm_start": ["boolean"],
@@ -108,7 +108,7 @@ def learn_components(learner, X, L, problem_of, weights, random_state):
         )
         if not converged:
             warn_not_converged(name, learner.max_iter)
-        # Begun at its end, it has looked once.
+        # A search that starts at the optimum has still evaluated it once.
         return L, value, max(1, n_iter)
 
     warn_unused(learner, {"tol": "with batch_size=None"})

@@ -1,4 +1,4 @@
-"""Semidefinite programs to cvxpy and clarabel, and what is said of their ends."""
+"""Semidefinite programs, solved by clarabel through cvxpy."""
 
 import warnings
 
@@ -10,7 +10,7 @@ GAP = 1e-4  # a larger relative duality gap is a failure to converge
 def solve_exactly(problem, variable):
     """Value of a variable at the optimum of a cvxpy problem."""
     with warnings.catch_warnings():
-        # "may be inaccurate": how accurate it is, the duality gap says.
+        # The duality gap says how accurate it is.
         warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
         problem.solve(solver="CLARABEL")
     if variable.value is None:
@@ -22,7 +22,7 @@ def solve_exactly(problem, variable):
 
 
 def warn_far(learner):
-    """Tell the user that the end of clarabel is not the optimum."""
+    """Warn that clarabel ended far from the optimum."""
     warnings.warn(
         f"{learner}: clarabel ended far from the optimum, as duality_gap_ tells; use "
         f"solver='lbfgs'",

@@ -3,14 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from metriclearn._arrays import (
-    is_double,
-    moved_to,
-    namespace,
-    squared_norms,
-    to_numpy,
-    with_dtype,
-)
+from metriclearn._arrays import is_double, moved_to, namespace, squared_norms, to_numpy, with_dtype
 from metriclearn._progress import progress
 
 _MANY_ROWS = 1000

@@ -22,8 +22,8 @@ def minimize_with_sample(full, sample, L, *, max_iter, tol, advance):
 
         M⁺ = argmin  c s(M) + ⟨f'(M_k) - c s'(M_k), M⟩
 
-    (Shamir, Srebro, Zhang, 2014.) Steps are mixed as Anderson (1965) mixes those of a
-    fixed point iteration; ``c`` doubles where a step was too long.
+    as in [1]_. Steps are mixed like those of a fixed point iteration [2]_; ``c`` doubles where a
+    step was too long.
 
     Parameters
     ----------
@@ -52,12 +52,10 @@ def minimize_with_sample(full, sample, L, *, max_iter, tol, advance):
 
     References
     ----------
-    O. Shamir, N. Srebro, T. Zhang. Communication-efficient distributed optimization
-    using an approximate Newton-type method. ICML 2014.
-    https://doi.org/10.48550/arXiv.1312.7853
-
-    D. G. Anderson. Iterative procedures for nonlinear integral equations. Journal of the
-    ACM 12(4), 547-560, 1965. https://doi.org/10.1145/321296.321305
+    .. [1] Shamir, O., Srebro, N. & Zhang, T. "Communication-efficient distributed optimization
+       using an approximate Newton-type method", ICML, 2014. :doi:`10.48550/arXiv.1312.7853`
+    .. [2] Anderson, D. G. "Iterative procedures for nonlinear integral equations", Journal of the
+       ACM 12(4), 1965. :doi:`10.1145/321296.321305`
     """
     curvature, mixing = _CURVATURE, _Mixing()
     best, best_slope, lowest, gaps = L, None, np.inf, []
