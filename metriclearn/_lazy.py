@@ -1,42 +1,45 @@
-"""Lazy loading of the public names of a package (PEP 562)."""
+"""Lazy loading of the public names of a package (PEP 562), which its stub lists."""
 
+import ast
+import pkgutil
 from importlib import import_module
 
 
-def lazy(package, exports, submodules=()):
-    """Make the ``__getattr__`` and ``__dir__`` of a package.
+def lazy(package):
+    """Make a package load the names in its stub, ``__init__.pyi``, when they are asked for.
+
+    Type checkers read the same stub, so that every public name is listed once.
 
     Parameters
     ----------
     package : str
         ``__name__`` of the package.
-    exports : dict of str to str
-        Public name to the module that defines it.
-    submodules : sequence of str, default=()
-        Modules of the package that can be accessed without importing them first.
 
     Returns
     -------
-    load : callable
-        The ``__getattr__`` of the package.
-    names : callable
-        The ``__dir__`` of the package.
+    names : list of str
+        The ``__all__`` of the package: the names in its stub that are no modules.
+    load, directory : callable
+        The ``__getattr__`` and ``__dir__`` of the package.
 
     Examples
     --------
-    >>> load, names = lazy("metriclearn", {"LMNN": "metriclearn.mahalanobis._lmnn._lmnn"})
-    >>> load("LMNN").__name__, names()
-    ('LMNN', ['LMNN'])
+    >>> names, load, _ = lazy("metriclearn.recommend")
+    >>> names, load("ndcg").__name__
+    (['CollaborativeMetric', 'hit_rate', 'ndcg'], 'ndcg')
     """
+    stub = ast.parse(pkgutil.get_data(package, "__init__.pyi"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name: node.module for node in imports for alias in node.names}
 
     def load(name):
-        if name in exports:
-            return getattr(import_module(exports[name]), name)
-        if name in submodules:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if modules[name] == package:
             return import_module(f"{package}.{name}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(modules[name]), name)
 
-    def names():
-        return sorted([*exports, *submodules])
+    def directory():
+        return sorted(modules)
 
-    return load, names
+    return [name for name, module in modules.items() if module != package], load, directory

@@ -8,16 +8,4 @@ one a learner and fold), ``_records`` (what they measure), ``_conclusions``,
 
 from metriclearn._lazy import lazy
 
-_EXPORTS = {
-    "LEARNER_NAMES": "metriclearn.compare._names",
-    "SOURCE_NAMES": "metriclearn.compare._names",
-    "ComparisonResult": "metriclearn.compare._result",
-    "NewRows": "metriclearn.compare._sources._unlabeled",
-    "RankedComparison": "metriclearn.compare._ranking",
-    "compare": "metriclearn.compare._compare",
-    "read_rows": "metriclearn.compare._sources._unlabeled",
-    "result_schema": "metriclearn.compare._schema",
-}
-
-__all__ = [*_EXPORTS]
-__getattr__, __dir__ = lazy(__name__, _EXPORTS)
+__all__, __getattr__, __dir__ = lazy(__name__)

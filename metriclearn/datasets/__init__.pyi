@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.datasets._fine_grained import fetch_cars196 as fetch_cars196
 from metriclearn.datasets._fine_grained import fetch_cub200 as fetch_cub200

@@ -13,12 +13,4 @@ for _module in ("torch", "skorch"):
     if find_spec(_module) is None:
         require(_module, "deep")
 
-_EXPORTS = {
-    "DeepEmbedder": "metriclearn.deep._embedder",
-    "TwoTowerEmbedder": "metriclearn.deep.pairs._two_towers",
-    "place_contributions": "metriclearn.deep.pairs._places",
-}
-_SUBMODULES = ("augment", "callbacks", "losses", "miners", "modules", "samplers")
-
-__all__ = [*_EXPORTS]
-__getattr__, __dir__ = lazy(__name__, _EXPORTS, _SUBMODULES)
+__all__, __getattr__, __dir__ = lazy(__name__)

@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.deep import augment as augment
 from metriclearn.deep import callbacks as callbacks

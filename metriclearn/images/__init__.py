@@ -6,11 +6,4 @@ are asked for.
 
 from metriclearn._lazy import lazy
 
-_EXPORTS = {
-    "Features": "metriclearn.images._features",
-    "ImagePaths": "metriclearn.images._paths",
-    "ImageReader": "metriclearn.images._reader",
-}
-
-__all__ = [*_EXPORTS]
-__getattr__, __dir__ = lazy(__name__, _EXPORTS)
+__all__, __getattr__, __dir__ = lazy(__name__)

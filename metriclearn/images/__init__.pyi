@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.images._features import Features as Features
 from metriclearn.images._paths import ImagePaths as ImagePaths

@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.mahalanobis._base import MahalanobisTransformer as MahalanobisTransformer
 from metriclearn.mahalanobis._covariance import Covariance as Covariance
@@ -19,4 +19,4 @@ from metriclearn.mahalanobis._soft_neighbors._mlkr import MLKR as MLKR
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA as NCA
 from metriclearn.mahalanobis._student import LinearStudent as LinearStudent
 
-LEARNERS: dict[str, str]
+LEARNERS: tuple[str, ...]

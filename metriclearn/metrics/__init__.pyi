@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.metrics._bootstrap import bootstrap_interval as bootstrap_interval
 from metriclearn.metrics._bootstrap import bootstrap_over_identities as bootstrap_over_identities

@@ -5,12 +5,4 @@
 
 from metriclearn._lazy import lazy
 
-_EXPORTS = {
-    "load": "metriclearn.persistence._model",
-    "read_card": "metriclearn.persistence._model",
-    "save": "metriclearn.persistence._model",
-    "to_onnx": "metriclearn.persistence._onnx",
-}
-
-__all__ = [*_EXPORTS]
-__getattr__, __dir__ = lazy(__name__, _EXPORTS)
+__all__, __getattr__, __dir__ = lazy(__name__)

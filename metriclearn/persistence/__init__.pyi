@@ -1,4 +1,4 @@
-"""Names for type checkers; a test holds them to be those of ``_EXPORTS``."""
+"""The public names: type checkers read them here, and the package loads them from here."""
 
 from metriclearn.persistence._model import load as load
 from metriclearn.persistence._model import read_card as read_card

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 
+from metriclearn import mahalanobis
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import width_of
 from metriclearn.compare._names import LOSS_NAMES
@@ -33,8 +33,8 @@ def linear_names(kind):
     """
     wanted = {"pairs": {"Pairs"}, "triplets": {"Triplets", "Quadruplets"}}[kind]
     taken = []
-    for name, module in LEARNERS.items():
-        learner = getattr(import_module(module), name)
+    for name in LEARNERS:
+        learner = getattr(mahalanobis, name)
         if wanted & {each.__name__ for each in getattr(learner, "_constraint_kinds", ())}:
             taken.append(name.lower())
     return taken

@@ -1,15 +1,13 @@
 """Linear learners: scaled rows, in the span of the rows or on selected columns where wide."""
 
-from importlib import import_module
-
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 
+from metriclearn import mahalanobis
 from metriclearn.compare._learners._baselines import scaler
-from metriclearn.mahalanobis import LEARNERS
 
 # A metric that is found by iterations has d² numbers to find. With more features it gets the
 # leading components, or the columns that differ most between classes, whichever does better.
@@ -126,7 +124,7 @@ GRIDS = {
 
 def linear(setting, class_name):
     """Make a learner of the library by the name of its class."""
-    learner = getattr(import_module(LEARNERS[class_name]), class_name)
+    learner = getattr(mahalanobis, class_name)
     if class_name in MAKERS:
         metric, grid = MAKERS[class_name](setting, learner)
     else:
