@@ -209,6 +209,7 @@ def stability(folder, out):
             start = time.perf_counter()
             result = compare(X, y, effort=effort, n_jobs=-1, name=name)
             protocol = result.protocols[0]
+            measure = result.headline(protocol)
             known[f"{name} {effort}"] = {
                 "answers": {
                     a.question: [
@@ -221,11 +222,65 @@ def stability(folder, out):
                     ]
                     for a in result.answers(protocol)
                 },
-                "rising": list(result.verdict(result.headline(protocol)).rising),
+                "rungs": {
+                    row.key: [row.name, row.family, row.mean(measure), row.std(measure)]
+                    for row in result.rows()
+                    if row.mean(measure) is not None
+                },
+                "measure": measure,
+                "size": [*X.shape, result.data.n_classes],
+                "rising": list(result.verdict(measure).rising),
                 "seconds": time.perf_counter() - start,
             }
             path.write_text(json.dumps(known, indent=1))
             print(name, effort, known[f"{name} {effort}"]["answers"], file=sys.stderr, flush=True)
+    print_what_data_say(known)
+
+
+RUNGS = ("euclidean", "standardized", "lda", "linear", "kernel", "deep", "stacked", "reference")
+QUESTIONS = {"scaling": "scaling enough", "learning": "learning", "deep": "deep"}
+
+
+def print_what_data_say(known):
+    """Print the rungs and answers of each set at effort normal, and what thorough answers."""
+    print(f"| set | {' | '.join(RUNGS)} | {' | '.join(QUESTIONS.values())} | at thorough | s |")
+    print("|---" * (len(RUNGS) + len(QUESTIONS) + 3) + "|")
+    for place, normal in known.items():
+        name, _, effort = place.rpartition(" ")
+        if effort != "normal":
+            continue
+        answers = []
+        for question in QUESTIONS:
+            answer, *lead = normal["answers"][question][:4]
+            mean, low, high = (f"{100 * of:.1f}" for of in lead)
+            answers.append(f"{answer}, {mean} ({low} to {high})")
+        thorough = known.get(f"{name} thorough")
+        cells = [f"{name}, {' × '.join(map(str, normal['size']))}"]
+        cells += [_best_of(normal["rungs"], rung) for rung in RUNGS]
+        cells += [*answers, _difference(normal, thorough), f"{normal['seconds']:.0f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+def _best_of(rungs, rung):
+    """Return the score of a learner, or of the best learner of a family by mean."""
+    found = [(mean, std) for key, (_, family, mean, std) in rungs.items() if rung in (key, family)]
+    if not found:
+        return ""
+    mean, std = max(found)
+    return f"{100 * mean:.1f} ± {100 * std:.1f}"
+
+
+def _difference(normal, thorough):
+    """Return in words where the answers of two budgets differ."""
+    if thorough is None:
+        return "not run"
+    differ = [
+        f"{question}: {thorough['answers'][question][0]}"
+        for question, answer in normal["answers"].items()
+        if thorough["answers"][question][0] != answer[0]
+    ]
+    said = f" (still rising was said: {', '.join(normal['rising']) or 'no'})" if differ else ""
+    return "; ".join(differ) + said or "the same"
 
 
 def main():
