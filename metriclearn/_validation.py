@@ -6,7 +6,7 @@ what to do, before any work.
 
 import inspect
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
@@ -198,6 +198,12 @@ def as_count(count, name, least=1):
     if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {count!r}")
     return int(count)
+
+
+def check_share(value, name):
+    """Check that a value is one number from 0 to 1."""
+    if not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
 def check_classes(y, *, argument="y"):

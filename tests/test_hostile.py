@@ -77,7 +77,7 @@ def holds(call):
         # Words of ours, and of scikit-learn on many classes: what the user can act on.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DataConversionWarning)
-        warnings.filterwarnings("ignore", "false_identification_rate", UserWarning)
+        warnings.filterwarnings("ignore", "(false_identification_rate|far=)", UserWarning)
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         # An empty array given for a number: newer numpy raises where 1.x warns.
         warnings.filterwarnings("ignore", "The truth value of an empty array", DeprecationWarning)

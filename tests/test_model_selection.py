@@ -210,6 +210,10 @@ def test_frechet_distance_of_gaussians(rng):
     assert frechet_distance(A, A[::-1]) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(A, A + 3) == pytest.approx(36)
     assert frechet_distance(A[:2], B[:3]) > 0  # fewer rows than features
+    for unit in (2.0**500, 2.0**-500):
+        assert frechet_distance(unit * A, unit * B) == unit**2 * frechet_distance(A, B)
+    with pytest.raises(ValueError, match="no finite number"):
+        frechet_distance([[0.0]], [[1e155]])
     with pytest.raises(ValueError, match="A has 4 features and B has 3"):
         frechet_distance(A, B[:, :3])
 

@@ -252,7 +252,8 @@ def pairwise_f1(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """
     labels_true = check_one_label_each(labels_true, "labels_true")
     labels_pred = check_one_label_each(labels_pred, "labels_pred", len(labels_true))
-    (_, wrong), (missed, right) = pair_confusion_matrix(labels_true, labels_pred)
+    codes = (np.unique(labels, return_inverse=True)[1] for labels in (labels_true, labels_pred))
+    (_, wrong), (missed, right) = pair_confusion_matrix(*codes)
     return float(2 * right / (2 * right + wrong + missed)) if right else 0.0
 
 

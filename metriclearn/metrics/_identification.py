@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._validation import check_share
 from metriclearn.metrics._checks import check_one_label_each, check_one_space, check_rows
 from metriclearn.metrics._relevance import LabelRelevance
 from metriclearn.neighbors._exact import ExactSearch
@@ -72,8 +73,7 @@ def identification_rate_at_far(
     ...     queries, labels, gallery=[[0.0], [5.0]], gallery_labels=["a", "b"], far=0.0)
     1.0
     """
-    if not 0 <= far <= 1:
-        raise ValueError(f"far must be from 0 to 1, got {far!r}")
+    check_share(far, "far")
     right, unknown = _search(embeddings, labels, gallery, gallery_labels, metric, rank)
     alarms = np.sort(unknown)
     # This many unknown queries may be at most as far as the threshold; the next one may not.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from metriclearn._validation import UNLABELED, check_unmasked
+from metriclearn._validation import UNLABELED, check_share, check_unmasked
 from metriclearn.metrics._checks import check_one_label_each
 
 _BLOCK = 2**22
@@ -277,8 +277,7 @@ def jaccard_relevance(
     >>> ndcg_at_k([[0.0], [0.1]], k=1, relevance=relevance[:2, :2])
     1.0
     """
-    if not 0 <= least <= 1:
-        raise ValueError(f"least must be from 0 to 1, got {least!r}")
+    check_share(least, "least")
     A = _indicators(labels, "labels")
     B = A if gallery_labels is None else _indicators(gallery_labels, "gallery_labels")
     if A.shape[1] != B.shape[1]:
@@ -298,7 +297,10 @@ def jaccard_relevance(
 def _indicators(labels, name):
     """Return a sparse array of ones."""
     check_unmasked(labels, name)
-    given = labels if sparse.issparse(labels) else np.asarray(labels)
+    try:
+        given = labels if sparse.issparse(labels) else np.asarray(labels)
+    except ValueError:  # lists of different lengths
+        given = np.asarray(labels, dtype=object)
     if given.ndim != 2 or given.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must be indicators of shape (n, n_labels), as of MultiLabelBinarizer, got "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
-from metriclearn._validation import as_truths, check_numeric, check_unmasked
+from metriclearn._validation import as_truths, check_numeric, check_share, check_unmasked
 from metriclearn.metrics._checks import check_rows
 
 CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
@@ -216,7 +216,7 @@ def tar_at_far(
     >>> tar_at_far([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], far=0.0)
     0.5
     """
-    _check_rate(far, "far")
+    check_share(far, "far")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
     _warn_of_small_rate(far, int(np.sum(np.asarray(same) <= 0)))
     return float(curve.tar_at(far))
@@ -263,7 +263,7 @@ def fpr_at_tpr(
     >>> fpr_at_tpr([1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9], tpr=0.95)
     0.5
     """
-    _check_rate(tpr, "tpr")
+    check_share(tpr, "tpr")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
     # Sums of weights may be rounded just below the rate.
     return float(curve.far[np.argmax(curve.tar >= tpr - 1e-12)])
@@ -279,11 +279,6 @@ def _warn_of_small_rate(far, n_different):
             UserWarning,
             stacklevel=3,
         )
-
-
-def _check_rate(value, name):
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
 def best_threshold(
@@ -328,7 +323,7 @@ def best_threshold(
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {CRITERIA}, got {criterion!r}")
-    _check_rate(max_fpr, "max_fpr")
+    check_share(max_fpr, "max_fpr")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
     accepted, wrong = curve.tar * curve.n_same, curve.far * curve.n_different
     value = {

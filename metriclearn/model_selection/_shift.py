@@ -57,6 +57,10 @@ def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
         )
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"A has {A.shape[1]} features and B has {B.shape[1]}")
+    # A power of two, by which squares neither overflow nor vanish, and nothing is rounded.
+    largest = max(np.abs(A).max(), np.abs(B).max())
+    unit = float(np.ldexp(1.0, np.frexp(largest)[1] - 1))
+    A, B = A / unit, B / unit
     mean_a, mean_b = A.mean(axis=0), B.mean(axis=0)
     # With Σ = CᵀC the eigenvalues of Σ_A Σ_B are the squared singular values of C_A C_Bᵀ.
     C_a, C_b = (linalg.qr((X - X.mean(axis=0)) / np.sqrt(len(X)), mode="r")[0] for X in (A, B))
@@ -64,7 +68,12 @@ def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
     C_a, C_b = C_a[:width], C_b[:width]
     cross = linalg.svdvals(C_a @ C_b.T).sum()
     distance = np.sum((mean_a - mean_b) ** 2) + np.sum(C_a**2) + np.sum(C_b**2) - 2 * cross
-    return max(float(distance), 0.0)
+    squared = max(float(distance), 0.0) * unit * unit
+    if squared == np.inf:
+        raise ValueError(
+            f"A and B lie {unit * np.sqrt(distance):.0e} apart, whose square is no finite number"
+        )
+    return squared
 
 
 class ClassShiftSplit(BaseCrossValidator):

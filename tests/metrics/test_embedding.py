@@ -63,6 +63,7 @@ def test_pairwise_f1_counts_pairs(rng):
     precision, recall = right / sum(b for _, b in same), right / sum(a for a, _ in same)
     expected = 2 * precision * recall / (precision + recall)
     assert metrics.pairwise_f1(y, clusters) == pytest.approx(expected)
+    assert metrics.pairwise_f1(y, clusters + 0.5) == pytest.approx(expected)  # numbers are names
     assert metrics.pairwise_f1([0, 1], [0, 1]) == 0
     assert metrics.pairwise_f1(y, y) == 1
 

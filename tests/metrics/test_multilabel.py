@@ -43,6 +43,8 @@ def test_measures_take_it():
         ([[np.nan, 1]], None, 0, "0 and 1 only"),
         ([[1, 0]], [[1, 0, 0]], 0, "3 labels, labels has 2"),
         ([[1, 0]], None, 2, "least must be from 0 to 1"),
+        ([(0, 1), (1,)], None, 0.0, "indicators of shape"),
+        ([[0, 1]], None, [[0.5]], "least must be from 0 to 1"),
     ],
 )
 def test_one_error(labels, gallery, least, message):
