@@ -1,7 +1,10 @@
 """Ids and payload of the rows of an index, and which rows are still there."""
 
+import contextlib
+
 import numpy as np
 
+from metriclearn._validation import is_missing
 from metriclearn.neighbors._columns import as_column
 from metriclearn.neighbors._ids import IdTable, as_ids, grown
 
@@ -195,19 +198,27 @@ def _after(ids):
 
 
 def _equals(column, wanted, name):
-    values = wanted if isinstance(wanted, list | tuple | set | np.ndarray) else [wanted]
+    alone = isinstance(wanted, str | bytes) or (np.ndim(wanted) == 0 and not np.iterable(wanted))
     mask = np.zeros(column.n, dtype=bool)
-    gone = column.missing
+    gone, dtype = column.missing, column.values.dtype
     there = True if gone is None else ~gone
-    for value in values:
-        if value is None:
+    for value in [wanted] if alone else wanted:
+        if is_missing(value):
             mask |= False if gone is None else gone
+            if dtype.kind in "fM":
+                mask |= np.isnan(column.values)
             continue
-        met = column.values == value
-        if np.shape(met) != mask.shape:
+        met = None  # where a text is compared with numbers numpy says that nothing is equal
+        if dtype.kind == "M":
+            with contextlib.suppress(ValueError):
+                met = column.values == np.datetime64(value)
+        elif isinstance(value, str) == (dtype.kind == "U"):
+            met = column.values == value
+        if np.shape(met) != mask.shape and not column.all_missing:
             raise ValueError(
                 f"where: column {name!r} holds {column.values.dtype}, it cannot be compared with "
                 f"{value!r:.40}"
             )
-        mask |= met & there
+        if met is not None:
+            mask |= met & there
     return mask

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metriclearn._validation import check_unmasked, is_missing
-from metriclearn.neighbors._ids import as_given, grown, whole_numbers
+from metriclearn.neighbors._ids import as_given, check_text, grown, whole_numbers
 
 _KINDS = "biufUM"
 
@@ -60,9 +60,9 @@ class Column:
     def joined(self, other):
         """Return the dtype that holds both columns, None where none does without loss."""
         mine, theirs = self._store.dtype, other.values.dtype
-        if self._all_missing():
+        if self.all_missing:
             return theirs
-        if other._all_missing():
+        if other.all_missing:
             return mine
         groups = ("b", "iuf", "U", "M")
         if not any(mine.kind in group and theirs.kind in group for group in groups):
@@ -71,7 +71,9 @@ class Column:
         # Of int64 and uint64 numpy makes float64, which holds neither.
         return None if dtype.kind == "f" and "f" not in mine.kind + theirs.kind else dtype
 
-    def _all_missing(self):
+    @property
+    def all_missing(self):
+        """Whether there is no value, so that the dtype means nothing."""
         return self.n == 0 or (self._missing is not None and bool(self.missing.all()))
 
     def kept(self, mask):
@@ -127,6 +129,7 @@ def _from_objects(array, name):
         if filled is None:
             raise ValueError(f"payload: column {name!r} holds numbers that do not fit 64 bits")
     else:
+        check_text(there, f"payload: column {name!r}")
         filled = np.array(there if there else [""])
     whole = np.zeros(len(values), filled.dtype)
     if there:

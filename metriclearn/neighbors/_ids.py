@@ -40,6 +40,7 @@ def _from_objects(ids):
     values = ids.ravel().tolist()
     kinds = {type(value) for value in values}
     if all(issubclass(kind, str) for kind in kinds):
+        check_text(values, "ids")
         return ids.astype(str)
     if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds):
         whole = whole_numbers(values)
@@ -52,6 +53,13 @@ def _from_objects(ids):
     raise ValueError(
         f"ids must be whole numbers or strings, got {wrong!r:.40} of type {type(wrong).__name__}"
     )
+
+
+def check_text(values, what):
+    """Raise ValueError where numpy would cut a text: it takes NUL at the end for padding."""
+    for value in values:
+        if isinstance(value, str) and value.endswith("\0"):
+            raise ValueError(f"{what}: {value!r:.40} ends in a NUL character, which is not kept")
 
 
 def as_given(values):

@@ -122,3 +122,47 @@ def test_payload_of_other_kinds_is_refused(gallery, values, message):
     with pytest.raises(ValueError, match=message):
         index.add(gallery[0][:2], payload={"t": values})
     assert len(index) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "rows"),
+    [
+        (np.arange(6), range(2), [0, 1]),
+        (np.arange(6), pd.Series([4, 5], index=[7, 8]), [4, 5]),
+        (np.arange(6), {2: "a", 3: "b"}.keys(), [2, 3]),
+        (np.arange(6), (k for k in (0, 5)), [0, 5]),
+        (np.arange(6), np.int64(3), [3]),
+        (np.r_[np.nan, np.arange(5.0)], np.nan, [0]),
+        (np.r_[np.nan, np.arange(5.0)], [None, 4.0], [0, 5]),
+        (pd.to_datetime([None, *["2024-01-05"] * 5]), pd.NaT, [0]),
+        (pd.date_range("2024-01-01", periods=6), "2024-01-02", [1]),
+        (pd.date_range("2024-01-01", periods=6), pd.Timestamp("2024-01-03"), [2]),
+        (pd.date_range("2024-01-01", periods=6), [pd.Timestamp("2024-01-04").date()], [3]),
+        (["a", None, "b", "c", "d", "e"], pd.NA, [1]),
+        (["a", None, "b", "c", "d", "e"], "a", [0]),
+        ([None] * 6, "a", []),
+    ],
+)
+def test_where_takes_whatever_names_values(values, wanted, rows):
+    index = RetrievalIndex()
+    index.add(np.arange(12.0).reshape(6, 2), payload={"t": values})
+    assert sorted(index.search(np.zeros((1, 2)), 6, where={"t": wanted})[1][0]) == rows
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [(np.arange(3), "1"), (["1", "2", "3"], 1), (pd.date_range("2024", periods=3), "now or then")],
+)
+def test_where_never_compares_numbers_with_text(values, wanted):
+    index = RetrievalIndex()
+    index.add(np.eye(3), payload={"t": values})
+    with pytest.raises(ValueError, match=r"where: column 't' holds .* cannot be compared with"):
+        index.search(np.eye(3), 1, where={"t": [wanted]})
+
+
+def test_text_that_numpy_would_cut_is_refused():
+    index = RetrievalIndex()
+    with pytest.raises(ValueError, match=r"ids: .* ends in a NUL"):
+        index.add(np.eye(2), ids=["a\0", "b"])
+    with pytest.raises(ValueError, match=r"payload: column 't': .* ends in a NUL"):
+        index.add(np.eye(2), payload={"t": ["a\0", "b"]})
