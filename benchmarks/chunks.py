@@ -1,4 +1,4 @@
-"""Peak memory and gradient of one step on 4,096 images, at once and in chunks.
+"""Peak memory of one step on 4,096 images or pairs, at once and in chunks, and the gradients.
 
     python benchmarks/chunks.py
 
@@ -16,7 +16,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import DeepEmbedder, TwoTowerEmbedder
 
 CASES = ((4096, None), (4096, 128), (128, None))
 
@@ -52,10 +52,32 @@ def step(batch_size, chunk_size):
     return *cost, dict(embedder.net_.callbacks_)["Keep"].gradients_
 
 
+def step_of_towers(n_pairs, chunk_size):
+    rng = np.random.RandomState(0)
+    topics = rng.randn(n_pairs, 16)
+    Q, D = (np.float32(topics @ rng.randn(16, 784)) for _ in range(2))
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(784, 2048), nn.ReLU(), nn.Linear(2048, 64))
+    settings = {"max_epochs": 1, "random_state": 0}
+    TwoTowerEmbedder(module, batch_size=8, **settings).fit(Q[:64], D[:64])  # what it loads
+    towers = TwoTowerEmbedder(module, batch_size=n_pairs, chunk_size=chunk_size, **settings)
+    before, begun = peak(), time.process_time()
+    towers.fit(Q, D)
+    return time.process_time() - begun, peak() - before
+
+
 def main():
+    if len(sys.argv) > 2:
+        sys.stdout.buffer.write(pickle.dumps(step_of_towers(*CASES[int(sys.argv[1])])))
+        return
     if len(sys.argv) > 1:
         sys.stdout.buffer.write(pickle.dumps(step(*CASES[int(sys.argv[1])])))
         return
+    for number, case in enumerate(CASES):
+        command = [sys.executable, __file__, str(number), "towers"]
+        cpu, memory = pickle.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        print(f"{case[0]} pairs, chunk {case[1]}: {memory:.0f} MB, {cpu:.1f} CPU s")
     gradients = []
     for number, case in enumerate(CASES):
         command = [sys.executable, __file__, str(number)]

@@ -7,6 +7,7 @@ from helpers.oracles import LOSSES, N_CLASSES
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
+from metriclearn.deep.tensors import _row_sums
 from metriclearn.deep.tensors._selections import Reference
 
 every_case = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
@@ -248,3 +249,39 @@ def test_second_derivatives_are_right_or_refused(case):
     step = 1e-6 * way
     ahead, behind = (gradient((x + s).detach().requires_grad_()) for s in (step, -step))
     torch.testing.assert_close(second, (ahead - behind).detach() / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ntxent", "supcon", "multi_similarity"])
+def test_large_batch_in_blocks_of_rows_is_the_batch_at_once(name, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(53, 4, generator=generator, dtype=torch.float64)
+    labels = torch.randint(-1, 9, (53,), generator=generator)
+    found = []
+    for large, block in ((10**9, 10**9), (2, 7), (2, 53), (2, 1)):
+        monkeypatch.setattr(_row_sums, "LARGE", large)
+        monkeypatch.setattr(_row_sums, "BLOCK", block)
+        loss = L.LOSSES[name]()
+        value, gradients = value_and_gradients(lambda x: loss(x, labels), embeddings)  # noqa: B023
+        found.append((value, *gradients, loss.active_.double()))
+    for other in found[1:]:
+        for ours, theirs in zip(other, found[0], strict=True):
+            assert_equal(ours, theirs)
+    assert_equal(*(L.LOSSES[name]()(embeddings, labels * 0) for _ in range(2)))
+    x = embeddings.clone().requires_grad_()
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(L.LOSSES[name]()(x, labels), x, create_graph=True)
+
+
+@pytest.mark.parametrize("name", ["ntxent", "supcon", "multi_similarity"])
+def test_large_batch_needs_the_memory_of_a_block(name):
+    n = _row_sums.LARGE
+    x = torch.nn.functional.normalize(torch.randn(n, 8)).requires_grad_()
+    held = []
+
+    def keep(tensor):
+        held.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        L.LOSSES[name]()(x, torch.arange(n) // 3)
+    assert max(held) <= n * _row_sums.BLOCK

@@ -16,7 +16,14 @@ from torch import nn
 import metriclearn
 from metriclearn.deep import TwoTowerEmbedder
 from metriclearn.deep.modules import EmbeddingNetwork, Head
-from metriclearn.deep.pairs._towers import TowerBatch, TowerData, TowerLoss, TwoTowers, gradient
+from metriclearn.deep.pairs._towers import (
+    PAIRS_AT_A_TIME,
+    TowerBatch,
+    TowerData,
+    TowerLoss,
+    TwoTowers,
+    gradient,
+)
 from metriclearn.deep.training._rows import Rows
 
 QUICK = {"max_epochs": 3, "batch_size": 64, "n_components": 8, "random_state": 0}
@@ -68,6 +75,19 @@ def towers_of(*layers, seed=0):
         for _ in range(2)
     ]
     return TwoTowers(*made).double()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("size", [1, 5, 128])
+def test_loss_of_some_pairs_at_a_time_is_that_of_all(size, symmetric):
+    batch, criterion = batch_of(), TowerLoss(0.3, symmetric)
+    found = []
+    for at_a_time in (size, len(batch)):
+        leaves = [rows.clone().requires_grad_() for rows in (batch.queries, batch.documents)]
+        total = sum(criterion.parts(*leaves, batch, at_a_time))
+        found.append([total, *torch.autograd.grad(total, leaves)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 100])
@@ -154,8 +174,8 @@ def test_memory_is_that_of_a_chunk():
         return held.most
 
     whole, chunked, single = most(n, None), most(n, chunk), most(chunk, chunk)
-    logits = 8 * n * n  # of the loss, whose embeddings are all there
-    assert chunked < single + logits < whole / 2
+    embedded = 2 * 2 * n * 4  # all there, and their gradients
+    assert chunked < 1.2 * single + 8 * n * PAIRS_AT_A_TIME + embedded < whole / 4
 
 
 def test_batches_have_listed_negatives_and_know_all_pairs():

@@ -18,6 +18,7 @@ from metriclearn.deep.tensors._pairwise import (
     widen,
 )
 from metriclearn.deep.tensors._ranges import check_ranges
+from metriclearn.deep.tensors._row_sums import cosine_sums
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection
@@ -154,8 +155,9 @@ class NTXentLoss(MetricLoss):
     *Relations*: `SupConLoss` keeps the other positives in the denominator and is often better with
     many rows of a class; `NPairLoss` is the same on inner products.
 
-    Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
-    with every negative need b⁴. Also named `InfoNCELoss`.
+    Time O(b² d), memory O(b²) for b rows of d dimensions, O(b) where all pairs of more than 2,048
+    rows are compared; libraries that pair every positive pair with every negative need b⁴. Also
+    named `InfoNCELoss`.
 
     References
     ----------
@@ -195,11 +197,14 @@ class NTXentLoss(MetricLoss):
         reference: Reference | None = None,
     ) -> torch.Tensor:
         """Mean over positive pairs of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        batch = compare(embeddings, labels, self.kind, reference, selection)
+        value, self._active = cosine_sums(self._sums, embeddings, labels, reference, selection)
+        return value
+
+    def _sums(self, batch):
         others = masked_logsumexp(batch.values, batch.negative, 1 / self.temperature)
         a, p = batch.positive_pairs()
         terms = softplus(others[a] - batch.values[a, p] / self.temperature)
-        return self._mean(terms.sum(), len(a), terms.detach().count_nonzero())
+        return terms.sum(), len(a), terms.detach().count_nonzero()
 
 
 InfoNCELoss = NTXentLoss
@@ -231,7 +236,8 @@ class SupConLoss(MetricLoss):
     *Relations*: like `NTXentLoss` but a row is drawn to all its positives at once;
     `SoftNearestNeighborLoss` is content with one of them.
 
-    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    Time O(b² d), memory O(b²) for b rows of d dimensions, O(b) where all pairs of more than 2,048
+    rows are compared.
 
     References
     ----------
@@ -269,14 +275,18 @@ class SupConLoss(MetricLoss):
         reference: Reference | None = None,
     ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
+        value, self._active = cosine_sums(self._sums, embeddings, labels, reference, selection)
+        return value
+
+    def _sums(self, batch):
+        s, positive, negative = batch
         everyone = masked_logsumexp(s, positive + negative, 1 / self.temperature)
         counts = positive.sum(1)
         own = (s * positive).sum(1) / (counts.clamp(min=1) * self.temperature)
         anchors = (counts > 0).to(s.dtype)
         # A positive alone in the denominator has nothing to gain.
         active = anchors * torch.maximum((counts > 1).to(s.dtype), negative.amax(1))
-        return self._mean(((everyone - own) * anchors).sum(), anchors.sum(), active.sum())
+        return ((everyone - own) * anchors).sum(), anchors.sum(), active.sum()
 
 
 class SoftNearestNeighborLoss(MetricLoss):

@@ -17,6 +17,7 @@ from metriclearn.deep.tensors._masked_sums import (
 )
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import COSINE, check_ranges
+from metriclearn.deep.tensors._row_sums import cosine_sums
 
 if TYPE_CHECKING:
     from metriclearn.deep.tensors._selections import Reference, Selection
@@ -54,7 +55,8 @@ class MultiSimilarityLoss(MetricLoss):
     *Relations*: like `LiftedStructureLoss` with both sums soft and scaled; a good first choice
     from pairs, often better with `MultiSimilarityMiner`.
 
-    Time O(b² d), memory O(b²) for b rows of d dimensions.
+    Time O(b² d), memory O(b²) for b rows of d dimensions, O(b) where all pairs of more than 2,048
+    rows are compared.
 
     References
     ----------
@@ -98,11 +100,15 @@ class MultiSimilarityLoss(MetricLoss):
         reference: Reference | None = None,
     ) -> torch.Tensor:
         """Mean over anchors of ``embeddings`` (b, d) with ``labels`` (b,)."""
-        s, positive, negative = compare(embeddings, labels, self.kind, reference, selection)
+        value, self._active = cosine_sums(self._sums, embeddings, labels, reference, selection)
+        return value
+
+    def _sums(self, batch):
+        s, positive, negative = batch
         scales = (-self.alpha, self.beta)
         pull, push = two_logsumexps(s - self.threshold, positive, negative, scales, plus_one=True)
         total = (pull / self.alpha + push / self.beta).sum()
-        return self._mean(total, len(s), (positive + negative).count_nonzero())
+        return total, len(s), (positive + negative).count_nonzero()
 
 
 class CircleLoss(MetricLoss):

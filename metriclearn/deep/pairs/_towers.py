@@ -8,7 +8,10 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from metriclearn.deep.tensors._masked_sums import FAR
-from metriclearn.deep.training._chunks import Chunks, buffers_kept
+from metriclearn.deep.training._chunks import Chunks, Whole, buffers_kept
+
+# Their logits against all others are held at once, and no more.
+PAIRS_AT_A_TIME = 128
 
 
 class TwoTowers(nn.Module):
@@ -49,20 +52,23 @@ class TowerLoss(nn.Module):
         documents : tensor of shape (c, d)
         batch : TowerBatch
         """
-        logits = queries @ documents.T / self.temperature
+        return sum(self.parts(queries, documents, batch, len(batch)))
+
+    def parts(self, queries, documents, batch, size):
+        """Yield the shares of some pairs at a time in the mean, in the memory of these."""
+        for pairs in batch.pairs.split(size):
+            q, d = pairs.T
+            value = self._found(queries[q], documents, batch.linked[q], d)
+            if self.symmetric:
+                value = (value + self._found(documents[d], queries, batch.linked.T[d], q)) / 2
+            yield value / len(batch)
+
+    def _found(self, seekers, sought, linked, own):
+        """Sum over the rows that seek of ``log(1 + Σ exp(others - own))``."""
+        logits = seekers @ sought.T / self.temperature
         # What a query is paired with is no negative of it; each pair has its own row.
-        others = logits - FAR * batch.linked.to(logits.dtype)
-        q, d = batch.pairs.T
-        own = logits[q, d]
-        value = _softplus_of(others[q], own)
-        if not self.symmetric:
-            return value
-        return (value + _softplus_of(others.T[d], own)) / 2
-
-
-def _softplus_of(others, own):
-    """Mean of ``log(1 + Σ exp(others - own))``."""
-    return nn.functional.softplus(others.logsumexp(dim=1) - own).mean()
+        others = (logits - FAR * linked.to(logits.dtype)).logsumexp(dim=1)
+        return nn.functional.softplus(others - logits.gather(1, own[:, None])[:, 0]).sum()
 
 
 class TowerBatch:
@@ -171,16 +177,20 @@ def gradient(towers, criterion, batch, chunk_size=None):
         The loss, detached.
     """
     if chunk_size is None:
-        loss = criterion(towers.queries(batch.queries), towers.documents(batch.documents), batch)
-        loss.backward()
-        return loss.detach()
-    with buffers_kept(towers):
         sides = [
-            Chunks(towers.queries, batch.queries, chunk_size),
-            Chunks(towers.documents, batch.documents, chunk_size),
+            Whole(towers.queries, batch.queries),
+            Whole(towers.documents, batch.documents),
         ]
-    loss = criterion(*(output for side in sides for output in side.outputs), batch)
-    loss.backward()
+    else:
+        with buffers_kept(towers):
+            sides = [
+                Chunks(towers.queries, batch.queries, chunk_size),
+                Chunks(towers.documents, batch.documents, chunk_size),
+            ]
+    loss = 0.0
+    for part in criterion.parts(*(side.outputs[0] for side in sides), batch, PAIRS_AT_A_TIME):
+        part.backward()
+        loss = loss + part.detach()
     for side in sides:
         side.backward()
-    return loss.detach()
+    return loss

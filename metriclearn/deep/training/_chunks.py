@@ -64,6 +64,30 @@ class Chunks:
         set_generator_states(device, after)
 
 
+class Whole:
+    """A batch embedded at once, whose loss is derived part by part before its network.
+
+    Parameters
+    ----------
+    network : callable
+        Of a tensor of rows to a tensor.
+    X : tensor
+
+    Attributes
+    ----------
+    outputs : tuple of one tensor
+        A leaf that requires a gradient.
+    """
+
+    def __init__(self, network, X):
+        self.embedded = network(X)
+        self.outputs = (self.embedded.detach().requires_grad_(),)
+
+    def backward(self):
+        """Add the gradient of what was derived by ``outputs`` to that of the parameters."""
+        self.embedded.backward(self.outputs[0].grad)
+
+
 @contextmanager
 def buffers_kept(module):
     """Put buffers back: statistics of rows that are embedded twice move once."""
