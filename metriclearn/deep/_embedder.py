@@ -50,9 +50,10 @@ class DeepEmbedder(
         The backbone: "mlp" and "linear" for feature vectors, "adapter" for vectors of a
         pretrained network (see :class:`~metriclearn.deep.modules.Adapter`), "convnet", "attention",
         "multi_level", "resnet18", "resnet34" and "resnet50" for images, and where these are
-        installed "timm/NAME" and "torchvision/NAME", with the library's pretrained weights unless
-        ``module_params`` says otherwise. A class is called with those of ``in_features``,
-        ``in_channels`` that it takes, and with ``module_params``; an instance is copied.
+        installed "timm/NAME", "torchvision/NAME" and, of transformers, "hf/REPOSITORY" or
+        "hf/FOLDER", pretrained unless ``module_params`` says otherwise. A class is called with
+        those of ``in_features``, ``in_channels`` that it takes, and with ``module_params``; an
+        instance is copied.
     loss : str, class or nn.Module, default="triplet"
         A name in `LOSSES`, or in `WRAPPERS` with the name of another loss in
         ``loss_params={"loss": NAME}``, or what is called as ``loss(embeddings, labels)``. Learned

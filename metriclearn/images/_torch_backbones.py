@@ -1,7 +1,6 @@
 """Networks of torch as backbones: of a library by name, or a module of one's own."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -190,34 +189,62 @@ def hub_backbone(name, weights, size, pooling, device, colors):
     """Make a backbone of transformers, from a folder or by the name of a repository."""
     if weights is not None:
         raise ValueError(f"backbone='hf/{name}@...': give the folder that holds the weights")
+    module, preprocessing = hub_model(name), hub_preprocessing(name, size, colors)
+    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def hub_model(name, config=None, pretrained=True):
+    """Make a model of transformers; of one of images and texts the half that sees.
+
+    Parameters
+    ----------
+    name : str
+        A folder, or a repository.
+    config : dict, default=None
+        Of the model, whose weights are then random; nothing is read or fetched.
+    pretrained : bool, default=True
+        Whether it has the weights of the folder or repository.
+    """
     transformers = _library("transformers", "hf")
     with _explained(f"hf/{name}"):
-        local = {"local_files_only": True} if Path(name).is_dir() else {}
-        module = transformers.AutoModel.from_pretrained(name, **local)
-        settings = _processor_settings(name, local)
-    vision = getattr(module, "vision_model", None)  # the half of a model of images and texts
-    module = module if vision is None else vision
-    config = getattr(module.config, "vision_config", module.config)
-    default = getattr(config, "image_size", 224)
+        if config is not None:
+            model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**config))
+        elif pretrained:
+            model = transformers.AutoModel.from_pretrained(name, **_local(name))
+        else:
+            config = transformers.AutoConfig.from_pretrained(name, **_local(name))
+            model = transformers.AutoModel.from_config(config)
+    vision = getattr(model, "vision_model", None)
+    return model if vision is None else vision
+
+
+def hub_preprocessing(name, size=None, colors=()):
+    """Return what a model of transformers wants of its images; its weights are not read."""
+    transformers = _library("transformers", "hf")
+    with _explained(f"hf/{name}"):
+        config = transformers.AutoConfig.from_pretrained(name, **_local(name))
+        settings = _processor_settings(name, _local(name))
+    default = getattr(getattr(config, "vision_config", config), "image_size", 224)
     crop = settings.get("crop_size") or settings.get("size") or {}
     own = crop if isinstance(crop, int) else crop.get("height", crop.get("shortest_edge", default))
     resize = settings.get("size") or {}
     short = resize if isinstance(resize, int) else resize.get("shortest_edge", own)
-    preprocessing = Preprocessing(
-        size=size or (own, own),
-        share=min(1.0, own / short),
-        interpolation={0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}.get(
-            settings.get("resample"), "bicubic"
-        ),
+    own = (own, own) if isinstance(own, int) else tuple(own)
+    names = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
+    return Preprocessing(
+        size=size or own,
+        share=min(1.0, own[0] / (short if isinstance(short, int) else own[0])),
+        interpolation=names.get(settings.get("resample"), "bicubic"),
         **{
             "mean": tuple(settings.get("image_mean", IMAGENET_MEAN)),
             "std": tuple(settings.get("image_std", IMAGENET_STD)),
-            **colors,
+            **dict(colors),
         },
     )
-    if preprocessing.interpolation == "nearest":
-        preprocessing = replace(preprocessing, interpolation="bicubic")
-    return TorchBackbone(module, preprocessing, pooling, device)
+
+
+def _local(name):
+    return {"local_files_only": True} if Path(name).is_dir() else {}
 
 
 def _processor_settings(name, local):
@@ -276,7 +303,9 @@ def _explained(spec):
             f"backbone={spec!r}: its weights are neither on this machine nor could they be "
             f"downloaded ({reason}); {where}"
         ) from None
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, ValueError) as error:
+        if str(error).startswith("backbone="):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"backbone={spec!r}: {reason}") from None
 

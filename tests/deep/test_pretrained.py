@@ -1,17 +1,19 @@
 """Pretrained networks get the colors they were trained with, and are trained gently."""
 
+import shutil
 import sys
 import types
 
 import numpy as np
 import pytest
 import torch
-from helpers.backbones import Tiny
+from helpers.backbones import Tiny, write_dino
 from helpers.embedders import Record, recorded
 from PIL import Image
 from torch import nn
 
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep._saved._file import transformer_of, without_weights
 from metriclearn.deep.modules import Pretrained, Standardize
 from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.images import Features
@@ -66,6 +68,97 @@ def test_transformers_folder(tmp_path):
     )
     assert fitted.transform([Image.fromarray(IMAGES[0])]).shape == (1, 4)
     assert Pretrained(f"hf/{tmp_path}").image_size == (16, 16)
+
+
+@pytest.fixture(scope="module")
+def dino(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dino")
+    return folder, write_dino(pytest.importorskip("transformers"), folder)
+
+
+PICTURES = [Image.fromarray(pixels) for pixels in IMAGES]
+
+
+def test_transformer_by_name_is_trained_gently(dino, capsys):
+    folder, model = dino
+    start = DeepEmbedder(f"hf/{folder}", backbone_lr=0, verbose=1, **SHORT).fit(PICTURES, LABELS)
+    assert start.image_shape_ == (28, 28, 3)
+    assert "warmup_epochs=1, freeze_batch_norm=True" in capsys.readouterr().out
+    backbone = start.net_.module_.backbone
+    pixels = torch.rand(2, 3, 28, 28)
+    color = [torch.tensor(values).view(3, 1, 1) for values in ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])]
+    with torch.no_grad():
+        expected = model((pixels - color[0]) / color[1]).pooler_output
+    torch.testing.assert_close(backbone(pixels), expected)
+    trained = DeepEmbedder(f"hf/{folder}", **SHORT).fit(PICTURES, LABELS)
+    assert recipe(trained) == (1e-4, 1, True)
+    random = DeepEmbedder(f"hf/{folder}", module_params={"pretrained": False}, **SHORT)
+    assert recipe(random.fit(PICTURES, LABELS)) == (1e-3, 0, False)
+
+
+def test_saved_transformer_needs_its_folder_no_more(dino, tmp_path):
+    shutil.copytree(dino[0], tmp_path / "model")
+    params = {"pooling": "mean", "std": (0.5, 0.5, 0.5)}
+    module = f"hf/{tmp_path / 'model'}"
+    fitted = DeepEmbedder(module, module_params=params, **SHORT).fit(PICTURES, LABELS)
+    fitted.save(tmp_path / "saved")
+    shutil.rmtree(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.transform(PICTURES), fitted.transform(PICTURES))
+    assert loaded.net_.module_.backbone.pooling == "mean"
+
+
+@pytest.mark.slow
+def test_transformer_by_name_as_one_graph(tmp_path):
+    pytest.importorskip("onnxscript")
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    config = transformers.CLIPVisionConfig(
+        **sizes, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    transformers.CLIPVisionModel(config).save_pretrained(tmp_path)  # one weight: "embedding"
+    fitted = DeepEmbedder(f"hf/{tmp_path}", **SHORT).fit(PICTURES, LABELS)
+    fitted.to_onnx(tmp_path / "model.onnx")
+    features = Features(str(tmp_path / "model.onnx"), cache=False)
+    np.testing.assert_allclose(features.transform(PICTURES), fitted.transform(PICTURES), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attn_implementation": "stranger/kernel"},
+        {"auto_map": {"AutoModel": "code.Model"}},
+        {"_attn_implementation": "eager"},
+        {"use_pretrained_backbone": True},
+        {"vision_config": {"name_or_path": "stranger"}},
+        {"hidden_act": {"a": "b:c"}},
+    ],
+    ids=str,
+)
+def test_a_file_cannot_make_transformers_read_other_files(dino, changes):
+    module = f"hf/{dino[0]}"
+    stored = transformer_of(module, Pretrained(module))
+    params = {"module": module, "module_params": None}
+    assert without_weights(params, {"transformer": stored}) == stored
+    evil = {**stored, "config": {**stored["config"], **changes}}
+    for given in (evil, None, {"config": []}):
+        with pytest.raises(ValueError, match="configuration of its network cannot be used"):
+            without_weights(params, {"transformer": given})
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("features.onnx", "has no weights that can be trained"),
+        ("hf/{folder}", r"module='hf/.*': Unrecognized model"),
+        ("hf/{folder}@weights.pt", "module='hf/"),
+    ],
+)
+def test_names_that_cannot_be_trained(tmp_path, module, message, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match=message):
+        DeepEmbedder(module.format(folder=tmp_path), **SHORT).fit(IMAGES, LABELS)
 
 
 @pytest.mark.parametrize("backbone", [lambda pixels: pixels, "features.onnx"])

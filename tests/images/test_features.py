@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from helpers.backbones import write_dino
 from PIL import Image
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
@@ -145,20 +146,8 @@ def test_features_of_a_function_are_never_kept(photos, tmp_path):
 @pytest.fixture(scope="session")
 def dino(tmp_path_factory):
     """A transformer of some thousand random weights, saved to a folder."""
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.Dinov2Config(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
-    )
     folder = tmp_path_factory.mktemp("dino")
-    model = transformers.Dinov2Model(config).eval()
-    model.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(
-        '{"image_processor_type": "BitImageProcessor", "crop_size": {"height": 28, "width": 28},'
-        ' "size": {"shortest_edge": 32}, "resample": 2, "image_mean": [0.1, 0.2, 0.3],'
-        ' "image_std": [0.4, 0.5, 0.6]}'
-    )
-    return folder, model
+    return folder, write_dino(pytest.importorskip("transformers"), folder)
 
 
 def test_transformer_is_given_what_its_folder_says(photos, dino):

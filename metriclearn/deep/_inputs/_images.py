@@ -7,6 +7,7 @@ import numpy as np
 
 from metriclearn.deep._inputs._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
+from metriclearn.deep.modules._libraries import find_library, own_size
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
@@ -167,7 +168,8 @@ def learn_inputs(embedder, X, **checks):
     X : ndarray or image files
     y : ndarray, or None where it was not to be read
     """
-    own = not isinstance(embedder.module, str)
+    # Networks of transformers are not known to gain from another memory order: it is tried.
+    own = not isinstance(embedder.module, str) or find_library(embedder.module) == "hf"
     size = embedder.image_size
     if are_images(X):
         if size is None:
@@ -185,6 +187,8 @@ def learn_inputs(embedder, X, **checks):
 
 def _own_size(module, params):
     """Return the size of the images that a pretrained network was made for; None of others."""
+    if isinstance(module, str):
+        return own_size(module)
     if module is Pretrained:
         module = Pretrained(**(params or {}))
     return module.image_size if isinstance(module, Pretrained) else None

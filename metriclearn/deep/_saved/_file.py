@@ -25,6 +25,11 @@ LEFT_OUT = ("callbacks", "checkpoint", "device", "verbose", "warm_start")
 # Arguments by which a library would read other weights; those of the file take their place.
 _WEIGHTS = ("pretrained", "weights", "weights_backbone")
 _READS_FILES = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+# Of a configuration of transformers, what names other files, code or weights, or only labels.
+_SOURCES = {
+    *("auto_map", "backbone", "backbone_config", "use_pretrained_backbone", "use_timm_backbone"),
+    *("id2label", "label2id", "quantization_config", "name_or_path"),
+}
 # What a file may set of another library's model: sizes, rates and names of parts.
 _HARMLESS = {
     *_WEIGHTS,
@@ -40,9 +45,25 @@ _HARMLESS = {
     *("dynamic_img_pad", "dynamic_img_size", "embed_dim", "embed_dims", "fc_norm", "final_norm"),
     *("global_pool", "groups", "growth_rate", "head_dropout", "image_size", "img_size"),
     *("init_values", "init_weights", "layer_scale", "memory_efficient", "mlp_ratio"),
-    *("no_embed_class", "norm_eval", "norm_layer", "num_heads", "num_layers", "output_stride"),
-    *("patch_drop_rate", "patch_size", "pos_drop_rate", "pre_norm", "progress", "proj_drop_rate"),
-    *("qk_norm", "qkv_bias", "reg_tokens", "replace_stride_with_dilation", "stem_type"),
+    *(
+        "mean",
+        "no_embed_class",
+        "norm_eval",
+        "norm_layer",
+        "num_heads",
+        "num_layers",
+        "output_stride",
+    ),
+    *(
+        "patch_drop_rate",
+        "patch_size",
+        "pooling",
+        "pos_drop_rate",
+        "pre_norm",
+        "progress",
+        "proj_drop_rate",
+    ),
+    *("qk_norm", "qkv_bias", "reg_tokens", "replace_stride_with_dilation", "std", "stem_type"),
     *("stochastic_depth_prob", "transform_input", "width_mult", "width_per_group", "window_size"),
     "zero_init_residual",
 }
@@ -187,14 +208,49 @@ def _is_simple(value):
     )
 
 
-def without_weights(params):
+def without_weights(params, facts):
     """Return the arguments of the module, such that another library fetches no weights."""
     library = find_library(params["module"]) if isinstance(params.get("module"), str) else None
     if library is None:
         return params.get("module_params")
-    fetches_none = {"pretrained": False} if library == "timm" else {"weights": None}
     kept = {k: v for k, v in (params["module_params"] or {}).items() if k not in _WEIGHTS}
-    return {**kept, **fetches_none}
+    if library == "hf":
+        return {**kept, **_checked_transformer(facts.get("transformer"))}
+    return {**kept, **({"pretrained": False} if library == "timm" else {"weights": None})}
+
+
+def transformer_of(module, backbone):
+    """Return what a network of transformers is built by without its folder; None of others."""
+    if not isinstance(module, str) or find_library(module) != "hf":
+        return None
+    config = json.loads(backbone.network.config.to_json_string(use_diff=False))
+    colors = {name: getattr(backbone, name).flatten().tolist() for name in ("mean", "std")}
+    return {"config": _without_sources(config), **colors}
+
+
+def _without_sources(config):
+    """Return a configuration without names of files, repositories and classes of labels."""
+    return {
+        key: _without_sources(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in _SOURCES and value is not None
+    }
+
+
+def _checked_transformer(stored):
+    """Return what :func:`transformer_of` did, of a file: plain values that name no place."""
+    config = stored.get("config") if isinstance(stored, dict) else None
+    colors = {name: stored[name] for name in ("mean", "std")} if config else {}
+    if not config or config != _without_sources(config) or not _is_simple_dict(config):
+        raise ValueError("the configuration of its network cannot be used")
+    return {"config": config, **colors}
+
+
+def _is_simple_dict(config):
+    return all(
+        _is_simple_dict(value) if isinstance(value, dict) else _is_simple(value)
+        for value in config.values()
+    )
 
 
 def _plain(value):

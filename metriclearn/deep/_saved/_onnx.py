@@ -87,12 +87,16 @@ def _traced(network, batch):
             f"module={name} cannot be exported for batches of any size ({reason}); leave out what "
             f"depends on values of the batch or on its length"
         ) from error
-    # An operator may have called a value of its own by the name of the output.
-    for node in program.model.graph:
-        for value in node.outputs:
-            if value.name == "embedding":
-                value.name = "embedding_inside"
-    program.model.graph.outputs[0].name = "embedding"
+    # A weight or an operator may have called a value of its own by the name of the output.
+    graph = program.model.graph
+    inside = [value for node in graph for value in node.outputs if value.name == "embedding"]
+    for value in inside:
+        value.name = "embedding_inside"
+    if "embedding" in graph.initializers:
+        weight = graph.initializers.pop("embedding")
+        weight.name = "embedding_weight_inside"
+        graph.initializers[weight.name] = weight
+    graph.outputs[0].name = "embedding"
     return program.model_proto
 
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from metriclearn.deep._inputs._images import FileInputs
 from metriclearn.deep._inputs._inputs import Inputs
-from metriclearn.deep._saved._file import BoundedTensors, as_array, read, without_weights, write
+from metriclearn.deep._saved._file import (
+    BoundedTensors,
+    as_array,
+    read,
+    transformer_of,
+    without_weights,
+    write,
+)
 from metriclearn.deep.losses import MetricLoss
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._trainer import Trainer
@@ -34,6 +41,7 @@ def save(embedder, path):
         "feature_shape": net.module_.head.feature_shape,
         "history_": embedder.history_,
         "best_epoch_": embedder.best_epoch_,
+        "transformer": transformer_of(embedder.module, net.module_.backbone),
     }
     tensors = {f"module.{k}": v for k, v in net.module_.state_dict().items()}
     tensors |= {f"loss.{k}": v for k, v in _kept(net.criterion_).items()}
@@ -44,7 +52,7 @@ def load(cls, path):
     """Read what :func:`save` wrote into an estimator of ``cls``; see ``DeepEmbedder.load``."""
     params, facts, tensors = read(path, cls)
     try:
-        embedder = cls(**{**params, "module_params": without_weights(params)})
+        embedder = cls(**{**params, "module_params": without_weights(params, facts)})
         embedder._validate_params()
         net = _net_of(embedder, facts, tensors)
         for prefix, part in (("module.", net.module_), ("loss.", net.criterion_)):

@@ -1,4 +1,4 @@
-"""Backbones of timm and torchvision, by name, where these are installed."""
+"""Backbones of timm, torchvision and transformers, by name, where these are installed."""
 
 from contextlib import contextmanager
 from functools import partial
@@ -7,21 +7,31 @@ from torch import nn
 
 from metriclearn.deep.modules._input import Standardize
 from metriclearn.deep.modules._parts import nearest
+from metriclearn.deep.modules._pretrained import Pretrained
 from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from metriclearn.images._torch_backbones import hub_model, hub_preprocessing
 
-LIBRARIES = ("timm", "torchvision")
+LIBRARIES = ("timm", "torchvision", "hf")
 # Where torchvision's models keep their classifier.
 CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
 
 def find_library(spec):
-    """Return the library that ``"timm/NAME"`` or ``"torchvision/NAME"`` names, or None."""
+    """Return the library that ``"LIBRARY/NAME"`` names, or None."""
     library, slash, _ = spec.partition("/")
     return library if slash and library in LIBRARIES else None
 
 
+def own_size(spec):
+    """Return the (height, width) that a model of transformers was trained with; None of others."""
+    if find_library(spec) != "hf":
+        return None
+    with _of_module():
+        return hub_preprocessing(spec.partition("/")[2]).size
+
+
 def find_backbone(spec):
-    """Return a maker of the backbone that ``"timm/NAME"`` or ``"torchvision/NAME"`` means.
+    """Return a maker of the backbone that ``"LIBRARY/NAME"`` means.
 
     Parameters
     ----------
@@ -32,13 +42,20 @@ def find_backbone(spec):
     callable or None
         None where the name does not start with a library's. To be called with
         ``in_channels`` and the library's own arguments. Its weights are the pretrained ones
-        that the library has, unless ``pretrained=False`` (timm) or ``weights=None``
-        (torchvision) is among these.
+        that the library has, unless ``pretrained=False`` (timm, transformers) or
+        ``weights=None`` (torchvision) is among these.
     """
+    if spec.endswith(".onnx"):
+        raise ValueError(
+            f"module={spec!r}: an ONNX file has no weights that can be trained; train 'adapter' on "
+            f"the vectors of metriclearn.images.Features({spec!r})"
+        )
     library = find_library(spec)
     if library is None:
         return None
     name = spec.partition("/")[2]
+    if library == "hf":
+        return partial(_of_transformers, name)
     try:
         names, make = _timm() if library == "timm" else _torchvision()
     except ModuleNotFoundError as error:  # timm, or torchvision, which timm needs
@@ -49,6 +66,29 @@ def find_backbone(spec):
     if name.partition(".")[0] not in names:
         raise ValueError(f"module={spec!r}: {library} has no model {name!r}{nearest(name, names)}")
     return partial(make, name)
+
+
+@contextmanager
+def _of_module():
+    """Let errors name the argument that is called module here."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace("backbone=", "module=")) from error
+
+
+def _of_transformers(
+    name, in_channels, *, pretrained=True, pooling=None, mean=None, std=None, config=None
+):
+    """Make a backbone of transformers; with a ``config`` nothing is read or fetched."""
+    if in_channels not in (1, 3):
+        raise ValueError(f"module='hf/{name}' takes images of 1 or 3 channels, X has {in_channels}")
+    with _of_module():
+        if config is None and not (mean and std):
+            found = hub_preprocessing(name)
+            mean, std = mean or found.mean, std or found.std
+        network = hub_model(name, config, pretrained)
+    return Pretrained(network, pooling=pooling, mean=mean, std=std)
 
 
 @contextmanager

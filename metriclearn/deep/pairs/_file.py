@@ -4,7 +4,14 @@ import numpy as np
 import torch
 
 from metriclearn._format import Format
-from metriclearn.deep._saved._file import BoundedTensors, as_array, read, without_weights, write
+from metriclearn.deep._saved._file import (
+    BoundedTensors,
+    as_array,
+    read,
+    transformer_of,
+    without_weights,
+    write,
+)
 from metriclearn.deep._saved._persistence import (
     check_inputs,
     facts_of,
@@ -31,6 +38,7 @@ def save(network, path):
         "history_": network.history_,
         **facts_of(inputs),
         "feature_shapes": [tower.head.feature_shape for tower in scorer.towers],
+        "transformer": transformer_of(network.module, scorer.towers[0].backbone),
     }
     params = network.get_params(deep=False)
     tensors = {f"module.{name}": value for name, value in scorer.state_dict().items()}
@@ -44,7 +52,7 @@ def load(cls, path):
     params, facts, tensors = read(path, cls, PAIR_NETWORK)
     try:
         points = tensors.pop(_POINTS, None)
-        network = cls(**{**params, "module_params": without_weights(params)})
+        network = cls(**{**params, "module_params": without_weights(params, facts)})
         network._validate_params()
         inputs = _inputs_of(facts)
         rows = inputs.rows(stand_in(inputs), "cpu")
@@ -93,7 +101,7 @@ def load_towers(cls, path):
     """Read what :func:`save_towers` wrote into an estimator of ``cls``."""
     params, facts, tensors = read(path, cls, TWO_TOWERS)
     try:
-        embedder = cls(**{**params, "module_params": without_weights(params)})
+        embedder = cls(**{**params, "module_params": without_weights(params, facts)})
         embedder._validate_params()
         inputs = tuple(map(_inputs_of, facts["inputs"]))
         shapes = [tuple(shape) for shape in facts["feature_shapes"]]

@@ -165,8 +165,8 @@ def is_pretrained(module, params):
     params = params or {}
     if isinstance(module, str):
         library = find_library(module)
-        asked = {"timm": params.get("pretrained", True), "torchvision": params.get("weights", True)}
-        return bool(library is not None and asked[library])
+        asked = params.get("weights" if library == "torchvision" else "pretrained", True)
+        return bool(library is not None and asked)
     return isinstance(module, Pretrained) or module is Pretrained
 
 
