@@ -20,11 +20,11 @@ MAX_MATRIX_SIDE = 100
 N_FOUND = 5
 
 
-def map_rows(y, seed, n_points=MAX_MAP_POINTS):
-    """Rows of a test part that every learner's map shows, the same for all."""
-    if len(y) <= n_points:
+def map_rows(y, seed):
+    """Choose the rows of a test part that every learner's map shows."""
+    if len(y) <= MAX_MAP_POINTS:
         return np.arange(len(y))
-    return np.sort(np.random.RandomState(seed).choice(len(y), n_points, replace=False))
+    return np.sort(np.random.RandomState(seed).choice(len(y), MAX_MAP_POINTS, replace=False))
 
 
 def keep_map(Z, y, seed, places):

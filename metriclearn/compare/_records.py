@@ -354,11 +354,6 @@ class Tuning:
         """Whether search spaces are used."""
         return self.method not in ("few", "off")
 
-    @property
-    def is_few(self):
-        """Whether the roster's few settings are tried."""
-        return self.method == "few"
-
 
 @dataclass(frozen=True)
 class RunFacts:

@@ -263,10 +263,10 @@ def power_text(verdict, run):
     )
 
 
-def smallest_with_repeats(lead, run, repeats=4):
+def smallest_with_repeats(lead, run):
     """Return the smallest lead that more folds would tell, with test parts as they are."""
     n_folds = lead.n_folds // max(1, run.repeats)
-    return smallest_lead(lead, n_folds - 1, 1, repeats) if n_folds > 1 else lead.smallest
+    return smallest_lead(lead, n_folds - 1, 1, repeats=4) if n_folds > 1 else lead.smallest
 
 
 def answer_line(answer):
@@ -347,12 +347,12 @@ def listed(names):
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def shortlist(names, most=4):
-    """Return names as a person would list them, of many the first and a number."""
+def shortlist(names):
+    """Return names as a person would list them; of more than five the first four and a number."""
     names = list(names)
-    if len(names) <= most + 1:
+    if len(names) <= 5:
         return listed(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} others"
+    return f"{', '.join(names[:4])} and {len(names) - 4} others"
 
 
 def rank_answer_text(question):

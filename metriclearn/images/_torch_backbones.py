@@ -11,8 +11,6 @@ from metriclearn._memory import keep_freed_memory
 from metriclearn.images._cache import digest
 from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
-#: How the outputs of a transformer for its tokens become one vector.
-POOLINGS = ("cls", "mean")
 # Values of images in one pass on the CPU. Feature maps of more than that are memory that the
 # system gives out page by page, each time again, which takes longer than the network.
 _CPU_VALUES = 2**19

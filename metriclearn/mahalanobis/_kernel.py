@@ -205,16 +205,7 @@ class KernelMetric(
                 if callable(self.kernel) or self.kernel not in kernels
             },
         )
-        self._gamma, self._unit = self.gamma, 1.0
-        if self.gamma == "scale":
-            unit = unit_of(X)
-            spread = X.shape[1] * (X * np.float64(1 / unit)).var()
-            if self.kernel in ("rbf", "poly", "sigmoid"):  # functions of γ x², whatever the unit
-                self._unit = unit
-                self._gamma = 1 / spread if spread > 0 else unit * unit
-            else:
-                self._gamma = 1 / (spread * unit * unit) if spread * unit * unit > 0 else 1.0
-
+        self._gamma, self._unit = self._scale_of(X) if self.gamma == "scale" else (self.gamma, 1.0)
         rows = np.arange(len(X))
         if self.n_landmarks is not None and self.n_landmarks < len(X):
             drawn = check_random_state(self.random_state).permutation(len(X))
@@ -236,6 +227,14 @@ class KernelMetric(
             self.learner_ = clone(learner).fit(features, **given)
             self._n_features_out = self.learner_.components_.shape[0]
         return self
+
+    def _scale_of(self, X):
+        """Return ``gamma="scale"`` for the rows divided by a unit, and that unit."""
+        unit = unit_of(X)
+        spread = X.shape[1] * (X * np.float64(1 / unit)).var()
+        if self.kernel in ("rbf", "poly", "sigmoid"):  # functions of γ x², whatever the unit
+            return (1 / spread if spread > 0 else unit * unit), unit
+        return (1 / (spread * unit * unit) if spread * unit * unit > 0 else 1.0), 1.0
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Map rows to the learned space, where Euclidean distance is the learned metric.

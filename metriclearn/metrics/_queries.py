@@ -53,31 +53,21 @@ class Queries:
         self.embeddings = check_rows(embeddings, "embeddings")
         if metric == "cosine":
             row_norms(self.embeddings, "embeddings")
-        self_search = gallery is None
-        if self_search and gallery_labels is not None:
-            raise ValueError("gallery_labels was given without gallery")
-        if self_search and queries_in_gallery is not None:
-            raise ValueError(
-                "queries_in_gallery was given without gallery; without one, the embeddings are "
-                "queries and gallery, and no query finds itself"
-            )
-        gallery = self.embeddings if self_search else check_rows(gallery, "gallery")
+        self.self_search = gallery is None
+        if self.self_search:
+            _check_no_gallery(gallery_labels, queries_in_gallery)
+        gallery = self.embeddings if self.self_search else check_rows(gallery, "gallery")
         check_one_space(self.embeddings, gallery)
         self.embeddings, gallery, self.unit = fit_for_products(metric, self.embeddings, gallery)
-        self.n_gallery = len(gallery)
-        self.self_search = self_search
+        n, self.n_gallery = len(self.embeddings), len(gallery)
         # The row of the gallery that each query is, -1 for none; None where it is so for all.
-        self.own = np.arange(self.n_gallery) if self_search else None
-        if not self_search:
-            self.own = _own_rows(queries_in_gallery, self.embeddings, gallery)
+        self.own = (
+            np.arange(n)
+            if self.self_search
+            else _own_rows(queries_in_gallery, self.embeddings, gallery)
+        )
         self.relevance = as_relevance(
-            relevance,
-            labels,
-            gallery_labels,
-            len(self.embeddings),
-            self.n_gallery,
-            self_search,
-            self.own,
+            relevance, labels, gallery_labels, n, self.n_gallery, self.self_search, self.own
         )
         self.ignored = None if ignore is None else self._ignored(ignore)
         self.n_relevant = self.relevance.n_relevant
@@ -85,6 +75,14 @@ class Queries:
             self.n_relevant = self.n_relevant - self._n_ignored_relevant()
         self.most = self.n_gallery - (self.own is not None)
         self.depth = self.most - self._n_ignored()
+        self._check_depth(depth)
+        self.search = ExactSearch(gallery, metric)
+        if metric == "cosine":
+            gallery = gallery / row_norms(gallery, "gallery")[:, None]
+        self.copies = Copies(gallery)
+        self._warn_of_left_out()
+
+    def _check_depth(self, depth):
         if self.depth < 1:
             raise ValueError(
                 f"the gallery has {self.n_gallery} rows, and a query finds none of them beside "
@@ -95,11 +93,6 @@ class Queries:
                 f"k={depth} is not between 1 and {self.depth}, the number of gallery rows that a "
                 f"query can find"
             )
-        self.search = ExactSearch(gallery, metric)
-        if metric == "cosine":
-            gallery = gallery / row_norms(gallery, "gallery")[:, None]
-        self.copies = Copies(gallery)
-        self._warn_of_left_out()
 
     def _warn_of_left_out(self):
         n_left_out = int((self.n_relevant == 0).sum())
@@ -214,6 +207,17 @@ class Queries:
     def max_relevant(self):
         """Return the largest number of relevant rows that a query has, at least 1."""
         return max(1, int(self.n_relevant.max()))
+
+
+def _check_no_gallery(gallery_labels, queries_in_gallery):
+    """Raise for arguments that only go with a gallery."""
+    if gallery_labels is not None:
+        raise ValueError("gallery_labels was given without gallery")
+    if queries_in_gallery is not None:
+        raise ValueError(
+            "queries_in_gallery was given without gallery; without one, the embeddings are "
+            "queries and gallery, and no query finds itself"
+        )
 
 
 def _own_rows(queries_in_gallery, embeddings, gallery):

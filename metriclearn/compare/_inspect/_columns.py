@@ -18,6 +18,8 @@ MUCH = 0.9
 LEFT_OUT = "Left out; --keep {0} takes it in."
 KEPT = "Kept; --drop {0} leaves it out."
 
+_CELLS = 4_000_000  # looked at together
+_GIVEN_AWAY = 0.98  # a column that tells the label at least this often gives it away
 _UNNAMED = re.compile(r"(?i:unnamed: \d+|index|level_\d+|row[ _.-]?names?|)|\.\.\.1|X(?:\.1)?")
 _ID_NAME = re.compile(
     r"(?:.*[\W_])?(?:id|ids|uid|uuid|guid|oid|pk|key|idx|index|nr|no|num|number|nummer|numero|row|"
@@ -218,7 +220,7 @@ def _is_prose(words):
     return n_words >= 2.5 and len(again) >= 3
 
 
-def label_rates(values, codes, max_cells=4_000_000):
+def label_rates(values, codes):
     """How often each column alone tells the label, classes weighted alike.
 
     For each row the label is guessed from the row that is nearest in that column, of equals one
@@ -229,8 +231,6 @@ def label_rates(values, codes, max_cells=4_000_000):
     values : ndarray of shape (n, n_columns)
     codes : ndarray of int, shape (n,)
         Classes, from 0.
-    max_cells : int, default=4_000_000
-        Cells that are looked at together.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def label_rates(values, codes, max_cells=4_000_000):
     counts = np.bincount(codes)
     weights = 1 / (np.count_nonzero(counts) * np.maximum(counts, 1))[codes]
     rates = np.empty(n_columns)
-    width = max(1, max_cells // max(1, n_rows))
+    width = max(1, _CELLS // max(1, n_rows))
     for start in range(0, n_columns, width):
         block = values[shuffled, start : start + width]
         gaps = np.isnan(block)
@@ -289,7 +289,7 @@ def range_rates(values, codes, n_rows=20):
     return rates
 
 
-def check_giveaways(view, codes, rates, trusted=None, threshold=0.98):
+def check_giveaways(view, codes, rates, trusted=None):
     """Find columns that give the label away, and those whose values are groups of one label each.
 
     Parameters
@@ -300,7 +300,6 @@ def check_giveaways(view, codes, rates, trusted=None, threshold=0.98):
         Of ``label_rates``.
     trusted : ndarray of bool, shape (n_columns,), default=None
         Columns whose rate is not that of copies of a row; all by default.
-    threshold : float, default=0.98
 
     Returns
     -------
@@ -311,7 +310,7 @@ def check_giveaways(view, codes, rates, trusted=None, threshold=0.98):
     if not beyond_chance(counts, len(view.names)):
         return []
     giving, findings, grouping = [], [], {}
-    for j in np.flatnonzero(rates >= threshold):
+    for j in np.flatnonzero(rates >= _GIVEN_AWAY):
         n_groups = _groups_of_one_label(view, j, codes)
         if n_groups:  # columns that group the rows alike are one finding
             alike = row_groups(view.values[:, [j]]).tobytes()
@@ -366,7 +365,7 @@ def check_giveaways(view, codes, rates, trusted=None, threshold=0.98):
     return findings
 
 
-def _class_indicators(values, codes, threshold=0.99):
+def _class_indicators(values, codes):
     """Return the columns of two values, or of gaps, that are one class said in another way."""
     counts = np.bincount(codes)
     large = np.array(
@@ -381,7 +380,7 @@ def _class_indicators(values, codes, threshold=0.99):
                 continue
         for rows in (said, ~said):
             inside = np.bincount(codes[rows], minlength=len(counts))
-            agree = inside >= threshold * np.maximum(counts, rows.sum())
+            agree = inside >= 0.99 * np.maximum(counts, rows.sum())
             if (agree & large).any():
                 found.append(j)
                 break

@@ -47,7 +47,7 @@ def loss_names(kind):
     return [name for name in LOSS_NAMES if kind in LOSSES[name].accepts]
 
 
-def judged_learners(asked, kind, search_spaces=None):
+def judged_learners(asked, kind):
     """Turn what the caller asked for into learners from judgments.
 
     Parameters
@@ -56,7 +56,6 @@ def judged_learners(asked, kind, search_spaces=None):
         What ``resolve_learners`` takes, and has taken; words stand for those of the learners that
         take the kind.
     kind : {"pairs", "triplets"}
-    search_spaces : dict of str to dict, default=None
 
     Returns
     -------

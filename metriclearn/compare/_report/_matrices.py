@@ -54,9 +54,9 @@ def weights_image(matrix, image_shape):
     return f'<img class="heat" alt="weight of each pixel" src="{_png(weights, signed=False)}">'
 
 
-def heaviest_features(matrix, feature_names, n=3):
-    """Names of the features that weigh most, in units of their standard deviation."""
-    order = np.argsort(matrix.weights)[::-1][:n]
+def heaviest_features(matrix, feature_names):
+    """Return the names of the three features that weigh most, standardized."""
+    order = np.argsort(matrix.weights)[::-1][:3]
     return [feature_names[i] for i in order]
 
 

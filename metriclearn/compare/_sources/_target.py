@@ -153,10 +153,10 @@ def no_such_column(name, columns, argument=None, shown=None):
     return f"{before}no column {name!r}{hint} There are: {shown or shown_columns(columns)}"
 
 
-def shown_columns(columns, most=30):
-    """Return the names of columns for a message."""
-    more = f", … ({len(columns)} in all)" if len(columns) > most else ""
-    return ", ".join(columns[:most]) + more
+def shown_columns(columns):
+    """Return the names of columns for a message, the first 30 of them."""
+    more = f", … ({len(columns)} in all)" if len(columns) > 30 else ""
+    return ", ".join(columns[:30]) + more
 
 
 def group_codes(groups, n_rows, rows):

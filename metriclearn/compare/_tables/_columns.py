@@ -62,15 +62,13 @@ class TypedTable:
     findings: tuple[Finding, ...]
 
 
-def read_columns(frame, *, keep_codes=True):
-    """Read each column as what it holds.
+def read_columns(frame):
+    """Read each column as what it holds; digits with leading zeros (``"00420"``) are text.
 
     Parameters
     ----------
     frame : DataFrame
         Of strings, as from a file, or of anything, as from a user.
-    keep_codes : bool, default=True
-        Whether digits with leading zeros (``"00420"``) stay text.
 
     Returns
     -------
@@ -81,7 +79,7 @@ def read_columns(frame, *, keep_codes=True):
     columns, notes, findings, faults = {}, [], [], []
     for j, name in enumerate(map(str, frame.columns)):
         try:
-            values, note, stray = _read_column(frame.iloc[:, j], name, decimal, keep_codes)
+            values, note, stray = _read_column(frame.iloc[:, j], name, decimal)
         except _UnreadableError as fault:
             faults.append(f"{name!r} holds {fault}")
             continue
@@ -100,12 +98,12 @@ class _UnreadableError(Exception):
     """A column of values that are neither numbers, times nor text; says of what kind."""
 
 
-def _sample_cells(frame, n_rows=100):
-    part = frame.iloc[:n_rows].select_dtypes(exclude=["number", "bool", "datetime", "timedelta"])
+def _sample_cells(frame):
+    part = frame.iloc[:100].select_dtypes(exclude=["number", "bool", "datetime", "timedelta"])
     return [cell for cell in part.to_numpy(dtype=object).ravel() if isinstance(cell, str)]
 
 
-def _read_column(column, name, decimal, keep_codes):
+def _read_column(column, name, decimal):
     pandas = require("pandas", "cli")
     types = pandas.api.types
     dtype = column.dtype
@@ -126,7 +124,7 @@ def _read_column(column, name, decimal, keep_codes):
         return _finished_numbers(values, name, ("a duration, in seconds",))
     if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pandas.PeriodDtype):
         return _finished_times(column, name, "")
-    return _read_text(_as_texts(column), name, decimal, keep_codes)
+    return _read_text(_as_texts(column), name, decimal)
 
 
 def _as_texts(column):
@@ -154,7 +152,7 @@ def _as_text(cell):
     return str(cell)
 
 
-def _read_text(cells, name, decimal, keep_codes):
+def _read_text(cells, name, decimal):
     """Read a column of strings; ``cells`` has None where there is no value."""
     pandas = require("pandas", "cli")
     if decimal == "." and not any(map(_zero_first, cells[:50])):
@@ -169,7 +167,7 @@ def _read_text(cells, name, decimal, keep_codes):
     if not present:
         return np.full(len(cells), np.nan), ColumnNote(name, "number", "no values"), None
     distinct = [texts[i] for i in present]
-    if not (keep_codes and _are_codes(distinct)):
+    if not _are_codes(distinct):
         values, remarks = parse_numbers(distinct, decimal=decimal)
         read = ~np.isnan(values)
         share = counts[present][read].sum() / counts[present].sum()

@@ -158,7 +158,7 @@ def _sample(text):
     return "\n".join(lines)
 
 
-def _rows_of(text, separator, quote='"', skip_blanks=True):
+def _rows_of(text, separator, quote='"'):
     """Rows of cells, blank lines left out."""
     if separator == "::":
         return (line.split("::") for line in text.splitlines() if line.strip())
@@ -170,7 +170,7 @@ def _rows_of(text, separator, quote='"', skip_blanks=True):
         )
     else:
         reader = csv.reader(
-            io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=skip_blanks
+            io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=True
         )
     return (row for row in _tolerant(reader) if any(cell.strip() for cell in row) or len(row) > 1)
 

@@ -120,14 +120,14 @@ def two_logsumexps(x, positive, negative, scales=(1.0, 1.0), plus_one=False):
     return _TwoLogSumExps.apply(x, positive, negative, scales, plus_one)
 
 
-def masked_min(x, mask, dim=1):
-    """Smallest entry (and its index) where ``mask`` is 1; about 1e30 where there are none."""
-    return (1 - mask).mul_(FAR).add_(x).min(dim)
+def masked_min(x, mask):
+    """Find the smallest entry of each row, and its index, where ``mask`` is 1; else about 1e30."""
+    return (1 - mask).mul_(FAR).add_(x).min(1)
 
 
-def masked_max(x, mask, dim=1):
-    """Largest entry (and its index) where ``mask`` is 1; about -1e30 where there are none."""
-    return (mask - 1).mul_(FAR).add_(x).max(dim)
+def masked_max(x, mask):
+    """Find the largest entry of each row, and its index, where ``mask`` is 1; else about -1e30."""
+    return (mask - 1).mul_(FAR).add_(x).max(1)
 
 
 def mean_over(total, count):

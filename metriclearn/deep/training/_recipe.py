@@ -61,10 +61,6 @@ class Recipe:
     ema_decay: float | None = None
     compile: bool = False
 
-    def frozen_parts(self):
-        """Return the names of the parts whose rate is zero."""
-        return {name for name, rate in self.rates.items() if rate == 0}
-
 
 def constant(done, epochs):
     """Return one throughout."""

@@ -253,43 +253,19 @@ class LMNN(MahalanobisTransformer):
             are no ``Triplets``, or the problem is not one for ``solver="sdp"``.
         """
         X, y = self._validate_fit(X, y, constraints)
-        if constraints is not None and sample_weight is not None:
-            raise ValueError(
-                "sample_weight and constraints were both given; give Triplets weights of their own"
-            )
-        n_components = self.n_components
-        if n_components is not None:
-            check_n_components(n_components, X.shape[1])
-        if self.solver == "sdp":
-            check_sdp_components(n_components, X.shape[1])
-        if constraints is not None and self.mu == "auto":
-            raise ValueError(
-                'mu="auto" is chosen by the accuracy of held-out rows, which needs labels; give a '
-                "number with constraints"
-            )
-        if constraints is None and self.solver == "sdp" and self.n_impostors is not None:
-            raise ValueError(
-                f'solver="sdp" sums over all impostors, got n_impostors={self.n_impostors}; make '
-                f'it None or use solver="lbfgs"'
-            )
-        warn_unused(self, self._unused(constraints))
+        self._check_options(X.shape[1], constraints, sample_weight)
         codes = weights = None
         if constraints is None:
-            weights, rows, y = labeled_rows(sample_weight, np.arange(len(y)), y)
-            classes, codes = check_labels(y, sample_weight=weights)
-            counts = np.bincount(codes)
-            if len(rows) < X.shape[0]:
-                X = rows_of(X, rows)
-            if weights is not None:
-                counts = np.maximum(counts, np.bincount(codes, weights).astype(int))
-            check_n_neighbors(self.n_neighbors, classes, counts)
+            X, codes, weights = self._labeled(X, y, sample_weight)
         random_state = check_random_state(self.random_state)
         warm = self.warm_start and hasattr(self, "components_")
         given = self.components_ if warm else self.init
         like, span = X, Span(X, weights=weights)
         X, size = span.standard_rows(weights=weights)
         X = with_dtype_of(like, X)
-        init = initial_components(given, X, codes, n_components, random_state, weights, span, size)
+        init = initial_components(
+            given, X, codes, self.n_components, random_state, weights, span, size
+        )
         start = init, not isinstance(given, str)
         with progress(self.verbose, "LMNN") as advance:
             search = Search(self.loss, self.tol, self.max_iter, advance)
@@ -302,18 +278,52 @@ class LMNN(MahalanobisTransformer):
         self.duality_gap_ = solution.duality_gap
         self.n_iter_ = solution.n_iter
         if not solution.converged:
-            if self.solver == "sdp":
-                warn_far("LMNN")
-            elif solution.collapsed:
-                warn_not_converged(
-                    "LMNN",
-                    self.max_iter,
-                    f"the pull of mu={self.mu_:g} outweighs {self.n_impostors} impostors, and all "
-                    f"distances go to zero; lower mu or raise n_impostors",
-                )
-            else:
-                warn_not_converged("LMNN", self.max_iter)
+            self._warn(solution)
         return self._set_components(span.leave(solution.components * size), like=like)
+
+    def _check_options(self, n_features, constraints, sample_weight):
+        if constraints is not None and sample_weight is not None:
+            raise ValueError(
+                "sample_weight and constraints were both given; give Triplets weights of their own"
+            )
+        if self.n_components is not None:
+            check_n_components(self.n_components, n_features)
+        if self.solver == "sdp":
+            check_sdp_components(self.n_components, n_features)
+        if constraints is not None and self.mu == "auto":
+            raise ValueError(
+                'mu="auto" is chosen by the accuracy of held-out rows, which needs labels; give a '
+                "number with constraints"
+            )
+        if constraints is None and self.solver == "sdp" and self.n_impostors is not None:
+            raise ValueError(
+                f'solver="sdp" sums over all impostors, got n_impostors={self.n_impostors}; make '
+                f'it None or use solver="lbfgs"'
+            )
+        warn_unused(self, self._unused(constraints))
+
+    def _labeled(self, X, y, sample_weight):
+        """Return the rows that count, their class numbers and their weights."""
+        weights, rows, y = labeled_rows(sample_weight, np.arange(len(y)), y)
+        classes, codes = check_labels(y, sample_weight=weights)
+        counts = np.bincount(codes)
+        if weights is not None:
+            counts = np.maximum(counts, np.bincount(codes, weights).astype(int))
+        check_n_neighbors(self.n_neighbors, classes, counts)
+        return X if len(rows) == X.shape[0] else rows_of(X, rows), codes, weights
+
+    def _warn(self, solution):
+        if self.solver == "sdp":
+            warn_far("LMNN")
+        elif solution.collapsed:
+            warn_not_converged(
+                "LMNN",
+                self.max_iter,
+                f"the pull of mu={self.mu_:g} outweighs {self.n_impostors} impostors, and all "
+                f"distances go to zero; lower mu or raise n_impostors",
+            )
+        else:
+            warn_not_converged("LMNN", self.max_iter)
 
     def _unused(self, constraints):
         unused = {}
