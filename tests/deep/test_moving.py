@@ -81,6 +81,7 @@ def test_argument_that_stays_is_the_argument(path, value, settings):
     assert not np.array_equal(first.transform(X), third.transform(X))
 
 
+@pytest.mark.filterwarnings("ignore:.* has no effect here")
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 def test_what_can_be_moved_is_honored(case):
     embeddings, labels = batch()
