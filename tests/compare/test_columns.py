@@ -172,6 +172,9 @@ def test_several_numbers_in_a_cell_are_said_to_be_so(form):
     assert (finding.kind, finding.columns) == ("unreadable", ("p",))
     assert "several numbers in each cell" in finding.text
     assert source.feature_names == ["a"]
+    many = {f"p{i}": cells for i in range(5)}
+    source = as_source(pd.DataFrame({"a": rng.randn(60), **many}), np.repeat([0, 1], 30))
+    assert [finding.columns for finding in source.findings] == [tuple(many)]
 
 
 def test_bounds_are_their_numbers():

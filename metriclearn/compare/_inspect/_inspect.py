@@ -196,6 +196,7 @@ def _label_rate(values, codes):
 
 
 _MANY = {
+    "unreadable": "hold several numbers in each cell",
     "empty": "have no value in any row",
     "constant": "have the same value in all rows",
     "row_number": "number the rows",
