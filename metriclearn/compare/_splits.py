@@ -81,7 +81,8 @@ def make_splits(y, n_folds, seed, *, groups=None, queries=None, n_open=None):
     closed, note = _closed_splits(y, n_folds, seed, groups, queries)
     if not closed and not splits:
         raise ValueError(
-            "groups: each class is in one group only, so that no group can be tested on others; "
+            "groups: each class is in one group only, so that no group can be tested on others "
+            "(equal rows are one, too, unless columns tell them apart); "
             "give groups that several classes have, or none"
         )
     return closed + splits, notes | note

@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_blobs,
+    make_classification,
+    make_moons,
+)
 
 from metriclearn.compare._inspect import KINDS, inspect
 from metriclearn.compare._inspect._columns import label_rates
@@ -259,6 +267,10 @@ def people(n_people, n_times, spread, order="together", seed=0):
         (30, 8, 0.3, "shuffled"),
         (40, 4, 0.3, "shuffled"),
         (40, 2, 0.2, "shuffled"),
+        (40, 6, 0.8, "shuffled"),
+        (60, 4, 1.0, "shuffled"),
+        (30, 8, 1.0, "shuffled"),
+        (100, 6, 1.0, "shuffled"),
     ],
 )
 def test_repeated_measurements_are_suspected(n_people, n_times, spread, order, seed):
@@ -267,6 +279,21 @@ def test_repeated_measurements_are_suspected(n_people, n_times, spread, order, s
     assert kinds(looked) == ["repeated_measurements"]
     assert "--groups" in looked.findings[0].action
     assert kinds(inspect(X, y, groups=np.arange(len(X)))) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_classes_of_many_parts_are_no_repeated_measurements(seed):
+    rng = np.random.RandomState(seed)
+    tables = [
+        make_moons(300, noise=0.1, random_state=seed),
+        make_blobs(300, 4, centers=9, random_state=seed),
+        make_classification(300, 8, n_informative=5, n_classes=3, class_sep=2, random_state=seed),
+        (cells := rng.rand(900, 2), np.floor(4 * cells).sum(axis=1) % 2),
+        (angles := 12 * rng.rand(300, 1), np.floor(angles[:, 0]) % 2),
+    ]
+    for X, y in tables:
+        for labels in (y, y % 2):
+            assert "repeated_measurements" not in kinds(inspect(X, labels))
 
 
 @pytest.mark.parametrize("seed", range(5))

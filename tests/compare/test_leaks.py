@@ -156,6 +156,8 @@ def test_classes_of_one_group_are_not_tested_on():
         assert set(source.y[split.test]) == {"u", "v"}
     with pytest.raises(ValueError, match="each class is in one group only"):
         compare(X, y, groups=y, learners="euclidean")
+    with pytest.raises(ValueError, match="equal rows are one, too, unless columns tell them apart"):
+        compare(np.ones((60, 2)), y[:60], learners="euclidean")
 
 
 def test_validation_parts_keep_groups_together():

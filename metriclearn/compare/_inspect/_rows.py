@@ -12,6 +12,11 @@ MAX_QUERIES = 400
 MAX_CELLS = 10_000_000  # of the distances to all rows, where 100 queries are fewer
 
 
+# Labels of hidden groups agree, beyond chance, so often before the largest jump of the distances,
+# and not so often among so many rows behind it; those of honest classes agree there, too.
+BEYOND, NEAR_BY, FAR_OFF = 5, 0.85, 0.45
+
+
 def find_equal_rows(values):
     """Assign numbers to the rows so that copies, and copies but for rounding, have the same number.
 
@@ -231,25 +236,32 @@ def _tight_groups(scaled, codes, places):
     n_rows = len(scaled)
     queries = _queries(n_rows)
     squared = _squared_distances(scaled, queries)
-    depth = min(n_rows - 1, 25)
+    depth = min(n_rows - 1, 25 + BEYOND)
     nearest = np.argpartition(squared, depth - 1, axis=1)[:, :depth]
     near = np.take_along_axis(squared, nearest, axis=1)
     by_distance = np.argsort(near, axis=1)
     nearest = np.take_along_axis(nearest, by_distance, axis=1)
     near = np.sqrt(np.take_along_axis(near, by_distance, axis=1))
-    jumps = near[:, 1:] / np.maximum(near[:, :-1], 1e-12)
+    jumps = (near[:, 1:] / np.maximum(near[:, :-1], 1e-12))[:, :24]
     place = jumps.argmax(axis=1)  # so many neighbors, and one, are before the jump
-    one_label = np.array(
-        [
-            (codes[nearest[i, : place[i] + 1]] == codes[queries[i]]).all()
-            for i in range(len(queries))
-        ]
-    )
+    agree = codes[nearest] == codes[queries, None]
+    before = np.arange(depth) <= place[:, None]
     sizes = place + 2
-    small = sizes < 0.6 * np.bincount(codes)[codes[queries]]
-    clear = (jumps.max(axis=1) > 2) & one_label & small
+    n_in_class = np.bincount(codes)[codes[queries]]
+    small = sizes < 0.6 * n_in_class
+    clear = (jumps.max(axis=1) > 2) & (agree | ~before).all(axis=1) & small
     if clear.mean() < 0.75:
-        return None
+        # Less clear by distance, but the label is that of the next rows and of no others.
+        clear = n_in_class >= 3 * sizes + 2 * BEYOND
+        if clear.sum() < 40:
+            return None
+        behind = ~before & (np.arange(depth) <= place[:, None] + BEYOND)
+        chance = np.mean(n_in_class[clear] / n_rows)
+        near_by, far_off = (
+            (agree[clear][part[clear]].mean() - chance) / (1 - chance) for part in (before, behind)
+        )
+        if near_by < NEAR_BY or far_off > FAR_OFF:
+            return None
     size = int(np.median(sizes[clear]))
     return _repeats(round(n_rows / size), size, places[np.sort(queries[clear])], in_order=False)
 
