@@ -18,7 +18,7 @@ def namespace(X):
 
 
 def float_dtypes(X):
-    """Float64 and float32 as the library of ``X`` names them."""
+    """Return float64 and float32 as the library of ``X`` names them."""
     if is_dask(X):
         return [np.float64, np.float32]
     xp = namespace(X)
@@ -43,7 +43,7 @@ def to_numpy(array):
 
 
 def moved_to(X, array, dtype=None):
-    """``array`` in the library and on the device of ``X``; of its dtype, if no other is given."""
+    """Move ``array`` to the library and device of ``X``; to its dtype, if no other is given."""
     dtype = X.dtype if dtype is None else dtype
     if on_host(X) or is_dask(X):
         return np.asarray(array, dtype=dtype)
@@ -51,7 +51,7 @@ def moved_to(X, array, dtype=None):
 
 
 def with_dtype(X, name):
-    """``X`` as ``"float32"`` or ``"float64"``; itself where it is of that dtype."""
+    """Return ``X`` as ``"float32"`` or ``"float64"``; itself where it is of that dtype."""
     if on_host(X):
         return X.astype(name, copy=False)
     xp = namespace(X)
@@ -59,7 +59,7 @@ def with_dtype(X, name):
 
 
 def with_dtype_of(Z, X):
-    """``X``, of the same library, in the dtype of ``Z``."""
+    """Return ``X``, of the same library, in the dtype of ``Z``."""
     return namespace(Z).astype(X, Z.dtype, copy=False)
 
 
@@ -69,7 +69,7 @@ def is_double(X):
 
 
 def rows_of(X, indices):
-    """``X[indices]`` for a numpy array of row numbers."""
+    """Return ``X[indices]`` for a numpy array of row numbers."""
     if on_host(X) or is_dask(X):
         return X[indices]
     xp = namespace(X)
@@ -77,26 +77,26 @@ def rows_of(X, indices):
 
 
 def mean_row(X, weights=None):
-    """Mean of the rows, of given weights."""
+    """Compute the mean of the rows, of given weights."""
     if weights is None:
         return namespace(X).mean(X, axis=0)
     return moved_to(X, weights / weights.sum()) @ X
 
 
 def row_products(A, B):
-    """Scalar product of each row of ``A`` with the same row of ``B``."""
+    """Compute the scalar product of each row of ``A`` with the same row of ``B``."""
     if on_host(A):
         return np.einsum("ij,ij->i", A, B)
     return namespace(A).sum(A * B, axis=1)
 
 
 def squared_norms(X):
-    """Squared length of each row."""
+    """Compute the squared length of each row."""
     return row_products(X, X)
 
 
 def unit_of(X):
-    """Power of two near the largest entry of ``X``; 1 where all entries are zero.
+    """Find the power of two near the largest entry of ``X``; 1 where all entries are zero.
 
     Rows divided by it neither overflow nor vanish when they are squared, and lose no digit.
     """

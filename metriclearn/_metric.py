@@ -28,7 +28,7 @@ class LearnedMetricMixin:
     _check_rows: Callable[..., np.ndarray]
 
     def paired_distances(self, A: ArrayLike, B: ArrayLike) -> np.ndarray:
-        """Learned distance between each row of ``A`` and the same row of ``B``.
+        """Compute the learned distance between each row of ``A`` and the same row of ``B``.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class LearnedMetricMixin:
         return (embedded if A is B else self._embed(A)), embedded
 
     def pairwise_distances(self, X: ArrayLike, Y: ArrayLike | None = None) -> np.ndarray:
-        """Learned distance between every row of ``X`` and every row of ``Y``.
+        """Compute the learned distance between every row of ``X`` and every row of ``Y``.
 
         Parameters
         ----------

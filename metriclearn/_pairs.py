@@ -20,7 +20,7 @@ _TENSOR_BLOCK = 2**24  # numbers at a time, where memory is not the host's
 
 
 def paired_sq_distances(Z, first, second):
-    """Squared Euclidean distances of listed pairs, in blocks of bounded memory.
+    """Compute the squared Euclidean distances of listed pairs, in blocks of bounded memory.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def paired_sq_distances(Z, first, second):
 
 
 def blocks_of_pairs(n_pairs, n_features):
-    """Slices of pairs whose differences stay in a core's cache."""
+    """Return the slices of pairs whose differences stay in a core's cache."""
     step = max(1, _BLOCK_BYTES // (8 * max(1, n_features)))
     return [slice(start, min(start + step, n_pairs)) for start in range(0, n_pairs, step)]
 
@@ -68,7 +68,7 @@ def _tensor_blocks(n_pairs, n_features):
 
 
 def pair_moment(A, B, weights, first, second):
-    """``Σ w (a_i - a_j)(b_i - b_j)ᵀ`` of listed pairs of rows of two tensors.
+    """Compute ``Σ w (a_i - a_j)(b_i - b_j)ᵀ`` of listed pairs of rows of two tensors.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def pair_moment(A, B, weights, first, second):
 
 
 def laplacian(weights, first, second, n):
-    """Graph Laplacian ``D - W`` of weighted pairs.
+    """Compute the graph Laplacian ``D - W`` of weighted pairs.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def laplacian(weights, first, second, n):
 
 
 def laplacian_product(weights, first, second, X):
-    """``(D - W) X``, its sparse matrix never added up."""
+    """Compute ``(D - W) X``, its sparse matrix never added up."""
     n = len(X)
     W = sparse.csr_array((weights, (first, second)), shape=(n, n))
     degree = np.bincount(first, weights, n) + np.bincount(second, weights, n)
@@ -125,7 +125,7 @@ def laplacian_product(weights, first, second, X):
 
 
 def pair_scatter(X, weights, first, second):
-    """Weighted scatter ``Σ w (x_i - x_j)(x_i - x_j)ᵀ`` of listed pairs.
+    """Compute the weighted scatter ``Σ w (x_i - x_j)(x_i - x_j)ᵀ`` of listed pairs.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def pair_scatter(X, weights, first, second):
 
 
 def pairwise_sq_distances(A, B):
-    """All squared Euclidean distances between the rows of two arrays.
+    """Compute all squared Euclidean distances between the rows of two arrays.
 
     Both are shifted by the mean of ``B`` first: distances do not see a shift,
     the expanded square ``|a|² + |b|² - 2ab`` loses digits to it.

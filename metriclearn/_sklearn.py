@@ -75,17 +75,17 @@ class Interval(_Interval):
 
 
 def between(low, high, closed="both"):
-    """Real numbers; ``closed`` is "both", "left", "right" or "neither"."""
+    """Allow real numbers; ``closed`` is "both", "left", "right" or "neither"."""
     return Interval(Real, low, high, closed=closed)
 
 
 def at_least(low):
-    """Whole numbers from here on."""
+    """Allow whole numbers from ``low`` on."""
     return Interval(Integral, low, None, closed="left")
 
 
 def one_of(*names):
-    """One of these names."""
+    """Allow one of some names."""
     return StrOptions(set(names))
 
 

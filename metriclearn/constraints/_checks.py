@@ -6,7 +6,7 @@ from metriclearn._validation import as_count, check_numeric, check_unmasked
 
 
 def as_indices(indices, width, kind):
-    """Row numbers as an integer array of shape (n, width)."""
+    """Return row numbers as an integer array of shape (n, width)."""
     check_unmasked(indices, f"{kind}: indices")
     try:
         indices = np.asarray(indices)
@@ -34,7 +34,7 @@ def as_indices(indices, width, kind):
 
 
 def as_weights(weights, n, kind):
-    """Weights as a float array of shape (n,), or None."""
+    """Return weights as a float array of shape (n,), or None."""
     if weights is None:
         return None
     check_numeric(weights, f"{kind}: weights")

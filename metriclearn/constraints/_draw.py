@@ -54,12 +54,12 @@ class _Members:
         self.position[self.by_class] = np.arange(len(self.codes))
 
     def available(self, anchors, same):
-        """How many other rows of its class, or rows of other classes, each anchor has."""
+        """Count the other rows of its class, or the rows of other classes, of each anchor."""
         counts = self.counts[self.codes[anchors]]
         return counts - 1 if same else len(self.codes) - counts
 
     def at(self, anchors, offsets, same):
-        """Rows by number among those of :meth:`available`."""
+        """Return rows by number among those of :meth:`available`."""
         begin, count = self.start[self.codes[anchors]], self.counts[self.codes[anchors]]
         if same:
             places = begin + offsets

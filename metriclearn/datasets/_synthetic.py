@@ -36,7 +36,7 @@ class _Planted:
         self.metric = root @ root.T
 
     def embed(self, latent, width):
-        """Points whose distances under ``metric`` are the Euclidean ones of ``latent``."""
+        """Make points whose distances under ``metric`` are the Euclidean ones of ``latent``."""
         shape = (len(latent), self.nuisance.shape[1])
         nuisance = width * self.random_state.standard_normal(shape)
         return (latent * self.scale) @ self.informative.T + nuisance @ self.nuisance.T

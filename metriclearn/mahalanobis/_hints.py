@@ -25,7 +25,7 @@ _METHODS = {
 
 
 def missing_method(learner, name):
-    """Message of the ``AttributeError`` for a method that a learner does not have."""
+    """Return the message of the ``AttributeError`` for a method that a learner does not have."""
     message = f"{type(learner).__name__!r} object has no attribute {name!r}"
     if name == "partial_fit":
         if hasattr(type(learner), "partial_fit"):

@@ -245,7 +245,7 @@ class BoundLoss:
         return self.weights * np.where(self.similar, q > 1, q < 1)
 
     def value_and_slope(self, q):
-        """Loss and its derivatives by ``q``."""
+        """Compute the loss and its derivatives by ``q``."""
         active = self._active(q)
         q = np.where(active > 0, q, 1.0)
         with np.errstate(divide="ignore"):

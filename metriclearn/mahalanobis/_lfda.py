@@ -167,7 +167,7 @@ class LFDA(MahalanobisTransformer):
 
 
 def local_scatters(X, codes, n_neighbors, weights=None):
-    """Local within- and between-class scatter of Sugiyama (2007).
+    """Compute the local within- and between-class scatter of Sugiyama (2007).
 
     Parameters
     ----------

@@ -206,7 +206,7 @@ class ResidualLoss:
         return active, np.where(a > b, a, 1), np.where((a > b) & (b > 0), b, 0)
 
     def value_and_slope(self, q):
-        """Loss and its derivatives by ``q``."""
+        """Compute the loss and its derivatives by ``q``."""
         active, a, b = self._split(q)
         value = active @ (np.sqrt(a) - np.sqrt(b)) ** 2
         ratio = np.sqrt(b / a)

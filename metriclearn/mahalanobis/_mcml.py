@@ -243,7 +243,7 @@ class CollapseProblem:
         return slack, entropy
 
     def value_and_slope(self, L):
-        """``Σ KL(p⁰ ‖ p)`` and its derivative by ``M``, at ``M = LᵀL``."""
+        """Compute ``Σ KL(p⁰ ‖ p)`` and its derivative by ``M``, at ``M = LᵀL``."""
         # The certificate asks again where the search has just been.
         if not np.array_equal(L, self._last[0]):
             self._last = L.copy(), *self._of(self.X, L)
@@ -281,7 +281,7 @@ class CollapseProblem:
         return of_sample
 
     def evaluate(self, L, tol):
-        """Objective, its derivative by ``M`` and gap: in float32 where that is above ``tol``."""
+        """Compute objective, derivative by ``M`` and gap, in float32 if that is above ``tol``."""
         single = self.X.astype(np.float32)
         if squared_norms(single @ L.T.astype(np.float32)).max() < _LARGEST_SINGLE_SQ_NORM:
             value, slope = self._of(single, L)
@@ -296,7 +296,7 @@ class CollapseProblem:
         return value, 2 * L @ slope
 
     def certify(self, L):
-        """Objective at ``M = LᵀL`` and its relative duality gap."""
+        """Compute the objective at ``M = LᵀL`` and its relative duality gap."""
         value, slope = self.value_and_slope(L)
         return float(value), self._gap(L, value, slope)
 

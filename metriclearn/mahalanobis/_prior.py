@@ -68,7 +68,7 @@ def is_given(prior):
 
 
 def prior_of(prior, span, random_state=None):
-    """Prior of a metric of the rows of a span.
+    """Make the prior of a metric of the rows of a span.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def prior_of(prior, span, random_state=None):
 
 
 def prior_inverse(prior, span, random_state=None):
-    """``M0⁻¹`` over the coordinates, and the scale of a prior.
+    """Compute ``M0⁻¹`` over the coordinates, and the scale of a prior.
 
     Returns
     -------

@@ -230,7 +230,7 @@ class _Distances:
         return made
 
     def fidelity(self, N):
-        """R² of the squared distances of N."""
+        """Compute R² of the squared distances of N."""
         residual = self.squares + 2 * np.sum(N * self.apply(N)) - 4 * np.sum(N * self.target)
         return float(1 - residual / self.spread) if self.spread > 0 else float(residual <= 0)
 

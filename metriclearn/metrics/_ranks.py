@@ -84,7 +84,7 @@ def iman_davenport(chi2, n_learners, n_datasets):
 
 
 def critical_difference(n_learners, n_datasets, alpha=0.05):
-    """Difference of mean ranks that is beyond chance, for any two of all learners (Nemenyi, 1963).
+    """Compute the least difference of mean ranks that is beyond chance (Nemenyi, 1963).
 
     ::
 

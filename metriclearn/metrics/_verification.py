@@ -43,7 +43,7 @@ class Curve:
         )
 
     def tar_at(self, far):
-        """Largest true accept rate at a false accept rate of at most ``far``, a number or array."""
+        """Return the largest true accept rate at false accept rates of at most ``far``."""
         return self.tar[np.searchsorted(self.far, far, side="right") - 1]
 
 

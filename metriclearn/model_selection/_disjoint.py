@@ -32,7 +32,7 @@ def encode_classes(X, y, splitter):
 
 
 def rows_of(codes, classes):
-    """Rows of some classes, rising."""
+    """Return the rows of some classes, rising."""
     return np.flatnonzero(np.isin(codes, classes))
 
 

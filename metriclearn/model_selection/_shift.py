@@ -147,7 +147,7 @@ class ClassShiftSplit(BaseCrossValidator):
             yield train, test
 
     def shifts(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
-        """Fréchet distance between the parts of each split.
+        """Compute the Fréchet distance between the parts of each split.
 
         Parameters
         ----------

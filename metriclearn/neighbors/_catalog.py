@@ -88,7 +88,7 @@ class Catalog:
         self._n_alive -= len(rows)
 
     def find(self, ids):
-        """Row numbers of ids that are in the index; shape of ``ids``."""
+        """Find the row numbers of ids that are in the index; shape of ``ids``."""
         ids = as_ids(ids)
         rows = self._ids.find(ids.ravel(), self.alive)
         if np.any(rows < 0):
@@ -96,7 +96,7 @@ class Catalog:
         return rows.reshape(ids.shape)
 
     def payload(self, rows):
-        """Payload of rows, a column each."""
+        """Return the payload of rows, a column each."""
         return {name: column.take(rows) for name, column in self.columns.items()}
 
     def where(self, condition):

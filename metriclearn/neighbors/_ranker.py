@@ -31,12 +31,12 @@ class Ranker:
         self._norms = row_norms(X, "X") if metric == "cosine" else None
 
     def rows(self, rows):
-        """Rows of the base in float64, of length one under ``"cosine"``."""
+        """Return the rows of the base in float64, of length one under ``"cosine"``."""
         X = self.X[rows].astype(np.float64, copy=False)
         return X if self._norms is None else X / self._norms[rows][..., None]
 
     def blocks(self, order=None):
-        """All rows in float64, in blocks of bounded memory, in an order if one is given."""
+        """Yield all rows in float64, in blocks of bounded memory, in an order if one is given."""
         n, d = self.X.shape
         step = max(1, _BLOCK_BYTES // (8 * d))
         for start in range(0, n, step):
@@ -193,7 +193,7 @@ class Frame:
         self.scale = 1.0 if self.one_place else np.sqrt(largest)
 
     def base(self, rows):
-        """Rows of the base in this frame."""
+        """Return the rows of the base in this frame."""
         return (rows - self.center) / self.scale
 
     def queries(self, Q):

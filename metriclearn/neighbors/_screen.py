@@ -238,7 +238,7 @@ class Screen:
         return Prepared(table, self.slack[block])
 
     def upper(self, queries, rows):
-        """Upper bounds of scores, for each query of its own rows of the base.
+        """Compute upper bounds of scores, for each query of its own rows of the base.
 
         Parameters
         ----------
@@ -338,7 +338,7 @@ class Ragged:
         self.count = int(kept.sum())
 
     def padded(self):
-        """Scores and base rows as matrices, a row for each query, padded with inf and -1."""
+        """Return scores and base rows as matrices, a row for each query, padded with inf and -1."""
         query, base_row, score = self._merged()
         counts = np.bincount(query, minlength=self.n_queries)
         place = np.arange(len(query)) - (np.cumsum(counts) - counts)[query]

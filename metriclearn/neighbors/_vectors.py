@@ -162,7 +162,7 @@ class Vectors:
         return content
 
     def array(self):
-        """All rows, as an array that reads them where they are, not verified."""
+        """Return all rows, as an array that reads them where they are, not verified."""
         if self.file is None:
             return self._memory[: self.n]
         if self.n == 0:

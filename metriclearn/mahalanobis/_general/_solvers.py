@@ -36,7 +36,7 @@ def check_terms(loss, smooth, regularizer, barrier, solver, n_components, n_feat
 
 
 def solve_lbfgs(objective, n_components, *, start=None, max_iter, tol, verbose):
-    """L-BFGS on ``L``, ``A = LᵀL``: of low rank where ``n_components`` says so.
+    """Minimize over ``L``, ``A = LᵀL``, by L-BFGS: of low rank where ``n_components`` says so.
 
     ``start``, here and below: the ``A`` to start from, of shape (d, d).
 
@@ -116,7 +116,7 @@ def _best_multiple(objective, A):
 
 
 def solve_proximal(objective, *, start=None, max_iter, tol, advance):
-    """Accelerated projected gradient on ``A ⪰ 0``, with backtracking and restarts.
+    """Minimize by accelerated projected gradients on ``A ⪰ 0``, with restarts.
 
     Returns
     -------

@@ -21,7 +21,7 @@ _TENSOR_BLOCK_BYTES = 2**28  # where memory is not the host's
 
 
 def constrained_pairs(constraints):
-    """First and second rows of the pairs that are measured, the near ones before the far ones."""
+    """Return the first and second rows of the measured pairs, the near ones before the far ones."""
     indices = constraints.indices
     if isinstance(constraints, Pairs):
         return indices.T
@@ -44,11 +44,11 @@ class PairExcess:
         return PairExcess(self.sign[rows], self.bound[rows])
 
     def of(self, d2):
-        """Excess of each constraint, from the squared distances of all pairs."""
+        """Compute the excess of each constraint, from the squared distances of all pairs."""
         return self.sign * (d2 - self.bound)
 
     def slope_of_pairs(self, slope):
-        """Slope by the squared distances, from the slope by the excess."""
+        """Compute the slope by the squared distances, from the slope by the excess."""
         return self.sign * slope
 
     def express(self, cvxpy, d2):
@@ -67,12 +67,12 @@ class MarginExcess:
         return self
 
     def of(self, d2):
-        """Excess of each constraint, from the squared distances of all pairs."""
+        """Compute the excess of each constraint, from the squared distances of all pairs."""
         near, far = np.split(d2, 2)
         return self.margin + near - far
 
     def slope_of_pairs(self, slope):
-        """Slope by the squared distances, from the slope by the excess."""
+        """Compute the slope by the squared distances, from the slope by the excess."""
         return np.concatenate([slope, -slope])
 
     def express(self, cvxpy, d2):
@@ -88,7 +88,7 @@ class HingeShape:
 
     @staticmethod
     def value_and_slope(e):
-        """Loss of each constraint, and a slope of it."""
+        """Compute the loss of each constraint, and a slope of it."""
         return np.maximum(e, 0), (e > 0).astype(float)
 
     @staticmethod
@@ -104,7 +104,7 @@ class SquaredHingeShape:
 
     @staticmethod
     def value_and_slope(e):
-        """Loss of each constraint, and its slope."""
+        """Compute the loss of each constraint, and its slope."""
         e = np.maximum(e, 0)
         return e**2, 2 * e
 
@@ -121,7 +121,7 @@ class SquaredShape:
 
     @staticmethod
     def value_and_slope(e):
-        """Loss of each constraint, and its slope."""
+        """Compute the loss of each constraint, and its slope."""
         return e**2, 2 * e
 
     @staticmethod
@@ -137,7 +137,7 @@ class LogisticShape:
 
     @staticmethod
     def value_and_slope(e):
-        """Loss of each constraint, and its slope."""
+        """Compute the loss of each constraint, and its slope."""
         return np.logaddexp(0, e), expit(e)
 
     @staticmethod
@@ -153,12 +153,12 @@ class Frobenius:
 
     @staticmethod
     def value_and_gradient(A):
-        """Value, and gradient by ``A``."""
+        """Compute the value, and gradient by ``A``."""
         return 0.5 * np.sum(A * A), A
 
     @staticmethod
     def gap(A, G, loss):
-        """Duality gap at ``A``, where the loss has the value ``loss`` and the gradient ``G``."""
+        """Compute the duality gap at ``A``, given the value and the gradient ``G`` of the loss."""
         return 0.5 * np.sum(A * A) + np.sum(G * A) + 0.5 * np.sum(project_psd(-G) ** 2)
 
     @staticmethod
@@ -177,11 +177,11 @@ class Linear:
         self.C = C
 
     def value_and_gradient(self, A):
-        """Value, and gradient by ``A``."""
+        """Compute the value, and gradient by ``A``."""
         return np.sum(A * self.C), self.C
 
     def gap(self, A, G, loss):
-        """Duality gap at ``A``; no loss is below zero, so a slope shrunk to fit bounds as well."""
+        """Compute the duality gap at ``A``; as no loss is below zero, a shrunk slope bounds it."""
         steepest = linalg.eigh(-G, self.C, eigvals_only=True)[-1]
         shrunk = 1 / max(1.0, steepest)
         return np.sum(A * self.C) + loss - shrunk * (loss - np.sum(G * A))
@@ -201,7 +201,7 @@ class LogDet:
         self.constant = np.linalg.slogdet(inverse_prior)[1] + len(inverse_prior)
 
     def value_and_gradient(self, A):
-        """Value, and gradient by ``A``; infinite at the edge of the cone."""
+        """Compute the value, and gradient by ``A``; infinite at the edge of the cone."""
         sign, log_det = np.linalg.slogdet(A)
         if sign <= 0:
             return np.inf, np.zeros_like(A)
@@ -209,7 +209,7 @@ class LogDet:
         return value, self.inverse_prior - linalg.pinvh(A)
 
     def gap(self, A, G, loss):
-        """Duality gap at ``A``: a LogDet divergence itself."""
+        """Compute the duality gap at ``A``: a LogDet divergence itself."""
         B = self.inverse_prior + G
         if linalg.eigvalsh(B)[0] <= 0:
             return np.inf
@@ -253,7 +253,7 @@ class Objective:
         self.precise = True
 
     def loss_and_gradient(self, d2):
-        """Loss at given squared distances of the pairs, and its gradient by ``A``."""
+        """Compute the loss at given squared distances of the pairs, and its gradient by ``A``."""
         values, slope = self.shape.value_and_slope(self.excess.of(d2))
         by_pairs = self.excess.slope_of_pairs(self.weights * slope)
         G = np.zeros((self.V.shape[1],) * 2)
@@ -291,18 +291,18 @@ class Objective:
         )
 
     def by_matrix(self, A):
-        """Value, gradient by ``A``, and duality gap."""
+        """Compute the value, gradient by ``A``, and duality gap."""
         d2 = self._sq_distances(lambda V: (V @ moved_to(V, A), V))
         return self._sum(A, *self.loss_and_gradient(d2))
 
     def by_factor(self, L, certified=True):
-        """Value, gradient by ``L`` where ``A = LᵀL``, and duality gap, if that is wanted."""
+        """Compute the value, gradient by ``L`` where ``A = LᵀL``, and duality gap, if wanted."""
         d2 = self._sq_distances(lambda V: (V @ moved_to(V, L.T),) * 2)
         value, gradient, gap = self._sum(L.T @ L, *self.loss_and_gradient(d2), certified)
         return value, 2 * L @ gradient, gap
 
     def of_multiples(self, A, multiples):
-        """Values at multiples of ``A``, whose distances are measured once."""
+        """Return the values at multiples of ``A``, whose distances are measured once."""
         d2 = self._sq_distances(lambda V: (V @ moved_to(V, A), V))
         return [
             self.regularizer.value_and_gradient(c * A)[0]

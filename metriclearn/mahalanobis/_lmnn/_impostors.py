@@ -14,7 +14,7 @@ _TENSOR_BLOCK_BYTES = 2**28  # or that keeps a device busy
 
 
 def pairs_within(Z, radii, starts, most=np.inf):
-    """Pairs of rows of two classes closer than the larger of their radii.
+    """Find the pairs of rows of two classes closer than the larger of their radii.
 
     One matrix product of ``[z, |z|², 1]`` and ``[-2z, 1, |z|²]`` gives a block
     of squared distances.

@@ -120,7 +120,7 @@ class LabelObjective(LMNNObjective):
         return self._trusted
 
     def triplets_near(self, L, slack):
-        """Triplets whose violation at ``L`` is above ``-slack``, and their weights."""
+        """Find the triplets whose violation at ``L`` is above ``-slack``, and their weights."""
         Z = self._double.mapped(L)
         radii, reach = self._radii(Z, Hinge(2 * slack))
         [(*near, d2)] = pairs_within(Z, reach, self._starts)

@@ -25,7 +25,7 @@ _SAMPLE_RANK = 6
 
 
 def nearest_of_others(Z, starts, anchors, k):
-    """Nearest rows of other classes.
+    """Find the nearest rows of other classes.
 
     Parameters
     ----------

@@ -69,12 +69,12 @@ class Push:
             self._product += graph.moment(weights, self._B, self._X)
 
     def moment(self):
-        """``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over all pairs: ndarray of shape (m, d)."""
+        """Compute ``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over all pairs: ndarray of shape (m, d)."""
         return self._product.T @ self._X if on_host(self._B) else self._product
 
 
 def dual_of(slopes, conjugates, scale):
-    """``Σ (s · slope - conjugate(s · slope))``, the most over ``0 <= s <= scale``."""
+    """Compute the largest ``Σ (s · slope - conjugate(s · slope))`` over ``0 <= s <= scale``."""
     if slopes == 0:
         return 0.0
     if conjugates > 0:
@@ -131,7 +131,7 @@ class LMNNObjective:
         raise NotImplementedError
 
     def triplets_near(self, L, slack):
-        """Triplets whose violation at ``L`` is above ``-slack``, and the weights of their losses.
+        """Find the triplets whose violation at ``L`` is above ``-slack``, and their weights.
 
         Returns
         -------
@@ -148,11 +148,11 @@ class LMNNObjective:
         return False
 
     def value(self, L, loss):
-        """Value at ``L``."""
+        """Compute the value at ``L``."""
         return self._pull(L)[0] + (1 - self.mu) * self.push(L, self._embed(L), loss).value
 
     def value_and_gradient(self, L, loss):
-        """Value and ``∂value/∂L``."""
+        """Compute the value and ``∂value/∂L``."""
         Z = self._embed(L)
         X = self._double if is_double(Z) else self._single
         push = self.push(L, Z, loss, Z, X.array)
@@ -161,14 +161,14 @@ class LMNNObjective:
         return pull + (1 - self.mu) * push.value, gradient
 
     def certificate(self, L, loss):
-        """Value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
+        """Compute the value at ``L``, and a lower bound of the value of every ``M ⪰ 0``."""
         X = self._double.array
         push = self.push(L, self._embed(L), loss, X, X)
         bound = self.dual_value(push.slopes, push.conjugates, push.moment(), loss)
         return self._pull(L)[0] + (1 - self.mu) * push.value, bound
 
     def dual_value(self, slopes, conjugates, scatter, loss):
-        """Lower bound of the least value over all ``M ⪰ 0``, from slopes of the triplets.
+        """Bound the least value over all ``M ⪰ 0`` from below, from slopes of the triplets.
 
         The slopes ``a`` are scaled by ``s`` so that ``mu P + (1 - mu) s Q`` is
         positive semidefinite, with ``Q`` the given ``scatter``, ``Σ a (A - B)``
@@ -267,7 +267,7 @@ class Hinge:
         return self.width / 2
 
     def terms(self, h):
-        """Loss and slope of each violation; ``h`` is overwritten."""
+        """Compute the loss and slope of each violation; ``h`` is overwritten."""
         if self.width == 0:
             np.maximum(h, 0, out=h)
             return h, (h > 0).astype(h.dtype)
@@ -288,7 +288,7 @@ class SquaredHinge:
     reach = 0.0
 
     def terms(self, h):
-        """Loss and slope of each violation; ``h`` is overwritten."""
+        """Compute the loss and slope of each violation; ``h`` is overwritten."""
         np.maximum(h, 0, out=h)
         slope = 2 * h
         np.square(h, out=h)

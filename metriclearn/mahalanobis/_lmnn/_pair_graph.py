@@ -31,7 +31,7 @@ class PairGraph:
         return len(self._columns)
 
     def sq_distances(self, Z):
-        """Squared distances of the pairs, in the dtype of ``Z``."""
+        """Compute the squared distances of the pairs, in the dtype of ``Z``."""
         rows = self.of_rows(np.arange(Z.shape[0]))
         if len(rows) <= _PAIRS or not on_host(Z):
             return paired_sq_distances(Z, rows, self._columns)
@@ -54,27 +54,27 @@ class PairGraph:
         return PairGraph(indptr, self._columns[kept]), d2[kept]
 
     def of_rows(self, values):
-        """For each pair, the value of its row."""
+        """Return the value of the row of each pair."""
         return np.repeat(values, self._counts)
 
     def of_columns(self, values):
-        """For each pair, the value of its column."""
+        """Return the value of the column of each pair."""
         return values[self._bins]
 
     def sums(self, of_row, of_column):
-        """For each row: its own ``of_row`` and, where it is the column, ``of_column``."""
+        """Add up for each row its own ``of_row`` and, where it is the column, ``of_column``."""
         sums = np.bincount(self._bins, of_column, len(self._counts))
         if len(self._some):
             sums[self._some] += np.add.reduceat(of_row, self._indptr[self._some])
         return sums
 
     def moment(self, weights, B, X):
-        """``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over the pairs, for tensors."""
+        """Compute ``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over the pairs, for tensors."""
         rows = self.of_rows(np.arange(len(self._counts)))
         return pair_moment(B, X, weights, rows, self._columns)
 
     def laplacian_product(self, weights, B):
-        """``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
+        """Compute ``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
         weights = weights.astype(B.dtype, copy=False)
         if self._matrices is None:  # scipy's checks take longer than a product: once will do
             parts, shape = (weights, self._columns, self._indptr), (len(B), len(B))

@@ -164,7 +164,7 @@ class _Trial:
         yield from passes(self._problem, terms, init, given_scale, n_passes=n_passes, **fit)
 
     def score(self, L):
-        """Accuracy of the nearest training rows on the held-out ones."""
+        """Compute the accuracy of the nearest training rows on the held-out ones."""
         (X, codes, _), (X_test, codes_test, weights_test) = self._of_train, self._of_test
         neighbors = KNeighborsClassifier(self._n_neighbors).fit(to_numpy(X) @ L.T, codes)
         return neighbors.score(to_numpy(X_test) @ L.T, codes_test, sample_weight=weights_test)

@@ -76,7 +76,7 @@ class Problem:
 
     @classmethod
     def from_triplets(cls, X):
-        """Center rows whose order triplets refer to."""
+        """Center rows, whose order triplets refer to."""
         return cls(*_centered(Rows(X)), precise=True)
 
 
@@ -156,7 +156,7 @@ class PullCoordinates:
         return float(np.sum((L @ self._given_scatter) * L))
 
     def enter(self, L):
-        """``L`` in these coordinates, with no more rows than columns."""
+        """Rewrite ``L`` in these coordinates, with no more rows than columns."""
         inside = L @ self._out_of.T
         self._rotation, self._outside = None, L - inside @ self._into.T
         if inside.shape[0] > inside.shape[1]:

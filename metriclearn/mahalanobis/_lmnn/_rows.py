@@ -61,15 +61,15 @@ class Rows:
         return Rows(with_dtype_of(other.array, self.array))
 
     def take(self, indices):
-        """Rows of the given numbers."""
+        """Return the rows of the given numbers."""
         return Rows(rows_of(self.array, indices))
 
     def mean(self, weights=None):
-        """Weighted mean of the rows: ndarray of shape (d,)."""
+        """Compute the weighted mean of the rows: ndarray of shape (d,)."""
         return to_numpy(mean_row(self.array, weights))
 
     def mean_squares(self, weights=None):
-        """Weighted mean of the squares of each feature: ndarray of shape (d,)."""
+        """Compute the weighted mean of the squares of each feature: ndarray of shape (d,)."""
         return to_numpy(mean_row(self.array * self.array, weights))
 
     def gram(self):
@@ -81,29 +81,29 @@ class Rows:
         return pair_scatter(with_dtype(self.array, "float64"), weights, first, second)
 
     def minus(self, row):
-        """Rows less a row of numbers, one for each feature."""
+        """Return the rows less a row of numbers, one for each feature."""
         return Rows(self.array - moved_to(self.array, row))
 
     def times(self, factors):
-        """Rows times numbers, one for each feature or one for all."""
+        """Return the rows times numbers, one for each feature or one for all."""
         return Rows(self.array * moved_to(self.array, factors))
 
     def over(self, divisors):
-        """Rows divided by numbers, one for each feature or one for all."""
+        """Return the rows divided by numbers, one for each feature or one for all."""
         return Rows(self.array / moved_to(self.array, divisors))
 
     def weighted(self, weights):
-        """Rows times the root of their weights."""
+        """Return the rows times the root of their weights."""
         return Rows(moved_to(self.array, np.sqrt(weights))[:, None] * self.array)
 
     def mapped(self, L):
-        """Rows ``L x``, as an array: they are searched and paired next."""
+        """Compute the rows ``L x``, as an array: they are searched and paired next."""
         return self.array @ moved_to(self.array, L.T)
 
     def largest_sq_norm(self):
-        """Squared length of the longest row."""
+        """Compute the squared length of the longest row."""
         return float(namespace(self.array).max(squared_norms(self.array)))
 
     def mean_sq_norm(self):
-        """Mean squared length of the rows."""
+        """Compute the mean squared length of the rows."""
         return float(namespace(self.array).mean(squared_norms(self.array)))

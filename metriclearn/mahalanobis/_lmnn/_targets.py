@@ -23,7 +23,7 @@ _SMALL_CLASS = 32  # classes of up to this many rows are searched together, by s
 
 
 def target_neighbors(X, starts, n_neighbors, anchors=None):
-    """Nearest rows of the same class.
+    """Find the nearest rows of the same class.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _smallest(d2, k, own):
 
 
 def weighted_targets(X, targets, weights, n_neighbors, anchors=None):
-    """Target neighbors where a row of weight ``w`` is as ``w`` equal rows.
+    """Find target neighbors where a row of weight ``w`` is as ``w`` equal rows.
 
     Copies of a row are its own first targets; the nearest rows of its class follow,
     until ``n_neighbors`` are found.

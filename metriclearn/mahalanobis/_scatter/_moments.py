@@ -41,7 +41,7 @@ class Moments:
         )
 
     def merged(self, other):
-        """Moments of the rows of both, whose groups are numbered alike."""
+        """Compute the moments of the rows of both, whose groups are numbered alike."""
         unit = max(self.unit, other.unit)
         a, b = self.with_unit(unit).padded(len(other.totals)), other.with_unit(unit)
         b = b.padded(len(a.totals))
@@ -71,16 +71,16 @@ class Moments:
         )
 
     def as_one_group(self):
-        """Moments of all rows as one group."""
+        """Compute the moments of all rows as one group."""
         center = self.totals @ self.means / self.totals.sum()
         return Moments(self.unit, self.totals.sum()[None], center[None], self.total())
 
     def within(self):
-        """Scatter about the means of the groups."""
+        """Compute the scatter about the means of the groups."""
         return self.scatter.sum(axis=0) if self.scatter.ndim == 3 else self.scatter
 
     def total(self):
-        """Scatter about the mean of all rows."""
+        """Compute the scatter about the mean of all rows."""
         center = self.totals @ self.means / self.totals.sum()
         apart = np.sqrt(self.totals)[:, None] * (self.means - center)
         # Rounding of equal means is no spread.

@@ -73,7 +73,7 @@ class Span:
 
     @classmethod
     def of_features(cls, n_features, unit):
-        """Coordinates of a unit and all features, without rows."""
+        """Make the coordinates of a unit and all features, without rows."""
         span = object.__new__(cls)
         span._X = span._scales = None
         span.n_rows, span.n_features, span.width = 0, n_features, n_features
@@ -102,7 +102,7 @@ class Span:
         self.width = len(lengths)
 
     def rows(self, chosen=None):
-        """Rows in these coordinates, about their mean.
+        """Return the rows in these coordinates, about their mean.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Span:
         return rows
 
     def differences(self, first, second, factor=None):
-        """Differences of pairs of rows, of which no more than these are ever kept.
+        """Compute the differences of pairs of rows, of which no more than these are ever kept.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Span:
         return found
 
     def sq_distances(self, first, second, factor):
-        """Squared lengths of :meth:`differences`, which are not kept."""
+        """Compute the squared lengths of :meth:`differences`, which are not kept."""
         found = np.empty(len(first))
         for block in blocks_of_pairs(len(first), self.width):
             V = self.differences(first[block], second[block], factor)
@@ -154,7 +154,7 @@ class Span:
         return found
 
     def pair_scatter(self, weights, first, second):
-        """Weighted scatter of the differences of pairs, of shape (width, width)."""
+        """Compute the weighted scatter of the differences of pairs, of shape (width, width)."""
         scatter = np.zeros((self.width, self.width))
         for block in blocks_of_pairs(len(first), self.width):
             V = self.differences(first[block], second[block])
@@ -162,7 +162,7 @@ class Span:
         return (scatter + scatter.T) / 2
 
     def standard_rows(self, chosen=None, weights=None):
-        """Rows whose features vary by one, on average, and the factor that does it.
+        """Return the rows whose features vary by one, on average, and the factor that does it.
 
         A search that begins there is the same whatever the units of ``X``. The entries are
         :func:`on_a_grid`.
@@ -192,7 +192,7 @@ class Span:
         return X * (1 / self.unit) if self._scales is None else X / self._scales
 
     def scatter(self, weights=None):
-        """``Σ w (x' - x̄')(x' - x̄')ᵀ`` of all rows, of shape (width, width)."""
+        """Compute ``Σ w (x' - x̄')(x' - x̄')ᵀ`` of all rows, of shape (width, width)."""
         if self.reduced:
             if weights is self._weights:
                 return np.diag(self._variances)
@@ -218,7 +218,7 @@ class Span:
         return L
 
     def sum_of_squares(self, S):
-        """Diagonal over the features of a scatter ``S`` of shape (width, width)."""
+        """Return the diagonal over the features of a scatter ``S`` of shape (width, width)."""
         if not self.reduced:
             return np.diag(S)
         V = self._axes.T @ self._centered
@@ -267,13 +267,13 @@ _TIGHTEST = 1e-8
 
 
 def feature_scales(scatter):
-    """Square roots of the diagonal of a scatter matrix, 1 where a feature does not vary."""
+    """Return the roots of the diagonal of a scatter matrix, 1 where a feature does not vary."""
     scales = np.sqrt(np.diag(scatter))
     return np.where(scales > 0, scales, 1.0)
 
 
 def centered_scatter(X, weights=None):
-    """Scatter ``Σ w (x - x̄)(x - x̄)ᵀ``, exactly zero for constant features."""
+    """Compute the scatter ``Σ w (x - x̄)(x - x̄)ᵀ``, exactly zero for constant features."""
     return moments(X, weights=weights, unit=1.0).scatter
 
 

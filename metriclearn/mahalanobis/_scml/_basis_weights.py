@@ -38,13 +38,13 @@ class TripletMargins:
         self.near, self.far = np.split(position.reshape(-1), 2)
 
     def margins(self, L):
-        """One margin for each triplet under ``LᵀL``; a violation is what is above zero."""
+        """Compute the margin of each triplet under ``LᵀL``; a violation is what is above zero."""
         Z = self.X @ L.T
         d2 = paired_sq_distances(Z, self.first, self.second)
         return 1 + d2[self.near] - d2[self.far]
 
     def scatter(self, multipliers):
-        """``Σ_t multiplier_t (δ_ap δ_apᵀ - δ_an δ_anᵀ)``, zeros skipped."""
+        """Compute ``Σ_t multiplier_t (δ_ap δ_apᵀ - δ_an δ_anᵀ)``, zeros skipped."""
         used, size = np.flatnonzero(multipliers), len(self.first)
         if len(used) == 0:
             return np.zeros((self.X.shape[1],) * 2)

@@ -47,7 +47,7 @@ _PAIRS_PER_BLOCK = 8192
 
 
 def own_log_weights(weights):
-    """Log weight of a row's neighbors at its own place: of ``w - 1``, if that is above zero."""
+    """Return the log weight, of ``w - 1``, of the other rows at a row's place; -inf for none."""
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(weights - 1, 0))
 
@@ -55,7 +55,7 @@ def own_log_weights(weights):
 def soft_neighbor_gradient(
     Z, targets, row_terms, *, weights=None, X=None, max_memory=512, see=None, margin=None
 ):
-    """Value and gradient of an objective of the soft-neighbor probabilities.
+    """Compute the value and gradient of an objective of the soft-neighbor probabilities.
 
     Parameters
     ----------
@@ -214,34 +214,34 @@ class Exponentials:
         return len(self._left)
 
     def own_scores(self):
-        """``shift - d²`` of each row with what else is at its place: -inf, if nothing is."""
+        """Compute ``shift - d²`` of each row with others at its place: -inf, if there are none."""
         if self._weights is None:
             return np.full(len(self), -np.inf, dtype=self.Z.dtype)
         return self._own + self._left.dtype.type(self.shift)
 
     def own(self):
-        """Exponentials of these."""
+        """Return the exponentials of these."""
         # Clipped beyond the range of the sums, so that none of them is infinite.
         return np.exp(np.minimum(self.own_scores(), self._highest))
 
     def log_normalizers(self, rows, log_sums):
-        """``log Σ_j w_j exp(-d²_ij)`` of rows, from the logarithm of their sums."""
+        """Compute ``log Σ_j w_j exp(-d²_ij)`` of rows, from the logarithm of their sums."""
         if self._weights is None:
             return log_sums - self.shift
         return log_sums - self.shift - self._log_weights[rows]
 
     def weighted(self, rows, terms):
-        """Parts of the objective, and their derivatives, times the weights of their rows."""
+        """Multiply parts of the objective and their derivatives by the weights of their rows."""
         if self._weights is None:
             return terms
         return [self._weights[rows] * term for term in terms]
 
     def scores(self, rows, first=0, out=None):
-        """``shift - d²`` of ``rows`` with the columns from ``first`` on."""
+        """Compute ``shift - d²`` of ``rows`` with the columns from ``first`` on."""
         return np.matmul(self._left[rows], self._right[:, first:], out=out)
 
     def of_pairs(self, first, second):
-        """``shift - d²`` of listed pairs."""
+        """Compute ``shift - d²`` of listed pairs."""
         scores = np.empty(len(first), dtype=self.Z.dtype)
         for begin in range(0, len(first), _PAIRS_PER_BLOCK):
             block = slice(begin, begin + _PAIRS_PER_BLOCK)
@@ -250,7 +250,7 @@ class Exponentials:
         return scores
 
     def softmax(self, rows):
-        """Probabilities of single rows, and their log normalizers: any distances at all."""
+        """Compute probabilities of single rows and their log normalizers, at any distances."""
         P = self.scores(rows)
         own = np.arange(len(rows)), rows
         P[own] = self.own_scores()[rows]
@@ -265,11 +265,11 @@ class Exponentials:
         return P, self.log_normalizers(rows, np.log(sums) + largest)
 
     def above_floor(self, exponents):
-        """Exponentials, all above those that stand for zero."""
+        """Compute exponentials, all above those that stand for zero."""
         return np.exp(np.maximum(exponents, self.lowest + 1))
 
     def in_range(self, sums):
-        """Which rows have a sum that the dtype holds with all that counts."""
+        """Tell which rows have a sum that the dtype holds with all that counts."""
         with np.errstate(divide="ignore"):
             log_sums = np.log(sums)
         return (self._range[0] <= log_sums) & (log_sums <= self._range[1])
@@ -280,7 +280,7 @@ class Exponentials:
         return np.maximum(-scores.max(axis=1), 0)
 
     def upper(self, start, stop, out):
-        """Rows ``start`` to ``stop``, columns from ``start``: strict upper triangle, else zero."""
+        """Fill rows ``start`` to ``stop``, columns from ``start``, above the diagonal."""
         E = self.scores(slice(start, stop), start, out)
         np.maximum(E, self.lowest, out=E)
         if self.shift > self._highest:
@@ -344,7 +344,7 @@ _BLOCKS_AT_A_TIME = 8
 
 
 def tensor_soft_neighbor_gradient(Z, targets, row_terms, *, weights=None, max_memory=512):
-    """Value and gradient as of :func:`soft_neighbor_gradient`, for a tensor.
+    """Compute the value and gradient as of :func:`soft_neighbor_gradient`, for a tensor.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from metriclearn.mahalanobis._soft_neighbors._targets import Values
 
 
 def mlkr_terms(y):
-    """Parts of the rows in ``Σ_i (y_i - ŷ_i)²``, and their derivatives.
+    """Return the parts of the rows in ``Σ_i (y_i - ŷ_i)²``, and their derivatives.
 
     ``∂(y_i - ŷ_i)²/∂d²_ij = 2 (y_i - ŷ_i) p_ij (y_j - ŷ_i)``.
     """

@@ -24,7 +24,7 @@ from metriclearn.mahalanobis._soft_neighbors._targets import SameClass
 
 
 def nca_terms(rows, p, log_normalizers):
-    """Parts of the rows in ``-Σ_i p_i``, and their derivatives.
+    """Return the parts of the rows in ``-Σ_i p_i``, and their derivatives.
 
     ``p_i`` is the probability that the soft neighbor of row ``i`` is of its
     class; ``∂(-p_i)/∂d²_ij = p_ij (1[y_i = y_j] - p_i)``.

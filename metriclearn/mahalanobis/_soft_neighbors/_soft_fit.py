@@ -38,7 +38,7 @@ SOFT_NEIGHBOR_CONSTRAINTS = {
 
 
 def starting_components(learner, X, codes, weights, random_state, span, size):
-    """Where ``learner`` starts, and the factor that its start and ``X`` call for.
+    """Find where ``learner`` starts, and the factor that its start and ``X`` call for.
 
     ``X`` are rows of ``span``, in its coordinates times ``size``, in which the start is as well.
 

@@ -19,7 +19,7 @@ class SameClass:
         self._end = np.searchsorted(codes, np.arange(codes[-1] + 1), side="right")
 
     def own(self):
-        """``t_i t_i``."""
+        """Return ``t_i t_i``."""
         return 1
 
     def _same(self, start, stop):
@@ -37,23 +37,23 @@ class SameClass:
         moments[start:end] += E_same.sum(axis=0)
 
     def factor(self, alpha, beta, start, stop, out):
-        """``(α_i + α_j) t_i t_j + β_i + β_j`` of a block."""
+        """Compute ``(α_i + α_j) t_i t_j + β_i + β_j`` of a block."""
         H = np.add(beta[start:stop, None], beta[start:], out=out)
         end, same = self._same(start, stop)
         H[:, : end - start] += (alpha[start:stop, None] + alpha[start:end]) * same
         return H
 
     def of_pairs(self, first, second):
-        """``t_j`` for the first row of each pair, and for the second."""
+        """Return ``t_j`` for the first row of each pair, and for the second."""
         same = self.codes[first] == self.codes[second]
         return same, same
 
     def targets(self, rows):
-        """``t_i t_j`` of ``rows`` with all."""
+        """Return ``t_i t_j`` of ``rows`` with all."""
         return self.codes[rows, None] == self.codes
 
     def beside(self, Z):
-        """``targets`` as a function, over codes in the library and on the device of ``Z``."""
+        """Return ``targets`` as a function of codes in the library and on the device of ``Z``."""
         codes = moved_to(Z, self.codes, namespace(Z).int64)
         return lambda rows: codes[rows][:, None] == codes
 
@@ -70,7 +70,7 @@ class Values:
         self.y = y
 
     def own(self):
-        """``t_i`` as row ``i`` itself sees it."""
+        """Return ``t_i`` as row ``i`` itself sees it."""
         return self.y
 
     def add_sums(self, E, start, stop, sums, moments):
@@ -82,21 +82,21 @@ class Values:
         moments[start:] += y[start:stop] @ E
 
     def factor(self, alpha, beta, start, stop, out):
-        """``α_i t_j + α_j t_i + β_i + β_j`` of a block: a product of rank four."""
+        """Compute ``α_i t_j + α_j t_i + β_i + β_j`` of a block: a product of rank four."""
         y, one = self.y.astype(alpha.dtype, copy=False), np.ones_like(alpha)
         left = np.column_stack([part[start:stop] for part in (alpha, y, beta, one)])
         return np.matmul(left, np.stack([part[start:] for part in (y, alpha, one, beta)]), out=out)
 
     def of_pairs(self, first, second):
-        """``t_j`` for the first row of each pair, and for the second."""
+        """Return ``t_j`` for the first row of each pair, and for the second."""
         return self.y[second], self.y[first]
 
     def targets(self, rows):
-        """``t_j`` of all, the same for each of ``rows``."""
+        """Return ``t_j`` of all, the same for each of ``rows``."""
         return self.y
 
     def beside(self, Z):
-        """``targets`` as a function, over numbers in the library and on the device of ``Z``."""
+        """Return ``targets`` as a function of numbers in the library and on the device of ``Z``."""
         y = moved_to(Z, self.y)
         return lambda rows: y
 
@@ -105,7 +105,7 @@ class NoTargets:
     """No targets: the objective is one of the log normalizers alone."""
 
     def own(self):
-        """Zero."""
+        """Return zero."""
         return 0
 
     def add_sums(self, E, start, stop, sums, moments):
@@ -114,9 +114,9 @@ class NoTargets:
         sums[start:] += np.ones(stop - start, E.dtype) @ E
 
     def factor(self, alpha, beta, start, stop, out):
-        """``β_i + β_j`` of a block."""
+        """Compute ``β_i + β_j`` of a block."""
         return np.add(beta[start:stop, None], beta[start:], out=out)
 
     def targets(self, rows):
-        """Zero."""
+        """Return zero."""
         return 0

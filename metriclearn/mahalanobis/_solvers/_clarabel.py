@@ -8,7 +8,7 @@ GAP = 1e-4  # a larger relative duality gap is a failure to converge
 
 
 def solve_exactly(problem, variable):
-    """Value of a variable at the optimum of a cvxpy problem."""
+    """Solve a cvxpy problem, and return the value of a variable at its optimum."""
     with warnings.catch_warnings():
         # The duality gap says how accurate it is.
         warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)

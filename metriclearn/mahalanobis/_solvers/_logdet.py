@@ -95,7 +95,7 @@ class PairDifferences:
         return V
 
     def squares(self, weights):
-        """``Σ_k v_k² weights_k`` of each pair, for the rows of some weights of shape (c, r)."""
+        """Compute ``Σ_k v_k² weights_k`` of each pair, for each row of some weights (c, r)."""
         m, r = self.shape
         sums = np.empty((len(weights), m))
         for block in _blocks(m, r):
@@ -110,7 +110,7 @@ def _blocks(m, r):
 
 
 def minimize_logdet(loss, differences, *, max_iter, tol, advance):
-    """Damped Newton method with conjugate gradients.
+    """Minimize by a damped Newton method with conjugate gradients.
 
     Parameters
     ----------
