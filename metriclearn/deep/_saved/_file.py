@@ -224,7 +224,8 @@ def transformer_of(module, backbone):
     if not isinstance(module, str) or find_library(module) != "hf":
         return None
     config = json.loads(backbone.network.config.to_json_string(use_diff=False))
-    colors = {name: getattr(backbone, name).flatten().tolist() for name in ("mean", "std")}
+    colors = {"mean": backbone.mean, "std": backbone.std}
+    colors = {name: values.flatten().tolist() for name, values in colors.items()}
     return {"config": _without_sources(config), **colors}
 
 
