@@ -32,6 +32,10 @@ def amount_splits(y, n_folds, seed, *, groups=None):
     notes : dict of str to str
     """
     n_groups = len(y) if groups is None else len(np.unique(groups))
+    if n_groups < 2:
+        raise ValueError(
+            "all rows of X are equal, or of one group: none tells more than the others"
+        )
     n_made = min(n_folds, n_groups)
     note = f"{n_made} folds"
     if n_made < n_folds:

@@ -42,6 +42,11 @@ def test_what_is_planted_is_found(found):
     assert found.protocols == ["closed"]
 
 
+def test_equal_rows_are_one_error():
+    with pytest.raises(ValueError, match="all rows of X are equal, or of one group"):
+        compare(np.ones((60, 2)), np.random.RandomState(0).randn(60), learners="euclidean")
+
+
 def test_random_amounts_have_no_winner():
     rng = np.random.RandomState(0)
     for seed in range(3):

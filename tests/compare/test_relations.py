@@ -170,6 +170,39 @@ def test_honest_tables_raise_no_alarm(seed):
         assert not kinds, (list(columns), found)
 
 
+AMOUNTS = {
+    "unit": ("p", lambda r, y: {"p": 2.54 * y}),
+    "logarithm": ("p", lambda r, y: {"p": np.log(y)}),
+    "rounded": ("p", lambda r, y: {"p": (2.54 * y).round(3)}),
+    "sum": ("pq", lambda r, y: {"p": (p := r.rand(N)), "q": y - p}),
+    "weighted": (
+        "pqs", lambda r, y: {"p": (p := r.rand(N)), "q": (q := r.rand(N)), "s": y - 2 * p + q},
+    ),
+    "product": ("pq", lambda r, y: {"p": (p := 1 + r.rand(N)), "q": y / p, "a": 1 + r.rand(N),
+                "b": 1 + r.rand(N), "c": 1 + r.rand(N), "d": 1 + r.rand(N)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", AMOUNTS)
+def test_what_is_the_amount_in_other_words_is_found(leak):
+    rng = np.random.RandomState(0)
+    names, make = AMOUNTS[leak]
+    X, y = _noise(rng)[0], 1 + rng.gamma(3, size=N)
+    (finding,) = [
+        each for each in as_source(X.assign(**make(rng, y)), y).findings if each.kind == "giveaway"
+    ]
+    assert set(finding.columns) == set(names)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 1.0])
+def test_amounts_that_can_be_told_well_are_no_leak(noise):
+    rng = np.random.RandomState(0)
+    X, _ = _noise(rng)
+    for y in (X["a"] + 2 * X["b"], 5 * X["a"] ** 3, X["a"] * X["b"]):
+        y = y + noise * rng.randn(N)
+        assert [each.kind for each in as_source(X, y).findings] == ["amount_target"]
+
+
 def test_a_verdict_on_a_sum_of_columns_says_what_it_rests_on():
     rng = np.random.RandomState(0)
     X, y = _noise(rng, 2)

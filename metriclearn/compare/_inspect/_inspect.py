@@ -24,6 +24,7 @@ from metriclearn.compare._inspect._columns import (
 from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
 from metriclearn.compare._inspect._labels import check_labels, query_mask
 from metriclearn.compare._inspect._relations import (
+    check_amount,
     check_relations,
     check_series,
     check_shares,
@@ -132,6 +133,10 @@ def inspect(
         elif not any(finding.kind == "repeated_measurements" for finding in found):
             found += [] if repeats is None else [repeats]
         findings += found
+    elif not is_image:
+        free = ~left_out
+        free[[any(name in each.columns for each in about) for name in view.names]] = False
+        findings += check_amount(view.only(free), labels.astype(np.float64))
     findings.sort(key=lambda finding: KINDS.index(finding.kind))
     names_out = tuple(name for name, out in zip(view.names, left_out, strict=True) if out)
     return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))

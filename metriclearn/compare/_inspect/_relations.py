@@ -245,6 +245,50 @@ def counts_within_classes(values, codes):
     return False
 
 
+def check_amount(view, y):
+    """Find columns that are an amount in other words: in another unit, or the parts of its sum.
+
+    Parameters
+    ----------
+    view : View
+    y : ndarray of shape (n,), float64
+        The amounts.
+
+    Returns
+    -------
+    list of Finding
+    """
+    from scipy.stats import rankdata
+
+    usable = ~np.isnan(view.values).any(axis=0)
+    usable &= np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
+    usable &= view.values.max(axis=0, initial=-np.inf) > view.values.min(axis=0, initial=np.inf)
+    places = np.flatnonzero(usable)[:_MAX_COLUMNS]
+    rows = np.random.RandomState(0).permutation(len(y))[:_MAX_ROWS]
+    values, y = view.values[np.ix_(rows, places)], y[rows]
+    if len(np.unique(y)) < 10 or len(places) == 0:
+        return []
+    same = np.corrcoef(rankdata(y), rankdata(values, axis=0), rowvar=False)[0, 1:]
+    names = [view.names[place] for place in places[np.abs(same) > 0.9999]]
+    if names:
+        verb = "rises or falls" if len(names) == 1 else "rise or fall"
+        return [_giveaway(f"{listed(names)} {verb} with the target in all rows.", names)]
+    tried = [("sum", values, y)]
+    if (values > 0).all() and (y > 0).all():
+        tried.append(("product", np.log(values), np.log(y)))
+    for what, given, wanted in tried:
+        centered, wanted = given - given.mean(axis=0), wanted - wanted.mean()
+        scaled = centered / centered.std(axis=0)
+        if len(y) < 2 * len(places) + 10:
+            continue
+        weights = np.linalg.lstsq(scaled, wanted, rcond=1e-9)[0]
+        if np.var(wanted - scaled @ weights) < 1e-8 * np.var(wanted):
+            weighty = np.abs(weights) > 0.01 * np.abs(weights).max()
+            names = [view.names[place] for place in places[weighty]]
+            return [_giveaway(f"The target is a {what} of columns {listed(names)}.", names)]
+    return []
+
+
 def check_series(view, codes, places):
     """Find rows that follow one another: near to the next, and of its class.
 
