@@ -240,6 +240,16 @@ def test_verify_decides_and_measures(model, here, capsys):
     assert "true accepts at a false-accept rate of 0.05" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_verify_reads_other_separators(model, here, capsys, separator):
+    lines = [
+        separator.join(line) for line in (("first", "second", "same"), "011", ("2", "99", "0"))
+    ]
+    (here / "pairs.csv").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    assert main(["verify", "model", "pairs.csv", "--rows", "rows.csv", "--far", "0.5"]) == 0
+    assert "2 pairs" in capsys.readouterr().out
+
+
 BAD = [
     (["embed", "nothing", "rows.csv", "--out", "e.npy"], "there is no saved model"),
     (["embed", "model", "nothing.csv", "--out", "e.npy"], "nothing.csv: no such file"),
@@ -252,6 +262,10 @@ BAD = [
     (["verify", "model", "far.csv", "--rows", "rows.csv"], "'150'"),
     (["verify", "model", "far.csv"], "images are not there"),
     (["verify", "model", "far.csv", "--far", "2"], "not between 0 and 1"),
+    (["verify", "model", "far.csv", "--threshold", "nan"], "is not a distance from 0 on"),
+    (["verify", "model", "far.csv", "--threshold=-1"], "is not a distance from 0 on"),
+    (["verify", "model", "odd.csv", "--rows", "rows.csv"], "'²'"),
+    (["search", "model", "rows.csv", "²"], "no such file"),
     (["compare", "wine", "--save-learner", "rca"], "--save-learner needs --save"),
     (["compare", "wine", "iris", "--save", "m"], "there are several"),
     (["compare", "wine", "--save", ""], "--save needs the name"),
@@ -262,6 +276,7 @@ BAD = [
 def test_bad_input_is_one_line(model, here, capsys, arguments, message):
     (here / "narrow.csv").write_text("a,b\n1,2\n3,4\n")
     (here / "pairs.csv").write_text("first,second,same\n0,1,1\n1,2,maybe\n")
+    (here / "odd.csv").write_text("first,second\n0,²\n")
     (here / "far.csv").write_text("first,second,same\n0,150,1\n1,2,0\n")
     assert main(arguments) == 2
     error = capsys.readouterr().err

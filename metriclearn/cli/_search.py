@@ -88,7 +88,7 @@ def nearest(model, gallery, queries, row, k):
 
 
 def _row_number(text, gallery):
-    if not text.isdigit() or Path(text).exists():
+    if not text.isdecimal() or Path(text).exists():
         return None
     row = int(text)
     if row >= len(gallery):

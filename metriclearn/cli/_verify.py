@@ -52,6 +52,8 @@ def run(options, command):
     """Run the sub-command; return the exit code."""
     if not 0 <= options.far <= 1:
         raise BadInputError(f"--far {options.far} is not between 0 and 1")
+    if options.threshold is not None and not options.threshold >= 0:
+        raise BadInputError(f"--threshold {options.threshold} is not a distance from 0 on")
     rows = [] if options.rows is None else [options.rows]
     check_output("--out", options.out, options.model, [options.pairs, *rows])
     first, second, same = _read_pairs(Path(options.pairs))
@@ -112,9 +114,12 @@ def _read_pairs(path):
     """Read the columns; all faults of the file at once."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            columns = [name.strip() for name in reader.fieldnames or ()]
-            rows = [{k.strip(): v for k, v in row.items() if k} for row in reader]
+            text = stream.read()
+        separator = max(",;\t", key=text.partition("\n")[0].count)
+        lines = io.StringIO(text, newline="")
+        reader = csv.DictReader(lines, skipinitialspace=True, delimiter=separator)
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        rows = [{k.strip(): v for k, v in row.items() if k} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(f"{path}: {error}") from None
     missing = [name for name in ("first", "second") if name not in columns]
@@ -156,7 +161,7 @@ def _of_images(model, folder, first, second):
 
 
 def _of_rows(model, rows, first, second):
-    bad = [text for text in (*first, *second) if not text.isdigit() or int(text) >= len(rows)]
+    bad = [text for text in (*first, *second) if not text.isdecimal() or int(text) >= len(rows)]
     if bad:
         raise BadInputError(
             f"PAIRS: {len(bad)} entries are not row numbers from 0 to {len(rows) - 1}: "

@@ -76,8 +76,8 @@ def run(plan, workers, store, make_bar):
         roster=plan.learners,
         backbone=plan.source.backbone,
     )
-    shown = places_shown(result) if plan.source.has_pictures else ()
-    result = replace(result, samples=sample_rows(plan.source, result.records, shown))
+    samples = sample_rows(plan.source, result.records, places_shown(result))
+    result = replace(result, samples=samples)
     if interrupted:
         warnings.warn(
             f"{interrupted}: {len(records)} of {len(schedule.tasks)} fits were finished and are "

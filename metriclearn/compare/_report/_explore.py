@@ -111,6 +111,8 @@ class Explorer:
     def apart(self, protocol):
         """Return what the best linear and the best deep metric do not agree on; None if nothing."""
         records = self.records(protocol)
+        if len(records) < 2:
+            return None
         keys = [key for key in two_metrics(self.result, protocol) if key in records]
         if len(keys) < 2:
             return None

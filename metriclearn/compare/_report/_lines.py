@@ -179,6 +179,7 @@ def _words(record, trial):
         text += f" On validation rows {scores}."
     else:
         text += f" On validation rows {trial.reached[0][1]:.1%}; no longer training was tried."
+        return text + (" It may have been cut short." if trial.rising else "")
     if trial.rising:
         return f"{text} Still rising when its training was ended."
     return text + (" No longer rising." if len(trial.reached) > 1 else "")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metriclearn.compare._report._explore import Explorer
+
 #: Queries shown of each kind: of all, worst of the winner, those that the two disagree on.
 N_ANY, N_WORST, N_APART = 6, 3, 3
 
@@ -49,7 +51,7 @@ def pictured(result, key, protocol):
 
 
 def places_shown(result):
-    """Return the places of all photos that galleries show.
+    """Return the places of all rows that galleries, and cases of disagreement, show.
 
     Parameters
     ----------
@@ -60,7 +62,11 @@ def places_shown(result):
     set of int
     """
     galleries = [photo_gallery(result, protocol) for protocol in result.protocols]
-    return set().union(*(gallery.places for gallery in galleries if gallery))
+    shown = set().union(*(gallery.places for gallery in galleries if gallery))
+    explorer = Explorer(result, pictured, [])
+    for apart in filter(None, map(explorer.apart, result.protocols)):
+        shown |= {row.place for _, cases in apart.groups for case in cases for row in case}
+    return shown
 
 
 def photo_gallery(result, protocol):
