@@ -382,3 +382,57 @@ def test_training_draws_from_the_clusters_of_the_loss():
     assert {0, 1, 2} <= {*numbers}
     assert numbers[-1] == -1
     assert embedder.net_.criterion_.n_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "loss", "sizes"),
+    [
+        ("multi_level", "cascaded", (22, 22, 22)),
+        ("convnet", "cascaded", (21, 21, 22)),
+        ("attention", "grouped", (16, 16, 16, 16)),
+    ],
+)
+def test_rows_of_the_guide_train_by_their_defaults(module, loss, sizes):
+    embedder = DeepEmbedder(module, loss, **{**QUICK, "max_epochs": 1}, image_shape=(8, 8))
+    embedder.set_params(loss_params={"loss": "contrastive"}).fit(X[:100], y[:100])
+    assert embedder.net_.criterion_.group_sizes == sizes
+    assert embedder.transform(X[:3]).shape == (3, sum(sizes))
+
+
+def test_cascade_of_unequal_groups_is_that_of_the_sizes():
+    x = torch.randn(12, 7, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(12) % 3
+    by_default = L.CascadedLoss(L.ContrastiveLoss(1.0)).build(3, 7)
+    given = L.CascadedLoss(L.ContrastiveLoss(1.0), groups=(2, 2, 3)).build(3, 7)
+    early = L.CascadedLoss(L.ContrastiveLoss(1.0), embedding_dim=7)
+    assert by_default(x, labels) == given(x, labels) == early(x, labels)
+    with pytest.raises(ValueError, match="groups must divide the 2 dimensions"):
+        L.CascadedLoss(L.ContrastiveLoss()).build(3, 2)
+
+
+#: What by its defaults wraps a loss that takes pairs, on rows without columns and rows.
+BY_DEFAULTS = sorted(L.WRAPPERS.keys() - {"high_order", "two_views", "sampled_proxies"})
+
+
+@pytest.mark.parametrize("name", BY_DEFAULTS)
+def test_wrapper_of_defaults_is_saved_and_goes_on(tmp_path, name):
+    inner = "margin" if name == "diverse_aggregation" else "contrastive"
+    settings = {**QUICK, "max_epochs": 1, "loss_params": {"loss": inner}}
+    embedder = DeepEmbedder(loss=name, **settings).fit(X[:100], y[:100])
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
+    loaded.set_params(warm_start=True).fit(X[:100], y[:100])
+    assert loaded.n_iter_ == 2
+
+
+@pytest.mark.parametrize("name", ["dynamic_soft_margin", "embedding_moments", "self_distillation"])
+def test_new_classes_come_where_nothing_of_classes_is_learned(name):
+    settings = {**QUICK, "loss_params": {"loss": "contrastive"} if name in L.WRAPPERS else None}
+    embedder = DeepEmbedder(loss=name, **settings).partial_fit(X[y < 5], y[y < 5])
+    embedder.partial_fit(X, y)
+    assert len(embedder.classes_) == 10
+    settings["loss_params"] = {"loss": "arcface"}
+    embedder = DeepEmbedder(loss="self_distillation", **settings).partial_fit(X[y < 5], y[y < 5])
+    with pytest.raises(ValueError, match="has learned something of each class"):
+        embedder.partial_fit(X, y)

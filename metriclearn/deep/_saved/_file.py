@@ -308,11 +308,13 @@ class BoundedTensors(TorchFunctionMode):
     ----------
     tensors : dict of str to tensor
         Of the file. Twice as many values may be made, and a little more.
+    spare : int, default=2**20
+        How many more.
     """
 
-    def __init__(self, tensors):
+    def __init__(self, tensors, spare=2**20):
         super().__init__()
-        self._values_left = 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**20
+        self._values_left = 2 * sum(tensor.numel() for tensor in tensors.values()) + spare
         self._tensors_left = 100 * len(tensors) + 10_000
 
     def __torch_function__(self, func, types, args=(), kwargs=None):

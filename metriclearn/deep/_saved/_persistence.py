@@ -24,6 +24,8 @@ from metriclearn.images._paths import ImagePaths
 
 # Largest image, in values, of a file that does not say what shape its features have.
 _MOST_VALUES = 2**22
+# Most values of what serves training alone, which no file holds.
+_MOST_IN_TRAINING = 2**26
 
 
 def save(embedder, path):
@@ -112,7 +114,8 @@ def _net_of(embedder, facts, tensors):
     if features is None and n_features > _MOST_VALUES:
         raise ValueError(f"it was written by an older version, for rows of {n_features} values")
     X = ImagePaths("", []) if inputs.crops else stand_in(inputs)
-    with BoundedTensors(tensors):
+    spare = {"spare": _MOST_IN_TRAINING} if trainer.loss_says("training_only") else {}
+    with BoundedTensors(tensors, **spare):
         net = trainer.build(
             inputs,
             X,

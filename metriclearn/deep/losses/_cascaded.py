@@ -11,7 +11,7 @@ from metriclearn.deep.losses._grouped import GroupedLoss
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.miners._pair_miners import HDCMiner
 from metriclearn.deep.tensors._pairwise import sq_distances
-from metriclearn.deep.tensors._ranges import check_ranges
+from metriclearn.deep.tensors._ranges import check_ranges, group_sizes
 from metriclearn.deep.tensors._selections import PairMasks, masks
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CascadedLoss(Composite):
         h_1, …, h_(K-1), in (0, 1]: by default half of all pairs are for the second group, a fifth
         for the third.
     groups : sequence of int, default=None
-        Sizes of the K groups; all the same by default.
+        Sizes of the K groups; by default all the same, or but for one dimension.
     group_weights : sequence of float, default=None
         Lengths of the groups in the embedding, positive; scaled, and all the same by default.
     embedding_dim : int, default=None
@@ -109,12 +109,19 @@ class CascadedLoss(Composite):
             raise ValueError(
                 f"groups must be {n_groups} sizes, one more than fractions, got {groups}"
             )
-        self.grouped = GroupedLoss(
-            loss, n_groups if groups is None else groups, group_weights, embedding_dim=embedding_dim
-        )
+        self.grouped = GroupedLoss(loss, n_groups if groups is None else groups, group_weights)
         for part in self.losses:
             if "pairs" not in part.accepts:
                 raise ValueError(f"loss must be one on pairs, {type(part).__name__} is not")
+        if embedding_dim is not None:
+            self._settle(embedding_dim)
+
+    def _settle(self, embedding_dim):
+        """Settle the sizes of groups: where none are given, alike but for one dimension."""
+        n = len(self.fractions) + 1
+        if self.groups is None and embedding_dim >= n:
+            self.grouped.groups = [(embedding_dim + i) // n for i in range(n)]
+        self.grouped.group_sizes = tuple(group_sizes(self.grouped.groups, embedding_dim))
 
     @property
     def losses(self) -> nn.ModuleList:
@@ -143,6 +150,7 @@ class CascadedLoss(Composite):
     def build(self, n_classes: int | None, embedding_dim: int, **known: Any) -> Self:
         """Create what the losses learn, and return self."""
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
+        self._settle(embedding_dim)
         self.grouped.build(n_classes, embedding_dim, **known)
         return self
 

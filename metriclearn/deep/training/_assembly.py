@@ -75,12 +75,12 @@ def build_network(module, module_params, n_components, head_params, rows, featur
         offers["in_channels"] = rows.image_shape[2]
     elif "in_channels" in argument_names(component):
         ask_for_images(f"module={module!r}", rows.values_per_row)
-    if n_components == "auto":
-        n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
     if component in EMBEDDINGS:
-        if n_components is not None:
+        if n_components not in ("auto", None):  # else as many as it has by default
             offers["n_components"] = n_components
         n_components = None
+    elif n_components == "auto":
+        n_components = DEFAULT_COMPONENTS if isinstance(module, str) else None
     backbone = build("module", component, module_params, offers)
     known = feature_shape is not None
     if not known:

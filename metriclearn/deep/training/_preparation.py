@@ -5,6 +5,7 @@ import torch
 
 from metriclearn.constraints import Pairs, Quadruplets, Triplets, check_constraints
 from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses._adapters import ModuleLoss
 from metriclearn.deep.training._arguments import same
 from metriclearn.deep.training._data import ConstraintData, LabeledData
 from metriclearn.deep.training._labels import Labels, check_known, is_continuous
@@ -125,9 +126,20 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
 
 
 def learns_classes(criterion):
-    """Whether a loss learns or remembers something of each class, as proxies or a memory do."""
-    state = criterion.state_dict().values()
-    return any(value.ndim > 0 for value in state if isinstance(value, torch.Tensor))
+    """Whether a loss learns or remembers something of each class, as proxies or a memory do.
+
+    Of our own losses that need no classes, those with lists of integers remember codes or rows;
+    of another's nothing is known but that it has a state.
+    """
+    foreign = [part.state_dict() for part in criterion.modules() if isinstance(part, ModuleLoss)]
+    lists = [
+        value
+        for state, known in [(criterion.state_dict(), True), *((state, False) for state in foreign)]
+        for value in state.values()
+        if isinstance(value, torch.Tensor) and value.ndim > 0
+        if not (known and value.is_floating_point())
+    ]
+    return criterion.needs_classes or bool(lists)
 
 
 def _validation_again(asked, net, labels):
