@@ -3,7 +3,7 @@
 import sys
 from doctest import DocTestParser
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.utils.estimator_checks import check_estimator
 
 from metriclearn import cli
+from metriclearn.cli import _main
 from metriclearn.compare import _names, compare
 from metriclearn.compare._sources import _load
 from metriclearn.compare._sources._rows import as_source
@@ -87,6 +88,16 @@ def test_a_built_in_data_set(monkeypatch, small, capsys):
     assert "ours: 45 rows" in capsys.readouterr().out
     assert cli.main([*COMMAND, "our", "--learners", "euclidean"]) == 2
     assert "did you mean 'ours'?" in capsys.readouterr().err
+
+
+def test_a_sub_command(monkeypatch, capsys):
+    def add_parser(commands):
+        commands.add_parser("greet").set_defaults(run=lambda options, command: print(command) or 0)
+
+    greet = SimpleNamespace(add_parser=add_parser)
+    monkeypatch.setattr(_main, "COMMANDS", (*_main.COMMANDS, greet))
+    assert cli.main(["greet"]) == 0
+    assert capsys.readouterr().out == "metriclearn greet\n"
 
 
 @pytest.mark.parametrize("name", _names.SOURCE_NAMES)
