@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from metriclearn._linalg import components_from_matrix
-from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context
 from metriclearn._types import Seed
 from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
-from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
+from metriclearn.mahalanobis._base import MahalanobisTransformer
 from metriclearn.mahalanobis._prior import (
     PRIOR_OPTIONS,
     check_bounds,
@@ -24,7 +22,7 @@ from metriclearn.mahalanobis._prior import (
     prior_of,
 )
 from metriclearn.mahalanobis._scatter._span import Span
-from metriclearn.mahalanobis._solvers._logdet import PairDifferences, minimize_logdet
+from metriclearn.mahalanobis._solvers._logdet import PairDifferences, learn_near_prior
 
 _N_BOUND_PAIRS = 20_000
 
@@ -208,17 +206,14 @@ class ITML(MahalanobisTransformer):
             self.bounds_ = self.bounds
             bounds = tuple(float(bound) / prior.scale / prior.scale for bound in self.bounds)
         loss, differences = _bounded_pairs(span, prior, constraints, bounds, self.gamma)
-        with progress(self.verbose, "ITML", self.max_iter) as advance:
-            solution = minimize_logdet(
-                loss, differences, max_iter=self.max_iter, tol=self.tol, advance=advance
-            )
-        self.objective_ = solution.objective
-        self.duality_gap_ = solution.duality_gap
-        self.n_iter_ = max(1, solution.n_iter)
-        if not solution.converged:
-            warn_not_converged("ITML", self.max_iter, "raise max_iter or tol, or lower gamma")
-        L = solution.components @ prior.factor
-        components = components_from_matrix(L.T @ L, n_components) * prior.scale
+        components = learn_near_prior(
+            self,
+            loss,
+            differences,
+            prior,
+            n_components,
+            remedy="raise max_iter or tol, or lower gamma",
+        )
         return self._set_components(span.leave(components), like=X)
 
 

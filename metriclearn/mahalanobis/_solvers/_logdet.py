@@ -17,6 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from metriclearn._linalg import components_from_matrix
+from metriclearn._progress import progress
+from metriclearn.mahalanobis._base import warn_not_converged
+
 _MAX_CG = 60
 _BLOCK_BYTES = 2**18  # of differences, in a core's cache
 # No eigenvalue of A loses more of itself in one step. Near the edge of the cone
@@ -107,6 +111,39 @@ class PairDifferences:
 def _blocks(m, r):
     step = max(1, _BLOCK_BYTES // (8 * max(1, r)))
     return [slice(start, start + step) for start in range(0, m, step)]
+
+
+def learn_near_prior(
+    learner, loss, differences, prior, n_components, remedy="raise max_iter or tol"
+):
+    """Minimize a loss near a prior, and set the attributes that say how well that went.
+
+    Parameters
+    ----------
+    learner : ITML or LSML
+    loss, differences
+        See `minimize_logdet`; the differences are mapped by the factor of the prior.
+    prior : Prior
+    n_components : int
+    remedy : str
+        Said where the tolerance was not met.
+
+    Returns
+    -------
+    ndarray of shape (n_components, width)
+        The components over the coordinates of the prior.
+    """
+    name, max_iter = type(learner).__name__, learner.max_iter
+    with progress(learner.verbose, name, max_iter) as advance:
+        solution = minimize_logdet(
+            loss, differences, max_iter=max_iter, tol=learner.tol, advance=advance
+        )
+    learner.objective_, learner.duality_gap_ = solution.objective, solution.duality_gap
+    learner.n_iter_ = max(1, solution.n_iter)
+    if not solution.converged:
+        warn_not_converged(name, max_iter, remedy)
+    L = solution.components @ prior.factor
+    return components_from_matrix(L.T @ L, n_components) * prior.scale
 
 
 def minimize_logdet(loss, differences, *, max_iter, tol, advance):
