@@ -55,6 +55,24 @@ def write_bytes(path, *parts):
             stream.write(part)
 
 
+def as_path(path, argument="path"):
+    """Return a path of the user as one of pathlib; no text, or a zero in it, names no file."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{argument} must be a str or path-like, got {path!r:.60}")
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"{argument}={text!r} is no name of a file or folder")
+    return Path(path)
+
+
+def as_folder(path, argument="path"):
+    """Return the path of a folder to write to, which need not be there."""
+    folder = as_path(path, argument)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"{argument}={str(folder)!r} is a file, or leads nowhere; give a folder")
+    return folder
+
+
 @contextmanager
 def replacing(path):
     """Open a binary stream whose content takes the place of a file at the end of the block.
@@ -72,7 +90,7 @@ def replacing(path):
     file object
         Open for reading and writing, in binary.
     """
-    target, in_place = _target(path)
+    target, in_place = _target(as_path(path))
     if in_place:
         # Appended, since opening a redirected /dev/stdout must not empty it.
         with open(target, "ab") as stream:
@@ -123,7 +141,7 @@ def check_writable(path, argument):
     argument : str
         What the error calls it, e.g. ``"--report"``.
     """
-    path = Path(path)
+    path = as_path(path, argument)
     if path.is_dir():
         raise ValueError(f"{argument} {path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
@@ -154,7 +172,7 @@ def open_regular(path):
         Open for reading, in binary.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    if os.path.isdir(path):
+    if as_path(path).is_dir():
         raise ValueError(f"{os.fspath(path)!r} is a folder, not a file")
     with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

@@ -1,10 +1,9 @@
 """Results as JSON files, of one name and version, older ones read; and as tables of pandas."""
 
 import json
-from pathlib import Path
 
 from metriclearn._extras import require
-from metriclearn._files import check_writable, write_text
+from metriclearn._files import check_writable, open_regular, write_text
 from metriclearn._format import Format, checksum, parse_json
 from metriclearn.compare._plain import to_plain
 
@@ -39,7 +38,8 @@ def read_document(path):
     -------
     dict
     """
-    document = parse_json(Path(path).read_bytes(), path)
+    with open_regular(path) as stream:
+        document = parse_json(stream.read(), path)
     if isinstance(document, dict) and document.get("format") in OLDER:
         return document
     read = FORMAT.reader(document, path)

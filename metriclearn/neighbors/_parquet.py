@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn._files import replacing
+from metriclearn._files import open_regular, replacing
 from metriclearn._packed import check_columns
 from metriclearn.neighbors._ranker import METRICS
 
@@ -65,10 +65,19 @@ def _table(pyarrow, vectors, catalog, group):
     )
 
 
+def _opened(file):
+    with open_regular(file):  # no folder, pipe or device
+        pass
+    try:
+        return require("pyarrow.parquet", "cli").ParquetFile(file)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"path: {file} is no Parquet file ({error})") from None
+
+
 def read_metric(file):
     """Return the metric that a Parquet file names, None where it names none."""
-    parquet = require("pyarrow.parquet", "cli")
-    metadata = parquet.read_schema(file).metadata or {}
+    with _opened(file) as source:
+        metadata = source.schema_arrow.metadata or {}
     try:
         metric = json.loads(metadata[_KEY])["metric"]
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -78,8 +87,7 @@ def read_metric(file):
 
 def read_parquet(file):
     """Yield ids, vectors and payload of a Parquet file, a group of rows at a time."""
-    parquet = require("pyarrow.parquet", "cli")
-    with parquet.ParquetFile(file) as source:
+    with _opened(file) as source:
         try:
             check_columns(source.metadata, os.path.getsize(file))
         except ValueError as error:

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn._files import Lock, open_regular, sync_folder, write_bytes, write_text
+from metriclearn._files import (
+    Lock,
+    as_folder,
+    as_path,
+    open_regular,
+    sync_folder,
+    write_bytes,
+    write_text,
+)
 from metriclearn._format import Format, checksum, digest, parse_json
 from metriclearn._packed import parse_array
 from metriclearn.neighbors._columns import Column
@@ -41,7 +49,7 @@ class SavedFolder:
     """
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path = as_path(path)
         self._lock = None
         # Checksum of the manifest that the holder of this object last read or wrote.
         self.seen = None
@@ -55,7 +63,7 @@ class SavedFolder:
 
     def is_at(self, path):
         """Whether a path names this folder."""
-        return os.path.realpath(self.path) == os.path.realpath(path)
+        return os.path.realpath(self.path) == os.path.realpath(as_path(path))
 
     def open(self, *, unchanged, new=False):
         """Take the folder for writing, and clear it of what killed processes left.
@@ -74,7 +82,12 @@ class SavedFolder:
             )
         if self._lock is not None:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        if unchanged and self.seen is not None and not self.holds_index():
+            raise ValueError(
+                f"path: {self.path} no longer holds the index that was opened; load it from where "
+                f"it is now"
+            )
+        as_folder(self.path).mkdir(parents=True, exist_ok=True)
         lock = Lock(self.path / _LOCK)
         holder = lock.take()
         if holder is not None:

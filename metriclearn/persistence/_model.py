@@ -19,12 +19,27 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from metriclearn._extras import require
-from metriclearn._files import Lock, open_regular, write_bytes, write_text
+from metriclearn._files import (
+    Lock,
+    as_folder,
+    as_path,
+    open_regular,
+    write_bytes,
+    write_text,
+)
 from metriclearn._format import Format, checksum, parse_json
 from metriclearn.persistence._parts import NETWORKS, put_back, take_out, untrusted
 
 _MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
 _FORMAT = Format("metriclearn model", {1: dict})
+_FIELDS = {
+    "estimator": str,
+    "parts": str,
+    "networks": list,
+    "files": dict,
+    "versions": dict,
+    "card": dict,
+}
 _NAME = re.compile(r"[a-z0-9-]{1,60}\.(skops|safetensors)")
 # What the parts of a pipeline may unpack to, in all and as a multiple of the file.
 _MOST_BYTES, _MOST_RATIO = 2**34, 1100
@@ -80,7 +95,7 @@ def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | N
     require("skops.io", "skops")
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}")
-    folder = Path(path)
+    folder = as_folder(path)
     _check_folder(folder)
     try:
         parts, networks = _pack(estimator)
@@ -141,7 +156,7 @@ def load(path: str | Path) -> BaseEstimator:
     Covariance()
     """
     skops = require("skops.io", "skops")
-    folder = Path(path)
+    folder = as_path(path)
     manifest = _read_manifest(folder)
     contents = {name: _checked(folder, name, entry) for name, entry in manifest["files"].items()}
     parts = contents[manifest["parts"]]
@@ -198,7 +213,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
     >>> card["estimator"].split(".")[-1]
     'Covariance'
     """
-    manifest = _read_manifest(Path(path))
+    manifest = _read_manifest(as_path(path))
     return {key: manifest[key] for key in ("estimator", "versions", "card")}
 
 
@@ -284,6 +299,7 @@ def _read_manifest(folder):
     given = manifest.pop("checksum", None)
     if given != checksum(manifest):
         raise ValueError(f"{path}: damaged: its checksum does not match its content")
+    _check_fields(manifest, path)
     files = manifest["files"]
     if not all(_NAME.fullmatch(name) for name in files) or set(files) != {
         manifest["parts"],
@@ -293,14 +309,29 @@ def _read_manifest(folder):
     return manifest
 
 
+def _check_fields(manifest, path):
+    """Check that what a manifest holds is of the kinds that are read from it."""
+    entries = manifest.get("files")
+    whole = (
+        all(type(manifest.get(name)) is kind for name, kind in _FIELDS.items())
+        and all(type(name) is str for name in manifest["networks"])
+        and all(type(entry) is dict for entry in entries.values())
+        and all(type(entry.get("sha256")) is str for entry in entries.values())
+        and all(type(entry.get("bytes")) is int for entry in entries.values())
+    )
+    if not whole:
+        raise ValueError(f"{path}: damaged: it lacks something, or holds another kind of value")
+
+
 def _checked(folder, name, entry):
     """Read a file that the manifest names; a network's only to compare its checksum."""
     path = folder / name
     if not path.is_file():
         raise ValueError(f"{path}: missing; the model is not whole")
     with open_regular(path) as stream:
-        content = stream.read(entry["bytes"] + 1)
-    if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        whole = os.fstat(stream.fileno()).st_size == entry["bytes"]
+        content = stream.read(entry["bytes"]) if whole else b""
+    if not whole or hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path}: damaged: its checksum is not that of {_MANIFEST}")
     return content
 
@@ -321,8 +352,6 @@ def _read_network(path):
 
 
 def _check_folder(folder):
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"path={str(folder)!r} is a file; give a folder")
     if folder.is_dir() and not all(_is_ours(file) for file in folder.iterdir()):
         raise ValueError(
             f"path={str(folder)!r} holds other files than a model's; give an empty or new folder"

@@ -1,5 +1,6 @@
 """Saved models: the same estimator comes back, and nothing of a stranger's file is run."""
 
+import contextlib
 import io
 import json
 import os
@@ -253,7 +254,7 @@ class Planted:
         return os.system, ("touch planted",)
 
 
-def model_of(parts, folder, **changes):
+def model_of(parts, folder, /, **changes):
     """Write a folder with a valid manifest around any parts."""
     from metriclearn._format import checksum, digest
 
@@ -339,6 +340,36 @@ def test_planted_reducer_is_not_run(tmp_path, monkeypatch):
 def test_manifest_names_no_other_files(parts, tmp_path, name):
     with pytest.raises(ValueError, match="names files that a model does not have"):
         metriclearn.load(model_of(parts, tmp_path / "m", files={name: {"bytes": 1, "sha256": ""}}))
+
+
+ODD = [None, True, -1, 1.5, "x", "../x", [], [1], [[]], {}, {"a": 1}, 10**11, 10**30, float("inf")]
+FIELDS = ["estimator", "parts", "networks", "files", "versions", "card"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_any_field_of_a_manifest_is_read_or_is_one_error(parts, tmp_path, value):
+    """Its checksum agrees: a stranger can compute it, too. Lengths are those of the files."""
+    entry = {"bytes": len(parts), "sha256": metriclearn._format.digest(parts)}
+    changes = [{field: value} for field in FIELDS]
+    changes += [{"files": {"parts-0.skops": {**entry, key: value}}} for key in entry]
+    changes += [{"files": {"parts-0.skops": value}}, {"networks": [value]}]
+    for number, change in enumerate(changes):
+        folder = model_of(parts, tmp_path / str(number), **change)
+        for read in (metriclearn.load, read_card):
+            with contextlib.suppress(ValueError):
+                read(folder)
+
+
+@pytest.mark.parametrize("missing", FIELDS)
+def test_a_manifest_that_lacks_a_field_is_one_error(parts, tmp_path, missing):
+    folder = model_of(parts, tmp_path / "m")
+    manifest = json.loads((folder / "model.json").read_text())
+    del manifest[missing], manifest["checksum"]
+    manifest["checksum"] = metriclearn._format.checksum(manifest)
+    (folder / "model.json").write_text(json.dumps(manifest))
+    for read in (metriclearn.load, read_card):
+        with pytest.raises(ValueError, match=r"model\.json: damaged"):
+            read(folder)
 
 
 def test_planted_second_file_is_not_looked_at(parts, tmp_path):

@@ -8,13 +8,12 @@ import warnings
 import zipfile
 import zlib
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from metriclearn._files import Lock, open_regular, write_bytes
+from metriclearn._files import Lock, as_folder, open_regular, write_bytes
 from metriclearn._format import Format, seal, unseal
 from metriclearn.deep.callbacks import restore, snapshot
 from metriclearn.deep.training import _distributed
@@ -58,7 +57,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, folder, fingerprint, best):
-        self.path = Path(folder) / FILE
+        self.path = as_folder(folder, "checkpoint") / FILE
         self.fingerprint = fingerprint
         self.best = best
         self._lock = Lock(self.path.with_name(_LOCK))
