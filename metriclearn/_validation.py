@@ -70,6 +70,38 @@ def check_label_kinds(y, *, argument="y"):
         )
 
 
+def as_labels(y, *, argument="y"):
+    """Return labels that are of one kind, those of pandas' own types as numpy's.
+
+    scikit-learn reads nullable integers and truths, and Arrow's, as floats, in which large ids
+    fall together.
+
+    Parameters
+    ----------
+    y : array-like
+        What `check_label_kinds` accepts.
+    argument : str, default="y"
+        Name used in the error.
+
+    Returns
+    -------
+    array-like
+    """
+    check_label_kinds(y, argument=argument)
+    if hasattr(getattr(y, "dtypes", None), "items"):  # a frame
+        plain = {name: _plain(dtype) for name, dtype in y.dtypes.items() if _plain(dtype)}
+        return y.astype(plain) if plain else y
+    plain = _plain(getattr(y, "dtype", None))
+    return y.astype(plain) if plain else y
+
+
+def _plain(dtype):
+    """Return numpy's type for integers and truths of pandas, None for others."""
+    if isinstance(dtype, np.dtype) or getattr(dtype, "kind", None) not in ("i", "u", "b"):
+        return None
+    return getattr(dtype, "numpy_dtype", None)
+
+
 def check_numeric(X, argument="X"):
     """Raise for what numpy would misread as numbers, or could not read at all.
 

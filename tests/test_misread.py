@@ -2,6 +2,7 @@
 
 import datetime
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import test_hostile_names as names
 from helpers.optional import pandas
 from sklearn.base import clone
 
-from metriclearn import metrics
+from metriclearn import RCA, KernelMetric, metrics
 from metriclearn.constraints import (
     Chunks,
     Pairs,
@@ -20,8 +21,14 @@ from metriclearn.constraints import (
     quadruplets_from_labels,
     triplets_from_labels,
 )
+from metriclearn.mahalanobis import LinearStudent
 from metriclearn.model_selection import ClassDisjointKFold
-from metriclearn.neighbors import ExactSearch, RetrievalIndex
+from metriclearn.neighbors import (
+    ExactSearch,
+    FaissKNeighborsClassifier,
+    OpenSetClassifier,
+    RetrievalIndex,
+)
 
 
 def hiding(A):
@@ -220,3 +227,55 @@ def test_every_reader_of_labels_says_what_objects_are_no_labels():
             estimator = thing(**names.GIVEN.get(name, {}))
             with pytest.raises(ValueError, match="objects of type int; give numbers as integers"):
                 estimator.fit(X, y.astype(object))
+
+
+IDS = {
+    "pandas' integers": lambda ids: pandas.array(ids, dtype="Int64"),
+    "pandas' integers without a sign": lambda ids: pandas.array(ids, dtype="UInt64"),
+    "a column of them": lambda ids: pandas.Series(ids, dtype="Int64"),
+    "a frame of one column": lambda ids: pandas.DataFrame({"id": pandas.array(ids, dtype="Int64")}),
+    "categories": lambda ids: pandas.Categorical(pandas.array(ids, dtype="Int64")),
+    "Arrow's integers": lambda ids: arrow(ids),
+}
+
+
+def arrow(ids):
+    pytest.importorskip("pyarrow")
+    return pandas.Series(ids, dtype="int64[pyarrow]")
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.filterwarnings("ignore:false_identification_rate")
+@pytest.mark.parametrize("kind", IDS)
+def test_large_ids_do_not_fall_together(small, kind):
+    """As floats, 2**53 and 2**53 + 1 are one number."""
+    X, y = small
+    ids = 2**53 + y
+    given = IDS[kind](ids)
+    for learner in (RCA(), KernelMetric(RCA()), LinearStudent(RCA())):
+        np.testing.assert_array_equal(
+            clone(learner).fit(X, given).transform(X), clone(learner).fit(X, ids).transform(X)
+        )
+    for classifier in (FaissKNeighborsClassifier(1), OpenSetClassifier()):
+        assert classifier.fit(X, given).classes_.tolist() == sorted(set(ids.tolist()))
+    pairs = pairs_from_labels(np.ravel(given), n_pairs=30, random_state=0)
+    assert (y[pairs.indices[:, 0]] == y[pairs.indices[:, 1]]).tolist() == pairs.similar.tolist()
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_an_embedder_knows_large_ids_apart(small, kind):
+    deep = pytest.importorskip("metriclearn.deep")
+    X, y = small
+    embedder = deep.DeepEmbedder("linear", max_epochs=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A column-vector y was passed")
+        embedder.fit(X, IDS[kind](2**53 + y))
+    assert embedder.classes_.tolist() == [2**53, 2**53 + 1, 2**53 + 2]
+
+
+@pytest.mark.parametrize("classifier", [FaissKNeighborsClassifier(1), OpenSetClassifier()])
+@pytest.mark.filterwarnings("ignore:.*false_identification_rate")
+def test_nullable_truths_come_back_as_truths(small, classifier):
+    X, y = small
+    fitted = clone(classifier).fit(X, pandas.array(y > 0, dtype="boolean"))
+    assert fitted.classes_.dtype == bool

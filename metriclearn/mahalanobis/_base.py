@@ -26,8 +26,8 @@ from metriclearn._arrays import (
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
 from metriclearn._validation import (
+    as_labels,
     check_known_numbers,
-    check_label_kinds,
     check_numeric,
     warn_unused,
 )
@@ -102,7 +102,7 @@ class MahalanobisTransformer(
         if has_target:
             self._check_target_given(y)
             if self._target_is_class:
-                check_label_kinds(y)
+                y = as_labels(y)
             else:
                 check_numeric(y, "y")
                 check_known_numbers(y)
@@ -133,8 +133,7 @@ class MahalanobisTransformer(
         if not self.__sklearn_tags__().target_tags.required:
             return X, None
         self._check_target_given(y)
-        check_label_kinds(y)
-        y = column_or_1d(np.asarray(y), warn=True)
+        y = column_or_1d(np.asarray(as_labels(y)), warn=True)
         check_consistent_length(X, y)
         return X, y
 

@@ -18,7 +18,7 @@ from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import POSITIVE, HasMethods, at_least, between, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import check_label_kinds, check_numeric, validate_rows, warn_unused
+from metriclearn._validation import as_labels, check_numeric, validate_rows, warn_unused
 from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.mahalanobis._gmml import GMML
 
@@ -188,7 +188,7 @@ class KernelMetric(
             )
         if constraints is None and self.__sklearn_tags__().target_tags.required:
             if getattr(learner, "_target_is_class", False):
-                check_label_kinds(y)
+                y = as_labels(y)
             X, y = validate_data(self, X, y, **checks)
         else:
             X = validate_data(self, X, **checks)

@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, between, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import UNLABELED, check_label_kinds, validate_rows, warn_unused
+from metriclearn._validation import (
+    as_labels,
+    check_classes,
+    is_labeled,
+    validate_rows,
+    warn_unused,
+)
 from metriclearn.neighbors._exact import ExactSearch
 
 
@@ -143,11 +148,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         UserWarning
             If there are too few rows for ``false_identification_rate``.
         """
-        check_label_kinds(y)
-        X, y = validate_rows(self, X, y)
-        check_classification_targets(y)
-        if y.dtype.kind in "iu" and (y == UNLABELED).any():
-            X, y = X[y != UNLABELED], y[y != UNLABELED]
+        X, y = validate_rows(self, X, as_labels(y))
+        check_classes(y)
+        labeled = is_labeled(y)
+        if not labeled.all():
+            X, y = X[labeled], y[labeled]
         self.classes_, codes = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:

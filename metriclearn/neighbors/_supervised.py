@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import fit_context, one_of
-from metriclearn._validation import check_classes, check_label_kinds, check_numeric, validate_rows
+from metriclearn._validation import as_labels, check_classes, check_numeric, validate_rows
 from metriclearn.neighbors._base import FaissNeighborsBase
 
 _VOTE_ENTRIES = 2**22
@@ -168,8 +168,7 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
         ValueError
             If ``X`` holds NaN or infinity, or ``y`` is continuous.
         """
-        check_label_kinds(y)
-        X, y = self._validate_fit(X, y)
+        X, y = self._validate_fit(X, as_labels(y))
         check_classes(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from metriclearn._sklearn import HasMethods, check_sample_weight
-from metriclearn._validation import check_label_kinds, check_numeric
+from metriclearn._validation import as_labels, check_numeric
 from metriclearn.constraints import constraints_from_tuples
 
 
@@ -113,8 +113,7 @@ def check_labels(pairs, y, sample_weight=None):
     pairs, y, weights : ndarray
         Of the pairs that count; weights are None where none were given.
     """
-    check_label_kinds(y)
-    y = column_or_1d(y)
+    y = column_or_1d(as_labels(y))
     check_consistent_length(pairs, y)
     weights = check_weights(sample_weight, pairs)
     if weights is not None:

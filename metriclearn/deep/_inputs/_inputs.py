@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 from skorch.utils import data_from_dataset
 
-from metriclearn._validation import check_label_kinds, check_numeric
+from metriclearn._validation import as_labels, check_numeric
 from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._rows import Rows, check_finite
 
@@ -171,7 +171,7 @@ def _validated(estimator, X, y, reset, dtypes, **checks):
     """Validate by scikit-learn; of ragged lists with the remedy."""
     check_numeric(X)
     if y is not None:
-        check_label_kinds(y)
+        y = as_labels(y)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: said as an error
             checked = validate_data(estimator, X, y, reset=reset, dtype=dtypes, **checks)
@@ -205,7 +205,10 @@ def with_labels(estimator, X, y="no_validation", **checks):
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, got None")
     y = check_array(
-        y, ensure_2d=False, dtype="numeric" if checks.get("y_numeric") else None, input_name="y"
+        as_labels(y),
+        ensure_2d=False,
+        dtype="numeric" if checks.get("y_numeric") else None,
+        input_name="y",
     )
     check_consistent_length(X, y)
     return X, y
