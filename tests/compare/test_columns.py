@@ -7,6 +7,7 @@ from helpers.spellings import MISSING, NUMBERS, TIMES
 
 from metriclearn._text import _ANSWERS, truth_of
 from metriclearn.compare._sources._rows import as_source
+from metriclearn.compare._tables._cleaning import TableReader
 from metriclearn.compare._tables._columns import read_columns
 
 
@@ -181,3 +182,38 @@ def test_bounds_are_their_numbers():
     typed = read_columns(pd.DataFrame({"a": ["<5", "7", "> 20", "≤3.5"] * 3}))
     np.testing.assert_array_equal(typed.frame["a"], [5, 7, 20, 3.5] * 3)
     assert "dropped before numbers" in typed.notes[0].text
+
+
+_DAYS = pd.to_datetime("2020-01-01") + pd.to_timedelta(np.arange(40) * 17 % 365, unit="D")
+#: Columns whose single cells do not say what they are.
+OPEN = {
+    "yes": ["Yes", "No"] * 20,
+    "ja": ["ja", "nein", "", "ja"] * 10,
+    "digits beside yes": ["1", "yes", "0", "no"] * 10,
+    "bits": [True, False] * 20,
+    "decimal commas": [f"{i},{i % 10}25" for i in range(40)],
+    "thousands": [f"{i},{100 + i}" if i % 2 else f"{i}.5" for i in range(1, 41)],
+    "percent": [f"{i / 7:.1f}%" for i in range(40)],
+    "stray": ["bad" if i == 3 else str(i) for i in range(40)],
+    "bounds": [f"<{i}" if i % 3 else str(i) for i in range(40)],
+    "day first": _DAYS.strftime("%d/%m/%Y"),
+    "month first": _DAYS.strftime("%m/%d/%Y"),
+    "dots": _DAYS.strftime("%d.%m.%y"),
+    "ISO": _DAYS.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "in one number": _DAYS.strftime("%Y%m%d").astype(int),
+    "months in one": _DAYS.strftime("%Y%m"),
+    "times": _DAYS,
+    "clock": [f"{i % 24}:{i:02d}" for i in range(40)],
+    "words": ["red", "green", "7", "blue"] * 10,
+    "codes": [f"{i:03d}" for i in range(0, 80, 2)],
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_rows_alone_are_read_as_among_many(name):
+    frame = pd.DataFrame({"a": np.arange(40) % 7 / 4, "p": OPEN[name]})
+    reader = TableReader(columns=["a", "p"]).fit(frame)
+    together = reader.transform(frame)
+    assert len(np.unique(together[:, 1:], axis=0)) > 1
+    for i in (0, 1, 2, 3, 5, 7):
+        np.testing.assert_array_equal(reader.transform(frame.iloc[[i]]), together[[i]])

@@ -9,7 +9,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._extras import require
-from metriclearn.compare._tables._columns import read_columns
+from metriclearn.compare._tables._columns import decimal_of, read_as, read_columns
 from metriclearn.compare._tables._labels import as_frame
 
 # So many components stand for a column of free text or of many categories.
@@ -136,6 +136,10 @@ class TableReader(TransformerMixin, BaseEstimator):
     ----------
     kinds_ : dict of str to str
         Kind of dtype of each column: "f" numbers, "M" times, "O" words.
+    notes_ : dict of str to tuple of str
+        What each column was read as, and how: new rows are read alike, however few.
+    decimal_ : {".", ","}
+        The decimal mark.
     cleaner_ : ColumnTransformer or None
         Medians, categories and components of text, learned from the rows fitted on.
     """
@@ -156,7 +160,11 @@ class TableReader(TransformerMixin, BaseEstimator):
         -------
         self
         """
-        frame = read_columns(self._chosen(X)).frame
+        raw = self._chosen(X)
+        self.decimal_ = decimal_of(raw)
+        read = read_columns(raw, decimal=self.decimal_)
+        frame = read.frame
+        self.notes_ = {note.column: (note.kind, note.text) for note in read.notes}
         self.kinds_ = {
             name: "O" if frame[name].dtype.kind not in "fM" else frame[name].dtype.kind
             for name in frame.columns
@@ -180,14 +188,16 @@ class TableReader(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "kinds_")
         pandas = require("pandas", "cli")
         raw = self._chosen(X)
-        read = read_columns(raw).frame
+        read = read_columns(raw, decimal=self.decimal_).frame
         columns = {}
         for name, kind in self.kinds_.items():
             column = read[name] if name in read else raw[name]
-            if kind == "f" and column.dtype.kind != "f":
-                column = pandas.to_numeric(raw[name], errors="coerce").astype(float)
-            elif kind == "M" and column.dtype.kind != "M":
-                column = pandas.to_datetime(raw[name], errors="coerce")
+            # A few rows do not show what a column is, nor which of two numbers is the day.
+            is_open = column.dtype.kind != kind or "format %" in self.notes_[name][1]
+            if kind in "fM" and is_open and raw[name].dtype.kind != "M":
+                column = pandas.Series(
+                    read_as(raw[name], *self.notes_[name], decimal=self.decimal_)
+                )
             elif kind == "O" and column.dtype.kind in "fM":
                 column = raw[name].map(lambda cell: None if cell is None else str(cell))
             columns[name] = column.to_numpy()

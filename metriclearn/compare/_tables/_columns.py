@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn._text import truths_of
+from metriclearn._text import truth_of, truths_of
 from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
 from metriclearn.compare._tables._numbers import (
     exact_numbers,
@@ -62,20 +62,22 @@ class TypedTable:
     findings: tuple[Finding, ...]
 
 
-def read_columns(frame):
+def read_columns(frame, decimal=None):
     """Read each column as what it holds; digits with leading zeros (``"00420"``) are text.
 
     Parameters
     ----------
     frame : DataFrame
         Of strings, as from a file, or of anything, as from a user.
+    decimal : {".", ","}, default=None
+        The decimal mark where a column leaves it open; by default what most cells speak for.
 
     Returns
     -------
     TypedTable
     """
     pandas = require("pandas", "cli")
-    decimal = find_decimal(_sample_cells(frame))
+    decimal = decimal or decimal_of(frame)
     columns, notes, findings, faults = {}, [], [], []
     for j, name in enumerate(map(str, frame.columns)):
         try:
@@ -96,6 +98,44 @@ def read_columns(frame):
 
 class _UnreadableError(Exception):
     """A column of values that are neither numbers, times nor text; says of what kind."""
+
+
+def decimal_of(frame):
+    """Return the decimal mark that most cells of a frame speak for."""
+    return find_decimal(_sample_cells(frame))
+
+
+def read_as(cells, kind, text="", decimal="."):
+    """Read cells as what a column was read as, though they alone may not show it.
+
+    Parameters
+    ----------
+    cells : Series
+    kind, text : str
+        Of the ``ColumnNote`` of the column.
+    decimal : {".", ","}, default="."
+
+    Returns
+    -------
+    ndarray of float64 or of datetime64
+        With gaps where a cell is nothing of the kind.
+    """
+    pandas = require("pandas", "cli")
+    words = [str(cell).strip() for cell in cells]
+    if kind == "boolean":
+        said = [truth_of(word) for word in words]
+        return np.array([np.nan if value is None else float(value) for value in said])
+    if kind == "number":
+        return parse_numbers(words, decimal=decimal)[0]
+    if "in one number" in text:
+        form = "%Y%m%d" if "and day" in text else "%Y%m"
+        cells = pandas.Series([word.removesuffix(".0") for word in words], dtype=object)
+        return pandas.to_datetime(cells, format=form, errors="coerce").to_numpy()
+    form = re.search(r"format (%\S(?:.*?%\w)*\S*)", text)
+    form = form[1] if form else "%d.%m.%Y" if "day.month.year" in text else "mixed"
+    cells = pandas.Series(words, dtype=object)
+    times = pandas.to_datetime(cells, format=form.rstrip(";"), errors="coerce", utc=True)
+    return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
 
 
 def _sample_cells(frame):
