@@ -104,7 +104,58 @@ def test_reference_is_columns_of_the_joint_batch(case):
     assert torch.isfinite(torch.autograd.grad(value, x)[0]).all()
 
 
-@pytest.mark.parametrize("case", REFERENCED, ids=lambda case: case.name)
+#: Those that take no list of pairs or triplets.
+UNLISTED = [case for case in LOSSES if case.loss.takes_reference and not case.loss.accepts]
+#: Of these, why they are no mean over anchors, or active triplets, which the law below is of;
+#: tested with an empty reference, and angular by itself.
+NO_MEAN = {
+    "histogram": "compares the distributions of all pairs",
+    "angular": "takes its positives from the batch alone",
+}
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in UNLISTED if c.name not in NO_MEAN], ids=lambda case: case.name
+)
+def test_two_halves_each_against_the_other_are_the_joint_batch(case):
+    """Each row is an anchor once, and sees all others: the sums over anchors add up."""
+    embeddings, labels = batch()
+    kept = labels < 3  # each row has a positive
+    order = torch.argsort(torch.arange(int(kept.sum())) % 3, stable=True)
+    embeddings, labels = embeddings[kept][order], labels[kept][order]
+    total = 0.0
+    for own in (torch.arange(9) < 5, torch.arange(9) >= 5):
+        loss = fresh(case)
+        others = Reference(embeddings[~own], labels[~own])
+        value = loss(embeddings[own], labels[own], reference=others)
+        total = total + value * (loss.active_ if "triplet" in case.name else own.sum())
+    whole = fresh(case)
+    joint = whole(embeddings, labels)
+    joint = joint * (whole.active_ if "triplet" in case.name else len(labels))
+    assert_equal(total, joint)
+
+
+def test_angular_loss_takes_positives_from_the_batch_and_negatives_from_both():
+    embeddings, labels = batch()
+    n, t = 6, 1.0  # tan² 45°
+    z = torch.nn.functional.normalize(embeddings, dim=1)
+    terms = []
+    for a in range(n):
+        for p in range(n):
+            if a == p or labels[a] != labels[p]:
+                continue
+            pushes = [
+                4 * t * (z[a] + z[p]) @ z[k] - 2 * (1 + t) * z[a] @ z[p]
+                for k in range(len(z))
+                if labels[k] != labels[a]
+            ]
+            terms.append(torch.log1p(torch.stack(pushes).exp().sum()))
+    reference = Reference(embeddings[n:], labels[n:])
+    value = L.AngularLoss()(embeddings[:n], labels[:n], reference=reference)
+    assert_equal(value, sum(terms) / len(terms))
+
+
+@pytest.mark.parametrize("case", REFERENCED + UNLISTED, ids=lambda case: case.name)
 def test_empty_reference_changes_nothing(case):
     embeddings, labels = batch()
     nothing = Reference(embeddings[:0], labels[:0])

@@ -3,6 +3,8 @@
 import copy
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,18 +25,29 @@ WEIGHTED = {
 }  # fmt: skip
 #: The columns of the embeddings are not alike to these.
 OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped", "cascaded")
-#: Called with more than a batch of labels; tested with the single losses.
+#: Losses that the laws below do not call, why, and where their formulas are held instead.
 APART = {
-    L.MetricLoss,
-    L.DiverseAggregationLoss,
-    L.DivideAndConquerLoss,
-    L.InstanceLoss,
-    L.HighOrderLoss,
-    L.SelfDistillationLoss,
-    L.SemiSupervisedLoss,
-    L.SampledProxies,
-    L.SharedCharacteristicsLoss,
+    L.MetricLoss: ("the base class, without a formula", "test_adapters.py"),
+    L.DiverseAggregationLoss: (
+        "draws triplets and sees views and features",
+        "test_disentangled.py",
+    ),
+    L.SharedCharacteristicsLoss: ("sees features, rows by their place", "test_disentangled.py"),
+    L.DivideAndConquerLoss: ("sees rows by their place, and clusters them", "test_ensembles.py"),
+    L.InstanceLoss: ("sees rows by their place, and no labels", "test_single_losses.py"),
+    L.SemiSupervisedLoss: ("sees two views, and rows without a label", "test_views.py"),
+    L.HighOrderLoss: ("sees maps of a convolution", "test_systems.py"),
+    L.SelfDistillationLoss: ("sees features", "test_systems.py"),
+    L.SampledProxies: ("draws classes at random", "test_sampled.py"),
 }
+
+
+@pytest.mark.parametrize("loss", APART, ids=lambda loss: loss.__name__)
+def test_losses_that_stand_apart_have_a_place_of_their_own(loss):
+    why, place = APART[loss]
+    held = (Path(__file__).parent / place).read_text()
+    assert re.search(rf"\b{loss.__name__}\b", held)
+    assert why
 
 
 @by_case
@@ -79,7 +92,7 @@ def test_order_of_rows_does_not_matter(case):
 def test_names_of_labels_do_not_matter(case):
     loss = fresh(case)
     if loss.continuous_labels:
-        return
+        return  # to these labels are amounts: other numbers are other distances
     embeddings, labels = batch()
     names = torch.tensor([2, 0, 3, 1])
     renamed = copy.deepcopy(loss)
@@ -102,7 +115,7 @@ def test_axes_do_not_matter(case):
         or list(case.loss.parameters())
         or list(case.loss.buffers())
     ):
-        return
+        return  # of columns, or compared with vectors that would have to turn with the rows
     rotation = torch.linalg.qr(torch.randn(DIM, DIM, dtype=torch.float64))[0]
     assert_equal(fresh(case)(embeddings, labels), fresh(case)(embeddings @ rotation, labels))
 
@@ -231,9 +244,9 @@ def test_parameters_are_explicit_and_kept(name):
 
 
 def test_table_holds_every_loss():
-    classes = {value for value in vars(L).values() if isinstance(value, type)} - APART
+    classes = {value for value in vars(L).values() if isinstance(value, type)} - APART.keys()
     assert classes == {type(case.loss) for case in LOSSES}
-    assert {*L.LOSSES.values(), *L.REGULARIZERS.values()} <= classes | APART
+    assert {*L.LOSSES.values(), *L.REGULARIZERS.values()} <= classes | APART.keys()
     assert L.InfoNCELoss is L.NTXentLoss
 
 

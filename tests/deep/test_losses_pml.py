@@ -63,6 +63,7 @@ PAIRS = {
         losses.GeneralizedLiftedStructureLoss(),
     ),
 }
+#: They count rows without a positive in their mean, or drop them, where ours does the other.
 WITHOUT_SINGLES = {"soft-nearest-neighbor", "generalized-lifted", "circle"}
 
 

@@ -25,6 +25,7 @@ UNEVEN = np.random.RandomState(0).permutation(
     np.repeat(np.arange(9), [1, 2, 3, 4, 5, 8, 13, 21, 34])
 )
 EVEN = np.random.RandomState(0).permutation(np.repeat(np.arange(25), 12))
+#: They have to be shown the training set first, by `refresh`, and are tested so below.
 LOOKING = ("hierarchical", "hard_negatives")
 PLAIN = {name: sampler for name, sampler in SAMPLERS.items() if name not in LOOKING}
 all_samplers = pytest.mark.parametrize("sampler", PLAIN.values(), ids=PLAIN)
