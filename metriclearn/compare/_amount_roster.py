@@ -9,7 +9,7 @@ from sklearn.feature_selection import SelectKBest, f_regression
 
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import linear
-from metriclearn.compare._roster import GROUPS, ROSTER, resolve_learners
+from metriclearn.compare._roster import GROUPS, ROSTER, named_entries, resolve_learners
 
 #: Losses that take amounts.
 LOSSES = ("log_ratio", "label_distance_triplet")
@@ -88,11 +88,7 @@ def amount_learners(asked, search_spaces=None):
     -------
     tuple of Learner
     """
-    asked = "default" if asked is None else asked
-    if isinstance(asked, str):
-        asked = asked.split(",")
-    pairs = asked.items() if hasattr(asked, "items") else ((None, entry) for entry in asked)
-    learners = [learner for pair in pairs for learner in _resolved(*pair)]
+    learners = [learner for pair in named_entries(asked) for learner in _resolved(*pair)]
     spaces = search_spaces or {}
     return tuple(replace(each, space=spaces.get(each.key, each.space)) for each in learners)
 

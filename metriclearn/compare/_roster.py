@@ -219,6 +219,14 @@ def _without_dimension(params):
     return {k: v for k, v in params.items() if k.rpartition("__")[2] != "n_components"}
 
 
+def named_entries(learners):
+    """Return what the caller asked for as pairs: a display name or None, and a name or learner."""
+    learners = "default" if learners is None else learners
+    if isinstance(learners, str):
+        learners = learners.split(",")
+    return learners.items() if hasattr(learners, "items") else [(None, each) for each in learners]
+
+
 def resolve_learners(learners=None, search_spaces=None):
     """Turn what the caller asked for into rows of the comparison.
 
@@ -243,23 +251,20 @@ def resolve_learners(learners=None, search_spaces=None):
     >>> [learner.family for learner in resolve_learners("gmml,supcon")]
     ['linear', 'deep']
     """
-    if learners is None:
-        learners = "default"
-    if isinstance(learners, str):
-        learners = learners.split(",")
-    elif hasattr(learners, "shape"):
+    if hasattr(learners, "shape"):
         raise ValueError(
             f"learners is a {type(learners).__name__}; the data come first, as in "
             f"compare(X, y, learners=['lmnn'])"
         )
-    elif not isinstance(learners, Iterable):
+    if learners is not None and not isinstance(learners, Iterable):
         raise ValueError(
             f"learners must be a list or a dict, as in [{learners!r}], got {learners!r} itself"
         )
-    if hasattr(learners, "items"):
-        rows = [_resolve(name, entry) for name, entry in learners.items()]
-    else:
-        rows = [_resolve(None, entry) for each in learners for entry in _spelled_out(each)]
+    rows = [
+        _resolve(name, entry)
+        for name, each in named_entries(learners)
+        for entry in (_spelled_out(each) if name is None else [each])
+    ]
     if not rows:
         raise ValueError("learners is empty; leave it None for the default ones")
     keys = [row.key for row in rows]

@@ -10,7 +10,7 @@ from metriclearn import mahalanobis
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import width_of
 from metriclearn.compare._names import LOSS_NAMES
-from metriclearn.compare._roster import GROUPS, ROSTER, resolve_learners
+from metriclearn.compare._roster import GROUPS, ROSTER, named_entries, resolve_learners
 from metriclearn.mahalanobis import LEARNERS
 
 BASELINES = ("euclidean", "standardized", "cosine", "pca", "mahalanobis")
@@ -61,11 +61,7 @@ def judged_learners(asked, kind):
     -------
     tuple of Learner
     """
-    asked = "default" if asked is None else asked
-    if isinstance(asked, str):
-        asked = asked.split(",")
-    pairs = asked.items() if hasattr(asked, "items") else ((None, entry) for entry in asked)
-    return tuple(learner for name, entry in pairs for learner in _resolved(name, entry, kind))
+    return tuple(learner for pair in named_entries(asked) for learner in _resolved(*pair, kind))
 
 
 def _resolved(name, entry, kind):
