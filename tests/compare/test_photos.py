@@ -9,6 +9,7 @@ from helpers.optional import deep
 from PIL import Image
 
 from metriclearn.compare import compare
+from metriclearn.compare._inspect import inspect
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._photos import PhotoRows
 
@@ -226,3 +227,17 @@ def test_adapters_take_part_on_vectors_of_a_network_only():
     X, y = problem_of_directions(noise=1)
     with pytest.raises(ValueError, match="adapter_supcon"):
         compare(X, y, learners=["adapter_supcon"])
+
+
+def test_copies_and_bursts_are_found_by_blocks_of_pixels():
+    rng = np.random.default_rng(0)
+    things = rng.integers(40, 200, size=(24, 32, 36, 3))  # six of each class, seen five times each
+    photos = np.repeat(things, 5, axis=0) + rng.integers(-9, 10, size=(120, 32, 36, 3))
+    photos[[7, 50]] = photos[[8, 8]]
+    labels = np.repeat(np.arange(4), 30)
+    sharp = inspect(photos.astype(np.float64) / 7, labels, is_image=True)  # no bytes
+    found = inspect(photos.astype(np.uint8), labels, is_image=True)
+    kinds = [finding.kind for finding in found.findings]
+    assert kinds == [finding.kind for finding in sharp.findings]
+    assert {"duplicates", "repeated_measurements"} <= set(kinds)
+    np.testing.assert_array_equal(found.equal, sharp.equal)

@@ -32,7 +32,7 @@ from metriclearn.compare._inspect._relations import (
     counts_within_classes,
 )
 from metriclearn.compare._inspect._rows import check_duplicates, check_repeats, find_equal_rows
-from metriclearn.compare._inspect._view import NUMBER, make_view
+from metriclearn.compare._inspect._view import NUMBER, as_bytes, averages, make_view, row_groups
 
 # Of more findings of one kind about single columns, one finding lists the columns.
 MAX_ALIKE = 3
@@ -101,18 +101,23 @@ def inspect(
     """
     labels = np.asarray(y)
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    view = make_view(X, names)
+    pixels = as_bytes(X) if is_image else None
+    view = make_view(X, names) if pixels is None else None
     findings = check_labels(labels, target=target, min_rows=min_rows, is_amount=is_amount)
     has_classes = not is_amount
     if is_amount is None:
         has_classes = not any(finding.kind == "amount_target" for finding in findings)
-    about, left_out = [], np.zeros(len(view.names), dtype=bool)
+    about, left_out = [], np.zeros(0 if view is None else len(view.names), dtype=bool)
     if not is_image:
         about, left_out = _look_at_columns(view, codes if has_classes else None, set(keep))
         findings += about
         findings += _wide(len(view.values), int((~left_out).sum()))
-    values = view.values[:, ~left_out]
-    equal, n_near = find_equal_rows(values)
+    if view is None:
+        equal, n_near = row_groups(pixels), 0  # bytes do not differ by rounding
+        values = averages(pixels)
+    else:
+        values = view.values[:, ~left_out]
+        equal, n_near = find_equal_rows(values)
     duplicates = check_duplicates(equal, n_near, codes if has_classes else None)
     findings += [] if duplicates is None else [duplicates]
     if has_classes:
@@ -138,7 +143,7 @@ def inspect(
         free[[any(name in each.columns for each in about) for name in view.names]] = False
         findings += check_amount(view.only(free), labels.astype(np.float64))
     findings.sort(key=lambda finding: KINDS.index(finding.kind))
-    names_out = tuple(name for name, out in zip(view.names, left_out, strict=True) if out)
+    names_out = tuple(view.names[place] for place in np.flatnonzero(left_out))
     return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))
 
 

@@ -92,7 +92,7 @@ def row_groups(values):
 
     Parameters
     ----------
-    values : ndarray of shape (n, n_columns), float64
+    values : ndarray of shape (n, n_columns), float64 or uint8
 
     Returns
     -------
@@ -106,13 +106,43 @@ def row_groups(values):
     """
     if values.shape[1] == 0:
         return np.arange(len(values))
-    rows = np.ascontiguousarray(values + 0.0)  # -0.0 becomes 0.0
-    rows[np.isnan(rows)] = np.nan  # one NaN of the many there are
+    if values.dtype == np.uint8:
+        rows = np.ascontiguousarray(values)
+    else:
+        rows = np.ascontiguousarray(values + 0.0)  # -0.0 becomes 0.0
+        rows[np.isnan(rows)] = np.nan  # one NaN of the many there are
     packed = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
     _, first, groups = np.unique(packed, return_index=True, return_inverse=True)
     place = np.empty(len(first), dtype=np.intp)
     place[np.argsort(first)] = np.arange(len(first))
     return place[groups.reshape(-1)]
+
+
+def as_bytes(X):
+    """Return images as rows of bytes; None where their values are none."""
+    if not isinstance(X, np.ndarray) or not len(X) or X.dtype.kind not in "fiu":
+        return None
+    rows = X.reshape(len(X), -1)
+    for part in (rows[:1], rows):
+        if part.min() < 0 or part.max() > 255 or not np.array_equal(part, np.rint(part)):
+            return None
+    return rows.astype(np.uint8)
+
+
+def averages(pixels, most=1024):
+    """Return averages over neighboring columns, at most so many, in place of all pixels.
+
+    Examples
+    --------
+    >>> averages(np.array([[0, 2, 4, 6, 8]], dtype=np.uint8), most=3)
+    array([[1., 5., 8.]])
+    """
+    width = -(-pixels.shape[1] // most)
+    if width <= 1:
+        return pixels.astype(np.float64)
+    starts = np.arange(0, pixels.shape[1], width)
+    counts = np.diff(np.append(starts, pixels.shape[1]))
+    return np.add.reduceat(pixels, starts, axis=1, dtype=np.uint32) / counts
 
 
 def joined_groups(*groupings):
