@@ -27,7 +27,7 @@ WEIGHTED = {
 OF_COLUMNS = ("snr", "vicreg", "matryoshka", "boosted", "grouped", "cascaded")
 #: Losses that the laws below do not call, why, and where their formulas are held instead.
 APART = {
-    L.MetricLoss: ("the base class, without a formula", "test_adapters.py"),
+    L.MetricLoss: ("the base class, without a formula", "test_views.py"),
     L.DiverseAggregationLoss: (
         "draws triplets and sees views and features",
         "test_disentangled.py",
