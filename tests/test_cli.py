@@ -293,5 +293,5 @@ def test_help_needs_no_learner(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "--report FILE" in printed
     assert "metriclearn compare wine" in printed
-    listed = printed.partition("learners:\n")[2].partition("\n\n")[0]
+    listed = printed.partition("Learners: ")[2].partition("\n\n")[0]
     assert tuple(listed.replace(",", " ").split()) == LEARNER_NAMES

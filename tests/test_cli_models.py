@@ -302,6 +302,16 @@ def test_help_has_examples_and_exit_codes(command, capsys):
     assert "Exit codes" in text
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("command", ["compare", "embed", "search", "verify", "doctor"])
+def test_help_fits_the_terminal(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = capsys.readouterr().out.split("\nexamples:\n")[-1 if command == "doctor" else 0]
+    assert max(map(len, lines.splitlines())) <= columns
+
+
 # What a command reads is never written over, and its output may go wrong
 
 

@@ -1,7 +1,5 @@
 """``metriclearn compare``: which distance is best on your data."""
 
-import argparse
-import textwrap
 import warnings
 from contextlib import contextmanager
 
@@ -35,7 +33,6 @@ and done is printed. Exit codes: 0; 2 for bad input;
 
 def add_parser(commands):
     """Add the sub-command to a parser."""
-    names = textwrap.fill(", ".join(LEARNER_NAMES), 78, break_on_hyphens=False)
     parser = commands.add_parser(
         "compare",
         help="which distance is best on your data, and is a deep one worth it",
@@ -43,8 +40,8 @@ def add_parser(commands):
             "Compare linear and deep metrics on labeled rows or images: new rows of known "
             "classes (closed set) and classes never seen in training (open set)."
         ),
-        epilog=f"learners:\n{textwrap.indent(names, '  ')}\n{EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s SOURCE [SOURCE ...] [options]",
+        epilog=f"Learners: {', '.join(LEARNER_NAMES)}\n{EXAMPLES}",
     )
     add = parser.add_argument
     add(

@@ -1,6 +1,5 @@
 """``metriclearn embed``: rows to vectors of a saved model."""
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -39,7 +38,6 @@ def add_parser(commands):
             "distance between the vectors is the learned metric."
         ),
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="folder of the model")
     parser.add_argument(

@@ -1,5 +1,8 @@
 """What the sub-commands that use a saved model share: reading it, and embedding with it."""
 
+import shutil
+import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -62,8 +65,13 @@ def embed(model, rows, description):
     return np.concatenate(parts)
 
 
+def wrapped(line):
+    """Break a line between words where it goes to a terminal."""
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
+
+
 def is_terminal():
     """Whether somebody is looking."""
-    import sys
-
     return sys.stderr.isatty()

@@ -1,6 +1,5 @@
 """``metriclearn search``: the nearest rows of a gallery, by a saved model, and their page."""
 
-import argparse
 import base64
 import html
 import io
@@ -33,7 +32,6 @@ def add_parser(commands):
         help="find the nearest rows of a gallery, by a saved model",
         description="Find the rows of GALLERY that are nearest to each of QUERY, by a saved model.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder of the model")

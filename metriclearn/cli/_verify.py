@@ -1,6 +1,5 @@
 """``metriclearn verify``: are these two the same, by a saved model."""
 
-import argparse
 import csv
 import io
 import warnings
@@ -12,7 +11,7 @@ from metriclearn._files import write_text
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._judged import is_same
-from metriclearn.cli._model import embed, load_model, read
+from metriclearn.cli._model import embed, load_model, read, wrapped
 from metriclearn.cli._outputs import check_output
 
 EXAMPLES = """
@@ -36,7 +35,6 @@ def add_parser(commands):
             "same, find the threshold at a false-accept rate and how good it is there."
         ),
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder of the model")
@@ -71,7 +69,7 @@ def run(options, command):
         f"{len(distances):,} pairs, distances from {distances.min():.4g} to {distances.max():.4g}"
     )
     for line in lines:
-        print(line)
+        print(wrapped(line))
     if threshold is not None:
         print(f"accepted: {np.mean(distances <= threshold):.1%} at distance {threshold:.6g}")
     if options.out is not None:
@@ -99,8 +97,8 @@ def _measured(distances, same, far, threshold):
         threshold = float(np.nextafter(below, -np.inf)) if allowed < len(impostors) else below
         if far * len(impostors) < 1:
             lines.append(
-                f"{len(impostors):,} pairs of different ones cannot show a rate of {far:g}: none "
-                f"of them was accepted"
+                f"pairs of different ones are too few ({len(impostors):,}) to show a rate of "
+                f"{far:g}: none of them was accepted"
             )
     accepted = distances <= threshold
     lines.append(

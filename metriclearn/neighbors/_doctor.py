@@ -214,17 +214,19 @@ def show(findings):
     table = table_module.Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title in ("", "Looked at"):
         table.add_column(title, no_wrap=True)
-    for title in ("Found", "Remedy"):
-        table.add_column(title)
+    table.add_column("Found, and the remedy")
     for finding in findings:
         mark = text("ok", "green") if finding.ok else text("slow", "bold red")
-        table.add_row(mark, finding.name, text(finding.message), text(finding.remedy))
+        found = text(finding.message)
+        if finding.remedy:
+            found.append(f"\nRemedy: {finding.remedy}", "bold")
+        table.add_row(mark, finding.name, found)
     console = console_module.Console(width=width, highlight=False)
     console.print(table)
     slow = sum(not finding.ok for finding in findings)
     console.print(
         text(
-            f"{slow} of {len(findings)} slow search down; the remedies are beside them"
+            f"{slow} of {len(findings)} slow search down; the remedies are named"
             if slow
             else "Nothing slows search down",
             "bold",

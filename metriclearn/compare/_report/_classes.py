@@ -54,7 +54,7 @@ def class_table(result, protocol, keys):
     def cell(key, code):
         rows, right, confused = counted[key]
         taken = [
-            f"{class_names[other]} ({n}×)"
+            f"{class_names[other]}\N{NO-BREAK SPACE}({n}×)"
             for other, n in confused.get(code, Counter()).most_common(MOST_CONFUSIONS)
         ]
         return (right[code] / rows[code] if rows[code] else None), ", ".join(taken)
