@@ -197,7 +197,7 @@ def _chart(losses, reached, row):
     for epoch in {1, int(max(2, most))}:
         parts.append(text_at(x(epoch), bottom + 14, epoch, "middle", "tick"))
     parts.append(text_at((left + right) / 2, bottom + 14, "epochs", "middle", "tick"))
-    group = f'<g class="line {row.family}">{"".join(parts)}</g>'
+    group = f'<g class="line {escape(row.family)}">{"".join(parts)}</g>'
     return svg(CARD_WIDTH, CARD_HEIGHT if reached else 110, [group], f"Training of {row.name}")
 
 
