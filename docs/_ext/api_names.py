@@ -11,7 +11,7 @@ from sphinx.transforms import SphinxTransform
 # Pages where ``"triplet"`` is the name of a loss.
 QUOTED_ON = ("guide/deep",)
 # A citation as numpydoc names it, which means something on the page of its docstring only.
-CITED = re.compile(r"R[0-9a-f]{12}-\d+")
+CITED = re.compile(r"\[?R[0-9a-f]{12}-\d+\]?")
 
 
 class LinkNames(SphinxTransform):

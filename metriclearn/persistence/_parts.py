@@ -207,7 +207,7 @@ def _is_trusted(name):
 
 
 @cache
-def _settings():
+def _settings() -> frozenset[str]:
     """Return the names of public functions and classes that estimators refer to."""
     found: list[Any] = [Bunch, make_column_selector, sparse.csr_array, sparse.csc_array]
     for modules, is_kind in ((_WITH_FUNCTIONS, isfunction), (_WITH_CLASSES, isclass)):
