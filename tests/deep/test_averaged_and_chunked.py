@@ -205,6 +205,15 @@ def test_random_layers_see_the_same_numbers_both_times_and_statistics_move_once(
     assert [len(call) for call in calls[:4]] == [5, 5, 5, 5]
 
 
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_chunk_of_one_row_is_named_where_batches_are_normalized(chunk_size):
+    X, y = make(n_rows=3)
+    settings = {"chunk_size": chunk_size, "batch_size": 15, "sampler": "unbalanced"}
+    with pytest.raises(ValueError, match=f"chunk_size={chunk_size} leaves batch normalization"):
+        quick(**settings).fit(X[:15], y[:15])
+    assert quick(**settings, module_params=PLAIN).fit(X[:15], y[:15]).n_iter_ == 4
+
+
 def test_float16_and_averages_work_in_chunks():
     X, y = make()
     embedder = quick(chunk_size=8, precision="float16", ema_decay=0.9).fit(X, y)

@@ -57,7 +57,6 @@ def amounts():
 ZERO = r"^the loss was 0 in every batch of epoch \d+: "
 
 
-@pytest.mark.filterwarnings("ignore:The number of unique classes")
 @pytest.mark.parametrize(
     ("case", "message"),
     [

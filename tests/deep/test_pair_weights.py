@@ -96,8 +96,11 @@ def test_weights_are_the_derivatives_of_the_formula(loss, formula, batch):
     assert (W[~same] >= -1e-12).all()
 
 
-# What the weight of a negative pair depends on, by Wang et al. (2019): its own similarity (S), how
-# that compares with other negative pairs (N), how it compares with positive pairs (P).
+# What the weight of a negative pair depends on, in the terms of Wang et al. (2019): its own
+# similarity (S), how that compares with other negative pairs (N), how it compares with positive
+# pairs (P). The letters are derived from these terms and the formulas, not read off the paper; a
+# table after it names the same but for N-pair, of which it says N, while its softmax holds the
+# positive pair as well.
 LOOKS_AT = {
     "contrastive": (L.ContrastiveLoss(0.0, form="cosine"), "S"),
     "binomial deviance": (L.BinomialDevianceLoss(2.0, 0.0, 1.0), "S"),
@@ -111,7 +114,7 @@ LOOKS_AT = {
 
 
 @pytest.mark.parametrize(("loss", "published"), LOOKS_AT.values(), ids=LOOKS_AT)
-def test_what_a_loss_looks_at_is_the_published_table(loss, published):
+def test_what_a_loss_looks_at_is_what_its_formula_says(loss, published):
     """Shift all similarities, those of other negative pairs, or of positive pairs alone."""
     y = np.array([0, 0, 0, 1, 1, 1])
     others, same = ~np.eye(6, dtype=bool), y[:, None] == y

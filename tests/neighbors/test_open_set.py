@@ -137,3 +137,11 @@ def test_rate_that_cannot_be_kept_warns_and_takes_nobody_for_somebody(rng):
     with pytest.warns(UserWarning, match="needs at least 99 rows"):
         model = OpenSetClassifier(false_identification_rate=0.01).fit(X, y)
     assert (model.predict(X) == -1).all()
+
+
+@pytest.mark.parametrize("names", [np.arange(30), np.arange(30).astype(str)], ids=["int", "str"])
+def test_gallery_of_one_photo_each_is_taken_without_a_warning(names):
+    X = np.random.RandomState(0).randn(30, 4)
+    found = OpenSetClassifier().fit(X, names).predict(X)
+    known = [a == b for a, b in zip(found, names, strict=True)]
+    assert np.mean(known) > 0.9

@@ -374,11 +374,23 @@ class MetricNet(EmbeddingNet):
     def _embed_own(self, X, also):
         size = self.recipe_.chunk_size
         if size is not None and len(X) > size:
+            self._check_chunks(len(X), size)
             with buffers_kept(self.module_):
                 chunks = Chunks(lambda rows: self._forward(rows, also), X, size)
             return chunks.outputs, chunks
         own = self._forward(X, also)
         return (own,) if also is None else own, None
+
+    def _check_chunks(self, n, size):
+        """Check that no chunk is of one row where a layer measures the rows of a batch."""
+        smallest = n // -(-n // size)
+        layers = self.module_.modules()
+        measures = (isinstance(p, nn.modules.batchnorm._BatchNorm) and p.training for p in layers)
+        if smallest == 1 and any(measures):
+            raise ValueError(
+                f"chunk_size={size} leaves batch normalization one row to measure; give 4 or more, "
+                f"or a module without it"
+            )
 
     def _gathered(self, part, n):
         """Gather what each process made of its rows of a batch of n, view by view."""
