@@ -70,7 +70,7 @@ def check_label_kinds(y, *, argument="y"):
         )
 
 
-def as_labels(y, *, argument="y"):
+def as_labels(y):
     """Return labels that are of one kind, those of pandas' own types as numpy's.
 
     scikit-learn reads nullable integers and truths, and Arrow's, as floats, in which large ids
@@ -80,14 +80,12 @@ def as_labels(y, *, argument="y"):
     ----------
     y : array-like
         What `check_label_kinds` accepts.
-    argument : str, default="y"
-        Name used in the error.
 
     Returns
     -------
     array-like
     """
-    check_label_kinds(y, argument=argument)
+    check_label_kinds(y)
     if hasattr(getattr(y, "dtypes", None), "items"):  # a frame
         plain = {name: _plain(dtype) for name, dtype in y.dtypes.items() if _plain(dtype)}
         return y.astype(plain) if plain else y

@@ -19,6 +19,7 @@ LEFT_OUT = "Left out; --keep {0} takes it in."
 KEPT = "Kept; --drop {0} leaves it out."
 
 _CELLS = 4_000_000  # looked at together
+_RANGE = 20  # rows of about one value
 _GIVEN_AWAY = 0.98  # a column that tells the label at least this often gives it away
 _UNNAMED = re.compile(r"(?i:unnamed: \d+|index|level_\d+|row[ _.-]?names?|)|\.\.\.1|X(?:\.1)?")
 _ID_NAME = re.compile(
@@ -263,7 +264,7 @@ def label_rates(values, codes):
     return rates
 
 
-def range_rates(values, codes, n_rows=20):
+def range_rates(values, codes):
     """How often the class that rules among some rows of about one value is right, by column.
 
     A column that tells the label does so by ranges; copies of a row, or repeated measurements,
@@ -273,14 +274,12 @@ def range_rates(values, codes, n_rows=20):
     ----------
     values : ndarray of shape (n, n_columns)
     codes : ndarray of int, shape (n,)
-    n_rows : int, default=20
-        In each range.
 
     Returns
     -------
     ndarray of shape (n_columns,)
     """
-    places = np.arange(len(codes)) // n_rows
+    places = np.arange(len(codes)) // _RANGE
     rates = np.empty(values.shape[1])
     for j, column in enumerate(values.T):
         table = np.zeros((places[-1] + 1, codes.max() + 1))

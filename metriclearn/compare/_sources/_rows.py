@@ -79,11 +79,6 @@ class Source:
         """``form``, or else ``"tabular"`` or ``"image"``."""
         return self.form or ("tabular" if self.image_shape is None else "image")
 
-    @property
-    def has_pictures(self):
-        """Whether rows are images, or features of images that are at hand."""
-        return self.image_shape is not None or hasattr(self.X, "pictures")
-
 
 def as_source(
     X,

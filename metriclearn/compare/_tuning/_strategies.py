@@ -118,7 +118,7 @@ def n_settings_of(space):
 FACTOR = 3
 
 
-def plan_halving(n_fits, n_rows, fewest_rows, n_settings=None, factor=FACTOR):
+def plan_halving(n_fits, n_rows, fewest_rows, n_settings=None):
     """Plan rounds of successive halving that cost as much as a number of fits on all rows.
 
     Each round keeps the best third and gives them three times the rows; the last
@@ -132,7 +132,6 @@ def plan_halving(n_fits, n_rows, fewest_rows, n_settings=None, factor=FACTOR):
         The first round has no fewer.
     n_settings : int, default=None
         Size of the search space, where it ends.
-    factor : int, default=3
 
     Returns
     -------
@@ -146,17 +145,17 @@ def plan_halving(n_fits, n_rows, fewest_rows, n_settings=None, factor=FACTOR):
     >>> plan_halving(20, 900, 80)
     (57, 100)
     """
-    most_rounds = 1 + int(np.log(n_rows / max(1, fewest_rows)) / np.log(factor) + 1e-9)
+    most_rounds = 1 + int(np.log(n_rows / max(1, fewest_rows)) / np.log(FACTOR) + 1e-9)
     best = (1, n_rows)
     n_candidates = 0
     while n_settings is None or n_candidates < n_settings:
         n_candidates += 1
-        rounds = min(most_rounds, 1 + int(np.log(n_candidates) / np.log(factor) + 1e-9))
-        first_rows = n_rows // factor ** (rounds - 1)
+        rounds = min(most_rounds, 1 + int(np.log(n_candidates) / np.log(FACTOR) + 1e-9))
+        first_rows = n_rows // FACTOR ** (rounds - 1)
         cost, kept = 0, n_candidates
         for i in range(rounds):
-            cost += kept * first_rows * factor**i
-            kept = -(-kept // factor)
+            cost += kept * first_rows * FACTOR**i
+            kept = -(-kept // FACTOR)
         if cost > n_fits * n_rows:
             if rounds == most_rounds:
                 break
