@@ -188,7 +188,8 @@ def as_truths(values, argument):
     values = np.asarray(values)
     if values.dtype == object and all(isinstance(value, _NUMBERS) for value in values.ravel()):
         values = values.astype(float)
-    if values.dtype.kind not in "biuf" or not np.all(np.isin(values, (-1, 0, 1))):
+    known = values.dtype.kind in "biuf" and np.all(np.isin(values, (-1, 0, 1)))
+    if not known or ((values == -1).any() and (values == 0).any()):  # is 0 no, or not known?
         raise ValueError(f"{argument} must hold True/False, 1/0 or 1/-1")
     return values > 0
 

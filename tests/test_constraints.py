@@ -235,6 +235,8 @@ def test_bad_tuples_are_one_clear_error(tuples, similar, message):
         (lambda: Pairs([[-1, 1]], [True]), "row numbers start at 0"),
         (lambda: Pairs([[0, 1]], [True, False]), r"similar must be of shape \(1,\)"),
         (lambda: Pairs([[0, 1]], [2]), "True/False, 1/0 or 1/-1"),
+        (lambda: Pairs([[0, 1], [1, 2]], [0, -1]), "True/False, 1/0 or 1/-1"),
+        (lambda: Pairs([[0, 1], [1, 2], [2, 3]], [1, 0, -1]), "True/False, 1/0 or 1/-1"),
         (lambda: Pairs([[0, 1]], [1], n_rows=1), "names row 1, but n_rows=1"),
         (lambda: Pairs([["a", "b"]], [1]), r"must be integers, .* Pairs.from_frame\(frame, ids\)"),
         (lambda: Triplets([[1, 2, 2]]), "has its positive as its negative"),
@@ -395,3 +397,11 @@ def test_many_classes_take_little_memory():
     assert len(pairs) > 100_000
     assert len(triplets) == 10_000
     assert peak < 300 * 2**20
+
+
+def test_nullable_integers_are_row_numbers():
+    pandas = pytest.importorskip("pandas")
+    numbers = pandas.DataFrame([[0, 1], [2, 3]], dtype="Int64")
+    np.testing.assert_array_equal(Pairs(numbers, [1, 0]).indices, [[0, 1], [2, 3]])
+    with pytest.raises(ValueError, match="indices must be integers"):
+        Pairs(numbers.replace(3, pandas.NA), [1, 0])

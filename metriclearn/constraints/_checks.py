@@ -21,6 +21,8 @@ def as_indices(indices, width, kind):
         )
     if len(indices) == 0:
         raise ValueError(f"{kind}: indices is empty; give at least one constraint")
+    if indices.dtype == object and all(type(row) is int for row in indices.ravel().tolist()):
+        indices = np.asarray(indices.tolist())  # pandas' nullable integers
     if not np.issubdtype(indices.dtype, np.integer):
         raise ValueError(
             f"{kind}: indices must be integers, got dtype {indices.dtype}; names of rows become "
