@@ -41,6 +41,8 @@ _FIELDS = {
     "card": dict,
 }
 _NAME = re.compile(r"[a-z0-9-]{1,60}\.(skops|safetensors)")
+# As often as this a reader looks again where a writer replaced what it was about to read.
+_LOOKS = 100
 # What the parts of a pipeline may unpack to, in all and as a multiple of the file.
 _MOST_BYTES, _MOST_RATIO = 2**34, 1100
 
@@ -155,9 +157,21 @@ def load(path: str | Path) -> BaseEstimator:
     ...     metriclearn.load(folder)
     Covariance()
     """
-    skops = require("skops.io", "skops")
+    require("skops.io", "skops")
     folder = as_path(path)
-    manifest = _read_manifest(folder)
+    for _ in range(_LOOKS):
+        manifest = _read_manifest(folder)
+        try:
+            return _load(folder, manifest)
+        except (ValueError, OSError):
+            if _read_manifest(folder) == manifest:
+                raise
+            # It was replaced meanwhile, and its files with it: look again.
+    raise OSError(f"{folder}: it was replaced {_LOOKS} times while it was read")
+
+
+def _load(folder, manifest):
+    skops = require("skops.io", "skops")
     contents = {name: _checked(folder, name, entry) for name, entry in manifest["files"].items()}
     parts = contents[manifest["parts"]]
     where = folder / manifest["parts"]

@@ -27,7 +27,7 @@ import metriclearn
 from metriclearn import LMNN, MMC, RCA, PairClassifier
 from metriclearn.constraints import pairs_from_labels
 from metriclearn.deep import DeepEmbedder
-from metriclearn.persistence import read_card
+from metriclearn.persistence import _model, read_card
 from metriclearn.persistence._parts import untrusted
 
 X, y = load_iris(return_X_y=True)
@@ -142,6 +142,20 @@ def test_saving_again_leaves_one_model(tmp_path):
         ]
         assert len(list((tmp_path / "model").iterdir())) == 3
         assert type(metriclearn.load(tmp_path / "model")) is type(learner)
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_the_new_one(tmp_path, monkeypatch):
+    first, second = RCA().fit(X, y), RCA(2).fit(X, y)
+    metriclearn.save(first, tmp_path / "m")
+    checked, replaced = _model._checked, []
+
+    def replace_first(*arguments):
+        if not replaced:
+            replaced.append(metriclearn.save(second, tmp_path / "m"))
+        return checked(*arguments)
+
+    monkeypatch.setattr(_model, "_checked", replace_first)
+    assert_same(metriclearn.load(tmp_path / "m"), second, X)
 
 
 def test_card_says_what_the_model_is(kept):
