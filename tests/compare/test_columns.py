@@ -185,6 +185,7 @@ def test_bounds_are_their_numbers():
 
 
 _DAYS = pd.to_datetime("2020-01-01") + pd.to_timedelta(np.arange(40) * 17 % 365, unit="D")
+_MIXED = [d.strftime("%d/%m/%Y" if i % 2 else "%Y-%m-%d") for i, d in enumerate(_DAYS)]
 #: Columns whose single cells do not say what they are.
 OPEN = {
     "yes": ["Yes", "No"] * 20,
@@ -198,6 +199,7 @@ OPEN = {
     "bounds": [f"<{i}" if i % 3 else str(i) for i in range(40)],
     "day first": _DAYS.strftime("%d/%m/%Y"),
     "month first": _DAYS.strftime("%m/%d/%Y"),
+    "day first beside ISO": _MIXED,
     "dots": _DAYS.strftime("%d.%m.%y"),
     "ISO": _DAYS.strftime("%Y-%m-%dT%H:%M:%SZ"),
     "in one number": _DAYS.strftime("%Y%m%d").astype(int),
@@ -217,3 +219,9 @@ def test_rows_alone_are_read_as_among_many(name):
     assert len(np.unique(together[:, 1:], axis=0)) > 1
     for i in (0, 1, 2, 3, 5, 7):
         np.testing.assert_array_equal(reader.transform(frame.iloc[[i]]), together[[i]])
+
+
+def test_days_come_first_in_all_rows_or_in_none():
+    typed = read_columns(pd.DataFrame({"a": _MIXED}))
+    np.testing.assert_array_equal(typed.frame["a"], _DAYS.to_numpy())
+    assert typed.notes[0].text == "several formats, day first"

@@ -19,7 +19,12 @@ from metriclearn.compare._tables._numbers import (
     is_missing_text,
     parse_numbers,
 )
-from metriclearn.compare._tables._times import as_seconds, times_from_numbers, times_from_text
+from metriclearn.compare._tables._times import (
+    as_seconds,
+    times_from_numbers,
+    times_from_text,
+    with_years_first,
+)
 
 # Fewer cells than this part that are no numbers are read as missing.
 MAX_STRAY = 0.2
@@ -134,6 +139,7 @@ def read_as(cells, kind, text="", decimal="."):
     form = re.search(r"format (%\S(?:.*?%\w)*\S*)", text)
     form = form[1] if form else "%d.%m.%Y" if "day.month.year" in text else "mixed"
     cells = pandas.Series(words, dtype=object)
+    cells = with_years_first(cells) if "day first" in text and form == "mixed" else cells
     times = pandas.to_datetime(cells, format=form.rstrip(";"), errors="coerce", utc=True)
     return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
 

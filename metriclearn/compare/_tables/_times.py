@@ -45,6 +45,27 @@ def times_from_text(texts):
     return _guessed(series)
 
 
+_DAY_MONTH_YEAR = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})")
+
+
+def _has_days_first(texts):
+    """Whether one of the dates can only be read with the day before the month."""
+    starts = map(_DAY_MONTH_YEAR.match, texts)
+    return any(start is not None and int(start[1]) > 12 for start in starts)
+
+
+def with_years_first(texts):
+    """Write dates of day, month and year as year, month and day; leave others as they are.
+
+    Examples
+    --------
+    >>> with_years_first(np.array(["5/3/2020 10:30", "2020-03-05"])).tolist()
+    ['2020-3-5 10:30', '2020-03-05']
+    """
+    turned = [_DAY_MONTH_YEAR.sub(r"\3-\2-\1", text, count=1) for text in texts]
+    return require("pandas", "cli").Series(turned, dtype=object)
+
+
 def _guessed(series):
     pandas = require("pandas", "cli")
     skrub = require("skrub", "cli")
@@ -54,10 +75,13 @@ def _guessed(series):
     except skrub.core.RejectColumn:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            day_first = _has_days_first(series)
+            series = with_years_first(series) if day_first else series
             times = pandas.to_datetime(series, format="mixed", errors="coerce", utc=True)
         if times.isna().any():
             return None, ""
-        return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]"), "several formats"
+        remark = "several formats" + ", day first" * day_first
+        return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]"), remark
     if times.dt.tz is not None:
         times = times.dt.tz_convert("UTC").dt.tz_localize(None)
     remark = f"format {reader.format_}"
