@@ -285,3 +285,5 @@ def test_large_batch_needs_the_memory_of_a_block(name):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
         L.LOSSES[name]()(x, torch.arange(n) // 3)
     assert max(held) <= n * _row_sums.BLOCK
+    with torch.inference_mode():
+        assert torch.isfinite(L.LOSSES[name]()(x.detach().clone(), torch.arange(n) // 3))

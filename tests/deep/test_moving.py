@@ -181,6 +181,7 @@ def test_killed_run_pickle_and_file_go_on(tmp_path):
         ({"loss__margn": (0, 1)}, r"no number of TripletLoss .*did you mean 'margin'"),
         ({"loss__margin": (0, -1)}, r"'margin' parameter of TripletLoss must be"),
         ({"loss__margin": 0.3}, r"loss__margin=0.3; give the first and the last value"),
+        ({"loss__margin": np.array([0.1, 0.2])}, r"give the first and the last value"),
         ({"loss__margin": (0.3,)}, r"give the first and the last value"),
         ({"loss__margin": (0.3, "1")}, r"give the first and the last value"),
         ({"loss__margin": (0.3, np.nan)}, r"give the first and the last value"),

@@ -158,6 +158,7 @@ def test_pairs_weighted_zero_are_never_drawn():
             "loss='arcface' cannot .* Triplets; .* triplet",
         ),
         ({}, Triplets([[0, 1, 200]]), "names row 200"),
+        ({}, Triplets([[0, 1, 2]], weights=[0.0]), "every weight of the Triplets is 0"),
         ({}, Chunks([0, 0, 1]), "takes Pairs or Triplets or Quadruplets, got Chunks"),
         ({"miner": "batch_hard"}, Triplets([[0, 1, 2]]), "has nothing to choose from Triplets"),
         ({"validation": "stratified"}, Triplets([[0, 1, 2]]), "needs classes, but Triplets"),

@@ -32,8 +32,9 @@ def cosine_sums(sums, embeddings, labels, reference=None, selection=None):
     -------
     value, active : scalar tensors
     """
-    within = selection is None or selection.whole
-    if len(embeddings) < LARGE or reference is not None or not within:
+    within = reference is None and (selection is None or selection.whole)
+    derived = embeddings.requires_grad and torch.is_grad_enabled()
+    if len(embeddings) < LARGE or not (within and derived):
         total, count, active = sums(compare(embeddings, labels, "cosine", reference, selection))
     else:
         total, count, active = _Blocks.apply(unit_rows(embeddings), labels, sums)

@@ -103,7 +103,7 @@ def _function(path: str, values: Any) -> Callable[[float], Any]:
         )
     if callable(values):
         return values
-    numbers = isinstance(values, list | tuple | np.ndarray) and len(values) > 1
+    numbers = isinstance(values, list | tuple) and len(values) > 1
     if not numbers or not all(isinstance(v, Real) and np.isfinite(v) for v in values):
         raise ValueError(
             f"schedule_params has {path}={values!r}; give the first and the last value, such as "

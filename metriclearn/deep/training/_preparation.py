@@ -108,6 +108,8 @@ def prepare_constraints(trainer, net, inputs, X, constraints):
     args = trainer.args
     check_constraints(constraints, (Pairs, Triplets, Quadruplets), len(X), "DeepEmbedder")
     kind = type(constraints).__name__
+    if constraints.weights is not None and not np.any(constraints.weights):
+        raise ValueError(f"constraints: every weight of the {kind} is 0, so none can be drawn")
     if kind.lower() not in (trainer.loss_says("accepts") or ()):
         name = repr(args.loss) if isinstance(args.loss, str) else type(args.loss).__name__
         able = [key for key, value in LOSSES.items() if kind.lower() in value.accepts]
