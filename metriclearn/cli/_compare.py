@@ -8,7 +8,7 @@ from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.cli._judged import read_judged
-from metriclearn.cli._outputs import check_apart
+from metriclearn.cli._model import check_apart
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
 from metriclearn.compare._tables._read import table_suffix
 

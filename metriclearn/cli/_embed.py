@@ -12,8 +12,7 @@ from metriclearn._packed import read_npy
 from metriclearn._progress import progress
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
-from metriclearn.cli._model import BLOCK, embed_block, is_terminal, load_model, read
-from metriclearn.cli._outputs import check_output
+from metriclearn.cli._model import BLOCK, check_output, embed_block, is_terminal, load_model, read
 
 SUFFIXES = (".npy", ".parquet")
 EXAMPLES = """

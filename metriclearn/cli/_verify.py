@@ -11,8 +11,7 @@ from metriclearn._files import write_text
 from metriclearn._text import printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._judged import is_same
-from metriclearn.cli._model import embed, load_model, read, wrapped
-from metriclearn.cli._outputs import check_output
+from metriclearn.cli._model import check_output, embed, load_model, read, wrapped
 
 EXAMPLES = """
 examples:

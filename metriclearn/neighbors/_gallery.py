@@ -4,8 +4,7 @@ import numpy as np
 
 from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._faiss import CoarseIndex, factory_string
-from metriclearn.neighbors._indexes import resolve_index
+from metriclearn.neighbors._faiss import CoarseIndex, factory_string, resolve_index
 from metriclearn.neighbors._ranker import Ranker
 from metriclearn.neighbors._segments import SegmentedSearch
 from metriclearn.neighbors._vectors import Vectors, offset_of

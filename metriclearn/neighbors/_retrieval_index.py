@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from metriclearn._threads import ReadWriteLock
 from metriclearn._types import FilePath, Seed
 from metriclearn.neighbors._arguments import Condition, check_question, check_settings, embedded
 from metriclearn.neighbors._catalog import Catalog
@@ -18,7 +19,6 @@ from metriclearn.neighbors._gallery import Gallery
 from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
 from metriclearn.neighbors._ranker import Rerank, in_order
 from metriclearn.neighbors._saved import SavedFolder, read_saved
-from metriclearn.neighbors._sharing import ReadWriteLock
 
 
 class RetrievalIndex:

@@ -12,8 +12,7 @@ from metriclearn.neighbors import (
     FaissKNeighborsTransformer,
     FaissNearestNeighbors,
 )
-from metriclearn.neighbors._faiss import factory_string, matrix_products
-from metriclearn.neighbors._indexes import resolve_index
+from metriclearn.neighbors._faiss import factory_string, matrix_products, resolve_index
 
 INDEXES = ["hnsw", "ivf", "ivfpq", "Flat", "SQ8", "IVF16,Flat"]
 METRICS = ["euclidean", "cosine", "inner_product"]
@@ -92,7 +91,7 @@ def test_auto_is_exact_where_that_is_quick(monkeypatch):
     assert resolve_index("hnsw", 10) == "hnsw"
     for installed, choice in ((True, "ivf"), (None, "flat")):
         monkeypatch.setattr(
-            "metriclearn.neighbors._indexes.find_spec", lambda name, found=installed: found
+            "metriclearn.neighbors._faiss.find_spec", lambda name, found=installed: found
         )
         assert resolve_index("auto", 1_000_001) == choice
 

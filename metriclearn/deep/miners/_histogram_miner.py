@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from metriclearn._sklearn import between
-from metriclearn.deep.miners._base import Miner
-from metriclearn.deep.miners._drawing import draw_triplets
+from metriclearn.deep.miners._base import Miner, draw_triplets
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import check_ranges
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from metriclearn._sklearn import POSITIVE, at_least, between, one_of
-from metriclearn.deep.miners._base import Miner
-from metriclearn.deep.miners._drawing import draw_triplets
+from metriclearn.deep.miners._base import Miner, draw_triplets
 from metriclearn.deep.tensors._masked_sums import FAR, masked_max, masked_min
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._ranges import check_ranges

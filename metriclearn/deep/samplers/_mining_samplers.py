@@ -13,7 +13,7 @@ from metriclearn._sklearn import at_least, one_of
 from metriclearn.deep.samplers._base import Sampler
 from metriclearn.deep.samplers._class_samplers import ClassBalancedSampler, partners, rows_by_class
 from metriclearn.deep.tensors._ranges import check_ranges
-from metriclearn.neighbors._indexes import build_search
+from metriclearn.neighbors._faiss import build_search
 
 
 class HierarchicalSampler(Sampler):
