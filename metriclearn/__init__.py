@@ -4,7 +4,7 @@ Nothing is imported before it is used: ``from metriclearn import LMNN`` loads
 neither torch nor cvxpy nor faiss nor matplotlib.
 """
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __version__ = "0.1.0"
 

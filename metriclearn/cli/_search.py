@@ -126,20 +126,7 @@ table{border-collapse:collapse;font-size:.85rem}td{padding:0 .4rem 0 0}
 
 
 def render_search(gallery, queries, row, distances, rows):
-    """Write the page.
-
-    Parameters
-    ----------
-    gallery, queries : NewRows
-        ``queries`` is None where a row of the gallery was asked for.
-    row : int or None
-    distances, rows : ndarray of shape (n_queries, k)
-
-    Returns
-    -------
-    str
-        HTML of one file, without scripts.
-    """
+    """Write the page as one file without scripts; ``queries`` None asks for ``row``."""
     asked = gallery if queries is None else queries
     numbers = [row] if queries is None else range(min(len(queries), _MOST_QUERIES))
     sections = []

@@ -6,6 +6,6 @@ one a learner and fold), ``_records`` (what they measure), ``_conclusions``,
 ``_result`` and ``_ranking`` (what follows), ``_terminal`` and ``_report`` (how it is shown).
 """
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __all__, __getattr__, __dir__ = lazy(__name__)

@@ -6,8 +6,7 @@ with the install command. With them, names are still loaded when asked for.
 
 from importlib.util import find_spec
 
-from metriclearn._extras import require
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy, require
 
 for _module in ("torch", "skorch"):
     if find_spec(_module) is None:

@@ -4,6 +4,6 @@ Needs Pillow, which ``pip install 'metriclearn[images]'`` brings; names are load
 are asked for.
 """
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __all__, __getattr__, __dir__ = lazy(__name__)

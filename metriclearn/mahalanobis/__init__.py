@@ -1,6 +1,6 @@
 """Linear metrics ``d(u, v) = ‖L(u - v)‖``, from labels or from constraints."""
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 #: The learners, which `metriclearn` exports as well, in the order of tables.
 LEARNERS = (

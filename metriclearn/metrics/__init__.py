@@ -1,5 +1,5 @@
 """Measures of embeddings: retrieval, verification, identification, clusters, shape."""
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __all__, __getattr__, __dir__ = lazy(__name__)

@@ -1,4 +1,10 @@
-"""The table of retrieval measures, and their names."""
+"""Retrieval measures of ranked answers, one value for each query, and their names.
+
+``gains[q, i]`` is the relevance of the answer at rank ``i`` (from 0) of query ``q``,
+true or graded; ``n_relevant[q]`` is the number of relevant rows in the gallery, found
+or not, and is at least 1. ``k`` is the number of answers that count, and is None for
+measures that look at the first ``R = n_relevant`` or at all of them.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,7 +13,57 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from metriclearn.metrics import _ranking
+
+def hit(gains, n_relevant, k):
+    """Return whether one of the first ``k`` answers is relevant."""
+    return (gains[:, :k] > 0).any(axis=1).astype(float)
+
+
+def precision(gains, n_relevant, k):
+    """Compute the fraction of the first ``k`` answers that is relevant."""
+    return (gains[:, :k] > 0).sum(axis=1) / k
+
+
+def share_found(gains, n_relevant, k):
+    """Compute the fraction of the relevant rows that is among the first ``k`` answers."""
+    return (gains[:, :k] > 0).sum(axis=1) / n_relevant
+
+
+def precision_at_r(gains, n_relevant, k=None):
+    """Compute the precision of the first ``R`` answers, ``R = n_relevant``."""
+    return _relevant(gains, n_relevant).sum(axis=1) / n_relevant
+
+
+def average_precision_at_r(gains, n_relevant, k=None):
+    """Compute ``1/R Σ_{i≤R} P(i) rel(i)``."""
+    return _precision_sum(_relevant(gains, n_relevant)) / n_relevant
+
+
+def average_precision(gains, n_relevant, k):
+    """Compute ``1/min(k, R) Σ_{i≤k} P(i) rel(i)``."""
+    return _precision_sum(gains[:, :k] > 0) / np.minimum(k, n_relevant)
+
+
+def reciprocal_rank(gains, n_relevant, k=None):
+    """Compute one over the rank of the first relevant answer, 0 where none was found."""
+    right = gains > 0
+    return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
+
+
+def discounted_gain(gains, ideal_gains, k):
+    """Compute ``DCG / ideal DCG``, ``DCG = Σ_{i≤k} gain(i) / log₂(i + 1)``."""
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    best = ideal_gains[:, :k] @ discount[: ideal_gains.shape[1]]
+    return (gains[:, :k] @ discount[: gains.shape[1]]) / best
+
+
+def _relevant(gains, n_relevant):
+    return (gains > 0) & (np.arange(gains.shape[1]) < n_relevant[:, None])
+
+
+def _precision_sum(right):
+    ranks = np.arange(1, right.shape[1] + 1)
+    return np.where(right, right.cumsum(axis=1) / ranks, 0.0).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -17,8 +73,7 @@ class Measure:
     Parameters
     ----------
     function : callable
-        ``function(gains, n_relevant, k)``, one value for each query; see
-        :mod:`metriclearn.metrics._ranking`.
+        ``function(gains, n_relevant, k)``, one value for each query; as above.
     depth : {"k", "R", "all"}
         Which answers it looks at: the first ``k``, with ``k`` in its name
         (``"recall_at_5"``); as many as there are relevant rows; or all of them, where a
@@ -35,14 +90,14 @@ class Measure:
 
 # A measure of depth "k" is named with a number: "recall" is "recall_at_1", "recall_at_2", ...
 MEASURES = {
-    "recall": Measure(_ranking.hit, "k"),
-    "precision": Measure(_ranking.precision, "k"),
-    "share_found": Measure(_ranking.share_found, "k"),
-    "map": Measure(_ranking.average_precision, "k"),
-    "ndcg": Measure(_ranking.discounted_gain, "k", graded=True),
-    "r_precision": Measure(_ranking.precision_at_r, "R"),
-    "map_at_r": Measure(_ranking.average_precision_at_r, "R"),
-    "mrr": Measure(_ranking.reciprocal_rank, "all"),
+    "recall": Measure(hit, "k"),
+    "precision": Measure(precision, "k"),
+    "share_found": Measure(share_found, "k"),
+    "map": Measure(average_precision, "k"),
+    "ndcg": Measure(discounted_gain, "k", graded=True),
+    "r_precision": Measure(precision_at_r, "R"),
+    "map_at_r": Measure(average_precision_at_r, "R"),
+    "mrr": Measure(reciprocal_rank, "all"),
 }
 
 # What other libraries call them.

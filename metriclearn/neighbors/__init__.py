@@ -1,5 +1,5 @@
 """Nearest neighbors: exact at any precision, approximate at any size."""
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __all__, __getattr__, __dir__ = lazy(__name__)

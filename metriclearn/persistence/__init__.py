@@ -3,6 +3,6 @@
 `metriclearn.save` and `metriclearn.load` are the same functions.
 """
 
-from metriclearn._lazy import lazy
+from metriclearn._extras import lazy
 
 __all__, __getattr__, __dir__ = lazy(__name__)

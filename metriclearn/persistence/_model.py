@@ -408,19 +408,7 @@ model.transform(X)
 
 
 def render_card(estimator, manifest):
-    """Write a model card.
-
-    Parameters
-    ----------
-    estimator : estimator
-    manifest : dict
-        Of the saved model, with what ``card`` says: a text, or a list of texts, by title.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write a model card in Markdown, with the texts that the manifest holds by title."""
     name = manifest["card"].get("Name", type(estimator).__name__)
     lines = [f"# {_plain(name)}", ""]
     lines += ["A metric saved by metriclearn. To use it:", "", _USE.format(folder="this folder")]

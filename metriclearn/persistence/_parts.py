@@ -34,30 +34,16 @@ NETWORKS = {
 
 
 class Part:
-    """The place of a part, which is in a file of its own.
-
-    Parameters
-    ----------
-    number : int
-    """
+    """The place of a part, by the number of its file."""
 
     def __init__(self, number):
         self.number = number
 
 
 def take_out(estimator):
-    """Copy an estimator, each network in it replaced by a `Part`.
+    """Copy an estimator: each network in it is a `Part`, and trees of neighbors are None.
 
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    estimator
-        A copy; trees of neighbors are None in it.
-    networks : list of DeepEmbedder
-        By the numbers of their parts.
+    The second that is returned are the networks, by the numbers of their parts.
     """
     networks = []
 
@@ -78,18 +64,7 @@ def take_out(estimator):
 
 
 def put_back(estimator, networks):
-    """Copy an estimator, with the networks in their places and trees built again.
-
-    Parameters
-    ----------
-    estimator : estimator
-        As `take_out` returned it.
-    networks : list of DeepEmbedder
-
-    Returns
-    -------
-    estimator
-    """
+    """Copy what `take_out` returned, with networks in their places and trees built again."""
 
     class Taking(pickle.Pickler):
         def persistent_id(self, found):

@@ -10,8 +10,14 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
-from metriclearn.plots._axes import axes_for, check_labeled, embed, finish, without_frame
-from metriclearn.plots._layout import class_color
+from metriclearn.plots._axes import (
+    axes_for,
+    check_labeled,
+    class_color,
+    embed,
+    finish,
+    without_frame,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,6 +13,8 @@ from metriclearn.plots._axes import (
     check_labeled,
     check_matrix,
     check_names,
+    class_color,
+    class_marker,
     feature_names_of,
     finish,
     legend_beside,
@@ -20,7 +22,6 @@ from metriclearn.plots._axes import (
     shorten,
     warn_of_other_units,
 )
-from metriclearn.plots._layout import class_color, class_marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

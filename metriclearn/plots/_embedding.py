@@ -11,12 +11,14 @@ from metriclearn._types import Seed
 from metriclearn.plots._axes import (
     axes_for,
     check_labeled,
+    class_color,
+    class_marker,
     embed,
     hide_covered,
+    lay_out,
     legend_beside,
     shorten,
 )
-from metriclearn.plots._layout import class_color, class_marker, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

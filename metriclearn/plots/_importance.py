@@ -15,6 +15,7 @@ from metriclearn.plots._axes import (
     axes_for,
     check_matrix,
     check_names,
+    class_color,
     feature_names_of,
     finish,
     mahalanobis_matrix,
@@ -22,7 +23,6 @@ from metriclearn.plots._axes import (
     warn_of_other_units,
     without_frame,
 )
-from metriclearn.plots._layout import class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

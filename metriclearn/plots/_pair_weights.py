@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.plots._axes import axes_for, finish, without_frame
-from metriclearn.plots._layout import class_color
+from metriclearn.plots._axes import axes_for, class_color, finish, without_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

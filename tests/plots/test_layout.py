@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from metriclearn.plots._layout import class_color, class_marker, lay_out
+from metriclearn.plots._axes import class_color, class_marker, lay_out
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 COLOR_BLIND = {
