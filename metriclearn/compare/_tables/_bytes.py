@@ -113,7 +113,7 @@ def _unzip(data):
             if len(names) != 1:
                 raise ValueError(
                     f"the zip file holds {len(names)} files; unpack it and give the name of the "
-                    f"table"
+                    f"table, or of the folder of photos"
                 )
             try:
                 check_members(archive, len(data))
