@@ -10,13 +10,7 @@ from metriclearn.neighbors._ids import IdTable, as_ids, grown
 
 
 class Catalog:
-    """Rows by number, each with an id and a payload; removed ones keep their number.
-
-    Parameters
-    ----------
-    ids : ndarray of int or str, shape (n,)
-    columns : dict of str to Column
-    """
+    """Rows by number, each with an id and a payload; removed ones keep their number."""
 
     def __init__(self, ids=None, columns=None):
         self._ids = IdTable(np.empty(0, dtype=np.int64) if ids is None else ids)

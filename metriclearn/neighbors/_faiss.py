@@ -268,14 +268,7 @@ class CoarseIndex:
 
 
 class RecallSample:
-    """Rows of a gallery with their exact neighbors, each without itself.
-
-    Parameters
-    ----------
-    gallery : Gallery
-    k, n_queries : int
-    random_state : int, RandomState instance or None
-    """
+    """Rows of a gallery with their exact neighbors, each without itself."""
 
     def __init__(self, gallery, k, n_queries, random_state):
         most = len(gallery) - 1
@@ -333,35 +326,14 @@ LARGEST_EXACT = 1_000_000
 
 
 def resolve_index(index, n, beyond="ivf"):
-    """Turn ``"auto"`` into a choice: exact where that is quick, or all there is.
-
-    Parameters
-    ----------
-    index : str
-    n : int
-        Number of rows.
-    beyond : str, default="ivf"
-        What ``"auto"`` is for more than a million rows.
-    """
+    """Turn ``"auto"`` into a choice for n rows: exact where that is quick, or all there is."""
     if index != "auto":
         return index
     return beyond if n > LARGEST_EXACT and find_spec("faiss") is not None else "flat"
 
 
 def build_search(X, metric, index="auto", search_params=None):
-    """Build the search that ``index`` names.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    metric, index, search_params
-        See the estimators.
-
-    Returns
-    -------
-    ExactSearch or FaissSearch
-        Both with ``search``, ``radius`` and ``X``.
-    """
+    """Build the search that ``index`` names, an ExactSearch or a FaissSearch of ``X``."""
     index = resolve_index(index, len(X))
     if index == "flat":
         if search_params is not None:

@@ -15,16 +15,7 @@ _KEY = b"metriclearn"
 
 
 def write_parquet(file, vectors, catalog, metric):
-    """Write the rows that are still there as Parquet, a group of rows at a time.
-
-    Parameters
-    ----------
-    file : str
-    vectors : Vectors
-    catalog : Catalog
-    metric : str
-        Written into the metadata of the schema.
-    """
+    """Write the rows that are still there, a group at a time; the schema names the metric."""
     pyarrow, parquet = require("pyarrow", "cli"), require("pyarrow.parquet", "cli")
     taken = {"id", "vector"} & set(catalog.columns)
     if taken:

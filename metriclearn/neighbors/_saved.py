@@ -41,12 +41,7 @@ _LOOKS = 100
 
 
 class SavedFolder:
-    """A folder that an index is saved to: one writes at a time, any number read.
-
-    Parameters
-    ----------
-    path : str or path-like
-    """
+    """A folder that an index is saved to: one writes at a time, any number read."""
 
     def __init__(self, path):
         self.path = as_path(path)

@@ -29,20 +29,7 @@ class ClassTable:
 
 
 def class_table(result, protocol, keys):
-    """Sum the classes over the folds, worst first.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-    protocol : {"closed", "open"}
-    keys : tuple of str
-        Of the metrics.
-
-    Returns
-    -------
-    ClassTable or None
-        None where nothing is known of the classes.
-    """
+    """Sum the classes over the folds, worst first; None where nothing is known of them."""
     counted = {key: _count(records_of(result, protocol, key)) for key in keys}
     counted = {key: counts for key, counts in counted.items() if counts[0]}
     if not counted:

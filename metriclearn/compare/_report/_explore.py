@@ -212,15 +212,7 @@ CONTRASTS = ("deep", "fine_tuning", "frozen", "learning")
 def two_metrics(result, protocol):
     """Return the keys of the best linear and the best deep metric, or of the like of them.
 
-    Parameters
-    ----------
-    result : ComparisonResult
-    protocol : {"closed", "open"}
-
-    Returns
-    -------
-    tuple of str
-        The simpler one first; fewer than two where there are no two.
+    The simpler one comes first; they are fewer than two where there are no two.
     """
     keys = {learner.name: learner.key for learner in result.learners}
     answers = {answer.question: answer for answer in result.answers(protocol)}

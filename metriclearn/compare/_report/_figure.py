@@ -23,16 +23,7 @@ LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def draw(result):
-    """Draw scores, Recall@k curves and score against fit time, one row a protocol.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw scores, Recall@k curves and score against fit time, one row a protocol."""
     pyplot = require("matplotlib.pyplot", "plots")
     n_rows = len(result.protocols)
     figure, axes = pyplot.subplots(

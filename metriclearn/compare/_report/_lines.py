@@ -86,14 +86,7 @@ def curve_chart(axis, places, curves):
 
 
 def _lines_chart(lines, ticks, axis_label, alt):
-    """One line a learner over shared places.
-
-    Parameters
-    ----------
-    lines : list of (learner, dict of place to score)
-    ticks : dict of place to label
-    axis_label, alt : str
-    """
+    """One line a learner over shared places."""
     if not lines:
         return ""
     values = [value for _, line in lines for value in line.values()]
@@ -141,17 +134,7 @@ class TrainingCard:
 
 
 def training_cards(result, protocol):
-    """Draw the training of every network, in the first fold.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-    protocol : {"closed", "open"}
-
-    Returns
-    -------
-    list of TrainingCard
-    """
+    """Draw the training of every network, in the first fold."""
     cards = []
     for row in result.rows():
         record = next((r for r in records_of(result, protocol, row.key) if r.losses), None)

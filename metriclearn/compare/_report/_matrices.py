@@ -13,17 +13,7 @@ from metriclearn.compare._report._svg import spread_names, svg, text_at
 
 
 def matrix_chart(matrix, feature_names):
-    """Draw a learned matrix as a heat map: named squares while they are few, else an image.
-
-    Parameters
-    ----------
-    matrix : Matrix
-    feature_names : list of str or None
-
-    Returns
-    -------
-    str
-    """
+    """Draw a learned matrix as a heat map: named squares while they are few, else an image."""
     values = np.asarray(matrix.values, dtype=float)
     side = len(values)
     if feature_names is None or side > 16 or side != len(feature_names):
@@ -114,17 +104,7 @@ LONGEST_NAME = 16
 
 
 def map_chart(drawn, class_names):
-    """Draw a flat map of held-out embeddings: one color a class, its name in its middle.
-
-    Parameters
-    ----------
-    drawn : Map
-    class_names : tuple of str
-
-    Returns
-    -------
-    str
-    """
+    """Draw a flat map of held-out embeddings: one color a class, its name in its middle."""
     points = 18 + 174 * np.asarray(drawn.points, dtype=float)
     points += (210 - points.min(axis=0) - points.max(axis=0)) / 2 - (5, 0)
     labels = np.asarray(drawn.labels)

@@ -7,18 +7,7 @@ from metriclearn.compare._words import best_of, score_text, seconds_text, shown_
 
 
 def notebook_html(title, sentences, *results):
-    """Return the tables of results and what follows from them, as HTML of a notebook's output.
-
-    Parameters
-    ----------
-    title : str
-    sentences : list of str
-    *results : ComparisonResult
-
-    Returns
-    -------
-    str
-    """
+    """Return the tables of results and what follows from them, as HTML of a notebook's output."""
     parts = [f"<p><strong>{escape(title)}</strong></p>"]
     parts += [_table(result, len(results) > 1) for result in results]
     parts += ["<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in sentences), "</ul>"]

@@ -73,16 +73,7 @@ CURVE_WORDS = {
 
 
 def render(result):
-    """Render a comparison as one self-contained HTML page.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-
-    Returns
-    -------
-    str
-    """
+    """Render a comparison as one self-contained HTML page."""
     template = _template("page.html.j2")
     script = _text_of("page.js") + _text_of("explore.js")
     shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
@@ -140,16 +131,7 @@ def _titles(result):
 
 
 def render_ranks(result):
-    """Render ranks over several data sets as one self-contained HTML page.
-
-    Parameters
-    ----------
-    result : RankedComparison
-
-    Returns
-    -------
-    str
-    """
+    """Render ranks over several data sets as one self-contained HTML page."""
     rankings, questions = [], {}
     for protocol in result.protocols:
         ranking = result.ranks(HEADLINE[protocol])

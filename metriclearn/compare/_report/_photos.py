@@ -51,16 +51,7 @@ def pictured(result, key, protocol):
 
 
 def places_shown(result):
-    """Return the places of all rows that galleries, and cases of disagreement, show.
-
-    Parameters
-    ----------
-    result : ComparisonResult
-
-    Returns
-    -------
-    set of int
-    """
+    """Return the places of all rows that galleries, and cases of disagreement, show."""
     galleries = [photo_gallery(result, protocol) for protocol in result.protocols]
     shown = set().union(*(gallery.places for gallery in galleries if gallery))
     explorer = Explorer(result, pictured, [])
@@ -72,15 +63,7 @@ def places_shown(result):
 def photo_gallery(result, protocol):
     """Choose the queries that say most about the winner and the features as they are.
 
-    Parameters
-    ----------
-    result : ComparisonResult
-    protocol : {"closed", "open"}
-
-    Returns
-    -------
-    Gallery or None
-        None where there is only one learner, or no cosine of the features.
+    None where there is only one learner, or no cosine of the features.
     """
     keys = _two_keys(result, protocol)
     records = [pictured(result, key, protocol) for key in keys]

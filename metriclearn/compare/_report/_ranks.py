@@ -19,16 +19,7 @@ from metriclearn.compare._report._svg import (
 
 
 def ranks_chart(ranking):
-    """Mean ranks, one row a learner; bars on the right join those not told apart.
-
-    Parameters
-    ----------
-    ranking : Ranking
-
-    Returns
-    -------
-    str
-    """
+    """Mean ranks, one row a learner; bars on the right join those not told apart."""
     learners, groups = ranking.learners, ranking.groups
     row, top = 22, 52
     left, right = 170, WIDTH - 24 - 14 * len(groups)
