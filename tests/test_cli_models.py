@@ -57,15 +57,16 @@ def test_from_a_built_in_set_to_vectors_in_another_process(here):
         == 0
     )
     X, y = load_wine(return_X_y=True)  # rows one after the other, as the command has them:
-    X = pd.DataFrame(X, columns=load_wine().feature_names)  # sums over columns end alike
-    X.to_csv("other.csv", index=False)
+    # sums over columns end alike, which those of a frame need not.
+    frame = pd.DataFrame(X, columns=load_wine().feature_names)
+    frame.to_csv("other.csv", index=False)
     command = [sys.executable, "-m", "metriclearn", "embed", "model", "other.csv"]
     command += ["--out", "e.parquet"]
     subprocess.run(command, check=True, capture_output=True)
     result = ComparisonResult.from_json("r.json")
     expected = result.make_estimator().fit(X, y).transform(X)
     assert np.array_equal(vectors_of("e.parquet"), expected.astype(vectors_of("e.parquet").dtype))
-    assert np.array_equal(metriclearn.load("model").transform(X), expected)
+    assert np.array_equal(metriclearn.load("model").transform(frame), expected)
     card = (here / "model" / "README.md").read_text()
     assert "wine" in card
     assert "metriclearn compare wine" in card
