@@ -327,6 +327,7 @@ def test_true_is_no_number(estimator, small):
 
 @linear_estimators
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*has no effect here:UserWarning")
 def test_integers_of_eight_bits_are_integers(estimator, small):
     narrow = {
         name: np.int8({"batch_size": 20, "n_basis": 40, "n_components": 3}.get(name, 100))
