@@ -95,6 +95,7 @@ def as_labels(y):
 
 def _plain(dtype):
     """Return numpy's type for integers and truths of pandas, None for others."""
+    dtype = getattr(getattr(dtype, "categories", None), "dtype", dtype)
     if isinstance(dtype, np.dtype) or getattr(dtype, "kind", None) not in ("i", "u", "b"):
         return None
     return getattr(dtype, "numpy_dtype", None)

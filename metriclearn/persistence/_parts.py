@@ -188,7 +188,8 @@ def _settings() -> frozenset[str]:
     for modules, is_kind in ((_WITH_FUNCTIONS, isfunction), (_WITH_CLASSES, isclass)):
         for module in map(import_module, modules):
             public = getattr(module, "__all__", None) or dir(module)
-            found += [value for name in public if is_kind(value := getattr(module, name, None))]
+            # Not by getattr: of what is experimental, scikit-learn raises until it is enabled.
+            found += [value for name in public if is_kind(value := vars(module).get(name))]
     return frozenset(
         f"{value.__module__}.{value.__qualname__}"
         for value in found
