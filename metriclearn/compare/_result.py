@@ -309,9 +309,8 @@ class ComparisonResult:
         -------
         Pipeline or transformer
             Unfitted. It takes the rows as they were given to ``compare``, and its ``transform``
-            leads to the space where Euclidean distance is the metric. Fitted on the rows in the
-            memory order that ``compare`` had, it is what ``--save`` keeps, to the bit; in another
-            order, say a frame's, sums over columns may differ in the last bit.
+            leads to the space where Euclidean distance is the metric. Fitted, it is what
+            ``--save`` keeps, to the bit if the rows lie in memory in the same order.
 
         Raises
         ------

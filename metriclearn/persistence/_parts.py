@@ -188,7 +188,7 @@ def _settings() -> frozenset[str]:
     for modules, is_kind in ((_WITH_FUNCTIONS, isfunction), (_WITH_CLASSES, isclass)):
         for module in map(import_module, modules):
             public = getattr(module, "__all__", None) or dir(module)
-            # Not by getattr: of what is experimental, scikit-learn raises until it is enabled.
+            # By getattr scikit-learn raises for what is experimental and not enabled.
             found += [value for name in public if is_kind(value := vars(module).get(name))]
     return frozenset(
         f"{value.__module__}.{value.__qualname__}"
