@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._arrays import unit_of
+from metriclearn._label_parts import columns_of_parts, value_of_each_part
+from metriclearn._sklearn import POSITIVE
 from metriclearn.metrics._checks import check_given_together, check_rows, fit_for_products
 from metriclearn.metrics._relevance import numeric_labels
 from metriclearn.neighbors._exact import ExactSearch
@@ -17,7 +20,8 @@ def median_label_error(
     embeddings: ArrayLike,
     labels: ArrayLike,
     *,
-    period: float | None = None,
+    period: float | Sequence[float | None] | None = None,
+    parts: Sequence[Sequence[int]] | None = None,
     gallery: ArrayLike | None = None,
     gallery_labels: ArrayLike | None = None,
     metric: str = "euclidean",
@@ -34,7 +38,7 @@ def median_label_error(
         |δ| = min(r, p - r),   r = (y_i - y_j) mod p
 
     It is the measure of localization by retrieval [1]_: the pose of a photo is that of the most
-    similar one. Errors of position and of direction are reported apart.
+    similar one. Errors of position and of direction are reported apart, with ``parts``.
 
     Parameters
     ----------
@@ -42,8 +46,12 @@ def median_label_error(
         Rows whose nearest is looked for.
     labels : array-like of shape (n_queries,) or (n_queries, n_outputs)
         Amounts; with several columns the error is their Euclidean distance.
-    period : float, default=None
+    period : float or sequence of float, default=None
         Of labels that go in a circle, more than 0, in their units: 360 of degrees, 24 of hours.
+        With ``parts`` it may be one for each, None for a part that goes in no circle.
+    parts : sequence of sequences of int, default=None
+        Columns of the parts of labels that have several, each with an error of its own:
+        ``((0, 1), (2,))`` for a position and an angle.
     gallery : array-like of shape (n_gallery, n_features), default=None
         Rows that are found; the embeddings themselves by default, which do not find
         themselves.
@@ -53,12 +61,13 @@ def median_label_error(
         Distance of the search.
     average : bool, default=True
         False gives the error of each query, of which ``(errors <= t).mean()`` is the share within
-        ``t``.
+        ``t``, and ``(errors <= [t, r]).all(axis=1).mean()`` that of two parts.
 
     Returns
     -------
-    float or ndarray of shape (n_queries,)
-        In the units of the labels; at most half a period for one circular label.
+    float or ndarray of shape (n_queries,), (n_parts,) or (n_queries, n_parts)
+        In the units of the labels; at most half a period for one circular label. With ``parts``,
+        one for each.
 
     Raises
     ------
@@ -83,9 +92,12 @@ def median_label_error(
     >>> median_label_error(Z, degrees), median_label_error(Z, degrees, period=360)
     (357.0, 3.0)
     """
-    wrong = not isinstance(period, Real) or isinstance(period, bool | np.bool_)
-    if period is not None and (wrong or not 0 < period < np.inf):
+    wrong = not isinstance(period, Real | tuple | list) or isinstance(period, bool | np.bool_)
+    if isinstance(period, Real) and not 0 < period < np.inf:
+        wrong = True
+    if period is not None and wrong:
         raise ValueError(f"period must be a number of more than 0, or None, got {period!r}")
+    periods = value_of_each_part(period, parts, "period", POSITIVE)
     check_given_together(gallery, gallery_labels)
     embeddings = check_rows(embeddings, "embeddings")
     own = _labels_of(embeddings, labels, "embeddings", "labels")
@@ -107,14 +119,26 @@ def median_label_error(
                 )
         embeddings, gallery, _ = fit_for_products(metric, embeddings, gallery)
         _, found = ExactSearch(gallery, metric).search(embeddings, 1)
+    columns = [...] if parts is None else columns_of_parts(parts, own.shape[1])
+    errors = [
+        _errors(own[:, part], others[found[:, 0]][:, part], period)
+        for part, period in zip(columns, periods, strict=True)
+    ]
+    errors = errors[0] if parts is None else np.column_stack(errors)
+    if not average:
+        return errors
+    return float(np.median(errors)) if parts is None else np.median(errors, axis=0)
+
+
+def _errors(own, others, period):
+    """Distances of labels, around a circle where there is a period."""
     unit = max(unit_of(own), unit_of(others))
-    apart = np.abs(own / unit - others[found[:, 0]] / unit)
+    apart = np.abs(own / unit - others / unit)
     if period is not None:
         apart %= period / unit
         apart = np.minimum(apart, period / unit - apart)
     with np.errstate(over="ignore"):
-        errors = (apart[:, 0] if apart.shape[1] == 1 else np.linalg.norm(apart, axis=1)) * unit
-    return float(np.median(errors)) if average else errors
+        return (apart[:, 0] if apart.shape[1] == 1 else np.linalg.norm(apart, axis=1)) * unit
 
 
 def _labels_of(rows, labels, rows_name, name):

@@ -8,12 +8,15 @@ from sklearn.utils._param_validation import generate_invalid_param_val, make_con
 
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
+from metriclearn.deep import samplers as S
 
 LOSSES = sorted(
     {value for value in vars(L).values() if isinstance(value, type)} - {L.MetricLoss},
     key=lambda c: c.__name__,
 )
 PARTS = [*LOSSES, *M.MINERS.values()]
+#: Columns of labels with two parts.
+PARTED = ((0, 1), (2,))
 by_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
@@ -83,6 +86,17 @@ def just_outside(part, name):
         (lambda: L.RecallAtKLoss(ks=()), "at least one k"),
         (lambda: M.DistanceWeightedMiner(0.5, 0.4), "greater than cutoff=0.5, got 0.4"),
         (lambda: L.LabelDistanceTripletLoss(near=2, far=1), "near must be at most far=1, got 2"),
+        (lambda: L.LabelDistanceTripletLoss(near=(1, 2)), "near must be one number where parts is"),
+        (
+            lambda: L.LabelDistanceTripletLoss(far=(1,), parts=PARTED),
+            "far must have a value",
+        ),
+        (lambda: L.LabelDistanceTripletLoss((-1, 2), parts=PARTED), "near must have values that"),
+        (lambda: L.LabelDistanceTripletLoss((1, 2), 1, parts=PARTED), "near must be at most far=1"),
+        (lambda: L.LabelDistanceTripletLoss(parts=((0, 1), (1,))), "parts must name each column"),
+        (lambda: L.LabelDistanceTripletLoss(parts=(0, 1)), "parts must name each column"),
+        (lambda: S.NearLabelSampler(near=(1, None), parts=PARTED), "near must have values that"),
+        (lambda: S.NearLabelSampler(parts=PARTED), "near must be given with parts"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_named(make, message):

@@ -343,6 +343,26 @@ def test_near_labels_come_together(width, near):
     assert np.mean(shares) > 1.3 * np.mean(random)
 
 
+def test_near_labels_are_near_in_every_part():
+    labels = np.random.RandomState(0).rand(300, 3) * [1, 1, 360]
+    sampler = NearLabelSampler(20, near=(0.15, 40.0), parts=((0, 1), (2,)))
+    found = sampler._near_rows(labels, np.arange(300))
+    for i, rows in enumerate(found):
+        apart = labels - labels[i]
+        near = (np.hypot(apart[:, 0], apart[:, 1]) <= 0.15) & (abs(apart[:, 2]) <= 40)
+        assert sorted(rows) == np.flatnonzero(near).tolist()
+    assert 300 < sum(map(len, found)) < 300 * 10
+    one = NearLabelSampler(20, near=0.1, parts=((0, 1, 2),))
+    plain = NearLabelSampler(20, near=0.1)
+    unit = labels / [1, 1, 360]
+    for ours, theirs in zip(
+        *(s._near_rows(unit, np.arange(300)) for s in (one, plain)), strict=True
+    ):
+        assert sorted(ours) == sorted(theirs)
+    drawn = epoch(sampler, labels)
+    assert all(len(np.unique(batch)) == len(batch) <= 20 for batch in drawn)
+
+
 def test_near_labels_take_few_and_equal_rows():
     for labels in (np.zeros(2), np.zeros(1), np.zeros(50), np.array([[1.0, 2.0]] * 3)):
         for near in (None, 1.0):

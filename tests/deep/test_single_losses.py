@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
-from helpers.loss_loops import cos, log_ratio, margin
+from helpers.loss_loops import cos, label_parts_triplet, log_ratio, margin
 from helpers.oracles import DIM, LOSSES, N_CLASSES
 from torch.nn.functional import normalize
 
@@ -90,6 +90,34 @@ def test_thresholds_of_label_distances_come_from_the_labels():
     # One of the two is kept as given.
     for given in ({"near": 1e4}, {"far": 1e-3}):
         assert L.LabelDistanceTripletLoss(**given)(embeddings, some).isfinite()
+
+
+def test_label_parts_have_thresholds_of_their_own():
+    """A position and an angle: near in both, far in either."""
+    embeddings, _ = batch()
+    generator = torch.Generator().manual_seed(3)
+    poses = torch.rand(10, 3, dtype=torch.float64, generator=generator) * torch.tensor([1, 1, 90])
+    loss = L.LabelDistanceTripletLoss((0.6, 40.0), (0.9, 60.0), parts=((0, 1), (2,)))
+    value = loss(embeddings, poses)
+    assert value > 0
+    assert_equal(value, label_parts_triplet(loss, list(embeddings), poses.tolist()))
+    # In units of its own each, and one part of all columns is none.
+    scaled = L.LabelDistanceTripletLoss((600, 40.0), (900, 60.0), parts=((0, 1), (2,)))
+    assert_equal(value, scaled(embeddings, poses * torch.tensor([1000, 1000, 1])))
+    moved = L.LabelDistanceTripletLoss((40.0, 0.6), (60.0, 0.9), parts=((0,), (1, 2)))
+    assert_equal(value, moved(embeddings, poses[:, [2, 0, 1]]))
+    whole = L.LabelDistanceTripletLoss(0.4, 1.0, parts=((0, 1, 2),))
+    assert_equal(whole(embeddings, poses), L.LabelDistanceTripletLoss(0.4, 1.0)(embeddings, poses))
+    # Quantiles of each part, kept with the state; what is given stays.
+    built = L.LabelDistanceTripletLoss(parts=((0, 1), (2,))).build(None, DIM, labels=poses)
+    for part, columns in enumerate(([0, 1], [2])):
+        alone = L.LabelDistanceTripletLoss().build(None, DIM, labels=poses[:, columns])
+        assert_equal(built.thresholds[:, part], alone.thresholds)
+    loaded = L.LabelDistanceTripletLoss(parts=((0, 1), (2,)))
+    loaded.load_state_dict(built.state_dict())
+    assert_equal(loaded(embeddings, poses), built(embeddings, poses))
+    given = L.LabelDistanceTripletLoss((None, 40.0), 60.0, parts=((0, 1), (2,)))
+    assert given(embeddings, poses).isfinite()
 
 
 def test_center_loss_moves_its_centers_in_training_only():

@@ -221,6 +221,21 @@ def label_distance_triplet(loss, X, y):
     return mean_of_active(terms)
 
 
+def label_parts_triplet(loss, X, y):
+    """Near in every part, far in any; ``y`` are lists of amounts."""
+    terms = []
+    b = len(y)
+
+    def apart(i, j):
+        return [math.dist([y[i][c] for c in p], [y[j][c] for c in p]) for p in loss.parts]
+
+    for a, p, n in ((a, p, n) for a, p in pairs(y) for n in range(b) if n != a):
+        near = all(r <= bound for r, bound in zip(apart(a, p), loss.near, strict=True))
+        if near and any(r > bound for r, bound in zip(apart(a, n), loss.far, strict=True)):
+            terms.append(hinge(sq(X[a], X[p]) - sq(X[a], X[n]) + loss.margin))
+    return mean_of_active(terms)
+
+
 def log_ratio(loss, X, y):
     e = loss.epsilon
     if all(isinstance(label, int) for label in y):

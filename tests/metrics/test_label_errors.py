@@ -33,6 +33,19 @@ def test_errors_are_those_of_a_loop(rng, n_outputs, period, separate):
     )
 
 
+def test_each_part_has_an_error_of_its_own(rng):
+    Z, y = rng.randn(40, 3), rng.uniform(0, 360, (40, 3))
+    given = {"parts": ((0, 2), (1,)), "period": (None, 360)}
+    errors = median_label_error(Z, y, average=False, **given)
+    assert errors.shape == (40, 2)
+    for part, (columns, period) in enumerate((([0, 2], None), ([1], 360))):
+        alone = median_label_error(Z, y[:, columns], period=period, average=False)
+        np.testing.assert_allclose(errors[:, part], alone, rtol=1e-10)
+    np.testing.assert_array_equal(median_label_error(Z, y, **given), np.median(errors, axis=0))
+    one = median_label_error(Z, y, parts=((0, 1, 2),), period=360)
+    assert one.tolist() == [median_label_error(Z, y, period=360)]
+
+
 def test_share_within_is_recall_with_a_tolerance(rng):
     Z, y = rng.randn(50, 2), rng.uniform(0, 10, 50)
     errors = median_label_error(Z, y, average=False)
@@ -46,6 +59,10 @@ def test_share_within_is_recall_with_a_tolerance(rng):
     [
         ({"period": 0}, "period must be a number of more than 0"),
         ({"period": True}, "period must be a number of more than 0"),
+        ({"period": (1, 2)}, "period must be one number where parts is None"),
+        ({"period": (1, 2), "parts": ((0,),)}, "period must have a value for each of 1 parts"),
+        ({"period": (0,), "parts": ((0,),)}, "period must have values that are"),
+        ({"parts": ((0,), (1,))}, "parts must name each of 1 label columns once"),
         ({"labels": ["a", "b", "c"]}, "labels must be finite numbers for errors of labels"),
         ({"labels": [1.0, 2.0]}, "labels has 2 entries for 3 rows of embeddings"),
         ({"gallery": np.eye(3)}, "given together"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 
+from metriclearn._label_parts import columns_of_parts, value_of_each_part
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.tensors._pairwise import compare, list_positives, sq_distances
@@ -60,7 +62,7 @@ class LabelDistanceTripletLoss(MetricLoss):
 
     Parameters
     ----------
-    near, far : float, default=None
+    near, far : float or sequence of float, default=None
         Distances of labels, at least 0 and ``near <= far``, in the units of the labels. None: for
         labels of a floating type, the 5% and 20% quantiles of the distances of two labels, of the
         training set where the loss was built for one, else of the batch; for integers, 0.5, which
@@ -69,10 +71,15 @@ class LabelDistanceTripletLoss(MetricLoss):
         m, at least 0.
     squared : bool, default=True
         Squared distances of rows.
+    parts : sequence of sequences of int, default=None
+        Columns of the parts of labels that have several, each with a unit of its own: ``((0, 1),
+        (2, 3))`` for a position and the cosine and sine of an angle. ``near`` and ``far`` may then
+        have a value for each part. Labels are near where they are near in every part, and far where
+        they are far in any.
 
     Attributes
     ----------
-    thresholds : buffer of shape (2,) or None
+    thresholds : buffer of shape (2,) or (2, n_parts), or None
         Quantiles of the label distances of the training set.
 
     See Also
@@ -110,27 +117,33 @@ class LabelDistanceTripletLoss(MetricLoss):
     continuous_labels = True
 
     _parameter_constraints: dict = {
-        "near": [NOT_NEGATIVE, None],
-        "far": [NOT_NEGATIVE, None],
+        "near": [NOT_NEGATIVE, tuple, list, None],
+        "far": [NOT_NEGATIVE, tuple, list, None],
         "margin": [NOT_NEGATIVE],
         "squared": ["boolean"],
+        "parts": [tuple, list, None],
     }
 
     def __init__(
         self,
-        near: float | None = None,
-        far: float | None = None,
+        near: float | Sequence[float | None] | None = None,
+        far: float | Sequence[float | None] | None = None,
         margin: float = 0.1,
         squared: bool = True,
+        parts: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         self.near = near
         self.far = far
         self.margin = margin
         self.squared = squared
+        self.parts = parts
         check_ranges(self)
-        if None not in (near, far) and near > far:
-            raise ValueError(f"near must be at most far={far}, got {near}")
+        if parts is not None:
+            columns_of_parts(parts)
+        for low, high in self._given():
+            if None not in (low, high) and low > high:
+                raise ValueError(f"near must be at most far={far}, got {near}")
         self.register_buffer("thresholds", None)
 
     def build(
@@ -142,7 +155,7 @@ class LabelDistanceTripletLoss(MetricLoss):
     ) -> Self:
         """Measure the thresholds on the labels of the training set, and return self."""
         if labels is not None and labels.is_floating_point():
-            self.thresholds = near_and_far(labels).float()
+            self.thresholds = self._measured(labels).float()
         return self
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
@@ -151,29 +164,58 @@ class LabelDistanceTripletLoss(MetricLoss):
             self.thresholds = torch.zeros_like(saved)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _given(self):
+        """``near`` and ``far`` of each part, as they were given."""
+        near = value_of_each_part(self.near, self.parts, "near", NOT_NEGATIVE)
+        far = value_of_each_part(self.far, self.parts, "far", NOT_NEGATIVE)
+        return list(zip(near, far, strict=True))
+
+    def _parts_of(self, labels):
+        if self.parts is None:
+            return [labels]
+        labels = labels.reshape(len(labels), -1)
+        return [labels[:, part] for part in columns_of_parts(self.parts, labels.shape[1])]
+
+    def _measured(self, labels):
+        """Quantiles of the label distances, (2,) or for each part (2, n_parts)."""
+        if self.parts is None:
+            return near_and_far(labels)
+        return torch.stack([near_and_far(part) for part in self._parts_of(labels)], dim=1)
+
     def _near_and_far(self, labels):
-        near, far = self.near, self.far
-        if None not in (near, far):
-            return near, far
+        """Return the two thresholds of each part."""
+        given = self._given()
+        if all(None not in pair for pair in given):
+            return given
         if not labels.is_floating_point():
             measured = labels.new_tensor([0.5, 0.5], dtype=torch.float64)
         else:
-            measured = near_and_far(labels) if self.thresholds is None else self.thresholds
-        if near is None:
-            near = measured[0] if far is None else measured[0].clamp(max=far)
-        return near, measured[1].clamp(min=near) if far is None else far
+            measured = self._measured(labels) if self.thresholds is None else self.thresholds
+        measured = measured.reshape(2, -1).expand(2, len(given))
+        return [_filled(*pair, *measured[:, part]) for part, pair in enumerate(given)]
 
     def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over triplets of ``embeddings`` (b, d) with ``labels`` (b,) or (b, q)."""
         kind = "sq_distance" if self.squared else "distance"
         rows = torch.arange(len(embeddings), device=embeddings.device)
         d, _, _ = compare(embeddings, rows, kind)
-        near, far = self._near_and_far(labels)
-        apart = label_sq_distances(labels).sqrt()
-        positive = (apart <= near).to(d.dtype).fill_diagonal_(0)
-        negative = (apart > far).to(d.dtype)
+        positive, negative = torch.ones_like(d, dtype=bool), torch.zeros_like(d, dtype=bool)
+        for part, (near, far) in zip(
+            self._parts_of(labels), self._near_and_far(labels), strict=True
+        ):
+            apart = label_sq_distances(part).sqrt()
+            positive &= apart <= near
+            negative |= apart > far
+        positive, negative = positive.to(d.dtype).fill_diagonal_(0), negative.to(d.dtype)
         total, active, _ = triplet_sum(d, list_positives(positive), negative, self.margin)
         return self._mean(total, active)
+
+
+def _filled(near, far, low, high):
+    """Return the two thresholds, with the measured ``low`` and ``high`` where None is given."""
+    if near is None:
+        near = low if far is None else low.clamp(max=far)
+    return near, high.clamp(min=near) if far is None else far
 
 
 class LogRatioLoss(MetricLoss):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from metriclearn._label_parts import columns_of_parts, value_of_each_part
 from metriclearn._sklearn import POSITIVE, at_least, one_of
 from metriclearn.deep.samplers._base import Sampler
 from metriclearn.deep.tensors._ranges import check_ranges
@@ -321,9 +323,12 @@ class NearLabelSampler(Sampler):
         Most rows in a batch, at least 4.
     n_nearest : int, default=5
         The other row is one of those with the nearest labels, at least 1.
-    near : float, default=None
+    near : float or sequence of float, default=None
         Euclidean distance of labels, > 0, in their units: the other row is any within it instead.
         An anchor without one comes alone.
+    parts : sequence of sequences of int, default=None
+        Columns of the parts of labels that have several, as for `LabelDistanceTripletLoss`; with
+        ``near``, which may have a value for each. The other row is near in every part.
 
     See Also
     --------
@@ -350,34 +355,45 @@ class NearLabelSampler(Sampler):
     _parameter_constraints: dict = {
         "batch_size": [at_least(4)],
         "n_nearest": [at_least(1)],
-        "near": [POSITIVE, None],
+        "near": [POSITIVE, tuple, list, None],
+        "parts": [tuple, list, None],
     }
 
     def __init__(
-        self, batch_size: int = 128, n_nearest: int = 5, near: float | None = None
+        self,
+        batch_size: int = 128,
+        n_nearest: int = 5,
+        near: float | Sequence[float] | None = None,
+        parts: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.n_nearest = n_nearest
         self.near = near
+        self.parts = parts
         check_ranges(self)
+        value_of_each_part(near, parts, "near", POSITIVE, missing=False)
+        if parts is not None:
+            columns_of_parts(parts)
+            if near is None:
+                raise ValueError("near must be given with parts: one distance, or one for each")
 
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
         labels = np.asarray(codes, dtype=np.float64).reshape(len(codes), -1)
-        tree = cKDTree(labels)
         per_batch = self.batch_size // 2
         n_batches = max(1, round(len(labels) / self.batch_size))
         anchors = np.concatenate(
             [rng.permutation(len(labels)) for _ in range(-(-n_batches * per_batch // len(labels)))]
         )[: n_batches * per_batch]
         choose = self._within if self.near else self._nearest
-        others = choose(tree, anchors, rng)
+        others = choose(labels, anchors, rng)
         pairs = np.column_stack([anchors, others])
         return [
             np.unique(pairs[start : start + per_batch]) for start in range(0, len(pairs), per_batch)
         ]
 
-    def _nearest(self, tree, anchors, rng):
+    def _nearest(self, labels, anchors, rng):
+        tree = cKDTree(labels)
         k = min(self.n_nearest, len(tree.data) - 1)
         if not k:
             return anchors
@@ -388,11 +404,34 @@ class NearLabelSampler(Sampler):
         found = found[~own].reshape(len(anchors), k)
         return found[np.arange(len(anchors)), rng.integers(k, size=len(anchors))]
 
-    def _within(self, tree, anchors, rng):
-        found = tree.query_ball_point(tree.data[anchors], self.near)
+    def _within(self, labels, anchors, rng):
+        found = self._near_rows(labels, anchors)
         chosen = anchors.copy()
         for place, (anchor, rows) in enumerate(zip(anchors, found, strict=True)):
             others = [row for row in rows if row != anchor]
             if others:
                 chosen[place] = others[rng.integers(len(others))]
         return chosen
+
+    def _near_rows(self, labels, anchors):
+        """Return the rows near each anchor, itself among them."""
+        if self.parts is None:
+            return cKDTree(labels).query_ball_point(labels[anchors], self.near)
+        parts = columns_of_parts(self.parts, labels.shape[1])
+        near = value_of_each_part(self.near, self.parts, "near", POSITIVE)
+        units = np.empty(labels.shape[1])
+        for columns, bound in zip(parts, near, strict=True):
+            units[columns] = bound
+        # The cube around the anchor first; rounded labels may be a little outside.
+        scaled = labels / units
+        found = cKDTree(scaled).query_ball_point(scaled[anchors], 1 + 1e-6, p=np.inf)
+        return [
+            [row for row in rows if _near_in_all(labels[row] - labels[anchor], parts, near)]
+            for anchor, rows in zip(anchors, found, strict=True)
+        ]
+
+
+def _near_in_all(apart, parts, near):
+    return all(
+        np.linalg.norm(apart[part]) <= bound for part, bound in zip(parts, near, strict=True)
+    )
