@@ -50,7 +50,8 @@ def test_there_are_examples():
 
 def test_guide_names_every_loss_miner_and_sampler():
     text = (GUIDE / "deep.md").read_text()
-    named = [f'`"{name}"`' for name in (*losses.LOSSES, *miners.MINERS, *samplers.SAMPLERS)]
+    tables = (losses.LOSSES, losses.REGULARIZERS, miners.MINERS, miners.CLASS_MINERS)
+    named = [f'`"{name}"`' for table in (*tables, samplers.SAMPLERS) for name in table]
     named += [f"`{regularizer.__name__}`" for regularizer in losses.REGULARIZERS.values()]
     assert [name for name in named if name not in text] == []
 

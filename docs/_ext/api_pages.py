@@ -28,7 +28,9 @@ MODULES = {
 TABLES = [
     ("losses", "LOSSES"),
     ("losses", "WRAPPERS"),
+    ("losses", "REGULARIZERS"),
     ("miners", "MINERS"),
+    ("miners", "CLASS_MINERS"),
     ("samplers", "SAMPLERS"),
 ]
 # Without their module these mean methods as often as functions.

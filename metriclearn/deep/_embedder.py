@@ -55,14 +55,16 @@ class DeepEmbedder(
         those of ``in_features``, ``in_channels`` that it takes, and with ``module_params``; an
         instance is copied.
     loss : str, class or nn.Module, default="triplet"
-        A name in `LOSSES`, or in `WRAPPERS` with the name of another loss in
-        ``loss_params={"loss": NAME}``, or what is called as ``loss(embeddings, labels)``. Learned
-        proxies are sized by the training classes.
+        A name in `LOSSES` or `REGULARIZERS`, or in `WRAPPERS` with the name of another loss in
+        ``loss_params={"loss": NAME}``, or "weighted_sum" of those in
+        ``loss_params={"losses": [NAME, ...], "weights": [...]}``, or what is called as
+        ``loss(embeddings, labels)``. Learned proxies are sized by the training classes.
     miner : str, class, callable or None, default="auto"
-        A name in `MINERS`; "auto" is "semi_hard" for the triplet loss, as published, and none for
-        all others (the margin loss was published with "distance_weighted", multi-similarity with
-        the miner of its name); None is all tuples. A function ``f(embeddings, labels)`` says by
-        its attribute ``yields`` whether it gives "pairs" or "triplets".
+        A name in `MINERS` or `CLASS_MINERS`; "auto" is "semi_hard" for the triplet loss,
+        as published, and none for all others (the margin loss was published with
+        "distance_weighted", multi-similarity with the miner of its name); None is all tuples. A
+        function ``f(embeddings, labels)`` says by its attribute ``yields`` whether it gives
+        "pairs" or "triplets".
     sampler : str, class or object, default="class_balanced"
         Which rows make a batch: "class_balanced" (P × K), "unbalanced" (every row once, classes of
         one row are welcome), "random", "hierarchical" and "hard_negatives", which embed the

@@ -289,4 +289,5 @@ def test_names_are_of_classes_with_a_kind():
         "distance_weighted", "multi_similarity", "pair_margin", "hdc", "easy_hard", "angular",
         "uniform_histogram", "distance_histogram",
     }  # fmt: skip
+    assert set(M.CLASS_MINERS) == {"three_class", "within_class"}
     assert {miner.yields for miner in M.MINERS.values()} == {"pairs", "triplets"}

@@ -20,7 +20,7 @@ from torch import nn
 
 from metriclearn._format import digest
 from metriclearn.deep import DeepEmbedder
-from metriclearn.deep.losses import LOSSES
+from metriclearn.deep.losses import LOSSES, REGULARIZERS
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_arguments_that_led_to_weights_are_not_needed_again(asked, tmp_path):
 # --- what is written -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSSES | REGULARIZERS)
 def test_an_embedder_of_every_loss_comes_back(tmp_path, loss):
     X, y = make()
     embedder = quick(loss=loss, max_epochs=1).fit(X, y)

@@ -141,9 +141,11 @@ WRAPPERS = {
     "sampled_proxies": SampledProxies,
     "semi_supervised": SemiSupervisedLoss,
     "two_views": TwoViewLoss,
+    "weighted_sum": WeightedSum,
 }
 
-#: Terms to add to one of `LOSSES` by `WeightedSum`; by themselves they may collapse.
+#: Terms to add to one of `LOSSES`, ``DeepEmbedder(loss="weighted_sum", loss_params={"losses":
+#: ["proxy_anchor", "center"], "weights": [1, 0.01]})``; by themselves they may collapse.
 REGULARIZERS = {
     "center": CenterLoss,
     "alignment": AlignmentLoss,

@@ -217,7 +217,9 @@ class WeightedSum(Composite):
     Parameters
     ----------
     losses : sequence of Modules
-        Each a `MetricLoss` or any module on (embeddings, labels).
+        Each a `MetricLoss` or any module on (embeddings, labels). By name, as
+        ``DeepEmbedder(loss="weighted_sum", loss_params={"losses": ["triplet", "center"]})``, a
+        name or a pair of a name and a dict of its parameters.
     weights : sequence of float, default=None
         One for each loss; all 1 by default.
 

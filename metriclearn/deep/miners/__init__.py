@@ -30,6 +30,7 @@ from metriclearn.deep.tensors._selections import (
 )
 
 __all__ = [
+    "CLASS_MINERS",
     "MINERS",
     "AllMiner",
     "AngularMiner",
@@ -73,4 +74,11 @@ MINERS = {
     "pair_margin": PairMarginMiner,
     "hdc": HDCMiner,
     "uniform_histogram": UniformHistogramMiner,
+}
+
+#: Likewise, of triplets whose "positive" is of another class or whose "negative" is of the same:
+#: from them is learned what classes share, or what varies within one.
+CLASS_MINERS = {
+    "three_class": ThreeClassMiner,
+    "within_class": WithinClassMiner,
 }

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, between, one_of
-from metriclearn.deep.losses import LOSSES, WRAPPERS
-from metriclearn.deep.miners import MINERS
+from metriclearn.deep.losses import LOSSES, REGULARIZERS, WRAPPERS
+from metriclearn.deep.miners import CLASS_MINERS, MINERS
 from metriclearn.deep.modules import MODULES, Head, Pretrained
 from metriclearn.deep.modules._libraries import find_library
 from metriclearn.deep.modules._parts import check_params
@@ -93,8 +93,8 @@ CONSTRAINTS = {
 COMPONENTS = {
     "module": MODULES,
     "head": Head,
-    "loss": LOSSES | WRAPPERS,
-    "miner": MINERS,
+    "loss": LOSSES | REGULARIZERS | WRAPPERS,
+    "miner": MINERS | CLASS_MINERS,
     "sampler": SAMPLERS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,

@@ -1,16 +1,17 @@
 """From the arguments of :class:`DeepEmbedder` to the parts of a net."""
 
 import inspect
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import nn
 
 from metriclearn.deep.augment import AUGMENTS, as_augment
-from metriclearn.deep.losses import LOSSES, WRAPPERS
+from metriclearn.deep.losses import LOSSES, REGULARIZERS, WRAPPERS, WeightedSum
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._wrappers import MinedLoss
-from metriclearn.deep.miners import MINERS
+from metriclearn.deep.miners import CLASS_MINERS, MINERS
 from metriclearn.deep.modules import (
     EMBEDDINGS,
     MODULES,
@@ -23,6 +24,8 @@ from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.modules._parts import argument_names, build, resolve
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
+#: What takes embeddings as they are, by name: each may be a term of a sum, or inside a wrapper.
+TERMS = LOSSES | REGULARIZERS
 # The miner of miner="auto": what the loss was published with.
 PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
@@ -207,11 +210,49 @@ def build_loss(loss, params, miner, miner_params, sizes):
 
 def find_loss(loss):
     """Return a loss, or the class of one, from what ``loss`` names."""
-    return resolve("loss", loss, LOSSES | WRAPPERS)
+    return resolve("loss", loss, TERMS | WRAPPERS)
+
+
+def find_terms(loss, params):
+    """Return the losses that a weighted sum is to be made of, each with its own parameters.
+
+    Parameters
+    ----------
+    loss : str, type or nn.Module
+    params : dict or None
+        Of a `WeightedSum`: its ``losses`` are names, pairs of a name and its parameters, classes
+        or modules.
+
+    Returns
+    -------
+    list of (type or nn.Module, dict or None)
+        Empty where ``loss`` is no weighted sum to be made.
+    """
+    if find_loss(loss) is not WeightedSum or "losses" not in (params or {}):
+        return []
+    losses = params["losses"]
+    if isinstance(losses, str) or not isinstance(losses, Iterable):
+        raise ValueError(
+            f"loss_params={{'losses': {losses!r}}} must be a list of losses, such as "
+            f"['proxy_anchor', 'center'] or ['proxy_anchor', ('center', {{'alpha': 0.1}})]"
+        )
+    pairs = [term if isinstance(term, list | tuple) else (term, None) for term in losses]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[1], dict | None):
+            raise ValueError(
+                f"loss_params={{'losses': ...}} holds {pair!r}; give a name, or a name and a dict "
+                f"of its parameters"
+            )
+    return [(resolve("loss", term, TERMS), of_term) for term, of_term in pairs]
 
 
 def _with_inner(loss, params):
-    """Make the loss that a wrapper is to wrap, where its parameters name one, by ``loss__...``."""
+    """Make the loss that a wrapper is to wrap, where its parameters name one, by ``loss__...``.
+
+    Of a weighted sum make the losses that it sums.
+    """
+    if terms := find_terms(loss, params):
+        return {**params, "losses": [build("loss", term, own) for term, own in terms]}
     inner = (params or {}).get("loss")
     wraps = isinstance(loss, str) and loss in WRAPPERS
     if inner is None and wraps and _asks_for_loss(WRAPPERS[loss]):
@@ -235,12 +276,13 @@ def _with_inner(loss, params):
             f"{WRAPPERS[inner].__name__}(...)"
         )
     own = {name: value for name, value in params.items() if name not in nested}
-    return {**own, "loss": build("loss", resolve("loss", inner, LOSSES), of_inner)}
+    return {**own, "loss": build("loss", resolve("loss", inner, TERMS), of_inner)}
 
 
 def _asks_for_loss(wrapper):
     """Whether a wrapper has no loss of its own choice."""
-    return inspect.signature(wrapper).parameters["loss"].default is inspect.Parameter.empty
+    inner = inspect.signature(wrapper).parameters.get("loss")
+    return inner is not None and inner.default is inspect.Parameter.empty
 
 
 def with_miner(loss, miner, params):
@@ -251,7 +293,7 @@ def with_miner(loss, miner, params):
         if params:
             raise ValueError(f"miner_params={params} were given, but there is no miner")
         return loss
-    miner = resolve("miner", miner, MINERS)
+    miner = resolve("miner", miner, MINERS | CLASS_MINERS)
     # A function is a miner as it stands, not a maker of one.
     if not inspect.isfunction(miner) or params:
         miner = build("miner", miner, params)

@@ -16,7 +16,7 @@ from metriclearn.deep.callbacks import (
     copy_callbacks,
     settle_monitors,
 )
-from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.losses._wrappers import MinedLoss, WeightedSum
 from metriclearn.deep.modules._input import Adapter
 from metriclearn.deep.modules._parts import resolve
 from metriclearn.deep.training import _distributed
@@ -27,6 +27,7 @@ from metriclearn.deep.training._assembly import (
     build_network,
     build_sampler,
     find_loss,
+    find_terms,
     settle_head,
     with_miner,
 )
@@ -76,8 +77,12 @@ class Trainer:
         """Return what the loss declares under the name of a class attribute of MetricLoss.
 
         The loss is not made yet: it may be a class, or a module that declares nothing, which is
-        None. A wrapper by name says what the loss inside says.
+        None. A wrapper by name says what the loss inside says, a sum what one of its losses says.
         """
+        terms = find_terms(self.args.loss, self.args.loss_params)
+        if terms and isinstance(getattr(WeightedSum, name, None), property):
+            answers = [getattr(term, name, None) for term, _ in terms]
+            return next((said for said in answers if said), None if None in answers else False)
         losses = [self.args.loss, (self.args.loss_params or {}).get("loss")]
         for loss in losses:
             said = None if loss is None else getattr(find_loss(loss), name, None)

@@ -1,0 +1,80 @@
+"""Sums of losses, and what is in no table of losses that train alone, by name."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import losses as L
+from metriclearn.deep import miners as M
+
+X, y = (rows[:200] for rows in load_digits(return_X_y=True))
+QUICK = {"module": "linear", "n_components": 4, "max_epochs": 1, "random_state": 0}
+
+
+def sum_of(losses, **params):
+    return DeepEmbedder(loss="weighted_sum", loss_params={"losses": losses, **params}, **QUICK)
+
+
+@pytest.mark.parametrize("name", L.REGULARIZERS)
+def test_a_sum_by_name_is_the_sum_and_is_saved(tmp_path, name):
+    named = sum_of(["proxy_anchor", name], weights=[1, 0.1]).fit(X, y)
+    terms = [L.ProxyAnchorLoss(), L.REGULARIZERS[name]()]
+    made = DeepEmbedder(loss=L.WeightedSum(terms, [1, 0.1]), **QUICK).fit(X, y)
+    np.testing.assert_array_equal(named.transform(X), made.transform(X))
+    named.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), named.transform(X))
+    for goes_on in (loaded, named):
+        goes_on.partial_fit(X, y)
+    assert torch.isfinite(torch.as_tensor(loaded.transform(X))).all()
+
+
+def test_a_term_has_parameters_beside_its_name(tmp_path):
+    embedder = sum_of([("triplet", {"margin": 0.7}), L.SoftmaxLoss, "center"]).fit(X, y)
+    triplet, softmax, center = embedder.net_.criterion_.losses
+    assert (triplet.margin, center.alpha) == (0.7, 0.5)
+    assert len(softmax.state_dict()) > 0
+    assert clone(embedder).fit(X, y).transform(X).tolist() == embedder.transform(X).tolist()
+    embedder.set_params(loss_params={"losses": [("triplet", {"margin": 0.7}), "softmax"]})
+    embedder.fit(X, y).save(tmp_path / "model")
+    assert DeepEmbedder.load(tmp_path / "model").net_.criterion_.losses[0].margin == 0.7
+
+
+def test_a_sum_needs_what_its_terms_need():
+    assert sum_of(["uniformity", "instance"]).fit(X).classes_ is None
+    with pytest.raises(ValueError, match="y"):
+        sum_of(["uniformity", "triplet"]).fit(X)
+    amounts = sum_of(["log_ratio", "embedding_norm"]).fit(X, y + 0.5)
+    assert amounts.transform(X).shape == (200, 4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ("triplet", "must be a list of losses"),
+        (3, "must be a list of losses"),
+        (["tripelt"], r"did you mean 'triplet'"),
+        (["grouped"], "loss='grouped' is not known"),
+        ([("triplet", 0.1)], "a name and a dict"),
+        ([("triplet", {"magin": 1})], "did you mean 'margin'"),
+    ],
+)
+def test_sums_that_cannot_be_made(losses, message):
+    with pytest.raises(ValueError, match=message):
+        sum_of(losses).fit(X, y)
+    with pytest.raises(ValueError, match="lacks 'losses'"):
+        DeepEmbedder(loss="weighted_sum", **QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize("name", M.CLASS_MINERS)
+def test_miners_of_classes_have_names(tmp_path, name):
+    params = {"loss": "triplet", "miner": name, "miner_params": {"n_triplets": 2}}
+    embedder = DeepEmbedder(**params, **QUICK).fit(X, y)
+    assert type(embedder.net_.criterion_.miner) is M.CLASS_MINERS[name]
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
+    assert loaded.net_.criterion_.miner.n_triplets == 2
