@@ -24,8 +24,6 @@ from metriclearn.deep.modules._libraries import find_backbone
 from metriclearn.deep.modules._parts import argument_names, build, resolve
 from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 
-#: What takes embeddings as they are, by name: each may be a term of a sum, or inside a wrapper.
-TERMS = LOSSES | REGULARIZERS
 # The miner of miner="auto": what the loss was published with.
 PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
@@ -210,7 +208,7 @@ def build_loss(loss, params, miner, miner_params, sizes):
 
 def find_loss(loss):
     """Return a loss, or the class of one, from what ``loss`` names."""
-    return resolve("loss", loss, TERMS | WRAPPERS)
+    return resolve("loss", loss, LOSSES | REGULARIZERS | WRAPPERS)
 
 
 def find_terms(loss, params):
@@ -243,7 +241,7 @@ def find_terms(loss, params):
                 f"loss_params={{'losses': ...}} holds {pair!r}; give a name, or a name and a dict "
                 f"of its parameters"
             )
-    return [(resolve("loss", term, TERMS), of_term) for term, of_term in pairs]
+    return [(resolve("loss", term, LOSSES | REGULARIZERS), of_term) for term, of_term in pairs]
 
 
 def _with_inner(loss, params):
@@ -276,7 +274,8 @@ def _with_inner(loss, params):
             f"{WRAPPERS[inner].__name__}(...)"
         )
     own = {name: value for name, value in params.items() if name not in nested}
-    return {**own, "loss": build("loss", resolve("loss", inner, TERMS), of_inner)}
+    inner = resolve("loss", inner, LOSSES | REGULARIZERS)
+    return {**own, "loss": build("loss", inner, of_inner)}
 
 
 def _asks_for_loss(wrapper):

@@ -16,7 +16,7 @@ from metriclearn.deep.callbacks import (
     copy_callbacks,
     settle_monitors,
 )
-from metriclearn.deep.losses._wrappers import MinedLoss, WeightedSum
+from metriclearn.deep.losses._wrappers import Composite, MinedLoss
 from metriclearn.deep.modules._input import Adapter
 from metriclearn.deep.modules._parts import resolve
 from metriclearn.deep.training import _distributed
@@ -80,12 +80,12 @@ class Trainer:
         None. A wrapper by name says what the loss inside says, a sum what one of its losses says.
         """
         terms = find_terms(self.args.loss, self.args.loss_params)
-        if terms and isinstance(getattr(WeightedSum, name, None), property):
-            answers = [getattr(term, name, None) for term, _ in terms]
+        if terms and isinstance(vars(Composite).get(name), property):
+            answers = [_said(term, name) for term, _ in terms]
             return next((said for said in answers if said), None if None in answers else False)
         losses = [self.args.loss, (self.args.loss_params or {}).get("loss")]
         for loss in losses:
-            said = None if loss is None else getattr(find_loss(loss), name, None)
+            said = None if loss is None else _said(find_loss(loss), name)
             if not isinstance(said, property):
                 break
         return said
@@ -394,6 +394,10 @@ class Trainer:
     def _changed(self, net):
         before = net.arguments_
         return {name for name, value in self.arguments.items() if not same(value, before[name])}
+
+
+def _said(loss, name):
+    return getattr(loss, name, None)
 
 
 def _number(seed):
