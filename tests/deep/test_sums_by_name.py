@@ -55,6 +55,8 @@ def test_a_sum_needs_what_its_terms_need():
     ("losses", "message"),
     [
         ("triplet", "must be a list of losses"),
+        ({"triplet": {"margin": 1}}, "must be a list of losses"),
+        ([], "at least one loss, got none"),
         (3, "must be a list of losses"),
         (["tripelt"], r"did you mean 'triplet'"),
         (["grouped"], "loss='grouped' is not known"),
@@ -67,6 +69,9 @@ def test_sums_that_cannot_be_made(losses, message):
         sum_of(losses).fit(X, y)
     with pytest.raises(ValueError, match="lacks 'losses'"):
         DeepEmbedder(loss="weighted_sum", **QUICK).fit(X, y)
+    for weights in ("a", [float("nan")], [None]):
+        with pytest.raises(ValueError, match="weights must be finite numbers"):
+            L.WeightedSum([L.SoftmaxLoss()], weights)
 
 
 @pytest.mark.parametrize("name", M.CLASS_MINERS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -245,6 +247,12 @@ class WeightedSum(Composite):
         super().__init__()
         self.losses = nn.ModuleList(as_metric_loss(loss) for loss in losses)
         self.weights = weights
+        if not len(self.losses):
+            raise ValueError("losses must hold at least one loss, got none")
+        if weights is not None and not all(
+            isinstance(w, Real) and math.isfinite(w) for w in weights
+        ):
+            raise ValueError(f"weights must be finite numbers, one for each loss, got {weights!r}")
         if weights is not None and len(weights) != len(self.losses):
             raise ValueError(
                 f"weights must be one for each of the {len(self.losses)} losses, got {len(weights)}"

@@ -229,7 +229,7 @@ def find_terms(loss, params):
     if find_loss(loss) is not WeightedSum or "losses" not in (params or {}):
         return []
     losses = params["losses"]
-    if isinstance(losses, str) or not isinstance(losses, Iterable):
+    if isinstance(losses, str | dict) or not isinstance(losses, Iterable):
         raise ValueError(
             f"loss_params={{'losses': {losses!r}}} must be a list of losses, such as "
             f"['proxy_anchor', 'center'] or ['proxy_anchor', ('center', {{'alpha': 0.1}})]"
