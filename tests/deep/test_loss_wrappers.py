@@ -1,16 +1,19 @@
 """Mined losses, losses against a reference, cross-batch memory, and the needs of parts."""
 
+import numpy as np
 import pytest
 import torch
 from helpers.loss_batches import assert_equal, batch, fresh, value_and_gradients
 from helpers.oracles import DIM, LOSSES, N_CLASSES
 from torch.nn.functional import normalize
 
+from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
 from metriclearn.deep import miners as M
 from metriclearn.deep.miners._triplet_miners import list_triplets
 from metriclearn.deep.tensors._pairwise import compare
 from metriclearn.deep.tensors._selections import MinedPairs, MinedTriplets, Reference
+from metriclearn.metrics import recall_at_k
 
 # Mined losses -----------------------------------------------------------------------------------
 
@@ -294,3 +297,21 @@ def test_wrappers_pass_on_what_their_parts_need():
         loss.refresh(embeddings, labels)
         assert torch.isfinite(loss(embeddings, labels, indices=indices))
     assert L.WeightedSum([L.LogRatioLoss()]).continuous_labels
+
+
+def test_three_losses_find_people_across_cameras():
+    """Batch-hard triplets, softmax and center loss; searched without the own camera."""
+    rng = np.random.default_rng(0)
+    who, camera = np.repeat(np.arange(100), 8), np.tile(np.arange(4), 200)
+    people, places = rng.normal(size=(100, 16)), 2 * rng.normal(size=(4, 16))
+    photos = people[who] + places[camera] + 0.3 * rng.normal(size=(800, 16))
+    train, new = who < 60, who >= 60
+    mined = L.MinedLoss(L.TripletLoss(margin=0.3), M.BatchHardMiner())
+    loss = L.WeightedSum([mined, L.NormalizedSoftmaxLoss(), L.CenterLoss()], [1, 1, 5e-4])
+    embedder = DeepEmbedder(loss=loss, max_epochs=10, random_state=0)
+    Z = embedder.fit(photos[train], who[train]).transform(photos[new])
+    assert embedder.net_.criterion_.losses[2].centers.any()
+    same = (who[new, None] == who[new]) & (camera[new, None] == camera[new])
+    scores = [recall_at_k(rows, who[new], k=1, ignore=same) for rows in (photos[new], Z)]
+    assert scores[0] < 0.1
+    assert scores[1] > 0.7

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from helpers.embedders import Kill
-from helpers.loss_batches import assert_equal, batch
+from helpers.further_loss_loops import boosted
+from helpers.loss_batches import assert_equal, batch, value_and_gradients
 from sklearn.datasets import load_digits
 from torch.nn.functional import normalize
 
@@ -99,6 +100,24 @@ def test_cosine_of_the_whole_is_the_boosted_sum():
     for m, z in enumerate(groups, 1):
         sums = (1 - 2 / (m + 1)) * sums + 2 / (m + 1) * z @ z.T
     assert_equal(whole @ whole.T, sums)
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_boosted_loss_with_diversity_is_its_formula(groups):
+    """Value and gradients, of the predictors too, against a loop."""
+    embeddings, labels = batch()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        loss = L.BoostedLoss(groups, diversity=0.5, embedding_dim=embeddings.shape[1]).double()
+    learned = list(loss.parameters())
+    assert len(learned) == 4 * groups * (groups - 1) // 2
+    ours = value_and_gradients(lambda x: loss(x, labels), embeddings, learned)
+    loop = value_and_gradients(
+        lambda x: boosted(loss, list(x), labels.tolist()), embeddings, learned
+    )
+    assert_equal(ours, loop)
+    without = L.BoostedLoss(groups)(embeddings, labels)
+    assert ours[0] < without
 
 
 def test_one_boosted_group_is_binomial_deviance():

@@ -260,5 +260,14 @@ def boosted(loss, X, y):
                 weight = torch.autograd.grad(deviance(at), at)[0].abs()
             (pull if y[i] == y[j] else push).append(weight * deviance(s))
             so_far = (1 - 2 / (m + 1)) * so_far + 2 / (m + 1) * s.detach()
-    n = len(groups)
-    return n * (mean(pull) + mean(push))
+    value = len(groups) * (mean(pull) + mean(push))
+    for name, separation in loss.separations.items():
+        first, second = (groups[int(k)] for k in name.split("-"))
+        shared = []
+        for u, v in zip(first, second, strict=True):
+            # The same value, with a gradient of the other sign.
+            u, v = (2 * z.detach() - z for z in (u / u.norm(), v / v.norm()))
+            predicted = separation.predictor(v)
+            shared += [(a * b) ** 2 for a, b in zip(u, predicted / predicted.norm(), strict=True)]
+        value = value - loss.diversity * mean(shared)
+    return value

@@ -27,6 +27,7 @@ import metriclearn
 from metriclearn import LMNN, MMC, RCA, PairClassifier
 from metriclearn.constraints import pairs_from_labels
 from metriclearn.deep import DeepEmbedder
+from metriclearn.neighbors import OpenSetClassifier
 from metriclearn.persistence import _model, read_card
 from metriclearn.persistence._parts import untrusted
 
@@ -35,7 +36,7 @@ X, y = load_iris(return_X_y=True)
 
 def outputs(estimator, X):
     """All that an estimator says of rows."""
-    names = ("transform", "predict", "decision_function", "kneighbors")
+    names = ("transform", "predict", "decision_function", "kneighbors", "score_samples")
     return [np.asarray(getattr(estimator, name)(X)) for name in names if hasattr(estimator, name)]
 
 
@@ -45,7 +46,11 @@ def assert_same(first, second, X):
     assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
-@pytest.mark.parametrize("estimator", estimators.ALL, ids=lambda e: type(e).__name__)
+#: Not in the table of learners: it learns no metric.
+OPEN_SET = OpenSetClassifier(false_identification_rate=0.4)
+
+
+@pytest.mark.parametrize("estimator", [*estimators.ALL, OPEN_SET], ids=lambda e: type(e).__name__)
 def test_every_estimator_comes_back(estimator, tmp_path):
     fitted = clone(estimator).fit(X, y)
     metriclearn.save(fitted, tmp_path / "model")

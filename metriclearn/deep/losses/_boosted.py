@@ -135,9 +135,9 @@ class BoostedLoss(MetricLoss):
     With ``diversity``, a predictor for each two groups keeps them apart by gradient reversal
     (A-BIER [2]_)::
 
-        + diversity Σ_{i < j} mean((z_i ∘ g_ij(z_j))²)
+        - diversity Σ_{i < j} mean((z_i ∘ g_ij(z_j))²)
 
-    to be minimized by the embedding, maximized by the g_ij.
+    to be minimized by the g_ij, maximized in this term by the embedding.
 
     Parameters
     ----------
