@@ -5,6 +5,8 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
@@ -30,6 +32,16 @@ def test_a_sum_by_name_is_the_sum_and_is_saved(tmp_path, name):
     for goes_on in (loaded, named):
         goes_on.partial_fit(X, y)
     assert torch.isfinite(torch.as_tensor(loaded.transform(X))).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", L.REGULARIZERS)
+def test_a_loss_with_a_term_learns_digits(name):
+    A, B, a, b = train_test_split(*load_digits(return_X_y=True), test_size=0.3, random_state=0)
+    params = {"losses": ["proxy_anchor", name], "weights": [1, 0.01]}
+    embedder = DeepEmbedder(loss="weighted_sum", loss_params=params, random_state=0).fit(A, a)
+    searched = KNeighborsClassifier(3).fit(embedder.transform(A), a)
+    assert searched.score(embedder.transform(B), b) >= 0.97
 
 
 def test_a_term_has_parameters_beside_its_name(tmp_path):
