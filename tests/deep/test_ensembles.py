@@ -67,6 +67,11 @@ SYSTEMS = {
         "loss": "diverse_aggregation",
         "loss_params": {"loss": "margin"},
     },
+    "matryoshka": {**QUICK, "loss": "matryoshka", "loss_params": {"loss": "proxy_anchor"}},
+    "moments": {**QUICK, "loss": "embedding_moments", "loss_params": {"loss": "supcon"}},
+    "sampled": {**QUICK, "loss": "sampled_proxies", "loss_params": {"loss": "arcface"}},
+    "two views": {**QUICK, "loss": "two_views", "augment": "corrupt"},
+    "boosted": {**QUICK, "loss": "boosted", "loss_params": {"diversity": 1e-3}},
 }
 
 
@@ -95,6 +100,7 @@ WRAPPED = {
     "divide_and_conquer": {"loss": "proxy_anchor"},
     "shared_characteristics": {"loss": "proxy_anchor"},
     "diverse_aggregation": {"loss": "margin"},
+    "matryoshka": {"loss": "proxy_anchor"},
 }
 
 
