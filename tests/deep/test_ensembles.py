@@ -101,6 +101,7 @@ WRAPPED = {
     "shared_characteristics": {"loss": "proxy_anchor"},
     "diverse_aggregation": {"loss": "margin"},
     "matryoshka": {"loss": "proxy_anchor"},
+    "embedding_moments": {"loss": "triplet"},
 }
 
 
