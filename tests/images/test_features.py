@@ -8,7 +8,6 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from helpers.backbones import write_dino
 from PIL import Image
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
@@ -147,6 +146,8 @@ def test_features_of_a_function_are_never_kept(photos, tmp_path):
 def dino(tmp_path_factory):
     """A transformer of some thousand random weights, saved to a folder."""
     folder = tmp_path_factory.mktemp("dino")
+    from helpers.backbones import write_dino  # which needs torch
+
     return folder, write_dino(pytest.importorskip("transformers"), folder)
 
 
