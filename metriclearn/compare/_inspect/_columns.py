@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from metriclearn.compare._inspect._finding import counted, listed, make_finding
-from metriclearn.compare._inspect._view import NUMBER, TIME, WORD, row_groups
+from metriclearn.compare._inspect._view import NUMBER, TIME, WORD, count_classes, row_groups
 
 # Fewer rows are monotone or all different by chance.
 MIN_ROWS = 8
@@ -280,10 +280,10 @@ def range_rates(values, codes):
     ndarray of shape (n_columns,)
     """
     places = np.arange(len(codes)) // _RANGE
+    shape = places[-1] + 1, codes.max() + 1
     rates = np.empty(values.shape[1])
     for j, column in enumerate(values.T):
-        table = np.zeros((places[-1] + 1, codes.max() + 1))
-        np.add.at(table, (places, codes[np.argsort(column, kind="stable")]), 1)
+        table = count_classes(places, codes[np.argsort(column, kind="stable")], shape)
         rates[j] = table.max(axis=1).sum() / len(codes)
     return rates
 

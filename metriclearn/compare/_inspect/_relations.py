@@ -12,7 +12,7 @@ import numpy as np
 
 from metriclearn.compare._inspect._columns import beyond_chance, quoted
 from metriclearn.compare._inspect._finding import counted, listed, make_finding
-from metriclearn.compare._inspect._view import NUMBER
+from metriclearn.compare._inspect._view import NUMBER, count_classes
 
 # Variance between classes to that within, of a sum of columns: honest ones come to some hundreds.
 _FIXED = 1e5
@@ -70,10 +70,7 @@ def _giveaway(text, names):
 
 def _fixed_sums(view, codes, told):
     """Columns whose sum or difference, ratio or product, is the same for all rows of a class."""
-    usable = ~told & ~np.isnan(view.values).any(axis=0)
-    usable &= np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
-    usable &= view.values.max(axis=0, initial=-np.inf) > view.values.min(axis=0, initial=np.inf)
-    places = np.flatnonzero(usable)
+    places = np.flatnonzero(~told & _changing(view))
     rows = np.random.RandomState(0).permutation(len(codes))[:_MAX_ROWS]
     values = view.values[np.ix_(rows, places)]
     positive = (values > 0).all(axis=0)
@@ -88,6 +85,14 @@ def _fixed_sums(view, codes, told):
                 _giveaway(f"{text}, and differs between classes: it gives the label away.", names)
             ]
     return []
+
+
+def _changing(view):
+    """Return a mask of the columns of numbers, without a gap, that are not constant."""
+    values = view.values
+    return view.complete_numbers() & (
+        values.max(axis=0, initial=-np.inf) > values.min(axis=0, initial=np.inf)
+    )
 
 
 def _fixed(values, codes):
@@ -179,8 +184,8 @@ def _words_of_one_class(view, codes):
         if not len(counts) < len(texts) <= _MAX_WORDS or len(counts) > 50:
             continue
         there = ~np.isnan(view.values[:, j])
-        table = np.zeros((len(texts), len(counts)))
-        np.add.at(table, (view.values[there, j].astype(np.intp), codes[there]), 1)
+        of_rows = view.values[there, j].astype(np.intp)
+        table = count_classes(of_rows, codes[there], (len(texts), len(counts)))
         by_word = {}
         for place, text in enumerate(texts):
             for word in set(re.findall(r"\w+", text.lower())):
@@ -221,9 +226,8 @@ def check_shares(view, codes):
         mixed = (distinct > 0) & (distinct < 1)
         if mixed.sum() < 3 or len(distinct) > 0.7 * len(values):
             continue
-        shares = np.zeros((len(distinct), codes.max() + 1))
-        np.add.at(shares, (places.reshape(-1), codes), 1)
-        shares /= counts[:, None]
+        shape = len(distinct), codes.max() + 1
+        shares = count_classes(places.reshape(-1), codes, shape) / counts[:, None]
         if (np.abs(shares - distinct[:, None]) < 1e-6).all(axis=0).any():
             names.append(name)
     if not names:
@@ -260,10 +264,7 @@ def check_amount(view, y):
     """
     from scipy.stats import rankdata
 
-    usable = ~np.isnan(view.values).any(axis=0)
-    usable &= np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
-    usable &= view.values.max(axis=0, initial=-np.inf) > view.values.min(axis=0, initial=np.inf)
-    places = np.flatnonzero(usable)[:_MAX_COLUMNS]
+    places = np.flatnonzero(_changing(view))[:_MAX_COLUMNS]
     rows = np.random.RandomState(0).permutation(len(y))[:_MAX_ROWS]
     values, y = view.values[np.ix_(rows, places)], y[rows]
     if len(np.unique(y)) < 10 or len(places) == 0:
@@ -309,8 +310,7 @@ def check_series(view, codes, places):
     same = np.diff(codes) == 0
     if len(codes) < 60 or same.mean() < 0.8:
         return None
-    usable = np.array([kind == NUMBER for kind in view.kinds], dtype=bool)
-    usable &= ~np.isnan(view.values).any(axis=0)
+    usable = view.complete_numbers()
     columns = [j for j in np.flatnonzero(usable) if len(np.unique(view.values[:, j])) >= 10]
     if not columns:
         return None
@@ -372,8 +372,7 @@ def check_stems(name, words, values, codes):
         counts = np.bincount(things)
         if not max(8, 3 * n_classes) <= len(stems) <= len(rows) / 2 or np.median(counts) < 2:
             continue
-        table = np.zeros((len(stems), codes.max() + 1))
-        np.add.at(table, (things, codes[there]), 1)
+        table = count_classes(things, codes[there], (len(stems), codes.max() + 1))
         if table.max(axis=1).sum() >= 0.99 * len(rows):
             return make_finding(
                 "repeated_measurements",

@@ -27,6 +27,11 @@ class View:
     values: np.ndarray
     words: dict
 
+    def complete_numbers(self):
+        """Return a mask of the columns of numbers without a gap."""
+        numbers = np.array([kind == NUMBER for kind in self.kinds], dtype=bool)
+        return numbers & ~np.isnan(self.values).any(axis=0)
+
     def only(self, keep, rows=slice(None)):
         """Return the view of some columns, given by a mask, and of some rows."""
         places = np.flatnonzero(keep)
@@ -85,6 +90,13 @@ def _as_numbers(column):
     numbers = np.full(len(texts), np.nan)
     numbers[~missing] = codes
     return numbers, WORD, distinct.tolist()
+
+
+def count_classes(groups, codes, shape):
+    """Return a table of the rows in each group and of each class; ``shape`` says how many."""
+    table = np.zeros(shape)
+    np.add.at(table, (groups, codes), 1)
+    return table
 
 
 def row_groups(values):

@@ -25,7 +25,8 @@ def check_ranges(part, unused=None, **given):
     constraints = part._parameter_constraints
     given = given or {name: vars(part)[name] for name in constraints}
     validate_parameter_constraints(constraints, given, type(part).__name__)
-    warn_unused(part, unused or {})
+    if unused:  # arguments that move over a run are checked at every update
+        warn_unused(part, unused)
 
 
 def widths(name, given):
