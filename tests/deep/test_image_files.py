@@ -228,6 +228,16 @@ def test_jitter_keeps_colors_in_range_and_gray_gray():
     assert torch.allclose(augment.ColorJitter(0, 0, 0)(images), images, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["light", "standard"])
+def test_the_order_of_memory_changes_no_augmented_pixel(kind):
+    changed, images = [], torch.rand(40, 3, 5, 7)
+    for given in (images, images.to(memory_format=torch.channels_last)):
+        torch.manual_seed(0)
+        changed.append(augment.AUGMENTS[kind](crop=False)(given))
+    assert torch.allclose(*changed, atol=1e-6)
+    assert not torch.equal(changed[0], images)
+
+
 def test_transforms_of_libraries_see_single_images(photos):
     def of(library):
         def call(self, img=None, image=None):
@@ -276,9 +286,16 @@ def test_own_convolutions_get_channels_last_where_they_can(photos, as_rows):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: augment.RandomCrop(scale=(0, 1)), "scale"),
-        (lambda: augment.RandomCrop(ratio=(2, 1)), "ratio"),
-        (lambda: augment.ColorJitter(contrast=2), "contrast=2 must be from 0 to 1"),
+        (lambda: augment.RandomCrop(scale=(0, 1)), "scale must be two shares above 0"),
+        (lambda: augment.RandomCrop(scale=0.5), "scale must be two shares above 0.*got 0.5"),
+        (lambda: augment.RandomCrop(scale=(0.5, 2)), "scale must be two shares"),
+        (lambda: augment.RandomCrop(ratio=(2, 1)), "ratio must be two numbers above 0"),
+        (lambda: augment.RandomCrop(ratio=("1", "2")), "ratio must be two numbers above 0"),
+        (lambda: augment.RandomAffine(degrees=float("nan")), "degrees must be a number"),
+        (lambda: augment.RandomAffine(shear="0.1"), "shear must be a number.*got '0.1'"),
+        (lambda: augment.RandomAffine(scale=1), "scale must be at least 0 and below 1, got 1"),
+        (lambda: augment.CorruptFeatures(share=float("nan")), "share must be from 0 to 1, got nan"),
+        (lambda: augment.ColorJitter(contrast=2), "contrast must be from 0 to 1, got 2"),
     ],
 )
 def test_arguments_of_augmentations_are_checked(make, message):

@@ -122,6 +122,16 @@ def test_pad_keeps_all_of_an_image(tmp_path):
     assert np.all(ImageReader(30, crop="squash").read(file) == 255)
 
 
+@pytest.mark.parametrize("crop", ["center", "pad", "squash"])
+def test_every_crop_is_resized_as_asked(tmp_path, crop):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    file = saved(Image.fromarray(noise), tmp_path / "a.png")
+    for name in ("bicubic", "bilinear", "lanczos", "box"):
+        wanted = Image.fromarray(noise).resize((40, 40), Image.Resampling[name.upper()])
+        read = ImageReader(40, crop=crop, interpolation=name).read(file)
+        assert np.array_equal(read, np.asarray(wanted))
+
+
 def test_box_is_in_pixels_of_the_upright_image(picture, tmp_path):
     image = Image.fromarray(np.ascontiguousarray(np.rot90(picture)))
     exif = image.getexif()
