@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 import metriclearn
 from metriclearn import LMNN, RCA
-from metriclearn.cli import main
+from metriclearn.cli import _compare, _embed, _search, _verify, main
+from metriclearn.cli._main import _parser
 from metriclearn.compare import ComparisonResult
 from metriclearn.images import Features, ImagePaths
 from metriclearn.neighbors import RetrievalIndex
@@ -309,8 +311,27 @@ def test_help_fits_the_terminal(command, columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    lines = capsys.readouterr().out.split("\nexamples:\n")[-1 if command == "doctor" else 0]
-    assert max(map(len, lines.splitlines())) <= columns
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+@pytest.mark.parametrize("command", [_compare, _embed, _search, _verify])
+def test_examples_of_the_help_can_be_copied(command, columns, capsys, monkeypatch):
+    """However narrow the terminal, a shell reads them as they are meant; the parser knows them."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        main([command.__name__.rpartition("_")[2], "--help"])
+    printed = capsys.readouterr().out.partition("\nexamples:\n")[2].partition("\n\n")[0]
+    examples = [
+        shlex.split(line, comments=True) for line in printed.replace("\\\n", " ").splitlines()
+    ]
+    wanted = command.EXAMPLES.partition("examples:\n")[2].partition("\n\n")[0]
+    assert [words for words in examples if words] == [
+        shlex.split(line, comments=True) for line in wanted.splitlines()
+    ]
+    for words in filter(None, examples):
+        assert words.pop(0) == "metriclearn"
+        _parser().parse_args(words)
 
 
 # What a command reads is never written over, and its output may go wrong

@@ -25,9 +25,9 @@ examples:
   metriclearn compare digits --learners lmnn,nca,proxy_anchor --tune random --budget 20
   metriclearn compare wine iris breast_cancer --learners linear
 
-A table has one row a sample and a column of labels; it is looked at first, and what is found
-and done is printed. Exit codes: 0; 2 for bad input;
-130 after Ctrl-C and 143 after SIGTERM, with what was finished.
+A table has one row per sample and a column of labels; what is found in it and done about it is
+printed first. Exit codes: 0; 2 for bad input; 130 after Ctrl-C and 143
+after SIGTERM, with what was finished.
 """
 
 
@@ -63,14 +63,14 @@ def add_parser(commands):
     add(
         "--split",
         metavar="COL",
-        help="column that says train or test of each row, or query, gallery and train: the one "
-        "split there is; of photos in such folders or listed with them: split",
+        help="column that says train or test of each row, or query, gallery and train: no other "
+        "split is drawn; of photos in folders of these names, or with a list of them: split",
     )
     add(
         "--task",
         choices=("classes", "amounts"),
-        help="what the target holds (found out): amounts are predicted by the mean of the nearest "
-        "neighbors",
+        help="what the target holds (inferred from it): amounts are predicted by the mean of the "
+        "nearest neighbors",
     )
     add(
         "--pairs",
@@ -87,8 +87,8 @@ def add_parser(commands):
     add(
         "--ids",
         metavar="COL",
-        help="with --pairs or --triplets: the column of SOURCE that names its items (found out, "
-        "or else row numbers from 0)",
+        help="with --pairs or --triplets: the column of SOURCE that names its items (inferred, or "
+        "else row numbers from 0)",
     )
     add("--drop", metavar="COL,..", type=_numbers.names, default=(), help="columns to leave out")
     add(
@@ -118,13 +118,13 @@ def add_parser(commands):
     add(
         "--effort",
         choices=("quick", "normal", "thorough"),
-        help="how much may be spent on each learner (normal; with --time quick)",
+        help="how much may be spent on each learner (normal, or quick with --time)",
     )
     add(
         "--time",
         metavar="T",
-        help="end within this time, as in 90s, 10m or 1h: everyone on little, then the time goes "
-        "to those that can still win",
+        help="end within this time, as in 90s, 10m or 1h: each learner gets a little, then the "
+        "time goes to those that can still win",
     )
     add("--report", metavar="FILE", help="write a self-contained HTML report")
     add("--json", metavar="FILE", help="write every number as JSON")
@@ -135,7 +135,7 @@ def add_parser(commands):
         type=_numbers.seed,
         metavar="N",
         default=0,
-        help="of all splits and learners (0)",
+        help="random seed of all splits and learners (0)",
     )
     add(
         "--folds",
@@ -149,7 +149,7 @@ def add_parser(commands):
         type=_numbers.whole,
         metavar="N",
         default=1,
-        help="how many times the splits are drawn: more of them tell smaller leads (1)",
+        help="how many times the splits are drawn: more of them detect smaller leads (1)",
     )
     add(
         "--seeds",

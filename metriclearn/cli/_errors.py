@@ -1,6 +1,7 @@
 """Exit codes, and bad input as one line on standard error."""
 
 import argparse
+import re
 import textwrap
 
 from metriclearn._text import one_line, printable
@@ -19,16 +20,43 @@ class BadInputError(Exception):
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """Help that is as wide as the terminal; paragraphs with indented lines stay as they are."""
+    """Help that is as wide as the terminal; indented lines are examples, to be copied."""
 
     def _fill_text(self, text, width, indent):
-        paragraphs = text.strip("\n").split("\n\n")
-        return "\n\n".join(
-            paragraph
-            if "\n " in paragraph
-            else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
-            for paragraph in paragraphs
-        )
+        lines = []
+        for paragraph in text.strip("\n").split("\n\n"):
+            if "\n " in paragraph:
+                lines += [part for line in paragraph.split("\n") for part in _example(line, width)]
+            else:
+                lines += _wrapped(" ".join(paragraph.split()), width, "", "")
+            lines.append("")
+        return "\n".join(lines[:-1])
+
+
+def _example(line, width):
+    """Yield an example as lines of this width: its remark above it, then a command to copy."""
+    if len(line) <= width:
+        yield line
+        return
+    command, _, remark = line.partition("  # ")
+    indent = " " * (len(line) - len(line.lstrip()))
+    if remark:
+        yield from _wrapped(remark, width, f"{indent}# ", f"{indent}# ")
+    joined = re.sub(r"(?<= )(--?[\w-]+) (?!-)", r"\1\0", command.strip())  # option and value
+    *first, last = _wrapped(joined, width - len(" \\"), indent, f"{indent}    ")
+    yield from (f"{part} \\".replace("\0", " ") for part in first)
+    yield last.replace("\0", " ")
+
+
+def _wrapped(text, width, first, further):
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 class Parser(argparse.ArgumentParser):
