@@ -36,16 +36,49 @@ def progress(verbose, description, total=None):
         with bar.stepped() as advance:
             yield advance
         return
-    bars = require("rich.progress", "cli")
-    with bars.Progress(
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(),
-        bars.TextColumn("{task.fields[status]}"),
-    ) as bar:
+    with terminal_bar("{task.description}") as bar:
         task = bar.add_task(description, total=total, status="")
         yield lambda status="", steps=1: bar.update(task, advance=steps, status=status)
+
+
+def terminal_bar(before, make_between=None, console=None, **options):
+    """Return a bar of rich in which every figure is shown whole, however narrow the terminal.
+
+    What gives way is the last column, the field ``status`` of its tasks.
+
+    Parameters
+    ----------
+    before : str
+        Format of what stands in front of the bar.
+    make_between : callable, default=None
+        Returns a text to be shown between the elapsed time and the status.
+    console : rich.console.Console, default=None
+    **options
+        Of ``rich.progress.Progress``.
+    """
+    bars, text = require("rich.progress", "cli"), require("rich.text", "cli").Text
+    column = require("rich.table", "cli").Column
+    console = console or require("rich", "cli").get_console()
+
+    class Between(bars.ProgressColumn):
+        def render(self, task):
+            return text(make_between())
+
+    class Status(bars.ProgressColumn):
+        def render(self, task):
+            return text(task.fields["status"], style="dim", no_wrap=True, overflow="ellipsis")
+
+    whole = {"table_column": column(no_wrap=True)}
+    return bars.Progress(
+        bars.TextColumn(before, **whole),
+        bars.BarColumn(bar_width=max(8, min(24, console.width - 56)), **whole),
+        bars.MofNCompleteColumn(**whole),
+        bars.TimeElapsedColumn(**whole),
+        *([] if make_between is None else [Between(**whole)]),
+        Status(),
+        console=console,
+        **options,
+    )
 
 
 def in_notebook():

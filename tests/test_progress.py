@@ -1,12 +1,14 @@
 """Progress in a notebook: one line of output, changed in place, without widgets."""
 
+import io
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from metriclearn import NCA
-from metriclearn._progress import NotebookBar, in_notebook, progress
+from metriclearn._progress import NotebookBar, in_notebook, progress, terminal_bar
 from metriclearn.compare import compare
 
 
@@ -75,3 +77,19 @@ def test_a_comparison_shows_one_line_that_changes(notebook, iris, capsys):
     assert texts[-1].startswith("compare: 4 of 4")
     assert any("LDA (closed set, fold 2): k-NN accuracy" in text for text in texts)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [56, 60, 80, 200])
+def test_figures_of_a_terminals_bar_are_whole(width):
+    """On one line, however long is what runs now; that alone is cut, and by an ellipsis."""
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    bar = terminal_bar("{task.percentage:>3.0f}%", lambda: "112:40 left", console=console)
+    names = ", ".join(["Standardized [b]Euclidean (closed 1, 100 rows)"] * 2)
+    bar.add_task("", total=1360, completed=1020, status=names)
+    console.print(bar.get_renderable())
+    (line,) = console.file.getvalue().splitlines()
+    assert len(line.rstrip()) <= width
+    for whole in (" 75%", "1020/1360", "0:00:00", "112:40 left"):
+        assert whole in line
+    assert line.rstrip().endswith("…" if width < 200 else "rows)")
+    assert "[b]" in line or width < 80

@@ -9,7 +9,7 @@ from collections import Counter
 from threading import Lock
 
 from metriclearn._extras import require
-from metriclearn._progress import NotebookBar, in_notebook
+from metriclearn._progress import NotebookBar, in_notebook, terminal_bar
 from metriclearn._text import printable
 from metriclearn.compare._measure import MEASURE_NAMES, MEASURED_ON
 
@@ -205,32 +205,16 @@ class RichProgress:
     """
 
     def __init__(self, tasks, n_jobs, n_before=0):
-        bars = require("rich.progress", "cli")
-        text = require("rich.text", "cli")
         console = require("rich.console", "cli").Console(stderr=True)
         self._left, self._standings = TimeLeft(tasks, n_jobs), Standings(tasks)
-        escape = require("rich.markup", "cli").escape
-        self._names = {task.learner.key: escape(printable(task.learner.name)) for task in tasks}
+        self._names = {task.learner.key: printable(task.learner.name) for task in tasks}
         self._running = []
         self._lock = Lock()
-        time_left = self._time_left
-
-        class CountDown(bars.ProgressColumn):
-            def render(self, task):
-                return text.Text(time_left())
-
-        self._bar = bars.Progress(
-            bars.TextColumn("{task.percentage:>3.0f}%"),
-            bars.BarColumn(bar_width=24),
-            bars.MofNCompleteColumn(),
-            bars.TimeElapsedColumn(),
-            CountDown(),
-            bars.TextColumn("[dim]{task.fields[now]}"),
-            console=console,
-            transient=True,
+        self._bar = terminal_bar(
+            "{task.percentage:>3.0f}%", self._time_left, console=console, transient=True
         )
         self._task = self._bar.add_task(
-            "", total=n_before + len(tasks), completed=n_before, now="starting"
+            "", total=n_before + len(tasks), completed=n_before, status="starting"
         )
         self._estimate = None
 
@@ -256,7 +240,7 @@ class RichProgress:
             if (standing := self._standings.finished(record)) is not None:
                 name = self._names[record.learner]
                 line = f"{name} ({told_of(record)[1]}): {standing}"
-                self._bar.console.print(line, highlight=False)
+                self._bar.console.print(line, highlight=False, markup=False)
             self._show(advance=1)
 
     def _show(self, advance=0):
@@ -264,7 +248,7 @@ class RichProgress:
             f"{self._names[key]} ({protocol} {fold + 1}{f', {place} {axis}' if axis else ''})"
             for key, protocol, fold, axis, place, _ in self._running
         )
-        self._bar.update(self._task, advance=advance, now=now)
+        self._bar.update(self._task, advance=advance, status=now)
 
     def _time_left(self):
         """Count down from the last estimate, which only comes with each finished task."""
