@@ -38,11 +38,14 @@ def run(plan, workers, store, make_bar):
     n_found = store.open(plan.learners, schedule.X, schedule.codes)
     kept = {i: record for i, task in enumerate(schedule.tasks) if (record := store.load(task))}
     left = [task for i, task in enumerate(schedule.tasks) if i not in kept]
-    if plan.seconds is None:
-        with make_bar(left, len(workers), len(kept)) as bar:
-            records, interrupted = _run_all(left, schedule, workers, bar, store)
-    else:
-        records, interrupted = _run_until(plan, left, schedule, workers, make_bar)
+    with warnings.catch_warnings():
+        # A worker that has grown is replaced between two fits: nothing is lost or to be done.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        if plan.seconds is None:
+            with make_bar(left, len(workers), len(kept)) as bar:
+                records, interrupted = _run_all(left, schedule, workers, bar, store)
+        else:
+            records, interrupted = _run_until(plan, left, schedule, workers, make_bar)
     records += kept.values()
     if interrupted and not records:
         raise KeyboardInterrupt

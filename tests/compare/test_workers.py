@@ -52,6 +52,26 @@ def test_a_process_that_dies_once_costs_nothing(few, tmp_path):
     assert kept == [*map(without_seconds, alone.records)]
 
 
+class Growing(TransformerMixin, BaseEstimator):
+    """Keeps so much memory that its process is taken for one that leaks."""
+
+    kept = []
+
+    def fit(self, X, y=None):
+        time.sleep(1.1)
+        self.kept.append(np.ones(int(5e7)))
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.slow
+def test_a_process_that_is_replaced_for_its_size_is_not_warned_of(few):
+    result = compare(*few, learners=[*CHEAP, Growing()], n_folds=5, n_jobs=2)
+    assert [row.error for row in result.rows()] == [None] * 3
+
+
 @pytest.mark.slow
 def test_a_process_that_dies_again_is_a_failure_of_its_fit_alone(few, tmp_path):
     dying = Dying(tmp_path, 10**6, os.getpid())
