@@ -44,6 +44,7 @@ _BLOCK_BYTES = 4 * 2**20
 _MIN_BLOCK_ROWS = 64
 _SAMPLE_ROWS = 32
 _PAIRS_PER_BLOCK = 8192
+_RUNS = 32  # of blocks, added up on their threads: many enough for these to end together
 
 
 def own_log_weights(weights):
@@ -76,7 +77,8 @@ def soft_neighbor_gradient(
         ``see(rows, first_column, near)`` is called with each block: a mask of
         the pairs of a slice or array of ``rows`` with the columns from
         ``first_column`` on of which one row chooses the other with a probability
-        above ``exp(-margin)``; each such pair at least once.
+        above ``exp(-margin)``; each such pair at least once. By several threads at once,
+        and ``near`` is theirs only during the call.
     margin : callable, default=None
         ``margin(log_normalizers)``: of each row.
 
@@ -93,14 +95,15 @@ def soft_neighbor_gradient(
 
     sums, moments = np.zeros(n, dtype), np.zeros(n, dtype)
 
-    def sums_of(start, stop):
-        of_block, of_targets = np.zeros((2, n), dtype)
-        targets.add_sums(blocks.get(start, stop), start, stop, of_block, of_targets)
-        return of_block[start:], of_targets[start:]
+    def sums_of(run):
+        of_run, of_targets = np.zeros((2, n), dtype)
+        for start, stop in run:
+            targets.add_sums(blocks.get(start, stop), start, stop, of_run, of_targets)
+        return of_run, of_targets
 
-    for (start, _), (of_block, of_targets) in blocks.map(sums_of):
-        sums[start:] += of_block
-        moments[start:] += of_targets
+    for of_run, of_targets in blocks.map(sums_of):
+        sums += of_run
+        moments += of_targets
     own = exponentials.own()
     sums += own
     moments += own * targets.own()
@@ -125,20 +128,23 @@ def soft_neighbor_gradient(
     X1 = np.column_stack([X, np.ones(n, dtype)])
     HX1 = np.zeros_like(X1)
 
-    def products_of(start, stop):
-        E, near = blocks.get(start, stop), None
-        if see is not None:
-            limits = blocks.scratch(E.shape)
-            near = np.minimum(least[start:stop, None], least[start:], out=limits) < E
-        H = targets.factor(alpha, beta, start, stop, out=blocks.scratch(E.shape))
-        H *= E
-        return near, H @ X1[start:], H.T @ X1[start:stop]
+    def products_of(run):
+        first = run[0][0]
+        products = np.zeros((n - first, X1.shape[1]), dtype)
+        for start, stop in run:
+            E = blocks.get(start, stop)
+            if see is not None:
+                limits = blocks.scratch(E.shape)
+                near = np.minimum(least[start:stop, None], least[start:], out=limits) < E
+                see(slice(start, stop), start, near)
+            H = targets.factor(alpha, beta, start, stop, out=blocks.scratch(E.shape))
+            H *= E
+            products[start - first : stop - first] += H @ X1[start:]
+            products[start - first :] += H.T @ X1[start:stop]
+        return first, products
 
-    for (start, stop), (near, of_rows, of_columns) in blocks.map(products_of) if len(rows) else ():
-        if see is not None:
-            see(slice(start, stop), start, near)
-        HX1[start:stop] += of_rows
-        HX1[start:] += of_columns
+    for first, products in blocks.map(products_of) if len(rows) else ():
+        HX1[first:] += products
 
     for begin in range(0, len(strays), blocks.step):
         rows = strays[begin : begin + blocks.step]
@@ -242,12 +248,14 @@ class Exponentials:
 
     def of_pairs(self, first, second):
         """Compute ``shift - d²`` of listed pairs."""
-        scores = np.empty(len(first), dtype=self.Z.dtype)
-        for begin in range(0, len(first), _PAIRS_PER_BLOCK):
+
+        def of_block(begin):
             block = slice(begin, begin + _PAIRS_PER_BLOCK)
-            left, right = self._left[first[block]], self._rows[second[block]]
-            np.einsum("ij,ij->i", left, right, out=scores[block])
-        return scores
+            return np.einsum("ij,ij->i", self._left[first[block]], self._rows[second[block]])
+
+        empty = np.empty(0, dtype=self.Z.dtype)
+        begins = range(0, len(first), _PAIRS_PER_BLOCK)
+        return np.concatenate([empty, *map_blocks(of_block, begins)])
 
     def softmax(self, rows):
         """Compute probabilities of single rows and their log normalizers, at any distances."""
@@ -304,9 +312,11 @@ class _Blocks:
         # Of each thread two kept here, and two temporary ones of the targets.
         step = int(np.clip(wanted, 1, max(1, min(n, budget // (at_a_time * n)))))
         self.step = step
-        self._bounds = [(start, min(n, start + step)) for start in range(0, n, step)]
+        bounds = [(start, min(n, start + step)) for start in range(0, n, step)]
+        together = -(-len(bounds) // _RUNS)
+        self._runs = [bounds[i : i + together] for i in range(0, len(bounds), together)]
         room, self._to_keep, self._kept = budget - at_a_time * step * n, set(), {}
-        for start, stop in self._bounds:
+        for start, stop in bounds:
             size = (stop - start) * (n - start)
             if size <= room:
                 room -= size
@@ -314,9 +324,8 @@ class _Blocks:
         self._buffers = threading.local()
 
     def map(self, function):
-        """Yield the bounds of each block and ``function(start, stop)``, in order."""
-        results = map_blocks(lambda bounds: function(*bounds), self._bounds)
-        return zip(self._bounds, results, strict=True)
+        """Yield ``function(run)``, in order: a run is the bounds of some blocks in a row."""
+        return map_blocks(function, self._runs)
 
     def get(self, start, stop):
         """Return the exponentials of rows ``start`` to ``stop``, columns from ``start``."""

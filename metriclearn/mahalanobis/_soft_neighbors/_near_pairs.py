@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._soft_neighbors._gradient import Exponentials, soft_neighbor_gradient
 
 # Below this many rows all pairs cost less than choosing among them.
@@ -20,6 +21,7 @@ _MAX_USES = 20
 _BYTES_PER_PAIR = 100
 # Rows that are looked at: one in 64, but 64 of them.
 _SAMPLE = 64
+_PARTS = 8  # in which threads look at them
 
 
 class NearPairs:
@@ -69,10 +71,11 @@ class NearPairs:
         found = []
         room = min(_MAX_SHARE * n * (n - 1) / 2, self._max_memory / 2 * 2**20 / _BYTES_PER_PAIR)
 
+        def n_found():
+            return sum(map(len, found))
+
         def list_pairs(rows, first_column, near):
-            nonlocal room
-            room -= np.count_nonzero(near)
-            if room >= 0:
+            if n_found() <= room:
                 i, j = np.divmod(np.flatnonzero(near), near.shape[1])
                 i = i + rows.start if isinstance(rows, slice) else rows[i]
                 j += first_column
@@ -88,7 +91,7 @@ class NearPairs:
             margin=_margin,
         )
         self._pairs, self._uses = None, 0
-        if room >= 0:
+        if n_found() <= room:
             # Sorted by the first row; a pair that a block and a single row gave, once. Not by
             # numpy's unique, which hashes integers and takes as long as all else.
             numbers = np.concatenate(found)
@@ -106,8 +109,9 @@ class NearPairs:
         largest = own.copy()
         np.maximum.at(largest, first, scores)
         np.maximum.at(largest, second, scores)
-        P_first, P_second = (
-            np.exp(np.maximum(scores - largest[of], exponentials.lowest)) for of in (first, second)
+        P_first, P_second = map_blocks(
+            lambda of: np.exp(np.maximum(scores - largest[of], exponentials.lowest)),
+            (first, second),
         )
         P_own = np.exp(own - largest)
         sums = self._sum(P_first, P_second, n) + P_own
@@ -119,7 +123,8 @@ class NearPairs:
         self._looks += 1
         step = min(n // _SAMPLE, _SAMPLE)
         rows = np.arange(self._looks % step, n, step)
-        _, exact = exponentials.softmax(rows)
+        parts = map_blocks(exponentials.softmax, np.array_split(rows, _PARTS))
+        exact = np.concatenate([log_normalizers_of for _, log_normalizers_of in parts])
         if np.mean(1 - np.exp(log_normalizers[rows] - exact)) > _MAX_MISSING:
             return None
 
@@ -133,15 +138,17 @@ class NearPairs:
         weights, starts = P_first + P_second, np.searchsorted(first, np.arange(n + 1))
         H = sparse.csr_array((weights, second, starts), shape=(n, n))
         Z = exponentials.Z
-        HZ = H @ Z + H.T @ Z
+        of_rows, of_columns = map_blocks(lambda matrix: matrix @ Z, (H, H.T))
         degrees = self._sum(weights, weights, n)
-        return float(np.sum(values, dtype=np.float64)), 2 * (degrees[:, None] * Z - HZ)
+        gradient = 2 * (degrees[:, None] * Z - of_rows - of_columns)
+        return float(np.sum(values, dtype=np.float64)), gradient
 
     def _sum(self, of_first, of_second, n):
         """Return sums over the pairs: what a pair adds to its first row, and to its second."""
         first, second = self._pairs
-        sums = np.bincount(first, of_first, n) + np.bincount(second, of_second, n)
-        return sums.astype(of_first.dtype)
+        both = (first, of_first), (second, of_second)
+        of_rows, of_columns = map_blocks(lambda of_one: np.bincount(*of_one, n), both)
+        return (of_rows + of_columns).astype(of_first.dtype)
 
 
 def _margin(log_normalizers):

@@ -11,7 +11,7 @@ _STEP_ITERATIONS, _STEP_TOL, _MEMORY = 25, 1e-11, 20  # of L-BFGS on the sample
 _CURVATURE, _MOST_CURVATURE = 1.3, 10.0
 _MIXED = 5  # steps that the next one is made of
 _PATIENCE = 8  # steps in which the gap must halve
-_ROUNDING = 1e-6  # share of the value that may be rounding
+_ROUNDING = 1e-5  # share of the value that may be rounding
 
 
 def minimize_with_sample(full, sample, L, *, max_iter, tol, advance):
