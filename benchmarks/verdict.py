@@ -183,16 +183,24 @@ def planted(runs):
 
 
 def labeled_sets(folder):
-    """Return (name, X, y) of the sets, at most 2,000 rows of each, the smallest first."""
+    """Return (name, X, y) of the sets, at most 2,000 rows of each, the smallest first.
+
+    Of sets of many classes whole classes are drawn; the rows of Omniglot's two small sets are
+    among those of the large one, which stands for them.
+    """
     found = [
         (name, *getattr(datasets, f"load_{name}")(return_X_y=True))
         for name in ("iris", "wine", "digits", "breast_cancer")
     ]
     for file in sorted(Path(folder).glob("*.npz")):
         with np.load(file) as arrays:
-            if {"X", "y"} <= set(arrays.files) and "omniglot" not in file.stem:
+            if {"X", "y"} <= set(arrays.files) and "omniglot_small" not in file.stem:
                 X, y = arrays["X"], arrays["y"]
-                rows = np.random.default_rng(0).permutation(len(y))[:2000]
+                rng = np.random.default_rng(0)
+                rows = rng.permutation(len(y))
+                if len(np.unique(y)) > 100:
+                    rows = np.argsort(rng.permutation(y.max() + 1)[y], kind="stable")
+                rows = rows[:2000]
                 X = X[rows].reshape(len(rows), -1).astype(np.float32)
                 found.append((file.stem, X, y[rows]))
     return sorted(found, key=lambda one: one[1].size)
