@@ -19,7 +19,9 @@ from metriclearn.mahalanobis._scatter._span import Span, centered_scatter, discr
 from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20
-_TILE_ROWS, _TILE_COLUMNS = 256, 2048  # of float32 affinities that stay in a core's cache
+_ROWS = 128  # whose affinities to all others of a class are computed at a time
+_TILE_ROWS, _TILE_COLUMNS = 256, 1024  # of float32 affinities that stay in a core's cache
+_LARGEST_ROUNDING = 0.01  # of an exponent that need not be told from zero
 _SMALL_CLASS = 32  # classes of up to this many rows are computed together, by size
 _PAIRS_A_SECOND = 3.5e10  # times what each costs: its features, and some 50 more
 _MANY_ROWS = 2000  # of a class: with more, float32 is worth its conversion
@@ -237,22 +239,24 @@ def _of_small_classes(X, weights, n_neighbors, total):
 def _local_scatter(X, n_neighbors, weights):
     """``½ Σ_ij wᵢwⱼA_ij (xᵢ - xⱼ)(xᵢ - xⱼ)ᵀ`` of the rows of one class, in blocks of rows."""
     X = X - np.average(X, axis=0, weights=weights)
-    step = max(1, _BLOCK_BYTES // (8 * len(X)))
-    blocks = [slice(start, start + step) for start in range(0, len(X), step)]
-    if len(X) >= _MANY_ROWS and np.all(weights == 1):
+    alike = np.all(weights == 1)
+    if len(X) >= _MANY_ROWS and alike:
         scale = ExactSearch(X).search_all(n_neighbors)[0][:, -1]
         if scale.min() > 0:
             return _scatter_of_many(X, scale)
-    scale = np.sqrt(
-        np.concatenate(
-            [_neighbor_distances(_distances_to_all(X, b), n_neighbors, weights) for b in blocks]
-        )
-    )
-    scatter = 0.0
-    for block in blocks:
-        affinity = _affinity(_distances_to_all(X, block), np.multiply.outer(scale[block], scale))
-        affinity *= weights
-        affinity *= weights[block, None]
+    blocks = [slice(start, start + _ROWS) for start in range(0, len(X), _ROWS)]
+
+    def distances():
+        return (_distances_to_all(X, block) for block in blocks)
+
+    kept = [*distances()] if 8 * len(X) ** 2 <= _BLOCK_BYTES else None
+    parts = [_neighbor_distances(d2, n_neighbors, weights) for d2 in kept or distances()]
+    scale, scatter = np.sqrt(np.concatenate(parts)), 0.0
+    for block, d2 in zip(blocks, kept or distances(), strict=True):
+        affinity = _affinity(d2, np.multiply.outer(scale[block], scale))
+        if not alike:
+            affinity *= weights
+            affinity *= weights[block, None]
         degree = affinity.sum(axis=1)
         scatter = scatter + X[block].T @ (degree[:, None] * X[block] - affinity @ X)
     return (scatter + scatter.T) / 2
@@ -260,9 +264,13 @@ def _local_scatter(X, n_neighbors, weights):
 
 def _affinity(d2, widths):
     """``exp(-d²/(σᵢσⱼ))``; equal rows have affinity 1, also where the scale is 0, else 0 there."""
-    np.divide(d2, widths, out=d2, where=widths > 0)
-    d2[(widths == 0) & (d2 > 0)] = np.inf
-    return np.exp(-d2, out=d2)
+    flat = widths == 0
+    if flat.any():
+        d2[flat & (d2 > 0)] = np.inf
+        widths[flat] = 1
+    d2 /= widths
+    np.negative(d2, out=d2)
+    return np.exp(d2, out=d2)
 
 
 def _scatter_of_many(X, scale):
@@ -273,6 +281,8 @@ def _scatter_of_many(X, scale):
     right = (np.column_stack([X, ones, squared]) / scale[:, None]).astype(np.float32)
     rows = np.column_stack([X, ones]).astype(np.float32)
     n = len(X)
+    # What rounding makes of it above zero, for rows at one place.
+    rounding = 4 * left.shape[1] * np.finfo(np.float32).eps * squared.max() / scale.min() ** 2
 
     def of_block(start):
         stop = min(start + _TILE_ROWS, n)
@@ -282,7 +292,8 @@ def _scatter_of_many(X, scale):
             last = min(first + _TILE_COLUMNS, n)
             A = tile[: (stop - start) * (last - first)].reshape(stop - start, -1)
             np.matmul(left[start:stop], right[first:last].T, out=A)
-            np.minimum(A, 0, out=A)
+            if rounding > _LARGEST_ROUNDING:
+                np.minimum(A, 0, out=A)
             np.exp(A, out=A)
             if first == start:
                 A[np.tri(*A.shape, dtype=bool)] = 0
