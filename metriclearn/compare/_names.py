@@ -78,7 +78,7 @@ LEARNER_NAMES = (
 )
 #: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
 FAMILIES = {
-    "reference": "no metric",
+    "reference": "no metric, to compare with",
     "baseline": "nothing learned from labels",
     "linear": "linear",
     "kernel": "kernel",

@@ -77,7 +77,7 @@ _LEARNERS = (
     *(_deep_learner(*item) for item in LOSS_NAMES.items()),
     Learner(
         "linear_on_deep",
-        "RCA or LFDA on Proxy-Anchor",
+        "Linear on Proxy-Anchor",
         "stacked",
         partial(linear_on_deep, loss="proxy_anchor"),
         cost=4,

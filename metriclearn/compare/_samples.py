@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, time
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _values(source, places):
     if hasattr(source.X, "iloc"):
         frame = source.X.iloc[places, :MAX_VALUES]
         names = names or [str(column) for column in frame.columns]
-        rows = frame.astype(object).to_numpy()
+        rows = frame.astype(object).where(frame.notna(), None).to_numpy()
     else:
         rows = np.asarray(source.X[places])[:, :MAX_VALUES]
         names = names or [f"x{i}" for i in range(rows.shape[1])]
@@ -105,6 +106,10 @@ def _values(source, places):
 
 
 def _text(value):
+    if value is None or value != value:
+        return "–"  # a gap, however the table wrote it
+    if isinstance(value, datetime) and value.time() == time():
+        return str(value.date())
     if isinstance(value, float):
         return f"{value:.4g}"
     return shortened(str(value), MAX_LETTERS)

@@ -258,7 +258,7 @@ def power_text(verdict, run):
     nearest = next(entry for entry in verdict.against if not entry.is_told)
     smallest = nearest.lead.smallest
     return (
-        f"The smallest lead that these folds can tell is {points_text(smallest)} points; "
+        f"The smallest lead that these folds can detect is {points_text(smallest)} points; "
         f"--repeats 4 brings it to about {points_text(smallest_with_repeats(nearest.lead, run))}."
     )
 
@@ -303,15 +303,21 @@ def interval_text(lead):
 def price_text(price, other):
     """Say what a fit, the embedding of a row and its bytes cost on both sides."""
     parts = [
-        f"a fit takes {seconds_text(price.fit_seconds)} s against "
-        f"{seconds_text(other.fit_seconds)} s"
+        "a fit takes "
+        + _both(seconds_text(price.fit_seconds), seconds_text(other.fit_seconds), "s")
     ]
     if price.embed_seconds is not None and other.embed_seconds is not None:
-        parts.append(
-            f"a row {micro_text(price.embed_seconds)} µs and {price.bytes_per_row} bytes against "
-            f"{micro_text(other.embed_seconds)} and {other.bytes_per_row}"
-        )
+        micro = micro_text(price.embed_seconds), micro_text(other.embed_seconds)
+        parts.append("embedding a row " + _both(*micro, "µs"))
+        parts.append("its vector " + _both(price.bytes_per_row, other.bytes_per_row, "bytes"))
     return ", ".join(parts)
+
+
+def _both(first, second, unit):
+    """Say two amounts of a unit; once where they are the same."""
+    return (
+        f"{first} {unit} on both sides" if first == second else f"{first} against {second} {unit}"
+    )
 
 
 def micro_text(seconds):
@@ -338,7 +344,7 @@ def seconds_text(seconds):
     if seconds is None:
         return "–"
     if seconds < 0.01:
-        return "< 0.01"
+        return "<0.01"
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
 
 

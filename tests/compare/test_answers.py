@@ -8,8 +8,9 @@ from helpers.comparisons import CLEAR, CLOSE, made_up
 
 from metriclearn.compare import compare
 from metriclearn.compare._answers import QUESTIONS, chance_of
+from metriclearn.compare._conclusions import Price
 from metriclearn.compare._significance import holm, measure_lead
-from metriclearn.compare._words import answer_line, shortlist, verdict_text
+from metriclearn.compare._words import answer_line, price_text, shortlist, verdict_text
 
 RNG = np.random.RandomState(0)
 LADDER = {"euclidean": "baseline", "lda": "linear", "net": "deep", "both": "stacked"}
@@ -187,3 +188,12 @@ def test_several_seeds_and_repeats_are_several_fits(blobs):
     assert more.rows()[0].folds == {"closed": 6}
     seeds = {(record.fold, record.repeat) for record in more.records}
     assert seeds == {(fold, repeat) for fold in range(6) for repeat in range(2)}
+
+
+def test_prices_are_said_with_their_units_and_once_where_they_are_the_same():
+    cheap, dear = Price(0.001, 1.5e-6, 104), Price(1.25, 24e-6, 104)
+    assert price_text(cheap, dear) == (
+        "a fit takes <0.01 against 1.25 s, embedding a row 1.5 against 24 µs, "
+        "its vector 104 bytes on both sides"
+    )
+    assert price_text(cheap, cheap).startswith("a fit takes <0.01 s on both sides, ")

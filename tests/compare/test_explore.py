@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from metriclearn.compare import compare
 from metriclearn.compare._records import Found, Map
 from metriclearn.compare._report._explore import Explorer
 from metriclearn.compare._report._photos import pictured
-from metriclearn.compare._samples import Samples, sample_rows
+from metriclearn.compare._samples import Samples, _values, sample_rows
 
 ATTACK = '"></td><script>alert(7)</script>'
 
@@ -42,6 +43,28 @@ def test_what_rows_find_is_their_nearest_in_the_space(blobs):
             order = np.argsort(np.sum((X[others] - X[query]) ** 2, axis=1), kind="stable")
             assert others[order[:5]].tolist() == list(nearest)
             assert y[list(nearest)].tolist() == list(classes)
+
+
+def test_values_are_shown_as_a_person_writes_them():
+    """Every kind of gap is a dash; a day has no clock."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(
+        {
+            "amount": [1.5, np.nan],
+            "whole": pd.array([3, None], dtype="Int64"),
+            "day": pd.to_datetime(["2024-02-29", None]),
+            "hour": pd.to_datetime(["2024-02-29 13:30", None]),
+            "word": ["nan", None],
+            "kind": pd.Categorical(["a", None]),
+            "yes": pd.array([True, None], dtype="boolean"),
+        }
+    )
+    columns, rows = _values(SimpleNamespace(X=frame, feature_names=None), [0, 1])
+    assert columns == tuple(frame.columns)
+    assert rows[0] == ("1.5", "3", "2024-02-29", "2024-02-29 13:30:00", "nan", "a", "True")
+    assert rows[1] == ("–",) * 7
+    _, rows = _values(SimpleNamespace(X=np.array([[np.nan, 2.0]]), feature_names=None), [0])
+    assert rows == [("–", "2")]
 
 
 def test_the_page_holds_values_of_rows_as_they_were_given(blobs, tmp_path):

@@ -18,7 +18,8 @@ from metriclearn.compare._records import Map
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._matrices import class_key, map_chart
 from metriclearn.compare._report._page import _unbroken
-from metriclearn.compare._report._svg import apart, stretch
+from metriclearn.compare._report._svg import NAME_LETTERS, apart, stretch
+from metriclearn.compare._roster import _LEARNERS
 
 
 def test_report_is_one_file_that_needs_no_network(compared, tmp_path):
@@ -171,6 +172,22 @@ def test_no_line_of_the_report_ends_within_a_number_and_its_unit():
         *("within", "noise", "(p\u00a0=\u00a00.2,", "p", "<\u00a00.001).", "A", "fit", "takes"),
         *("3\u00a0s", "against", "<\u00a00.01\u00a0s,", "2", "splits"),
     ]
+
+
+def test_no_name_of_the_default_learners_is_cut_in_a_chart():
+    assert [each.name for each in _LEARNERS if each.default and len(each.name) > NAME_LETTERS] == []
+
+
+@pytest.mark.parametrize("place", [0, 100, 200])
+def test_names_of_classes_stay_within_their_map(place):
+    """Also those of a class in a corner: a map's neighbor or the card's edge is not written on."""
+    points = np.array([[place, 0], [200 - place, 200], [100, 100]]) / 200
+    names = ["a class of 16 le", "b" * 16, "c"]
+    chart = map_chart(Map(points, (0, 1, 2)), names)
+    written = re.findall(r'class="name" x="([\d.]+)"[^>]*>([^<]*)<', chart)
+    assert [name for _, name in written] == names
+    for x, name in written:
+        assert 3.4 * len(name) - 0.1 <= float(x) <= 200 - 3.4 * len(name) + 0.1
 
 
 def test_too_many_classes_have_no_key():

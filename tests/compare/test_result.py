@@ -54,7 +54,7 @@ def test_a_lead_within_noise_is_a_tie():
     assert verdict.winner == "a"
     assert verdict.tied == ("b",)
     assert "Not told apart from it: b." in made_up(CLOSE).sentences()[0]
-    assert "The smallest lead that these folds can tell is" in made_up(CLOSE).sentences()[0]
+    assert "The smallest lead that these folds can detect is" in made_up(CLOSE).sentences()[0]
 
 
 def test_a_result_is_shown_by_its_findings():

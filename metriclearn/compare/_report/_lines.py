@@ -10,6 +10,7 @@ from metriclearn._text import shortened
 from metriclearn.compare._report._explore import records_of
 from metriclearn.compare._report._svg import (
     HEIGHT,
+    NAME_LETTERS,
     WIDTH,
     Scale,
     apart,
@@ -23,7 +24,6 @@ from metriclearn.compare._words import AXIS_NAMES, place_text
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth
 from metriclearn.plots._growth import REACH, growth_places
 
-NAME_LETTERS = 22  # of a name beside a line, as many as there is room for
 N_DASHES = 4  # styles of lines in the style sheet
 
 
@@ -161,7 +161,7 @@ def _words(record, trial):
         scores = ", ".join(f"{score:.1%} after {epoch:g}" for epoch, score in told)
         text += f" On validation rows {scores}."
     else:
-        text += f" On validation rows {trial.reached[0][1]:.1%}; no longer training was tried."
+        text += f" On validation rows {trial.reached[0][1]:.1%}; longer training was not tried."
         return text + (" It may have been cut short." if trial.rising else "")
     if trial.rising:
         return f"{text} Still rising when its training was ended."
@@ -284,7 +284,7 @@ def growth_chart(curves, n_tested, title):
         return ""
     values = [value for _, curve in curves for value in curve.values()]
     places = sorted(curves[0][1])
-    left, right, top, bottom = 46, WIDTH - 150, 12, HEIGHT - 34
+    left, right, top, bottom = 46, WIDTH - 166, 12, HEIGHT - 34
     x = Scale(math.log(places[0]), math.log(places[-1]), left, right)
     y = Scale(stretch(min(values)), stretch(max(values)), bottom, top)
     parts = [score_grid(y, min(values), max(values), left, right, at_right=False)]
@@ -306,7 +306,7 @@ def growth_chart(curves, n_tested, title):
             )
         )
         tip = escape(f"{row.name}: {curve[n_tested]:.1%} among {n_tested} classes")
-        name = shortened(row.name, 20)
+        name = shortened(row.name, NAME_LETTERS)
         parts.append(
             f'<g class="line {escape(row.family)}"><title>{tip}</title>'
             f'<path class="hit" d="{tested}"/><path class="curve" d="{tested}"/>'

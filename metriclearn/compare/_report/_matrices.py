@@ -44,6 +44,14 @@ def weights_image(matrix, image_shape):
     return f'<img class="heat" alt="weight of each pixel" src="{_png(weights, signed=False)}">'
 
 
+def shown_names(names):
+    """Return names of columns as a reader knows them: not scikit-learn's for what is missing."""
+    gap = "missingindicator_"
+    return [
+        f"{name.removeprefix(gap)} is missing" if name.startswith(gap) else name for name in names
+    ]
+
+
 def heaviest_features(matrix, feature_names):
     """Return the names of the three features that weigh most, standardized."""
     order = np.argsort(matrix.weights)[::-1][:3]
@@ -126,10 +134,16 @@ def map_chart(drawn, class_names):
     if _can_be_named(class_names):
         heights = spread_names(names)
         parts += [
-            text_at(middle[0], height + 4, name, "middle", "name")
+            text_at(_within(middle[0], name), height + 4, name, "middle", "name")
             for (middle, name), height in zip(names, heights, strict=True)
         ]
     return svg(200, 206, parts, "map of held-out embeddings", "map")
+
+
+def _within(middle, name):
+    """Return where a name is in the middle of itself and within the map, 200 wide."""
+    half = min(100, 3.4 * len(name))
+    return min(max(middle, half), 200 - half)
 
 
 def class_key(class_names):

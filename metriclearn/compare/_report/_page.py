@@ -24,6 +24,7 @@ from metriclearn.compare._report._matrices import (
     heaviest_features,
     map_chart,
     matrix_chart,
+    shown_names,
     weights_image,
 )
 from metriclearn.compare._report._photos import photo_gallery, pictured
@@ -199,7 +200,7 @@ def _options_whole(command):
 
 
 def _unbroken(text):
-    """Text in which no line ends within ``p = 0.2`` or ``< 0.01 s``."""
+    """Text in which no line ends within ``p = 0.2``, ``< 0.001`` or ``3 s``."""
     return re.sub(r" (= )|(?<=<) |(?<=\d) (?=s\b)", lambda gap: gap[0].replace(" ", "\u00a0"), text)
 
 
@@ -262,12 +263,12 @@ def _named_matrices(result):
             continue
         names = matrix.names or result.data.feature_names
         if matrix.space != "dimensions of an embedding" and names:
-            found.append((row.name, matrix, list(names)))
+            found.append((row.name, matrix, shown_names(names)))
     return found
 
 
 def _matrices(result):
-    shape = result.data.image_shape
+    shape, sizes = result.data.image_shape, {0, result.data.n_features}
     shown = []
     for row in result.rows():
         matrix = _matrix_of(result, row.key)
@@ -280,9 +281,11 @@ def _matrices(result):
                 "name": row.name,
                 "svg": matrix_chart(matrix, names),
                 "size": matrix.n_features,
-                "space": matrix.space,
+                "space": matrix.space
+                if len(names or ()) in sizes
+                else "numbers made of the columns",
                 "weights": weights_image(matrix, shape) if shape and of_features else None,
-                "heaviest": heaviest_features(matrix, names) if names else None,
+                "heaviest": heaviest_features(matrix, shown_names(names)) if names else None,
             }
         )
     return shown

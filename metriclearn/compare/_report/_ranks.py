@@ -7,6 +7,7 @@ from metriclearn._text import shortened
 from metriclearn.compare._measure import MEASURE_NAMES
 from metriclearn.compare._report._svg import (
     HEIGHT,
+    NAME_LETTERS,
     WIDTH,
     Scale,
     lead_line,
@@ -39,11 +40,12 @@ def ranks_chart(ranking):
     for learner in learners:
         height, place = heights[learner.name], x(learner.mean_rank)
         tip = escape(f"{learner.name}: mean rank {learner.mean_rank:.2f}")
+        name = shortened(learner.name, NAME_LETTERS)
         parts.append(
             f'<g class="dot {escape(learner.family)}"><title>{tip}</title>'
             f'<path class="lead" d="M{left - 20} {height}H{place:.1f}"/>'
             f'<circle cx="{place:.1f}" cy="{height}" r="5"/>'
-            f"{text_at(left - 24, height + 4, shortened(learner.name, 22), 'end', 'label')}</g>"
+            f"{text_at(left - 24, height + 4, name, 'end', 'label')}</g>"
         )
     for i, group in enumerate(groups):
         ends = heights[group[0]] - 6, heights[group[-1]] + 6
@@ -88,7 +90,7 @@ def time_chart(result, measure):
         (px - 1, y(stretch(min(1, mean + std))), px + 1, y(stretch(mean - std)))
         for (px, _), (mean, std) in zip(points, spread, strict=True)
     ]
-    names = [shortened(row.name, 26) for row in rows]
+    names = [shortened(row.name, NAME_LETTERS) for row in rows]
     labels = place_labels(points, names, reaches, (left, right, top, bottom))
     for row, name, (px, py), (lx, ly, anchor), (mean, std) in zip(
         rows, names, points, labels, spread, strict=True

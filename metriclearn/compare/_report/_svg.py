@@ -13,6 +13,7 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 420, 300
+NAME_LETTERS = 22  # of a learner's name in a chart, as many as there is room for
 # Scores crowd below 100 %. This much away from 100 % is the end of the scale.
 NEAREST = 1e-3
 SCORE_TICKS = (0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
@@ -74,7 +75,7 @@ def svg(width, height, parts, title, css="chart"):
     )
 
 
-LETTER = 6.3  # width of a letter of the chart's text, for keeping labels apart
+LETTER = 7.1  # width of a letter at the size that it has on a phone, for keeping labels apart
 
 
 def place_labels(points, names, obstacles, frame):
