@@ -8,9 +8,9 @@ run have the same value, their order does not matter.
 
 import numpy as np
 
-# Features multiplied at once: sums of few terms have a tight error bound, and the
+# Features multiplied at once, at most: sums of few terms have a tight error bound, and the
 # partial sums are added in an order that is ours.
-_FEATURES = 96
+_FEATURES = 100
 _WIDTH = 8192
 _BLOCK_ENTRIES = 2**22
 _SPARE = 32
@@ -34,7 +34,8 @@ class OrderedScores:
         n_parts = -(-d // _FEATURES)
         # See Screen: a sum of m terms is off by at most m units in the last place, and so
         # is one of partial sums; 16 more for the rounding of what goes in and comes out.
-        gamma = (min(d, _FEATURES) + n_parts + 16) * float(np.finfo(np.float32).eps) / 2
+        self.step = -(-d // n_parts)  # parts of one size: a small one costs as much to add
+        gamma = (self.step + n_parts + 16) * float(np.finfo(np.float32).eps) / 2
         self.n = n
         self.query_factor = gamma * (0.5 if inner_product else 1)
         self.table = np.empty((d, n), np.float32)
@@ -72,7 +73,7 @@ class OrderedScores:
         queries = queries.astype(np.float32)
         low = np.empty((len(queries), self.n), np.float32)
         partial = np.empty((len(queries), min(_WIDTH, self.n)), np.float32)
-        parts = [slice(i, i + _FEATURES) for i in range(0, queries.shape[1], _FEATURES)]
+        parts = [slice(i, i + self.step) for i in range(0, queries.shape[1], self.step)]
         for start in range(0, self.n, _WIDTH):
             columns = slice(start, start + _WIDTH)
             total = low[:, columns]
