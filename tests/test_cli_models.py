@@ -96,6 +96,35 @@ def test_from_a_table_with_categories_and_gaps_to_vectors(here):
     assert np.array_equal(fitted.transform(new), np.load("new.npy"))
 
 
+def test_rows_of_a_file_are_read_as_those_of_the_file_learned_from(here, capsys):
+    """One cell that says nothing is one gap; a lone row is read as among many; no rows are said."""
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(60) * 7, unit="D")
+    frame = pd.DataFrame({"a": rng.normal(size=60), "day": days.strftime("%d/%m/%Y")})
+    frame["paid"] = np.where(rng.random(60) < 0.5, "yes", "no")
+    frame["weight"] = [f"{value:.3f}".replace(".", ",") for value in rng.normal(5, 1, size=60)]
+    frame.loc[50, "paid"] = None
+    frame["species"] = np.repeat(["p", "q", "r"], 20)
+    frame.to_csv("train.csv", index=False, sep=";")
+    arguments = ["train.csv", "--target", "species", "--learners", "standardized,rca"]
+    arguments += ["--folds", "2", "--n-jobs", "1", "--save", "model", "--save-learner", "rca"]
+    assert main(["compare", *arguments]) == 0
+    assert main(["embed", "model", "train.csv", "--out", "all.npy"]) == 0
+    every = np.load("all.npy")
+    for i in (5, 31):
+        frame.iloc[[i]].to_csv("one.csv", index=False, sep=";")
+        assert main(["embed", "model", "one.csv", "--out", "one.npy"]) == 0
+        assert np.allclose(np.load("one.npy"), every[[i]], rtol=1e-9, atol=1e-12)
+    frame.loc[7, "paid"] = "perhaps"
+    frame.to_csv("stray.csv", index=False, sep=";")
+    assert main(["embed", "model", "stray.csv", "--out", "stray.npy"]) == 0
+    assert np.array_equal(np.delete(np.load("stray.npy"), 7, 0), np.delete(every, 7, 0))
+    capsys.readouterr()
+    frame.iloc[:0].to_csv("none.csv", index=False, sep=";")
+    assert main(["embed", "model", "none.csv", "--out", "none.npy"]) == 2
+    assert "none.csv: it holds no rows" in capsys.readouterr().err
+
+
 def test_columns_of_new_rows_are_taken_by_name(here, capsys):
     X, y = load_iris(return_X_y=True, as_frame=True)
     X.assign(species=y).to_csv("train.csv", index=False)

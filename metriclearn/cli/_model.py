@@ -32,9 +32,12 @@ def read(source):
     from metriclearn.compare import read_rows
 
     try:
-        return read_rows(source)
+        rows = read_rows(source)
     except (ValueError, OSError, ImportError) as error:
         raise BadInputError(error) from None
+    if not len(rows):
+        raise BadInputError(f"{source}: it holds no rows")
+    return rows
 
 
 def embed_block(model, rows, part):

@@ -77,8 +77,9 @@ def make_estimator(result, key, protocol):
         return _behind(("read", reader), estimator)
     if not result.data.is_read:
         return estimator
-    reader = ("read", TableReader(columns=list(result.data.feature_names)))
-    return _behind(reader, estimator)
+    notes = {note.column: (note.kind, note.text) for note in result.data.columns}
+    reader = TableReader(columns=list(result.data.feature_names), notes=notes)
+    return _behind(("read", reader), estimator)
 
 
 def _behind(step, estimator):

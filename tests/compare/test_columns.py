@@ -221,6 +221,25 @@ def test_rows_alone_are_read_as_among_many(name):
         np.testing.assert_array_equal(reader.transform(frame.iloc[[i]]), together[[i]])
 
 
+@pytest.mark.parametrize("name", OPEN)
+def test_rows_are_read_as_those_that_were_typed_before_the_fit(name):
+    """As the rows of a file are, whose cells the winner never sees."""
+    frame = pd.DataFrame({"a": np.arange(40) % 7 / 4, "p": OPEN[name]})
+    together = TableReader(columns=["a", "p"]).fit(frame).transform(frame)
+    typed = read_columns(frame)
+    notes = {note.column: (note.kind, note.text) for note in typed.notes}
+    reader = TableReader(columns=["a", "p"], notes=notes).fit(typed.frame)
+    np.testing.assert_array_equal(reader.transform(frame), together)
+    for i in (0, 1, 2, 3, 5, 7):
+        np.testing.assert_array_equal(reader.transform(frame.iloc[[i]]), together[[i]])
+
+
+def test_a_cell_that_cannot_be_read_is_named_where_no_gaps_were_learned():
+    reader = TableReader(columns=["a"]).fit(pd.DataFrame({"a": ["1.5", "2", "4"]}))
+    with pytest.raises(ValueError, match=r"column 'a' holds 'heavy' in row 1 .* without gaps"):
+        reader.transform(pd.DataFrame({"a": ["3", "heavy"]}))
+
+
 def test_days_come_first_in_all_rows_or_in_none():
     typed = read_columns(pd.DataFrame({"a": _MIXED}))
     np.testing.assert_array_equal(typed.frame["a"], _DAYS.to_numpy())

@@ -131,6 +131,9 @@ class TableReader(TransformerMixin, BaseEstimator):
     columns : list of str
         Names of the columns that are read; others are ignored. An array has as many columns, in
         this order, or they are called ``x0``, ``x1``, ...
+    notes : dict of str to (str, str), default=None
+        What columns were read as and how, where rows to fit on were read before: values that are
+        typed do not show it any more. By default it is learned from the rows.
 
     Attributes
     ----------
@@ -144,8 +147,9 @@ class TableReader(TransformerMixin, BaseEstimator):
         Medians, categories and components of text, learned from the rows fitted on.
     """
 
-    def __init__(self, columns):
+    def __init__(self, columns, notes=None):
         self.columns = columns
+        self.notes = notes
 
     def fit(self, X, y=None):
         """Learn how to read the columns.
@@ -161,10 +165,14 @@ class TableReader(TransformerMixin, BaseEstimator):
         self
         """
         raw = self._chosen(X)
-        self.decimal_ = decimal_of(raw)
+        known = {name: tuple(note) for name, note in (self.notes or {}).items()}
+        has_comma = any("decimal comma" in text for _, text in known.values())
+        self.decimal_ = "," if has_comma else decimal_of(raw)
         read = read_columns(raw, decimal=self.decimal_)
         frame = read.frame
         self.notes_ = {note.column: (note.kind, note.text) for note in read.notes}
+        typed = {name for name in raw if raw[name].dtype.kind in "fM"}
+        self.notes_ |= {name: note for name, note in known.items() if name in typed}
         self.kinds_ = {
             name: "O" if frame[name].dtype.kind not in "fM" else frame[name].dtype.kind
             for name in frame.columns
@@ -203,7 +211,13 @@ class TableReader(TransformerMixin, BaseEstimator):
             columns[name] = column.to_numpy()
         frame = pandas.DataFrame(columns)
         if self.cleaner_ is None:
-            return frame.to_numpy(dtype=np.float64)
+            values = frame.to_numpy(dtype=np.float64)
+            for row, j in np.argwhere(np.isnan(values))[:1]:
+                raise ValueError(
+                    f"column {frame.columns[j]!r} holds {raw.iat[row, j]!r} in row {row} (from 0), "
+                    f"which is no value of it, and the metric was learned from rows without gaps"
+                )
+            return values
         return np.asarray(self.cleaner_.transform(frame))
 
     def _chosen(self, X):
