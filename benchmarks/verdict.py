@@ -245,28 +245,48 @@ def stability(folder, out):
     print_what_data_say(known)
 
 
-RUNGS = ("euclidean", "standardized", "lda", "linear", "kernel", "deep", "stacked", "reference")
-QUESTIONS = {"scaling": "scaling enough", "learning": "learning", "deep": "deep"}
+RUNGS = {
+    "euclidean": "Euclid",
+    "standardized": "standardized",
+    "lda": "LDA",
+    "linear": "best linear",
+    "kernel": "kernel",
+    "deep": "best deep",
+    "stacked": "linear on deep",
+    "reference": "boosting",
+}
+QUESTIONS = {"scaling": "scaling is enough", "learning": "learning", "deep": "deep over linear"}
+MEASURES = {"balanced_accuracy": ", balanced"}
 
 
 def print_what_data_say(known):
-    """Print the rungs and answers of each set at effort normal, and what thorough answers."""
-    print(f"| set | {' | '.join(RUNGS)} | {' | '.join(QUESTIONS.values())} | at thorough | s |")
-    print("|---" * (len(RUNGS) + len(QUESTIONS) + 3) + "|")
-    for place, normal in known.items():
-        name, _, effort = place.rpartition(" ")
-        if effort != "normal":
-            continue
+    """Print the rungs of each set at effort normal, its answers, and what thorough answers."""
+    places = [place for place in known if place.endswith(" normal")]
+    print_row("set", *RUNGS.values())
+    print_row(*["---"] * (len(RUNGS) + 1))
+    for place in places:
+        normal = known[place]
+        size = " × ".join(map(str, normal["size"]))
+        name = place.removesuffix(" normal") + MEASURES.get(normal["measure"], "")
+        print_row(f"{name} ({size})", *(_best_of(normal["rungs"], rung) for rung in RUNGS))
+    print()
+    print_row("set", *QUESTIONS.values(), "at thorough", "s")
+    print_row(*["---"] * (len(QUESTIONS) + 3))
+    for place in places:
+        normal, name = known[place], place.removesuffix(" normal")
         answers = []
         for question in QUESTIONS:
             answer, *lead = normal["answers"][question][:4]
             mean, low, high = (f"{100 * of:.1f}" for of in lead)
             answers.append(f"{answer}, {mean} ({low} to {high})")
         thorough = known.get(f"{name} thorough")
-        cells = [f"{name}, {' × '.join(map(str, normal['size']))}"]
-        cells += [_best_of(normal["rungs"], rung) for rung in RUNGS]
-        cells += [*answers, _difference(normal, thorough), f"{normal['seconds']:.0f}"]
-        print(f"| {' | '.join(cells)} |")
+        seconds = [f"{run['seconds']:.0f}" for run in (normal, thorough) if run]
+        print_row(name, *answers, _difference(normal, thorough), ", ".join(seconds))
+
+
+def print_row(*cells):
+    """Print one line of a table."""
+    print(f"| {' | '.join(cells)} |")
 
 
 def _best_of(rungs, rung):
