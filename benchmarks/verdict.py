@@ -303,11 +303,11 @@ def _difference(normal, thorough):
     if thorough is None:
         return "not run"
     differ = [
-        f"{question}: {thorough['answers'][question][0]}"
+        f"{question.replace('_', ' ')}: {thorough['answers'][question][0]}"
         for question, answer in normal["answers"].items()
         if thorough["answers"][question][0] != answer[0]
     ]
-    said = f" (still rising was said: {', '.join(normal['rising']) or 'no'})" if differ else ""
+    said = f" (still rising: {', '.join(normal['rising']) or 'none'})" if differ else ""
     return "; ".join(differ) + said or "the same"
 
 
