@@ -253,8 +253,8 @@ def restore(net, weights):
 
 
 def _parts(net):
-    parts = net.module_, net.criterion_, net.optimizer_, net.scaler_
-    return parts if net.module_average_ is None else (*parts, net.module_average_)
+    parts = net.module_, net.criterion_, net.optimizer_, net.scaler_, net.module_average_
+    return [part for part in parts if part is not None]
 
 
 class ProgressBar(Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -76,6 +77,10 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         With points, pairs are given as row numbers of it, shape (n, 2).
     pos_label : int, str or bool, default=None
         The label of pairs that are the same, as of `PairClassifier`.
+    checkpoint : str or Path, default=None
+        Folder that the whole state of the run is written to after each epoch, as of
+        :class:`~metriclearn.deep.DeepEmbedder`; a killed ``fit`` goes on from there. Needs
+        ``random_state``.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -136,6 +141,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         "augment": [str, callable, None],
         "points": ["array-like", None],
         "pos_label": [Real, str, "boolean", None],
+        "checkpoint": [str, PathLike, None],
         "device": "no_validation",
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -159,6 +165,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         augment: str | Callable[..., Any] | None = None,
         points: ArrayLike | None = None,
         pos_label: int | str | bool | None = None,
+        checkpoint: FilePath | None = None,
         device: str | torch.device = "auto",
         random_state: Seed = None,
         verbose: int = 0,
@@ -178,6 +185,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         self.augment = augment
         self.points = points
         self.pos_label = pos_label
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

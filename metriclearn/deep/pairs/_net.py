@@ -1,18 +1,67 @@
 """From the arguments of a pair network to a trained net."""
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
-from skorch.callbacks import LRScheduler
 from torch import nn
 
 from metriclearn.deep.pairs._rows import PairData, PairRows, tower_rows
 from metriclearn.deep.pairs._scorer import PairScorer
 from metriclearn.deep.training._assembly import ask_for_images, build_augment, build_network
+from metriclearn.deep.training._checkpoint import checkpoint_of
 from metriclearn.deep.training._seeding import check_device, seed_generators, seeded, spawn_seeds
+
+
+# Arguments that what is trained does not depend on; points are known by their rows.
+FREE = {"max_epochs", "checkpoint", "verbose", "device", "points"}
+
+
+class PairsNet(NeuralNet):
+    """skorch's net with epochs of our own: a checkpoint goes on with them, Ctrl-C ends them.
+
+    skorch itself takes Ctrl-C for the end of the training. The rate falls to zero along a cosine.
+    """
+
+    #: What a checkpoint keeps of other nets; the order of the pairs is drawn by torch.
+    rng_ = sampler_ = scaler_ = module_average_ = None
+
+    def train(self, data, args):
+        """Train, from the beginning or from where a checkpoint stopped.
+
+        Parameters
+        ----------
+        data : PairData or TowerData
+        args : dict
+            Of the estimator's constructor.
+        """
+        self.initialize()
+        self.epochs_done_, self.stop_training_ = 0, False
+        own = self.callbacks_
+        if args["checkpoint"] is not None:
+            checkpoint = checkpoint_of(args, FREE, self.max_epochs, data)
+            self.callbacks_ = [*own, ("checkpoint", checkpoint)]
+        batches = self.get_iterator(data, training=True)
+        sets = {"dataset_train": data, "dataset_valid": None}
+        try:
+            self.notify("on_train_begin", X=data, y=None)
+            while self.epochs_done_ < self.max_epochs and not self.stop_training_:
+                for group in self.optimizer_.param_groups:
+                    done = self.epochs_done_ / self.max_epochs
+                    group["lr"] = self.lr * (1 + math.cos(math.pi * done)) / 2
+                self.notify("on_epoch_begin", **sets)
+                self.run_single_epoch(
+                    batches, training=True, prefix="train", step_fn=self.train_step
+                )
+                self.epochs_done_ += 1
+                self.notify("on_epoch_end", **sets)
+        finally:
+            self.notify("on_train_end", X=data, y=None)
+            self.callbacks_ = own
+        return self
 
 
 class WeightedHinge(nn.Module):
@@ -59,7 +108,7 @@ def make_scorer(args, inputs, rows, pairs, feature_shapes=None):
     return PairScorer(towers, wiring, args["hidden_units"], args["symmetric"], augment)
 
 
-def make_net(args, module, criterion=WeightedHinge, kind=NeuralNet, **settings):
+def make_net(args, module, criterion=WeightedHinge, kind=PairsNet, **settings):
     """Make the net around a module, not trained yet.
 
     Parameters
@@ -85,7 +134,6 @@ def make_net(args, module, criterion=WeightedHinge, kind=NeuralNet, **settings):
         iterator_train__collate_fn=_as_it_is,
         iterator_valid__collate_fn=_as_it_is,
         train_split=None,
-        callbacks=[("schedule", LRScheduler("CosineAnnealingLR", T_max=epochs))],
         device=check_device(args["device"]),
         verbose=args["verbose"],
         **settings,
@@ -130,15 +178,17 @@ def train(network, inputs, X, pairs, same, weights):
 
     Returns
     -------
-    NeuralNet
+    PairsNet
     """
-    args = {**network.get_params(deep=False), "epochs": automatic_epochs(network, len(pairs))}
+    args = network.get_params(deep=False)
+    epochs = automatic_epochs(network, len(pairs))
     weights = np.ones(len(pairs)) if weights is None else weights / weights.mean()
     targets = np.column_stack([np.where(same, 1, -1), weights]).astype(np.float32)
     with seeded_by(args["random_state"], args["device"]) as device:
-        net = make_net(args, make_scorer(args, inputs, inputs.rows(X, "cpu"), pairs))
+        scorer = make_scorer(args, inputs, inputs.rows(X, "cpu"), pairs)
+        net = make_net({**args, "epochs": epochs}, scorer)
         data = PairData(PairRows(inputs.rows(X, device), pairs), torch.from_numpy(targets))
-        net.fit(data, None)
+        net.train(data, args)
     return net
 
 

@@ -82,6 +82,15 @@ class PairData(Dataset):
     def __len__(self):
         return len(self.pairs)
 
+    @property
+    def rows(self):
+        """The rows that pairs are of."""
+        return self.pairs.rows
+
+    def facts(self):
+        """Return the arrays that, with the rows, define what is trained on."""
+        return self.pairs.pairs, self.targets.numpy()
+
     def __getitems__(self, which):
         """Return a batch."""
         at = torch.tensor(which)

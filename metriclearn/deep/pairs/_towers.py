@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 from scipy.sparse import csr_array
-from skorch import NeuralNet
 from torch import nn
 from torch.utils.data import Dataset
 
+from metriclearn.deep.pairs._net import PairsNet
 from metriclearn.deep.tensors._masked_sums import FAR
 from metriclearn.deep.training._chunks import Chunks, Whole, buffers_kept
 
@@ -118,6 +118,17 @@ class TowerData(Dataset):
     def __len__(self):
         return len(self.pairs)
 
+    @property
+    def rows(self):
+        """The queries."""
+        return self.queries
+
+    def facts(self):
+        """Return the arrays that, with the queries, define what is trained on."""
+        documents = len(self.documents), self.documents.sample(1000)
+        negatives = () if self.negatives is None else (self.negatives,)
+        return *documents, self.pairs, *negatives
+
     def __getitems__(self, which):
         """Return a batch, and what skorch takes for its target."""
         chosen = self.pairs[which]
@@ -138,7 +149,7 @@ class TowerData(Dataset):
         return batch, None
 
 
-class TowerNet(NeuralNet):
+class TowerNet(PairsNet):
     """skorch's net, with a step that embeds a batch in chunks.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -63,6 +64,9 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         a batch at once.
     max_epochs : int or "auto", default="auto"
         "auto" is about 2,000 batches, not fewer than 20 and not more than 100 epochs.
+    checkpoint : str or Path, default=None
+        Folder that the whole state of the run is written to after each epoch, as of
+        `DeepEmbedder`; a killed ``fit`` goes on from there. Needs ``random_state``.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -121,6 +125,7 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         "batch_size": [at_least(2)],
         "chunk_size": [at_least(1), None],
         "max_epochs": [at_least(1), one_of("auto")],
+        "checkpoint": [str, PathLike, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -142,6 +147,7 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         batch_size: int = 256,
         chunk_size: int | None = None,
         max_epochs: int | str = "auto",
+        checkpoint: FilePath | None = None,
         device: str | torch.device = "auto",
         random_state: Seed = None,
         verbose: int = 0,
@@ -159,6 +165,7 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.batch_size = batch_size
         self.chunk_size = chunk_size
         self.max_epochs = max_epochs
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -218,7 +225,7 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             towers = self._towers([queries, documents], [X, y])
             net = self._net(towers, automatic_epochs(self, len(pairs)))
             data = TowerData(queries.rows(X, device), documents.rows(y, device), pairs, negatives)
-            net.fit(data, None)
+            net.train(data, self.get_params(deep=False))
         self.net_, self._inputs, self._documents = net, (queries, documents), kind
         return self._told()
 

@@ -52,14 +52,15 @@ class Checkpoint(Callback):
     fingerprint : dict of str to str
         Of settings and data: a checkpoint of another run is an error, one of the same run with
         fewer epochs is gone on with.
-    best : BestWeights
+    best : BestWeights, default=None
         Whose state is part of the run's.
     """
 
-    def __init__(self, folder, fingerprint, best):
+    def __init__(self, folder, fingerprint, best=None):
         self.path = as_folder(folder, "checkpoint") / FILE
         self.fingerprint = fingerprint
         self.best = best
+        self._state_of_best = () if best is None else best.state
         self._lock = Lock(self.path.with_name(_LOCK))
         self._stop_written = False
 
@@ -98,11 +99,13 @@ class Checkpoint(Callback):
         net.stop_training_ = self._stop_written = state["stop_training"]
         restore(net, state["weights"])
         net.history.extend(state["history"])
-        net.rng_.bit_generator.state = json.loads(state["rng"])
+        if net.rng_ is not None:
+            net.rng_.bit_generator.state = json.loads(state["rng"])
         set_generator_states(net.device, state["generators"])
-        if net.recipe_.sampler is not None:
-            vars(net.recipe_.sampler).update(_state_of(state["sampler"]))
-        vars(self.best).update({name: state["best"][name] for name in self.best.state})
+        if net.sampler_ is not None:
+            vars(net.sampler_).update(_state_of(state["sampler"]))
+        for name in self._state_of_best:
+            setattr(self.best, name, state["best"][name])
 
     def on_epoch_end(self, net, **kwargs):
         """Write the state."""
@@ -115,11 +118,11 @@ class Checkpoint(Callback):
                 "epochs_done": net.epochs_done_,
                 "stop_training": net.stop_training_,
                 "weights": snapshot(net),
-                "history": [{**row, "batches": []} for row in net.history],
-                "rng": json.dumps(net.rng_.bit_generator.state),
+                "history": [_plain(row) for row in net.history],
+                "rng": json.dumps(net.rng_ and net.rng_.bit_generator.state),
                 "generators": generator_states(net.device),
-                "sampler": _state_of(_attributes(net.recipe_.sampler)),
-                "best": {name: vars(self.best).get(name) for name in self.best.state},
+                "sampler": _state_of(_attributes(net.sampler_)),
+                "best": {name: vars(self.best).get(name) for name in self._state_of_best},
             }
         )
 
@@ -166,6 +169,12 @@ class Checkpoint(Callback):
             ) from None
 
 
+def _plain(row):
+    """Return a row of the history with plain numbers, and without what is of its batches."""
+    values = {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+    return {**values, "batches": []}
+
+
 def _state_of(values):
     """Return what a sampler keeps from epoch to epoch: attributes that end with an underscore."""
     return {k: v for k, v in values.items() if k.endswith("_") and not k.startswith("_")}
@@ -177,6 +186,30 @@ EPOCHS = "epochs"
 LONGEST = 60
 
 
+def checkpoint_of(arguments, free, epochs, data, best=None):
+    """Make the checkpoint that an estimator's arguments ask for.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of the constructor.
+    free : set of str
+        Those that do not change the result.
+    epochs : int
+        Most epochs of the run.
+    data : LabeledData, ConstraintData, PairData or TowerData
+    best : BestWeights, default=None
+
+    Returns
+    -------
+    Checkpoint
+    """
+    if arguments["random_state"] is None:
+        raise ValueError("checkpoint needs random_state, or the run could not be recognized")
+    settings = {name: value for name, value in arguments.items() if name not in free}
+    return Checkpoint(arguments["checkpoint"], fingerprint(settings, epochs, data), best)
+
+
 def fingerprint(params, epochs, data):
     """Describe the settings and what is trained on, a word for each.
 
@@ -186,7 +219,7 @@ def fingerprint(params, epochs, data):
         Of the estimator; those that do not change the result left out.
     epochs : int
         Most epochs of the run.
-    data : LabeledData or ConstraintData
+    data : LabeledData, ConstraintData, PairData or TowerData
 
     Returns
     -------

@@ -47,6 +47,11 @@ class EmbeddingNet(NeuralNet):
         super().__init__(module, criterion, **settings)
 
     @property
+    def sampler_(self):
+        """What draws the batches, or None."""
+        return self.recipe_.sampler
+
+    @property
     def _default_callbacks(self):
         return []
 

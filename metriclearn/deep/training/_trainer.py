@@ -31,7 +31,7 @@ from metriclearn.deep.training._assembly import (
     settle_head,
     with_miner,
 )
-from metriclearn.deep.training._checkpoint import Checkpoint, fingerprint
+from metriclearn.deep.training._checkpoint import checkpoint_of
 from metriclearn.deep.training._data import ConstraintData
 from metriclearn.deep.training._moving import MovingArguments
 from metriclearn.deep.training._net import MetricNet
@@ -333,11 +333,7 @@ class Trainer:
                 net.best_epoch_ = best.best_epoch_
 
     def _checkpoint(self, data, epochs, best):
-        if self.args.random_state is None:
-            raise ValueError("checkpoint needs random_state, or the run could not be recognized")
-        settings = {name: value for name, value in self.arguments.items() if name not in FREE}
-        run = fingerprint(settings, epochs, data)
-        return Checkpoint(self.args.checkpoint, run, best)
+        return checkpoint_of(self.arguments, FREE, epochs, data, best)
 
     def _epochs(self, n_rows):
         if self.args.max_epochs != "auto":
