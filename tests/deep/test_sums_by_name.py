@@ -34,14 +34,40 @@ def test_a_sum_by_name_is_the_sum_and_is_saved(tmp_path, name):
     assert torch.isfinite(torch.as_tensor(loaded.transform(X))).all()
 
 
+def learned(**arguments):
+    A, B, a, b = train_test_split(*load_digits(return_X_y=True), test_size=0.3, random_state=0)
+    embedder = DeepEmbedder(random_state=0, **arguments).fit(A, a)
+    return KNeighborsClassifier(3).fit(embedder.transform(A), a).score(embedder.transform(B), b)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", L.REGULARIZERS)
 def test_a_loss_with_a_term_learns_digits(name):
-    A, B, a, b = train_test_split(*load_digits(return_X_y=True), test_size=0.3, random_state=0)
     params = {"losses": ["proxy_anchor", name], "weights": [1, 0.01]}
-    embedder = DeepEmbedder(loss="weighted_sum", loss_params=params, random_state=0).fit(A, a)
-    searched = KNeighborsClassifier(3).fit(embedder.transform(A), a)
-    assert searched.score(embedder.transform(B), b) >= 0.97
+    assert learned(loss="weighted_sum", loss_params=params) >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("losses", "weights"),
+    [
+        (["tuplet_margin", "intra_pair_variance"], None),
+        (["triplet", "instance"], None),
+        (["softmax", "center"], [1, 0.01]),
+        (["alignment", "uniformity"], None),
+        (["n_pair", "embedding_norm"], [1, 0.02]),
+    ],
+    ids=" with ".join,
+)
+def test_terms_learn_digits_with_the_loss_of_their_paper(losses, weights):
+    params = {"losses": losses, "weights": weights}
+    assert learned(loss="weighted_sum", loss_params=params) >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["instance", "threshold_consistent_margin"])
+def test_terms_that_have_an_aim_of_their_own_learn_digits(name):
+    assert learned(loss=name) >= 0.97
 
 
 def test_a_term_has_parameters_beside_its_name(tmp_path):

@@ -42,8 +42,9 @@ class IntraPairVarianceLoss(MetricLoss):
     -----
     *Needs* labels or pairs, several of each kind in a batch.
 
-    *Relations*: the second term of the paper of `TupletMarginLoss`, which is the loss to add it to;
-    by itself it is 0 where all rows coincide. `ThresholdConsistentMarginLoss` aims at given
+    *Relations*: the second term of the paper of `TupletMarginLoss`, which is the loss to add it to:
+    ``loss="weighted_sum", loss_params={"losses": ["tuplet_margin", "intra_pair_variance"]}``. By
+    itself nothing in it moves the two means apart, and it is 0 where all rows coincide. `ThresholdConsistentMarginLoss` aims at given
     similarities rather than at their mean.
 
     Time O(b² d), memory O(b²) for b rows of d dimensions.

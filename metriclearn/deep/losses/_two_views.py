@@ -213,8 +213,9 @@ class InstanceLoss(MetricLoss):
 
     Parameters
     ----------
-    scale : float, default=64
-        γ, > 0.
+    scale : float, default=4
+        γ, > 0. A small one compares each row with all others to the end of the training; a large
+        one is content when every row is told apart, near ones too, and learns rows by heart.
     n_samples, embedding_dim : int, default=None
         Where both are given the vectors are created at once, else by ``build``.
 
@@ -233,7 +234,8 @@ class InstanceLoss(MetricLoss):
     tells it.
 
     *Relations*: `NormalizedSoftmaxLoss` with rows in place of classes; with augmentation it learns
-    what stays the same in a row. The paper adds it to a ranking loss. A library of losses has under
+    what stays the same in a row. The paper trains by it at first, and then by its sum with a ranking
+    loss: ``loss="weighted_sum", loss_params={"losses": ["triplet", "instance"]}``. A library of losses has under
     this name the softmax of the batch's own similarities, whose targets are not instances.
 
     Time O(b n d), memory O(b n) for b rows of n in d dimensions.
@@ -259,7 +261,7 @@ class InstanceLoss(MetricLoss):
     _parameter_constraints: dict = {"scale": [POSITIVE]}
 
     def __init__(
-        self, scale: float = 64.0, n_samples: int | None = None, embedding_dim: int | None = None
+        self, scale: float = 4.0, n_samples: int | None = None, embedding_dim: int | None = None
     ) -> None:
         super().__init__()
         self.scale = scale
