@@ -115,9 +115,7 @@ def test_every_system_learns_digits(name):
     A, B, a, b = train_test_split(digits, labels, test_size=0.3, stratify=labels, random_state=0)
     scaler = StandardScaler().fit(A)
     epochs = EPOCHS.get(name, "auto")
-    embedder = DeepEmbedder(
-        loss=name, loss_params=WRAPPED[name], max_epochs=epochs, random_state=0
-    )
+    embedder = DeepEmbedder(loss=name, loss_params=WRAPPED[name], max_epochs=epochs, random_state=0)
     embedder.fit(scaler.transform(A), a)
     searched = KNeighborsClassifier(3).fit(embedder.transform(scaler.transform(A)), a)
     assert searched.score(embedder.transform(scaler.transform(B)), b) >= 0.97

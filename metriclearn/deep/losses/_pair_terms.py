@@ -44,8 +44,8 @@ class IntraPairVarianceLoss(MetricLoss):
 
     *Relations*: the second term of the paper of `TupletMarginLoss`, which is the loss to add it to:
     ``loss="weighted_sum", loss_params={"losses": ["tuplet_margin", "intra_pair_variance"]}``. By
-    itself nothing in it moves the two means apart, and it is 0 where all rows coincide. `ThresholdConsistentMarginLoss` aims at given
-    similarities rather than at their mean.
+    itself nothing in it moves the two means apart, and it is 0 where all rows coincide.
+    `ThresholdConsistentMarginLoss` aims at given similarities rather than at their mean.
 
     Time O(b² d), memory O(b²) for b rows of d dimensions.
 

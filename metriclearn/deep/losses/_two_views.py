@@ -234,9 +234,10 @@ class InstanceLoss(MetricLoss):
     tells it.
 
     *Relations*: `NormalizedSoftmaxLoss` with rows in place of classes; with augmentation it learns
-    what stays the same in a row. The paper trains by it at first, and then by its sum with a ranking
-    loss: ``loss="weighted_sum", loss_params={"losses": ["triplet", "instance"]}``. A library of losses has under
-    this name the softmax of the batch's own similarities, whose targets are not instances.
+    what stays the same in a row. The paper trains by it at first, then by its sum with a ranking
+    loss: ``loss="weighted_sum", loss_params={"losses": ["triplet", "instance"]}``. A library of
+    losses has under this name the softmax of the batch's own similarities, whose targets are not
+    instances.
 
     Time O(b n d), memory O(b n) for b rows of n in d dimensions.
 

@@ -15,7 +15,6 @@ from metriclearn.deep.training._assembly import ask_for_images, build_augment, b
 from metriclearn.deep.training._checkpoint import checkpoint_of
 from metriclearn.deep.training._seeding import check_device, seed_generators, seeded, spawn_seeds
 
-
 # Arguments that what is trained does not depend on; points are known by their rows.
 FREE = {"max_epochs", "checkpoint", "verbose", "device", "points"}
 
