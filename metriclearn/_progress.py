@@ -36,12 +36,12 @@ def progress(verbose, description, total=None):
         with bar.stepped() as advance:
             yield advance
         return
-    with terminal_bar("{task.description}") as bar:
+    with terminal_bar("{task.description}", room=74) as bar:
         task = bar.add_task(description, total=total, status="")
         yield lambda status="", steps=1: bar.update(task, advance=steps, status=status)
 
 
-def terminal_bar(before, make_between=None, console=None, **options):
+def terminal_bar(before, make_between=None, console=None, room=56, **options):
     """Return a bar of rich in which every figure is shown whole, however narrow the terminal.
 
     What gives way is the last column, the field ``status`` of its tasks.
@@ -53,6 +53,8 @@ def terminal_bar(before, make_between=None, console=None, **options):
     make_between : callable, default=None
         Returns a text to be shown between the elapsed time and the status.
     console : rich.console.Console, default=None
+    room : int, default=56
+        Columns of the terminal that are left to the rest before the bar grows.
     **options
         Of ``rich.progress.Progress``.
     """
@@ -71,7 +73,7 @@ def terminal_bar(before, make_between=None, console=None, **options):
     whole = {"table_column": column(no_wrap=True)}
     return bars.Progress(
         bars.TextColumn(before, **whole),
-        bars.BarColumn(bar_width=max(8, min(24, console.width - 56)), **whole),
+        bars.BarColumn(bar_width=max(6, min(24, console.width - room)), **whole),
         bars.MofNCompleteColumn(**whole),
         bars.TimeElapsedColumn(**whole),
         *([] if make_between is None else [Between(**whole)]),
