@@ -35,13 +35,13 @@ def test_a_sum_by_name_is_the_sum_and_is_saved(tmp_path, name):
     assert torch.isfinite(torch.as_tensor(loaded.transform(X))).all()
 
 
-def learned(**arguments):
+def learned(seed=0, **arguments):
     """Score as every loss is: `test_every_loss_learns_digits`."""
     digits, classes = load_digits(return_X_y=True)
     A, B, a, b = train_test_split(digits, classes, test_size=0.3, stratify=classes, random_state=0)
     scaler = StandardScaler().fit(A)
     A, B = scaler.transform(A), scaler.transform(B)
-    embedder = DeepEmbedder(random_state=0, **arguments).fit(A, a)
+    embedder = DeepEmbedder(random_state=seed, **arguments).fit(A, a)
     return KNeighborsClassifier(3).fit(embedder.transform(A), a).score(embedder.transform(B), b)
 
 
@@ -72,7 +72,8 @@ def test_terms_learn_digits_with_the_loss_of_their_paper(losses, weights):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["instance", "threshold_consistent_margin"])
 def test_terms_that_have_an_aim_of_their_own_learn_digits(name):
-    assert learned(loss=name) >= 0.97
+    # Without labels seeds differ by a point: their mean.
+    assert np.mean([learned(seed, loss=name) for seed in range(3)]) >= 0.97
 
 
 def test_a_term_has_parameters_beside_its_name(tmp_path):
