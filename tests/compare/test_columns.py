@@ -221,6 +221,7 @@ def test_rows_alone_are_read_as_among_many(name):
         np.testing.assert_array_equal(reader.transform(frame.iloc[[i]]), together[[i]])
 
 
+@pytest.mark.filterwarnings("ignore:cells that cannot be read")  # typed strays are gaps
 @pytest.mark.parametrize("name", OPEN)
 def test_rows_are_read_as_those_that_were_typed_before_the_fit(name):
     """As the rows of a file are, whose cells the winner never sees."""
@@ -238,6 +239,41 @@ def test_a_cell_that_cannot_be_read_is_named_where_no_gaps_were_learned():
     reader = TableReader(columns=["a"]).fit(pd.DataFrame({"a": ["1.5", "2", "4"]}))
     with pytest.raises(ValueError, match=r"column 'a' holds 'heavy' in row 1 .* without gaps"):
         reader.transform(pd.DataFrame({"a": ["3", "heavy"]}))
+
+
+GAPPY = pd.DataFrame(
+    {
+        "weight": ["1.5", "?", "4", "2.5", "3", "4", "7", "5", "oops", *["1", "2"] * 20],
+        "day": [*pd.date_range("2023-01-01", periods=8).astype(str), "", *["2023-02-03"] * 40],
+        "color": [*"rgbrgbrgb", *"rg" * 20],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("weight", "heavy"), ("weight", "1.5 or 2"), ("day", "soon"), ("day", "31.31.2023")],
+)
+def test_new_cells_that_cannot_be_read_are_named_where_gaps_were_learned(column, cell):
+    reader = TableReader(columns=list(GAPPY)).fit(GAPPY)
+    new = GAPPY.iloc[:4].copy()
+    as_gap = new.copy()
+    new.loc[2, column], as_gap.loc[2, column] = cell, ""
+    with pytest.warns(UserWarning, match=f"count as gaps: 1 of '{column}' such as '{cell}'"):
+        read = reader.transform(new)
+    np.testing.assert_array_equal(read, reader.transform(as_gap))
+
+
+def test_gaps_of_the_rows_that_were_learned_from_are_not_warned_of():
+    reader = TableReader(columns=list(GAPPY)).fit(GAPPY)
+    together = reader.transform(GAPPY)
+    np.testing.assert_array_equal(reader.transform(GAPPY.iloc[[8]]), together[[8]])
+
+
+def test_an_array_of_numbers_is_no_table_with_words():
+    reader = TableReader(columns=list(GAPPY)).fit(GAPPY)
+    with pytest.raises(ValueError, match=r"array of numbers, .* column 'day' holds times"):
+        reader.transform(np.ones((2, 3)))
 
 
 def test_days_come_first_in_all_rows_or_in_none():

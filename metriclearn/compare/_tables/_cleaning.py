@@ -1,5 +1,7 @@
 """From typed columns to an array of numbers, by what training rows teach."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
@@ -11,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._extras import require
 from metriclearn.compare._tables._columns import decimal_of, read_as, read_columns
 from metriclearn.compare._tables._labels import as_frame
+from metriclearn.compare._tables._numbers import is_missing
 
 # So many components stand for a column of free text or of many categories.
 TEXT_COMPONENTS = 30
@@ -143,8 +146,15 @@ class TableReader(TransformerMixin, BaseEstimator):
         What each column was read as, and how: new rows are read alike, however few.
     decimal_ : {".", ","}
         The decimal mark.
+    strays_ : dict of str to list of str
+        Cells of the rows fitted on that are nothing of their column's kind, and count as gaps.
     cleaner_ : ColumnTransformer or None
         Medians, categories and components of text, learned from the rows fitted on.
+
+    Warns
+    -----
+    UserWarning
+        Where cells of new rows are nothing of their column's kind, and count as gaps.
     """
 
     def __init__(self, columns, notes=None):
@@ -177,6 +187,11 @@ class TableReader(TransformerMixin, BaseEstimator):
             name: "O" if frame[name].dtype.kind not in "fM" else frame[name].dtype.kind
             for name in frame.columns
         }
+        self.strays_ = {
+            name: sorted({str(cell) for cell in _unread(raw[name], frame[name])})
+            for name, kind in self.kinds_.items()
+            if kind in "fM"
+        }
         self.cleaner_ = make_cleaner(frame)
         if self.cleaner_ is not None:
             self.cleaner_.fit(frame)
@@ -196,8 +211,14 @@ class TableReader(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "kinds_")
         pandas = require("pandas", "cli")
         raw = self._chosen(X)
+        words = [name for name, kind in self.kinds_.items() if kind != "f"]
+        if words and as_frame(X) is None and np.asarray(X).dtype.kind in "fiu":
+            raise ValueError(
+                f"X is an array of numbers, and the metric was learned from a table whose column "
+                f"{words[0]!r} holds {_KINDS[self.kinds_[words[0]]]}: give a table with its columns"
+            )
         read = read_columns(raw, decimal=self.decimal_).frame
-        columns = {}
+        columns, unread = {}, []
         for name, kind in self.kinds_.items():
             column = read[name] if name in read else raw[name]
             # A few rows do not show what a column is, nor which of two numbers is the day.
@@ -209,7 +230,17 @@ class TableReader(TransformerMixin, BaseEstimator):
             elif kind == "O" and column.dtype.kind in "fM":
                 column = raw[name].map(lambda cell: None if cell is None else str(cell))
             columns[name] = column.to_numpy()
+            if kind in "fM":
+                strays = [c for c in _unread(raw[name], column) if str(c) not in self.strays_[name]]
+                unread += [f"{len(strays)} of {name!r} such as {c!r}" for c in strays[:1]]
         frame = pandas.DataFrame(columns)
+        if unread and self.cleaner_ is not None:
+            warnings.warn(
+                f"cells that cannot be read as what their column holds count as gaps: "
+                f"{'; '.join(unread)}",
+                UserWarning,
+                stacklevel=2,
+            )
         if self.cleaner_ is None:
             values = frame.to_numpy(dtype=np.float64)
             for row, j in np.argwhere(np.isnan(values))[:1]:
@@ -234,3 +265,12 @@ class TableReader(TransformerMixin, BaseEstimator):
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}, which the metric was learned from")
         return frame[list(self.columns)].reset_index(drop=True)
+
+
+_KINDS = {"M": "times", "O": "words"}
+
+
+def _unread(cells, values):
+    """Return the cells that say something, where reading them gave none."""
+    lost = cells[values.isna().to_numpy() & cells.notna().to_numpy()]
+    return [cell for cell in lost if not is_missing(str(cell))]
