@@ -9,6 +9,7 @@ import warnings
 from collections import deque
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from numbers import Integral
@@ -81,14 +82,13 @@ class Processes:
         # A worker that grows by 300 MB after its first task is taken for one that leaks and is
         # replaced: torch is loaded within the first task, not by the first deep learner.
         is_deep = any(task.learner.family in ("deep", "stacked") for task in waiting)
-        modules = ["torch"] if is_deep else []
 
         def begun():
             while waiting:
                 task = waiting.popleft()
                 running[task.cell] = task
                 started(task)
-                yield delayed(_run_in_process)(run_task, task, X, codes, parent, modules)
+                yield delayed(_run_in_process)(run_task, task, X, codes, parent, is_deep)
 
         # One thread a process: the learners are small, and two of them that share
         # the cores with more threads than cores are slower than one after the other.
@@ -177,14 +177,15 @@ def make_workers(n_jobs=None, client=None):
     return DaskWorkers(client)
 
 
-def _run_in_process(run_task, task, X, codes, parent, modules):
+def _run_in_process(run_task, task, X, codes, parent, is_deep):
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         # Ctrl-C reaches every process of the terminal; the parent decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end_with(os.getppid())
     keep_freed_memory()
-    for name in modules:
-        import_module(name)
+    if is_deep:
+        with suppress(ImportError):  # the fit itself says what is missing
+            import_module("torch")
     return run_task(task, X, codes)
 
 
