@@ -98,11 +98,11 @@ def test_weights_are_the_derivatives_of_the_formula(loss, formula, batch):
 
 # What the weight of a negative pair depends on, in the terms of Wang et al. (2019): its own
 # similarity (S), how that compares with other negative pairs (N), how it compares with positive
-# pairs (P). The table of the paper was not at hand. A set of notes on it names S for contrastive and
-# binomial deviance, N for lifted structure, P for triplet; two others say of multi-similarity that
-# its weights look at S and N and its mining at P. The letters are
-# what follows from the formulas. A later table names the same but for N-pair, of which it says N,
-# while its softmax holds the positive pair as well.
+# pairs (P). The table of the paper was not at hand. Notes on it name S for contrastive and binomial
+# deviance, N for lifted structure, P for triplet; two others say of multi-similarity that its
+# weights look at S and N and its mining at P. The letters are what follows from the formulas. A
+# later table names the same but for N-pair, of which it says N, while its softmax holds the positive
+# pair as well.
 LOOKS_AT = {
     "contrastive": (L.ContrastiveLoss(0.0, form="cosine"), "S"),
     "binomial deviance": (L.BinomialDevianceLoss(2.0, 0.0, 1.0), "S"),
