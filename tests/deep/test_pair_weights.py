@@ -101,8 +101,8 @@ def test_weights_are_the_derivatives_of_the_formula(loss, formula, batch):
 # pairs (P). The table of the paper was not at hand. Notes on it name S for contrastive and binomial
 # deviance, N for lifted structure, P for triplet; two others say of multi-similarity that its
 # weights look at S and N and its mining at P. The letters are what follows from the formulas. A
-# later table names the same but for N-pair, of which it says N, while its softmax holds the positive
-# pair as well.
+# later table names the same but for N-pair, of which it says N, while its softmax holds the
+# positive pair as well.
 LOOKS_AT = {
     "contrastive": (L.ContrastiveLoss(0.0, form="cosine"), "S"),
     "binomial deviance": (L.BinomialDevianceLoss(2.0, 0.0, 1.0), "S"),
