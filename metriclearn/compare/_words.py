@@ -234,7 +234,7 @@ def _standing(verdict, run):
         return ["Its lead over every other metric is beyond the noise of the folds."]
     parts = [f"Not told apart from it: {shortlist(verdict.tied)}."]
     if verdict.simplest != verdict.winner:
-        parts.append(f"The simplest of these is {verdict.simplest}.")
+        parts.append(f"The simplest not behind it even if tested alone is {verdict.simplest}.")
     return [*parts, power_text(verdict, run)]
 
 
