@@ -10,7 +10,6 @@ from collections import deque
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from importlib import import_module
 from itertools import islice
 from numbers import Integral
 
@@ -185,7 +184,7 @@ def _run_in_process(run_task, task, X, codes, parent, is_deep):
     keep_freed_memory()
     if is_deep:
         with suppress(ImportError):  # the fit itself says what is missing
-            import_module("torch")
+            require("torch", "deep")
     return run_task(task, X, codes)
 
 

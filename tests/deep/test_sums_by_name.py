@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers.embedders import digits_accuracy
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
@@ -35,21 +33,11 @@ def test_a_sum_by_name_is_the_sum_and_is_saved(tmp_path, name):
     assert torch.isfinite(torch.as_tensor(loaded.transform(X))).all()
 
 
-def learned(seed=0, **arguments):
-    """Score as every loss is: `test_every_loss_learns_digits`."""
-    digits, classes = load_digits(return_X_y=True)
-    A, B, a, b = train_test_split(digits, classes, test_size=0.3, stratify=classes, random_state=0)
-    scaler = StandardScaler().fit(A)
-    A, B = scaler.transform(A), scaler.transform(B)
-    embedder = DeepEmbedder(random_state=seed, **arguments).fit(A, a)
-    return KNeighborsClassifier(3).fit(embedder.transform(A), a).score(embedder.transform(B), b)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", L.REGULARIZERS)
 def test_a_loss_with_a_term_learns_digits(name):
     params = {"losses": ["proxy_anchor", name], "weights": [1, 0.01]}
-    assert learned(loss="weighted_sum", loss_params=params) >= 0.97
+    assert digits_accuracy(loss="weighted_sum", loss_params=params) >= 0.97
 
 
 @pytest.mark.slow
@@ -66,14 +54,14 @@ def test_a_loss_with_a_term_learns_digits(name):
 )
 def test_terms_learn_digits_with_the_loss_of_their_paper(losses, weights):
     params = {"losses": losses, "weights": weights}
-    assert learned(loss="weighted_sum", loss_params=params) >= 0.97
+    assert digits_accuracy(loss="weighted_sum", loss_params=params) >= 0.97
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["instance", "threshold_consistent_margin"])
 def test_terms_that_have_an_aim_of_their_own_learn_digits(name):
     # Without labels seeds differ by a point: their mean.
-    assert np.mean([learned(seed, loss=name) for seed in range(3)]) >= 0.97
+    assert np.mean([digits_accuracy(random_state=seed, loss=name) for seed in range(3)]) >= 0.97
 
 
 def test_a_term_has_parameters_beside_its_name(tmp_path):

@@ -1,6 +1,10 @@
 """Data, quick embedders and callbacks that the tests of training share."""
 
 import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from metriclearn.deep import DeepEmbedder
@@ -73,3 +77,13 @@ class Rates(Callback):
 
     def on_grad_computed(self, net, **kwargs):
         self.used_.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def digits_accuracy(**arguments):
+    """Return the 3-NN accuracy of an embedder of these arguments on a held-out part of digits."""
+    X, y = load_digits(return_X_y=True)
+    A, B, a, b = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+    scaler = StandardScaler().fit(A)
+    A, B = scaler.transform(A), scaler.transform(B)
+    embedder = DeepEmbedder(**{"random_state": 0, **arguments}).fit(A, a)
+    return KNeighborsClassifier(3).fit(embedder.transform(A), a).score(embedder.transform(B), b)

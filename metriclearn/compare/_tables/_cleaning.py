@@ -17,6 +17,8 @@ from metriclearn.compare._tables._numbers import is_missing
 
 # So many components stand for a column of free text or of many categories.
 TEXT_COMPONENTS = 30
+# What a column holds, by the kind of its dtype.
+_KINDS = {"M": "times", "O": "words"}
 # With fewer values than this a column of words gets a column for each of them.
 MAX_CATEGORIES = 40
 
@@ -265,9 +267,6 @@ class TableReader(TransformerMixin, BaseEstimator):
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}, which the metric was learned from")
         return frame[list(self.columns)].reset_index(drop=True)
-
-
-_KINDS = {"M": "times", "O": "words"}
 
 
 def _unread(cells, values):
