@@ -254,7 +254,7 @@ def _word(question, lead):
         return "no" if lead.is_told and lead.mean > 0 else "yes"
     if lead.is_told:
         return "yes" if lead.mean > 0 else "no"
-    return "not clearly" if lead.mean > 0 else "no sign of it"
+    return "not clearly"
 
 
 def _price(row):

@@ -168,7 +168,7 @@ class Answer:
         Names of the best of the side that is asked about, and of the side that it has to beat.
     lead : Lead
         Of the first over the second.
-    answer : {"yes", "not clearly", "no sign of it", "no", "too few folds"}
+    answer : {"yes", "not clearly", "no", "too few folds"}
     price, price_against : Price
     rising : tuple of str
         Those of the two that were cut short by a limit.

@@ -85,8 +85,8 @@ def test_who_is_far_behind_is_not_recommended_where_many_are_tested():
             {"euclidean": GOOD, "lda": GOOD, "net": GOOD, "both": BAD},
             {
                 "scaling": "yes",
-                "learning": "no sign of it",
-                "deep": "no sign of it",
+                "learning": "not clearly",
+                "deep": "not clearly",
                 "linear_on_deep": "no",
             },
         ),
