@@ -118,17 +118,17 @@ class _Others:
             row, column = np.divmod(flat, stop - first)
             parts.append((row.astype(np.uint16), column + first, d2.ravel()[flat]))
         row, column, d2 = (np.concatenate(part) for part in zip(*parts, strict=True))
-        # By row, distance and column: parts come by column, and stable sorts keep that.
-        order = np.argsort(d2, kind="stable")
-        order = order[np.argsort(row[order], kind="stable")]
-        row, column, d2 = row[order], column[order], d2[order]
+        # A line of each anchor, by column: the stable sort of a line keeps that where two are
+        # equally far, and many short sorts take less than a long one.
+        order = np.argsort(row, kind="stable")
+        row = row[order]
         counts = np.bincount(row, minlength=n_rows)
-        rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = rank < self._k
-        columns = np.full((n_rows, self._k), -1, dtype=np.int32)
-        distances = np.full((n_rows, self._k), np.inf, dtype=d2.dtype)
-        columns[row[kept], rank[kept]] = column[kept]
-        distances[row[kept], rank[kept]] = d2[kept]
+        place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (n_rows, max(self._k, counts.max()))
+        columns, distances = np.full(shape, -1, np.int32), np.full(shape, np.inf, d2.dtype)
+        columns[row, place], distances[row, place] = column[order], d2[order]
+        nearest = np.argsort(distances, axis=1, kind="stable")[:, : self._k]
+        columns, distances = (np.take_along_axis(a, nearest, axis=1) for a in (columns, distances))
         missed = np.flatnonzero(counts < np.minimum(self._k, n - (ends - begins)))
         return columns, distances, missed
 
