@@ -134,6 +134,33 @@ def test_many_rows_whose_classes_separate_need_all_of_them(many):
     assert learner.duality_gap_ < 1e-4
 
 
+def test_rounding_of_the_value_undoes_no_step():
+    """A value known to a few parts in a million, as a sum in float32 is."""
+    rng = np.random.RandomState(0)
+    A, B = (np.cov(rng.randn(3, 9)) + np.eye(3) for _ in range(2))
+    of_all, of_sample = (W + W.T for W in rng.uniform(1, 3, (2, 3, 3)))
+
+    def n_iterations(rounding, seed=0):
+        rounded = np.random.RandomState(seed)
+
+        def full(L):
+            D = L.T @ L - A
+            value = (1000 + np.sum(of_all * D**2)) * (1 + rounding * rounded.uniform(-1, 1))
+            return value, 2 * of_all * D, np.linalg.norm(D)
+
+        def sample(L):
+            D = L.T @ L - B
+            return np.sum(of_sample * D**2), 2 * of_sample * D
+
+        settings = {"max_iter": 50, "tol": 1e-6, "advance": lambda status: None}
+        _, n_iter, converged = minimize_with_sample(full, sample, np.eye(3), **settings)
+        return n_iter if converged else None
+
+    exact = n_iterations(0)
+    assert exact
+    assert [n_iterations(4e-6, seed) for seed in range(3)] == [exact] * 3
+
+
 @pytest.mark.parametrize(("of_sample", "converges"), [(1.0, True), (0.4, True), (0.01, False)])
 def test_steps_on_another_function_of_too_little_curvature(of_sample, converges):
     """``f = |M - A|²`` by steps on a part of ``|M - B|²``."""
