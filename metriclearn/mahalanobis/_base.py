@@ -94,7 +94,8 @@ class MahalanobisTransformer(
             return self._validate_dask(X, y, constraints, reset)
         checks = {
             "dtype": float_dtypes(X),
-            "ensure_min_samples": 2,
+            # A later part of a stream may be a single row.
+            "ensure_min_samples": 2 if reset or not hasattr(self, "_stream") else 1,
             "accept_sparse": "csr" if self._fits_sparse else False,
             "reset": reset,
         }

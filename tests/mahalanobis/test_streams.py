@@ -73,6 +73,15 @@ def test_parts_add_up_to_the_whole(estimator, container, weighted, rows):
     assert_same_metric(learner, expected, tol=1e-10 if container is np.asarray else 1e-7)
 
 
+@streamed
+def test_a_later_part_may_be_a_single_row(estimator, rows):
+    X, y, _ = rows
+    streamed = clone(estimator)
+    for part in np.split(np.arange(700), [4, 5, 300, 699]):
+        streamed.partial_fit(X[part], y[part])
+    assert_same_metric(streamed, clone(estimator).fit(X, y))
+
+
 def test_classes_that_come_late_count_from_then_on(rows):
     X, y, _ = rows
     order = np.argsort(y, kind="stable")
