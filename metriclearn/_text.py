@@ -95,6 +95,17 @@ def printable(text):
     )
 
 
+def counted(number, noun):
+    """Return a number and what it counts.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(text, length):
     """Return text cut to a length, with an ellipsis where something was cut.
 

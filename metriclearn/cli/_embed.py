@@ -10,7 +10,7 @@ import numpy as np
 from metriclearn._files import replacing
 from metriclearn._packed import read_npy
 from metriclearn._progress import progress
-from metriclearn._text import printable
+from metriclearn._text import counted, printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._model import BLOCK, check_output, embed_block, is_terminal, load_model, read
 
@@ -56,7 +56,12 @@ def run(options, command):
     check_output("--out", options.out, options.model, [options.source])
     rows, model = read(options.source), load_model(options.model)
     kept = out.with_name(f".{out.name}.blocks")
-    vectors = _blocks(model, rows, kept, _fingerprint(options, rows))
+    try:
+        vectors = _blocks(model, rows, kept, _fingerprint(options, rows))
+    except BadInputError:
+        if not list(kept.glob("*.npy")):  # nothing to go on from
+            shutil.rmtree(kept, ignore_errors=True)
+        raise
     try:
         if out.suffix.lower() == ".npy":
             with replacing(out) as stream:
@@ -66,7 +71,8 @@ def run(options, command):
     except OSError as error:
         raise BadInputError(f"--out {options.out}: {error}") from None
     shutil.rmtree(kept, ignore_errors=True)
-    print(f"wrote {printable(options.out)}: {len(vectors):,} vectors of {vectors.shape[1]}")
+    found = counted(len(vectors), "vector")
+    print(f"wrote {printable(options.out)}: {found} of {counted(vectors.shape[1], 'number')}")
     return 0
 
 

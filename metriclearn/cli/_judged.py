@@ -53,23 +53,23 @@ def _read(kind, path, source, ids, drop):
     from metriclearn.compare import read_rows
     from metriclearn.constraints import Pairs, Triplets
 
-    frame = _table(path)
+    frame = table_of_judgments(path).frame
     columns = _columns_of(frame, kind)
     n_names = 2 if kind == "pairs" else 3
-    given = np.array([_cells(frame[column]) for column in columns[:n_names]]).T
+    given = np.array([cells_of(frame[column]) for column in columns[:n_names]]).T
     if faults := np.flatnonzero((given == "").any(axis=1)).tolist():
         raise ValueError(f"{len(faults)} lines name no item; the first is row {faults[0] + 1}")
     items = read_rows(source)
-    numbers, named = _numbers_of(given, items, ids)
+    numbers, named = numbers_of(given, items, ids)
     weights = None
     if WEIGHT in frame.columns and WEIGHT not in columns:
-        weights = _weights(_cells(frame[WEIGHT]))
+        weights = _weights(cells_of(frame[WEIGHT]))
     n_rows = len(items)
     drop += [named] if named is not None and named not in drop else []
     arguments = {"X": items.X, "name": Path(source).name.split(".")[0], "drop": drop}
     if kind == "triplets":
         return {**arguments, "constraints": Triplets(numbers, weights, n_rows=n_rows)}
-    words = _cells(frame[columns[2]])
+    words = cells_of(frame[columns[2]])
     said = {word: is_same(word) for word in words}
     if odd := sorted(word for word, same in said.items() if same is None):
         raise ValueError(
@@ -80,17 +80,18 @@ def _read(kind, path, source, ids, drop):
     return {**arguments, "constraints": Pairs(numbers, similar, weights, n_rows=n_rows)}
 
 
-def _table(path):
+def table_of_judgments(path):
+    """Read the file of judgments, of any kind of table."""
     from metriclearn.compare._tables._read import read_file, table_suffix
 
     if table_suffix(path) is None:
         raise ValueError("must be a table (.csv, .tsv, .parquet, .xlsx, ...)")
     if not Path(path).is_file():
         raise ValueError("there is no such file")
-    frame = read_file(Path(path)).frame
-    if len(frame) == 0:
+    table = read_file(Path(path))
+    if len(table.frame) == 0:
         raise ValueError("the file has a header and no judgments")
-    return frame
+    return table
 
 
 def _columns_of(frame, kind):
@@ -107,7 +108,7 @@ def _columns_of(frame, kind):
     return columns[: len(names)]
 
 
-def _cells(column):
+def cells_of(column):
     """Return cells as text; whole numbers without a point, however the file wrote them."""
     texts = ["" if cell is None or cell != cell else str(cell).strip() for cell in column]
     return [text.removesuffix(".0") if text[:-2].isdigit() else text for text in texts]
@@ -120,7 +121,7 @@ def _weights(cells):
         raise ValueError(f"column {WEIGHT!r} must hold numbers") from None
 
 
-def _numbers_of(given, items, ids):
+def numbers_of(given, items, ids):
     """Return the row numbers of items, and the column that names them; None for numbers of rows."""
     frame = items.X if hasattr(items.X, "columns") else None
     if ids is not None and (frame is None or ids not in frame.columns):
@@ -128,7 +129,7 @@ def _numbers_of(given, items, ids):
         raise ValueError(f"--ids {ids}: SOURCE has no such column; {there}")
     asked = set(given.ravel().tolist())
     for column in [ids] if ids is not None else ([] if frame is None else frame.columns):
-        cells = _cells(frame[column])
+        cells = cells_of(frame[column])
         place = {cell: row for row, cell in enumerate(cells)}
         if asked <= set(place) and len(place) == len(cells):
             return np.array([[place[cell] for cell in row] for row in given]), column

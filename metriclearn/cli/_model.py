@@ -1,5 +1,6 @@
 """What the sub-commands that use a saved model share: reading it, and embedding with it."""
 
+import math
 import os
 import shutil
 import sys
@@ -10,11 +11,14 @@ import numpy as np
 
 from metriclearn._files import check_writable
 from metriclearn._progress import progress
-from metriclearn._text import one_line
+from metriclearn._text import shortened
 from metriclearn.cli._errors import BadInputError
 from metriclearn.images._decode import SUFFIXES
+from metriclearn.images._paths import ImagePaths
 
 BLOCK = 1024
+MOST_NAMED = 8
+MOST_SAID = 600
 
 
 def load_model(folder):
@@ -42,12 +46,15 @@ def read(source):
 
 def embed_block(model, rows, part):
     """Embed a slice of rows; bad input is one line."""
+    X = rows.part(part)
     try:
+        X = _columns_of(model, X)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(model.transform(_columns_of(model, rows.part(part))))
-    except (ValueError, TypeError, OSError) as error:
-        raise BadInputError(f"the model does not take these rows: {one_line(error)}") from None
+            return np.asarray(model.transform(X))
+    except (ValueError, TypeError, OSError, AttributeError) as error:
+        reason = _mismatch(model, X) or shortened(_in_one_line(error), MOST_SAID)
+        raise BadInputError(f"the model does not take these rows: {reason}") from None
 
 
 def _columns_of(model, X):
@@ -55,9 +62,39 @@ def _columns_of(model, X):
     names = getattr(model, "feature_names_in_", None)
     if names is None or not hasattr(X, "columns"):
         return X
-    if missing := [name for name in names if name not in X]:
-        raise ValueError(f"there is no column {missing[0]!r}, which it was fitted on")
+    if missing := [repr(name) for name in names if name not in X]:
+        there = ", ".join(map(repr, list(X)[:MOST_NAMED]))
+        raise ValueError(
+            f"there is no column {', '.join(missing[:MOST_NAMED])}, which it was fitted on; there "
+            f"are {there}{', ...' if X.shape[1] > MOST_NAMED else ''}"
+        )
     return X[list(names)]
+
+
+def _mismatch(model, X):
+    """Say in its user's words why a model of rows or of images does not take ``X``, or nothing."""
+    n_features = getattr(model, "n_features_in_", None)
+    if isinstance(X, ImagePaths):
+        if n_features is not None:  # what reads images has none
+            return f"they are images, and it was learned from rows of {n_features} numbers"
+    elif hasattr(X, "columns") and n_features is not None and X.shape[1] == n_features:
+        for name in X.columns:
+            for row, cell in enumerate(X[name]):
+                if not _is_number(cell):
+                    return f"column {name!r} holds {str(cell)!r} in row {row} (from 0), no number"
+    return ""
+
+
+def _in_one_line(error):
+    first, *others = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    return f"{first}{' ' if first.endswith(':') else '; '}{'; '.join(others)}" if others else first
+
+
+def _is_number(cell):
+    try:
+        return math.isfinite(float(cell))
+    except (ValueError, TypeError):
+        return False
 
 
 def embed(model, rows, description):

@@ -95,8 +95,12 @@ def _row_number(text, gallery):
     return row
 
 
+def _query_name(number_or_file):
+    return number_or_file if isinstance(number_or_file, str) else f"query {number_or_file}"
+
+
 def _show(gallery, queries, row, distances, rows):
-    names = [f"row {row}"] if queries is None else [str(i) for i in queries.ids]
+    names = [f"row {row}"] if queries is None else [_query_name(i) for i in queries.ids]
     for name, near, at in zip(names[:MOST_SHOWN], distances, rows, strict=False):
         print(f"{printable(name)}:")
         for distance, i in zip(near, at, strict=True):

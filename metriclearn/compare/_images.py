@@ -30,6 +30,8 @@ class PhotoReader(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         """Read photos, (n,); rows of pixels, (n, n_pixels), stay as they are."""
+        if hasattr(X, "columns"):
+            raise ValueError("X is a table, and the metric was learned from photos")
         if getattr(X, "ndim", 1) == 2:
             return X
         pixels = ImageReader(self.size, mode=self.mode).load(X)

@@ -28,7 +28,7 @@ from metriclearn._files import (
     write_text,
 )
 from metriclearn._format import Format, checksum, parse_json
-from metriclearn.persistence._parts import NETWORKS, put_back, take_out, untrusted
+from metriclearn.persistence._parts import NETWORKS, put_back, take_out, unknown_entries, untrusted
 
 _MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
 _FORMAT = Format("metriclearn model", {1: dict})
@@ -176,7 +176,7 @@ def _load(folder, manifest):
     parts = contents[manifest["parts"]]
     where = folder / manifest["parts"]
     try:
-        _check_archive(parts)
+        _check_archive(parts, where)
         strangers = untrusted(skops.get_untrusted_types(data=parts))
         if strangers:
             raise ValueError(f"it names {', '.join(strangers)[:200]}, which a model may not hold")
@@ -350,12 +350,34 @@ def _checked(folder, name, entry):
     return content
 
 
-def _check_archive(parts):
-    """Bound what an archive unpacks to, before it is."""
-    with zipfile.ZipFile(io.BytesIO(parts)) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > min(_MOST_BYTES, _MOST_RATIO * len(parts)):
+def _check_archive(parts, where):
+    """Bound what an archive unpacks to before it is, and look through what its entries are."""
+    unpacked = _unpacked(parts, len(parts))
+    if unpacked > _most(len(parts)):
         raise ValueError(f"it would unpack to {unpacked:,} bytes")
+    with zipfile.ZipFile(io.BytesIO(parts)) as archive:
+        schema = parse_json(archive.read("schema.json"), where)
+    if strangers := unknown_entries(schema):
+        raise ValueError(f"it has entries of kind {', '.join(strangers)[:200]}")
+
+
+def _unpacked(content, packed):
+    """Return how many bytes an archive unpacks to, archives in it included."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        for member in members:
+            if unpacked > _most(packed):
+                break
+            with archive.open(member) as stream:
+                is_archive = stream.read(2) == b"PK"
+            if is_archive:  # of sparse matrices
+                unpacked += _unpacked(archive.read(member), packed)
+    return unpacked
+
+
+def _most(packed):
+    return min(_MOST_BYTES, _MOST_RATIO * packed)
 
 
 def _read_network(path):
@@ -366,10 +388,12 @@ def _read_network(path):
 
 
 def _check_folder(folder):
-    if folder.is_dir() and not all(_is_ours(file) for file in folder.iterdir()):
-        raise ValueError(
-            f"path={str(folder)!r} holds other files than a model's; give an empty or new folder"
-        )
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.is_symlink() or not _is_ours(file):  # what a link leads to is not written over
+            raise ValueError(
+                f"path={str(folder)!r} holds other files than a model's; give an empty or new "
+                f"folder"
+            )
 
 
 def _is_ours(file):

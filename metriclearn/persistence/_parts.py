@@ -10,7 +10,7 @@ import re
 import sys
 from functools import cache
 from importlib import import_module
-from inspect import isclass, isfunction
+from inspect import isclass, isfunction, signature
 from typing import Any
 
 from scipy import sparse
@@ -72,6 +72,9 @@ def put_back(estimator, networks):
                 return found.number
             if isinstance(found, NeighborsBase):
                 _build_tree(found)
+            if isinstance(found, BaseEstimator):
+                _add_later_settings(found)
+            _check_attributes(found)
             if isinstance(found, _SPARSE):
                 found.check_format(full_check=True)  # compiled code trusts its indices
             return None
@@ -119,12 +122,44 @@ def _build_tree(neighbors):
         )
 
 
+def _check_attributes(found):
+    """Check that nothing of a file takes the place of a method by which pickle copies objects."""
+    own = () if isinstance(found, type) else getattr(found, "__dict__", ())
+    if taken := [name for name in _OF_PICKLE if name in own]:
+        raise ValueError(f"a {type(found).__name__} in it brings a {taken[0]} of its own")
+
+
+def _add_later_settings(estimator):
+    """Give an estimator that an older version saved the settings that its class has by now."""
+    for name, argument in signature(type(estimator)).parameters.items():
+        if argument.kind is argument.VAR_KEYWORD or hasattr(estimator, name):
+            continue
+        if argument.default is argument.empty:
+            kind = type(estimator).__name__
+            raise ValueError(f"{kind} has no {name}; another version has saved it")
+        setattr(estimator, name, argument.default)
+
+
 # Helpers of estimators: plain holders of arrays.
 _HELPERS = frozenset(
     (
         "metriclearn.mahalanobis._general._solvers.MinibatchState",
         "metriclearn.neighbors._exact.ExactSearch",
         "metriclearn.persistence._parts.Part",
+    )
+)
+# What pickle asks an object for, not only its class.
+_OF_PICKLE = (
+    *("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__"),
+    *("__getnewargs__", "__getnewargs_ex__"),
+)
+# Kinds of entries of a file of skops; those left out call what the file names.
+_ENTRIES = frozenset(
+    f"{kind}Node"
+    for kind in (
+        *("Bytearray", "Bytes", "Cached", "ConstructorFromReduce", "DType", "DefaultDict", "Dict"),
+        *("Function", "Json", "List", "MaskedArray", "NdArray", "Object", "Partial"),
+        *("RandomGenerator", "RandomState", "Set", "Slice", "SparseMatrix", "Tuple", "Type"),
     )
 )
 # Of skrub: what `Cleaner` and `TableVectorizer` are made of.
@@ -170,15 +205,47 @@ def untrusted(names):
     return sorted(name for name in names if not _is_trusted(name))
 
 
+def unknown_entries(schema):
+    """Return the kinds of entries of a file of skops that a saved model may not have.
+
+    Parameters
+    ----------
+    schema : dict
+        Its JSON, parsed.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> unknown_entries({"__loader__": "TupleNode", "content": [{"__loader__": "MethodNode"}]})
+    ['MethodNode']
+    """
+    found, left = set(), [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            found.add(str(part.get("__loader__", "JsonNode")))
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+    return sorted(found - _ENTRIES)
+
+
 def _is_trusted(name):
     if name in _OTHERS or name in _HELPERS or name in SAVED_HELPERS:
         return True
     package, _, rest = name.partition(".")
     if package in ("sklearn", "scipy"):
         return name in _settings()
+    if _NAME.fullmatch(name) is None:
+        return False
     if package == "skrub":
-        return rest.rpartition(".")[0] in _SKRUB
-    return package == "metriclearn" and _NAME.fullmatch(name) is not None and _is_estimator(name)
+        found = _find(name) if rest.rpartition(".")[0] in _SKRUB else None
+        return (isclass(found) or isfunction(found)) and found.__module__.startswith("skrub.")
+    found = _find(name) if package == "metriclearn" else None
+    return isclass(found) and issubclass(found, BaseEstimator)
 
 
 @cache
@@ -197,11 +264,10 @@ def _settings() -> frozenset[str]:
     )
 
 
-def _is_estimator(name):
-    """Whether a name is that of an estimator of ours; only modules of ours are imported."""
+def _find(name):
+    """Return what a name stands for, of a package whose modules may be imported."""
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(import_module(module), attribute, None)
+        return getattr(import_module(module), attribute, None)
     except ImportError:
-        return False
-    return isinstance(found, type) and issubclass(found, BaseEstimator)
+        return None

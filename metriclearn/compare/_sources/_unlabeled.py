@@ -130,6 +130,8 @@ def _arrays(path, suffix):
         raise ValueError(f"{path}: cannot be read ({one_line(error)})") from None
     if X.ndim < 2 or len(X) == 0:
         raise ValueError(f"{path}: X must have rows and columns, got shape {X.shape}")
+    if X.dtype.kind in "cmMV":
+        raise ValueError(f"{path}: X must hold numbers, got {X.dtype}")
     labels = y if y is not None and y.shape == (len(X),) else None
     return NewRows(X, np.arange(len(X)), labels)
 

@@ -257,6 +257,11 @@ class TableReader(TransformerMixin, BaseEstimator):
         frame = as_frame(X)
         if frame is None:
             X = np.asarray(X)
+            if X.ndim != 2:
+                raise ValueError(
+                    f"the metric was learned from a table: X must have rows and columns, got "
+                    f"{X.ndim} dimension{'s' * (X.ndim != 1)}"
+                )
             names = list(self.columns)
             if X.shape[1] != len(names):
                 names = [f"x{j}" for j in range(X.shape[1])]
@@ -265,7 +270,10 @@ class TableReader(TransformerMixin, BaseEstimator):
         frame.columns = [str(column) for column in frame.columns]
         missing = [name for name in self.columns if name not in frame]
         if missing:
-            raise ValueError(f"X has no column {missing[0]!r}, which the metric was learned from")
+            raise ValueError(
+                f"X has no column {', '.join(map(repr, missing[:8]))}, which the metric was "
+                f"learned from"
+            )
         return frame[list(self.columns)].reset_index(drop=True)
 
 
