@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ import metriclearn
 from metriclearn import LMNN, RCA
 from metriclearn.cli import _compare, _embed, _search, _verify, main
 from metriclearn.cli._main import _parser
-from metriclearn.compare import ComparisonResult
+from metriclearn.compare import ComparisonResult, read_rows
 from metriclearn.images import Features, ImagePaths
 from metriclearn.neighbors import RetrievalIndex
 
@@ -204,6 +205,13 @@ def test_from_a_folder_of_photos_to_vectors_and_neighbors(here, capsys):
     (here / "pairs.csv").write_text("\n".join(lines))
     assert main(["verify", "model", "pairs.csv", "--far", "0.5"]) == 0
     assert "equal error rate: 0.00%" in capsys.readouterr().out
+    # A photo that was changed is no part of a run that was stopped before; hidden ones are none.
+    options = SimpleNamespace(model="model", source="photos")
+    shutil.copytree("photos/a", "photos/.checkpoints")
+    assert len(read_rows("photos")) == 8
+    before = _embed._fingerprint(options, read_rows("photos"))
+    shutil.copy("photos/b/0.png", "photos/a/0.png")
+    assert _embed._fingerprint(options, read_rows("photos")) != before
 
 
 @pytest.mark.parametrize("suffix", ["npy", "parquet"])

@@ -13,6 +13,7 @@ from metriclearn._progress import progress
 from metriclearn._text import counted, printable
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._model import BLOCK, check_output, embed_block, is_terminal, load_model, read
+from metriclearn.images._reader import ImageReader
 
 SUFFIXES = (".npy", ".parquet")
 EXAMPLES = """
@@ -88,7 +89,9 @@ def _fingerprint(options, rows):
         BLOCK,
     ]
     whole = hashlib.sha256(manifest.read_bytes())
-    whole.update(json.dumps([*parts, [str(i) for i in rows.ids[:1000]]]).encode())
+    whole.update(json.dumps([*parts, [str(i) for i in rows.ids]]).encode())
+    if hasattr(rows.X, "files"):
+        whole.update(b"".join(ImageReader().identities(rows.X)))
     return whole.hexdigest()
 
 

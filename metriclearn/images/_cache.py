@@ -50,7 +50,7 @@ class RowCache:
     Parameters
     ----------
     folder : path-like
-        Made when the first row is added.
+        Made by :meth:`make_folder`.
     """
 
     def __init__(self, folder):
@@ -58,6 +58,22 @@ class RowCache:
         self._places = {}
         self._parts = {}
         self._mapped = {}
+
+    def make_folder(self, given):
+        """Make the folder, before the work that would be lost.
+
+        Parameters
+        ----------
+        given : path-like
+            What the user called it, for the message.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"cache: nothing can be written in {given} ({error.strerror}); give a folder that "
+                f"is yours, or leave the cache out"
+            ) from None
 
     def missing(self, keys):
         """Return the numbers of the keys that have no row yet.
@@ -86,7 +102,6 @@ class RowCache:
             Of a row.
         dtype : dtype
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         name, dtype = secrets.token_hex(8), np.dtype(dtype)
         table = np.zeros(len(keys), dtype=_KEYS)
         table["key"] = [np.void(key) for key in keys]

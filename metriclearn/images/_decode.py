@@ -48,16 +48,20 @@ def opened(file):
     """
     image_module = require("PIL.Image", "images")
     try:
-        is_regular = stat.S_ISREG(os.stat(file).st_mode)
+        found = os.stat(file)
     except FileNotFoundError:
         parts = os.fspath(file).split(os.sep)
         is_address = any(part.lower() in ("http:", "https:", "s3:", "gs:") for part in parts)
         hint = ", but an address; download it first" if is_address else ""
         raise FileNotFoundError(f"{file}: there is no such file{hint}") from None
+    except OSError as error:  # of links that go in circles, or a folder that may not be read
+        raise UnreadableImageError(f"{file}: cannot be opened ({error.strerror})") from None
     except ValueError as error:  # of a zero byte
         raise UnreadableImageError(f"{os.fspath(file)!r}: no name of a file ({error})") from None
-    if not is_regular:
+    if not stat.S_ISREG(found.st_mode):
         raise UnreadableImageError(f"{file}: not a regular file")
+    if not found.st_size:
+        raise UnreadableImageError(f"{file}: the file is empty")
     try:
         # Filters of warnings belong to all threads: one at a time.
         with _HEADER_LOCK, warnings.catch_warnings():
@@ -67,6 +71,8 @@ def opened(file):
             with _HEADER_LOCK, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 image.getexif()
+            if image.format == "TIFF" and orientation(image) != 1:
+                image.load()  # Pillow turns these upright itself, which changes their size
             yield image
     except UnreadableImageError:
         raise
@@ -75,7 +81,8 @@ def opened(file):
             f"{file}: no image of a known format ({', '.join(FORMATS)})"
         ) from None
     except Exception as error:  # whatever a decoder makes of a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error)
+        reason = " ".join(text.split()) or type(error).__name__
         raise UnreadableImageError(f"{file}: the image cannot be read ({reason})") from None
 
 
@@ -192,6 +199,8 @@ def _gray_bytes(image):
             f"save it with 8 or 16 bits"
         )
     pixels = np.rint(values * (255 / white)).astype(np.uint8)
+    if isinstance(image.info.get("transparency"), int):  # the value that stands for nothing
+        pixels[values == image.info["transparency"]] = 255
     return require("PIL.Image", "images").fromarray(pixels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -15,6 +16,7 @@ from metriclearn._progress import progress
 from metriclearn._sklearn import at_least, fit_context, one_of
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._cache import RowCache, default_folder, digest
+from metriclearn.images._decode import UnreadableImageError
 from metriclearn.images._items import Items, check_items
 from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
@@ -176,6 +178,8 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             If images cannot be read; all of them are named.
         """
         items = check_items(X, "X")
+        if not items.files:
+            raise ValueError("X holds no images")
         vectors = self._looked_up(X, items) if self._is_table else self._embedded(items)
         if self.normalize:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -196,21 +200,18 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             folder = default_folder() if self.cache is True else Path(self.cache)
             key = digest(network.identity, wanted, self.pooling or "")
             cache = RowCache(folder / "features" / key.hex())
-            try:  # before the work that would be lost
-                cache.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ValueError(
-                    f"cache: nothing can be written in {folder} ({error.strerror}); give a "
-                    f"folder, or False for none"
-                ) from None
+            cache.make_folder(folder)
             keys = reader.identities(items)
             missing = cache.missing(keys)
             advance(steps=n - len(missing))
             for start in range(0, len(missing), _PART):
                 part = missing[start : start + _PART]
-                boxes = None if items.boxes is None else items.boxes[part]
-                chosen = Items([items.files[row] for row in part], boxes, (len(part),))
-                block = np.concatenate(list(self._batches(network, reader, chosen, advance)))
+                chosen = _chosen(items, part)
+                try:
+                    block = np.concatenate(list(self._batches(network, reader, chosen, advance)))
+                except (OSError, UnreadableImageError):
+                    deque(reader.batches(_chosen(items, missing[start:])), maxlen=0)  # names all
+                    raise
                 cache.add([keys[row] for row in part], [block], block.shape[1:], np.float32)
             return cache.take(keys)
 
@@ -270,6 +271,11 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _chosen(items, rows):
+    boxes = None if items.boxes is None else items.boxes[rows]
+    return Items([items.files[row] for row in rows], boxes, (len(rows),))
 
 
 def _color(name, values):

@@ -55,8 +55,9 @@ def items_of(images):
         images = images.tolist()
     if not isinstance(images, (list, tuple)) or not images:
         return None
-    if all(isinstance(image, (str, Path)) or _is_picture(image) for image in images):
-        files = [image if _is_picture(image) else Path(image) for image in images]
+    if all(_is_file(each) or _is_pixels(each) for each in images) and any(map(_is_file, images)):
+        files = [Path(each) if isinstance(each, (str, Path)) else each for each in images]
+        files = [_pictures([each]).files[0] if _is_pixels(each) else each for each in files]
         return Items(files, None, (len(files),))
     if all(_is_pixels(image) for image in images) and len({each.shape for each in images}) > 1:
         return _pictures(images)
@@ -107,6 +108,10 @@ def _is_picture(image):
     return hasattr(image, "draft")
 
 
+def _is_file(image):
+    return isinstance(image, (str, Path)) or _is_picture(image)
+
+
 def _is_pixels(image):
     return (
         isinstance(image, np.ndarray)
@@ -124,15 +129,20 @@ def _pictures(images):
 
 def _described(images):
     kind = type(images).__name__
-    if isinstance(images, (str, Path)) or _is_picture(images):
+    if isinstance(images, (str, Path)) and Path(images).is_dir():
+        return "a folder; list its images by ImagePaths.from_folder"
+    if _is_file(images):
         return f"one ({kind}); put it into a list"
+    if hasattr(images, "columns"):
+        return f"{kind} with columns {', '.join(map(str, images.columns))}; give that of the paths"
     if isinstance(images, np.ndarray):
         return f"{kind} of {images.dtype}, of shape {images.shape}"
     if not isinstance(images, (list, tuple)):
         return kind
     if len(images) == 0:
         return f"an empty {kind}"
-    odd = next((i for i in images if not isinstance(i, (str, Path)) and not _is_picture(i)), None)
-    if isinstance(odd, (bytes, bytearray)):
+    are_images = [_is_file(each) or _is_pixels(each) for each in images]
+    place = are_images.index(False) if False in are_images else 0
+    if isinstance(images[place], (bytes, bytearray)):
         return f"a {kind} of bytes; open each by PIL.Image.open(io.BytesIO(data))"
-    return f"a {kind} that holds {type(odd).__name__}"
+    return f"a {kind} that holds {type(images[place]).__name__} at {place}"

@@ -68,7 +68,7 @@ def list_folder(folder, recursive=True):
     names, labels, split, empty = [], [], [], []
     for root in roots:
         for child in _folders(root):
-            found = _images(child, recursive)
+            found = images_within(child, recursive)
             if not found:
                 empty.append(str(child))
             names += [file.relative_to(folder).as_posix() for file in found]
@@ -82,9 +82,10 @@ def list_folder(folder, recursive=True):
     if len(set(labels)) < 2:
         inner = len(children) == 1 and len(_folders(children[0])) > 1
         meant = [children[0]] if inner else sorted(folder.glob("*.csv"))
+        hint = f"; is {meant[0]} meant?" if len(meant) == 1 else _of_no_class(folder)
         raise ValueError(
             f"{folder}: needs one sub-folder of images per class, at least 2; there are "
-            f"{len(set(labels))}{f'; is {meant[0]} meant?' if len(meant) == 1 else ''}"
+            f"{len(set(labels))}{hint}"
         )
     listed = {"names": names, "labels": labels}
     if parts:
@@ -93,6 +94,12 @@ def list_folder(folder, recursive=True):
             listed["is_query"] = [part in _QUERY for part in split]
             listed["is_gallery"] = [part in _GALLERY for part in split]
     return listed
+
+
+def _of_no_class(folder):
+    """Say what can be done with images that are in no folder of a class."""
+    n = len(images_within(folder, recursive=False))
+    return f"; {n:,} images are in none: list them with their labels in a CSV file" if n else ""
 
 
 def _parts(folder, children):
@@ -380,12 +387,13 @@ def _is_hidden(name):
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
-def _images(folder, recursive):
+def images_within(folder, recursive=True):
+    """Return the image files of a folder, sorted, without those that programs hide there."""
     return sorted(file for file in _files(folder, recursive) if file.suffix.lower() in SUFFIXES)
 
 
 def _has_images(folder):
-    return bool(_images(folder, True))
+    return bool(images_within(folder))
 
 
 def _some(things, most=10):

@@ -82,7 +82,7 @@ class ImagePaths:
         self.split = self._column("split", split)
         self.is_query = self._column("is_query", is_query, dtype=bool)
         self.is_gallery = self._column("is_gallery", is_gallery, dtype=bool)
-        self.boxes = boxes if self.names.ndim != 1 else check_boxes(boxes, len(self.names))
+        self.boxes = boxes if self.names.ndim != 1 else check_boxes(boxes, self.names)
         self.n_listed = self.names.size
         self.rows = np.arange(self.n_listed).reshape(self.names.shape)
 

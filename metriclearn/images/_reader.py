@@ -44,6 +44,8 @@ _BATCH = 64
 # How many images are in one part of a cache.
 _PART = 512
 _MOST_LISTED = 20
+# So many missing files are each named, where all are missing.
+_FEW = 10
 
 
 class ImageReader:
@@ -135,7 +137,7 @@ class ImageReader:
         FileNotFoundError
             If there is no such file.
         """
-        box = None if box is None else check_boxes([box], 1)[0]
+        box = None if box is None else check_boxes([box], [file])[0]
         with _source(file) as image:
             region = whole(*upright_size(image), box)  # type: ignore[call-arg]
             if self.size is None:
@@ -165,7 +167,7 @@ class ImageReader:
         -------
         ndarray of shape (height, width, 3) or (height, width), dtype uint8
         """
-        box = None if box is None else check_boxes([box], 1)[0]
+        box = None if box is None else check_boxes([box], [file])[0]
         with _source(file) as image:
             region = random_crop(whole(*upright_size(image), box), rng, **ranges)  # type: ignore[call-arg]
             return self._region(image, region, self.size)
@@ -212,7 +214,7 @@ class ImageReader:
                     pixels[row] = image
                 advance(steps=len(rows))
         if failed and (on_error == "raise" or len(failed) == n):
-            raise unreadable(failed)
+            raise unreadable(failed, n)
         kept = np.array([row for row in range(n) if row not in failed])
         pixels = _stacked([pixels[row] for row in kept], items, kept)
         return (
@@ -279,6 +281,7 @@ class ImageReader:
             raise ValueError("size=None: images of any size cannot be cached; give a size")
         keys = self.identities(items)
         cache = RowCache(Path(self.cache) / digest(self.settings()).hex())
+        cache.make_folder(self.cache)
         failed = self._fill(cache, items, keys, rows)
         for batch in batches:
             errors = {row: failed[row] for row in batch if row in failed}
@@ -338,11 +341,17 @@ class ImageReader:
         return padded
 
 
-def unreadable(failed):
-    """Make one error of all files that cannot be read."""
+def unreadable(failed, n_images=0):
+    """Make one error of all files that cannot be read, of so many images."""
     errors = [failed[row] for row in sorted(failed)]
     if len(errors) == 1:
         return errors[0]
+    missing = sum(isinstance(error, FileNotFoundError) for error in errors)
+    if missing == n_images > _FEW:
+        return FileNotFoundError(
+            f"none of {n_images} images is there, for instance {errors[0]}; names are relative to "
+            f"the folder of their list or the one that is given with them"
+        )
     kinds = [type(error) for error in errors if not isinstance(error, ValueError)]
     listed = "\n  ".join(str(error) for error in errors[:_MOST_LISTED])
     rest = len(errors) - _MOST_LISTED
@@ -372,7 +381,10 @@ def _source(file):
 def _identity(file):
     if not isinstance(file, (str, Path)):
         return digest(file.mode, file.size, file.tobytes())
-    found = os.stat(file)
+    try:
+        found = os.stat(file)
+    except OSError as error:  # reading it says so, of all such files
+        return f"{file} {error.errno}"
     # Programs that copy set the time of the last change back, but not that of the entry.
     return f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 

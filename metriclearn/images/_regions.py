@@ -37,15 +37,17 @@ def check_size(size, name="size"):
     return int(width), int(height)
 
 
-def check_boxes(boxes, n_images):
+def check_boxes(boxes, names):
     """Return boxes as floats of shape (n, 4), or None.
 
     Parameters
     ----------
     boxes : array-like of shape (n, 4) or None
         left, top, right, bottom in pixels of the upright image; NaN where an image has none.
-    n_images : int
+    names : sequence
+        Of the images, for messages.
     """
+    n_images = len(names)
     if boxes is None:
         return None
     try:
@@ -67,7 +69,9 @@ def check_boxes(boxes, n_images):
     ):
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"boxes: box {boxes[row].tolist()} of image {row} {what}")
+            raise ValueError(
+                f"boxes: box {boxes[row].tolist()} of image {row}, {names[row]}, {what}"
+            )
     return boxes
 
 

@@ -191,6 +191,15 @@ def test_photos_bring_their_split(tmp_path, eight):
     frame.to_csv(folder / "list.csv", index=False)
     source = load_source(folder / "list.csv", split="split")
     assert [(source.parts == part).sum() for part in ("train", "test", "gallery")] == [8, 3, 9]
+    for column in ("is_query", "is_gallery"):  # the other photos are the other
+        frame.drop(columns=column).to_csv(folder / "one.csv", index=False)
+        parts = load_source(folder / "one.csv", split="split").parts
+        np.testing.assert_array_equal(parts, source.parts)
+        frame.drop(columns=[column, "split"]).to_csv(folder / "bare.csv", index=False)
+        bare = load_source(folder / "bare.csv", split="split").parts
+        assert [(bare == part).sum() for part in ("test", "gallery")] == [5, 15]
+        notes = " ".join(load_source(folder / "bare.csv").notes)
+        assert "--split split searches as it says" in notes
 
 
 PARTS = np.where(np.arange(96) % 4 == 0, "test", "train")

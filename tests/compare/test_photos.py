@@ -41,10 +41,53 @@ def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path):
         (folder / name).write_bytes((folder / name).read_bytes()[:100])
     source = load_source(folder)
     (finding,) = [finding for finding in source.findings if finding.kind == "unreadable"]
-    assert finding.text == "2 files of 36 cannot be read as a picture: 'a/0.png' and 'c/3.png'."
+    assert finding.text == (
+        "2 files of 36 cannot be read as a picture: 'a/0.png' and 'c/3.png'. The first: the image "
+        "cannot be read (image file is truncated)."
+    )
     assert finding.rows == (0, 15)
     assert len(source.y) == 34
     np.testing.assert_array_equal(source.rows, np.delete(np.arange(36), [0, 15]))
+
+
+def test_a_class_without_photos_that_can_be_read_is_named(tmp_path):
+    folder = write_photos(tmp_path / "photos", dict.fromkeys("abc", 4), size=(6, 4))
+    for file in (folder / "b").iterdir():
+        file.write_bytes(b"")
+    text = load_source(folder).findings[0].text
+    assert text.endswith("The first: the file is empty. Nothing is left of 1 class: 'b'.")
+
+
+@pytest.mark.parametrize("names", ["numbers", "numbers with a broken file"])
+def test_folders_called_by_numbers_are_classes(tmp_path, names):
+    """Two photos of each of many people are no amounts, whatever the people are called."""
+    folder = write_photos(tmp_path / "photos", {str(k): 3 for k in range(100, 130)}, size=(6, 4))
+    if names != "numbers":
+        (folder / "100" / "0.png").write_bytes(b"")
+    source = load_source(folder)
+    assert source.task == "classes"
+    assert len(np.unique(source.y)) == 30
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_copies_are_named_by_their_files(tmp_path, broken):
+    folder = write_photos(tmp_path / "photos", dict.fromkeys("abc", 5), size=(6, 4))
+    (folder / "b" / "copy.png").write_bytes((folder / "a" / "3.png").read_bytes())
+    if broken:
+        (folder / "a" / "0.png").write_bytes(b"")
+    finding = next(each for each in load_source(folder).findings if each.kind == "duplicates")
+    assert finding.text.endswith("Equal to an earlier one: 'b/copy.png'.")
+    assert finding.rows == (10,)
+
+
+@pytest.mark.parametrize("part", ["", "train/"])
+def test_folders_within_folders_are_said_to_be_no_classes(tmp_path, part):
+    kinds = {"fruit": ("apple", "pear"), "milk": ("oat", "soy")}
+    for name, inner in kinds.items():
+        write_photos(tmp_path / f"p/{part}{name}", dict.fromkeys(inner, 4), size=(6, 4))
+    source = load_source(tmp_path / "p")
+    assert set(source.y) == set(kinds)
+    assert "'apple', 'oat', 'pear' and 'soy' lie within them" in " ".join(source.notes)
 
 
 @pytest.mark.parametrize("parts", [("train", "test"), ("train", "val", "test")])

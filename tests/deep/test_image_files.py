@@ -151,6 +151,37 @@ def test_broken_files_are_named(photos, tmp_path):
         fitted.transform([tmp_path / "nothing.png"])
 
 
+def test_all_files_that_are_missing_are_named(photos, tmp_path):
+    """Also those of which nothing was looked at before the first batch."""
+    files = [tmp_path / "x.png", *photos.files[1:5], tmp_path / "y.png", *photos.files[6:]]
+    with pytest.raises(FileNotFoundError, match=r"(?s)2 images cannot be read.*x\.png.*y\.png"):
+        embedder().fit(files, photos.labels)
+
+
+def table_of(photos):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame({"file": photos.files, "label": photos.labels})
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (lambda p: p.folder, r"a folder; list its images by ImagePaths\.from_folder"),
+        (lambda p: str(p.files[0]), "put it into a list"),
+        (lambda p: [file.read_bytes() for file in p.files], "a list of bytes"),
+        (lambda p: (file for file in p.files), "got generator"),
+        (lambda p: [*p.files[:3], None], "a list that holds NoneType at 3"),
+        (table_of, "with columns file, label"),
+    ],
+)
+@pytest.mark.parametrize("image_size", [None, 16])
+def test_forms_that_are_no_images_are_named(photos, form, message, image_size):
+    if image_size is None and message in ("got generator", "with columns file, label"):
+        pytest.skip("of any array")
+    with pytest.raises(TypeError, match=message):
+        embedder().set_params(image_size=image_size).fit(form(photos), photos.labels)
+
+
 def again(fitted, photos, **params):
     fitted.set_params(warm_start=True).fit(photos, photos.labels)
     return fitted.set_params(**params).fit(photos, photos.labels)
@@ -164,6 +195,7 @@ def again(fitted, photos, **params):
         (lambda e, p: e.fit(ImagePaths(p.folder, p.names[:, None]), p.labels), r"\(24, 1\)"),
         (lambda e, p: e.fit(ImagePaths(p.folder, p.names)), "requires y to be passed"),
         (lambda e, p: e.fit(p, p.labels[:3]), "inconsistent numbers"),
+        (lambda e, p: e.fit(p, p.labels).transform(p[:0]), "X holds no images"),
         (lambda e, p: e.set_params(image_size=0).fit(p, p.labels), "image_size must be a positive"),
         (
             lambda e, p: (

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from metriclearn import LMNN
-from metriclearn.images import Features, ImagePaths, ImageReader
+from metriclearn.images import Features, ImagePaths, ImageReader, _features
 from metriclearn.images._backbones import find_backbone
 from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
@@ -312,9 +312,20 @@ def test_arguments_are_checked(photos, params, message, monkeypatch):
         Features(**params).fit(photos).transform(photos)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_all_files_that_cannot_be_read_are_named(photos, tmp_path, monkeypatch, cached):
+    monkeypatch.setattr(_features, "_PART", 4)  # as in a long list, the second is of another part
+    (tmp_path / "b.png").write_bytes(b"")
+    files = [tmp_path / "a.png", *photos.files, tmp_path / "b.png", tmp_path / "c.png"]
+    features = Features(Counting(), cache=tmp_path / "kept" if cached else False)
+    with pytest.raises(FileNotFoundError, match=r"(?s)3 images.*a\.png.*b\.png: .*empty.*c\.png"):
+        features.transform(files)
+
+
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
+        (ImagePaths("", ["a.png"])[:0], ValueError, "X holds no images"),
         (np.zeros((2, 8, 8, 3)), ValueError, "must be bytes"),
         (np.zeros((2, 3, 8, 8), np.uint8), ValueError, "move the channels last"),
         (np.zeros((2, 8), np.uint8), TypeError, "X must be ImagePaths"),

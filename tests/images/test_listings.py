@@ -123,6 +123,12 @@ def test_folder_in_a_folder_is_pointed_at(folder):
         ImagePaths.from_folder(folder.parent)
 
 
+def test_photos_in_no_folder_are_counted(tmp_path):
+    write_photos(tmp_path, {"flat": 3}, size=(6, 4))
+    with pytest.raises(ValueError, match=r"there are 0; 3 images are in none: list them .* CSV"):
+        ImagePaths.from_folder(tmp_path / "flat")
+
+
 def test_class_of_photos_in_another_format_says_so(folder):
     for file in (folder / "b").iterdir():
         file.rename(file.with_suffix(".HEIC"))
@@ -234,6 +240,15 @@ def test_lists_that_cannot_be_meant_are_one_error(folder, head, row, encoding, m
         ImagePaths.from_csv(write_list(folder, head, [*rows, row], encoding))
 
 
+def test_list_with_another_root_is_one_line(folder):
+    rows = [f"{name},{name[0]}" for name in NAMES] * 3
+    images = ImagePaths.from_csv(write_list(folder, "path,label", rows), folder="elsewhere")
+    with pytest.raises(FileNotFoundError) as error:
+        images.load()
+    assert str(error.value).startswith("none of 12 images is there, for instance elsewhere/a/0.png")
+    assert "\n" not in str(error.value)
+
+
 def test_all_files_that_are_missing_are_named(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"2 images cannot be read(.|\n)*x\.png(.|\n)*y\.png"
@@ -291,7 +306,7 @@ def test_boxes_are_read_in_each_usual_form(folder, head, box):
 )
 def test_boxes_that_cannot_be_meant_are_one_error(folder, box, message):
     rows = [f"{NAMES[0]},a,0,0,6,4", f"{NAMES[1]},a,{box}"]
-    with pytest.raises(ValueError, match=rf"of image 1 .*{message}"):
+    with pytest.raises(ValueError, match=rf"of image 1, a/1.png, .*{message}"):
         ImagePaths.from_csv(write_list(folder, "path,label,x_1,y_1,x_2,y_2", rows))
 
 

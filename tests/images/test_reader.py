@@ -72,6 +72,13 @@ def test_depths_that_mean_nothing_are_an_error(tmp_path, pixels):
         ImageReader().read(file)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_gray_that_stands_for_nothing_shows_white(tmp_path, dtype):
+    image = Image.fromarray(np.array([[0, 30]], dtype))
+    file = saved(image, tmp_path / "a.png", transparency=30)
+    assert ImageReader(mode="L").read(file).tolist() == [[0, 255]]
+
+
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "P with transparency"])
 def test_transparent_pixels_show_white(tmp_path, kind):
     pixels = np.zeros((2, 2, 4), np.uint8)
@@ -111,6 +118,26 @@ def test_one_odd_photo_changes_no_other(tmp_path):
     pixels = ImageReader(20).load(files)
     assert pixels.shape == (4, 20, 20, 3)
     assert np.all(pixels[:3] == 255)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_tiffs_which_pillow_turns_itself_are_turned_once(picture, tmp_path, orientation):
+    image = Image.fromarray(picture)
+    file = saved(image, tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    upright = ImageOps.exif_transpose(
+        Image.open(saved(image, tmp_path / "b.png", exif=turned(image, orientation)))
+    )
+    np.testing.assert_array_equal(ImageReader().read(file), np.asarray(upright))
+    half = (0, 0, upright.width / 2, upright.height)
+    np.testing.assert_array_equal(
+        ImageReader().read(file, half), np.asarray(upright)[:, : upright.width // 2]
+    )
+
+
+def turned(image, orientation):
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    return exif
 
 
 def test_pad_keeps_all_of_an_image(tmp_path):
@@ -192,8 +219,15 @@ def broken(path, kind):
 @pytest.mark.parametrize("kind", ["empty", "cut", "text", "eps", "gif header"])
 def test_what_is_no_image_is_named(tmp_path, kind):
     file = broken(tmp_path / "bad.jpg", kind)
-    with pytest.raises(UnreadableImageError, match=r"bad\.jpg"):
+    why = "the file is empty" if kind == "empty" else "image"
+    with pytest.raises(UnreadableImageError, match=rf"bad\.jpg: .*{why}"):
         ImageReader(8).read(file)
+
+
+def test_a_link_to_itself_is_named(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "a.jpg")
+    with pytest.raises(UnreadableImageError, match=r"a\.jpg: cannot be opened \(Too many levels"):
+        ImageReader(8).read(tmp_path / "a.jpg")
 
 
 def test_only_formats_of_the_list_are_opened(tmp_path, picture, monkeypatch):
@@ -276,6 +310,23 @@ def test_cache_sees_new_pixels_behind_the_old_size_and_time(tmp_path):
         Image.new("L", (6, 4), color).save(file)
         os.utime(file, ns=(10**18, 10**18))
         np.testing.assert_array_equal(reader.load([file]), color)
+
+
+def test_cache_names_all_files_that_are_missing(tmp_path, picture):
+    file = saved(Image.fromarray(picture), tmp_path / "a.png")
+    reader = ImageReader(8, cache=tmp_path / "kept")
+    with pytest.raises(FileNotFoundError, match=r"(?s)2 images.*b\.png: there is no.*c\.png"):
+        reader.load([file, tmp_path / "b.png", tmp_path / "c.png"])
+    pixels, kept = reader.load([tmp_path / "b.png", file], on_error="skip")
+    assert kept.tolist() == [1]
+    assert len(pixels) == 1
+
+
+def test_cache_that_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr(ImageReader, "read", None)
+    with pytest.raises(ValueError, match=r"cache: nothing can be written in .*file \(Not a dir"):
+        ImageReader(8, cache=tmp_path / "file").load(["a.png"])
 
 
 def test_cache_sees_that_a_file_or_a_setting_changed(tmp_path, picture):
@@ -365,7 +416,8 @@ def test_arguments_are_checked(make, message):
         ([], "got an empty list"),
         ("a.jpg", r"got one \(str\); put it into a list"),
         ([b"\xff\xd8"], r"list of bytes; open each by PIL\.Image\.open"),
-        (["a.jpg", None], "a list that holds NoneType"),
+        (["a.jpg", None], "a list that holds NoneType at 1"),
+        (".", r"got a folder; list its images by ImagePaths\.from_folder"),
         ((path for path in ["a.jpg"]), "got generator"),
     ],
 )
@@ -387,6 +439,7 @@ def test_every_form_of_several_images_is_read_alike(tmp_path, picture):
     forms += [pd.DataFrame({"path": [name] * 2}, index=[5, 7]), pd.Series([picture] * 2)]
     for form in forms:
         np.testing.assert_array_equal(ImageReader(8).load(form).reshape(wanted.shape), wanted)
+    np.testing.assert_array_equal(ImageReader(8).load([pixels, name]), wanted)
     odd = ImageReader(8).load([pixels, pixels[:20]])  # of several sizes
     np.testing.assert_array_equal(odd[0], wanted[0])
 
@@ -408,5 +461,5 @@ def test_columns_travel_with_the_images():
     assert part.boxes[1].tolist() == [1, 1, 2, 2]
     with pytest.raises(ValueError, match=r"labels must be of shape \(2,\)"):
         ImagePaths("photos", ["a", "b"], labels=[1])
-    with pytest.raises(ValueError, match="of image 0 is empty"):
+    with pytest.raises(ValueError, match="of image 0, a, is empty"):
         ImagePaths("photos", ["a"], boxes=[[3, 0, 1, 1]])

@@ -204,20 +204,53 @@ def source_of_kept(X, images, kept, **choices):
     """
     failed = np.setdiff1d(np.arange(len(images)), kept)
     if not len(failed):
-        return as_source(X, images.labels, **choices)
+        return _with_names(as_source(X, images.labels, **choices), images)
     names = [str(images.names[row]) for row in failed]
     text = (
         f"{counted(len(failed), 'file')} of {len(images):,} cannot be read as a picture: "
-        f"{listed(names, most=20)}."
+        f"{listed(names, most=20)}.{_why(images, failed)}{_classes_lost(images, kept)}"
     )
     try:
         source = as_source(X, images.labels[kept], **choices)
     except ValueError as error:
         raise ValueError(f"{error}; {text}") from None
+    rows = kept if source.rows is None else kept[source.rows]
+    source = _with_names(replace(source, rows=rows), images)
     finding = make_finding("unreadable", text, "Left out.", rows=failed)
     findings = sorted((finding, *source.findings), key=lambda each: KINDS.index(each.kind))
-    rows = kept if source.rows is None else kept[source.rows]
-    return replace(source, findings=tuple(findings), rows=rows)
+    return replace(source, findings=tuple(findings))
+
+
+def _with_names(source, images):
+    """Name rows in findings by their place among all photos, copies by their files."""
+    places = np.arange(len(images)) if source.rows is None else source.rows
+    findings = []
+    for finding in source.findings:
+        rows = places[list(finding.rows)]
+        text = finding.text
+        if finding.kind == "duplicates":
+            names = [str(images.names[row]) for row in rows]
+            text += f" Equal to an earlier one: {listed(names, most=20)}."
+        findings.append(replace(finding, rows=tuple(rows.tolist()), text=text))
+    return replace(source, findings=tuple(findings))
+
+
+def _why(images, failed):
+    """Say why the first of some files cannot be read."""
+    try:
+        ImageReader(8).load(images[failed[:1]])
+    except (OSError, ValueError) as error:
+        return f" The first: {str(error).removeprefix(f'{images[int(failed[0])]}: ')}."
+    return ""
+
+
+def _classes_lost(images, kept):
+    """Say which classes have no photo that can be read."""
+    lost = sorted(set(images.labels) - set(images.labels[kept]))
+    if not lost:
+        return ""
+    names = listed(lost, most=20)
+    return f" Nothing is left of {counted(len(lost), 'class', 'classes')}: {names}."
 
 
 def _size_notes(sizes, size):
@@ -227,8 +260,31 @@ def _size_notes(sizes, size):
     return (f"Photos were read at {width} × {height} pixels, the middle of those of other shapes.",)
 
 
+def _deeper_notes(images):
+    """Say of folders within those of the classes that they are no classes."""
+    # Of a part of the data the folder of a class is the second.
+    depth = 1 if images.split is None else 2
+    parts = [name.split("/") for name in images.names]
+    inner = {tuple(part[: depth + 1]) for part in parts if len(part) > depth + 1}
+    plain = any(len(part) == depth + 1 for part in parts)
+    if plain or len(inner) < 3:
+        return ()
+    names = sorted({part[-1] for part in inner})
+    return (
+        f"The outermost folders are the classes: {listed(names, most=6)} lie within them and were "
+        f"not told apart; give a folder that holds these for classes of their own.",
+    )
+
+
 def _split_notes(images, parts):
-    if parts is not None or images.split is None or len(np.unique(images.split)) < 2:
+    if parts is not None:
+        return ()
+    if images.split is None and (images.is_query is not None or images.is_gallery is not None):
+        return (
+            "The list says which photos are queries or gallery: folds are drawn from all photos; "
+            "--split split searches as it says.",
+        )
+    if images.split is None or len(np.unique(images.split)) < 2:
         return ()
     names = ", ".join(np.unique(images.split))
     return (
@@ -256,10 +312,12 @@ def photo_split(images, split):
     """
     if split is None or not isinstance(split, str):
         return split
-    if split != "split" or (images.split is None and images.is_query is None):
+    columns = (images.split, images.is_query, images.is_gallery)
+    has_split = any(column is not None for column in columns)
+    if split != "split" or not has_split:
         there = (
             "; --split split takes that of the list"
-            if images.split is not None
+            if has_split
             else (
                 "; they have none: columns split, is_query, is_gallery, or folders train and test"
             )
@@ -268,10 +326,13 @@ def photo_split(images, split):
     words = np.asarray(
         [""] * len(images) if images.split is None else images.split, dtype=object
     ).copy()
-    if images.is_query is None or images.is_gallery is None:
+    if images.is_query is None and images.is_gallery is None:
         return words
     tested = ~np.isin(words, _TRAIN)
-    query, gallery = images.is_query[tested], images.is_gallery[tested]
+    # Where one of the two is said, the other photos are the other.
+    query = ~images.is_gallery if images.is_query is None else images.is_query
+    gallery = ~images.is_query if images.is_gallery is None else images.is_gallery
+    query, gallery = query[tested], gallery[tested]
     if (query & gallery).all():  # each is searched for among the others
         words[tested] = "test"
     elif (query & gallery).any():
@@ -299,7 +360,11 @@ def read_image_folder(folder, **choices):
     -------
     Source
     """
-    source = read_photos(ImagePaths.from_folder(folder), folder.resolve().name, **choices)
+    images = ImagePaths.from_folder(folder)
+    # Folders are names, also those of numbers.
+    task = choices.pop("task", None) or "classes"
+    source = read_photos(images, folder.resolve().name, task=task, **choices)
+    source = replace(source, notes=(*source.notes, *_deeper_notes(images)))
     names = passed_over(folder)
     if not names:
         return source

@@ -12,7 +12,7 @@ from metriclearn._packed import open_npz, read_npy
 from metriclearn._text import one_line
 from metriclearn.compare._tables._read import read_file, table_suffix
 from metriclearn.images._decode import SUFFIXES
-from metriclearn.images._listings import is_list_of_images
+from metriclearn.images._listings import images_within, is_list_of_images
 from metriclearn.images._paths import ImagePaths
 
 
@@ -110,11 +110,7 @@ def read_rows(source: str | Path) -> NewRows:
 
 
 def _image_folder(path):
-    files = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-    )
+    files = images_within(path)
     if not files:
         raise ValueError(f"{path}: there are no images in this folder")
     names = [file.relative_to(path).as_posix() for file in files]

@@ -11,9 +11,9 @@ from metriclearn.deep.modules._libraries import find_library, own_size
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
-from metriclearn.images._items import items_of
+from metriclearn.images._items import check_items, items_of
 from metriclearn.images._paths import as_paths
-from metriclearn.images._reader import ImageReader
+from metriclearn.images._reader import ImageReader, unreadable
 from metriclearn.images._regions import check_size
 
 DEFAULT_SIDE = 224
@@ -125,6 +125,8 @@ class FileInputs:
 def _one_after_the_other(estimator, X):
     """Return image files as `ImagePaths` of shape (n,)."""
     X = as_paths(X)
+    if X is not None and not len(X):
+        raise ValueError("X holds no images: at least 1 is needed")
     if X is None or X.ndim != 1:
         got = "" if X is None else f", got images of shape {X.shape}"
         raise ValueError(
@@ -145,11 +147,32 @@ def _all_gray(X):
                     mode = image.mode
             except UnreadableImageError:
                 continue  # reading the batches names all such files
+            except FileNotFoundError:
+                raise unreadable(_missing(X), len(X)) from None
         else:
             mode = file.mode
         if mode not in GRAY_MODES:
             return False
     return True
+
+
+def _missing(X):
+    """Return {row: error} of the files that are not there."""
+    files = enumerate(X.files)
+    return {
+        row: FileNotFoundError(f"{file}: there is no such file")
+        for row, file in files
+        if isinstance(file, Path) and not file.exists()
+    }
+
+
+def _check_no_images(X, size):
+    """Say what is wrong with paths, pictures or bytes in a form that is not taken."""
+    first = X[0] if isinstance(X, (list, tuple)) and X else X
+    if isinstance(first, (str, bytes, Path)) or hasattr(first, "draft"):
+        check_items(X, "X")
+    if size is not None and (hasattr(X, "iloc") or not hasattr(X, "shape")):  # no array
+        check_items(X, "X")
 
 
 def learn_inputs(embedder, X, **checks):
@@ -176,6 +199,7 @@ def learn_inputs(embedder, X, **checks):
             size = _own_size(embedder.module, embedder.module_params)
         crop = crop_of(embedder.augment)
         return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
+    _check_no_images(X, size)
     if size is not None:
         raise ValueError(
             "image_size is of image files, and X is an array; resize its images, or leave "
