@@ -14,7 +14,7 @@ from sklearn.datasets import (
 )
 
 from metriclearn.compare._inspect import KINDS, inspect
-from metriclearn.compare._inspect._columns import label_rates
+from metriclearn.compare._inspect._giveaways import label_rates
 from metriclearn.compare._inspect._rows import find_equal_rows
 from metriclearn.compare._inspect._view import joined_groups
 

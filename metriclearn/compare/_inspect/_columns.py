@@ -1,4 +1,4 @@
-"""Columns that are no features: row numbers, ids, times, constants, labels said again, groups.
+"""Columns that are no features: row numbers, ids, times, constants, groups.
 
 Each check looks at one column and returns a ``Finding`` or None.
 """
@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from metriclearn.compare._inspect._finding import counted, listed, make_finding
-from metriclearn.compare._inspect._view import NUMBER, TIME, WORD, count_classes, row_groups
+from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
 
 # Fewer rows are monotone or all different by chance.
 MIN_ROWS = 8
@@ -18,9 +18,6 @@ MUCH = 0.9
 LEFT_OUT = "Left out; --keep {0} takes it in."
 KEPT = "Kept; --drop {0} leaves it out."
 
-_CELLS = 4_000_000  # looked at together
-_RANGE = 20  # rows of about one value
-_GIVEN_AWAY = 0.98  # a column that tells the label at least this often gives it away
 _UNNAMED = re.compile(r"(?i:unnamed: \d+|index|level_\d+|row[ _.-]?names?|)|\.\.\.1|X(?:\.1)?")
 _ID_NAME = re.compile(
     r"(?:.*[\W_])?(?:id|ids|uid|uuid|guid|oid|pk|key|idx|index|nr|no|num|number|nummer|numero|row|"
@@ -219,196 +216,6 @@ def _is_prose(words):
     everywhere = {word for word, count in counts.items() if count > 0.9 * len(sample)}
     again = [word for word, count in counts.items() if count > 1 and word not in everywhere]
     return n_words >= 2.5 and len(again) >= 3
-
-
-def label_rates(values, codes):
-    """How often each column alone tells the label, classes weighted alike.
-
-    For each row the label is guessed from the row that is nearest in that column, of equals one
-    at random: a leave-one-out score that needs no model.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_columns)
-    codes : ndarray of int, shape (n,)
-        Classes, from 0.
-
-    Returns
-    -------
-    ndarray of shape (n_columns,)
-    """
-    n_rows, n_columns = values.shape
-    shuffled = np.random.RandomState(0).permutation(n_rows)  # equals in no order of the file's
-    codes = codes[shuffled]
-    counts = np.bincount(codes)
-    weights = 1 / (np.count_nonzero(counts) * np.maximum(counts, 1))[codes]
-    rates = np.empty(n_columns)
-    width = max(1, _CELLS // max(1, n_rows))
-    for start in range(0, n_columns, width):
-        block = values[shuffled, start : start + width]
-        gaps = np.isnan(block)
-        if gaps.any():  # beyond all values, so that a gap can tell the label, too
-            top = np.where(gaps, -np.inf, block).max(axis=0)
-            beyond = np.where(np.isfinite(top), 1 + 2 * np.abs(np.where(gaps, 0, block)).max(0), 0)
-            block = np.where(gaps, beyond, block)
-        order = np.argsort(block, axis=0, kind="stable")
-        sorted_values = np.take_along_axis(block, order, axis=0)
-        labels = codes[order]
-        gaps = np.diff(sorted_values, axis=0)
-        edge = np.full((1, gaps.shape[1]), np.inf)
-        from_left = np.vstack([edge, gaps]) <= np.vstack([gaps, edge])
-        left = np.vstack([labels[1:2], labels[:-1]])
-        right = np.vstack([labels[1:], labels[-2:-1]])
-        right_guess = np.where(from_left, left, right) == labels
-        rates[start : start + width] = (right_guess * weights[order]).sum(axis=0)
-    return rates
-
-
-def range_rates(values, codes):
-    """How often the class that rules among some rows of about one value is right, by column.
-
-    A column that tells the label does so by ranges; copies of a row, or repeated measurements,
-    agree with each other alone.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_columns)
-    codes : ndarray of int, shape (n,)
-
-    Returns
-    -------
-    ndarray of shape (n_columns,)
-    """
-    places = np.arange(len(codes)) // _RANGE
-    shape = places[-1] + 1, codes.max() + 1
-    rates = np.empty(values.shape[1])
-    for j, column in enumerate(values.T):
-        table = count_classes(places, codes[np.argsort(column, kind="stable")], shape)
-        rates[j] = table.max(axis=1).sum() / len(codes)
-    return rates
-
-
-def check_giveaways(view, codes, rates, trusted=None):
-    """Find columns that give the label away, and those whose values are groups of one label each.
-
-    Parameters
-    ----------
-    view : View
-    codes : ndarray of int, shape (n,)
-    rates : ndarray of shape (n_columns,)
-        Of ``label_rates``.
-    trusted : ndarray of bool, shape (n_columns,), default=None
-        Columns whose rate is not that of copies of a row; all by default.
-
-    Returns
-    -------
-    list of Finding
-    """
-    counts = np.bincount(codes)
-    counts = counts[counts > 0]
-    if not beyond_chance(counts, len(view.names)):
-        return []
-    giving, findings, grouping = [], [], {}
-    for j in np.flatnonzero(rates >= _GIVEN_AWAY):
-        n_groups = _groups_of_one_label(view, j, codes)
-        if n_groups:  # columns that group the rows alike are one finding
-            alike = row_groups(view.values[:, [j]]).tobytes()
-            grouping.setdefault((alike, n_groups), []).append(view.names[j])
-        elif trusted is None or trusted[j]:
-            giving.append(j)
-    for (_, n_groups), names in grouping.items():
-        one = len(names) == 1
-        findings.append(
-            make_finding(
-                "repeated_measurements",
-                f"{'Column' if one else 'Columns'} {listed(names)} "
-                f"{'has' if one else 'have the same'} {counted(n_groups, 'value')}, each in "
-                f"several rows that are all of one class: "
-                f"{'it may name' if one else 'rows repeat but for other columns, or they name'} "
-                f"what was measured repeatedly.",
-                f"Rows of one value may be in training and test; --groups {quoted(names[0])} "
-                f"keeps them together.",
-                columns=names,
-            )
-        )
-    if giving:
-        names = [view.names[j] for j in giving]
-        one = len(names) == 1
-        rate = max(rates[j] for j in giving)
-        findings.insert(
-            0,
-            make_finding(
-                "giveaway",
-                f"{'Column' if one else 'Columns'} {listed(names)}{'' if one else ', each'} alone "
-                f"{'tells' if one else 'tell'} the label ({rate:.1%} right).",
-                f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
-                f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
-                columns=names,
-            ),
-        )
-    telling = [j for j in _class_indicators(view.values, codes) if j not in giving]
-    if telling:
-        names = [view.names[j] for j in telling]
-        one = len(names) == 1
-        findings.append(
-            make_finding(
-                "giveaway",
-                f"{'Column' if one else 'Columns'} {listed(names)} "
-                f"{'tells' if one else 'each tell'} one class from all others, by one of two "
-                f"values or by the gaps.",
-                f"Kept; if {'it is' if one else 'they are'} not known before the label is, leave "
-                f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
-                columns=names,
-            )
-        )
-    return findings
-
-
-def _class_indicators(values, codes):
-    """Return the columns of two values, or of gaps, that are one class said in another way."""
-    counts = np.bincount(codes)
-    large = np.array(
-        [beyond_chance(np.array([n, len(codes) - n]), values.shape[1]) for n in counts]
-    )
-    found = []
-    for j, column in enumerate(values.T):
-        said = np.isnan(column)
-        if not said.any():
-            said = column == column.min()
-            if not (said | (column == column.max())).all():
-                continue
-        for rows in (said, ~said):
-            inside = np.bincount(codes[rows], minlength=len(counts))
-            agree = inside >= 0.99 * np.maximum(counts, rows.sum())
-            if (agree & large).any():
-                found.append(j)
-                break
-    return found
-
-
-def beyond_chance(counts, n_columns):
-    """Whether a column that splits the classes would be no accident among so many columns."""
-    from scipy.special import gammaln
-
-    n_orders = gammaln(counts.sum() + 1) - gammaln(counts + 1).sum() - gammaln(len(counts) + 1)
-    return n_orders > np.log(max(1, n_columns)) + np.log(1e4)
-
-
-def _groups_of_one_label(view, j, codes):
-    """Return the number of values where these name groups and not the label, else 0."""
-    values = view.values[:, j]
-    distinct, places = np.unique(values[~np.isnan(values)], return_inverse=True)
-    codes = codes[~np.isnan(values)]
-    n_classes = len(np.unique(codes))
-    sizes = np.bincount(places)
-    if len(distinct) < max(8, 3 * n_classes) or np.median(sizes) < 2:
-        return 0
-    if view.kinds[j] == NUMBER:
-        first = np.unique(places, return_index=True)[1]
-        runs = 1 + np.count_nonzero(np.diff(codes[first]))
-        if runs <= max(2 * n_classes, 0.2 * len(distinct)):  # classes are ranges of an amount
-            return 0
-    return len(distinct)
 
 
 _GROUP_NAME = re.compile(

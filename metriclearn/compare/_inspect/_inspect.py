@@ -15,14 +15,13 @@ from metriclearn.compare._inspect._columns import (
     LEFT_OUT,
     MUCH,
     check_column,
-    check_giveaways,
     check_named_groups,
-    label_rates,
     quoted,
-    range_rates,
 )
 from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
+from metriclearn.compare._inspect._giveaways import check_giveaways, label_rates, range_rates
 from metriclearn.compare._inspect._labels import check_labels, query_mask
+from metriclearn.compare._inspect._pairs import check_pairs, check_steps
 from metriclearn.compare._inspect._relations import (
     check_amount,
     check_relations,
@@ -155,7 +154,11 @@ def _look_for_labels(view, codes, repeats):
     found = check_giveaways(view, codes, rates, trusted)
     known = {name for each in found if each.kind == "giveaway" for name in each.columns}
     unknown = np.array([name not in known for name in view.names], dtype=bool)
-    found += check_relations(view.only(unknown), codes, rates[unknown])
+    related = check_relations(view.only(unknown), codes, rates[unknown])
+    # Copies of a row agree with each other, and two columns may be enough to know them by.
+    if not related and repeats is None:
+        related = check_steps(view.only(unknown), codes) or check_pairs(view.only(unknown), codes)
+    found += related
     return found + check_named_groups(view, found)
 
 

@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from metriclearn.compare._inspect._columns import beyond_chance, quoted
 from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
 from metriclearn.compare._inspect._view import NUMBER, count_classes
 
 # Variance between classes to that within, of a sum of columns: honest ones come to some hundreds.
@@ -57,17 +57,6 @@ def check_relations(view, codes, rates):
     return [finding for finding in found if finding is not None]
 
 
-def _giveaway(text, names):
-    one = len(names) == 1
-    return make_finding(
-        "giveaway",
-        text,
-        f"Kept; if {'it is' if one else 'they are'} made of the label, leave "
-        f"{'it' if one else 'them'} out with --drop {','.join(map(quoted, names[:5]))}.",
-        columns=names,
-    )
-
-
 def _fixed_sums(view, codes, told):
     """Columns whose sum or difference, ratio or product, is the same for all rows of a class."""
     places = np.flatnonzero(~told & _changing(view))
@@ -82,7 +71,7 @@ def _fixed_sums(view, codes, told):
         if names:
             text = f"A {what} of columns {listed(names)} is the same for all rows of a class"
             return [
-                _giveaway(f"{text}, and differs between classes: it gives the label away.", names)
+                giveaway(f"{text}, and differs between classes: it gives the label away.", names)
             ]
     return []
 
@@ -134,7 +123,7 @@ def _told_by(view, codes, told, marks_of, text):
     verb = "has" if len(names) == 1 else "have"
     shown = f"{has} {listed(names)}"
     text = text.format(f"{shown} {verb}", shown)
-    return _giveaway(f"{text} tells one class from the others.", names)
+    return giveaway(f"{text} tells one class from the others.", names)
 
 
 def _tells(mark, codes):
@@ -200,7 +189,7 @@ def _words_of_one_class(view, codes):
                 continue
             if of_class[best] >= 0.99 * max(counts[best], of_class.sum()):
                 text = f"In column {view.names[j]!r} the word {word!r} stands in the rows of one "
-                found.append(_giveaway(f"{text}class and in no others.", [view.names[j]]))
+                found.append(giveaway(f"{text}class and in no others.", [view.names[j]]))
                 break
     return found
 
@@ -233,7 +222,7 @@ def check_shares(view, codes):
     if not names:
         return []
     text = f"{listed(names)} {'is' if len(names) == 1 else 'are'} the share of a class among the "
-    return [_giveaway(f"{text}rows of each value: made of the labels that are to be told.", names)]
+    return [giveaway(f"{text}rows of each value: made of the labels that are to be told.", names)]
 
 
 def counts_within_classes(values, codes):
@@ -273,7 +262,7 @@ def check_amount(view, y):
     names = [view.names[place] for place in places[np.abs(same) > 0.9999]]
     if names:
         verb = "rises or falls" if len(names) == 1 else "rise or fall"
-        return [_giveaway(f"{listed(names)} {verb} with the target in all rows.", names)]
+        return [giveaway(f"{listed(names)} {verb} with the target in all rows.", names)]
     tried = [("sum", values, y)]
     if (values > 0).all() and (y > 0).all():
         tried.append(("product", np.log(values), np.log(y)))
@@ -286,7 +275,7 @@ def check_amount(view, y):
         if np.var(wanted - scaled @ weights) < 1e-8 * np.var(wanted):
             weighty = np.abs(weights) > 0.01 * np.abs(weights).max()
             names = [view.names[place] for place in places[weighty]]
-            return [_giveaway(f"The target is a {what} of columns {listed(names)}.", names)]
+            return [giveaway(f"The target is a {what} of columns {listed(names)}.", names)]
     return []
 
 

@@ -1,0 +1,163 @@
+"""Two columns that tell the label together, though neither tells anything alone.
+
+Columns of few values are looked at as they are, others by the half that each value is in; the
+label that prevails where two values meet is learned from one half of the rows and tested on the
+other. Differences, sums, ratios and products of numbers are looked at where they take few values.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from metriclearn.compare._inspect._finding import listed
+from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
+from metriclearn.compare._inspect._view import NUMBER, count_classes
+
+_MAX_ROWS = 2000
+# Values of a column that are looked at one by one, and of all columns together.
+_MAX_VALUES, _ALL_VALUES = 48, 600
+_MAX_CLASSES = 50
+# From 0 for chance to 1: what two columns tell where neither tells more than the other number.
+_TOGETHER, _ALONE = 0.88, 0.25
+_MAX_NUMBERS = 64
+
+
+def check_pairs(view, codes):
+    """Find two columns that tell the label together and not alone, as parts of an XOR do.
+
+    Parameters
+    ----------
+    view : View
+        Distinct rows.
+    codes : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    list of Finding
+    """
+    rows = np.random.RandomState(0).permutation(len(codes))[:_MAX_ROWS]
+    codes = np.unique(codes[rows], return_inverse=True)[1].reshape(-1)
+    n_classes, half = codes.max() + 1, len(rows) // 2
+    columns, starts, levels = _levels(view, rows)
+    learned, tested = np.bincount(codes[:half], minlength=n_classes), np.bincount(codes[half:])
+    if not 2 <= n_classes <= _MAX_CLASSES or len(columns) < 2 or learned.min() == 0:
+        return []
+    if len(tested) < n_classes or not beyond_chance(tested, len(columns) ** 2):
+        return []
+    best, prevailing = None, None
+    for c in range(n_classes):  # relative to the class, so that a large one does not prevail
+        of_class = levels[:half][codes[:half] == c]
+        share = of_class.T @ of_class / learned[c]
+        if c == 0:
+            best, prevailing = share, np.where(share > 0, 0, -1)
+            continue
+        prevailing = np.where(share > best, c, prevailing)
+        best = np.maximum(share, best)
+    right = np.zeros((len(columns), len(columns)))
+    for c in range(n_classes):
+        of_class = levels[half:][codes[half:] == c]
+        hits = np.where(prevailing == c, of_class.T @ of_class, 0)
+        hits = np.add.reduceat(np.add.reduceat(hits, starts, axis=0), starts, axis=1)
+        right += hits / len(of_class) / n_classes
+    knowledge = (right - 1 / n_classes) / (1 - 1 / n_classes)
+    alone = np.diag(knowledge)
+    together = np.where(np.maximum(alone[:, None], alone) <= _ALONE, knowledge, 0)
+    np.fill_diagonal(together, 0)
+    i, j = np.unravel_index(together.argmax(), together.shape)
+    if together[i, j] < _TOGETHER:
+        return []
+    names = [view.names[columns[place]] for place in sorted((i, j))]
+    text = (
+        f"Columns {listed(names)} tell the label together ({right[i, j]:.0%} right), and neither "
+        f"does alone."
+    )
+    return [giveaway(text, names)]
+
+
+def _levels(view, rows):
+    """Return the columns that are looked at, where their values start, and a mark of each."""
+    found = []
+    for j in range(len(view.names)):
+        column = view.values[rows, j]
+        values, places = np.unique(column, return_inverse=True)  # gaps are one value, the last
+        if len(values) > _MAX_VALUES:
+            if view.kinds[j] != NUMBER:
+                continue
+            present = column[~np.isnan(column)]
+            signs = min(np.mean(present > 0), np.mean(present < 0)) > 0.1
+            middle = 0 if signs else np.median(present)
+            places = np.where(np.isnan(column), 2, (column > middle).astype(int))
+            places = np.unique(places, return_inverse=True)[1]
+        n_values = int(places.max()) + 1
+        if n_values > 1:
+            found.append((n_values, j, places.reshape(-1)))
+    found.sort(key=lambda each: each[:2])
+    ends = np.cumsum([n_values for n_values, *_ in found], dtype=int)
+    found = found[: np.searchsorted(ends, _ALL_VALUES, side="right")]
+    starts = np.r_[0, ends[: max(0, len(found) - 1)]][: len(found)]
+    marks = np.zeros((len(rows), ends[len(found) - 1] if found else 0), dtype=np.float32)
+    for (_, _, places), start in zip(found, starts, strict=True):
+        marks[np.arange(len(rows)), start + places] = 1
+    return [j for _, j, _ in found], starts, marks
+
+
+def check_steps(view, codes):
+    """Find two numbers whose sum, difference, product or ratio is one value a class, with errors.
+
+    Parameters
+    ----------
+    view : View
+    codes : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    list of Finding
+    """
+    n_classes = len(np.unique(codes))
+    rows = np.random.RandomState(0).permutation(len(codes))[:_MAX_ROWS]
+    values, codes = view.values[rows], codes[rows]
+    most = n_classes + 2
+    columns = [
+        j
+        for j in np.flatnonzero(view.complete_numbers())
+        if len(np.unique(values[:64, j])) > 2 * most
+    ][:_MAX_NUMBERS]
+    for what, combine in _COMBINED.items():
+        usable = [j for j in columns if what not in _OF_POSITIVE or (values[:, j] > 0).all()]
+        for i, j in combinations(usable, 2):
+            if _n_steps(combine(values[:64, i], values[:64, j])) > most:
+                continue
+            combined = combine(values[:, i], values[:, j])
+            steps = np.unique(_rounded(combined), return_inverse=True)[1].reshape(-1)
+            if steps.max() >= 4 * most:
+                continue
+            table = count_classes(steps, codes, (steps.max() + 1, codes.max() + 1))
+            table = table[:, table.any(axis=0)]
+            right = np.mean(
+                [
+                    table[table.argmax(axis=1) == c, c].sum() / table[:, c].sum()
+                    for c in range(table.shape[1])
+                ]
+            )
+            if (right - 1 / n_classes) / (1 - 1 / n_classes) >= _TOGETHER:
+                names = [view.names[i], view.names[j]]
+                text = f"The {what} of columns {listed(names)} is nearly one value for each class"
+                return [giveaway(f"{text} ({right:.0%} right).", names)]
+    return []
+
+
+_COMBINED = {
+    "difference": np.subtract,
+    "sum": np.add,
+    "ratio": np.divide,
+    "product": np.multiply,
+}
+_OF_POSITIVE = ("ratio", "product")
+
+
+def _rounded(values):
+    return np.round(values / max(np.abs(values).max(), 1e-300), 9)
+
+
+def _n_steps(values):
+    return len(np.unique(_rounded(values)))
