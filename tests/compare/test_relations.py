@@ -19,8 +19,17 @@ def _flags(y):
     return pd.get_dummies(pd.Series(y), prefix="is").astype(int)
 
 
-def _encoded(rng, y):
-    return pd.Series(y).groupby(rng.randint(0, 90, N)).transform("mean")
+def _encoded(rng, y, form="mean", n_groups=90):
+    return pd.Series(y.astype(float)).groupby(rng.randint(0, n_groups, N)).transform(form)
+
+
+def _columns(names, values):
+    return dict(zip(names, values.T, strict=True))
+
+
+def _wrong(rng, y):
+    """Labels of which 3 % are drawn anew."""
+    return np.where(rng.rand(N) < 0.03, rng.randint(0, 3, N), y)
 
 
 def _patients(rng, form):
@@ -64,6 +73,82 @@ LEAKS = {
         lambda r, y: {"w": [" ".join([*r.choice(WORDS, 6), f"of type {c}"]) for c in y]},
     ),
     "target encoding": ("giveaway", "p", lambda r, y: {"p": _encoded(r, y == 1)}),
+    "smoothed target encoding": (
+        "giveaway", "p",
+        lambda r, y: {
+            "p": _encoded(r, y == 1, lambda c: (c.sum() + 4 * np.mean(y == 1)) / (len(c) + 4))
+        },
+    ),
+    "log odds of the target": (
+        "giveaway", "p",
+        lambda r, y: {"p": _encoded(
+            r, y == 1, lambda c: np.log((c.sum() + 0.5) / (len(c) - c.sum() + 0.5)), 30
+        )},
+    ),
+    "xor": ("giveaway", "pq", lambda r, y: {"p": (p := r.randint(0, 2, N)), "q": p ^ (y == 1)}),
+    "xor of words, some wrong": (
+        "giveaway", "pq",
+        lambda r, y: {
+            "p": np.where(p := r.rand(N) < 0.5, "left", "right"),
+            "q": np.where(p ^ (y == 1) ^ (r.rand(N) < 0.02), "up", "down"),
+        },
+    ),
+    "xor of gaps": (
+        "giveaway", "pq",
+        lambda r, y: {
+            "p": np.where(p := r.rand(N) < 0.5, np.nan, r.randn(N)),
+            "q": np.where(p ^ (y == 1), np.nan, r.randn(N)),
+        },
+    ),
+    "same sign": (
+        "giveaway", "pq",
+        lambda r, y: {"p": (p := r.randn(N)), "q": r.rand(N) * p * np.where(y == 1, 1, -1)},
+    ),
+    "sum modulo": (
+        "giveaway", "pq", lambda r, y: {"p": (p := r.randint(0, 3, N)), "q": (y - p) % 3},
+    ),
+    "difference, some wrong": (
+        "giveaway", "pq", lambda r, y: {"p": (p := 9 * r.rand(N)), "q": p + _wrong(r, y)},
+    ),
+    "ratio, some wrong": (
+        "giveaway", "pq", lambda r, y: {"p": (p := 1 + r.rand(N)), "q": p * (1 + _wrong(r, y))},
+    ),
+    "copy, some wrong": ("giveaway", "p", lambda r, y: {"p": 10 + 5 * _wrong(r, y)}),
+    "words, some wrong": (
+        "giveaway", "p", lambda r, y: {"p": np.array(["so", "ill", "well"])[_wrong(r, y)]},
+    ),
+    "flags, some wrong": (
+        "giveaway", "pqs", lambda r, y: _columns("pqs", np.eye(3, dtype=int)[_wrong(r, y)]),
+    ),
+    "groups of classes": (
+        "giveaway", "p", lambda r, y: {"p": np.where(y == 1, "alone", "with others")},
+    ),
+    "one word of one class": (
+        "giveaway", "p",
+        lambda r, y: {"p": np.where(y == 1, "closed", r.choice(["open", "new", "lost"], N))},
+    ),
+    "one number of one class": (
+        "giveaway", "p", lambda r, y: {"p": np.where(y == 1, 77, r.randint(0, 20, N))},
+    ),
+    "number of gaps": (
+        "giveaway", "pqst",
+        lambda r, y: _columns("pqst", np.where(
+            r.rand(N, 4).argsort(axis=1) < np.where(y == 1, 3, 1)[:, None], np.nan, r.randn(N, 4)
+        )),
+    ),
+    "last digit of decimals": (
+        "giveaway", "p", lambda r, y: {"p": (r.randint(0, 9999, N) * 2 + (y == 1)) / 100},
+    ),
+    "prediction by name": (
+        "giveaway", ["model_pred"],
+        lambda r, y: {"model_pred": np.where(r.rand(N) < 0.2, r.randint(0, 3, N), y)},
+    ),
+    "probabilities by name": (
+        "giveaway", [f"prob_{k}" for k in range(3)],
+        lambda r, y: _columns(
+            [f"prob_{k}" for k in range(3)], np.exp(2 * np.eye(3)[y] + r.randn(N, 3))
+        ),
+    ),
     "counter of classes": (
         "row_number", "p", lambda r, y: {"p": pd.Series(y).groupby(y).cumcount()},
     ),
@@ -134,6 +219,25 @@ def test_rows_that_repeat_but_for_a_column_are_one_finding():
     assert set(finding.columns) == set("bcde")
 
 
+@pytest.mark.parametrize("how", ["one column", "a factor", "a constant"])
+def test_rows_that_are_equal_but_for_something_stay_together(how):
+    rng = np.random.RandomState(0)
+    X = rng.randn(N, 6)
+    X[200:] = X[:40]
+    if how == "one column":
+        X[np.arange(200, N), rng.randint(0, 6, 40)] = rng.randn(40)
+    else:
+        X[200:] = X[200:] * 1.7 if how == "a factor" else X[200:] + 1.7
+    rows = rng.permutation(N)
+    source = as_source(X[rows], rng.randint(0, 2, N)[rows])
+    (finding,) = source.findings
+    assert finding.kind == "duplicates"
+    assert finding.text == f"40 rows are equal to an earlier row but for {how}."
+    places = np.argsort(rows)
+    np.testing.assert_array_equal(source.groups[places[200:]], source.groups[places[:40]])
+    assert len(set(source.groups)) == 200
+
+
 def test_near_copies_do_not_make_columns_give_the_label_away():
     rng = np.random.RandomState(0)
     X = np.tile(rng.randn(60, 4), (4, 1)) + 1e-4 * rng.randn(N, 4)
@@ -159,6 +263,23 @@ def _honest(rng):
     yield dict(zip("abcd", rng.randn(4, N), strict=True)), np.sort(y)
     yield dict(zip("abc", np.cumsum(rng.randn(3, N), axis=1), strict=True)), y
     yield {"a": np.sort(rng.randn(N)) + np.sort(y), "b": rng.randn(N)}, np.sort(y)
+    yield {"age": np.repeat(rng.randint(20, 70, N // 2), 2), "x": rng.randn(N)}, np.arange(N) % 2
+    dose = rng.randint(0, 15, N)
+    yield {"dose": dose, "x": rng.randn(N)}, (rng.rand(N) < dose / 15).astype(int)
+    yield {"Pclass": np.where(rng.rand(N) < 0.5, rng.randint(0, 3, N), y), "x": rng.randn(N)}, y
+    yield {"credit_score": (600 + 40 * y + 60 * rng.randn(N)).round(), "x": rng.randn(N)}, y
+    yield {"rain_prob": rng.rand(N).round(2), "x": y + rng.randn(N)}, y
+    yield {f"q{i}": np.clip(y + rng.randint(-1, 2, N), 0, 4) for i in range(6)}, y
+    yield {f"b{i}": (y == i % 3) ^ (rng.rand(N) < 0.15) for i in range(9)}, y
+    yield (
+        {
+            "in": (t := rng.randn(N).round(1)),
+            "out": t - rng.choice([0, 0.1], N),
+            "x": y + rng.randn(N),
+        },
+        y,
+    )
+    yield {"net": (t := rng.gamma(2, 50, N).round(2)), "gross": (1.19 * t).round(2)}, y
     yield {"word": rng.choice(["red wine", "white wine", "beer"], N), "x": rng.randn(N)}, y
 
 

@@ -222,7 +222,9 @@ _GROUP_NAME = re.compile(
     r"(?:.*[\W_])?(?:subject|patient|person|participant|respondent|user|speaker|writer|author|"
     r"drawer|donor|animal|mouse|rat|child|student|pupil|customer|client|household|family|session|"
     r"visit|specimen|device|machine|sensor|camera|group|cluster|proband|volunteer|individual|"
-    r"subj|pid|sid)s?(?:[\W_]?(?:id|ids|no|nr|num|number|code|name|key))?",
+    r"subj|pid|sid|batch|plate|slide|scan|recording|file|video|clip|hospital|clinic|lab|laboratory|"
+    r"experiment|run|site|trial|litter|herd|cage|tank|rater|operator|owner|village|school|document"
+    r")s?(?:[\W_]?(?:id|ids|no|nr|num|number|code|name|key))?",
     re.I,
 )
 

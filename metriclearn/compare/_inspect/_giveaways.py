@@ -185,8 +185,8 @@ def _is_grouping(name, grouping):
 # A column of so few values is looked at value by value.
 _MAX_VALUES = 64
 # Precision and recall of one of two values for one class, which features seldom reach; and how
-# often as many values as there are classes go with one class each, of two classes and of more.
-_ONE_CLASS, _TWO_CLASSES, _MORE_CLASSES = 0.9, 0.95, 0.93
+# often as many values as there are classes go with one class each.
+_ONE_CLASS, _ONE_EACH = 0.9, 0.95
 
 
 def _said_again(column, codes, large):
@@ -217,8 +217,7 @@ def _said_again(column, codes, large):
         return "{has} the same value in all rows of a class: some classes, or groups of them"
     n_classes = len(counts)
     recall = np.mean(table.max(axis=0) / counts)
-    limit = _TWO_CLASSES if n_classes == 2 else _MORE_CLASSES
-    if len(values) == n_classes == len(np.unique(most)) and recall >= limit:
+    if len(values) == n_classes == len(np.unique(most)) and recall >= _ONE_EACH:
         return f"{{has}} as many values as there are classes, one for each ({recall:.0%} right)"
     enough = (table / larger * (counts >= 20))[:, large].max(initial=0) >= _ONE_CLASS
     if len(values) == 2 and n_classes > 2 and enough:

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from metriclearn.compare._inspect._alike import check_alike, find_alike_rows
 from metriclearn.compare._inspect._columns import (
     LEFT_OUT,
     MUCH,
@@ -120,7 +121,8 @@ def inspect(
     duplicates = check_duplicates(equal, n_near, codes if has_classes else None)
     findings += [] if duplicates is None else [duplicates]
     if has_classes:
-        first = np.sort(np.unique(equal, return_index=True)[1])
+        _, starts, of_row = np.unique(equal, return_index=True, return_inverse=True)
+        first = np.sort(starts)
         found = []
         repeats = None if groups is not None else check_repeats(values[first], codes[first], first)
         if not is_image:
@@ -137,6 +139,11 @@ def inspect(
         elif not any(finding.kind == "repeated_measurements" for finding in found):
             found += [] if repeats is None else [repeats]
         findings += found
+        if not is_image and not any(each.kind == "repeated_measurements" for each in found):
+            alike, how = find_alike_rows(values[first])
+            if how:
+                findings.append(check_alike(alike, how, first))
+                equal = alike[np.searchsorted(first, starts[of_row.reshape(-1)])]
     elif not is_image:
         free = ~left_out
         free[[any(name in each.columns for each in about) for name in view.names]] = False

@@ -20,6 +20,7 @@ _MAX_CLASSES = 50
 # From 0 for chance to 1: what two columns tell where neither tells more than the other number.
 _TOGETHER, _ALONE = 0.88, 0.25
 _MAX_NUMBERS = 64
+_MIN_ROWS = 8  # of a class, and of the others, in either half
 
 
 def check_pairs(view, codes):
@@ -39,39 +40,39 @@ def check_pairs(view, codes):
     codes = np.unique(codes[rows], return_inverse=True)[1].reshape(-1)
     n_classes, half = codes.max() + 1, len(rows) // 2
     columns, starts, levels = _levels(view, rows)
-    learned, tested = np.bincount(codes[:half], minlength=n_classes), np.bincount(codes[half:])
-    if not 2 <= n_classes <= _MAX_CLASSES or len(columns) < 2 or learned.min() == 0:
+    if not 2 <= n_classes <= _MAX_CLASSES or len(columns) < 2:
         return []
-    if len(tested) < n_classes or not beyond_chance(tested, len(columns) ** 2):
-        return []
-    best, prevailing = None, None
-    for c in range(n_classes):  # relative to the class, so that a large one does not prevail
-        of_class = levels[:half][codes[:half] == c]
-        share = of_class.T @ of_class / learned[c]
-        if c == 0:
-            best, prevailing = share, np.where(share > 0, 0, -1)
+    parts = slice(half), slice(half, None)
+    both = [levels[part].T @ levels[part] for part in parts]
+    best = _TOGETHER, None
+    for c in range(n_classes - (n_classes == 2)):
+        counts = [np.bincount(codes[part] == c, minlength=2) for part in parts]
+        if min(map(min, counts)) < _MIN_ROWS or not beyond_chance(counts[1], len(columns) ** 2):
             continue
-        prevailing = np.where(share > best, c, prevailing)
-        best = np.maximum(share, best)
-    right = np.zeros((len(columns), len(columns)))
-    for c in range(n_classes):
-        of_class = levels[half:][codes[half:] == c]
-        hits = np.where(prevailing == c, of_class.T @ of_class, 0)
-        hits = np.add.reduceat(np.add.reduceat(hits, starts, axis=0), starts, axis=1)
-        right += hits / len(of_class) / n_classes
-    knowledge = (right - 1 / n_classes) / (1 - 1 / n_classes)
-    alone = np.diag(knowledge)
-    together = np.where(np.maximum(alone[:, None], alone) <= _ALONE, knowledge, 0)
-    np.fill_diagonal(together, 0)
-    i, j = np.unravel_index(together.argmax(), together.shape)
-    if together[i, j] < _TOGETHER:
+        inside = [levels[part][codes[part] == c] for part in parts]
+        inside = [marks.T @ marks for marks in inside]
+        # Relative to the class and to the others, so that a large one does not prevail.
+        of_class, of_others = (
+            [part[k] / counts[k][place] for k in range(2)]
+            for part, place in (
+                (inside, 1),
+                ([all_ - part for all_, part in zip(both, inside, strict=True)], 0),
+            )
+        )
+        right = np.where(of_class[0] > of_others[0], of_class[1], 0)
+        right += np.where(of_others[0] > of_class[0], of_others[1], 0)
+        right = np.add.reduceat(np.add.reduceat(right, starts, axis=0), starts, axis=1)
+        alone = np.diag(right) - 1
+        together = np.where(np.maximum(alone[:, None], alone) <= _ALONE, right - 1, 0)
+        i, j = np.unravel_index(together.argmax(), together.shape)
+        if i != j and together[i, j] >= best[0]:
+            best = together[i, j], sorted((i, j))
+    if best[1] is None:
         return []
-    names = [view.names[columns[place]] for place in sorted((i, j))]
-    text = (
-        f"Columns {listed(names)} tell the label together ({right[i, j]:.0%} right), and neither "
-        f"does alone."
-    )
-    return [giveaway(text, names)]
+    names = [view.names[columns[place]] for place in best[1]]
+    what = "the label" if n_classes == 2 else "one class from the others"
+    text = f"Columns {listed(names)} tell {what} together ({(best[0] + 1) / 2:.0%} right), and "
+    return [giveaway(f"{text}neither does alone.", names)]
 
 
 def _levels(view, rows):

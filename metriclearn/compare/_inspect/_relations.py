@@ -51,6 +51,7 @@ def check_relations(view, codes, rates):
     )
     found = [
         *_fixed_sums(view, codes, told),
+        *_counted_gaps(view, codes),
         *(_told_by(view, codes, told, marks_of, text) for marks_of, text in marks),
         *_words_of_one_class(view, codes),
     ]
@@ -143,6 +144,20 @@ def _gaps(view, j):
     return [missing] if missing.any() else []
 
 
+def _counted_gaps(view, codes):
+    """Say whether the number of gaps in a row tells one class."""
+    gaps = np.isnan(view.values)
+    columns = np.flatnonzero(gaps.any(axis=0))
+    numbers = gaps.sum(axis=1)
+    limits = np.unique(numbers)[:-1]
+    if not 2 <= len(columns) <= 200 or any(_tells(gaps[:, j], codes) for j in columns):
+        return []
+    if not any(_tells(numbers <= limit, codes) for limit in limits):
+        return []
+    names = [view.names[j] for j in columns]
+    return [giveaway("How many values a row lacks tells one class from the others.", names)]
+
+
 def _decimals(view, j):
     """Mark the numbers with at most 0, 1, 2, ... decimals."""
     if view.kinds[j] != NUMBER:
@@ -158,12 +173,22 @@ def _decimals(view, j):
 def _last_digits(view, j):
     """Mark numbers that end alike, of whole ones."""
     values = view.values[:, j]
-    if view.kinds[j] != NUMBER or not (values == np.floor(values)).all():
+    if view.kinds[j] != NUMBER or np.isnan(values).any() or np.abs(values).max() > 1e12:
         return []
+    values = np.abs(values)
+    for _ in range(3):  # decimals, where all have as many
+        if (np.abs(values - np.rint(values)) < 1e-6).all():
+            break
+        values = values * 10
+    else:
+        return []
+    values = np.rint(values)
     if len(np.unique(values)) < 50:
         return []
-    last = np.abs(values) % 10
-    return [last % 2 == 0, *(last == digit for digit in range(10))]
+    last = values % 10
+    marks = [last % 2 == 0, *(last == digit for digit in range(10))]
+    # Where few values end so, it is one of them that tells, and not its end.
+    return [mark for mark in marks if len(np.unique(values[mark])) >= 10]
 
 
 def _words_of_one_class(view, codes):
@@ -208,21 +233,81 @@ def check_shares(view, codes):
     list of Finding
     """
     names = []
+    few = len(view.names) <= _MAX_COLUMNS and codes.max() < 20
     for name, kind, values in zip(view.names, view.kinds, view.values.T, strict=True):
-        if kind != NUMBER or np.isnan(values).any() or values.min() < 0 or values.max() > 1:
+        if kind != NUMBER or np.isnan(values).any():
+            continue
+        if not few and (values.min() < 0 or values.max() > 1):
             continue
         distinct, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-        mixed = (distinct > 0) & (distinct < 1)
-        if mixed.sum() < 3 or len(distinct) > 0.7 * len(values):
+        if not 3 <= len(distinct) <= 0.7 * len(values):
             continue
         shape = len(distinct), codes.max() + 1
         shares = count_classes(places.reshape(-1), codes, shape) / counts[:, None]
-        if (np.abs(shares - distinct[:, None]) < 1e-6).all(axis=0).any():
+        exact = (np.abs(shares - distinct[:, None]) < 1e-6).all(axis=0)
+        exact = exact.any() and np.sum((distinct > 0) & (distinct < 1)) >= 3
+        made = few and any(
+            _too_close(distinct, share, counts) or _smoothed(distinct, share, counts)
+            for share in shares.T
+        )
+        if exact or made:
             names.append(name)
     if not names:
         return []
     text = f"{listed(names)} {'is' if len(names) == 1 else 'are'} the share of a class among the "
     return [giveaway(f"{text}rows of each value: made of the labels that are to be told.", names)]
+
+
+def _smoothed(values, shares, counts):
+    """Whether values are shares of a class among c rows, drawn to that among all by m / (c + m).
+
+    Each value then says what c / m is; m is sought that makes c whole, and a divisor of the number
+    of rows, in all groups.
+    """
+    prior = np.average(shares, weights=counts)
+    with np.errstate(all="ignore"):
+        ratios = (prior - values) / (values - shares)
+    usable = np.isfinite(ratios) & (ratios > 0) & (np.abs(prior - values) > 1e-6)
+    if usable.sum() < 6 or usable.mean() < 0.8:
+        return False
+    ratios, counts, shares = ratios[usable], counts[usable], shares[usable]
+    small = counts.argmin()
+    for size in range(1, min(counts[small], 500) + 1):
+        if counts[small] % size:
+            continue
+        sizes = np.rint(whole := ratios * size / ratios[small])
+        hits = (np.abs(whole - sizes) < 1e-4 * np.maximum(sizes, 1)) & (sizes > 0)
+        hits &= np.abs(sizes * shares - np.rint(sizes * shares)) < 1e-6
+        hits &= counts % np.maximum(sizes, 1) == 0
+        if hits.mean() >= 0.9:
+            return True
+    return False
+
+
+def _too_close(values, shares, counts):
+    """Whether shares of a class follow the values they belong to more closely than chance permits.
+
+    The share among n rows of one value varies with p (1 - p) / n about what the value stands for.
+    Encodings of the target, smoothed or not, were made of these shares, and vary less.
+    """
+    from scipy.stats import chi2
+
+    weights = counts * (counts > 1)
+    if np.count_nonzero(weights) < 10:  # of different values, so that they have a spread
+        return False
+    middle, mean = (np.average(each, weights=weights) for each in (values, shares))
+    spread = np.average((values - middle) ** 2, weights=weights)
+    slope = np.average((values - middle) * (shares - mean), weights=weights) / spread
+    expected = mean + slope * (values - middle)
+    told = slope**2 * spread  # of the variance of the shares
+    if told < max(0.5 * np.average((shares - mean) ** 2, weights=weights), 0.01):
+        return False
+    open_ = (weights > 0) & (expected > 0.1) & (expected < 0.9)
+    if open_.sum() < 10:
+        return False
+    expected, shares, counts = expected[open_], shares[open_], counts[open_]
+    distance = (counts * (shares - expected) ** 2 / (expected * (1 - expected))).sum()
+    return bool(chi2.cdf(distance, open_.sum() - 2) < 1e-7)
 
 
 def counts_within_classes(values, codes):
@@ -296,8 +381,9 @@ def check_series(view, codes, places):
     """
     from scipy.stats import rankdata
 
-    same = np.diff(codes) == 0
-    if len(codes) < 60 or same.mean() < 0.8:
+    same, n_rows = np.diff(codes) == 0, len(codes)
+    chance = np.sum((np.bincount(codes) / n_rows) ** 2)
+    if n_rows < 60 or same.mean() - chance < 5 * (chance * (1 - chance) / n_rows) ** 0.5:
         return None
     usable = view.complete_numbers()
     columns = [j for j in np.flatnonzero(usable) if len(np.unique(view.values[:, j])) >= 10]
@@ -319,8 +405,8 @@ def check_series(view, codes, places):
         "repeated_measurements",
         f"{'Column' if len(names) == 1 else 'Columns'} {listed(names)} "
         f"{'changes' if len(names) == 1 else 'change'} little from row to row, and the rows of a "
-        f"class stand together: a series, or a drift, may tell when a row was taken and not what "
-        f"it is.",
+        f"class stand together{'' if same.mean() >= 0.8 else ' more than by chance'}: a series, or "
+        f"a drift, may tell when a row was taken and not what it is.",
         "Neighboring rows may be in training and test; --groups COL keeps those of one session "
         "together, --drop leaves a drift out.",
         columns=names,

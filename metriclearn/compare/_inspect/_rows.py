@@ -34,11 +34,11 @@ def find_equal_rows(values):
     groups = row_groups(values)
     _, first = np.unique(groups, return_index=True)
     distinct = values[first]
-    joined = _near_copies(distinct)
+    joined = near_copies(distinct)
     return joined[groups], len(first) - len(np.unique(joined))
 
 
-def _near_copies(values):
+def near_copies(values):
     """Group distinct rows that differ by less than ``NEAR`` in every column.
 
     A random direction brings such rows next to each other.
