@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from test_hostile import holds, made, problems
 from test_hostile_measures import label_lists, matrices
 
@@ -149,6 +150,27 @@ def test_nothing_public_is_left_out():
 @given(problem=problems)
 def test_estimators(name, problem):
     check_estimator(name, problem)
+
+
+# Methods before ``fit`` that learn, or set and tell parameters.
+EARLY = {"fit", "fit_transform", "partial_fit", "get_params", "get_metadata_routing", "load"}
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_what_is_not_fitted_says_so(name, tmp_path):
+    kind = ESTIMATORS[name]
+    estimator = kind(**GIVEN.get(name, {}))
+    X = np.random.RandomState(0).randn(6, getattr(estimator, "_width", 4), 4)
+    X = X if hasattr(estimator, "_width") else X[:, 0]
+    for method, function in inspect.getmembers(kind, inspect.isfunction):
+        if method.startswith(("_", "set_")) or method in EARLY or not hasattr(estimator, method):
+            continue
+        given = list(inspect.signature(function).parameters.values())[1:]
+        needed = [p for p in given if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        arguments = [tmp_path / "file" if p.name == "path" else X for p in needed]
+        with pytest.raises(NotFittedError):
+            getattr(estimator, method)(*arguments)
+    assert not (tmp_path / "file").exists()
 
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))

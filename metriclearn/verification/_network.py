@@ -314,6 +314,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
+        check_is_fitted(self)
         return self.classes_[(self.decision_function(X) > 0).astype(int)]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -328,6 +329,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, 2)
             In the order of ``classes_``.
         """
+        check_is_fitted(self)
         logit = self._intercept - self._slope * self.score_pairs(X)
         return probabilities(logit, self._same_is_second())
 

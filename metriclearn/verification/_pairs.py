@@ -193,6 +193,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         ndarray of shape (n,)
             ``τ - d``, or ``d - τ`` where ``classes_[0]`` means the same.
         """
+        check_is_fitted(self)
         below = self.threshold_ - self.paired_distances(X)
         return below if self._same_is_second() else -below
 
@@ -229,6 +230,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         ndarray of shape (n, 2)
             In the order of ``classes_``.
         """
+        check_is_fitted(self)
         logit = self._slope * self.paired_distances(X) + self._intercept
         return probabilities(logit, self._same_is_second())
 

@@ -9,6 +9,8 @@ from scipy.ndimage import shift
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import validate_data
 
 import metriclearn
 from metriclearn.deep.pairs._net import WeightedHinge
@@ -305,3 +307,47 @@ def test_a_gallery_without_a_found_row_is_one_error():
     index.add(pairs[:, 0])
     with pytest.raises(ValueError, match="not in the gallery of the reranker"):
         index.search(pairs[:3, 1], 5, rerank=model.reranker(pairs[:4, 0]))
+
+
+class TurnedRows(PairNetwork):
+    """A row and itself backwards as a pair, so that scikit-learn's checks of rows can fit it."""
+
+    def _check_pairs(self, X, reset=False):
+        X = validate_data(self, X, reset=reset)
+        return super()._check_pairs(np.stack([X, X[:, ::-1]], axis=1), reset)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = True, False
+        return tags
+
+
+ASKS_WHICH = "of labels such as words or 1 and 2, which means the same has to be said: pos_label"
+OF_TWO_KINDS = "pairs of one kind are refused in words of pairs"
+NOT_OF_ROWS = {
+    "check_classifier_data_not_an_array": ASKS_WHICH,
+    "check_classifiers_classes": ASKS_WHICH,
+    "check_classifiers_train": ASKS_WHICH,
+    "check_fit2d_1feature": ASKS_WHICH,
+    "check_estimators_dtypes": ASKS_WHICH,
+    "check_sample_weights_not_an_array": ASKS_WHICH,
+    "check_sample_weights_not_overwritten": ASKS_WHICH,
+    "check_sample_weights_pandas_series": ASKS_WHICH,
+    "check_sample_weights_shape": ASKS_WHICH,
+    "check_classifiers_one_label": OF_TWO_KINDS,
+    "check_classifiers_one_label_sample_weights": OF_TWO_KINDS,
+    "check_fit2d_1sample": OF_TWO_KINDS,
+    "check_classifier_not_supporting_multiclass": "says so in words of pairs",
+    "check_classifiers_regression_target": "says so in words of pairs",
+    "check_methods_subset_invariance": "float32: a row alone differs by 3e-7",
+    "check_sample_weight_equivalence_on_dense_data": "batches are drawn from the rows as given",
+    "check_supervised_y_2d": "labels of one column are read as labels, without a warning",
+}
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [TurnedRows(**QUICK, n_components=8)], expected_failed_checks=lambda estimator: NOT_OF_ROWS
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
