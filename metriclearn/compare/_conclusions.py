@@ -187,6 +187,11 @@ class Answer:
     rising: tuple[str, ...]
     caveat: str = ""
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Who is compared with whom."""
+        return self.learner, self.against
+
 
 @dataclass(frozen=True)
 class Ranked:

@@ -69,10 +69,12 @@ def show(result):
     for line in result.curve_notes():
         console.print(escape(line), style="red")
     for protocol in result.protocols:
-        for answer in result.answers(protocol):
+        answers = result.answers(protocol)
+        for answer in answers:
+            said = escape(answer_text(answer, answers))
             console.print(
                 f"[bold]{escape(QUESTION_TEXTS[answer.question])} {answer_word(answer)}.[/] "
-                f"[dim]({protocol_name(result, protocol)})[/] {escape(answer_text(answer))}"
+                f"[dim]({protocol_name(result, protocol)})[/] {said}"
             )
     for sentence in result.sentences(with_answers=False):
         console.print(escape(sentence))

@@ -269,9 +269,9 @@ def smallest_with_repeats(lead, run):
     return smallest_lead(lead, n_folds - 1, 1, repeats=4) if n_folds > 1 else lead.smallest
 
 
-def answer_line(answer):
+def answer_line(answer, among=()):
     """Return a question of the first card with its answer, in one line."""
-    return f"{QUESTION_TEXTS[answer.question]} {answer_word(answer)}. {answer_text(answer)}"
+    return f"{QUESTION_TEXTS[answer.question]} {answer_word(answer)}. {answer_text(answer, among)}"
 
 
 def answer_word(answer):
@@ -282,8 +282,11 @@ def answer_word(answer):
     return word.capitalize()
 
 
-def answer_text(answer):
-    """Say how the two sides of a question stand to each other, and what they cost."""
+def answer_text(answer, among=()):
+    """Say how the two sides stand, and what they cost; once where those before it say the same."""
+    before = among[: among.index(answer)] if among else ()
+    if any(other.pair == answer.pair for other in before):
+        return f"By the same lead, of {' over '.join(answer.pair)}. {answer.caveat}".rstrip()
     text = (
         f"{answer.learner} is {lead_text(answer.lead.mean)} {answer.against}"
         f"{interval_text(answer.lead)}; {price_text(answer.price, answer.price_against)}."
@@ -430,7 +433,8 @@ def sentences_of(result, with_answers):
         where = protocol_name(result, protocol).capitalize()
         lines.append(f"{where}: {verdict_text(verdict, result.run)}")
         if with_answers:
-            lines += [answer_line(answer) for answer in result.answers(protocol)]
+            answers = result.answers(protocol)
+            lines += [answer_line(answer, answers) for answer in answers]
     lines += _of_known_items_alone(result) if lines and result.data.judgments else []
     kinds = {finding.kind for finding in result.findings}
     return lines + [text for kind, text in CAVEATS.items() if lines and kind in kinds]

@@ -101,6 +101,18 @@ def test_the_first_card(scores, answers):
         assert "95% interval" in answer_line(answer)
 
 
+def test_a_lead_that_answers_two_questions_is_told_once():
+    """In the sentences, on the terminal and in the report; each says its own answer."""
+    result = ladder({"euclidean": BAD, "lda": GOOD})
+    scaling, learning = result.answers("closed")
+    assert scaling.pair == learning.pair
+    assert (scaling.answer, learning.answer) == ("no", "yes")
+    lines = [line for line in result.sentences() if "worth it" in line or "enough" in line]
+    assert "95% interval" in lines[0]
+    assert lines[1].endswith(f"Yes. By the same lead, of {' over '.join(learning.pair)}.")
+    assert "95% interval" in answer_line(learning)
+
+
 @pytest.mark.parametrize("n_folds", [1, 2, 3, 4])
 def test_fewer_than_five_folds_give_no_verdict(n_folds):
     result = ladder({"euclidean": BAD[:n_folds], "lda": GOOD[:n_folds]})
