@@ -60,6 +60,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 3600,
     "show_signature": False,
+    "remove_config_comments": True,
     "plot_gallery": True,
     "abort_on_example_error": True,
 }

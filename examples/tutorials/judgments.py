@@ -37,7 +37,8 @@ figure, ax = plt.subplots()
 ax.semilogx(counts, scores, "o-", label="learned")
 ax.axhline(plain, color="gray", linestyle="--", label="Euclidean")
 ax.axhline(0.95, color="black", linestyle=":", label="answers that are right")
-ax.set(xlabel="answers to learn from", ylabel="other answers met", title="Predicting the judge")
+ax.set(xlabel="answers to learn from", ylabel="other answers met")
+ax.set_title("Predicting the judge")
 legend = ax.legend()
 
 # %%
@@ -51,7 +52,8 @@ display = MatrixDisplay.from_matrix(learned / np.trace(learned), name="learned",
 # Was it worth it? ``compare`` takes the answers in place of labels, and tests metrics on answers
 # that were held out: new ones about known things, and those about things never judged in training.
 # In a shell: ``metriclearn compare things.csv --triplets answers.csv``.
-result = compare(X, constraints=Triplets(train), learners="standardized,lmnn,mahalanobislearner")
+learners = ["standardized", "lmnn", "mahalanobislearner"]
+result = compare(X, constraints=Triplets(train), learners=learners)
 print(*result.sentences(), sep="\n")
 
 # %%

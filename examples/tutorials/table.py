@@ -24,7 +24,8 @@ from metriclearn.plots import FeatureImportanceDisplay
 # The chemistry of 178 wines stands for it. ``compare`` takes the path of a CSV file as well, and
 # so does the command: ``metriclearn compare wines.csv --target grower --report report.html``.
 wine = load_wine(as_frame=True)
-table = wine.data.assign(grower=pd.Categorical.from_codes(wine.target, ["Ada", "Ben", "Cleo"]))
+growers = pd.Categorical.from_codes(wine.target, ["Ada", "Ben", "Cleo"])
+table = wine.data.assign(grower=growers)
 table.head(3)
 
 # %%

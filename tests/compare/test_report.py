@@ -139,7 +139,7 @@ def test_report_where_everything_failed(blobs, tmp_path):
     [
         ([0.99, 0.98, 0.99, 0.98, 0.99], "Yes"),
         ([0.92, 0.91, 0.93, 0.91, 0.92], "Not clearly"),
-        ([0.90, 0.92, 0.90, 0.92, 0.90], "No sign of it"),
+        ([0.90, 0.92, 0.90, 0.92, 0.90], "Not clearly"),
         (CLEAR["b"], "No"),
     ],
 )
