@@ -18,7 +18,7 @@ from PIL import Image
 from metriclearn.compare import ComparisonResult
 
 OUT = Path(__file__).parent / "_static" / "report.png"
-WIDTH, HEIGHT = 1120, 1036
+WIDTH, HEIGHT = 1120, 1050
 COLORS = 256  # enough for a page of text, and half of the bytes
 
 
