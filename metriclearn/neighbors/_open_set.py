@@ -190,9 +190,9 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         distances, nearest = self._nearest(X)
         answers = self.classes_[self._codes[nearest]]
         unknown = self._p_values(distances) > self.false_identification_rate
-        if isinstance(self.unknown_label_, str) and answers.dtype.kind == "U":
-            width = max(answers.dtype.itemsize // 4, len(self.unknown_label_))
-            answers = answers.astype(f"U{width}")
+        if answers.dtype != object:  # -1 is no boolean and no unsigned number
+            kind = np.result_type(answers.dtype, np.asarray(self.unknown_label_).dtype)
+            answers = answers.astype(kind)
         answers[unknown] = self.unknown_label_
         return answers
 

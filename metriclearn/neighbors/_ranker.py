@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn._validation import check_unmasked
+from metriclearn._validation import as_count, check_unmasked
 from metriclearn.neighbors._ids import nobody
 
 METRICS = ("euclidean", "cosine", "inner_product")
@@ -167,7 +167,7 @@ class Ranker:
     def check_k(self, k, excluding):
         """Raise a ``ValueError`` for more neighbors than there are rows to find."""
         available = len(self.X) - excluding
-        if not 1 <= k <= available:
+        if as_count(k, "k") > available:
             raise ValueError(
                 f"k={k} neighbors were asked for, but the base has {available} rows to find; "
                 f"k must be from 1 to {available}"

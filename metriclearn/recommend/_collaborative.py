@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import check_numeric, warn_unused
+from metriclearn._validation import as_count, check_numeric, warn_unused
 from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
     AdaGrad,
@@ -264,7 +264,8 @@ default=None
             If ``k`` is not from 1 to the number of items.
         """
         check_is_fitted(self)
-        if not 1 <= k <= (n_items := len(self.item_embeddings_)):
+        n_items = len(self.item_embeddings_)
+        if as_count(k, "k") > n_items:
             raise ValueError(f"k must be from 1 to {n_items}, the number of items, got {k!r}")
         matrix = self._seen if X is None else self._validated(X, reset=False)
         users = self.user_embeddings_ if X is None else self.transform(X)

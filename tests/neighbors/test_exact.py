@@ -241,3 +241,9 @@ def test_a_tree_asks_the_screens_where_it_cannot_tell(rng):
     D = all_distances(np.zeros((1, 2)), X, "euclidean")
     indices = ExactSearch(X).search(np.zeros((1, 2)), 5)[1]
     np.testing.assert_array_equal(indices, np.argsort(D, axis=1, kind="stable")[:, :5])
+
+
+@pytest.mark.parametrize("k", [0, 2.5, True, "3", None])
+def test_numbers_of_neighbors_are_whole(k):
+    with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+        ExactSearch(np.eye(4)).search(np.eye(4), k)

@@ -94,6 +94,8 @@ def test_labels_are_of_the_kind_of_the_classes():
     for labels, unknown in (
         (y, -1),
         (y.astype(float), -1.0),
+        (y.astype(np.uint8), -1),
+        (y > 4, -1),
         (np.array(list("abcdefghij"))[y], "unknown"),
         (np.array(list("abcdefghij"), dtype=object)[y], "unknown"),
     ):

@@ -190,6 +190,7 @@ def test_early_stopping_finds_an_epoch_and_fits_all_pairs(tastes):
         (lambda m, X: m.fit(0 * X + 1), "every user chose every item"),
         (lambda m, X: m.fit(X, item_features=X), "item_features has 60 rows, but X has 40 items"),
         (lambda m, X: m.fit(X).recommend(k=41), "k must be from 1 to 40"),
+        (lambda m, X: m.fit(X).recommend(k=0), "k must be an integer of at least 1, got 0"),
         (lambda m, X: m.set_params(margin=0).fit(X), "margin"),
         (lambda m, X: m.set_params(early_stopping=True).fit(np.eye(5)), "no user has three items"),
         (lambda m, X: hit_rate([0, 1]), "from 1"),

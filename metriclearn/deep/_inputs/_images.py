@@ -169,7 +169,8 @@ def _missing(X):
 def _check_no_images(X, size):
     """Say what is wrong with paths, pictures or bytes in a form that is not taken."""
     first = X[0] if isinstance(X, (list, tuple)) and X else X
-    if isinstance(first, (str, bytes, Path)) or hasattr(first, "draft"):
+    is_file = isinstance(first, (bytes, Path)) or (isinstance(first, str) and Path(first).suffix)
+    if is_file or hasattr(first, "draft"):
         check_items(X, "X")
     if size is not None and (hasattr(X, "iloc") or not hasattr(X, "shape")):  # no array
         check_items(X, "X")
