@@ -8,7 +8,7 @@ from helpers.spellings import MISSING, NUMBERS, TIMES
 from metriclearn._text import _ANSWERS, truth_of
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._cleaning import TableReader
-from metriclearn.compare._tables._columns import read_columns
+from metriclearn.compare._tables._columns import read_as, read_columns
 
 
 def test_points_and_commas_in_one_column_are_both_decimal():
@@ -23,6 +23,30 @@ def test_numbers_as_people_write_them(spelling):
     np.testing.assert_allclose(typed.frame["a"], [1234.5, -7, 0.25, 12], rtol=1e-15)
     assert typed.notes[0].kind == "number"
     assert typed.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["40°30'N", "0° 15' S", "12°00'36\"E", "7°06′W"], [40.5, -0.25, 12.01, -7.1]),
+        (["3 5/8", "1/2", "-1 1/4", "7"], [3.625, 0.5, -1.25, 7]),
+        (["1h 2m 3s", "5m", "2m30s", "40 s"], [3723, 300, 150, 40]),
+    ],
+    ids=["degrees", "fractions", "spans of time"],
+)
+def test_numbers_of_several_parts(cells, values):
+    typed = read_columns(pd.DataFrame({"a": cells * 3}))
+    np.testing.assert_allclose(typed.frame["a"], values * 3)
+    note = typed.notes[0]
+    assert note.kind == "number"
+    for cell, value in zip(cells, values, strict=True):  # a lone row is read as the column was
+        assert read_as(pd.Series([cell]), note.kind, note.text) == pytest.approx([value])
+
+
+def test_letters_before_numbers_are_ids_where_they_are_no_currency():
+    numbers = np.random.RandomState(0).permutation(90000)[:60]
+    frame = pd.DataFrame({"a": [f"ORD{i}" for i in numbers], "b": [f"USD{i}" for i in numbers]})
+    assert [note.kind for note in read_columns(frame).notes] == ["category", "number"]
 
 
 @pytest.mark.parametrize(

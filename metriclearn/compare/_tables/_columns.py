@@ -17,6 +17,7 @@ from metriclearn.compare._tables._numbers import (
     find_decimal,
     is_missing,
     is_missing_text,
+    parse_more,
     parse_numbers,
 )
 from metriclearn.compare._tables._times import (
@@ -131,7 +132,7 @@ def read_as(cells, kind, text="", decimal="."):
         said = [truth_of(word) for word in words]
         return np.array([np.nan if value is None else float(value) for value in said])
     if kind == "number":
-        return parse_numbers(words, decimal=decimal)[0]
+        return parse_more(words, text, decimal=decimal)
     if "in one number" in text:
         form = "%Y%m%d" if "and day" in text else "%Y%m"
         cells = pandas.Series([word.removesuffix(".0") for word in words], dtype=object)

@@ -8,7 +8,13 @@ import numpy as np
 from metriclearn._extras import require
 
 _SPACES = " \u00a0\u2009\u202f"
-_CURRENCY = r"(?:[A-Z]{0,3}[$€£¥₹₽]|[A-Z]{3}|Rs\.?|kr\.?|zł)"
+# Three capitals before a number may be part of an id as well: "ORD123".
+_CODES = (
+    "AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|GHS|HKD|HUF|IDR|ILS|INR|ISK|"
+    "JPY|KES|KRW|KZT|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|QAR|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|"
+    "TWD|TZS|UAH|UGX|USD|UYU|VND|XAF|XOF|ZAR"
+)
+_CURRENCY = rf"(?:[A-Z]{{0,3}}[$€£¥₹₽]|{_CODES}|Rs\.?|kr\.?|zł)"
 _NUMBER = re.compile(
     rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<open>\()?\s*(?P<sign>[-+\u2212\u2013]?)\s*(?P<before>{_CURRENCY})?\s*"
     rf"(?P<inner>[-+\u2212\u2013]?)\s*"
@@ -28,6 +34,14 @@ def exact_numbers(texts, values):
         return np.asarray(texts, dtype=object).astype(np.float64)
     except (TypeError, ValueError):  # a form that pandas alone reads
         return values
+
+
+def parse_more(texts, remark, *, decimal="."):
+    """Read texts as numbers of a column that was read before, and of which a remark was made."""
+    for kind, example in ((_FRACTIONS, "0 0/1"), (_TIME_SPANS, "0m 0s")):
+        if kind in remark:
+            return parse_numbers([*texts, example], decimal=decimal)[0][:-1]
+    return parse_numbers(texts, decimal=decimal)[0]
 
 
 def parse_numbers(texts, *, decimal="."):
@@ -62,6 +76,17 @@ def parse_numbers(texts, *, decimal="."):
     grouped_dots = decimal == "," and all(_GROUPED["."].match(text) for text in texts)
     if plain.all() and not grouped_dots:
         return exact_numbers(texts, values), ()
+    written = [_written_out(text) for text in texts]
+    if any(written):
+        kinds = {each[1] for each in written if each}
+        written = [
+            each or _one_part(text, kinds) for each, text in zip(written, texts, strict=True)
+        ]
+        rest = [text for text, special in zip(texts, written, strict=True) if special is None]
+        others, remarks = parse_numbers(rest, decimal=decimal) if rest else (iter(()), ())
+        others = iter(others)
+        values = np.array([next(others) if each is None else each[0] for each in written])
+        return values, (*remarks, *dict.fromkeys(each[1] for each in written if each))
     matches = [_NUMBER.match(text) for text in texts]
     found = [match for match in matches if match]
     if not found:
@@ -80,6 +105,68 @@ def parse_numbers(texts, *, decimal="."):
             parsed[i] = _value(match, decimal_mark, thousands, multiples)
     parsed[~np.isfinite(parsed) & np.isinf(values)] = np.inf
     return parsed, _remarks(found, decimal_mark, thousands, multiples, unit)
+
+
+_DEGREES = re.compile(
+    r"([-+]?\d{1,3})\s?°\s?(\d{1,2}(?:\.\d+)?)\s?['′’]\s?(?:(\d{1,2}(?:\.\d+)?)\s?(?:[\"″”]|''))?\s?"
+    r"([NSEWO])?"
+)
+_MIXED = re.compile(r"([-+]?)(\d+)\s(\d{1,2})/(\d{1,3})")
+_POWER = re.compile(
+    r"([-+\u2212]?\d+(?:[.,]\d+)?)\s?[×x*]\s?10\s?(?:\^|\*\*)?\s?([-+\u2212]?\d{1,3})"
+)
+_SPAN = re.compile(r"(?:(\d+) ?h)? ?(?:(\d+) ?m(?:in)?)? ?(?:(\d+(?:\.\d+)?) ?s(?:ec)?)?")
+_ARABIC = re.compile(
+    r"[-+\u2212]?[\u0660-\u0669\u06f0-\u06f9\u066c]+\u066b[\u0660-\u0669\u06f0-\u06f9]+"
+)
+
+
+_FRACTIONS, _TIME_SPANS = "fractions", "hours, minutes and seconds, in seconds"
+
+
+def _written_out(text):
+    """Return the value of a number with several parts and how it was read; None of any other.
+
+    Examples
+    --------
+    >>> _written_out("40°30'N"), _written_out("3 5/8")
+    ((40.5, 'degrees and minutes, in degrees'), (3.625, 'fractions'))
+    >>> _written_out("1.5×10^3"), _written_out("2m 5s"), _written_out("1.5")
+    ((1500.0, 'powers of ten'), (125.0, 'hours, minutes and seconds, in seconds'), None)
+    """
+    if match := _DEGREES.fullmatch(text):
+        degrees, minutes, seconds, side = match.groups()
+        size = abs(float(degrees)) + float(minutes) / 60 + float(seconds or 0) / 3600
+        negative = degrees.startswith("-") or side in ("S", "W")
+        return (-size if negative else size), "degrees and minutes, in degrees"
+    if (match := _MIXED.fullmatch(text)) and int(match[3]) < int(match[4]):
+        size = int(match[2]) + int(match[3]) / int(match[4])
+        return (-size if match[1] == "-" else size), _FRACTIONS
+    if match := _POWER.fullmatch(text):
+        mantissa, exponent = (
+            part.replace("\u2212", "-").replace(",", ".") for part in match.groups()
+        )
+        return float(f"{mantissa}e{exponent}"), "powers of ten"
+    if (match := _SPAN.fullmatch(text)) and sum(part is not None for part in match.groups()) > 1:
+        return _seconds(match), _TIME_SPANS
+    if _ARABIC.fullmatch(text):
+        plain = text.replace("\u066c", "").replace("\u066b", ".").replace("\u2212", "-")
+        return float(plain), "Arabic decimal marks"
+    return None
+
+
+def _one_part(text, kinds):
+    """Return what a number of one part is beside numbers of several: ``5m`` beside ``5m 30s``."""
+    if _TIME_SPANS in kinds and (text and (match := _SPAN.fullmatch(text))):
+        return _seconds(match), _TIME_SPANS
+    if _FRACTIONS in kinds and (match := re.fullmatch(r"([-+]?\d{1,3})/(\d{1,3})", text)):
+        return int(match[1]) / max(int(match[2]), 1), _FRACTIONS
+    return None
+
+
+def _seconds(match):
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def find_decimal(texts):

@@ -16,7 +16,7 @@ from metriclearn.compare._tables._forms import (
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv")
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv", ".prn")
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
 SHEET_SUFFIXES = (".xlsx", ".xlsm")
 # Files that keep types, and pandas' reader of each.
