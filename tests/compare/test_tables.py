@@ -329,6 +329,36 @@ def test_columns_that_are_not_there(arguments, message):
         as_source(frame.drop(columns="target"), frame["target"], **arguments)
 
 
+@pytest.mark.parametrize("name", ["y", "groups", "split"])
+def test_labels_in_another_order_than_the_rows_are_an_error(name):
+    frame = iris_frame()
+    X, y = frame.drop(columns="target"), frame["target"]
+    given = {"y": y, "groups": pd.Series(np.arange(150) // 5)}
+    given["split"] = pd.Series(np.where(np.arange(150) % 3, "train", "test"))
+    given = {"y": y, name: given[name].sample(frac=1, random_state=0)}
+    message = rf"{name} has the index of X in another order; give {name}.loc\[X.index\]"
+    with pytest.raises(ValueError, match=message):
+        as_source(X, **given)
+    given[name].index = range(200, 350)  # another index is no order of rows
+    as_source(X, **given)
+
+
+@pytest.mark.parametrize(
+    ("split", "given"),
+    [
+        (StratifiedKFold(3), "StratifiedKFold"),
+        ([(np.arange(9), np.arange(9, 12))], "list"),
+        (StratifiedKFold(3).split(np.ones(9), np.arange(9) // 3), "generator"),
+    ],
+)
+def test_a_splitter_is_no_split(split, given):
+    X, y = np.random.RandomState(0).randn(12, 2), np.arange(12) % 2
+    with pytest.raises(
+        ValueError, match=f"split must be one label per row, got {given}; folds are"
+    ):
+        as_source(X, y, split=split)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [

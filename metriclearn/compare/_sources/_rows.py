@@ -15,7 +15,7 @@ from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._sources._target import checked_target, choose_columns, group_codes
 from metriclearn.compare._tables._columns import read_columns
-from metriclearn.compare._tables._labels import as_frame
+from metriclearn.compare._tables._labels import as_frame, check_order
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,8 @@ DataFrame or structured array
     """
     if issparse(X):
         raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")
+    for what, values in ((target_name, y), ("groups", groups), ("split", split)):
+        check_order(X, values, what)
     frame = as_frame(X)
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)

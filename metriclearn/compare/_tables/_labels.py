@@ -123,15 +123,32 @@ def as_objects(values, name="y"):
         else:
             array[:] = cells
     else:
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except ValueError:  # of parts that differ in length
+            array = np.asarray(None)
         if array.dtype.kind in "mM":
             array = array.astype("datetime64[ns]").astype(str) if array.dtype.kind == "M" else array
         array = array.astype(object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"{name} must be one label per row, got shape {array.shape}")
+        given = f"shape {array.shape}" if array.ndim else type(values).__name__
+        more = "; folds are drawn by n_folds and groups, not by a splitter" * (name == "split")
+        raise ValueError(f"{name} must be one label per row, got {given}{more}")
     return array
+
+
+def check_order(X, values, name):
+    """Raise a ValueError where labels have the index of a frame in another order.
+
+    Rows are matched by their place, as everywhere in scikit-learn.
+    """
+    index, other = getattr(X, "index", None), getattr(values, "index", None)
+    if not (hasattr(index, "equals") and hasattr(other, "equals")) or index.equals(other):
+        return
+    if len(index) == len(other) and index.is_unique and index.isin(other).all():
+        raise ValueError(f"{name} has the index of X in another order; give {name}.loc[X.index]")
 
 
 def _as_label(value):
