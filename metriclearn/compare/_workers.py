@@ -91,9 +91,12 @@ class Processes:
 
         # One thread a process: the learners are small, and two of them that share
         # the cores with more threads than cores are slower than one after the other.
+        n_jobs = self.n_jobs
+        if len(self) > 2:  # no processes that would wait, and never this one for a lone task
+            n_jobs = min(len(self), max(2, len(waiting)))
         with parallel_config("loky", inner_max_num_threads=1):
             pool = Parallel(
-                self.n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+                n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
             )
             finished = pool(begun())
             try:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.comparisons import CHEAP, without_seconds
+from joblib import Parallel
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from metriclearn.compare import compare
+from metriclearn.compare import _workers, compare
 
 
 class Dying(TransformerMixin, BaseEstimator):
@@ -50,6 +51,18 @@ def test_a_process_that_dies_once_costs_nothing(few, tmp_path):
     alone = compare(*few, learners=CHEAP, n_folds=2)
     kept = [without_seconds(r) for r in result.records if r.learner in CHEAP]
     assert kept == [*map(without_seconds, alone.records)]
+
+
+def test_no_more_processes_are_started_than_there_are_fits(few, monkeypatch):
+    asked = []
+
+    def pool(n_jobs, **options):
+        asked.append(n_jobs)
+        return Parallel(1, **options)
+
+    monkeypatch.setattr(_workers, "Parallel", pool)
+    compare(*few, learners="euclidean", n_folds=3, n_jobs=10**6)
+    assert asked == [3]
 
 
 class Growing(TransformerMixin, BaseEstimator):
