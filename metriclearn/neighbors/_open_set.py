@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -50,7 +51,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         Only used with a ``learner``: share of the classes that it is not fitted on, at least 2.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
     unknown_label : int or str, default=None
-        Predicted for strangers; None is -1, or "unknown" where labels are strings.
+        Predicted for strangers; None is -1, or "unknown" where labels are strings. Answers are
+        of a type that holds it: with boolean labels they are 1, 0 and -1.
     random_state : int, RandomState instance or None, default=None
         Of the choice of calibration classes.
 
@@ -76,6 +78,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
+    ``decision_function`` and ``score_samples`` are those of scikit-learn's outlier detectors: one
+    number for each row, which says whether it is somebody, not who. So they suit ROC curves of
+    known against unknown, and not a scorer that takes them for the score of a class, such as
+    ``scoring="roc_auc"`` with two classes.
+
     The bound holds for one stranger, averaged over draws of the known classes and of the
     stranger's; the rate among many strangers to one gallery varies around it, the more the
     fewer classes there are. Rows whose integer label is -1 are unlabeled and not used.
@@ -189,12 +196,25 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """
         distances, nearest = self._nearest(X)
         answers = self.classes_[self._codes[nearest]]
-        unknown = self._p_values(distances) > self.false_identification_rate
-        if answers.dtype != object:  # -1 is no boolean and no unsigned number
-            kind = np.result_type(answers.dtype, np.asarray(self.unknown_label_).dtype)
-            answers = answers.astype(kind)
-        answers[unknown] = self.unknown_label_
+        if answers.dtype != object:
+            answers = answers.astype(_type_for(self.classes_, self.unknown_label_))
+        answers[-distances < self.offset_] = self.unknown_label_
         return answers
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Compute how far each row is on the side of the known: negative for strangers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            ``score_samples(X) - offset_``; :meth:`predict` gives ``unknown_label_`` where it is
+            below 0, and only there.
+        """
+        return self.score_samples(X) - self.offset_
 
     def p_values(self, X: ArrayLike) -> np.ndarray:
         """Compute how likely a stranger comes as near as each row: small for known classes.
@@ -231,9 +251,23 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         return distances[:, 0], nearest[:, 0]
 
     def _embed(self, X):
-        return X if self.learner_ is None else np.asarray(self.learner_.transform(X))
+        if self.learner_ is None:
+            return X
+        Z = self.learner_.transform(X)
+        kind, Z = type(Z).__name__, Z if sparse.issparse(Z) else np.asarray(Z)
+        if sparse.issparse(Z) or Z.ndim != 2 or len(Z) != len(X):
+            raise ValueError(
+                f"learner: {type(self.learner_).__name__}.transform must give a dense row for "
+                f"each of the {len(X)} rows of X, got {kind} of shape {Z.shape}"
+            )
+        return Z
 
     def _unknown(self, y):
+        if y.dtype.kind in "mM":
+            raise ValueError(
+                "y holds dates or durations, none of which can stand for a stranger; give it as "
+                "strings"
+            )
         label = self.unknown_label
         if label is None:
             label = -1 if y.dtype.kind in "iufb" else "unknown"
@@ -241,6 +275,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"unknown_label={label!r} is a class of y; give another one")
         if isinstance(label, str) != (y.dtype.kind in "UO") and y.dtype.kind != "O":
             raise ValueError(f"unknown_label={label!r} is not of the kind of y, {y.dtype}")
+        if y.dtype.kind in "iub" and _type_for(self.classes_, label).kind not in "iu":
+            raise ValueError(
+                f"unknown_label={label!r}: no integer type holds both it and labels of {y.dtype}; "
+                f"give another one"
+            )
         return label
 
     def _held_out(self, n_classes):
@@ -274,6 +313,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         accepted = self._p_values(self._strangers) <= rate
         # The nearest stranger that is not accepted bounds what is.
         first = self._strangers[~accepted].min(initial=np.inf)
+        if rate * (total + 1) < 1:
+            first = -np.inf  # nor is a row nearer than all of them
         self.offset_ = -float(np.nextafter(first, -np.inf))
 
     def _p_values(self, distances):
@@ -284,6 +325,13 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True  # some rows of known classes are rejected
         return tags
+
+
+def _type_for(classes, label):
+    """Return a type that holds both the classes and a label."""
+    if isinstance(label, str):
+        return np.result_type(classes, np.asarray(label))
+    return np.result_type(classes.dtype, np.min_scalar_type(int(label)))
 
 
 def _nearest_of_others(Z, codes, rows, metric):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.linear_model import Ridge
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._progress import progress
@@ -20,16 +20,15 @@ from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
     AdaGrad,
     Interactions,
+    as_row_numbers,
     checked_interactions,
     collaborative_loss,
     covariance_penalty,
+    fold_in,
     into_ball,
-    product_by_rows,
     ranks_of,
     squared_distances,
 )
-
-_FOLD_IN_STEPS = 30
 
 
 class CollaborativeMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -201,6 +200,7 @@ default=None
             warn_unused(self, {"patience": "with early_stopping"})
         if features is None:
             warn_unused(self, dict.fromkeys(("item_weight", "item_model"), "with item_features"))
+            vars(self).pop("item_model_", None)  # of a fit before this one
         rng = check_random_state(self.random_state)
         n_epochs = self.max_epochs
         if self.early_stopping:
@@ -224,8 +224,10 @@ default=None
         """
         check_is_fitted(self)
         matrix = self._validated(X, reset=False)
+        names = "margin", "n_negatives", "learning_rate"
+        options = {name: getattr(self, name) for name in names}
         blocks = [
-            self._fold_in(matrix[start : start + USERS_AT_ONCE])
+            fold_in(matrix[start : start + USERS_AT_ONCE], self.item_embeddings_, **options)
             for start in range(0, matrix.shape[0], USERS_AT_ONCE)
         ]
         return np.concatenate(blocks)
@@ -292,10 +294,17 @@ default=None
         -------
         ndarray of int, shape (n,)
             From 1; ties count as before, so that equal vectors do not flatter.
+
+        Raises
+        ------
+        ValueError
+            If ``users`` or ``items`` are no such rows and columns, or of different lengths.
         """
         check_is_fitted(self)
-        users, items = np.asarray(users), np.asarray(items)
         matrix = self._seen if X is None else self._validated(X, reset=False)
+        users = as_row_numbers(users, "users", matrix.shape[0])
+        items = as_row_numbers(items, "items", matrix.shape[1])
+        check_consistent_length(users, items)
         vectors = self.user_embeddings_ if X is None else self.transform(X)
         return ranks_of(vectors, self.item_embeddings_, matrix, users, items)
 
@@ -318,7 +327,12 @@ default=None
         check_is_fitted(self)
         if not hasattr(self, "item_model_"):
             raise ValueError("embed_items needs a fit with item_features")
-        predicted = self.item_model_.predict(self._checked_features(item_features))
+        features = self._checked_features(item_features)
+        width = getattr(self.item_model_, "n_features_in_", features.shape[1])
+        if features.shape[1] != width:
+            found = features.shape[1]
+            raise ValueError(f"item_features has {found} columns, but the fit had {width}")
+        predicted = self.item_model_.predict(features)
         return into_ball(np.asarray(predicted).reshape(len(predicted), -1))
 
     @property
@@ -328,7 +342,8 @@ default=None
     def _validated(self, X, reset):
         check_numeric(X)
         X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float64)
-        matrix = sparse.csr_array(X)
+        matrix = sparse.csr_array(X, copy=sparse.issparse(X))  # the next lines work in place
+        matrix.sum_duplicates()
         matrix.eliminate_zeros()
         if matrix.nnz and matrix.data.min() < 0:
             raise ValueError("Negative values in data passed to X: choices are above 0")
@@ -417,32 +432,6 @@ default=None
             if since == self.patience:
                 break
         return best
-
-    def _fold_in(self, matrix):
-        """Place users with the items where they are."""
-        items, n_items = self.item_embeddings_, len(self.item_embeddings_)
-        chosen = (matrix > 0).astype(np.float64)
-        counts = np.asarray(chosen.sum(axis=1)).reshape(-1)
-        seen = chosen.toarray() > 0
-        users = into_ball((chosen @ items) / np.maximum(counts, 1)[:, None])
-        steps = AdaGrad(users, self.learning_rate)
-        active = np.flatnonzero((counts > 0) & (counts < n_items))
-        for _ in range(_FOLD_IN_STEPS):
-            if not len(active):
-                break
-            distances = squared_distances(users[active], items)
-            away = np.where(seen[active], np.inf, distances)
-            # Where the nearest of U drawn items would stand, were all of them drawn.
-            place = ((n_items - counts[active]) // (self.n_negatives + 1)).astype(int)
-            order = np.argsort(away, axis=1, kind="stable")
-            rival = order[np.arange(len(active)), place]
-            limit = away[np.arange(len(active)), rival]
-            violated = seen[active] & (self.margin + distances > limit[:, None])
-            numbers = violated.sum(axis=1, keepdims=True)
-            pull = numbers * items[rival] - product_by_rows(violated.astype(np.float64), items)
-            steps.step(active, 2 * pull / counts[active][:, None])
-        users[counts == 0] = 0
-        return users
 
     def _nearest(self, users, matrix, start, k, exclude_seen):
         distances = squared_distances(users, self.item_embeddings_)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._validation import as_count
+
 
 def hit_rate(ranks: ArrayLike, k: int = 10) -> float:
     """Compute the share of users whose held-out item is among the ``k`` first.
@@ -82,6 +84,5 @@ def _checked(ranks, k):
     ranks = np.asarray(ranks)
     if ranks.ndim != 1 or ranks.size == 0 or ranks.dtype.kind not in "iu" or ranks.min() < 1:
         raise ValueError("ranks must be whole numbers from 1, one for each user")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k!r}")
+    as_count(k, "k")
     return ranks

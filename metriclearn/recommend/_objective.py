@@ -5,6 +5,7 @@ from scipy import sparse
 
 # Their distances to all items are in memory.
 USERS_AT_ONCE = 256
+_FOLD_IN_STEPS = 30
 
 
 def imposter_weights(n_imposters, n_negatives, n_items):
@@ -150,6 +151,47 @@ def into_ball(vectors):
     return vectors / np.maximum(lengths, 1)
 
 
+def fold_in(matrix, items, margin, n_negatives, learning_rate):
+    """Place users with the items where they are.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+    items : ndarray of shape (n_items, d)
+    margin : float
+    n_negatives : int
+    learning_rate : float
+
+    Returns
+    -------
+    ndarray of shape (n_users, d)
+        The center, for a user that chose nothing.
+    """
+    n_items = len(items)
+    chosen = (matrix > 0).astype(np.float64)
+    counts = np.asarray(chosen.sum(axis=1)).reshape(-1)
+    seen = chosen.toarray() > 0
+    users = into_ball((chosen @ items) / np.maximum(counts, 1)[:, None])
+    steps = AdaGrad(users, learning_rate)
+    active = np.flatnonzero((counts > 0) & (counts < n_items))
+    for _ in range(_FOLD_IN_STEPS):
+        if not len(active):
+            break
+        distances = squared_distances(users[active], items)
+        away = np.where(seen[active], np.inf, distances)
+        # Where the nearest of U drawn items would stand, were all of them drawn.
+        place = ((n_items - counts[active]) // (n_negatives + 1)).astype(int)
+        order = np.argsort(away, axis=1, kind="stable")
+        rival = order[np.arange(len(active)), place]
+        limit = away[np.arange(len(active)), rival]
+        violated = seen[active] & (margin + distances > limit[:, None])
+        numbers = violated.sum(axis=1, keepdims=True)
+        pull = numbers * items[rival] - product_by_rows(violated.astype(np.float64), items)
+        steps.step(active, 2 * pull / counts[active][:, None])
+    users[counts == 0] = 0
+    return users
+
+
 def ranks_of(users, items, matrix, rows, chosen):
     """Rank of an item among those that its user did not choose, 1 for the nearest.
 
@@ -247,6 +289,19 @@ class Interactions:
         shape = self.n_users, self.n_items
         rest = sparse.csr_array((np.ones(left.sum()), pairs), shape=shape)
         return rest, users, self.items[places]
+
+
+def as_row_numbers(numbers, name, n):
+    """Return row numbers, from 0 to n - 1, as an array of shape (m,)."""
+    numbers = np.asarray(numbers)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{name} must be integers of shape (n,), got {numbers.dtype} of shape {numbers.shape}"
+        )
+    wrong = numbers[(numbers < 0) | (numbers >= n)]
+    if wrong.size:
+        raise ValueError(f"{name} has {wrong[0]}, but they are numbered from 0 to {n - 1}")
+    return numbers.astype(np.intp)
 
 
 def checked_interactions(matrix):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -14,7 +15,8 @@ from metriclearn.neighbors import OpenSetClassifier
 @parametrize_with_checks(
     [OpenSetClassifier(), OpenSetClassifier(false_identification_rate=0.4)],
     expected_failed_checks=lambda estimator: {
-        "check_classifiers_classes": "it predicts a label for strangers, which is no class"
+        "check_classifiers_classes": "it predicts a label for strangers, which is no class",
+        "check_classifiers_train": "decision_function is that of outlier detectors, (n,)",
     },
 )
 def test_scikit_learn_checks(estimator, check):
@@ -53,6 +55,9 @@ def test_answers_follow_from_p_values_and_decisions(fitted):
     answers, p = model.predict(queries), model.p_values(queries)
     assert np.array_equal(answers == -1, p > 0.1)
     assert np.array_equal(model.score_samples(queries) >= model.offset_, p <= 0.1)
+    decisions = model.decision_function(queries)
+    assert np.array_equal(decisions, model.score_samples(queries) - model.offset_)
+    assert np.array_equal(decisions < 0, answers == -1)
     assert 0.1 < (answers == -1).mean() < 0.9
     known = answers[:360] != -1
     assert (answers[:360] == who)[known].mean() > 0.95
@@ -79,6 +84,21 @@ def test_strangers_are_identified_no_more_often_than_is_said(learner, rate, n_ru
     assert np.mean(right) > rate
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.01])
+@pytest.mark.filterwarnings("ignore:false_identification_rate:UserWarning")
+def test_decisions_are_negative_for_strangers_and_only_for_them(dtype, metric, rate):
+    """Rows that tie with the threshold, too: on a grid many a stranger is as near as it is."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(-2, 3, size=(90, 3)).astype(dtype) + (metric == "cosine") * dtype(0.1)
+    model = OpenSetClassifier(metric=metric, false_identification_rate=rate)
+    model.fit(X, np.arange(90) % 30)
+    queries = np.concatenate([X, X[::-1] + 1])
+    assert np.array_equal(model.decision_function(queries) < 0, model.predict(queries) == -1)
+    assert np.array_equal(model.p_values(queries) > rate, model.predict(queries) == -1)
+
+
 def test_few_classes_are_calibrated_by_rows():
     X, y = people(np.random.default_rng(0), 4, 30, spread=0.5)
     model = OpenSetClassifier(false_identification_rate=0.05).fit(X, y)
@@ -95,13 +115,15 @@ def test_labels_are_of_the_kind_of_the_classes():
         (y, -1),
         (y.astype(float), -1.0),
         (y.astype(np.uint8), -1),
-        (y > 4, -1),
+        (y % 2 == 0, -1),
         (np.array(list("abcdefghij"))[y], "unknown"),
         (np.array(list("abcdefghij"), dtype=object)[y], "unknown"),
     ):
         model = OpenSetClassifier(false_identification_rate=0.2).fit(X, labels)
         assert model.predict(X[:1] * 0 + 99)[0] == unknown
         assert set(model.predict(X)) <= {*labels, unknown}
+    far = OpenSetClassifier(unknown_label=999, false_identification_rate=0.2)
+    assert far.fit(X, y.astype(np.int8)).predict(99 + X[:1]) == 999
     named = OpenSetClassifier(unknown_label="nobody at all", false_identification_rate=0.2)
     assert (
         named.fit(X, np.array(["x", "yy"])[y % 2]).predict(99 + X[:2]).tolist()
@@ -119,12 +141,36 @@ def test_unlabeled_rows_are_nobodys():
     )
 
 
+class Spoiled(BaseEstimator):
+    """A learner of one's own whose ``transform`` gives something else than a row each."""
+
+    def __init__(self, spoil):
+        self.spoil = spoil
+
+    def fit(self, X, y):
+        return self
+
+    def transform(self, X):
+        return self.spoil(X)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda X: X[1:], lambda X: X[:, 0], csr_array], ids=["fewer", "one column", "sparse"]
+)
+def test_learner_that_gives_no_row_each_is_named(spoil, rng):
+    model = OpenSetClassifier(Spoiled(spoil), false_identification_rate=0.4)
+    with pytest.raises(ValueError, match=r"learner: Spoiled\.transform must give a dense row"):
+        model.fit(rng.randn(20, 3), np.arange(20) % 5)
+
+
 @pytest.mark.parametrize(
     ("params", "y", "message"),
     [
         ({}, [0] * 12, "y has 1 class; at least 2"),
         ({"unknown_label": 1}, [0, 1] * 6, "unknown_label=1 is a class"),
         ({"unknown_label": "x"}, [0, 1] * 6, "not of the kind of y"),
+        ({}, np.arange(12) % 4 + np.datetime64("2020-01-01"), "y holds dates"),
+        ({}, np.arange(12, dtype=np.uint64) % 2 + 2**63, "no integer type holds both"),
         ({"learner": RCA()}, [0, 1, 2] * 4, "at least 4 are needed"),
         ({"false_identification_rate": 0}, [0, 1] * 6, "false_identification_rate"),
     ],

@@ -175,6 +175,32 @@ def test_same_seed_same_vectors_and_earlier_ones_do_not_matter(tastes):
     assert np.array_equal(model.fit(X).item_embeddings_, first)
 
 
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix, sparse.coo_array])
+def test_sparse_rows_stay_as_they_are(tastes, kind):
+    """Zeros that are stored, entries given twice, and arrays that cannot be written to."""
+    users, items = np.nonzero(tastes[0])
+    rows, columns = np.r_[users, users[:5], 0, 1], np.r_[items, items[:5], 39, 39]
+    values = np.r_[np.ones(len(users) + 5), 0.0, 0.0]
+    X = sparse.coo_array((values, (rows, columns)), shape=tastes[0].shape)
+    if kind is not sparse.coo_array:
+        order = np.lexsort((columns, rows))
+        starts = np.searchsorted(rows[order], np.arange(len(tastes[0]) + 1))
+        X = kind((values[order], columns[order], starts), shape=X.shape)
+    X.data.setflags(write=False)
+    model = CollaborativeMetric(4, max_epochs=2, random_state=0).fit(X)
+    assert X.nnz == len(users) + 7
+    expected = clone(model).fit(tastes[0])
+    assert np.array_equal(model.item_embeddings_, expected.item_embeddings_)
+    assert np.array_equal(model.recommend(X, 40), expected.recommend(tastes[0], 40))
+
+
+def test_fit_without_features_forgets_those_before(tastes):
+    X = tastes[0]
+    model = CollaborativeMetric(4, max_epochs=2, random_state=0).fit(X, item_features=X.T)
+    with pytest.raises(ValueError, match="needs a fit with item_features"):
+        model.fit(X).embed_items(X.T)
+
+
 def test_early_stopping_finds_an_epoch_and_fits_all_pairs(tastes):
     model = CollaborativeMetric(
         4, max_epochs=30, patience=2, early_stopping=True, random_state=0
@@ -194,7 +220,18 @@ def test_early_stopping_finds_an_epoch_and_fits_all_pairs(tastes):
         (lambda m, X: m.set_params(margin=0).fit(X), "margin"),
         (lambda m, X: m.set_params(early_stopping=True).fit(np.eye(5)), "no user has three items"),
         (lambda m, X: hit_rate([0, 1]), "from 1"),
-        (lambda m, X: ndcg([1], k=0), "k must be at least 1"),
+        (lambda m, X: ndcg([1], k=0), "k must be an integer of at least 1"),
+        (lambda m, X: hit_rate([1, 3], k=2.5), "k must be an integer of at least 1"),
+        (lambda m, X: m.fit(X).recommend(k=0), "k must be an integer of at least 1"),
+        (lambda m, X: m.fit(X).recommend(k=2.5), "k must be an integer of at least 1"),
+        (lambda m, X: m.fit(X).rank_items([-1], [0]), "users has -1, but .* from 0 to 59"),
+        (lambda m, X: m.fit(X).rank_items([0], [40]), "items has 40, but .* from 0 to 39"),
+        (lambda m, X: m.fit(X).rank_items([0.5], [0]), "users must be integers"),
+        (lambda m, X: m.fit(X).rank_items([0, 1], [0]), "inconsistent numbers of samples"),
+        (
+            lambda m, X: m.fit(X, item_features=X.T).embed_items(X),
+            "item_features has 40 columns, but the fit had 60",
+        ),
     ],
 )
 def test_bad_input_is_named(tastes, call, message):
