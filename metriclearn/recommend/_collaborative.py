@@ -200,7 +200,8 @@ default=None
             warn_unused(self, {"patience": "with early_stopping"})
         if features is None:
             warn_unused(self, dict.fromkeys(("item_weight", "item_model"), "with item_features"))
-            vars(self).pop("item_model_", None)  # of a fit before this one
+            if hasattr(self, "item_model_"):
+                del self.item_model_  # of a fit before this one
         rng = check_random_state(self.random_state)
         n_epochs = self.max_epochs
         if self.early_stopping:
