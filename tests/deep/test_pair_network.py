@@ -309,6 +309,23 @@ def test_a_gallery_without_a_found_row_is_one_error():
         index.search(pairs[:3, 1], 5, rerank=model.reranker(pairs[:4, 0]))
 
 
+@pytest.mark.parametrize("wiring", VECTORS)
+def test_a_pair_left_over_joins_the_batch_before(wiring):
+    pairs, same = vector_pairs(33)
+    sizes = []
+
+    def note(module, given):
+        if isinstance(module, WeightedHinge):
+            sizes.append(len(given[0]))
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        PairNetwork(wiring, **QUICK, batch_size=16).fit(pairs, same)
+    finally:
+        hook.remove()
+    assert sizes == [16, 17] * 3
+
+
 class TurnedRows(PairNetwork):
     """A row and itself backwards as a pair, so that scikit-learn's checks of rows can fit it."""
 

@@ -208,6 +208,12 @@ def test_trained_in_chunks_as_whole():
     np.testing.assert_allclose(parts.transform(Q), whole.transform(Q), atol=1e-5)
 
 
+@pytest.mark.parametrize("chunk_size", [None, 32])
+def test_a_pair_left_over_joins_the_batch_before(chunk_size):
+    towers = TwoTowerEmbedder(**QUICK, chunk_size=chunk_size).fit(*related(65))
+    assert np.all(np.isfinite(towers.transform(related(65)[0])))
+
+
 def test_pairs_say_what_belongs_together():
     """Three documents of each query, in an order of their own."""
     Q, D = related(120)

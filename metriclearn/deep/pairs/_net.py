@@ -8,9 +8,11 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import nn
+from torch.utils.data import DataLoader, RandomSampler
 
 from metriclearn.deep.pairs._rows import PairData, PairRows, tower_rows
 from metriclearn.deep.pairs._scorer import PairScorer
+from metriclearn.deep.samplers._class_samplers import cut_into_batches
 from metriclearn.deep.training._assembly import ask_for_images, build_augment, build_network
 from metriclearn.deep.training._checkpoint import checkpoint_of
 from metriclearn.deep.training._seeding import check_device, seed_generators, seeded, spawn_seeds
@@ -43,7 +45,8 @@ class PairsNet(NeuralNet):
         if args["checkpoint"] is not None:
             checkpoint = checkpoint_of(args, FREE, self.max_epochs, data)
             self.callbacks_ = [*own, ("checkpoint", checkpoint)]
-        batches = self.get_iterator(data, training=True)
+        drawn = _Batches(RandomSampler(data), self.batch_size)
+        batches = DataLoader(data, batch_sampler=drawn, collate_fn=_as_it_is)
         sets = {"dataset_train": data, "dataset_valid": None}
         try:
             self.notify("on_train_begin", X=data, y=None)
@@ -129,8 +132,6 @@ def make_net(args, module, criterion=WeightedHinge, kind=PairsNet, **settings):
         lr=args["lr"],
         batch_size=args["batch_size"],
         max_epochs=epochs,
-        iterator_train__shuffle=True,
-        iterator_train__collate_fn=_as_it_is,
         iterator_valid__collate_fn=_as_it_is,
         train_split=None,
         device=check_device(args["device"]),
@@ -195,6 +196,17 @@ def scores(net, inputs, X, pairs):
     """Return the score of each pair, float64."""
     rows = PairRows(inputs.rows(X, net.device), pairs)
     return net.predict(PairData(rows)).astype(np.float64)
+
+
+class _Batches:
+    """Row numbers of the batches; a last one alone, which cannot be normalized, joins another."""
+
+    def __init__(self, order, batch_size):
+        self._order, self._batch_size = order, batch_size
+
+    def __iter__(self):
+        order = np.fromiter(self._order, dtype=np.intp)
+        return (part.tolist() for part in cut_into_batches(order, self._batch_size))
 
 
 def _as_it_is(batch):

@@ -175,7 +175,7 @@ class UnbalancedSampler(Sampler):
         within = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
         group = np.cumsum(within % K == 0) - 1
         place = rng.permutation(group[-1] + 1)
-        return _batches(by_class[np.argsort(place[group], kind="stable")], self.batch_size)
+        return cut_into_batches(by_class[np.argsort(place[group], kind="stable")], self.batch_size)
 
 
 class RandomSampler(Sampler):
@@ -208,7 +208,7 @@ class RandomSampler(Sampler):
 
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
-        return _batches(rng.permutation(len(codes)), self.batch_size)
+        return cut_into_batches(rng.permutation(len(codes)), self.batch_size)
 
 
 def _check_pair(batch_size):
@@ -216,7 +216,7 @@ def _check_pair(batch_size):
         raise ValueError(f"batch_size={batch_size} cannot hold one pair; give at least 2")
 
 
-def _batches(order, batch_size):
+def cut_into_batches(order, batch_size):
     """Cut into batches; a last batch of one row, which holds no pair, joins the one before."""
     n_batches = max(1, -(-len(order) // batch_size))
     if len(order) % batch_size == 1 and n_batches > 1:
