@@ -133,6 +133,40 @@ def run(folder, params, X, y, n_processes, constraints=None):
             "n_components": 6,
         },
         {"loss": "supcon", "ema_decay": 0.9, "chunk_size": 7, "max_epochs": 2},
+        {"loss": "matryoshka", "loss_params": {"loss": "proxy_anchor"}, "max_epochs": 2},
+        {
+            "loss": "embedding_moments",
+            "loss_params": {"loss": "supcon", "dim": 8, "trainable": True},
+            "max_epochs": 2,
+        },
+        {
+            "loss": "semi_supervised",
+            "loss_params": {"loss": "proxy_anchor"},
+            "augment": torch.nn.Identity(),
+            "batch_size": 37,
+            "max_epochs": 2,
+            "unlabeled": 0.4,
+        },
+        {
+            "loss": "sampled_proxies",
+            "loss_params": {"loss": "arcface", "share": 0.4},
+            "batch_size": 8,
+            "max_epochs": 2,
+        },
+        {
+            "loss": "margin",
+            "miner": "distance_histogram",
+            "miner_params": {"probabilities": [0, 1, 2, 3, 1]},
+            "schedule_params": {"miner__low": (0.1, 0.4)},
+            "max_epochs": 2,
+        },
+        {
+            "loss": "weighted_sum",
+            "loss_params": {"losses": ["triplet", "center", "instance"]},
+            "batch_size": 37,
+            "sampler": "hierarchical",
+            "max_epochs": 2,
+        },
     ],
     ids=[
         "proxies",
@@ -152,6 +186,12 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "attention",
         "levels",
         "averaged and in chunks",
+        "nested dimensions",
+        "moments",
+        "semi-supervised",
+        "sampled proxies",
+        "chances of distances",
+        "sum of losses",
     ],
 )
 def test_two_processes_are_one(tmp_path, params):
@@ -160,6 +200,7 @@ def test_two_processes_are_one(tmp_path, params):
     n_features = np.prod(params.get("image_shape", 5))
     X = (rng.randn(12, n_features)[y] + rng.randn(len(y), n_features)).astype(np.float32)
     params = {"module_params": PLAIN, "validation": None, "random_state": 0, **params}
+    y[rng.rand(len(y)) < params.pop("unlabeled", 0)] = -1
     [(alone, history, _)] = run(tmp_path, params, X, y, 1)
     first, second = run(tmp_path, params, X, y, 2)
     for name in alone:

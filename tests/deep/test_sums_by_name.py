@@ -75,6 +75,82 @@ def test_a_term_has_parameters_beside_its_name(tmp_path):
     assert DeepEmbedder.load(tmp_path / "model").net_.criterion_.losses[0].margin == 0.7
 
 
+#: A loss behind a miner of its own within a sum or a wrapper: by name, and made.
+INSIDE = {
+    "weighted_sum": (
+        {"losses": [("triplet", {"margin": 0.7, "miner": "batch_hard"}), "softmax"]},
+        lambda: L.WeightedSum(
+            [L.MinedLoss(L.TripletLoss(0.7), M.BatchHardMiner()), L.SoftmaxLoss()]
+        ),
+    ),
+    "cross_batch_memory": (
+        {"loss": "triplet", "loss__miner": "semi_hard", "size": 30},
+        lambda: L.CrossBatchMemory(L.MinedLoss(L.TripletLoss(), M.SemiHardMiner()), 30),
+    ),
+    "matryoshka": (
+        {"loss": "multi_similarity", "loss__miner": "hdc", "loss__miner_params": {"fraction": 0.3}},
+        lambda: L.Matryoshka(L.MinedLoss(L.MultiSimilarityLoss(), M.HDCMiner(0.3))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_loss_inside_another_has_a_miner_of_its_own(tmp_path, name):
+    params, make = INSIDE[name]
+    named = DeepEmbedder(loss=name, loss_params=params, **QUICK).fit(X, y)
+    made = DeepEmbedder(loss=make(), **QUICK).fit(X, y)
+    np.testing.assert_array_equal(named.transform(X), made.transform(X))
+    named.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(X), named.transform(X))
+    inner = getattr(loaded.net_.criterion_, "losses", [loaded.net_.criterion_])[0]
+    assert any(isinstance(part, L.MinedLoss) for part in inner.modules())
+
+
+def test_rows_in_a_memory_are_in_no_file(tmp_path):
+    params = {"loss": "ntxent", "size": 64}
+    embedder = DeepEmbedder(loss="cross_batch_memory", loss_params=params, **QUICK).fit(X, y)
+    assert embedder.net_.criterion_.filled == 64
+    embedder.save(tmp_path / "model")
+    loaded = DeepEmbedder.load(tmp_path / "model")
+    assert loaded.net_.criterion_.filled == 0
+    assert not loaded.net_.criterion_.memory.any()
+
+
+@pytest.mark.parametrize(
+    ("loss", "params", "miner", "message"),
+    [
+        ("weighted_sum", {"losses": ["triplet"]}, "batch_hard", "to a loss inside"),
+        ("cross_batch_memory", {"loss": "triplet"}, "batch_hard", "to a loss inside"),
+        ("grouped", {"loss": "triplet", "loss__miner": "hdc"}, None, "does not work with HDCMiner"),
+        ("grouped", {"loss": "triplet", "loss__miner": "hrad"}, None, "did you mean 'hard'"),
+        ("grouped", {"loss": "triplet", "loss__miner_params": {"a": 1}}, None, "there is no miner"),
+        ("cross_batch_memory", {"loss": "softmax"}, None, "that takes a reference"),
+    ],
+)
+def test_miners_that_do_not_fit_are_named(loss, params, miner, message):
+    with pytest.raises(ValueError, match=message):
+        DeepEmbedder(loss=loss, loss_params=params, miner=miner, **QUICK).fit(X, y)
+
+
+def test_reidentification_by_name():
+    """Batch-hard triplets, a smoothed softmax behind a neck, and the center loss."""
+    terms = [
+        ("triplet", {"margin": 0.3, "miner": "batch_hard"}),
+        ("softmax", {"neck": True, "label_smoothing": 0.1}),
+        "center",
+    ]
+    embedder = sum_of(terms, weights=[1, 1, 5e-4]).fit(X, y)
+    neck = embedder.net_.criterion_.losses[1].batch_norm
+    assert neck.num_batches_tracked > 0
+    one, two = torch.zeros(1, 4), torch.zeros(2, 4)
+    loss = L.SoftmaxLoss(neck=True, n_classes=3, embedding_dim=4)
+    assert loss(one, torch.tensor([0])).isfinite()  # of one row nothing is measured
+    assert loss.batch_norm.num_batches_tracked == 0
+    loss(two, torch.tensor([0, 1]))
+    assert loss.batch_norm.num_batches_tracked == 1
+
+
 def test_a_sum_needs_what_its_terms_need():
     assert sum_of(["uniformity", "instance"]).fit(X).classes_ is None
     with pytest.raises(ValueError, match="y"):

@@ -232,6 +232,8 @@ LOSSES = [
     Case("supcon", L.SupConLoss(), loops.supcon),
     Case("soft-nearest-neighbor", L.SoftNearestNeighborLoss(), loops.soft_nearest_neighbor),
     Case("softmax", built(L.SoftmaxLoss(scale=2.0)), proxies.softmax),
+    Case("softmax-smoothed", built(L.SoftmaxLoss(3.0, label_smoothing=0.2)), proxies.softmax),
+    Case("softmax-neck", built(L.SoftmaxLoss(2.0, 0.1, neck=True)), proxies.softmax),
     Case("normalized-softmax", built(L.NormalizedSoftmaxLoss()), proxies.normalized_softmax),
     Case("sphereface", built(L.SphereFaceLoss()), proxies.sphereface),
     Case(

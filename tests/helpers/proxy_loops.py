@@ -37,8 +37,27 @@ def arcface(loss, X, y):
 
 
 def softmax(loss, X, y):
-    W = list(zip(loss.proxies, loss.bias, strict=True))
-    return cross_entropy([[loss.scale * (w @ x + b) for w, b in W] for x in X], y)
+    C, share, bias = len(loss.proxies), loss.label_smoothing, loss.bias
+    if loss.neck:
+        bias, norm = [0.0] * C, loss.batch_norm
+        columns = list(zip(*X, strict=True))
+        means = [mean(column) for column in columns]
+        variances = [
+            mean((v - m) ** 2 for v in column) for column, m in zip(columns, means, strict=True)
+        ]
+        X = [
+            torch.stack(
+                [
+                    (v - m) / (s + norm.eps).sqrt()
+                    for v, m, s in zip(x, means, variances, strict=True)
+                ]
+            )
+            for x in X
+        ]
+    W = list(zip(loss.proxies, bias, strict=True))
+    logits = [[loss.scale * (w @ x + b) for w, b in W] for x in X]
+    by_class = [cross_entropy(logits, [c] * len(X)) for c in range(C)]
+    return (1 - share) * cross_entropy(logits, y) + share * mean(by_class)
 
 
 def normalized_softmax(loss, X, y):

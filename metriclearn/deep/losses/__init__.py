@@ -139,6 +139,7 @@ WRAPPERS = {
     "high_order": HighOrderLoss,
     "self_distillation": SelfDistillationLoss,
     "sampled_proxies": SampledProxies,
+    "cross_batch_memory": CrossBatchMemory,
     "semi_supervised": SemiSupervisedLoss,
     "two_views": TwoViewLoss,
     "weighted_sum": WeightedSum,

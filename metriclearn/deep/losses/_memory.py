@@ -113,6 +113,8 @@ class CrossBatchMemory(Composite):
 
     #: The memory is the reference, there is no other.
     takes_reference = False
+    #: Rows of the training set are in no saved embedder.
+    training_only = ("memory", "memory_labels", "position", "filled", "step")
 
     def parts(self) -> list[Any]:
         """Return the loss."""

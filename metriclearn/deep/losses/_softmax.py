@@ -26,6 +26,12 @@ class SoftmaxLoss(ProxyLoss):
     ----------
     scale : float, default=1
         Multiplies the logits, > 0; larger where the embeddings have length one.
+    label_smoothing : float, default=0
+        Share of the target that all classes have alike, in [0, 1): what is averaged is
+        ``(1 - ε)`` times the above plus ``ε`` times its mean over the classes in place of y [2]_.
+    neck : bool, default=False
+        Classify the batch-normalized embedding, without bias. Other losses in a sum still compare
+        the embedding itself, of which distance is asked and not direction alone [3]_.
     n_classes, embedding_dim : int, default=None
         Where both are given the classifier is created at once, else by ``build``.
 
@@ -33,6 +39,7 @@ class SoftmaxLoss(ProxyLoss):
     ----------
     proxies : Parameter of shape (n_classes, embedding_dim)
     bias : Parameter of shape (n_classes,)
+        None behind a neck.
 
     See Also
     --------
@@ -51,6 +58,10 @@ class SoftmaxLoss(ProxyLoss):
     ----------
     .. [1] Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
        :doi:`10.48550/arXiv.1811.12649`
+    .. [2] Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for
+       Computer Vision", CVPR 2016. :doi:`10.1109/CVPR.2016.308`
+    .. [3] Luo, Gu, Liao, Lai and Jiang, "Bag of Tricks and a Strong Baseline for Deep Person
+       Re-identification", CVPRW 2019. :doi:`10.1109/CVPRW.2019.00190`
 
     Examples
     --------
@@ -65,27 +76,57 @@ class SoftmaxLoss(ProxyLoss):
     0.657
     """
 
-    _parameter_constraints: dict = {"scale": [POSITIVE]}
+    _parameter_constraints: dict = {
+        "scale": [POSITIVE],
+        "label_smoothing": [BELOW_ONE],
+        "neck": ["boolean"],
+    }
 
     def __init__(
-        self, scale: float = 1.0, n_classes: int | None = None, embedding_dim: int | None = None
+        self,
+        scale: float = 1.0,
+        label_smoothing: float = 0.0,
+        neck: bool = False,
+        n_classes: int | None = None,
+        embedding_dim: int | None = None,
     ) -> None:
         super().__init__(n_classes, embedding_dim)
         self.scale = scale
+        self.label_smoothing = label_smoothing
+        self.neck = neck
         self.register_parameter("bias", None)
         self._build_if_sized()
 
     def _initialize(self):
         bound = 1 / math.sqrt(self.embedding_dim)
         nn.init.uniform_(self.proxies, -bound, bound)
-        self.bias = nn.Parameter(torch.zeros(self.n_classes))
+        if not self.neck:
+            self.bias = nn.Parameter(torch.zeros(self.n_classes))
+            return
+        # Its scale is that of the weights, and a shift would be a bias.
+        self.batch_norm = nn.BatchNorm1d(self.embedding_dim, affine=False)
 
     def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over the rows of ``embeddings`` (b, d), ``labels`` (b,) from 0 to n_classes - 1."""
         self._check(embeddings, labels)
         x = widen(embeddings)
-        logits = products(x, self.proxies) + self.bias.to(x.dtype)
-        return softmax_losses(logits, labels, self.scale).mean()
+        if self.neck:
+            logits = products(self._normalized(x), self.proxies)
+        else:
+            logits = products(x, self.proxies) + self.bias.to(x.dtype)
+        losses = softmax_losses(logits, labels, self.scale)
+        if self.label_smoothing:
+            ahead = logits.gather(1, labels[:, None])[:, 0] - logits.mean(1)
+            losses = losses + self.label_smoothing * self.scale * ahead
+        return losses.mean()
+
+    def _normalized(self, x):
+        neck = self.batch_norm
+        x = x.to(neck.running_mean.dtype)
+        if len(x) > 1:
+            return neck(x)
+        # One row has no deviation.
+        return nn.functional.batch_norm(x, neck.running_mean, neck.running_var)
 
 
 class CosineSoftmaxLoss(ProxyLoss):

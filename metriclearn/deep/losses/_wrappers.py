@@ -221,7 +221,8 @@ class WeightedSum(Composite):
     losses : sequence of Modules
         Each a `MetricLoss` or any module on (embeddings, labels). By name, as
         ``DeepEmbedder(loss="weighted_sum", loss_params={"losses": ["triplet", "center"]})``, a
-        name or a pair of a name and a dict of its parameters.
+        name or a pair of a name and a dict of its parameters, a ``"miner"`` of its own and
+        ``"miner_params"`` among them.
     weights : sequence of float, default=None
         One for each loss; all 1 by default.
 

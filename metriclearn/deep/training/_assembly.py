@@ -10,7 +10,7 @@ from torch import nn
 from metriclearn.deep.augment import AUGMENTS, as_augment
 from metriclearn.deep.losses import LOSSES, REGULARIZERS, WRAPPERS, WeightedSum
 from metriclearn.deep.losses._adapters import as_metric_loss
-from metriclearn.deep.losses._wrappers import MinedLoss
+from metriclearn.deep.losses._wrappers import Composite, MinedLoss
 from metriclearn.deep.miners import CLASS_MINERS, MINERS
 from metriclearn.deep.modules import (
     EMBEDDINGS,
@@ -27,6 +27,8 @@ from metriclearn.deep.samplers import SAMPLERS, RandomSampler, as_sampler
 # The miner of miner="auto": what the loss was published with.
 PAPER_MINERS = {"TripletLoss": "semi_hard"}
 DEFAULT_COMPONENTS = 64
+# Beside the parameters of a loss inside another.
+OF_A_MINER = ("miner", "miner_params")
 # Rows, and values in them, that the input's mean and deviation are measured on, at most.
 MEASURED_ROWS = 10_000
 MEASURED_VALUES = 2**25
@@ -250,7 +252,7 @@ def _with_inner(loss, params):
     Of a weighted sum make the losses that it sums.
     """
     if terms := find_terms(loss, params):
-        return {**params, "losses": [build("loss", term, own) for term, own in terms]}
+        return {**params, "losses": [_build_mined(term, own) for term, own in terms]}
     inner = (params or {}).get("loss")
     wraps = isinstance(loss, str) and loss in WRAPPERS
     if inner is None and wraps and _asks_for_loss(WRAPPERS[loss]):
@@ -275,7 +277,16 @@ def _with_inner(loss, params):
         )
     own = {name: value for name, value in params.items() if name not in nested}
     inner = resolve("loss", inner, LOSSES | REGULARIZERS)
-    return {**own, "loss": build("loss", inner, of_inner)}
+    return {**own, "loss": _build_mined(inner, of_inner)}
+
+
+def _build_mined(loss, params):
+    """Make a loss inside another, behind a miner of its own where its parameters name one."""
+    own = dict(params or {})
+    takes = argument_names(loss)
+    miner, of_miner = (None if name in takes else own.pop(name, None) for name in OF_A_MINER)
+    loss = as_metric_loss(build("loss", loss, own))
+    return with_miner(loss, miner, of_miner)
 
 
 def _asks_for_loss(wrapper):
@@ -296,6 +307,12 @@ def with_miner(loss, miner, params):
     # A function is a miner as it stands, not a maker of one.
     if not inspect.isfunction(miner) or params:
         miner = build("miner", miner, params)
+    if isinstance(loss, Composite) and not loss.accepts:
+        raise ValueError(
+            f"miner={type(miner).__name__} cannot be that of {type(loss).__name__}; give it to a loss "
+            f"inside: loss_params={{'loss': 'triplet', 'loss__miner': 'batch_hard'}}, or, in a "
+            f"sum, ('triplet', {{'miner': 'batch_hard'}})"
+        )
     return MinedLoss(loss, miner)
 
 
