@@ -310,8 +310,8 @@ def with_miner(loss, miner, params):
     if isinstance(loss, Composite) and not loss.accepts:
         raise ValueError(
             f"miner={type(miner).__name__} cannot be that of {type(loss).__name__}; give it to a "
-            f"loss inside: loss_params={{'loss': 'triplet', 'loss__miner': 'batch_hard'}}, or, in a "
-            f"sum, ('triplet', {{'miner': 'batch_hard'}})"
+            f"loss inside: loss_params={{'loss': 'triplet', 'loss__miner': 'batch_hard'}}, or, "
+            f"in a sum, ('triplet', {{'miner': 'batch_hard'}})"
         )
     return MinedLoss(loss, miner)
 
