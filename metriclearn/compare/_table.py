@@ -37,7 +37,7 @@ def table_row(learner, records, measures, protocols):
     if errors and done:
         error = f"failed in {len(errors)} of {len(records)} folds: {errors[0]}"
     elif not records:
-        error = "not reached before the interrupt"
+        error = "not reached before the run ended"
     return Row(
         key=learner.key,
         name=learner.name,

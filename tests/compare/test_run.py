@@ -96,7 +96,7 @@ def test_a_learner_not_reached_says_so(blobs, interrupted_after):
     interrupted_after(1)
     with pytest.warns(UserWarning, match="1 of 12"):
         result = compare(*blobs, learners=CHEAP, n_folds=3)
-    assert result.rows()[-1].error == "not reached before the interrupt"
+    assert result.rows()[-1].error == "not reached before the run ended"
 
 
 def test_an_interrupt_before_anything_is_finished_is_an_interrupt(blobs, interrupted_after):
