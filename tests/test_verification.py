@@ -212,7 +212,7 @@ def test_order_classifiers_agree_with_the_distances(small):
         (PairClassifier(Diagonal()), np.ones((4, 2)), [0, 1, 0, 1], "or row numbers"),
         (PairClassifier(Diagonal()), np.full((4, 2, 2), np.nan), [0, 1, 0, 1], "X contains NaN"),
         (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [1, 1, 1, 1], "y must hold two values"),
-        (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [0, 1, 2, 1], "got 3: "),
+        (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [0, 1, 2, 1], "got 3 classes: "),
         (PairClassifier(Diagonal()), np.ones((4, 2, 2)), [0, 1], "inconsistent numbers"),
         (PairClassifier(Diagonal(), threshold="best"), np.ones((4, 2, 2)), [0, 1, 0, 1], "thresh"),
         (PairClassifier(Diagonal(), points=np.ones((3, 2))), [[0, 3]], [1], "X names row 3"),

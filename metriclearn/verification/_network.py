@@ -14,9 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
-from metriclearn._validation import check_numeric
 from metriclearn.constraints._checks import as_similar
-from metriclearn.verification._tuples import check_labels, logistic, probabilities
+from metriclearn.verification._tuples import as_tuples, check_labels, logistic, probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -231,8 +230,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         """Return how rows are read, the rows as they are read, and row numbers of the pairs."""
         from metriclearn.deep._inputs._inputs import Inputs
 
-        check_numeric(X)
-        X = np.asarray(X)
+        X = as_tuples(X)
         name = type(self).__name__
         if self.points is None:
             if X.ndim < 3 or X.shape[1] != 2:
@@ -240,7 +238,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
                     f"X must be of shape (n, 2, n_features) or (n, 2, height, width[, channels]) "
                     f"for {name} (or row numbers of shape (n, 2) with points=...), got {X.shape}"
                 )
-            rows, pairs = X.reshape(-1, *X.shape[2:]), np.arange(2 * len(X)).reshape(-1, 2)
+            rows, pairs = X.reshape(2 * len(X), *X.shape[2:]), np.arange(2 * len(X)).reshape(-1, 2)
         else:
             if X.ndim != 2 or X.shape[1] != 2 or not np.issubdtype(X.dtype, np.integer):
                 raise ValueError(

@@ -3,13 +3,14 @@
 from inspect import signature
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from metriclearn._sklearn import HasMethods, check_sample_weight
-from metriclearn._validation import as_labels, check_numeric
+from metriclearn._validation import as_labels, check_classes, check_numeric
 from metriclearn.constraints import constraints_from_tuples
 
 
@@ -26,8 +27,7 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
     def _check_tuples(self, tuples, reset=False):
         """Return a float array of shape (n, width, n_features)."""
         width, name = self._width, type(self).__name__
-        check_numeric(tuples)
-        tuples = np.asarray(tuples)
+        tuples = as_tuples(tuples)
         if self.points is not None:
             check_numeric(self.points, "points")
             points = check_array(self.points, dtype=[np.float64, np.float32], input_name="points")
@@ -83,6 +83,17 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
+def as_tuples(X):
+    """Return tuples as a dense array."""
+    if sparse.issparse(X):
+        raise TypeError(
+            "X is sparse, but tuples of points are dense arrays; keep sparse points dense, "
+            "X.toarray(), and give pairs as row numbers of them with points=..."
+        )
+    check_numeric(X)
+    return np.asarray(X)
+
+
 def check_weights(sample_weight, tuples):
     """Return weights of tuples as an array, or None where none were given."""
     if sample_weight is None:
@@ -114,6 +125,7 @@ def check_labels(pairs, y, sample_weight=None):
         Of the pairs that count; weights are None where none were given.
     """
     y = column_or_1d(as_labels(y))
+    check_classes(y)
     check_consistent_length(pairs, y)
     weights = check_weights(sample_weight, pairs)
     if weights is not None:
@@ -121,9 +133,11 @@ def check_labels(pairs, y, sample_weight=None):
         pairs, y, weights = pairs[kept], y[kept], weights[kept]
     classes = np.unique(y)
     if len(classes) != 2:
+        kind = "Only binary classification is supported. The type of the target is multiclass: "
         raise ValueError(
-            f"y must hold two values, one for pairs that are the same and one for others, got "
-            f"{len(classes)}: {classes[:5].tolist()}"
+            f"{kind if len(classes) > 2 else ''}y must hold two values, one for pairs that are the "
+            f"same and one for others, got {len(classes)} class{'es' * (len(classes) != 1)}: "
+            f"{classes[:5].tolist()}"
         )
     return pairs, y, weights
 

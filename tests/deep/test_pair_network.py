@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import shift
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -232,6 +233,11 @@ def test_saved_with_points_and_damaged(tmp_path):
         PairNetwork(module=torch.nn.Linear(6, 2), **QUICK).fit(pairs, same).save(path)
 
 
+def test_sparse_pairs_are_named():
+    with pytest.raises(TypeError, match="X is sparse, but tuples of points are dense"):
+        PairNetwork(**QUICK).fit(csr_array(np.eye(4)), [0, 1, 0, 1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "X", "y", "message"),
     [
@@ -239,6 +245,9 @@ def test_saved_with_points_and_damaged(tmp_path):
         ({}, np.ones((4, 2)), [0, 1, 0, 1], "or row numbers"),
         ({}, np.full((4, 2, 2), np.nan), [0, 1, 0, 1], "NaN"),
         ({}, np.ones((4, 2, 2)), [1, 1, 1, 1], "y must hold two values"),
+        ({}, np.ones((4, 2, 2)), [0, 1, 2, 2], "Only binary classification is supported"),
+        ({}, np.ones((4, 2, 2)), [0.5, 1.25, 2, 3], "continuous"),
+        ({}, np.ones((4, 2, 0)), [0, 1, 0, 1], r"0 feature\(s\)"),
         ({}, np.ones((4, 2, 2)), [0, 1], "inconsistent numbers"),
         ({}, np.ones((4, 2, 2)), ["a", "b", "a", "b"], "name the one of similar pairs"),
         ({"points": np.ones((3, 2))}, np.array([[0, 3]]), [1], "X names row 3"),
@@ -340,7 +349,6 @@ class TurnedRows(PairNetwork):
 
 
 ASKS_WHICH = "of labels such as words or 1 and 2, which means the same has to be said: pos_label"
-OF_TWO_KINDS = "pairs of one kind are refused in words of pairs"
 NOT_OF_ROWS = {
     "check_classifier_data_not_an_array": ASKS_WHICH,
     "check_classifiers_classes": ASKS_WHICH,
@@ -351,11 +359,6 @@ NOT_OF_ROWS = {
     "check_sample_weights_not_overwritten": ASKS_WHICH,
     "check_sample_weights_pandas_series": ASKS_WHICH,
     "check_sample_weights_shape": ASKS_WHICH,
-    "check_classifiers_one_label": OF_TWO_KINDS,
-    "check_classifiers_one_label_sample_weights": OF_TWO_KINDS,
-    "check_fit2d_1sample": OF_TWO_KINDS,
-    "check_classifier_not_supporting_multiclass": "says so in words of pairs",
-    "check_classifiers_regression_target": "says so in words of pairs",
     "check_methods_subset_invariance": "float32: a row alone differs by 3e-7",
     "check_sample_weight_equivalence_on_dense_data": "batches are drawn from the rows as given",
     "check_supervised_y_2d": "labels of one column are read as labels, without a warning",
