@@ -16,6 +16,8 @@ from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, meas
 LEARNED = ("linear", "kernel", "deep", "stacked")
 #: Beside the answer whether deep is worth it, where photos were compared by their pixels.
 PIXELS_ONLY = "On pixels: features of a pretrained network, which may be far ahead, took no part."
+#: Beside the answer that scaling is enough.
+NOTHING_TO_LEARN = "But nothing here is told apart from guessing."
 #: Beside the answer whether fine-tuning is worth it.
 NOT_PRICED = "A row of the linear side is priced without the network that makes its features."
 #: Question to who is asked about and whom it has to beat, by key or family.
@@ -188,11 +190,6 @@ def find_verdict(contest):
     # is that far behind is not recommended.
     near = {entry.key for entry in against if not entry.lead.is_told}
     simplest = next((row for row in contest.rows if row is winner or row.key in near), winner)
-    over_chance = None
-    if contest.chance is not None and enough:
-        differences = [s - contest.chance for s in contest.scores[winner.key].values()]
-        lead = measure_lead(differences, contest.n_train, contest.n_test)
-        over_chance = lead.is_told and lead.mean > 0
     return Verdict(
         measure=contest.measure,
         winner=winner.name,
@@ -203,10 +200,19 @@ def find_verdict(contest):
         tied=tuple(entry.name for entry in against if not entry.is_told) if enough else (),
         simplest=simplest.name if enough else None,
         chance=contest.chance,
-        over_chance=over_chance,
+        over_chance=_over_chance(contest, winner) if enough else None,
         rising=tuple(row.name for row in contest.rows if row.rising),
         n_folds=len(contest.scores[winner.key]),
     )
+
+
+def _over_chance(contest, row):
+    """Return whether a learner is told to be above guessing; None where that makes no sense."""
+    if contest.chance is None:
+        return None
+    differences = [score - contest.chance for score in contest.scores[row.key].values()]
+    lead = measure_lead(differences, contest.n_train, contest.n_test)
+    return lead.is_told and lead.mean > 0
 
 
 def find_answer(contest, question):
@@ -233,17 +239,21 @@ def find_answer(contest, question):
     if challenger is None or incumbent is None:
         return None
     lead = contest.lead(challenger.key, incumbent.key)
+    answer, caveat = _word(question, lead), contest.caveats.get(question, "")
+    if question == "scaling" and answer == "yes":
+        best = contest.best(contest.rows)
+        caveat = NOTHING_TO_LEARN if _over_chance(contest, best) is False else caveat
     return Answer(
         question=question,
         measure=contest.measure,
         learner=challenger.name,
         against=incumbent.name,
         lead=lead,
-        answer=_word(question, lead),
+        answer=answer,
         price=_price(challenger),
         price_against=_price(incumbent),
         rising=tuple(row.name for row in (challenger, incumbent) if row.rising),
-        caveat=contest.caveats.get(question, ""),
+        caveat=caveat,
     )
 
 

@@ -55,6 +55,7 @@ def test_random_amounts_have_no_winner():
         assert not result.verdict("r2").over_chance
         assert "there is no winner" in result.sentences(with_answers=False)[0]
         assert result.answer("learning").answer == "not clearly"
+        assert "nothing here is told apart from guessing" in result.answer("scaling").caveat
 
 
 def test_scores_are_those_of_the_regression_by_neighbors(found):
