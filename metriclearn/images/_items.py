@@ -103,6 +103,25 @@ def check_items(images, name="images"):
     )
 
 
+def check_no_items(images, name, *, are_wanted=False):
+    """Raise a ``TypeError`` for paths, pictures or bytes in a form that is not taken.
+
+    Parameters
+    ----------
+    images : object
+        What :func:`are_images` knows not to be images.
+    name : str
+        Of the argument.
+    are_wanted : bool, default=False
+        Whether images were asked for, so that only an array of numbers may pass.
+    """
+    first = images[0] if isinstance(images, (list, tuple)) and images else images
+    is_file = isinstance(first, (bytes, Path)) or (isinstance(first, str) and Path(first).suffix)
+    is_array = hasattr(images, "shape") and not hasattr(images, "iloc")
+    if is_file or _is_picture(first) or (are_wanted and not is_array):
+        check_items(images, name)
+
+
 def _is_picture(image):
     # Pillow is not loaded to find out: its images can be drafted, arrays cannot.
     return hasattr(image, "draft")

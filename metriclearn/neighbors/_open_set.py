@@ -313,9 +313,9 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         accepted = self._p_values(self._strangers) <= rate
         # The nearest stranger that is not accepted bounds what is.
         first = self._strangers[~accepted].min(initial=np.inf)
-        if rate * (total + 1) < 1:
-            first = -np.inf  # nor is a row nearer than all of them
         self.offset_ = -float(np.nextafter(first, -np.inf))
+        if rate * (total + 1) < 1:  # nor is a row nearer than all of them; finite, as of scores
+            self.offset_ = float(np.finfo(np.float64).max)
 
     def _p_values(self, distances):
         counted = np.searchsorted(self._strangers, distances, side="right")
@@ -331,6 +331,8 @@ def _type_for(classes, label):
     """Return a type that holds both the classes and a label."""
     if isinstance(label, str):
         return np.result_type(classes, np.asarray(label))
+    if classes.dtype == np.uint64 and classes.max() <= np.iinfo(np.int64).max:
+        classes = classes.astype(np.int64)
     return np.result_type(classes.dtype, np.min_scalar_type(int(label)))
 
 

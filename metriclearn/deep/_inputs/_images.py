@@ -11,7 +11,7 @@ from metriclearn.deep.modules._libraries import find_library, own_size
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
-from metriclearn.images._items import check_items, items_of
+from metriclearn.images._items import check_no_items, items_of
 from metriclearn.images._paths import as_paths
 from metriclearn.images._reader import ImageReader, unreadable
 from metriclearn.images._regions import check_size
@@ -166,16 +166,6 @@ def _missing(X):
     }
 
 
-def _check_no_images(X, size):
-    """Say what is wrong with paths, pictures or bytes in a form that is not taken."""
-    first = X[0] if isinstance(X, (list, tuple)) and X else X
-    is_file = isinstance(first, (bytes, Path)) or (isinstance(first, str) and Path(first).suffix)
-    if is_file or hasattr(first, "draft"):
-        check_items(X, "X")
-    if size is not None and (hasattr(X, "iloc") or not hasattr(X, "shape")):  # no array
-        check_items(X, "X")
-
-
 def learn_inputs(embedder, X, **checks):
     """Read the ``X`` of a first fit, whether an array or image files.
 
@@ -200,7 +190,7 @@ def learn_inputs(embedder, X, **checks):
             size = _own_size(embedder.module, embedder.module_params)
         crop = crop_of(embedder.augment)
         return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
-    _check_no_images(X, size)
+    check_no_items(X, "X", are_wanted=size is not None)
     if size is not None:
         raise ValueError(
             "image_size is of image files, and X is an array; resize its images, or leave "
