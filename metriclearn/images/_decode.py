@@ -73,6 +73,7 @@ def opened(file):
                 image.getexif()
             if image.format == "TIFF" and orientation(image) != 1:
                 image.load()  # Pillow turns these upright itself, which changes their size
+                image.getexif().pop(_ORIENTATION, None)  # older ones leave it there
             yield image
     except UnreadableImageError:
         raise

@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +76,11 @@ def test_depths_that_mean_nothing_are_an_error(tmp_path, pixels):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_gray_that_stands_for_nothing_shows_white(tmp_path, dtype):
-    image = Image.fromarray(np.array([[0, 30]], dtype))
-    file = saved(image, tmp_path / "a.png", transparency=30)
+    file = saved(Image.fromarray(np.array([[0, 30]], dtype)), tmp_path / "a.png")
+    data, chunk = file.read_bytes(), b"tRNS" + struct.pack(">H", 30)
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    place = data.index(b"IDAT") - 4
+    file.write_bytes(data[:place] + chunk + data[place:])
     assert ImageReader(mode="L").read(file).tolist() == [[0, 255]]
 
 
