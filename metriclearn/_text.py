@@ -95,15 +95,15 @@ def printable(text):
     )
 
 
-def counted(number, noun):
-    """Return a number and what it counts.
+def counted(number, noun, plural=None):
+    """Return a number with its noun: ``1 row``, ``1,200 rows``.
 
     Examples
     --------
-    >>> counted(1, "row"), counted(1200, "row")
-    ('1 row', '1,200 rows')
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class", "classes")
+    ('1 row', '1,200 rows', '2 classes')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shortened(text, length):

@@ -5,8 +5,8 @@ But for queries and a gallery of the same classes: which classes are unseen is d
 
 import numpy as np
 
-from metriclearn._text import truth_of
-from metriclearn.compare._inspect._finding import counted, listed
+from metriclearn._text import counted, truth_of
+from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
 from metriclearn.model_selection import ClassDisjointShuffleSplit

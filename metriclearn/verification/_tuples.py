@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from metriclearn._sklearn import HasMethods, check_sample_weight
+from metriclearn._text import counted
 from metriclearn._validation import as_labels, check_classes, check_numeric
 from metriclearn.constraints import constraints_from_tuples
 
@@ -136,7 +137,7 @@ def check_labels(pairs, y, sample_weight=None):
         kind = "Only binary classification is supported. The type of the target is multiclass: "
         raise ValueError(
             f"{kind if len(classes) > 2 else ''}y must hold two values, one for pairs that are the "
-            f"same and one for others, got {len(classes)} class{'es' * (len(classes) != 1)}: "
+            f"same and one for others, got {counted(len(classes), 'class', 'classes')}: "
             f"{classes[:5].tolist()}"
         )
     return pairs, y, weights

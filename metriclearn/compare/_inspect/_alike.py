@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted, make_finding
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import make_finding
 from metriclearn.compare._inspect._rows import near_copies
 from metriclearn.compare._inspect._view import joined_groups
 

@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
 
 # Fewer rows are monotone or all different by chance.

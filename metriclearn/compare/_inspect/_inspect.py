@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from metriclearn._text import counted
 from metriclearn.compare._inspect._alike import check_alike, find_alike_rows
 from metriclearn.compare._inspect._columns import (
     LEFT_OUT,
@@ -19,7 +20,7 @@ from metriclearn.compare._inspect._columns import (
     check_named_groups,
     quoted,
 )
-from metriclearn.compare._inspect._finding import KINDS, Finding, counted, listed, make_finding
+from metriclearn.compare._inspect._finding import KINDS, Finding, listed, make_finding
 from metriclearn.compare._inspect._giveaways import check_giveaways, label_rates, range_rates
 from metriclearn.compare._inspect._labels import check_labels, query_mask
 from metriclearn.compare._inspect._pairs import check_pairs, check_steps
@@ -161,10 +162,11 @@ def _look_for_labels(view, codes, repeats):
     found = check_giveaways(view, codes, rates, trusted)
     known = {name for each in found if each.kind == "giveaway" for name in each.columns}
     unknown = np.array([name not in known for name in view.names], dtype=bool)
-    related = check_relations(view.only(unknown), codes, rates[unknown])
+    rest = view.only(unknown)
+    related = check_relations(rest, codes, rates[unknown])
     # Copies of a row agree with each other, and two columns may be enough to know them by.
     if not related and repeats is None:
-        related = check_steps(view.only(unknown), codes) or check_pairs(view.only(unknown), codes)
+        related = check_steps(rest, codes) or check_pairs(rest, codes)
     found += related
     return found + check_named_groups(view, found)
 

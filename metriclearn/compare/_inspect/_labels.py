@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import listed, make_finding
 
 # From this ratio of the largest class to the smallest, accuracy says little about the small one.
 MIN_IMBALANCE = 3.0

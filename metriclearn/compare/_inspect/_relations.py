@@ -10,7 +10,8 @@ import re
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted, listed, make_finding
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
 from metriclearn.compare._inspect._view import NUMBER, count_classes
 
@@ -149,10 +150,9 @@ def _counted_gaps(view, codes):
     gaps = np.isnan(view.values)
     columns = np.flatnonzero(gaps.any(axis=0))
     numbers = gaps.sum(axis=1)
-    limits = np.unique(numbers)[:-1]
     if not 2 <= len(columns) <= 200 or any(_tells(gaps[:, j], codes) for j in columns):
         return []
-    if not any(_tells(numbers <= limit, codes) for limit in limits):
+    if not any(_tells(numbers <= limit, codes) for limit in np.unique(numbers)[:-1]):
         return []
     names = [view.names[j] for j in columns]
     return [giveaway("How many values a row lacks tells one class from the others.", names)]

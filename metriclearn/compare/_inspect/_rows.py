@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted, make_finding
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import make_finding
 from metriclearn.compare._inspect._view import row_groups
 
 # Rows are near-copies where they differ by this part of a standard deviation in every column.

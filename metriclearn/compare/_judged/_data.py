@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted
+from metriclearn._text import counted
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import group_codes, no_such_column

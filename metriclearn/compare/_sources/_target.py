@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from metriclearn.compare._inspect._finding import counted
+from metriclearn._text import counted
 from metriclearn.compare._inspect._labels import is_amount
 from metriclearn.compare._tables._labels import as_objects, read_amounts, read_labels
 

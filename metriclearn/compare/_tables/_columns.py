@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn._text import truth_of, truths_of
-from metriclearn.compare._inspect._finding import Finding, counted, listed, make_finding
+from metriclearn._text import counted, truth_of, truths_of
+from metriclearn.compare._inspect._finding import Finding, listed, make_finding
 from metriclearn.compare._tables._numbers import (
     exact_numbers,
     find_decimal,

@@ -9,7 +9,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._packed import check_cells
-from metriclearn.compare._inspect._finding import counted
+from metriclearn._text import counted
 from metriclearn.compare._tables._grid import RawTable
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
-from metriclearn.compare._inspect._finding import counted, listed
+from metriclearn._text import counted
+from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._tables._numbers import is_missing, parse_numbers
 
 _SAMPLE_ROWS = 100

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn._text import counted
 from metriclearn._validation import UNLABELED, is_labeled
-from metriclearn.compare._inspect._finding import Finding, counted, make_finding
+from metriclearn.compare._inspect._finding import Finding, make_finding
 from metriclearn.compare._tables._numbers import find_decimal, is_missing, parse_numbers
 
 
