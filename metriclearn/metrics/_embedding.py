@@ -12,7 +12,7 @@ from metriclearn._arrays import unit_of
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._types import Seed
 from metriclearn.metrics._checks import check_labeled_rows, check_one_label_each, check_rows
-from metriclearn.neighbors._ranker import row_norms
+from metriclearn.neighbors._search._ranker import row_norms
 
 _BLOCK_ROWS = 1024
 

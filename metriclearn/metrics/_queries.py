@@ -9,7 +9,7 @@ from scipy import sparse
 from metriclearn.metrics._checks import check_one_space, check_rows, fit_for_products
 from metriclearn.metrics._relevance import as_relevance
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._ranker import row_norms
+from metriclearn.neighbors._search._ranker import row_norms
 
 _CHUNK_ENTRIES = 2**22
 # From as many answers on, and from such a share of the gallery, values are ordered at once.

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from metriclearn._sklearn import Options, at_least, one_of
 from metriclearn._validation import validate_rows
 from metriclearn.neighbors._faiss import build_search
-from metriclearn.neighbors._ranker import METRICS, is_checked
+from metriclearn.neighbors._search._ranker import METRICS, is_checked
 
 # scikit-learn's other names of the Euclidean distance, the first with p=2.
 EUCLIDEAN = ("minkowski", "l2")

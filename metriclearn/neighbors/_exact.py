@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._threads import map_blocks, n_block_threads
-from metriclearn.neighbors._ordered import OrderedScores, ordered_values
-from metriclearn.neighbors._ranker import Frame, Ranker, check_rows
-from metriclearn.neighbors._reduced import MOST_FEATURES, ReducedScreen, TreeScreen
-from metriclearn.neighbors._screen import Screen
+from metriclearn.neighbors._search._ordered import OrderedScores, ordered_values
+from metriclearn.neighbors._search._ranker import Frame, Ranker, check_rows
+from metriclearn.neighbors._search._reduced import MOST_FEATURES, ReducedScreen, TreeScreen
+from metriclearn.neighbors._search._screen import Screen
 
 # Beyond this, relative to the base, a query's rounding error hides all differences of
 # the base, and squares of it leave the range of float32.

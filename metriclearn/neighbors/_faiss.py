@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.neighbors._ranker import Frame, Ranker
+from metriclearn.neighbors._search._ranker import Frame, Ranker
 
 # Points that faiss's k-means wants for each of its centroids.
 _POINTS_PER_CENTROID = 39

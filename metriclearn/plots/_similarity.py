@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._types import Seed
-from metriclearn.neighbors._ranker import row_norms
+from metriclearn.neighbors._search._ranker import row_norms
 from metriclearn.plots._axes import (
     axes_for,
     check_labeled,

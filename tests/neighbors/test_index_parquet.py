@@ -10,7 +10,7 @@ from metriclearn.neighbors import RetrievalIndex
 
 def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
     X, _ = gallery
-    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
+    monkeypatch.setattr("metriclearn.neighbors._index._parquet._ROW_GROUP", 100)
     searched = RetrievalIndex()
     searched.add(X, ids=np.arange(600) * 2, payload={"name": [f"n{i}" for i in range(600)]})
     searched.remove([0, 2])
@@ -26,7 +26,7 @@ def test_parquet_for_a_vector_database(gallery, tmp_path, monkeypatch):
 @pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
 def test_parquet_comes_back_with_its_metric(gallery, tmp_path, monkeypatch, metric, on_disk):
     X, Q = gallery
-    monkeypatch.setattr("metriclearn.neighbors._parquet._ROW_GROUP", 100)
+    monkeypatch.setattr("metriclearn.neighbors._index._parquet._ROW_GROUP", 100)
     searched = RetrievalIndex(metric=metric)
     searched.add(X, payload={"name": [f"n{i}" for i in range(600)]})
     searched.to_parquet(tmp_path / "p")

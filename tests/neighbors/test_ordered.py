@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from metriclearn.neighbors import _ordered
 from metriclearn.neighbors._exact import ExactSearch
+from metriclearn.neighbors._search import _ordered
 
 # Rows, from easy to order to impossible in float32.
 PROBLEMS = {

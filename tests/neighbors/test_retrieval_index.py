@@ -9,7 +9,7 @@ from helpers.optional import parquet
 
 from metriclearn import Covariance
 from metriclearn.neighbors import ExactSearch, FaissNearestNeighbors, RetrievalIndex, _gallery
-from metriclearn.neighbors._ids import IdTable
+from metriclearn.neighbors._index._ids import IdTable
 
 INDEXES = ["auto", "flat", "hnsw", "ivf", "ivfpq", "SQ8"]
 METRICS = ["euclidean", "cosine", "inner_product"]
@@ -297,7 +297,7 @@ def test_one_more_row_builds_nothing_large_again(rng, monkeypatch):
             built.append(len(X))
             super().__init__(X, metric)
 
-    monkeypatch.setattr("metriclearn.neighbors._segments.ExactSearch", Counted)
+    monkeypatch.setattr("metriclearn.neighbors._index._segments.ExactSearch", Counted)
     index = filled(rng.randn(5000, 4))
     index.search(np.zeros((1, 4)), 1)
     built.clear()

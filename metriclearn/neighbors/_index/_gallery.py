@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._faiss import CoarseIndex, factory_string, resolve_index
-from metriclearn.neighbors._ranker import Ranker
-from metriclearn.neighbors._segments import SegmentedSearch
-from metriclearn.neighbors._vectors import Vectors, offset_of
+from metriclearn.neighbors._index._catalog import Catalog
+from metriclearn.neighbors._index._segments import SegmentedSearch
+from metriclearn.neighbors._index._vectors import Vectors, offset_of
+from metriclearn.neighbors._search._ranker import Ranker
 
 CHUNK = 65_536
 _TRAINING_ROWS = 160_000

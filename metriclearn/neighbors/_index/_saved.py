@@ -25,10 +25,10 @@ from metriclearn._files import (
 )
 from metriclearn._format import Format, checksum, digest, parse_json
 from metriclearn._packed import parse_array
-from metriclearn.neighbors._columns import Column
 from metriclearn.neighbors._faiss import load_faiss
-from metriclearn.neighbors._ranker import METRICS
-from metriclearn.neighbors._vectors import BlockSums, Vectors
+from metriclearn.neighbors._index._columns import Column
+from metriclearn.neighbors._index._vectors import BlockSums, Vectors
+from metriclearn.neighbors._search._ranker import METRICS
 
 MANIFEST = "index.json"
 _LOCK = "index.lock"

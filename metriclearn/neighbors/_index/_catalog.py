@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 
 from metriclearn._validation import is_missing
-from metriclearn.neighbors._columns import as_column
-from metriclearn.neighbors._ids import IdTable, as_ids, grown
+from metriclearn.neighbors._index._columns import as_column
+from metriclearn.neighbors._index._ids import IdTable, as_ids, grown
 
 
 class Catalog:

@@ -12,13 +12,18 @@ from sklearn.base import BaseEstimator
 
 from metriclearn._threads import ReadWriteLock
 from metriclearn._types import FilePath, Seed
-from metriclearn.neighbors._arguments import Condition, check_question, check_settings, embedded
-from metriclearn.neighbors._catalog import Catalog
 from metriclearn.neighbors._faiss import RecallSample, warn_if_short
-from metriclearn.neighbors._gallery import Gallery
-from metriclearn.neighbors._parquet import read_metric, read_parquet, write_parquet
-from metriclearn.neighbors._ranker import Rerank, in_order
-from metriclearn.neighbors._saved import SavedFolder, read_saved
+from metriclearn.neighbors._index._arguments import (
+    Condition,
+    check_question,
+    check_settings,
+    embedded,
+)
+from metriclearn.neighbors._index._catalog import Catalog
+from metriclearn.neighbors._index._gallery import Gallery
+from metriclearn.neighbors._index._parquet import read_metric, read_parquet, write_parquet
+from metriclearn.neighbors._index._reranking import Rerank, in_order
+from metriclearn.neighbors._index._saved import SavedFolder, read_saved
 
 
 class RetrievalIndex:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metriclearn._validation import check_unmasked, is_missing
-from metriclearn.neighbors._ids import as_given, check_text, grown, whole_numbers
+from metriclearn.neighbors._index._ids import as_given, check_text, grown, whole_numbers
 
 _KINDS = "biufUM"
 

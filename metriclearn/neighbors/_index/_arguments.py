@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn._validation import as_count, check_numeric
-from metriclearn.neighbors._ranker import METRICS, is_checked, row_norms
+from metriclearn.neighbors._search._ranker import METRICS, is_checked, row_norms
 
 #: Candidates whose distances are computed exactly.
 DEFAULT_RERANK = 1000

@@ -5,7 +5,7 @@ from scipy import linalg
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from metriclearn.neighbors._screen import Screen
+from metriclearn.neighbors._search._screen import Screen
 
 # Rows, and queries among them, from which the work of a search is predicted ...
 _SAMPLE = 4096

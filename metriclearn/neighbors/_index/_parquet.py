@@ -8,7 +8,7 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._files import open_regular, replacing
 from metriclearn._packed import check_columns
-from metriclearn.neighbors._ranker import METRICS
+from metriclearn.neighbors._search._ranker import METRICS
 
 _ROW_GROUP = 65_536
 _KEY = b"metriclearn"

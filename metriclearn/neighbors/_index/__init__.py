@@ -1,0 +1,1 @@
+"""The retrieval index: its rows, their ids and payload, the search, and its folder."""
