@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from metriclearn._arrays import on_host
+from metriclearn._pairs import paired_sq_distances
 from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._lmnn._impostors import Proof
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
@@ -14,7 +16,7 @@ _LISTED = 2  # times as many candidates are listed as impostors count
 _BISECTIONS = 10
 _ABSENT = 1e30  # squared distance of no row: never violated
 _SMALL_ANCHORS = 1000
-_ANCHORS = 512  # whose candidates stay in a core's cache
+_ANCHORS = 2500
 
 
 class NearestObjective(LMNNObjective):
@@ -126,7 +128,7 @@ class NearestObjective(LMNNObjective):
         if self._proof is None:
             self._list(L, Z)
             return False
-        needed = np.minimum(self._reach(Z, loss), self._farthest_counted(Z))
+        needed = np.concatenate([*self._by_block(Z, self._needed, loss)])
         if self._proof.holds(L, needed):
             return False
         listed = self.value(L, loss)
@@ -137,65 +139,96 @@ class NearestObjective(LMNNObjective):
         """Push term over the nearest of the candidates."""
         if self._proof is None:
             self._list(L, Z)
-        radii = self._radii(Z)
+        push = Push(loss, B, X)
+        parts, *found = zip(*self._by_block(Z, self._push_of_block, loss), strict=True)
+        for part in parts:
+            push.include(part)
+        of_targets, per_anchor, impostors, of_impostors = map(np.concatenate, found)
+        push.slopes = float(of_targets.sum())
+        push.add_graph(self._target_graph, of_targets.ravel())
+        graph = PairGraph(_indptr(len(self.rows), self._anchors, per_anchor), impostors)
+        push.add_graph(graph, of_impostors)
+        return push
+
+    def _push_of_block(self, Z, block, loss):
+        """Sum up some anchors.
+
+        Returns
+        -------
+        push : Push
+        of_targets : ndarray of shape (n_anchors, k)
+            Slopes of the targets.
+        per_anchor : ndarray of shape (n_anchors,)
+            Number of impostors.
+        impostors, of_impostors : ndarray of shape (n_impostors,)
+            Their row numbers and slopes.
+        """
+        radii = self._radii(Z, block)
         if loss.width:
-            d2, columns = self._candidate_distances(Z), self._candidates
-            counts = 1.0 if self._weights is None else self._listed_weights
+            d2, columns = self._candidate_distances(Z, block), self._candidates[block]
+            counts = 1.0 if self._weights is None else self._listed_weights[block]
             caps = _caps(d2, counts, loss.width, self._n_impostors)
         else:
-            d2, columns, counts = self._nearest(Z)
+            d2, columns, counts = self._nearest(Z, block)
             caps = np.inf
-        push = Push(loss, B, X)
-        of_targets = np.zeros(radii.shape)
-        of_impostors = np.zeros(d2.shape)
+        push = Push(loss)
+        of_targets, of_impostors = np.zeros(radii.shape), np.zeros(d2.shape)
         for j, radius in enumerate(radii.T):
             capped = np.minimum(radius, caps)
-            weights = np.broadcast_to(self._shares[:, j, None] * counts, d2.shape)
+            weights = np.broadcast_to(self._shares[block, j, None] * counts, d2.shape)
             slopes = push.add(capped[:, None] - d2, weights)
             of_targets[:, j] = slopes.sum(axis=1)
             push.value += float((radius - capped) @ of_targets[:, j])
             of_impostors -= slopes
-        push.slopes = float(of_targets.sum())
-        push.add_graph(self._target_graph, of_targets.ravel())
         active = of_impostors < 0
         per_anchor = np.count_nonzero(active, axis=1)
-        graph = PairGraph(_indptr(len(self.rows), self._anchors, per_anchor), columns[active])
-        push.add_graph(graph, of_impostors[active])
-        return push
+        return push, of_targets, per_anchor, columns[active], of_impostors[active]
 
-    def _radii(self, Z):
+    def _by_block(self, Z, function, *arguments):
+        """Yield ``function(Z, block, *arguments)`` for each block of anchors, in order."""
+        n = len(self._anchors)
+        step = _ANCHORS if on_host(Z) else n
+        blocks = [slice(start, start + step) for start in range(0, n, step)]
+        return map_blocks(lambda block: function(Z, block, *arguments), blocks)
+
+    def _sq_distances(self, Z, columns, block):
+        """Squared distances of some anchors to a few rows each."""
+        anchors = np.repeat(self._anchors[block], columns.shape[1])
+        return paired_sq_distances(Z, anchors, columns.ravel()).reshape(columns.shape)
+
+    def _radii(self, Z, block):
         """Squared distances of targets plus the margin."""
-        radii = self._target_graph.sq_distances(Z).reshape(self._targets.shape) + 1
-        radii[~self._present] = -1e30  # never violated
+        radii = self._sq_distances(Z, self._targets[block], block) + 1
+        radii[~self._present[block]] = -1e30  # never violated
         return radii
 
-    def _reach(self, Z, loss):
-        return self._radii(Z).max(axis=1) + loss.reach
-
-    def _candidate_distances(self, Z):
-        d2 = self._candidate_graph.sq_distances(Z).reshape(self._candidates.shape)
-        d2[~self._listed] = _ABSENT
+    def _candidate_distances(self, Z, block):
+        d2 = self._sq_distances(Z, self._candidates[block], block)
+        d2[~self._listed[block]] = _ABSENT
         return d2
 
-    def _nearest(self, Z):
+    def _nearest(self, Z, block):
         """Squared distances, row numbers and weights of the nearest candidates that count."""
-        d2, m = self._candidate_distances(Z), self._n_impostors
+        d2, m = self._candidate_distances(Z, block), self._n_impostors
+        candidates = self._candidates[block]
         if self._weights is None:
             if m >= d2.shape[1]:
-                return d2, self._candidates, 1.0
+                return d2, candidates, 1.0
             nearest = np.argpartition(d2, m - 1, axis=1)[:, :m]
             d2 = np.take_along_axis(d2, nearest, axis=1)
-            return d2, np.take_along_axis(self._candidates, nearest, axis=1), 1.0
+            return d2, np.take_along_axis(candidates, nearest, axis=1), 1.0
         order = np.argsort(d2, axis=1, kind="stable")
         d2, columns, weights = (
             np.take_along_axis(of_candidates, order, axis=1)
-            for of_candidates in (d2, self._candidates, self._listed_weights)
+            for of_candidates in (d2, candidates, self._listed_weights[block])
         )
         return d2, columns, _cut(weights, m)
 
-    def _farthest_counted(self, Z):
-        d2, _, counts = self._nearest(Z)
-        return np.where((counts > 0) & (d2 < _ABSENT), d2, 0).max(axis=1)
+    def _needed(self, Z, block, loss):
+        """How far the candidates of some anchors must be known: to what counts, or can cost."""
+        d2, _, counts = self._nearest(Z, block)
+        farthest = np.where((counts > 0) & (d2 < _ABSENT), d2, 0).max(axis=1)
+        return np.minimum(self._radii(Z, block).max(axis=1) + loss.reach, farthest)
 
     def _list(self, L, Z):
         """List twice as many candidates as count; of rows with weights, of twice the weight."""
@@ -212,8 +245,6 @@ class NearestObjective(LMNNObjective):
                 break
             n_listed = min(2 * n_listed, n_others)
         self._candidates = np.where(self._listed, found, self._anchors[:, None]).astype(np.int32)
-        indptr = _indptr(len(self.rows), self._anchors, n_listed)
-        self._candidate_graph = PairGraph(indptr, self._candidates.ravel())
         farthest = d2[:, -1] if n_listed < n_others else np.full(len(d2), np.inf)
         if self._weights is not None and n_listed < n_others:
             beyond = np.where(np.cumsum(weights, axis=1) >= wanted, d2, np.inf)
@@ -228,12 +259,6 @@ def _caps(d2, counts, width, n_impostors):
     has ``a = clip((c - d²) / width + 1/2, 0, 1)`` with one number ``c`` for an anchor.
     """
     counts = np.broadcast_to(counts, d2.shape)
-    blocks = [slice(start, start + _ANCHORS) for start in range(0, len(d2), _ANCHORS)]
-    found = map_blocks(lambda b: _caps_of_block(d2[b], counts[b], width, n_impostors), blocks)
-    return np.concatenate([*found])
-
-
-def _caps_of_block(d2, counts, width, n_impostors):
     order = np.argsort(d2, axis=1, kind="stable")
     weights = np.take_along_axis(counts, order, axis=1)
     reached = np.cumsum(weights, axis=1) >= n_impostors * (1 - 1e-9)

@@ -59,6 +59,11 @@ class Push:
         self.conjugates += self.loss.conjugate_share * value
         return slopes
 
+    def include(self, part):
+        """Add the losses of a ``Push`` of other triplets, which knows no moment."""
+        self.value += part.value
+        self.conjugates += part.conjugates
+
     def add_graph(self, graph, weights):
         """Add weights ``∂value/∂d²`` of the pairs of a graph, where the moment is wanted."""
         if self._B is None:

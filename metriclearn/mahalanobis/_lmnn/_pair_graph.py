@@ -82,5 +82,6 @@ class PairGraph:
         product = self.sums(weights, weights).astype(B.dtype)[:, None] * B
         for matrix in self._matrices:
             matrix.data = weights
-            product -= matrix @ B
+        for part in map_blocks(lambda matrix: matrix @ B, self._matrices):
+            product -= part
         return product
