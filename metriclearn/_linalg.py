@@ -80,6 +80,28 @@ def fix_signs(components):
     return components * np.where(signs == 0, 1, signs)[:, None]
 
 
+def without_denormals(A):
+    """Round what is nothing beside the rest to zero, in place.
+
+    Denormal numbers make a matrix product fifty times slower on many processors.
+
+    Parameters
+    ----------
+    A : ndarray of floats
+        Numbers of less than about 1e-32 (1e-302 in float64) are rounded to multiples of that.
+
+    Returns
+    -------
+    ndarray
+        ``A`` itself.
+    """
+    limits = np.finfo(A.dtype)
+    grain = 2**20 * limits.tiny / limits.eps
+    A += grain
+    A -= grain
+    return A
+
+
 def is_psd(M):
     """Whether a matrix is symmetric and has no negative eigenvalue, up to rounding."""
     tol, scale = 1e-8, np.abs(M).max(initial=0)

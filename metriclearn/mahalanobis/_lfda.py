@@ -21,6 +21,7 @@ from metriclearn.neighbors._exact import ExactSearch
 _BLOCK_BYTES = 32 * 2**20
 _ROWS = 128  # whose affinities to all others of a class are computed at a time
 _TILE_ROWS, _TILE_COLUMNS = 256, 1024  # of float32 affinities that stay in a core's cache
+_LOWEST = -75  # exponents below: affinities that add nothing, and would soon be denormal numbers
 _LARGEST_ROUNDING = 0.01  # of an exponent that need not be told from zero
 _SMALL_CLASS = 32  # classes of up to this many rows are computed together, by size
 _PAIRS_A_SECOND = 3.5e10  # times what each costs: its features, and some 50 more
@@ -294,6 +295,7 @@ def _scatter_of_many(X, scale):
             np.matmul(left[start:stop], right[first:last].T, out=A)
             if rounding > _LARGEST_ROUNDING:
                 np.minimum(A, 0, out=A)
+            np.maximum(A, _LOWEST, out=A)
             np.exp(A, out=A)
             if first == start:
                 A[np.tri(*A.shape, dtype=bool)] = 0

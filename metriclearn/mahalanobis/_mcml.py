@@ -29,7 +29,8 @@ from metriclearn.mahalanobis._solvers._sampled import minimize_with_sample
 _MANY_ROWS, _SAMPLE_STEP, _SAMPLE_PER_FEATURE, _FEWEST_SAMPLES = 1000, 10, 20, 4
 _PAIRS_A_SECOND = 1.4e9  # times what each costs: its features, and some 50 more
 _LARGEST_SINGLE_SQ_NORM = 1e4  # beyond it float32 distances lose what matters
-_SINGLE_GAP = 1e-5  # that float32 resolves
+_SINGLE_RESOLVES = 1e-3  # gaps below it are rounding there
+_LEAST_TOL = 1e-5  # that steps on a sample are good for
 _ITERATIONS_PER_CERTIFICATE = 5
 # Where classes separate the objective tends to zero, and no share of it is small.
 _SMALLEST_OBJECTIVE = 1e-3
@@ -156,7 +157,7 @@ class MCML(MahalanobisTransformer):
         start = np.eye(d) / np.sqrt(d)
         self.n_iter_, converged = 0, False
         of_sample = problem.on_sample()
-        if of_sample is not None and self.tol >= _SINGLE_GAP:
+        if of_sample is not None and self.tol >= _LEAST_TOL:
             with progress(self.verbose, "MCML, steps on a sample") as advance:
                 L, self.n_iter_, converged = minimize_with_sample(
                     lambda L: problem.evaluate(L, self.tol),
@@ -216,7 +217,7 @@ class CollapseProblem:
 
     def __init__(self, X, codes, max_memory=512, weights=None):
         self.X, self.weights, self.max_memory = X, weights, max_memory
-        self._last = None, None, None
+        self._last, self._is_near = (None, None, None), False
         w = np.ones(len(X)) if weights is None else weights
         # Of each row, the weight of all others, and of those of its class.
         others = w.sum() - np.minimum(w, 1)
@@ -281,13 +282,15 @@ class CollapseProblem:
         return of_sample
 
     def evaluate(self, L, tol):
-        """Compute objective, derivative by ``M`` and gap, in float32 if that is above ``tol``."""
+        """Compute objective, derivative by ``M`` and gap, in float32 until that nears ``tol``."""
         single = self.X.astype(np.float32)
-        if squared_norms(single @ L.T.astype(np.float32)).max() < _LARGEST_SINGLE_SQ_NORM:
+        largest = squared_norms(single @ L.T.astype(np.float32)).max()
+        if not self._is_near and largest < _LARGEST_SINGLE_SQ_NORM:
             value, slope = self._of(single, L)
             gap = self._gap(L, value, slope)
-            if gap > tol:
+            if gap > max(tol, _SINGLE_RESOLVES):
                 return value, slope, gap
+            self._is_near = True
         return *self.value_and_slope(L), self.certify(L)[1]
 
     def loss(self, L):

@@ -36,6 +36,7 @@ from metriclearn._arrays import (
     to_numpy,
     with_dtype,
 )
+from metriclearn._linalg import without_denormals
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._threads import map_blocks, n_block_threads
 
@@ -139,6 +140,7 @@ def soft_neighbor_gradient(
                 see(slice(start, stop), start, near)
             H = targets.factor(alpha, beta, start, stop, out=blocks.scratch(E.shape))
             H *= E
+            without_denormals(H)
             products[start - first : stop - first] += H @ X1[start:]
             products[start - first :] += H.T @ X1[start:stop]
         return first, products
@@ -158,6 +160,7 @@ def soft_neighbor_gradient(
         )
         value += float(np.sum(values, dtype=np.float64))
         P *= alpha[:, None] * t + beta[:, None]
+        without_denormals(P)
         HX1[rows] += P @ X1
         HX1 += P.T @ X1[rows]
     return value, 2 * (HX1[:, -1:] * X1[:, :-1] - HX1[:, :-1])

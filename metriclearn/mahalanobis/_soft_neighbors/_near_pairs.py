@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from metriclearn._linalg import without_denormals
 from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._soft_neighbors._gradient import Exponentials, soft_neighbor_gradient
 
@@ -135,7 +136,10 @@ class NearPairs:
         values, alpha, beta = exponentials.weighted(slice(None), terms)
         P_first *= alpha[first] * t_first + beta[first]
         P_second *= alpha[second] * t_second + beta[second]
-        weights, starts = P_first + P_second, np.searchsorted(first, np.arange(n + 1))
+        weights, starts = (
+            without_denormals(P_first + P_second),
+            np.searchsorted(first, np.arange(n + 1)),
+        )
         H = sparse.csr_array((weights, second, starts), shape=(n, n))
         Z = exponentials.Z
         of_rows, of_columns = map_blocks(lambda matrix: matrix @ Z, (H, H.T))

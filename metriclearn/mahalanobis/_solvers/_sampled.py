@@ -10,6 +10,7 @@ _STEP_ITERATIONS, _STEP_TOL, _MEMORY = 25, 1e-11, 20  # of L-BFGS on the sample
 # Rows of a sample have fewer neighbors to choose from, and the sample less curvature.
 _CURVATURE, _MOST_CURVATURE = 1.3, 10.0
 _MIXED = 5  # steps that the next one is made of
+_LEAST_SHARE = 1e-6  # of its largest eigenvalue that every other one of a mixture has
 _PATIENCE = 8  # steps in which the gap must halve
 _ROUNDING = 1e-5  # share of the value that may be rounding
 
@@ -119,4 +120,5 @@ class _Mixing:
             for share, other in zip(shares, list(self._ends)[:-1], strict=True)
         )
         values, vectors = linalg.eigh(mixed)
-        return (vectors * np.sqrt(np.maximum(values, 0))).T
+        # The derivative by L vanishes where L does: no step would lead out of a zero.
+        return (vectors * np.sqrt(np.maximum(values, _LEAST_SHARE * values[-1]))).T
