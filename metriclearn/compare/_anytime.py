@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+from metriclearn.compare._conclusions import LEFT
 from metriclearn.compare._protocol import failed
 
 FIRST_ROWS = 1000
@@ -240,7 +241,7 @@ def _left(tasks, record, standing):
         return record
     return failed(
         task,
-        f"left the field: {100 * standing.best:.1f}% on validation data after {standing.rows[-1]} "
+        f"{LEFT}: {100 * standing.best:.1f}% on validation data after {standing.rows[-1]} "
         f"rows, in the worse half",
     )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from metriclearn.compare._significance import Lead
 
+LEFT = "left the field"  # how the error of a learner begins that was not tried any further
+
 
 @dataclass(frozen=True)
 class Score:
@@ -52,6 +54,11 @@ class Row:
     embed_seconds: float | None = None
     bytes_per_row: int | None = None
     rising: bool = False
+
+    @property
+    def left(self):
+        """Whether a run with a time limit gave it up for better ones: no fault of its own."""
+        return self.error is not None and self.error.startswith(LEFT)
 
     def mean(self, measure):
         """Return the mean of a measure; None where there is none."""

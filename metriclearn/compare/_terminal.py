@@ -63,7 +63,8 @@ def show(result):
             console.print(escape(f"Not told apart: {listed(group)}"))
     for row in result.rows():
         if row.error:
-            console.print(f"[bold red]{escape(row.name)}[/]: {escape(row.error)}")
+            style = "bold" if row.left else "bold red"
+            console.print(f"[{style}]{escape(row.name)}[/]: {escape(row.error)}")
     for note, names in notes_of(result).items():
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
     for line in result.curve_notes():
@@ -232,7 +233,7 @@ def _table(result, escape, spread, measures, cost=True):
             wins = row.mean(measure) is not None and row.mean(measure) == best[measure]
             scores.append(f"[bold green]{text}[/]" if wins else text)
         if not row.scores and any(record.learner == row.key for record in result.records):
-            scores[:1] = ["[red]failed[/]"]
+            scores[:1] = ["[dim]left[/]" if row.left else "[red]failed[/]"]
         dimension = "–" if row.dimension is None else str(row.dimension)
         cells = [*scores, *([seconds_text(row.fit_seconds), dimension] if cost else [])]
         if is_search:

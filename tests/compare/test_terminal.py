@@ -7,6 +7,7 @@ import pytest
 from helpers.comparisons import made_up
 
 from metriclearn.compare import RankedComparison, _terminal
+from metriclearn.compare._conclusions import LEFT
 
 PLACES = tuple(2**i for i in range(1, 13))
 NAMES = ("a", "deep one of a long name, with settings", "c")
@@ -63,3 +64,17 @@ def test_ranks_over_many_data_sets_are_told_in_parts(result, width, capsys, monk
     n_parts = len(re.findall("^ Learner ", text, re.M))
     assert n_parts > 1
     assert len(re.findall("^ c  ", text, re.M)) == n_parts
+
+
+def test_who_left_the_field_has_not_failed(result, capsys, monkeypatch):
+    plain = replace(result, curve_records=(), run=replace(result.run, axes={}))
+    errors = {"a": f"{LEFT}: 60.0% on validation data after 1000 rows", "c": "ValueError: no"}
+    records = tuple(
+        replace(record, scores={}, error=errors[record.learner])
+        if record.learner in errors
+        else record
+        for record in plain.records
+    )
+    lines = _printed(_terminal.show, replace(plain, records=records), 80, capsys, monkeypatch)
+    assert [line for line in lines if re.match(r" a +left ", line)]
+    assert [line for line in lines if re.match(r" c +failed ", line)]
