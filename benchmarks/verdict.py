@@ -238,6 +238,7 @@ def stability(folder, out):
                 "measure": measure,
                 "size": [*X.shape, result.data.n_classes],
                 "rising": list(result.verdict(measure).rising),
+                "close": [a.question for a in result.answers(protocol) if a.lead.is_close],
                 "seconds": time.perf_counter() - start,
             }
             path.write_text(json.dumps(known, indent=1))
@@ -307,7 +308,8 @@ def _difference(normal, thorough):
         for question, answer in normal["answers"].items()
         if thorough["answers"][question][0] != answer[0]
     ]
-    said = f" (still rising: {', '.join(normal['rising']) or 'none'})" if differ else ""
+    rising, close = (", ".join(normal.get(of, ())) or "none" for of in ("rising", "close"))
+    said = f" (still rising: {rising}; close calls: {close})" if differ else ""
     return "; ".join(differ) + said or "the same"
 
 

@@ -13,6 +13,7 @@ from scipy.stats import t as student_t
 SIGNIFICANT = 0.05
 #: With fewer folds, chance alone makes leads look certain too often: no p-value is given.
 MIN_FOLDS = 5
+_CLOSE = 0.05  # share of the interval within which its end is nearly zero
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Lead:
     def is_told(self):
         """Whether the lead is beyond the noise, as the only one that is tested."""
         return self.p_value is not None and self.p_value < SIGNIFICANT
+
+    @property
+    def is_close(self):
+        """Whether an end of the interval is nearly zero: a little more would tell otherwise."""
+        if self.low is None or self.high is None:
+            return False
+        return min(abs(self.low), abs(self.high)) < _CLOSE * (self.high - self.low)
 
 
 def measure_lead(differences, n_train, n_test):

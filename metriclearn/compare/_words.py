@@ -9,6 +9,8 @@ AXIS_NAMES = {
     "dimensions": "dimensions",
     "shift": "Fréchet distance from train to test classes",
 }
+#: Beside an answer that hangs by a thread.
+CLOSE = "A close call: other folds, seeds or settings may answer otherwise."
 
 
 def headline(result):
@@ -293,6 +295,8 @@ def answer_text(answer, among=()):
     )
     if answer.rising:
         text += f" Cut short in training: {listed(answer.rising)}."
+    if answer.lead.is_close:
+        text += f" {CLOSE}"
     return f"{text} {answer.caveat}".rstrip()
 
 

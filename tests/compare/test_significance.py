@@ -6,6 +6,7 @@ from scipy.stats import ttest_1samp
 
 from metriclearn.compare._significance import (
     MIN_FOLDS,
+    Lead,
     corrected_resampled_t_test,
     holm,
     measure_lead,
@@ -98,3 +99,13 @@ def test_corrected_test_is_the_plain_one_without_shared_rows(rng):
 @pytest.mark.parametrize(("differences", "p"), [([], 1), ([0.1], 1), ([0, 0], 1), ([1, 1], 0)])
 def test_corrected_test_without_spread(differences, p):
     assert corrected_resampled_t_test(differences, 0.25) == p
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "close"),
+    [(-0.1, 9.2, True), (0.4, 10.5, True), (0.9, 5.4, False), (-2.0, 1.0, False), (-9, 0.1, True)],
+)
+def test_an_interval_that_ends_nearly_at_zero_is_a_close_call(low, high, close):
+    lead = Lead((low + high) / 2, low, high, 0.05, 1.0, 5)
+    assert lead.is_close is close
+    assert not Lead(0.1, None, None, None, None, 3).is_close
