@@ -9,8 +9,6 @@ AXIS_NAMES = {
     "dimensions": "dimensions",
     "shift": "Fréchet distance from train to test classes",
 }
-#: Beside an answer that hangs by a thread.
-CLOSE = "A close call: other folds, seeds or settings may answer otherwise."
 
 
 def headline(result):
@@ -296,7 +294,7 @@ def answer_text(answer, among=()):
     if answer.rising:
         text += f" Cut short in training: {listed(answer.rising)}."
     if answer.lead.is_close:
-        text += f" {CLOSE}"
+        text += " A close call: other folds, seeds or settings may answer otherwise."
     return f"{text} {answer.caveat}".rstrip()
 
 
@@ -309,10 +307,8 @@ def interval_text(lead):
 
 def price_text(price, other):
     """Say what a fit, the embedding of a row and its bytes cost on both sides."""
-    parts = [
-        "a fit takes "
-        + _both(seconds_text(price.fit_seconds), seconds_text(other.fit_seconds), "s")
-    ]
+    fits = _both(seconds_text(price.fit_seconds), seconds_text(other.fit_seconds), "s")
+    parts = [f"a fit takes {fits}"]
     if price.embed_seconds is not None and other.embed_seconds is not None:
         micro = micro_text(price.embed_seconds), micro_text(other.embed_seconds)
         parts.append("embedding a row " + _both(*micro, "µs"))
@@ -322,9 +318,9 @@ def price_text(price, other):
 
 def _both(first, second, unit):
     """Say two amounts of a unit; once where they are the same."""
-    return (
-        f"{first} {unit} on both sides" if first == second else f"{first} against {second} {unit}"
-    )
+    if first == second:
+        return f"{first} {unit} on both sides"
+    return f"{first} against {second} {unit}"
 
 
 def micro_text(seconds):
