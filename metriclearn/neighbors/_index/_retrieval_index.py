@@ -29,9 +29,8 @@ from metriclearn.neighbors._index._saved import SavedFolder, read_saved
 class RetrievalIndex:
     """A gallery of any size, searched by a learned metric: coarse first, then exactly.
 
-    A compressed index in memory finds candidates; their distances are computed from the
-    vectors, which may lie in a file. Rows of new classes are added without training
-    anything: the learner embeds them, the index files them.
+    A compressed index in memory finds candidates; their distances are computed from the vectors,
+    which may lie in a file. Rows of new classes are added, and nothing is trained.
 
     Parameters
     ----------
@@ -67,9 +66,8 @@ class RetrievalIndex:
     indexes are trained at the first search, and again once the gallery has grown to four
     times that size.
 
-    Any number of threads may search while others add and remove: a search sees the rows
-    before or after a change, never in between. What is saved is whole at any time: see
-    :meth:`save`.
+    Any number of threads may search while others add and remove: a search sees the rows before or
+    after a change, never in between. What is saved is whole at any time: see :meth:`save`.
 
     References
     ----------
@@ -448,8 +446,7 @@ class RetrievalIndex:
         index, path
             See the class.
         metric : {"euclidean", "cosine", "inner_product"}, default=None
-            That of the file by default, as :meth:`to_parquet` wrote it; Euclidean where
-            it names none.
+            As :meth:`to_parquet` wrote it by default; Euclidean where nothing is written.
 
         Returns
         -------
