@@ -238,6 +238,7 @@ class Interactions:
         self.items = pairs.col[chosen][order].astype(np.int64)
         self._keys = self.users * self.n_items + self.items
         self.counts = np.bincount(self.users, minlength=self.n_users)
+        self._starts = np.cumsum(self.counts) - self.counts
 
     def __len__(self):
         return len(self.users)
@@ -269,7 +270,20 @@ class Interactions:
             if not taken.any():
                 break
             drawn[taken] = rng.randint(self.n_items, size=int(taken.sum()))
+        # Of users that chose nearly everything, for whom it would take many rounds.
+        stuck = self.has(repeated, drawn) & (self.counts[repeated] < self.n_items)
+        of = repeated[stuck]
+        drawn[stuck] = self.unchosen(of, rng.randint(self.n_items - self.counts[of]))
         return drawn
+
+    def unchosen(self, users, ranks):
+        """Return, for each user, the item at a rank, from 0, among those that it did not choose."""
+        # As many items that it did not choose are before its k-th choice as the item's number less
+        # k; sorted within a user, these are sorted over all users once users are far apart.
+        before = self.items - (np.arange(len(self)) - self._starts[self.users])
+        width = self.n_items + 1
+        chosen = np.searchsorted(self.users * width + before, users * width + ranks, side="right")
+        return ranks + chosen - self._starts[users]
 
     def hold_out(self, rng):
         """Hold out one item of each user that has at least three.
@@ -280,9 +294,10 @@ class Interactions:
         users, items : ndarray
             What was held out.
         """
-        starts = np.concatenate([[0], np.cumsum(self.counts)])[:-1]
         users = np.flatnonzero(self.counts >= 3)
-        places = starts[users] + (rng.random_sample(len(users)) * self.counts[users]).astype(int)
+        places = self._starts[users] + (rng.random_sample(len(users)) * self.counts[users]).astype(
+            int
+        )
         left = np.ones(len(self), bool)
         left[places] = False
         pairs = self.users[left], self.items[left]

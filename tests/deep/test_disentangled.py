@@ -140,6 +140,14 @@ def test_clusters_are_of_the_labeled_rows_every_so_many_epochs():
     assert {c for c, y in zip(seen[0], labels.tolist(), strict=True) if y < 0} == {-1}
 
 
+@pytest.mark.parametrize("labels", [torch.arange(20), torch.full((20,), -1)], ids=["one", "none"])
+def test_rows_without_another_of_their_class_share_one_characteristic(labels):
+    """Nothing is left of them once the class is taken: fewer different rows than clusters."""
+    loss = characteristics()
+    loss.refresh(torch.zeros(20, 3), labels, torch.randn(20, 5, dtype=torch.float64))
+    assert set(loss.assignment.tolist()) == {0 if labels[0] == 0 else -1}
+
+
 def test_noise_changes_a_share_of_the_clusters():
     seen = []
 
@@ -233,6 +241,10 @@ def test_keys_are_running_means_in_training_alone():
         (lambda: L.SharedCharacteristicsLoss(L.SupConLoss()).build(3, 8), "are needed by"),
         (lambda: diverse()(torch.randn(10, 12), LABELS), "indices of the training rows"),
         (lambda: characteristics()(torch.randn(10, 3), LABELS), "features are needed by Shared"),
+        (
+            lambda: characteristics()(torch.randn(10, 3), torch.rand(10)),
+            "labels must be classes of an integer type",
+        ),
     ],
 )
 def test_what_is_missing_is_one_error(make, message):

@@ -440,3 +440,26 @@ def test_new_classes_come_where_nothing_of_classes_is_learned(name):
     embedder = DeepEmbedder(loss="self_distillation", **settings).partial_fit(X[y < 5], y[y < 5])
     with pytest.raises(ValueError, match="has learned something of each class"):
         embedder.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("inner", [L.BoostedLoss(2), L.GroupedLoss(L.SupConLoss(), 2)])
+def test_nested_dimensions_have_groups_of_their_own(inner):
+    """The head scales none of them: a prefix cuts its groups elsewhere than the next one."""
+    embedder = DeepEmbedder(
+        loss=L.Matryoshka(inner, (4, 8)), n_components=8, max_epochs=1, random_state=0
+    ).fit(X, y)
+    assert len(embedder.net_.module_.head.group_sizes) == 1
+    loss, z = embedder.net_.criterion_, torch.randn(10, 8, dtype=torch.float64)
+    labels = torch.tensor([0, 1] * 5)
+    by_hand = [
+        part(normalize(z[:, :width], dim=1), labels)
+        for part, width in zip(loss.losses, (4, 8), strict=True)
+    ]
+    torch.testing.assert_close(loss(z, labels), sum(by_hand))
+
+
+def test_a_divided_part_is_found_however_deep():
+    inner = L.DivideAndConquerLoss(L.SupConLoss(), 2, embedding_dim=4, n_samples=6)
+    loss = L.WeightedSum([L.WeightedSum([L.SupConLoss(), inner])])
+    loss.refresh(torch.randn(6, 4), torch.arange(6) % 2)
+    assert torch.equal(loss.clusters, inner.clusters)

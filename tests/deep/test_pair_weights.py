@@ -165,11 +165,55 @@ def test_contrastive_looks_at_the_pair_alone(batch):
         (L.ProxyAnchorLoss(), np.eye(4), [0, 0, 1, 1], "vectors of its own"),
         (L.TripletLoss(), np.ones(4), [0, 0, 1, 1], r"shape \(b, d\)"),
         (L.TripletLoss(), np.eye(4), [0, 0, 1], r"labels of shape \(b,\)"),
+        (L.TripletLoss(), np.diag([1, 1, 0, 1]), [0, 0, 1, 1], "row 2 is all zeros"),
+        (L.CrossBatchMemory(L.TripletLoss()), np.eye(4), [0, 0, 1, 1], "vectors of its own"),
     ],
 )
 def test_one_error(loss, rows, labels, message):
     with pytest.raises(ValueError, match=message):
         pair_weights(loss, rows, labels)
+
+
+SEE_DIMENSIONS = L.SNRContrastiveLoss, L.BoostedLoss, L.VICRegLoss, L.Matryoshka
+
+
+def losses_of_a_batch():
+    """Every loss that compares the rows of a batch with nothing else, by its defaults."""
+    losses = [made() for made in {**L.LOSSES, **L.REGULARIZERS}.values()]
+    alone = [
+        loss
+        for loss in losses
+        if not (loss.needs_classes or loss.needs_indices or loss.refreshes)
+        and not isinstance(loss, L.CenterLoss)
+    ]
+    return [*alone, L.Matryoshka(L.SupConLoss(), (2, 3))]
+
+
+@pytest.mark.parametrize("loss", losses_of_a_batch(), ids=lambda loss: type(loss).__name__)
+def test_weights_make_the_gradient_or_are_refused(loss, batch):
+    """The chain rule from similarities to rows: a loss that sees more has no such weights."""
+    Z, y = batch
+    if isinstance(loss, SEE_DIMENSIONS):
+        with pytest.raises(ValueError, match="sees more of two rows than their similarity"):
+            pair_weights(loss, Z, y)
+        return
+    x = torch.tensor(Z, requires_grad=True)
+    before = {name: value.clone() for name, value in loss.state_dict().items()}
+    W = torch.tensor(pair_weights(loss, Z, y)[1])
+    assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+    (gradient,) = torch.autograd.grad(loss(x, torch.tensor(y)), x)
+    made = W @ x.detach()
+    across = [v - (v * x).sum(1, keepdim=True) * x for v in (gradient, made)]
+    torch.testing.assert_close(*across, rtol=0, atol=1e-6 * float(gradient.abs().max()) + 1e-12)
+
+
+def test_names_of_classes_do_not_matter(batch):
+    pd = pytest.importorskip("pandas")
+    Z, y = batch
+    W = pair_weights(L.SupConLoss(), Z, y)[1]
+    for names in (np.array(["a", "b", "c"])[y], pd.Series(list("abc"))[y], 3 * y - 8, y.tolist()):
+        found = pair_weights(L.SupConLoss(), pd.DataFrame(Z), names)[1]
+        np.testing.assert_array_equal(found, W)
 
 
 # Why these two ----------------------------------------------------------------------------------

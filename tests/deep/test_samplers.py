@@ -318,6 +318,19 @@ def test_fixed_triplets_stay_and_are_triplets():
     assert set(np.concatenate(second)) == set(sampler.triplets_.ravel())
 
 
+def test_fixed_triplets_are_drawn_again_for_other_classes_or_another_number():
+    sampler, rng = FixedTripletSampler(batch_size=30, n_triplets=50), np.random.default_rng(0)
+    sampler.epoch(UNEVEN, rng)
+    others = UNEVEN[::-1].copy()  # as many rows, of other classes
+    for codes, sampler.n_triplets in ((others, 50), (others, 200), (others, 20)):
+        batches = sampler.epoch(codes, rng)
+        assert len(sampler.triplets_) == sampler.n_triplets
+        a, p, n = codes[sampler.triplets_].T
+        assert (a == p).all()
+        assert (a != n).all()
+        assert set(np.concatenate(batches)) == set(sampler.triplets_.ravel())
+
+
 @pytest.mark.parametrize(
     ("width", "near"), [(None, None), (1, None), (2, None), (None, 0.01), (1, 0.01), (2, 0.05)]
 )

@@ -346,3 +346,40 @@ def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
 def test_one_error(arguments, message):
     with pytest.raises(ValueError, match=message):
         DeepEmbedder(**arguments, **QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        L.WeightedSum(
+            [L.SelfDistillationLoss(L.SupConLoss(), (8,)), L.HighOrderLoss(L.SupConLoss())]
+        ),
+        L.HighOrderLoss(L.SelfDistillationLoss(L.SupConLoss(), (8,))),
+        L.SelfDistillationLoss(L.HighOrderLoss(L.SupConLoss()), (8,)),
+        L.WeightedSum([Recorded(), RecordedMaps()]),
+    ],
+    ids=["sum", "maps outside", "maps inside", "one's own"],
+)
+def test_features_of_two_kinds_are_one_error(loss):
+    embedder = DeepEmbedder("convnet", loss, image_shape=(8, 8), **QUICK)
+    with pytest.raises(ValueError, match="needs the maps of the backbone, and"):
+        embedder.fit(X, y)
+
+
+def test_each_order_of_moments_is_shown_the_training_set():
+    loss = L.EmbeddingMomentsLoss(Listening(), 3, 5, embedding_dim=4)
+    z = normalize(torch.randn(6, 4), dim=1)
+    loss.refresh(z, torch.arange(6) % 2)
+    for k, part in enumerate(loss.parts(), start=1):
+        products = [z @ W.T for W in loss.projections[:k]]
+        by_hand = normalize(torch.stack(products).prod(0), dim=1) if k > 1 else z
+        torch.testing.assert_close(part.shown, by_hand)
+
+
+class Listening(L.MetricLoss):
+    """Keeps the training set that it is shown."""
+
+    refreshes = True
+
+    def refresh(self, embeddings, labels, features=None):
+        self.shown = embeddings

@@ -8,6 +8,7 @@ from helpers.loss_batches import assert_equal
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
+from torch.nn.functional import normalize
 
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep import losses as L
@@ -193,6 +194,36 @@ def test_one_error(arguments, labels, message):
 def test_views_have_to_be_a_loss_on_views():
     with pytest.raises(ValueError, match="wrap it"):
         L.SemiSupervisedLoss(L.SupConLoss(), L.NTXentLoss())
+
+
+def test_views_are_of_rows_not_of_classes():
+    with pytest.raises(ValueError, match="ProxyAnchorLoss learns classes known at the start"):
+        L.TwoViewLoss(L.ProxyAnchorLoss())
+
+
+def test_a_memory_of_views_knows_rows_by_their_place_in_the_training_set():
+    """The first row of a batch is no positive of the first row of the batch before."""
+    torch.manual_seed(0)
+    loss = L.TwoViewLoss(L.CrossBatchMemory(L.NTXentLoss(0.2), 100, embedding_dim=3)).double()
+    assert loss.needs_indices
+    batches = [
+        (torch.randn(6, 3, dtype=torch.float64), torch.tensor(at)) for at in ([4, 0, 9], [9, 7, 4])
+    ]
+    values = [loss(z, None, indices=at.repeat(2)) for z, at in batches]
+    rows, numbers = (torch.cat(part) for part in zip(*batches, strict=True))
+    numbers = torch.cat([at.repeat(2) for _, at in batches])
+    s = normalize(rows, dim=1) @ normalize(rows, dim=1).T / 0.2
+    terms = []
+    for i in range(6, 12):
+        others = s[i, numbers != numbers[i]]
+        for j in range(12):
+            if j != i and numbers[j] == numbers[i]:
+                terms.append(torch.cat([s[i, j][None], others]).logsumexp(0) - s[i, j])
+    assert_equal(values[1], torch.stack(terms).mean())
+    with pytest.raises(ValueError, match="indices of the training rows are needed"):
+        loss(rows[:6], None)
+    again = DeepEmbedder(loss=L.TwoViewLoss(L.CrossBatchMemory(L.NTXentLoss())), **QUICK).fit(X)
+    assert np.isfinite(again.transform(X)).all()
 
 
 # Samplers and augmentation ----------------------------------------------------------------------

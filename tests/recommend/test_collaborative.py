@@ -112,6 +112,27 @@ def test_negatives_are_never_items_that_a_user_chose(tastes, rng):
     assert counts.min() > 0.5 * counts.mean()
 
 
+@pytest.mark.parametrize("n_left", [1, 2, 5])
+def test_negatives_of_users_that_chose_nearly_everything_are_the_rest(n_left, rng):
+    """Each of the items left as often as any other, however few they are."""
+    X = np.ones((7, 200))
+    for user in range(6):  # the last one chose every item
+        X[user, rng.permutation(200)[:n_left]] = 0
+    X[2] = 0
+    interactions = Interactions(sparse.csr_array(X))
+    users = np.repeat(np.arange(6), 400)
+    drawn = interactions.draw_negatives(users, 5, rng)
+    assert not X[users[:, None], drawn].any()
+    for user in (0, 1, 5):
+        counts = np.bincount(drawn[users == user].ravel(), minlength=200)[X[user] == 0]
+        assert counts.sum() == 2000
+        assert counts.min() > 0.8 * 2000 / n_left
+    ranks = np.arange(n_left)
+    for user in (0, 1, 5):
+        found = interactions.unchosen(np.full(n_left, user), ranks)
+        assert np.array_equal(found, np.flatnonzero(X[user] == 0))
+
+
 def test_planted_tastes_are_found(fitted, tastes):
     X, users, items = tastes
     found = fitted.recommend(k=5)

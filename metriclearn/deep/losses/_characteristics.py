@@ -6,8 +6,9 @@ An adversary that tries to tell one embedding from the other keeps them apart.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from torch import nn
@@ -18,9 +19,6 @@ from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._batches import labeled_rows
 from metriclearn.deep.tensors._pairwise import unit_rows, widen
 from metriclearn.deep.tensors._ranges import check_ranges
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class SharedCharacteristicsLoss(Composite):
@@ -106,6 +104,8 @@ class SharedCharacteristicsLoss(Composite):
     refreshes = True
     #: Features of a reference's rows are not known.
     takes_reference = False
+    #: Amounts have no rows of one class, whose mean could be taken from them.
+    continuous_labels = False
     training_only = ("head", "shared_loss", "separator", "assignment")
 
     _parameter_constraints: dict = {
@@ -194,8 +194,7 @@ class SharedCharacteristicsLoss(Composite):
                 self.shared_loss.refresh(self._shared(features), self.assignment, features)
 
     def _clusters(self, rows: np.ndarray) -> np.ndarray:
-        n = min(self.n_clusters, len(rows))
-        return KMeans(n, n_init=1, random_state=0).fit_predict(rows)
+        return clustered(rows, self.n_clusters, n_init=1)
 
     def _shared(self, features):
         return as_meant(self.shared_loss, self.head(features.to(self.head.weight.dtype)))
@@ -236,6 +235,27 @@ class SharedCharacteristicsLoss(Composite):
 
     def _alike(self, x, shared):
         return self.separator.scaled(unit_rows(x), unit_rows(shared))
+
+
+def clustered(rows: np.ndarray, n: int, n_init: int) -> np.ndarray:
+    """Return the number of the cluster of each row, of up to n clusters by k-means.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    n : int
+        Fewer where there are fewer different rows.
+    n_init : int
+        Beginnings, of which the best is taken.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+    """
+    n = min(n, len(np.unique(rows, axis=0)))
+    if n < 2:
+        return np.zeros(len(rows), dtype=np.int64)
+    return KMeans(n, n_init=n_init, random_state=0).fit_predict(rows).astype(np.int64)
 
 
 def without_classes(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 
 from metriclearn._sklearn import at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._characteristics import clustered
 from metriclearn.deep.losses._proxy_base import ProxyLoss
 from metriclearn.deep.losses._wrappers import Composite, as_meant
 from metriclearn.deep.tensors._pairwise import attached_zero, unit_rows, widen
@@ -218,7 +218,7 @@ class DivideAndConquerLoss(Composite):
         """Put rows, (n, d), into clusters."""
         before = self.assignment.cpu().numpy()
         if not self.hierarchical:
-            found = _clustered(rows, self.n_learners)
+            found = clustered(rows, self.n_learners, n_init=3)
             after = found if before[0] < 0 else matched(found, before, self.n_learners)
         elif before[0] < 0:
             after = np.zeros(len(rows), dtype=np.int64)
@@ -228,7 +228,7 @@ class DivideAndConquerLoss(Composite):
             after = 2 * before
             for number in range(int(self.n_parts)):
                 within = before == number
-                after[within] += _clustered(rows[within], 2)
+                after[within] += clustered(rows[within], 2, n_init=3)
             self.n_parts *= 2
         self.assignment.copy_(torch.from_numpy(after))
 
@@ -273,14 +273,6 @@ class DivideAndConquerLoss(Composite):
             )
             value = value + own * (len(rows) / len(clusters))
         return value
-
-
-def _clustered(rows, n):
-    """Return the number of the cluster of each row, of up to n clusters by k-means."""
-    n = min(n, len(np.unique(rows, axis=0)))
-    if n < 2:
-        return np.zeros(len(rows), dtype=np.int64)
-    return KMeans(n, n_init=3, random_state=0).fit_predict(rows).astype(np.int64)
 
 
 def matched(clusters: np.ndarray, before: np.ndarray, n: int) -> np.ndarray:

@@ -79,6 +79,8 @@ class Matryoshka(Composite):
 
     #: A reference's rows would have to be cut as well.
     takes_reference = False
+    #: Groups of a prefix are none of the whole.
+    group_sizes = group_lengths = None
 
     def __init__(
         self,

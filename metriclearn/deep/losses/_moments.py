@@ -153,12 +153,23 @@ class EmbeddingMomentsLoss(Composite):
                 f"embeddings must have the {self.projections.shape[2]} dimensions that "
                 f"EmbeddingMomentsLoss was built for, got {x.shape[1]}"
             )
-        value = self.loss(x, labels, None, None, indices, features)
+        shown = zip(self.parts(), self._orders(x), strict=True)
+        return sum(loss(z, labels, None, None, indices, features) for loss, z in shown)
+
+    def _orders(self, x):
+        """Yield embeddings, and their moments of the orders behind the first."""
+        yield x
         moment = products(x, self.projections[0])
-        for loss, projection in zip(self.high_order, self.projections[1:], strict=True):
+        for projection in self.projections[1:]:
             moment = moment * products(x, projection)
-            value = value + loss(unit_rows(moment), labels, None, None, indices, features)
-        return value
+            yield unit_rows(moment)
+
+    def refresh(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> None:
+        """Show each loss its order of the training set."""
+        if self.refreshes:
+            self._refresh_parts(self._orders(widen(embeddings)), labels, features)
 
 
 class HighOrderLoss(Composite):
@@ -296,7 +307,7 @@ class HighOrderLoss(Composite):
     ) -> None:
         """Show the loss of the embeddings the training set; moments of all of it are too many."""
         if self.loss.refreshes:
-            self.loss.refresh(embeddings, labels)
+            self.loss.refresh(embeddings, labels, features)
 
     def moments(self, maps: torch.Tensor | None) -> list[torch.Tensor]:
         """Return the mean over places of φ_2, …, φ_K of maps (b, c, …): a list of (b, dim)."""

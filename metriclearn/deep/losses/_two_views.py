@@ -12,6 +12,7 @@ from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._batch_softmax import NTXentLoss
+from metriclearn.deep.losses._memory import CrossBatchMemory
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._pairwise import (
     attached_zero,
@@ -34,7 +35,7 @@ class TwoViewLoss(Composite):
     Parameters
     ----------
     loss : Module, default=None
-        One that works on labels; None is ``NTXentLoss()``.
+        One that works on labels, but needs no classes known at the start; None is ``NTXentLoss()``.
 
     See Also
     --------
@@ -48,7 +49,9 @@ class TwoViewLoss(Composite):
     first, as ``DeepEmbedder(loss="two_views").fit(X)`` makes them.
 
     *Relations*: with `NTXentLoss` this is SimCLR's loss [1]_; with `VICRegLoss` there are no
-    negatives at all. `InstanceLoss` remembers a vector of each row in place of a second view.
+    negatives at all. `InstanceLoss` remembers a vector of each row in place of a second view. With
+    a `CrossBatchMemory` rows are numbered by their place in the training set (``indices``), and
+    what the memory holds of other rows are further negatives.
 
     Time O(that of the loss on 2b rows); memory likewise.
 
@@ -76,10 +79,23 @@ class TwoViewLoss(Composite):
     def __init__(self, loss: nn.Module | None = None) -> None:
         super().__init__()
         self.loss = as_metric_loss(NTXentLoss() if loss is None else loss)
+        if self.loss.needs_classes:
+            raise ValueError(
+                f"loss must tell the rows of a batch apart, and {type(self.loss).__name__} learns "
+                f"classes known at the start; take one on pairs or triplets, or InstanceLoss"
+            )
 
     def parts(self) -> list[Any]:
         """Return the loss."""
         return [self.loss]
+
+    @property
+    def needs_indices(self) -> bool:
+        """Whether the loss does, or remembers rows, which batches number anew."""
+        return self._remembers() or super().needs_indices
+
+    def _remembers(self):
+        return any(isinstance(part, CrossBatchMemory) for part in self.modules())
 
     def compute(
         self,
@@ -96,6 +112,10 @@ class TwoViewLoss(Composite):
                 f"rows, got {len(embeddings)} rows"
             )
         instances = torch.arange(n, device=embeddings.device).repeat(2)
+        if self._remembers():
+            if indices is None:
+                raise ValueError("indices of the training rows are needed by a memory of views")
+            instances = indices
         return self.loss(embeddings, instances, None, None, indices, features)
 
 

@@ -96,7 +96,7 @@ class Composite(MetricLoss):
     @property
     def clusters(self) -> torch.Tensor | None:
         """Clusters of the training set by the first part that divides it."""
-        return next((part.clusters for part in self.parts() if part.divides), None)
+        return next((part.clusters for part in self.parts() if part.clusters is not None), None)
 
     @property
     def refreshes(self) -> bool:

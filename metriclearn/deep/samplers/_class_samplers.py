@@ -241,7 +241,8 @@ class FixedTripletSampler(Sampler):
     Attributes
     ----------
     triplets_ : ndarray of shape (n_triplets, 3)
-        Row numbers of anchor, positive and negative.
+        Row numbers of anchor, positive and negative; drawn again where rows or classes are others,
+        or another number of triplets is asked for.
 
     See Also
     --------
@@ -272,7 +273,7 @@ class FixedTripletSampler(Sampler):
 
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Return the batches of an epoch; see `Sampler.draw`."""
-        if self.triplets_ is None or self.triplets_.max() >= len(codes):
+        if not self._still_holds(codes):
             self.triplets_ = self._drawn(codes, rng)
         order = self.triplets_[rng.permutation(self.n_triplets)]
         per_batch = self.batch_size // 3
@@ -280,6 +281,14 @@ class FixedTripletSampler(Sampler):
             np.unique(order[start : start + per_batch])
             for start in range(0, self.n_triplets, per_batch)
         ]
+
+    def _still_holds(self, codes):
+        """Whether there are as many triplets as asked for, all of them triplets of these codes."""
+        drawn = self.triplets_
+        if drawn is None or len(drawn) != self.n_triplets or drawn.max() >= len(codes):
+            return False
+        anchor, positive, negative = codes[drawn].T
+        return bool((anchor == positive).all() and (anchor != negative).all())
 
     def _drawn(self, codes, rng):
         counts = np.bincount(codes)

@@ -10,6 +10,7 @@ from torch import nn
 from metriclearn.deep.augment import AUGMENTS, as_augment
 from metriclearn.deep.losses import LOSSES, REGULARIZERS, WRAPPERS, WeightedSum
 from metriclearn.deep.losses._adapters import as_metric_loss
+from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.losses._wrappers import Composite, MinedLoss
 from metriclearn.deep.miners import CLASS_MINERS, MINERS
 from metriclearn.deep.modules import (
@@ -201,11 +202,28 @@ def build_loss(loss, params, miner, miner_params, sizes):
     loss = as_metric_loss(build("loss", find_loss(loss), _with_inner(loss, params), known))
     if loss.needs_classes and sizes["n_classes"] is None:
         raise ValueError(f"{type(loss).__name__} as set up needs class labels")
+    _check_features(loss)
     if None in (loss.n_classes, loss.embedding_dim):
         loss.build(**sizes)
     else:
         _check_sizes(loss, sizes)
     return with_miner(loss, miner, miner_params)
+
+
+def _check_features(loss):
+    """Check that all losses inside one want the features of one kind: a batch has one."""
+
+    def said(part, name):
+        return not isinstance(getattr(type(part), name), property) and getattr(part, name)
+
+    parts = [part for part in loss.modules() if isinstance(part, MetricLoss)]
+    asking = [part for part in parts if said(part, "needs_features")]
+    kinds = {said(part, "needs_maps"): type(part).__name__ for part in asking}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{kinds[True]} needs the maps of the backbone, and {kinds[False]} what is pooled of "
+            f"them; {type(loss).__name__} cannot have both, train with one of them"
+        )
 
 
 def find_loss(loss):
