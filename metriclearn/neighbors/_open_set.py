@@ -31,12 +31,16 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     A row is taken for the class of its nearest neighbor where it is nearer than strangers
     come: where the conformal p-value [1]_ ::
 
-        p = (1 + Σ_c s_c) / (1 + C)
+        p = (1 + u + Σ_c s_c) / (1 + C)
 
     is at most ``false_identification_rate``. Here s_c is the share of the rows of class c that
     come at least as near to other classes, and C the number of classes: each plays the stranger
-    to the others once. A stranger whose class is drawn as the known ones were is taken for
-    somebody with at most this probability, whatever the distribution of distances.
+    to the others once. u is 1 where rows are counted alone (every class has but one, or
+    ``calibrated_by_`` is "rows"), else 0: the row nearest to a stranger may be nearer to it than to
+    any known one, which its own s does not show. A stranger whose
+    class is drawn as the known ones were is so taken for somebody with at most this probability,
+    whatever the distribution of distances; where the several rows of a class are so tight that
+    they are as good as one, with up to 1 / (1 + C) more.
 
     Parameters
     ----------
@@ -300,9 +304,13 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
             weights, total = 1 / np.bincount(codes)[codes], n_classes
         else:
             weights, total = np.ones(len(nearest)), len(nearest)
-        if rate * (total + 1) < 1:
+        # A row alone does not know the stranger, which may be the nearest to it.
+        self._least = 2 if weights.min() == 1 else 1
+        unkept = rate * (total + 1) < self._least
+        if unkept:
+            least = int(np.ceil(self._least / rate)) - 1
             warnings.warn(
-                f"false_identification_rate={rate} needs at least {int(np.ceil(1 / rate)) - 1} "
+                f"false_identification_rate={rate} needs at least {least} "
                 f"rows that play the strangers, there are {total}: every row will be taken for "
                 f"one; raise the rate or add rows",
                 stacklevel=2,
@@ -314,12 +322,12 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         # The nearest stranger that is not accepted bounds what is.
         first = self._strangers[~accepted].min(initial=np.inf)
         self.offset_ = -float(np.nextafter(first, -np.inf))
-        if rate * (total + 1) < 1:  # nor is a row nearer than all of them; finite, as of scores
+        if unkept:  # nor is a row nearer than all of them; finite, as of scores
             self.offset_ = float(np.finfo(np.float64).max)
 
     def _p_values(self, distances):
         counted = np.searchsorted(self._strangers, distances, side="right")
-        return (1 + self._below[counted]) / (1 + self._n_units)
+        return np.minimum((self._least + self._below[counted]) / (1 + self._n_units), 1.0)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

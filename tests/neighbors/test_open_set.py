@@ -84,6 +84,19 @@ def test_strangers_are_identified_no_more_often_than_is_said(learner, rate, n_ru
     assert np.mean(right) > rate
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.15, 0.2])
+def test_strangers_to_single_photos_are_identified_no_more_often_than_is_said(rate):
+    """The nearest photo and a stranger may be each other's nearest, as no two of the known are."""
+    rng, wrong = np.random.default_rng(0), []
+    for _ in range(200):
+        X = rng.normal(size=(19, 3))
+        model = OpenSetClassifier(false_identification_rate=rate).fit(X, np.arange(19))
+        wrong.append(np.mean(model.predict(rng.normal(size=(50, 3))) != -1))
+    assert rate / 2 < np.mean(wrong) <= rate + 3 * np.std(wrong) / np.sqrt(200)
+    with pytest.warns(UserWarning, match="needs at least 39 rows"):
+        OpenSetClassifier(false_identification_rate=0.05).fit(X, np.arange(19))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.01])
@@ -182,14 +195,14 @@ def test_bad_input_is_named(params, y, message, rng):
 
 def test_rate_that_cannot_be_kept_warns_and_takes_nobody_for_somebody(rng):
     X, y = rng.randn(12, 3), np.arange(12) % 2
-    with pytest.warns(UserWarning, match="needs at least 99 rows"):
+    with pytest.warns(UserWarning, match="needs at least 199 rows"):
         model = OpenSetClassifier(false_identification_rate=0.01).fit(X, y)
     assert (model.predict(X) == -1).all()
 
 
-@pytest.mark.parametrize("names", [np.arange(30), np.arange(30).astype(str)], ids=["int", "str"])
+@pytest.mark.parametrize("names", [np.arange(39), np.arange(39).astype(str)], ids=["int", "str"])
 def test_gallery_of_one_photo_each_is_taken_without_a_warning(names):
-    X = np.random.RandomState(0).randn(30, 4)
+    X = np.random.RandomState(0).randn(39, 4)
     found = OpenSetClassifier().fit(X, names).predict(X)
     known = [a == b for a, b in zip(found, names, strict=True)]
     assert np.mean(known) > 0.9

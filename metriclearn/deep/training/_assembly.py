@@ -212,13 +212,10 @@ def build_loss(loss, params, miner, miner_params, sizes):
 
 def _check_features(loss):
     """Check that all losses inside one want the features of one kind: a batch has one."""
-
-    def said(part, name):
-        return not isinstance(getattr(type(part), name), property) and getattr(part, name)
-
-    parts = [part for part in loss.modules() if isinstance(part, MetricLoss)]
-    asking = [part for part in parts if said(part, "needs_features")]
-    kinds = {said(part, "needs_maps"): type(part).__name__ for part in asking}
+    parts = [type(part) for part in loss.modules() if isinstance(part, MetricLoss)]
+    # What is made of losses says of these, by properties, what they want.
+    asking = [part for part in parts if part.needs_features is True]
+    kinds = {part.needs_maps is True: part.__name__ for part in asking}
     if len(kinds) > 1:
         raise ValueError(
             f"{kinds[True]} needs the maps of the backbone, and {kinds[False]} what is pooled of "
