@@ -135,7 +135,13 @@ def fit_tuned(
     return fit_chosen(
         learner,
         Setting(
-            len(X), width(X), len(np.unique(classes)), int(sizes.min()), image_shape, rules.effort
+            len(X),
+            width(X),
+            len(np.unique(classes)),
+            int(sizes.min()),
+            image_shape,
+            rules.effort,
+            fewest_rows=len(fit_codes),
         ),
         make_judge,
         partial(fit_capped, X=X, y=y, max_rows=learner.max_rows, seed=seed),

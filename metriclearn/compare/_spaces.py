@@ -78,8 +78,11 @@ def concrete_space(space, setting, *, width):
     """
     if setting.image_shape is not None:  # a ConvNet has no hidden units
         space = {name: values for name, values in space.items() if name != "module__hidden_units"}
+    most = min(width, setting.most_components)
     words = {
-        "n_components": lambda share: max(2, round(share * width)) if _is_share(share) else share,
+        "n_components": lambda share: (
+            min(max(2, round(share * width)), most) if _is_share(share) else share
+        ),
         "n_neighbors": lambda k: max(1, min(k, setting.smallest_class - 1)),
     }
     concrete = {}

@@ -1,14 +1,19 @@
 """One image file to an array of bytes, whatever it stores: upright, cropped, resized."""
 
+import io
 import os
 import stat
 import threading
+import unicodedata
 import warnings
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn.images._datasets import Picture, as_pixels, is_encoded
 
 #: The decoders that files of strangers may reach. Pillow has forty more, some of which start
 #: other programs.
@@ -18,6 +23,13 @@ SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif"),
         *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
+)
+#: Pictures that are not read.
+OTHER_SUFFIXES = frozenset(
+    (
+        *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".eps", ".raw"),
+        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
     )
 )
 #: How pixels may be resized; all of them average over what they shrink.
@@ -35,34 +47,72 @@ class UnreadableImageError(ValueError):
 
 
 @contextmanager
-def opened(file):
-    """Open an image file for reading, without decoding it yet.
+def opened(image):
+    """Open an image for reading, without decoding it yet where it is a file.
 
     Parameters
     ----------
-    file : path-like
+    image : path-like, Picture or PIL.Image.Image
 
     Yields
     ------
     PIL.Image.Image
+        One's own, which may be changed.
+
+    Raises
+    ------
+    UnreadableImageError, FileNotFoundError
+        Errors name the image.
     """
-    image_module = require("PIL.Image", "images")
+    name = image
+    if isinstance(image, Picture):
+        with _reading(name):
+            image = image.make()
+    if isinstance(image, dict):
+        image = image["bytes"] or image["path"]
+    if image is None:
+        raise UnreadableImageError(f"{name}: there is no image, but None; leave it out")
+    if isinstance(image, (str, os.PathLike)):
+        _check_file(image, image if image is name else f"{name}, {image}")
+        with _decoder(image, image if image is name else f"{name}, {image}") as found:
+            yield found
+    elif is_encoded(image):
+        with _decoder(io.BytesIO(image), name) as found:
+            yield found
+    else:
+        pixels = as_pixels(image)
+        with _reading(name):
+            if pixels is None:
+                # Others hold this one, too, and a file of it is decoded only once.
+                found = image.copy()
+            else:
+                flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+                found = require("PIL.Image", "images").fromarray(flat)
+        with _reading(name):
+            yield found
+
+
+def _check_file(file, name):
+    """Check that there is something to decode, without opening it: pipes may hang."""
     try:
         found = os.stat(file)
     except FileNotFoundError:
-        parts = os.fspath(file).split(os.sep)
-        is_address = any(part.lower() in ("http:", "https:", "s3:", "gs:") for part in parts)
-        hint = ", but an address; download it first" if is_address else ""
-        raise FileNotFoundError(f"{file}: there is no such file{hint}") from None
+        raise missing_file(file, name) from None
     except OSError as error:  # of links that go in circles, or a folder that may not be read
-        raise UnreadableImageError(f"{file}: cannot be opened ({error.strerror})") from None
+        raise UnreadableImageError(f"{name}: cannot be opened ({error.strerror})") from None
     except ValueError as error:  # of a zero byte
         raise UnreadableImageError(f"{os.fspath(file)!r}: no name of a file ({error})") from None
     if not stat.S_ISREG(found.st_mode):
-        raise UnreadableImageError(f"{file}: not a regular file")
+        raise UnreadableImageError(f"{name}: not a regular file")
     if not found.st_size:
-        raise UnreadableImageError(f"{file}: the file is empty")
-    try:
+        raise UnreadableImageError(f"{name}: the file is empty")
+
+
+@contextmanager
+def _decoder(file, name):
+    """Open a file, or what is in one, by the decoders that strangers may reach."""
+    image_module = require("PIL.Image", "images")
+    with _reading(name, file):
         # Filters of warnings belong to all threads: one at a time.
         with _HEADER_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are allowed
@@ -75,16 +125,89 @@ def opened(file):
                 image.load()  # Pillow turns these upright itself, which changes their size
                 image.getexif().pop(_ORIENTATION, None)  # older ones leave it there
             yield image
-    except UnreadableImageError:
+
+
+@contextmanager
+def _reading(name, file=os.devnull):
+    """Turn whatever a decoder or a data set makes of a damaged image into an error with a name."""
+    try:
+        yield
+    except (UnreadableImageError, FileNotFoundError, ImportError):
         raise
-    except image_module.UnidentifiedImageError:
-        raise UnreadableImageError(
-            f"{file}: no image of a known format ({', '.join(FORMATS)})"
-        ) from None
-    except Exception as error:  # whatever a decoder makes of a damaged file
+    except Exception as error:
+        if type(error).__name__ == "UnidentifiedImageError":  # of Pillow
+            known = ", ".join(FORMATS)
+            raise UnreadableImageError(
+                f"{name}: no image of a known format ({known}){_what_it_is(file, name)}"
+            ) from None
         text = getattr(error, "strerror", None) or str(error)
         reason = " ".join(text.split()) or type(error).__name__
-        raise UnreadableImageError(f"{file}: the image cannot be read ({reason})") from None
+        raise UnreadableImageError(f"{name}: the image cannot be read ({reason})") from None
+
+
+def _what_it_is(file, name):
+    """Say what a file is that holds no image of a known format, and what to do with it."""
+    if isinstance(file, io.BytesIO):
+        head = file.getvalue()[:64]
+    else:
+        with open(file, "rb") as stream:
+            head = stream.read(64)
+    text = head.lstrip().lower()
+    if head[4:8] == b"ftyp":
+        suffix = ".avif" if head[8:11] == b"avi" else ".heic"
+    elif text.startswith((b"<!doctype html", b"<html")):
+        return "; it is a web page, which downloads that fail leave behind"
+    elif text.startswith(b"version https://git-lfs"):
+        return "; it is a pointer of Git LFS, fetch the file by: git lfs pull"
+    else:
+        suffix = os.path.splitext(str(name))[1].lower()
+    return f"; convert {suffix} to JPEG or PNG" if suffix in OTHER_SUFFIXES else ""
+
+
+def missing_file(file, name=None):
+    """Make the error of a file that is not there, with what is there instead."""
+    parts = os.fspath(file).split(os.sep)
+    is_address = any(part.lower() in ("http:", "https:", "s3:", "gs:") for part in parts)
+    near = None if is_address else near_file(file)
+    hint = f"; is {near} meant?" if near else ""
+    hint = ", but an address; download it first" if is_address else hint
+    return FileNotFoundError(f"{file if name is None else name}: there is no such file{hint}")
+
+
+def near_file(file):
+    r"""Return a file whose name differs in capitals, in how accents are written, or by ``\``.
+
+    Parameters
+    ----------
+    file : path-like
+
+    Returns
+    -------
+    Path or None
+    """
+    parts = Path(os.fspath(file).replace("\\", "/")).parts
+    here = Path()
+    for part in parts:
+        if os.path.lexists(here / part):
+            here /= part
+            continue
+        try:
+            names = _names_in(os.fspath(here), os.stat(here).st_mtime_ns)
+        except OSError:
+            return None
+        if _plain(part) not in names:
+            return None
+        here /= names[_plain(part)]
+    return here if here != Path(file) else None
+
+
+@lru_cache(maxsize=16)
+def _names_in(folder, changed):
+    return {_plain(name): name for name in os.listdir(folder)}
+
+
+def _plain(name):
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def orientation(image):

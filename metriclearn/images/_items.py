@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn.images._datasets import Picture, is_encoded, is_picture, pictures_of, rows_of
 
 
 class Items(NamedTuple):
@@ -13,7 +14,7 @@ class Items(NamedTuple):
 
     Attributes
     ----------
-    files : list of Path or PIL.Image.Image
+    files : list of Path, PIL.Image.Image or Picture
     boxes : ndarray of shape (n, 4) or None
     shape : tuple of int
         Of the array that they came in.
@@ -25,12 +26,13 @@ class Items(NamedTuple):
 
 
 def items_of(images):
-    """Return the items of `ImagePaths`, or of a list, array or column of paths or Pillow images.
+    """Return the items of `ImagePaths`, of a data set, or of a list, array or column of images.
 
     Parameters
     ----------
     images : object
-        Arrays of pixels are taken for images only where they differ in shape.
+        Paths, images of Pillow, contents of files; arrays of pixels are taken for images only where
+        they differ in shape, or in a data set.
 
     Returns
     -------
@@ -45,6 +47,10 @@ def items_of(images):
     if hasattr(images, "files") and hasattr(images, "boxes"):
         boxes = images.boxes
         return Items(images.files, None if boxes is None else boxes.reshape(-1, 4), images.shape)
+    rows = rows_of(images)
+    if rows is not None:
+        pictures = pictures_of(rows)
+        return None if pictures is None else Items(pictures, None, (len(pictures),))
     if hasattr(images, "iloc") and images.ndim == 2 and images.shape[1] == 1:
         images = images.iloc[:, 0]
     if hasattr(images, "to_list"):  # a column of a table
@@ -56,8 +62,7 @@ def items_of(images):
     if not isinstance(images, (list, tuple)) or not images:
         return None
     if all(_is_file(each) or _is_pixels(each) for each in images) and any(map(_is_file, images)):
-        files = [Path(each) if isinstance(each, (str, Path)) else each for each in images]
-        files = [_pictures([each]).files[0] if _is_pixels(each) else each for each in files]
+        files = [_as_file(images, row) for row in range(len(images))]
         return Items(files, None, (len(files),))
     if all(_is_pixels(image) for image in images) and len({each.shape for each in images}) > 1:
         return _pictures(images)
@@ -118,17 +123,21 @@ def check_no_items(images, name, *, are_wanted=False):
     first = images[0] if isinstance(images, (list, tuple)) and images else images
     is_file = isinstance(first, (bytes, Path)) or (isinstance(first, str) and Path(first).suffix)
     is_array = hasattr(images, "shape") and not hasattr(images, "iloc")
-    if is_file or _is_picture(first) or (are_wanted and not is_array):
+    if is_file or is_picture(first) or (are_wanted and not is_array):
         check_items(images, name)
 
 
-def _is_picture(image):
-    # Pillow is not loaded to find out: its images can be drafted, arrays cannot.
-    return hasattr(image, "draft")
-
-
 def _is_file(image):
-    return isinstance(image, (str, Path)) or _is_picture(image)
+    return isinstance(image, (str, Path)) or is_picture(image) or is_encoded(image)
+
+
+def _as_file(images, row):
+    image = images[row]
+    if isinstance(image, (str, Path)):
+        return Path(image)
+    if is_encoded(image):
+        return Picture(images, row)
+    return _pictures([image]).files[0] if _is_pixels(image) else image
 
 
 def _is_pixels(image):
@@ -152,6 +161,11 @@ def _described(images):
         return "a folder; list its images by ImagePaths.from_folder"
     if _is_file(images):
         return f"one ({kind}); put it into a list"
+    if (rows := rows_of(images)) is not None:
+        row = rows.first()
+        if not hasattr(row, "shape"):
+            return f"{kind} of {type(row).__name__} rows"
+        return f"{kind} of {str(row.dtype).removeprefix('torch.')} rows of shape {tuple(row.shape)}"
     if hasattr(images, "columns"):
         return f"{kind} with columns {', '.join(map(str, images.columns))}; give that of the paths"
     if isinstance(images, np.ndarray):
@@ -162,6 +176,4 @@ def _described(images):
         return f"an empty {kind}"
     are_images = [_is_file(each) or _is_pixels(each) for each in images]
     place = are_images.index(False) if False in are_images else 0
-    if isinstance(images[place], (bytes, bytearray)):
-        return f"a {kind} of bytes; open each by PIL.Image.open(io.BytesIO(data))"
     return f"a {kind} that holds {type(images[place]).__name__} at {place}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._text import truth_of
-from metriclearn.images._decode import SUFFIXES
+from metriclearn.images._decode import OTHER_SUFFIXES, SUFFIXES
 
 #: Folders that are parts of the data where all of them hold classes.
 SPLIT_FOLDERS = frozenset(
@@ -24,13 +24,6 @@ _PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path",
 _LABEL_COLUMNS = ("label", "class", "target", "y", "class_name", "category", "labels")
 # What operating systems and programs put beside files.
 _OF_SYSTEMS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
-#: Pictures that are not read.
-_OTHER_SUFFIXES = frozenset(
-    (
-        *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".eps", ".raw"),
-        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
-    )
-)
 # What columns of boxes are called: two corners, or one corner and a size.
 _CORNERS = (
     ("x_1", "y_1", "x_2", "y_2"),
@@ -144,7 +137,7 @@ def passed_over(folder):
     """
     folder = Path(folder)
     loose = [file for file in _files(folder, False) if file.suffix.lower() in SUFFIXES]
-    other = [file for file in _files(folder, True) if file.suffix.lower() in _OTHER_SUFFIXES]
+    other = [file for file in _files(folder, True) if file.suffix.lower() in OTHER_SUFFIXES]
     return [file.relative_to(folder).as_posix() for file in sorted(loose + other)]
 
 
@@ -154,7 +147,7 @@ def _in_other_formats(folders):
         file.suffix.lower()
         for folder in folders
         for file in _files(Path(folder), True)
-        if file.suffix.lower() in _OTHER_SUFFIXES
+        if file.suffix.lower() in OTHER_SUFFIXES
     )
     if not found:
         return ""

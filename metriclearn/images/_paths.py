@@ -281,8 +281,11 @@ def as_paths(X):
     if isinstance(X, ImagePaths):
         return X
     items = items_of(X)
-    if items is None:
-        return None
-    names = np.empty(len(items.files), dtype=object)
-    names[:] = items.files
+    return None if items is None else paths_of(items.files)
+
+
+def paths_of(files):
+    """Return `ImagePaths` of a list of files, or of images that are none."""
+    names = np.empty(len(files), dtype=object)
+    names[:] = files
     return ImagePaths("", names)

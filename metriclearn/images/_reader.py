@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,11 @@ from metriclearn.images._cache import RowCache, digest
 from metriclearn.images._decode import (
     INTERPOLATIONS,
     UnreadableImageError,
+    missing_file,
     opened,
+    orientation,
     read_region,
+    to_bytes,
     upright_size,
 )
 from metriclearn.images._items import check_items
@@ -138,7 +140,7 @@ class ImageReader:
             If there is no such file.
         """
         box = None if box is None else check_boxes([box], [file])[0]
-        with _source(file) as image:
+        with opened(file) as image:
             region = whole(*upright_size(image), box)  # type: ignore[call-arg]
             if self.size is None:
                 size = round(region[2] - region[0]), round(region[3] - region[1])
@@ -168,7 +170,7 @@ class ImageReader:
         ndarray of shape (height, width, 3) or (height, width), dtype uint8
         """
         box = None if box is None else check_boxes([box], [file])[0]
-        with _source(file) as image:
+        with opened(file) as image:
             region = random_crop(whole(*upright_size(image), box), rng, **ranges)  # type: ignore[call-arg]
             return self._region(image, region, self.size)
 
@@ -179,7 +181,7 @@ class ImageReader:
 
         Parameters
         ----------
-        images : ImagePaths, or list or array of paths or of Pillow images
+        images : ImagePaths, data set, or list or array of paths or of images
             Of any shape.
         on_error : {"raise", "skip"}, default="raise"
             Whether files that cannot be read are one error that names all of them, or are
@@ -226,7 +228,7 @@ class ImageReader:
 
         Parameters
         ----------
-        images : ImagePaths, or list or array of paths or of Pillow images
+        images : ImagePaths, data set, or list or array of paths or of images
         batch_size : int, default=64
 
         Yields
@@ -252,7 +254,7 @@ class ImageReader:
 
         Parameters
         ----------
-        images : ImagePaths, or list or array of paths or of Pillow images
+        images : ImagePaths, data set, or list or array of paths or of images
 
         Returns
         -------
@@ -368,23 +370,33 @@ def _attempt(read, file, box):
         return error
 
 
-@contextmanager
-def _source(file):
-    """Yield an opened image, of a file or of an image that is in memory."""
-    if isinstance(file, (str, Path)):
-        with opened(file) as image:
-            yield image
-    else:
-        yield file.copy()
+def missing_files(files):
+    """Return {row: error} of the files that are not there.
+
+    Parameters
+    ----------
+    files : list of Path, or of what is no file
+    """
+    missing = {}
+    for row, file in enumerate(files):
+        if isinstance(file, (str, Path)) and not os.path.exists(file):
+            missing[row] = missing_file(file)
+    return missing
 
 
 def _identity(file):
     if not isinstance(file, (str, Path)):
-        return digest(file.mode, file.size, file.tobytes())
+        try:
+            with opened(file) as image:
+                image.load()
+                # Of palettes and of what is transparent, the values alone do not tell all.
+                return digest(orientation(image), image.size, to_bytes(image, "RGB").tobytes())
+        except (OSError, ValueError) as error:  # reading it says so, of all such images
+            return str(error)
     try:
         found = os.stat(file)
-    except OSError as error:  # reading it says so, of all such files
-        return f"{file} {error.errno}"
+    except (OSError, ValueError) as error:
+        return str(error)
     # Programs that copy set the time of the last change back, but not that of the entry.
     return f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 

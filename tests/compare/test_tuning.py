@@ -4,10 +4,12 @@ import re
 from itertools import count
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from helpers.comparisons import CHEAP
 from helpers.optional import deep
 from scipy.stats import uniform
+from sklearn.decomposition import PCA
 
 from metriclearn import cli
 from metriclearn.compare import _run as run
@@ -15,9 +17,11 @@ from metriclearn.compare import compare
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._learners._span import Span
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (
     ROSTER,
+    for_rows,
     resolve_learners,
     search_space,
 )
@@ -42,6 +46,49 @@ def test_every_search_space_sets_its_learner(key, shape):
         for value in values:
             estimator.set_params(**{name: value})
     assert max(space.get("metric__n_neighbors", [0])) <= 2
+
+
+def few_to_judge():
+    """Rows of which settings are judged on fewer than a metric has dimensions."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(7), [3, 3, 3, 3, 3, 4, 4])
+    return rng.normal(size=(len(y), 48)) + y[:, None], y
+
+
+@pytest.mark.parametrize(
+    "key", ["mahalanobis", "lda", "mmc", "nca", "lfda", "itml", "kernelmetric"]
+)
+@pytest.mark.parametrize("form", ["tabular", "embeddings", "image"])
+def test_settings_are_judged_on_however_few_rows(key, form):
+    X, y = few_to_judge()
+    shape = (6, 8) if form == "image" else None
+    learner = for_rows(ROSTER[key], form)
+    for protocol in learner.protocols:
+        fitted = fit_tuned(learner, X, y, protocol=protocol, image_shape=shape)
+        assert all(trial.score is not None for trial in fitted.tuning), protocol
+
+
+@pytest.mark.parametrize("key", ["nca", "lfda"])
+def test_halving_begins_with_however_few_rows(key):
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    X = rng.normal(size=(120, 70)) + y[:, None]
+    fitted = fit_tuned(ROSTER[key], X, y, protocol="closed", rules=Rules(Tuning("halving", 4)))
+    few = [trial for trial in fitted.tuning if trial.n_rows < 35]
+    assert few
+    assert any(trial.score is not None for trial in few)
+
+
+def test_span_is_what_the_rows_have():
+    X = np.random.default_rng(0).normal(size=(9, 5))
+    for n_rows, n_found in ((9, 4), (3, 3)):
+        span, pca = (kind(4, random_state=0) for kind in (Span, PCA))
+        pca.set_params(n_components=n_found)
+        Z = span.fit_transform(X[:n_rows])
+        np.testing.assert_allclose(Z, pca.fit_transform(X[:n_rows]), atol=1e-12)
+        np.testing.assert_allclose(span.transform(X), pca.transform(X), atol=1e-12)
+        assert span.get_feature_names_out().tolist() == [f"span{k}" for k in range(n_found)]
+        assert span.get_params()["n_components"] == 4
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "halving"])

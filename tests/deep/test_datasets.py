@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.embedders import assert_same_weights, make, quick
+from helpers.tables import Column, Table, image_forms
 from PIL import Image
 from torch import nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
@@ -30,22 +31,6 @@ class Items(Dataset):
     def __getitem__(self, row):
         self.asked += 1
         return self.items[row]
-
-
-class Table:
-    """A table as Hugging Face's datasets have it: rows as dicts, columns by name."""
-
-    def __init__(self, **columns):
-        self.columns = columns
-        self.column_names = list(columns)
-
-    def __len__(self):
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, key):
-        if isinstance(key, str):
-            return list(self.columns[key])
-        return {name: column[key] for name, column in self.columns.items()}
 
 
 def settings(**params):
@@ -152,6 +137,49 @@ def test_paths_in_a_data_set(tmp_path):
     assert_same_weights(fitted, expected)
 
 
+@pytest.mark.parametrize(
+    "form", ["pixels", "channels first", "tensors", "bytes", "cells of bytes", "names"]
+)
+@pytest.mark.parametrize("holder", ["table", "column", "pandas", "torch"])
+def test_images_in_any_form_train_as_pictures_do(tmp_path, form, holder):
+    cells = image_forms(BYTES, tmp_path)
+    cells["tensors"] = list(torch.tensor(BYTES).permute(0, 3, 1, 2))
+    cells, y = cells[form], LABELS
+    if holder == "column":
+        data, y = Column(cells), Column(list(LABELS))
+    elif holder == "torch":
+        data, y = Items(pairs(cells, LABELS)), None
+    else:
+        data, y = Table("pandas" if holder == "pandas" else None, image=cells, label=LABELS), None
+    params = settings(module_params={"channels": 4}, image_size=8, augment="light")
+    expected = quick("convnet", "contrastive", **params).fit(pictures(), LABELS)
+    fitted = quick("convnet", "contrastive", **params).fit(data, y)
+    assert_same_weights(fitted, expected)
+    np.testing.assert_array_equal(fitted.transform(data), expected.transform(pictures()))
+
+
+def test_columns_of_numbers_are_the_array_that_they_hold():
+    expected = quick("linear", "contrastive", **settings()).fit(X, y)
+    fitted = quick("linear", "contrastive", **settings()).fit(Column(X.tolist()), Column(list(y)))
+    assert_same_weights(fitted, expected)
+
+
+def test_images_of_a_column_need_no_size_where_they_have_one():
+    params = settings(module_params={"channels": 4})
+    expected = quick("convnet", "contrastive", **params).fit(BYTES, LABELS)
+    fitted = quick("convnet", "contrastive", **params).fit(Column(list(BYTES)), LABELS)
+    assert_same_weights(fitted, expected)
+
+
+def test_size_of_images_that_are_no_bytes_is_an_error():
+    data = Table(x=list(BYTES / 255), label=LABELS)
+    with pytest.raises(ValueError, match=r"image_size is of images, and X is a Table of float64"):
+        quick("convnet", "contrastive", **settings(image_size=8)).fit(data)
+    fitted = quick("convnet", "contrastive", **settings(image_size=8)).fit(pictures(), LABELS)
+    with pytest.raises(ValueError, match=r"as DeepEmbedder is fitted on them, got a Table of floa"):
+        fitted.transform(data)
+
+
 def test_transforms_of_the_data_set_work_each_time():
     class Noisy(Items):
         def __getitem__(self, row):
@@ -200,6 +228,12 @@ def test_with_constraints_labels_are_not_asked_for():
         (Table(x=X), ValueError, "without a column of labels; give y"),
         (Items([]), ValueError, "without rows"),
         (Items([(np.zeros(2 + i % 2), i % 2) for i in range(9)]), ValueError, "rows differ: row 0"),
+        (
+            Items([(np.zeros((2 + i % 2, 4)), i % 2) for i in range(9)]),
+            ValueError,
+            "rows differ: .*give image_size, or bring them to one",
+        ),
+        (Table(x=[*X[:3], None, *X[4:]], label=y), ValueError, "row 3 is None; leave it out"),
         (Items([("a", "b", i % 2) for i in range(9)], targets=[0] * 9), OSError, "a"),
         (Items([(object(), i % 2) for i in range(9)]), TypeError, "must be images, arrays or"),
     ],

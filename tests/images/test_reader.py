@@ -420,7 +420,6 @@ def test_arguments_are_checked(make, message):
         (np.zeros((3, 4)), r"got ndarray of float64, of shape \(3, 4\)"),
         ([], "got an empty list"),
         ("a.jpg", r"got one \(str\); put it into a list"),
-        ([b"\xff\xd8"], r"list of bytes; open each by PIL\.Image\.open"),
         (["a.jpg", None], "a list that holds NoneType at 1"),
         (".", r"got a folder; list its images by ImagePaths\.from_folder"),
         ((path for path in ["a.jpg"]), "got generator"),

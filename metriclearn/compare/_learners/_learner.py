@@ -23,6 +23,8 @@ class Setting:
     effort : Effort
     form : str or None
         ``"embeddings"`` where rows are vectors that a network made.
+    fewest_rows : int or None
+        Rows of the part that settings are judged on; None where it is all of them.
     """
 
     n_rows: int
@@ -32,6 +34,13 @@ class Setting:
     image_shape: tuple | None = None
     effort: Effort = NORMAL
     form: str | None = None
+    fewest_rows: int | None = None
+
+    @property
+    def most_components(self):
+        """Most dimensions that a metric can be asked for, whatever it is fitted on."""
+        fewest = self.n_rows if self.fewest_rows is None else self.fewest_rows
+        return max(1, min(self.n_features, fewest))
 
     @property
     def is_wide(self):

@@ -1,6 +1,5 @@
 """Linear learners: scaled rows, in the span of the rows or on selected columns where wide."""
 
-from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
@@ -8,6 +7,7 @@ from sklearn.preprocessing import Normalizer
 
 from metriclearn import mahalanobis
 from metriclearn.compare._learners._baselines import scaler
+from metriclearn.compare._learners._span import Span
 
 # A metric that is found by iterations has d² numbers to find. With more features it gets the
 # leading components, or the columns that differ most between classes, whichever does better.
@@ -44,7 +44,7 @@ def reductions(setting, class_name):
     if width == setting.n_features:
         return ["passthrough"]
     # With half as many rows as dimensions the span has less than the rows allow to learn.
-    spans = [PCA(width, svd_solver="auto" if width > 500 else "randomized")]
+    spans = [Span(width, svd_solver="auto" if width > 500 else "randomized")]
     if setting.image_shape is None and not setting.is_embedding:
         spans.append(SelectKBest(k=min(SELECTED, setting.n_features)))
     return spans if not setting.is_wide else spans[::-1]
@@ -86,9 +86,9 @@ def mmc(setting, MMC):
 
 def nca(setting, NCA):
     """Make NCA, of full and of half the width."""
-    grid = [{"n_components": None}]
-    if width_of(setting) >= 4:
-        grid.append({"n_components": width_of(setting) // 2})
+    grid, half = [{"n_components": None}], width_of(setting) // 2
+    if 2 <= half <= setting.most_components:
+        grid.append({"n_components": half})
     return NCA(), grid
 
 

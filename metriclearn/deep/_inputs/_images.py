@@ -1,7 +1,6 @@
 """Image files as the input of an embedder: what :class:`Inputs` is for arrays."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -9,11 +8,12 @@ from metriclearn.deep._inputs._inputs import Inputs, with_labels
 from metriclearn.deep.modules import Pretrained
 from metriclearn.deep.modules._libraries import find_library, own_size
 from metriclearn.deep.training._assembly import crop_of
+from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._file_rows import FileRows
 from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
 from metriclearn.images._items import check_no_items, items_of
 from metriclearn.images._paths import as_paths
-from metriclearn.images._reader import ImageReader, unreadable
+from metriclearn.images._reader import ImageReader, missing_files, unreadable
 from metriclearn.images._regions import check_size
 
 DEFAULT_SIDE = 224
@@ -124,11 +124,13 @@ class FileInputs:
 
 def _one_after_the_other(estimator, X):
     """Return image files as `ImagePaths` of shape (n,)."""
-    X = as_paths(X)
+    given = X
+    X = X.as_images() if isinstance(X, DatasetArray) else as_paths(X)
     if X is not None and not len(X):
         raise ValueError("X holds no images: at least 1 is needed")
     if X is None or X.ndim != 1:
         got = "" if X is None else f", got images of shape {X.shape}"
+        got = f", got {given.described}" if isinstance(given, DatasetArray) else got
         raise ValueError(
             f"X must be ImagePaths, or a list of paths or of Pillow images, as "
             f"{type(estimator).__name__} is fitted on them{got}"
@@ -140,30 +142,16 @@ def _all_gray(X):
     """Whether none of some files, spread over all, has color."""
     chosen = np.linspace(0, len(X) - 1, min(len(X), LOOKED_AT)).astype(np.intp)
     for row in np.unique(chosen):
-        file = X[int(row)]
-        if isinstance(file, Path):
-            try:
-                with opened(file) as image:
-                    mode = image.mode
-            except UnreadableImageError:
-                continue  # reading the batches names all such files
-            except FileNotFoundError:
-                raise unreadable(_missing(X), len(X)) from None
-        else:
-            mode = file.mode
+        try:
+            with opened(X[int(row)]) as image:
+                mode = image.mode
+        except UnreadableImageError:
+            continue  # reading the batches names all such files
+        except FileNotFoundError:
+            raise unreadable(missing_files(X.files), len(X)) from None
         if mode not in GRAY_MODES:
             return False
     return True
-
-
-def _missing(X):
-    """Return {row: error} of the files that are not there."""
-    files = enumerate(X.files)
-    return {
-        row: FileNotFoundError(f"{file}: there is no such file")
-        for row, file in files
-        if isinstance(file, Path) and not file.exists()
-    }
 
 
 def learn_inputs(embedder, X, **checks):
@@ -185,12 +173,20 @@ def learn_inputs(embedder, X, **checks):
     # Networks of transformers are not known to gain from another memory order: it is tried.
     own = not isinstance(embedder.module, str) or find_library(embedder.module) == "hf"
     size = embedder.image_size
+    if isinstance(X, DatasetArray) and size is not None:
+        images = X.as_images()
+        X = X if images is None else images
     if are_images(X):
         if size is None:
             size = _own_size(embedder.module, embedder.module_params)
         crop = crop_of(embedder.augment)
         return FileInputs.learn(embedder, X, image_size=size, crop=crop, own_module=own, **checks)
     check_no_items(X, "X", are_wanted=size is not None)
+    if size is not None and isinstance(X, DatasetArray):
+        raise ValueError(
+            f"image_size is of images, and X is {X.described}, which are as its own transform left "
+            f"them; have it give Pillow images or bytes (uint8), or leave image_size out"
+        )
     if size is not None:
         raise ValueError(
             "image_size is of image files, and X is an array; resize its images, or leave "
