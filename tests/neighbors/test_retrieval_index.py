@@ -8,7 +8,8 @@ import pytest
 from helpers.optional import parquet
 
 from metriclearn import Covariance
-from metriclearn.neighbors import ExactSearch, FaissNearestNeighbors, RetrievalIndex, _gallery
+from metriclearn.neighbors import ExactSearch, FaissNearestNeighbors, RetrievalIndex
+from metriclearn.neighbors._index import _gallery
 from metriclearn.neighbors._index._ids import IdTable
 
 INDEXES = ["auto", "flat", "hnsw", "ivf", "ivfpq", "SQ8"]
