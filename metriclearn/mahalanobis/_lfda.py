@@ -19,7 +19,7 @@ from metriclearn.mahalanobis._scatter._span import Span, centered_scatter, discr
 from metriclearn.neighbors._exact import ExactSearch
 
 _BLOCK_BYTES = 32 * 2**20
-_ROWS = 128  # whose affinities to all others of a class are computed at a time
+_ROWS = 1024  # most whose affinities to all others of a class are computed at a time
 _TILE_ROWS, _TILE_COLUMNS = 256, 1024  # of float32 affinities that stay in a core's cache
 _LOWEST = -75  # exponents below: affinities that add nothing, and would soon be denormal numbers
 _LARGEST_ROUNDING = 0.01  # of an exponent that need not be told from zero
@@ -245,7 +245,9 @@ def _local_scatter(X, n_neighbors, weights):
         scale = ExactSearch(X).search_all(n_neighbors)[0][:, -1]
         if scale.min() > 0:
             return _scatter_of_many(X, scale)
-    blocks = [slice(start, start + _ROWS) for start in range(0, len(X), _ROWS)]
+    # Large enough for threads not to spend their time on taking turns.
+    step = int(np.clip(_BLOCK_BYTES // (8 * len(X)), 1, _ROWS))
+    blocks = [slice(start, start + step) for start in range(0, len(X), step)]
 
     def distances():
         return (_distances_to_all(X, block) for block in blocks)
