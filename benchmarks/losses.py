@@ -1,11 +1,15 @@
 """Forward and backward of the deep losses against pytorch-metric-learning, one thread.
 
     python benchmarks/losses.py [--groups pairs proxies] [--sizes 128 512 2048]
+    python benchmarks/losses.py --groups many --classes 1000000
 
 Each row is one loss with both libraries in the same process, on the same normalized embeddings of
 128 dimensions with 4 rows of each class: CPU time of the two turn by turn, median of repeats, and
 the memory that one step adds. What takes more than ``--patience`` seconds or ``--memory``
 gigabytes says so; what the other library does not have is "-".
+
+The group "many" trains `DeepEmbedder` on two rows each of so many classes, with proxies of a share
+of them (arcface, 64 dimensions, Adam), in two epochs of ``--updates`` batches of 128 rows.
 """
 
 import argparse
@@ -287,6 +291,60 @@ def table(title, rows, batch, n_classes, options):
         print(f"| {name} | {' | '.join(row(makes, batch, n_classes, options))} |", flush=True)
 
 
+def train(n_classes, options, share, sparse, results):
+    """Send the CPU seconds of an update and of all before the first, and gigabytes at the most."""
+    import numpy as np
+    from skorch.callbacks import Callback
+
+    from metriclearn.deep import DeepEmbedder
+    from metriclearn.deep.samplers import Sampler
+
+    class Few(Sampler):
+        def draw(self, codes, rng):
+            return list(rng.integers(len(codes), size=(options.updates, 128)))
+
+    class Clock(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.begin_, self.updates_ = time.process_time(), []
+
+        def on_batch_begin(self, net, **kwargs):
+            self.last_ = time.process_time()
+
+        def on_batch_end(self, net, **kwargs):
+            self.updates_.append(time.process_time() - self.last_)
+
+    torch.set_num_threads(1)
+    y = np.repeat(np.arange(n_classes), 2)
+    X = np.random.default_rng(0).standard_normal((len(y), 16), dtype=np.float32)
+    embedder = DeepEmbedder(
+        loss="sampled_proxies",
+        loss_params={"loss": "arcface", "share": share, "sparse": sparse},
+        n_components=64,
+        sampler=Few(),
+        validation=None,
+        max_epochs=2,
+        callbacks=[Clock()],
+        random_state=0,
+    )
+    begin = time.process_time()
+    embedder.fit(X, y)
+    clock = dict(embedder.net_.callbacks_)["Clock"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    results.send((statistics.median(clock.updates_), clock.begin_ - begin, peak))
+
+
+def table_of_many(options):
+    print("\n| classes | share | gradient | s an update | s before the first | peak GB |")
+    print("| --: | --: | --- | --: | --: | --: |", flush=True)
+    for n_classes in options.classes:
+        for share, sparse in [(0.1, False), (0.1, True), (0.01, True)]:
+            given = n_classes, options, share, sparse
+            found, _ = in_a_process(train, given, options.patience)
+            cells = "- | - | -" if found is None else "{:.3f} | {:.1f} | {:.2f}".format(*found)
+            kind = "sparse" if sparse else "dense"
+            print(f"| {n_classes:,} | {share} | {kind} | {cells} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--groups", nargs="+", default=["pairs", "proxies"])
@@ -297,8 +355,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=6, help="of repeats for one row")
     parser.add_argument("--patience", type=float, default=90, help="seconds for one cell")
     parser.add_argument("--memory", type=float, default=6, help="gigabytes for one cell")
+    parser.add_argument("--updates", type=int, default=10, help="of an epoch in the group many")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if "many" in options.groups:
+        table_of_many(options)
     for batch in options.sizes:
         if "pairs" in options.groups:
             table(f"Pairs and triplets, batch {batch}", pair_table(), batch, None, options)

@@ -111,3 +111,10 @@ def unit_of(X):
         return 1.0
     # Its inverse is a number, too.
     return float(np.ldexp(1.0, int(np.clip(np.frexp(largest)[1], -1000, 1000))))
+
+
+def count_classes(groups, codes, shape):
+    """Return a table of the rows in each group and of each class; ``shape`` says how many."""
+    table = np.zeros(shape)
+    np.add.at(table, (groups, codes), 1)
+    return table

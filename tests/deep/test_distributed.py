@@ -154,6 +154,18 @@ def run(folder, params, X, y, n_processes, constraints=None):
             "max_epochs": 2,
         },
         {
+            "loss": "sampled_proxies",
+            "loss_params": {"loss": "softmax", "share": 0.4, "sparse": True},
+            "batch_size": 8,
+            "max_epochs": 2,
+        },
+        {
+            "loss": "softmax",
+            "loss_params": {"neck": True, "label_smoothing": 0.1},
+            "batch_size": 37,
+            "max_epochs": 2,
+        },
+        {
             "loss": "margin",
             "miner": "distance_histogram",
             "miner_params": {"probabilities": [0, 1, 2, 3, 1]},
@@ -190,6 +202,8 @@ def run(folder, params, X, y, n_processes, constraints=None):
         "moments",
         "semi-supervised",
         "sampled proxies",
+        "rows of proxies",
+        "neck",
         "chances of distances",
         "sum of losses",
     ],

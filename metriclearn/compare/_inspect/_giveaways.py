@@ -8,10 +8,11 @@ import re
 
 import numpy as np
 
+from metriclearn._arrays import count_classes
 from metriclearn._text import counted
 from metriclearn.compare._inspect._columns import quoted
 from metriclearn.compare._inspect._finding import listed, make_finding
-from metriclearn.compare._inspect._view import NUMBER, count_classes, row_groups
+from metriclearn.compare._inspect._view import NUMBER, row_groups
 
 _CELLS = 4_000_000  # looked at together
 _RANGE = 20  # rows of about one value

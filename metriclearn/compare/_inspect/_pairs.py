@@ -9,9 +9,10 @@ from itertools import combinations
 
 import numpy as np
 
+from metriclearn._arrays import count_classes
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
-from metriclearn.compare._inspect._view import NUMBER, count_classes
+from metriclearn.compare._inspect._view import NUMBER
 
 _MAX_ROWS = 2000
 # Values of a column that are looked at one by one, and of all columns together.

@@ -10,10 +10,11 @@ import re
 
 import numpy as np
 
+from metriclearn._arrays import count_classes
 from metriclearn._text import counted
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
-from metriclearn.compare._inspect._view import NUMBER, count_classes
+from metriclearn.compare._inspect._view import NUMBER
 
 # Variance between classes to that within, of a sum of columns: honest ones come to some hundreds.
 _FIXED = 1e5
@@ -443,9 +444,8 @@ def check_stems(name, words, values, codes):
         if not all(matches):
             continue
         stems, of_word = np.unique([match[1] for match in matches], return_inverse=True)
-        things, n_classes = of_word.reshape(-1)[rows], len(np.unique(codes))
-        counts = np.bincount(things)
-        if not max(8, 3 * n_classes) <= len(stems) <= len(rows) / 2 or np.median(counts) < 2:
+        things, least = of_word.reshape(-1)[rows], max(8, 3 * len(np.unique(codes)))
+        if not least <= len(stems) <= len(rows) / 2 or np.median(np.bincount(things)) < 2:
             continue
         table = count_classes(things, codes[there], (len(stems), codes.max() + 1))
         if table.max(axis=1).sum() >= 0.99 * len(rows):

@@ -92,13 +92,6 @@ def _as_numbers(column):
     return numbers, WORD, distinct.tolist()
 
 
-def count_classes(groups, codes, shape):
-    """Return a table of the rows in each group and of each class; ``shape`` says how many."""
-    table = np.zeros(shape)
-    np.add.at(table, (groups, codes), 1)
-    return table
-
-
 def row_groups(values):
     """Assign numbers to the distinct rows: equal rows, gaps included, get the same number.
 

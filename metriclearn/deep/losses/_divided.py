@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from metriclearn._arrays import count_classes
 from metriclearn._sklearn import at_least
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._characteristics import clustered
@@ -288,6 +289,5 @@ def matched(clusters: np.ndarray, before: np.ndarray, n: int) -> np.ndarray:
     -------
     ndarray of int, shape (n_rows,)
     """
-    overlap = np.zeros((n, n), dtype=np.int64)
-    np.add.at(overlap, (clusters, before), 1)
+    overlap = count_classes(clusters, before, (n, n))
     return linear_sum_assignment(overlap, maximize=True)[1][clusters]

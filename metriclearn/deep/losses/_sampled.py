@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch.autograd import Function
 from torch.func import functional_call
 
 from metriclearn._sklearn import between
@@ -15,6 +16,22 @@ from metriclearn.deep.tensors._ranges import check_ranges
 
 # What a class may have besides proxies, an entry each.
 _OF_CLASSES = {"bias"}
+
+
+class _RowsOf(Function):
+    """Distinct rows of a tensor, with a gradient that is sparse."""
+
+    @staticmethod
+    def forward(ctx, whole, rows):
+        ctx.save_for_backward(rows)
+        ctx.shape = whole.shape
+        return whole[rows]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (rows,) = ctx.saved_tensors
+        known = {"is_coalesced": True, "check_invariants": False}  # rows are distinct, and sorted
+        return torch.sparse_coo_tensor(rows[None], gradient, ctx.shape, **known), None
 
 
 class SampledProxies(Composite):
@@ -34,6 +51,11 @@ class SampledProxies(Composite):
         One with proxies, and nothing else of each class but a bias.
     share : float, default=0.1
         In (0, 1]; 1 is the loss itself.
+    sparse : bool, default=False
+        Make the gradient of what the loss learns of each class a sparse tensor of the sampled
+        classes, as that of ``torch.nn.Embedding(sparse=True)`` is: `DeepEmbedder` then changes
+        these rows alone, and of the optimizer's state (momentum, Adam's two means) these rows, as
+        the paper does. Otherwise every row takes part in every step, moved on by its momentum.
 
     Attributes
     ----------
@@ -50,8 +72,9 @@ class SampledProxies(Composite):
 
     *Relations*: sampled softmax where the loss is a softmax; the paper samples one in ten.
 
-    Time O(b s d), memory O(b s + s d) for s sampled classes; the gradient of the proxies, and the
-    optimizer's state, are as large as all of them.
+    Time O(b s d), memory O(b s + s d) for s sampled classes, and O(C) to draw them; without
+    ``sparse`` a step of the optimizer takes O(C d), and the gradient is as large as all proxies.
+    The optimizer's state is as large as these in any case.
 
     References
     ----------
@@ -71,14 +94,15 @@ class SampledProxies(Composite):
     #: The rows of a memory may be of classes that are not sampled.
     takes_reference = False
 
-    _parameter_constraints: dict = {"share": [between(0, 1, "right")]}
+    _parameter_constraints: dict = {"share": [between(0, 1, "right")], "sparse": ["boolean"]}
 
-    def __init__(self, loss: ProxyLoss, share: float = 0.1) -> None:
+    def __init__(self, loss: ProxyLoss, share: float = 0.1, sparse: bool = False) -> None:
         super().__init__()
         if not isinstance(loss, ProxyLoss):
             raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
         self.loss = loss
         self.share = share
+        self.sparse = sparse
         check_ranges(self)
         self.sampled_ = None
 
@@ -113,8 +137,9 @@ class SampledProxies(Composite):
         self.sampled_ = drawn.topk(size).indices.sort().values
         centers = n_classes * torch.arange(loss.n_centers, device=labels.device)
         rows = (centers[:, None] + self.sampled_).reshape(-1)
+        take = _RowsOf.apply if self.sparse else torch.Tensor.__getitem__
         state = {
-            name: value[rows if name == "proxies" else self.sampled_]
+            name: take(value, rows if name == "proxies" else self.sampled_)
             for name, value in state.items()
         }
         codes = torch.searchsorted(self.sampled_, labels)

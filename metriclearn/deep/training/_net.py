@@ -12,9 +12,10 @@ from metriclearn.deep.losses._base import MetricLoss
 from metriclearn.deep.samplers import ClusterSampler
 from metriclearn.deep.training import _distributed
 from metriclearn.deep.training._average import WeightAverage
-from metriclearn.deep.training._chunks import Chunks, buffers_kept
+from metriclearn.deep.training._chunks import Chunks, buffers_kept, check_chunks
 from metriclearn.deep.training._embedding_net import EmbeddingNet
 from metriclearn.deep.training._seeding import empty_cache, out_of_memory
+from metriclearn.deep.training._sparse_rows import SparseRows
 from metriclearn.deep.training._split import recall_at_1
 from metriclearn.deep.training._watch import Watch
 
@@ -309,26 +310,31 @@ class MetricNet(EmbeddingNet):
     def train_step(self, batch, **fit_params):
         """Forward, backward and one step of the optimizer."""
         step = {}
+        sparse = SparseRows(self.optimizer_, self.criterion_.parameters())
 
         def evaluate():
-            loss, embeddings = self._backward(batch)
+            sparse.put_back()
+            loss, embeddings = self._backward(batch, sparse)
             # An optimizer may evaluate the batch again, at other weights; the first counts.
             step.setdefault("loss", loss.detach())
             step.setdefault("y_pred", embeddings.detach())
             return loss
 
-        if self.scaler_.is_enabled() or not self.takes_closure_:
-            evaluate()
-            self.scaler_.step(self.optimizer_)
-            self.scaler_.update()
-        else:
-            self.optimizer_.step(evaluate)
+        try:
+            if self.scaler_.is_enabled() or not self.takes_closure_:
+                evaluate()
+                self.scaler_.step(self.optimizer_)
+                self.scaler_.update()
+            else:
+                self.optimizer_.step(evaluate)
+        finally:
+            sparse.put_back()
         if self.module_average_ is not None:
             self.module_average_.update(self.module_)
         return step
 
-    def _backward(self, batch):
-        """Evaluate the loss of a batch and its gradient."""
+    def _backward(self, batch, sparse):
+        """Evaluate the loss of a batch and its gradient, of the rows that it is sparse in."""
         self._zero_grad_optimizer()
         embeddings, features, chunks = self._embed_batch(batch)
         targets, extra = batch.targets, batch.extra
@@ -342,6 +348,7 @@ class MetricNet(EmbeddingNet):
         self.scaler_.scale(loss).backward()
         if chunks is not None:
             chunks.backward()
+        sparse.take()
         if _distributed.is_active():
             _distributed.sum_gradients(self.module_.parameters())
             _distributed.average_gradients(self.criterion_.parameters())
@@ -374,23 +381,12 @@ class MetricNet(EmbeddingNet):
     def _embed_own(self, X, also):
         size = self.recipe_.chunk_size
         if size is not None and len(X) > size:
-            self._check_chunks(len(X), size)
+            check_chunks(self.module_, len(X), size)
             with buffers_kept(self.module_):
                 chunks = Chunks(lambda rows: self._forward(rows, also), X, size)
             return chunks.outputs, chunks
         own = self._forward(X, also)
         return (own,) if also is None else own, None
-
-    def _check_chunks(self, n, size):
-        """Check that no chunk is of one row where a layer measures the rows of a batch."""
-        smallest = n // -(-n // size)
-        layers = self.module_.modules()
-        measures = (isinstance(p, nn.modules.batchnorm._BatchNorm) and p.training for p in layers)
-        if smallest == 1 and any(measures):
-            raise ValueError(
-                f"chunk_size={size} leaves batch normalization one row to measure; give 4 or more, "
-                f"or a module without it"
-            )
 
     def _gathered(self, part, n):
         """Gather what each process made of its rows of a batch of n, view by view."""

@@ -5,6 +5,7 @@ import inspect
 import torch
 
 from metriclearn.deep.modules._parts import check_params, resolve
+from metriclearn.deep.training._sparse_rows import BY_NUMBER
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -83,6 +84,13 @@ def make_optimizer(optimizer, recipe, parts, frozen):
             "n_components, or warmup_epochs=0"
         )
     try:
-        return optimizer(groups, **recipe.optimizer_params)
+        made = optimizer(groups, **recipe.optimizer_params)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer cannot be made: {error}") from error
+    sparse = any(getattr(part, "sparse", False) for part in parts["proxies"].modules())
+    if sparse and not isinstance(made, BY_NUMBER):
+        raise ValueError(
+            f"sparse=True of the loss changes rows alone, which {type(made).__name__} cannot; give "
+            f"sparse=False, or one of these optimizers: {', '.join(sorted(OPTIMIZERS))}"
+        )
+    return made
