@@ -435,10 +435,25 @@ def warn_unused(estimator, unused):
         if value is None or value is False:
             continue  # asks for nothing
         if type(value) is not type(default) or value != default:
-            shown = " ".join(repr(value).split())
-            warnings.warn(
-                f"{type(estimator).__name__}: {name}={shown:.60} has no effect here, it is only "
-                f"used {when}",
-                UserWarning,
-                stacklevel=4,
-            )
+            warn_without_effect(type(estimator).__name__, name, value, when)
+
+
+def warn_without_effect(owner, name, value, when):
+    """Warn that an argument does nothing beside the others.
+
+    Parameters
+    ----------
+    owner : str
+        Whose argument it is.
+    name : str
+    value : object
+        As given.
+    when : str
+        When it is used.
+    """
+    shown = " ".join(repr(value).split())
+    warnings.warn(
+        f"{owner}: {name}={shown:.60} has no effect here, it is only used {when}",
+        UserWarning,
+        stacklevel=5,
+    )

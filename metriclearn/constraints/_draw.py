@@ -9,7 +9,14 @@ from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._pairs import paired_sq_distances, pairwise_sq_distances
 from metriclearn._types import Seed
-from metriclearn._validation import as_count, check_label_kinds, check_numeric, encode, is_labeled
+from metriclearn._validation import (
+    as_count,
+    check_label_kinds,
+    check_numeric,
+    encode,
+    is_labeled,
+    warn_without_effect,
+)
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 
 #: With this many constraints (pairs of each kind) another draw hardly changes what is learned.
@@ -353,7 +360,7 @@ def chunks_from_labels(
         Chunks drawn, at most as many as fit; by default each class is one
         chunk.
     chunk_size : int, default=2
-        Rows of a drawn chunk.
+        Rows of a drawn chunk; only with ``n_chunks``.
     random_state : int, RandomState instance or None, default=None
         Seed of the drawing.
 
@@ -383,6 +390,8 @@ def chunks_from_labels(
     members = _Members(y)
     labels = np.full(np.size(y), -1)
     if n_chunks is None:
+        if chunk_size != 2:
+            warn_without_effect("chunks_from_labels", "chunk_size", chunk_size, "with n_chunks")
         labels[members.rows] = members.codes
         return Chunks(labels)
     random_state = check_random_state(random_state)

@@ -159,12 +159,9 @@ class RCA(MahalanobisTransformer):
                 warn_unused(self, {"chunk_size": "with n_chunks"})
             weights, X, y = labeled_rows(sample_weight, X, y)
             check_labels(y, sample_weight=weights)
-            chunks = chunks_from_labels(
-                y,
-                n_chunks=self.n_chunks,
-                chunk_size=self.chunk_size,
-                random_state=self.random_state,
-            ).labels
+            sizes = {"n_chunks": self.n_chunks, "chunk_size": self.chunk_size}
+            drawn = {} if self.n_chunks is None else sizes
+            chunks = chunks_from_labels(y, **drawn, random_state=self.random_state).labels
         else:
             weights, X, chunks = weighted_rows(sample_weight, X, chunks)
         self.__dict__.pop("_stream", None)

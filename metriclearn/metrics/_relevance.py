@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from metriclearn._validation import UNLABELED, check_share, check_unmasked
+from metriclearn._validation import UNLABELED, check_share, check_unmasked, warn_without_effect
 from metriclearn.metrics._checks import check_one_label_each
 
 _BLOCK = 2**22
@@ -173,6 +173,10 @@ def as_relevance(relevance, labels, gallery_labels, n_queries, n_gallery, self_s
         if relevance is None:
             return LabelRelevance(labels, gallery_labels, own)
         return ToleranceRelevance(relevance, labels, gallery_labels, own)
+    for given, name in ((labels, "labels"), (gallery_labels, "gallery_labels")):
+        if given is not None:
+            when = "without a matrix of relevance"
+            warn_without_effect("relevance", name, np.asarray(given), when)
     return MatrixRelevance(relevance, n_queries, n_gallery, own)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
+from metriclearn._validation import warn_unused
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 # What papers do: the second half of the classes is the test part.
@@ -146,6 +147,12 @@ class OpenSetSplit:
             )
         if self.validation not in CHOICES:
             raise ValueError(f"validation must be one of {CHOICES}, got {self.validation!r}")
+        unused = {}
+        if self.n_folds is not None:
+            unused["validation_size"] = "without n_folds"
+        if not self.shuffle and self.validation == "last":
+            unused["random_state"] = "with shuffle=True or validation='random'"
+        warn_unused(self, unused)
         rng = check_random_state(self.random_state)
         order = np.arange(n_classes)
         if self.shuffle:

@@ -145,8 +145,10 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         pairs, y, weights = check_labels(pairs, y, sample_weight)
         same = as_similar(y, self.pos_label)
         self.classes_, self.pos_label_ = np.unique(y), y[np.argmax(same)]
+        bound = {"max_fpr": self.max_fpr}
         if self.threshold != "max_tpr":
             warn_unused(self, {"max_fpr": "with threshold='max_tpr'"})
+            bound = {}
         distances = None
         if self.cv is not None:
             distances = np.empty(len(pairs))
@@ -158,9 +160,7 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         if distances is None:
             distances = self._distance(self.learner_, pairs, 0, 1)
         self.threshold_ = (
-            best_threshold(
-                same, distances, self.threshold, max_fpr=self.max_fpr, sample_weight=weights
-            )
+            best_threshold(same, distances, self.threshold, **bound, sample_weight=weights)
             if isinstance(self.threshold, str)
             else float(self.threshold)
         )
