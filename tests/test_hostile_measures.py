@@ -102,6 +102,8 @@ EXTRAS = {
     "confidence": st.sampled_from([0.9, 0.0, 1.5]),
     "max_rows": st.sampled_from([5000, 2]),
     "groups": st.none() | label_lists(),
+    "n_triplets": COUNTS.filter(lambda n: n != 2**63),
+    "tol": st.sampled_from([0.0, 1e-5, -1.0, np.nan]),
     "random_state": st.just(0),
 }
 MAIN = {
@@ -114,6 +116,8 @@ MAIN = {
     "values": st.lists(st.one_of(SANE, NUMBERS), max_size=8),
     "identities": matrices(),
     "A": matrices(),
+    "X": matrices(),
+    "distance": st.sampled_from([lambda a, b: float(a[0] > b[0]), np.dot, "euclidean", metrics]),
     "B": matrices(),
     "measure": st.just(metrics.equal_error_rate),
 }
@@ -152,6 +156,7 @@ MEASURES = [
     "uniformity",
     "effective_rank",
     "intra_inter_ratio",
+    "check_metric",
 ]
 SPLITTERS = [
     model_selection.ClassDisjointKFold(2),
@@ -162,7 +167,7 @@ SPLITTERS = [
 
 
 def test_every_public_measure_is_tried():
-    others = {"RetrievalResult", "VerificationPairs", "RecallGrowth"}
+    others = {"AxiomCheck", "RetrievalResult", "VerificationPairs", "RecallGrowth"}
     others |= {"make_retrieval_scorer", "get_scorer"}
     others |= {name for name in metrics.__all__ if name.endswith("_scorer")}
     assert set(MEASURES) == set(metrics.__all__) - others

@@ -156,6 +156,11 @@ CASES = [
         {"parts": [[0], [1, 2, 3]]},
     ),
     (S.frechet_distance, {"A": X, "B": ELSEWHERE}, {"A": X[:9], "B": X[9:]}),
+    (
+        M.check_metric,
+        {"distance": lambda a, b: (a - b) @ (a - b), "X": X, "n_triplets": 9},
+        {"n_triplets": 99, "tol": 5.0, "random_state": 1},
+    ),
     (M.oscr, GALLERY, {"metric": "cosine"}),
     (
         M.median_label_error,
@@ -268,8 +273,8 @@ def test_every_argument_acts_or_is_named(function, base, others):
 
 # What is given to be looked at, and no setting.
 GIVEN = {
-    "X", "distances", "embeddings", "estimator", "identities", "indices", "labels", "labels_pred",
-    "labels_true", "measure", "same", "tuples", "values", "y",
+    "X", "distance", "distances", "embeddings", "estimator", "identities", "indices", "labels",
+    "labels_pred", "labels_true", "measure", "same", "tuples", "values", "y",
 }  # fmt: skip
 # Those that are a name for a method of `retrieve`'s result, and take its arguments.
 SHORT = {

@@ -126,7 +126,7 @@ def test_thresholds(judged, threshold):
     if threshold == 0.7:
         assert model.threshold_ == 0.7
     else:
-        assert model.threshold_ == best_threshold(similar, distances, threshold, max_fpr=0.1)
+        assert model.threshold_ == best_threshold(similar, distances, threshold, **only)
     if threshold == "max_tpr":
         accepted = model.predict(pairs) == "yes"
         assert accepted[~similar].mean() <= 0.1

@@ -1,5 +1,7 @@
 """The public names: type checkers read them here, and the package loads them from here."""
 
+from metriclearn.metrics._axioms import AxiomCheck as AxiomCheck
+from metriclearn.metrics._axioms import check_metric as check_metric
 from metriclearn.metrics._bootstrap import bootstrap_interval as bootstrap_interval
 from metriclearn.metrics._bootstrap import bootstrap_over_identities as bootstrap_over_identities
 from metriclearn.metrics._embedding import alignment as alignment

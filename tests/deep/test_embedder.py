@@ -492,13 +492,3 @@ def test_every_loss_learns_digits(loss):
     # The triplet loss has 0.985 in the mean over seeds, of which each is off by up to 0.004.
     floor = 0.98 if loss in ("triplet", "contrastive") else 0.97
     assert digits_accuracy(loss=loss) >= floor
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [{"label_smoothing": 0.1}, {"neck": True}, {"neck": True, "label_smoothing": 0.1}],
-    ids=str,
-)
-def test_options_of_the_softmax_learn_digits(options):
-    assert digits_accuracy(loss="softmax", loss_params=options) >= 0.97

@@ -191,3 +191,13 @@ def test_miners_of_classes_have_names(tmp_path, name):
     loaded = DeepEmbedder.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.transform(X), embedder.transform(X))
     assert loaded.net_.criterion_.miner.n_triplets == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [{"label_smoothing": 0.1}, {"neck": True}, {"neck": True, "label_smoothing": 0.1}],
+    ids=str,
+)
+def test_options_of_the_softmax_learn_digits(options):
+    assert digits_accuracy(loss="softmax", loss_params=options) >= 0.97
