@@ -34,6 +34,22 @@ def truth_of(cell):
     return _SINGLE.get(str(cell).strip().lower())
 
 
+def number_of(cell):
+    """Return the number that a cell is, or that its text stands for; None where it is none.
+
+    As Python and numpy read it: ``compare`` reads tables by more forms, of whole columns.
+
+    Examples
+    --------
+    >>> number_of(" 1e3"), number_of(2), number_of("nan"), number_of("1.000,5")
+    (1000.0, 2.0, nan, None)
+    """
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
 def truths_of(words):
     """Return what each of some words says, where they are yes and no of one language.
 

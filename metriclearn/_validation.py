@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from metriclearn._arrays import rows_of
 from metriclearn._sklearn import check_sample_weight
+from metriclearn._text import number_of
 
 #: The label of rows whose class is not known, among integer labels, as in scikit-learn.
 UNLABELED = -1
@@ -151,27 +152,19 @@ def check_numeric(X, argument="X"):
 def _check_objects(values, name):
     """Raise for objects that are neither numbers nor the text of one."""
     for kind, value in {type(value): value for value in values}.items():
-        text = issubclass(kind, (str, bytes))
-        if not text and not hasattr(kind, "__float__") and not is_missing(value):
+        is_text = issubclass(kind, (str, bytes))
+        if not is_text and not hasattr(kind, "__float__") and not is_missing(value):
             raise TypeError(
                 f"{name} holds {value!r:.60}: an entry of this argument must be a string or a real "
                 f"number, not {kind.__name__!r}"
             )
-        word = next((word for word in values if not _is_number(word)), None) if text else None
+        words = (word for word in values if isinstance(word, (str, bytes))) if is_text else ()
+        word = next((word for word in words if number_of(word) is None), None)
         if word is not None:
             raise ValueError(
                 f"{name} holds text, {word!r:.60}; give numbers: words become columns by "
                 f"OneHotEncoder, sentences vectors by a text encoder"
             )
-
-
-def _is_number(word):
-    """Whether text stands for a number; True for what is not text."""
-    try:
-        float(word if isinstance(word, (str, bytes)) else 0)
-    except ValueError:
-        return False
-    return True
 
 
 def check_unmasked(values, argument):

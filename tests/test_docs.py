@@ -17,6 +17,7 @@ import pytest
 from helpers.estimators import LINEAR
 from helpers.optional import losses, miners, samplers
 
+from metriclearn.compare._inspect._finding import KINDS
 from metriclearn.mahalanobis import LEARNERS
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +65,11 @@ def test_guide_lists_every_linear_learner_with_what_it_takes():
     for name, learner in learners.items():
         kinds = [kind.__name__ for kind in learner._constraint_kinds]
         assert re.findall(r"`(\w+)`", rows[name]) == kinds, name
+
+
+def test_guide_lists_every_finding():
+    text = (GUIDE / "tables.md").read_text().split("## What is found")[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == set(KINDS)
 
 
 def test_files_and_tables_that_the_guide_sends_a_newcomer_to_exist():

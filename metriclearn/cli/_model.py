@@ -11,7 +11,7 @@ import numpy as np
 
 from metriclearn._files import check_writable
 from metriclearn._progress import progress
-from metriclearn._text import shortened
+from metriclearn._text import number_of, shortened
 from metriclearn.cli._errors import BadInputError
 from metriclearn.images._decode import SUFFIXES
 from metriclearn.images._paths import ImagePaths
@@ -80,7 +80,8 @@ def _mismatch(model, X):
     elif hasattr(X, "columns") and n_features is not None and X.shape[1] == n_features:
         for name in X.columns:
             for row, cell in enumerate(X[name]):
-                if not _is_number(cell):
+                number = number_of(cell)
+                if number is None or not math.isfinite(number):
                     return f"column {name!r} holds {str(cell)!r} in row {row} (from 0), no number"
     return ""
 
@@ -88,13 +89,6 @@ def _mismatch(model, X):
 def _in_one_line(error):
     first, *others = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
     return f"{first}{' ' if first.endswith(':') else '; '}{'; '.join(others)}" if others else first
-
-
-def _is_number(cell):
-    try:
-        return math.isfinite(float(cell))
-    except (ValueError, TypeError):
-        return False
 
 
 def embed(model, rows, description):

@@ -15,6 +15,8 @@ from metriclearn.compare._result import ComparisonResult
 from metriclearn.compare._samples import sample_rows
 from metriclearn.compare._workers import WorkersLostError
 
+_LOST = "a worker process died, perhaps for want of memory ({})"
+
 
 def run(plan, workers, store, make_bar):
     """Run a plan.
@@ -130,7 +132,7 @@ def _run_all(tasks, schedule, workers, bar, store):
     except KeyboardInterrupt:
         return records, "interrupted"
     except WorkersLostError as error:
-        return records, f"a worker process died, perhaps for want of memory ({error})"
+        return records, _LOST.format(error)
     finally:
         finished.close()
     return records, None
@@ -165,8 +167,7 @@ def _run_until(plan, tasks, schedule, workers, make_bar):
         if not deadline.is_over:
             return [*records.values()], "interrupted"
     except WorkersLostError as error:
-        reason = f"a worker process died, perhaps for want of memory ({error})"
-        return [*records.values()], reason
+        return [*records.values()], _LOST.format(error)
     return [*records.values()], None
 
 

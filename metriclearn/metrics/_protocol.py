@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._types import Seed
+from metriclearn._validation import as_count
 from metriclearn.metrics._checks import check_one_label_each
 
 
@@ -94,8 +95,7 @@ def verification_pairs(
     """
     labels = check_one_label_each(labels, "labels")
     names, codes = np.unique(labels, return_inverse=True)
-    if n_pairs < 1:
-        raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
+    as_count(n_pairs, "n_pairs")
     if not 2 <= n_folds <= len(names) / 2:
         raise ValueError(
             f"n_folds={n_folds} must be from 2 to {len(names) // 2}: a fold needs two identities, "

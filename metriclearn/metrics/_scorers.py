@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 
+from metriclearn._text import number_of
 from metriclearn.metrics._embedding import (
     alignment,
     cluster_scores,
@@ -217,11 +218,8 @@ def _is_rate(name):
     if not name.startswith(TRUE_ACCEPTS):
         return False
     text = name.removeprefix(TRUE_ACCEPTS)
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate <= 1:
+    rate = number_of(text)
+    if rate is None or not 0 <= rate <= 1:
         raise ValueError(f"scoring={name!r}: {text!r} is no false accept rate from 0 to 1")
     return True
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
+from metriclearn._validation import as_count
 from metriclearn.plots._axes import (
     axes_for,
     check_labeled,
@@ -142,8 +143,7 @@ class DistanceHistogramDisplay:
         DistanceHistogramDisplay
         """
         Z, labels = check_labeled(embeddings, labels)
-        if n_pairs < 1:
-            raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
+        as_count(n_pairs, "n_pairs")
         if threshold is not None and not isinstance(threshold, Real):
             raise ValueError(f"threshold must be a number or None, got {threshold!r}")
         _, codes = np.unique(labels, return_inverse=True)

@@ -15,7 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
 from metriclearn.constraints._checks import as_similar
-from metriclearn.verification._tuples import as_tuples, check_labels, logistic, probabilities
+from metriclearn.verification._tuples import (
+    as_tuples,
+    check_labels,
+    check_row_numbers,
+    check_rows_exist,
+    logistic,
+    probabilities,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -240,11 +247,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
                 )
             rows, pairs = X.reshape(2 * len(X), *X.shape[2:]), np.arange(2 * len(X)).reshape(-1, 2)
         else:
-            if X.ndim != 2 or X.shape[1] != 2 or not np.issubdtype(X.dtype, np.integer):
-                raise ValueError(
-                    f"X must hold row numbers of points, integers of shape (n, 2), got {X.dtype} "
-                    f"of shape {X.shape}"
-                )
+            check_row_numbers(X, 2)
             rows, pairs = self.points, X
         if reset:
             own = not isinstance(self.module, str)
@@ -252,11 +255,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         else:
             inputs = self._inputs
             rows, _ = inputs.check(self, rows)
-        if pairs.size and not (pairs.min() >= 0 and pairs.max() < len(rows)):
-            raise ValueError(
-                f"X names row {pairs.max() if pairs.min() >= 0 else pairs.min()}, but points has "
-                f"rows 0 to {len(rows) - 1}"
-            )
+        check_rows_exist(pairs, len(rows))
         return inputs, rows, pairs
 
     def _scores(self, rows, pairs):

@@ -32,16 +32,8 @@ class TupleEstimator(MetaEstimatorMixin, BaseEstimator):
         if self.points is not None:
             check_numeric(self.points, "points")
             points = check_array(self.points, dtype=[np.float64, np.float32], input_name="points")
-            if tuples.shape[1:] != (width,) or not np.issubdtype(tuples.dtype, np.integer):
-                raise ValueError(
-                    f"X must hold row numbers of points, integers of shape (n, {width}), got "
-                    f"{tuples.dtype} of shape {tuples.shape}"
-                )
-            if tuples.size and not (tuples.min() >= 0 and tuples.max() < len(points)):
-                raise ValueError(
-                    f"X names row {tuples.max() if tuples.min() >= 0 else tuples.min()}, but "
-                    f"points has rows 0 to {len(points) - 1}"
-                )
+            check_row_numbers(tuples, width)
+            check_rows_exist(tuples, len(points))
             tuples = points[tuples]
         elif tuples.ndim != 3 or tuples.shape[1] != width:
             raise ValueError(
@@ -93,6 +85,24 @@ def as_tuples(X):
         )
     check_numeric(X)
     return np.asarray(X)
+
+
+def check_row_numbers(X, width):
+    """Raise a ``ValueError`` for what is no row numbers of ``points``, ``width`` a tuple."""
+    if X.shape[1:] != (width,) or not np.issubdtype(X.dtype, np.integer):
+        raise ValueError(
+            f"X must hold row numbers of points, integers of shape (n, {width}), got {X.dtype} "
+            f"of shape {X.shape}"
+        )
+
+
+def check_rows_exist(X, n_points):
+    """Raise a ``ValueError`` for row numbers that ``points`` does not have."""
+    if X.size and not (X.min() >= 0 and X.max() < n_points):
+        raise ValueError(
+            f"X names row {X.max() if X.min() >= 0 else X.min()}, but points has rows 0 to "
+            f"{n_points - 1}"
+        )
 
 
 def check_weights(sample_weight, tuples):

@@ -15,6 +15,7 @@ from sklearn.datasets import (
 
 from metriclearn.compare._inspect import KINDS, inspect
 from metriclearn.compare._inspect._giveaways import label_rates
+from metriclearn.compare._inspect._inspect import _MANY, MAX_ALIKE
 from metriclearn.compare._inspect._rows import find_equal_rows
 from metriclearn.compare._inspect._view import joined_groups
 
@@ -166,6 +167,15 @@ def test_columns_that_are_no_features(case):
         kept = inspect(frame, LABELS, keep=[name])
         assert kept.left_out == ()
         assert kept.findings[0].action == "Kept, as asked."
+
+
+@pytest.mark.parametrize("kind", sorted(set(_MANY) - {"unreadable"}))  # of cells: test_columns
+def test_many_columns_of_one_kind_are_one_finding(kind):
+    name, values = next((n, v) for each, out, n, v in COLUMNS.values() if each == kind)
+    numbers = range(MAX_ALIKE + 1)
+    frame = NOISE.assign(**{f"{name} {number}": values for number in numbers})
+    (finding,) = inspect(frame, LABELS).findings
+    assert (finding.kind, len(finding.columns)) == (kind, len(numbers))
 
 
 def test_rows_sorted_by_a_column_that_tells_little_keep_it():

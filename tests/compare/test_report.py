@@ -245,7 +245,7 @@ def test_stretched_scale_rises_and_spreads_the_top():
 
 @pytest.mark.parametrize("positions", [[50, 50, 50, 50], [0, 1, 2, 80], [97, 98, 99, 100], [5]])
 def test_labels_are_kept_apart(positions):
-    moved = apart(positions, 10, 0, 100)
+    moved = apart(positions, 10, 100)
     assert np.all(np.diff(moved) >= 10 - 1e-9)
     assert max(moved) <= 100
 

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -37,41 +35,6 @@ def flipped(content, n, seed=0):
 def files_under(folder):
     """Every regular file of a folder, sorted."""
     return sorted(path for path in Path(folder).rglob("*") if path.is_file())
-
-
-def run_until_killed(code, *arguments, after, started):
-    """Run Python code in another process and kill it outright.
-
-    Parameters
-    ----------
-    code : str
-    *arguments : str or path
-        ``sys.argv[1:]`` of the code.
-    after : float
-        Seconds between the appearance of the file ``started`` and the kill.
-    started : Path
-
-    Returns
-    -------
-    bool
-        Whether it was still running.
-    """
-    started.unlink(missing_ok=True)
-    command = [sys.executable, "-c", code, *map(os.fspath, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 60
-        while not started.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(process.stderr.read().decode())
-            time.sleep(0.001)
-        time.sleep(after)
-        alive = process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stderr.close()
-    return alive
 
 
 def fork_and_kill(work, fractions):

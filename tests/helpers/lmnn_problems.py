@@ -1,6 +1,7 @@
 """LMNN's problem by loops, by cvxpy and over all pairs at once."""
 
 import numpy as np
+from scipy.optimize import check_grad
 
 from helpers.optional import cvxpy as cp
 
@@ -25,6 +26,17 @@ def loop_objective(L, X, targets, triplets, loss, mu=0.5, weights=None):
         h = max(0, 1 + np.sum((Z[i] - Z[j]) ** 2) - np.sum((Z[i] - Z[l]) ** 2))
         push += w * (h if loss == "hinge" else h**2)
     return mu * pull + (1 - mu) * push
+
+
+def gradient_error(objective, L, loss):
+    """Return how far a gradient is from finite differences, relative to its length."""
+
+    def at(flat):
+        value, gradient = objective.value_and_gradient(flat.reshape(L.shape), loss)
+        return value, gradient.ravel()
+
+    error = check_grad(lambda flat: at(flat)[0], lambda flat: at(flat)[1], L.ravel())
+    return error / np.linalg.norm(at(L.ravel())[1])
 
 
 def cvxpy_optimum(X, targets, triplets, loss, mu=0.5):

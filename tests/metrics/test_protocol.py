@@ -86,7 +86,7 @@ def test_six_thousand_pairs_in_ten_folds(rng):
     [
         ({"labels": [[0], [1]]}, "labels must be one-dimensional"),
         ({"labels": [0, 0, 1, 1], "n_folds": 2}, "n_folds=2 must be from 2 to 1"),
-        ({"labels": [0, 0, 1, 1], "n_pairs": 0}, "n_pairs must be at least 1"),
+        ({"labels": [0, 0, 1, 1], "n_pairs": 0}, "n_pairs must be an integer of at least 1"),
     ],
 )
 def test_bad_input_is_one_clear_error(arguments, message):

@@ -358,7 +358,7 @@ def test_a_million_additions_sort_little(monkeypatch):
         (lambda i, X: i.add(X[:2], payload={"a": [1, 2]}), r"payload has the columns \['a'\]"),
         (lambda i, X: i.remove([5, 1000]), "ids: 1000 is not in the index"),
         (lambda i, X: i.payload([1000]), "ids: 1000 is not in the index"),
-        (lambda i, X: i.tune(2.0), "recall must be from 0 to 1"),
+        (lambda i, X: i.tune(2.0), "recall must be above 0 and at most 1"),
         (lambda i, X: i.measure_recall(600), "k=600 must be from 1 to 599"),
     ],
 )

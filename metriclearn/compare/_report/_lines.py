@@ -100,7 +100,7 @@ def _lines_chart(lines, ticks, axis_label, alt):
     lines = [(learner, sorted(line.items())) for learner, line in lines]
     lines.sort(key=lambda item: -item[1][0][1])
     ends = [y(stretch(points[0][1])) for _, points in lines]
-    labels = apart(ends, min(13, (bottom - top) / len(ends)), top, bottom)
+    labels = apart(ends, min(13, (bottom - top) / len(ends)), bottom)
     drawn = {}
     for (learner, points), end, label in zip(lines, ends, labels, strict=True):
         # Lines of one family share a color; their dashes tell them apart, in print as well.
@@ -296,7 +296,7 @@ def growth_chart(curves, n_tested, title):
         parts.append(text_at(at + 4, top + 2, "extrapolated →", "start", "tick"))
     curves = sorted(curves, key=lambda item: -item[1][places[-1]])
     ends = [y(stretch(curve[places[-1]])) for _, curve in curves]
-    labels = apart(ends, 13, top, bottom)
+    labels = apart(ends, 13, bottom)
     for (row, curve), end, label in zip(curves, ends, labels, strict=True):
         tested, beyond = (
             "M" + "L".join(f"{x(math.log(n)):.1f} {y(stretch(curve[n])):.1f}" for n in part)

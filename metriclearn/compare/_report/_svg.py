@@ -153,8 +153,8 @@ def ticks_below(x, bottom, ticks):
     return parts
 
 
-def apart(positions, gap, low, high):
-    """Move sorted label heights so that neighbors are at least ``gap`` apart."""
+def apart(positions, gap, high):
+    """Move sorted label heights so that neighbors are ``gap`` apart, none beyond ``high``."""
     moved = list(positions)
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + gap)

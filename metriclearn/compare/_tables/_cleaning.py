@@ -190,7 +190,7 @@ class TableReader(TransformerMixin, BaseEstimator):
             for name in frame.columns
         }
         self.strays_ = {
-            name: sorted({str(cell) for cell in _unread(raw[name], frame[name])})
+            name: sorted({str(cell) for cell in raw[name][_unread(raw[name], frame[name])]})
             for name, kind in self.kinds_.items()
             if kind in "fM"
         }
@@ -233,24 +233,25 @@ class TableReader(TransformerMixin, BaseEstimator):
                 column = raw[name].map(lambda cell: None if cell is None else str(cell))
             columns[name] = column.to_numpy()
             if kind in "fM":
-                strays = [c for c in _unread(raw[name], column) if str(c) not in self.strays_[name]]
-                unread += [f"{len(strays)} of {name!r} such as {c!r}" for c in strays[:1]]
+                is_known = raw[name].map(str).isin(self.strays_[name]).to_numpy()
+                unread += _named(raw[name], _unread(raw[name], column) & ~is_known)
         frame = pandas.DataFrame(columns)
-        if unread and self.cleaner_ is not None:
+        if self.cleaner_ is None:  # of numbers alone: a cell that is none is a gap
+            values = frame.to_numpy(dtype=np.float64)
+            gaps = zip(frame, np.isnan(values).T, strict=True)
+            if unread := [each for name, is_gap in gaps for each in _named(raw[name], is_gap)]:
+                raise ValueError(
+                    f"cells cannot be read as what their column holds, and the metric was learned "
+                    f"from rows without gaps: {'; '.join(unread)}; mend them, or leave the rows out"
+                )
+            return values
+        if unread:
             warnings.warn(
                 f"cells that cannot be read as what their column holds count as gaps: "
                 f"{'; '.join(unread)}",
                 UserWarning,
                 stacklevel=2,
             )
-        if self.cleaner_ is None:
-            values = frame.to_numpy(dtype=np.float64)
-            for row, j in np.argwhere(np.isnan(values))[:1]:
-                raise ValueError(
-                    f"column {frame.columns[j]!r} holds {raw.iat[row, j]!r} in row {row} (from 0), "
-                    f"which is no value of it, and the metric was learned from rows without gaps"
-                )
-            return values
         return np.asarray(self.cleaner_.transform(frame))
 
     def _chosen(self, X):
@@ -278,6 +279,16 @@ class TableReader(TransformerMixin, BaseEstimator):
 
 
 def _unread(cells, values):
-    """Return the cells that say something, where reading them gave none."""
-    lost = cells[values.isna().to_numpy() & cells.notna().to_numpy()]
-    return [cell for cell in lost if not is_missing(str(cell))]
+    """Return which cells say something, where reading them gave none."""
+    lost = values.isna().to_numpy() & cells.notna().to_numpy()
+    lost[lost] = [not is_missing(str(cell)) for cell in cells[lost]]
+    return lost
+
+
+def _named(cells, at_fault):
+    """Name the cells of a column that are at fault, by the first: a list of one text, or none."""
+    rows = np.flatnonzero(at_fault)
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return [
+        f"{cells.name!r} holds {cells.iat[row]!r} in row {row} (from 0){more}" for row in rows[:1]
+    ]

@@ -192,7 +192,7 @@ def looks_like_data(header, body):
     numeric = []
     for j, cells in enumerate(columns):
         if _share_of_numbers(map(_text, cells)) >= 0.9:
-            if header[j] and not is_missing(header[j]) and not _is_number(header[j]):
+            if header[j] and not is_missing(header[j]) and not _reads_as_number(header[j]):
                 return False
             numeric.append(j)
     if numeric:
@@ -209,7 +209,8 @@ def _share_of_numbers(cells):
     return float(np.mean(~np.isnan(parse_numbers(cells)[0])))
 
 
-def _is_number(text):
+def _reads_as_number(text):
+    """Whether a cell is a number in any form that tables are written in."""
     return bool(~np.isnan(parse_numbers([text])[0][0]))
 
 
@@ -250,7 +251,7 @@ def _is_units(body):
         first = _text(body.iloc[0, j])
         if is_missing(first) or _share_of_numbers(map(_text, sample.iloc[:, j])) < 0.95:
             continue
-        if _is_number(first):
+        if _reads_as_number(first):
             return False
         n_words += 1
     return n_words >= 2

@@ -323,7 +323,7 @@ class RetrievalIndex:
         Parameters
         ----------
         recall : float, default=0.95
-            Of the ``k`` exact neighbors, from 0 to 1.
+            Of the ``k`` exact neighbors, above 0 and at most 1.
         k, n_queries, rerank, random_state
             See ``measure_recall``.
 
@@ -333,7 +333,7 @@ class RetrievalIndex:
             The recall reached. A warning says where it is less than was asked.
         """
         if not 0 < recall <= 1:
-            raise ValueError(f"recall must be from 0 to 1, got {recall!r}")
+            raise ValueError(f"recall must be above 0 and at most 1, got {recall!r}")
         with self._lock.writing():
             gallery = self._there()
             gallery.build()

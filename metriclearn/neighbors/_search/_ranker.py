@@ -20,8 +20,7 @@ class Ranker:
     """
 
     def __init__(self, X, metric):
-        if metric not in METRICS:
-            raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
+        check_metric(metric)
         self.X = X
         self.metric = metric
         self._norms = row_norms(X, "X") if metric == "cosine" else None
@@ -168,6 +167,12 @@ class Ranker:
                 f"k={k} neighbors were asked for, but the base has {available} rows to find; "
                 f"k must be from 1 to {available}"
             )
+
+
+def check_metric(metric):
+    """Raise a ``ValueError`` for a metric that no search knows."""
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
 
 
 class Frame:
