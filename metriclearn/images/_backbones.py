@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn.images._cache import digest
 from metriclearn.images._preprocessing import ONNX_KEY, Preprocessing
 
 
@@ -80,8 +81,7 @@ class OnnxBackbone:
         said = self.session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)
         own = Preprocessing() if said is None else Preprocessing.from_json(said)
         self.preprocessing = replace(own, size=fixed or size or own.size, **colors)
-        found = os.stat(file)
-        self.identity = f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}"
+        self.identity = _content(Path(file))
 
     def embed(self, pixels):
         """Embed a batch."""
@@ -90,6 +90,16 @@ class OnnxBackbone:
         images = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
         vectors = self.session.run(None, {self.input: images})[0]
         return vectors.mean(axis=(2, 3)) if vectors.ndim == 4 else vectors
+
+
+def _content(file):
+    """Identify an ONNX file by what is in it, and by the files of weights that it names."""
+    data, parts = file.read_bytes(), []
+    for other in sorted(file.resolve().parent.iterdir()):
+        if other.is_file() and other.name != file.name and other.name.encode() in data:
+            found = other.stat()
+            parts += [other.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return digest(data, *parts).hex()
 
 
 def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, std=None):

@@ -35,6 +35,7 @@ OTHER_SUFFIXES = frozenset(
 #: How pixels may be resized; all of them average over what they shrink.
 INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "box")
 _ORIENTATION = 0x0112  # the EXIF tag
+_BITS, _MOST = 258, 281  # tags of TIFF: bits of a value, and the largest one
 _QUARTER_TURNED = (5, 6, 7, 8)
 # Pillow shrinks by whole factors first where that leaves this many times the size that is
 # asked for; 2 looks like 3 and is faster.
@@ -287,9 +288,10 @@ GRAY_MODES = ("1", "L", "I", "F", *_SIXTEEN_BITS)
 def to_bytes(image, mode):
     """Convert an image to 8 bits a channel.
 
-    16-bit pixels are scaled by 1/257. 32-bit integers are taken for 16-bit ones, which is
-    what most programs store in them, or for 8-bit ones where none is above 255; floats are
-    taken for shares of white where none is above 1, else for 0 to 255. What is transparent
+    Of integers wider than a byte, white is what a TIFF says it is, or else the largest of 8, 12
+    or 16 bits that all pixels of the image fit in: cameras and microscopes store 12 bits in 16,
+    other programs 16 in 32. Floats are taken for shares of white where none is above 1, else for
+    0 to 255. What is transparent
     shows white, not the color that is hidden there. Palettes, CMYK, LAB and the like are
     converted by Pillow.
 
@@ -316,7 +318,7 @@ def _gray_bytes(image):
     if not np.all(np.isfinite(values)):
         raise ValueError("its pixels hold NaN or infinity")
     low, high = values.min(initial=0), values.max(initial=0)
-    white = _white(image.mode, high)
+    white = _white(image, high)
     if low < 0 or high > white:
         raise ValueError(
             f"its pixels go from {low:g} to {high:g}, which is none of 0..1, 0..255, 0..65535; "
@@ -328,11 +330,19 @@ def _gray_bytes(image):
     return require("PIL.Image", "images").fromarray(pixels)
 
 
-def _white(mode, high):
-    """Return the value that stands for white."""
-    if mode == "F":
+def _white(image, high):
+    """Return the value that stands for white, where none is higher than ``high``."""
+    if image.mode == "F":
         return 1.0 if high <= 1 else 255.0
-    return 255.0 if mode == "I" and high <= 255 else 65535.0
+    tags = getattr(image, "tag_v2", {})
+    said = [tags.get(_MOST), 2 ** _first(tags.get(_BITS, 0)) - 1]
+    said = [float(_first(value)) for value in said if value and high <= _first(value) <= 65535]
+    fitting = (float(2**bits - 1) for bits in (8, 12, 16) if high < 2**bits)
+    return min(said) if said and min(said) < 65535 else next(fitting, 65535.0)
+
+
+def _first(value):
+    return value[0] if isinstance(value, tuple) else value
 
 
 def _over_background(image):

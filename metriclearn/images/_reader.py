@@ -54,8 +54,11 @@ class ImageReader:
     """Reads image files at one size: upright, aspect kept, no more decoded than needed.
 
     JPEGs are decoded at a half, a quarter or an eighth of their size where that is enough.
-    EXIF orientation is applied; 16-bit, 32-bit and float pixels are scaled to bytes, what is
-    transparent is shown on white.
+    EXIF orientation is applied; 12-bit, 16-bit, 32-bit and float pixels are scaled to bytes, what
+    is transparent is shown on white, and of moving pictures the first is read. White of wide
+    integers is the largest of 8, 12 or 16 bits that all pixels fit in, where the file does not
+    say it. A file that ends early cannot be read, however little is missing: a JPEG without its
+    last byte is an error, as what is missing would be gray.
 
     Parameters
     ----------
@@ -184,8 +187,9 @@ class ImageReader:
         images : ImagePaths, data set, or list or array of paths or of images
             Of any shape.
         on_error : {"raise", "skip"}, default="raise"
-            Whether files that cannot be read are one error that names all of them, or are
-            left out: the numbers of those that are left are then returned as well.
+            Whether files that cannot be read (none there, damaged, cut off, of another format) are
+            one error that names all of them, or are left out: the numbers of those that are left
+            are then returned as well.
         verbose : int, default=0
             Whether to show a progress bar.
 

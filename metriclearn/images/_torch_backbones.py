@@ -1,5 +1,6 @@
 """Networks of torch as backbones: of a library by name, or a module of one's own."""
 
+import json
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -309,9 +310,42 @@ def _explained(spec):
 
 
 def _hash(module):
-    """Identify a module by the names and values of its weights, and by how it is written out."""
+    """Identify a module by its weights, its settings and the code of its parts.
+
+    What functions elsewhere do that its code calls is not known.
+    """
     torch, parts = require("torch", "deep"), [repr(module)]
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         values = tensor.detach().cpu().contiguous().flatten()
         parts += [name, values.view(torch.uint8).numpy().tobytes()]
+    for name, part in module.named_modules():
+        settings = {key: text for key, value in vars(part).items() if (text := _setting(value))}
+        settings.pop("training", None)
+        parts += [name, json.dumps(settings, sort_keys=True)]
+    kinds = {type(part) for part in module.modules()}
+    for kind in sorted(kinds, key=lambda kind: f"{kind.__module__} {kind.__qualname__}"):
+        if kind.__module__.partition(".")[0] != "torch":
+            parts += [_code(value) for _, value in sorted(vars(kind).items()) if callable(value)]
     return digest(*parts).hex()
+
+
+def _setting(value, depth=3):
+    """Write a setting of a module as text; an empty one of what is none."""
+    if isinstance(value, (bool, int, float, str, bytes)) or value is None:
+        return repr(value)
+    if isinstance(value, (list, tuple, frozenset)):
+        found = [_setting(each, depth) for each in value]
+        found = sorted(found) if isinstance(value, frozenset) else found
+        return repr(found) if all(found) else ""
+    return _code(value, depth)
+
+
+def _code(function, depth=3):
+    """Write the code of a function as text, with that of functions in it; else an empty one."""
+    code = getattr(function, "__code__", function)
+    if not hasattr(code, "co_code") or not depth:
+        return ""
+    inside = [_setting(value, depth - 1) for value in code.co_consts]
+    cells = getattr(function, "__closure__", None) or ()
+    around = [_setting(cell.cell_contents, depth - 1) for cell in cells]
+    return " ".join([code.co_code.hex(), *inside, *code.co_names, *around])

@@ -1,5 +1,6 @@
 """Features of pretrained networks: the right pixels go in, the right vectors come out, once."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -45,10 +46,14 @@ class Counting(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.pool = torch.nn.AdaptiveAvgPool2d(2)
-        self.seen = 0
+        self.counts = {"seen": 0}
+
+    @property
+    def seen(self):
+        return self.counts["seen"]
 
     def forward(self, images):
-        self.seen += len(images)
+        self.counts["seen"] += len(images)
         return self.pool(images).flatten(1)
 
 
@@ -124,6 +129,74 @@ def test_cache_tells_networks_and_settings_apart(photos):
     layers = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4)) for _ in range(2)]
     first, second = (Features(net, image_size=8).transform(photos) for net in layers)
     assert not np.allclose(first, second)
+
+
+class Powers(torch.nn.Module):
+    """Without weights: what it does is in its settings, a hidden buffer and its code."""
+
+    def __init__(self, power, scale=1.0, function=torch.square):
+        super().__init__()
+        self.power = power
+        self.function = function
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def forward(self, images):
+        return self.function(images).mean(dim=(2, 3)).abs() ** self.power * self.scale
+
+
+class OtherPowers(Powers):
+    def forward(self, images):
+        return super().forward(images) + 1
+
+
+def test_cache_tells_modules_apart_by_settings_and_code(photos):
+    class Same(Powers):
+        pass
+
+    Same.__qualname__ = Same.__name__ = "Powers"
+    Same.forward = lambda self, images: images.amax(dim=(2, 3))
+    modules = [Powers(1), Powers(2), Powers(1, 3.0), OtherPowers(1), Same(1)]
+    modules += [Powers(1, function=lambda x: x), Powers(1, function=lambda x: x + 1)]
+    modules += [torch.nn.AvgPool2d(3, 2, ceil_mode=ceil) for ceil in (False, True)]
+    for module in modules:
+        settings = {"image_size": 8, "normalize": False}
+        cached = Features(module, **settings).transform(photos)
+        fresh = Features(module, **settings, cache=False).transform(photos)
+        assert np.array_equal(cached, fresh)
+
+
+def test_changed_weights_and_changed_photos_are_embedded_again(photos, tmp_path):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1))
+    first = Features(network, image_size=8).transform(photos)
+    with torch.no_grad():
+        network[0].weight[0, 0, 0, 0] += 1
+    changed = Features(network, image_size=8).transform(photos)
+    assert not np.allclose(first, changed)
+    Image.new("RGB", (40, 50)).save(photos.files[3])
+    again = Features(network, image_size=8).transform(photos)
+    assert (again != changed).any(axis=1).tolist() == [row == 3 for row in range(12)]
+
+
+def test_cache_tells_onnx_files_apart_by_what_is_in_them(photos, onnx_file, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file, weights = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
+    file.write_bytes(onnx_file.read_bytes())
+    times = (1, 1)
+    os.utime(file, times)
+    first = find_backbone(file).identity
+    assert find_backbone(onnx_file).identity == first
+    other = file.read_bytes().replace(b"maps", b"mapz")
+    file.write_bytes(other)
+    os.utime(file, times)
+    assert find_backbone(file).identity != first
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(file)
+    model.doc_string = weights.name
+    onnx.save(model, file)
+    weights.write_bytes(b"1")
+    before = find_backbone(file).identity
+    weights.write_bytes(b"2")
+    assert find_backbone(file).identity != before
 
 
 def test_features_of_a_function_are_never_kept(photos, tmp_path):

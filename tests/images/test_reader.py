@@ -56,15 +56,102 @@ def test_images_are_read_upright(picture, tmp_path, orientation, suffix, size):
         (np.array([[0, 128 * 257, 65535]], np.uint16), None),
         (np.array([[0, 128 * 257, 65535]], np.int32), None),
         (np.array([[0, 128, 255]], np.int32), None),
+        (np.array([[0, 2055, 4095]], np.uint16), None),
+        (np.array([[0, 2055, 4095]], np.int32), None),
+        (np.array([[0, 128, 255]], np.uint16), None),
         (np.array([[0, 128 / 255, 1]], np.float32), None),
         (np.array([[0, 128, 255]], np.float32), None),
     ],
-    ids=["8 bits", "16 bits", "16 in 32 bits", "8 in 32 bits", "shares", "floats of bytes"],
+    ids=[
+        *("8 bits", "16 bits", "16 in 32 bits", "8 in 32 bits"),
+        *("12 in 16 bits", "12 in 32 bits", "8 in 16 bits", "shares", "floats of bytes"),
+    ],
 )
 def test_every_depth_is_read_as_meant(tmp_path, stored, mode):
     file = saved(Image.fromarray(stored), tmp_path / "a.tif")
     assert ImageReader(mode="L").read(file).tolist() == [[0, 128, 255]]
     assert ImageReader().read(file).tolist() == [[[v] * 3 for v in (0, 128, 255)]]
+
+
+@pytest.mark.parametrize(("most", "read"), [(1023, 255), (4095, 64), (16383, 16), (65535, 64)])
+def test_white_is_what_a_tiff_says(tmp_path, most, read):
+    pixels = Image.fromarray(np.array([[0, 1023]], np.uint16))
+    file = saved(pixels, tmp_path / "a.tif", tiffinfo={281: most})
+    assert ImageReader(mode="L").read(file).tolist() == [[0, read]]
+
+
+FORMATS_THAT_TELL = {
+    "JPEG": {"quality": 90},
+    "progressive JPEG": {"quality": 90, "progressive": True},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "GIF": {},
+    "BMP": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "plain TIFF": {},
+    "PPM": {},
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS_THAT_TELL)
+@pytest.mark.parametrize("size", [None, 16])
+def test_a_file_that_ends_early_is_an_error_or_whole(picture, tmp_path, kind, size):
+    """Never the gray of what is missing, however little that is."""
+    noise = np.random.default_rng(0).integers(0, 9, picture.shape, np.uint8)
+    image, file = Image.fromarray(picture // 2 + noise), tmp_path / "a"
+    with file.open("wb") as stream:
+        image.save(stream, kind.rpartition(" ")[2], **FORMATS_THAT_TELL[kind])
+    whole, content = ImageReader(size).read(file), file.read_bytes()
+    for n in (1, 2, 3, 8, 30, 200, len(content) // 2, len(content) - 30):
+        file.write_bytes(content[:-n])
+        try:
+            read = ImageReader(size).read(file)
+        except UnreadableImageError:
+            continue
+        assert kind in ("PNG", "GIF")  # whose last bytes hold no pixels
+        np.testing.assert_array_equal(read, whole)
+
+
+def test_files_of_other_formats_say_what_they_are(tmp_path):
+    contents = {
+        "a.jpg": (b"\0\0\0\x18ftypheic" + b"\0" * 90, r"convert \.heic to JPEG or PNG"),
+        "b.jpg": (b"\0\0\0\x18ftypavif" + b"\0" * 90, r"convert \.avif to JPEG or PNG"),
+        "c.HEIC": (b"\0" * 90, r"convert \.heic to JPEG or PNG"),
+        "d.png": (b"<!DOCTYPE html><html>", "a web page, which downloads that fail"),
+        "e.png": (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    }
+    for name, (content, message) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableImageError, match=rf"{name}: no image.*{message}"):
+            ImageReader(8).read(tmp_path / name)
+
+
+def test_an_image_that_is_too_large_is_one_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    file = saved(Image.new("L", (20, 20)), tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match=r"a\.png: .*exceeds limit"):
+        ImageReader(8).read(file)
+    saved(Image.new("L", (9, 9)), file)  # of which Pillow warns
+    assert ImageReader(8).read(file).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("there", "given"),
+    [
+        ("a/IMG.JPG", "a/img.jpg"),
+        ("Photos/b/x.png", "photos/B/x.png"),
+        ("caf\u00e9/1.png", "cafe\u0301/1.png"),
+        ("a/0.png", "a\\0.png"),
+    ],
+)
+def test_a_missing_file_names_one_that_differs_in_how_it_is_written(tmp_path, there, given):
+    saved(Image.new("L", (9, 9)), tmp_path / there)
+    if (tmp_path / given).exists():
+        pytest.skip("this file system does not tell them apart")
+    for load in (ImageReader(8).load, ImageReader(8, cache=tmp_path / "kept").load):
+        with pytest.raises(FileNotFoundError, match=r"is .* meant") as error:
+            load(ImagePaths(tmp_path, [given]))
+        assert str(tmp_path / there) in str(error.value)
 
 
 @pytest.mark.parametrize("pixels", [[[-1.0, 3.0]], [[0.0, 300.0]], [[np.nan, 1.0]]])
@@ -294,6 +381,19 @@ def test_pillow_images_are_taken_for_files(picture):
 
 
 # The cache
+
+
+def test_images_in_memory_are_told_apart_by_what_is_seen():
+    gray = Image.fromarray(np.array([[0, 1]], np.uint8))
+    red, blue, turned_up = gray.convert("P"), gray.convert("P"), gray.copy()
+    red.putpalette([255, 0, 0, 0, 0, 0])
+    blue.putpalette([0, 0, 255, 0, 0, 0])
+    clear = gray.copy()
+    clear.info["transparency"] = 1
+    turned_up.info["exif"] = turned(gray.copy(), 3).tobytes()
+    keys = ImageReader(8).identities([gray, red, blue, clear, turned_up])
+    assert len(set(keys)) == 5
+    assert ImageReader(8).identities([gray.copy()]) == keys[:1]
 
 
 def test_cached_pixels_are_decoded_once(tmp_path, picture, monkeypatch):

@@ -38,7 +38,7 @@ def from_dataset(X, y=None, *, with_labels=True):
     if rows is None:
         return X, y
     first = rows.first()
-    is_array = hasattr(first, "shape")
+    is_array = isinstance(first, np.ndarray | torch.Tensor)
     is_column = columns_of(X) is None and not isinstance(X, torch.utils.data.Dataset)
     pictures = None if is_array else pictures_of(rows)
     if is_column and not is_array and pictures is None:
