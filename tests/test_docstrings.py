@@ -102,6 +102,7 @@ FROM_PAPERS = {
         "as_sampler",
     },
     "metriclearn.metrics": {
+        "AxiomCheck",
         "RecallGrowth",
         "RetrievalResult",
         "VerificationPairs",

@@ -4,6 +4,7 @@ import inspect
 
 import torch
 
+from metriclearn.deep.losses._sampled import SampledProxies
 from metriclearn.deep.modules._parts import check_params, resolve
 from metriclearn.deep.training._sparse_rows import BY_NUMBER
 
@@ -87,7 +88,9 @@ def make_optimizer(optimizer, recipe, parts, frozen):
         made = optimizer(groups, **recipe.optimizer_params)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer cannot be made: {error}") from error
-    sparse = any(getattr(part, "sparse", False) for part in parts["proxies"].modules())
+    sparse = any(
+        isinstance(part, SampledProxies) and part.sparse for part in parts["proxies"].modules()
+    )
     if sparse and not isinstance(made, BY_NUMBER):
         raise ValueError(
             f"sparse=True of the loss changes rows alone, which {type(made).__name__} cannot; give "

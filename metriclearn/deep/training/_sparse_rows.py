@@ -1,11 +1,18 @@
 """A step of an optimizer on the rows that a sparse gradient tells of, and on no others."""
 
 import torch
+from torch import optim
 
 #: Optimizers that treat each number by itself, with a state that begins with zeros.
-BY_NUMBER = tuple(
-    getattr(torch.optim, name)
-    for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adadelta", "Adamax", "NAdam", "RAdam")
+BY_NUMBER = (
+    optim.Adam,
+    optim.AdamW,
+    optim.SGD,
+    optim.RMSprop,
+    optim.Adadelta,
+    optim.Adamax,
+    optim.NAdam,
+    optim.RAdam,
 )
 
 
