@@ -1,4 +1,6 @@
-"""Text of others in one line, safe for a terminal, and read as yes or no."""
+"""Text of others in one line, safe for a terminal or a page, and read as yes or no."""
+
+import re
 
 # No and yes, as words that stand together in one column; whole numbers go with any of them.
 _ANSWERS = tuple(
@@ -120,6 +122,25 @@ def counted(number, noun, plural=None):
     ('1 row', '1,200 rows', '2 classes')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+#: Behind what joins the words of a name a line may end.
+JOINTS = r"(?<=[_/\\|])(?=\w)"
+_LONG_WORD = re.compile(r"[^\s\u200b-]{20}(?=\w)")
+
+
+def breakable(name):
+    r"""Return a name with zero-width spaces where a line may end: between its words.
+
+    A word of more than twenty letters may be broken within, too.
+
+    Examples
+    --------
+    >>> breakable("od280/od315_of_wine").split("\u200b")
+    ['od280/', 'od315_', 'of_', 'wine']
+    """
+    text = re.sub(JOINTS, "\u200b", str(name))
+    return _LONG_WORD.sub(lambda word: word[0] + "\u200b", text)
 
 
 def shortened(text, length):

@@ -23,6 +23,7 @@ from metriclearn import LMNN, RCA
 from metriclearn.cli import _compare, _embed, _search, _verify, main
 from metriclearn.cli._main import _parser
 from metriclearn.compare import ComparisonResult, read_rows
+from metriclearn.compare._sources._unlabeled import NewRows
 from metriclearn.images import Features, ImagePaths
 from metriclearn.neighbors import RetrievalIndex
 
@@ -260,7 +261,23 @@ def test_search_finds_what_the_model_says(model, here, capsys):
         main(["search", "model", "rows.csv", "asked.csv", "-k", "1000", "--report", "s.html"]) == 0
     )
     assert capsys.readouterr().out.count("\n") == 2 * 151 + 1
-    assert "sepal length" in (here / "s.html").read_text()
+    page = (here / "s.html").read_text(encoding="utf-8")
+    assert "sepal length" in page
+    assert page.count("<section>") == page.count("The query") == 2
+    assert page.count("<tr>") == 2 * (1 + 1 + 150)  # names of columns, the query, the gallery
+    assert "nearest first" in page
+
+
+def test_the_page_of_a_search_says_what_is_right_by_more_than_color():
+    X, labels = np.arange(6.0).reshape(3, 2), np.array(["a_b", "a_b", "<c>"])
+    gallery = NewRows(X, np.arange(3), labels)
+    page = _search.render_search(gallery, None, 0, np.array([[1.0, 2.0]]), np.array([[1, 2]]))
+    assert "✓ a_<wbr>b" in page
+    assert "✗ &lt;c&gt;" in page
+    unlabeled = NewRows(X[:1], np.arange(1))
+    page = _search.render_search(gallery, unlabeled, None, np.array([[1.0]]), np.array([[1]]))
+    assert "✓" not in page
+    assert "✗" not in page
 
 
 BAD = [

@@ -6,12 +6,15 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from sklearn.base import clone
 
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
 def to_plain(value):
     """Return a value as JSON keeps it: dataclasses as objects, anything unknown by its repr.
+
+    Estimators are kept without their seeds, which a fold draws and which are no setting.
 
     Examples
     --------
@@ -28,6 +31,9 @@ def to_plain(value):
         return [to_plain(part) for part in value]
     if isinstance(value, dict):
         return {str(key): to_plain(part) for key, part in value.items()}
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        names = [name for name in value.get_params() if name.rpartition("__")[2] == "random_state"]
+        value = clone(value).set_params(**dict.fromkeys(names))
     return repr(value)
 
 

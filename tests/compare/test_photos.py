@@ -247,6 +247,18 @@ def test_an_adapter_learns_what_the_frozen_features_hide():
     assert adapter.mean("accuracy") > cosine.mean("accuracy")
 
 
+def test_an_adapter_that_won_is_made_and_fitted_again():
+    """What a fold drew as its seed is none of the settings, which are alike in all folds."""
+    X, y = problem_of_directions(noise=4)
+    result = compare(X, y, features=True, learners=["adapter_supcon"], n_folds=3, effort="quick")
+    assert (
+        len({str(record.params) for record in result.records if record.protocol == "closed"}) == 1
+    )
+    embedder = result.make_estimator("adapter_supcon", protocol="closed")[-1]
+    assert (embedder.module, embedder.random_state) == ("adapter", result.run.seed)
+    assert result.fit_best(X, y).transform(X).shape == (len(X), 16)
+
+
 def test_an_adapter_that_does_not_help_leaves_the_features_and_says_so():
     X, y = problem_of_directions(noise=0)
     # A network made these vectors already: nothing is left to learn.

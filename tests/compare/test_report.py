@@ -17,8 +17,15 @@ from metriclearn.compare._conclusions import Curve, Point
 from metriclearn.compare._records import Map
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._matrices import class_key, map_chart
-from metriclearn.compare._report._page import _unbroken
-from metriclearn.compare._report._svg import NAME_LETTERS, apart, stretch
+from metriclearn.compare._report._page import _breakable, _unbroken
+from metriclearn.compare._report._svg import (
+    LETTER,
+    NAME_LETTERS,
+    _text_box,
+    apart,
+    place_labels,
+    stretch,
+)
 from metriclearn.compare._roster import _LEARNERS
 
 
@@ -274,3 +281,46 @@ def test_plot_is_left_to_pyplot_but_in_a_notebook(compared, monkeypatch, is_note
     figure = compared.plot()
     assert (figure.number in pyplot.get_fignums()) is not is_notebook
     pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("od280/od315_of_diluted_wines", ["od280/", "od315_", "of_", "diluted_", "wines"]),
+        ("a <b>", ["a &lt;b&gt;"]),
+        ("Arla-Medium-Fat-Milk", ["Arla-Medium-Fat-Milk"]),  # a line may end behind these anyhow
+        ("x" * 50, ["x" * 20, "x" * 20, "x" * 10]),
+        ("_", ["_"]),
+        (7, ["7"]),
+    ],
+)
+def test_a_name_may_be_broken_between_its_words(name, pieces):
+    assert _breakable(name).split("<wbr>") == pieces
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_names_of_points_that_crowd_are_not_on_each_other(seed):
+    """Five learners that cost nothing and score alike, in the corner of a chart."""
+    names = ["PCA", "Cosine", "Standardized Euclidean", "Euclidean", "Mahalanobis (whitened)"]
+    rng = np.random.default_rng(seed)
+    points = np.column_stack([rng.uniform(54, 70, 5), rng.uniform(236, 258, 5)]).tolist()
+    places = place_labels(points, names, [], (46, 406, 12, 258))
+    boxes = [
+        _text_box(*place, LETTER * len(name)) for place, name in zip(places, names, strict=True)
+    ]
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[:i]:
+            across = min(right, other[2]) - max(left, other[0])
+            assert across <= 0 or min(bottom, other[3]) - max(top, other[1]) <= 2
+
+
+def test_a_report_without_maps_does_not_speak_of_them(tmp_path):
+    rng = np.random.RandomState(0)
+    X = rng.randn(60, 3)
+    result = compare(X, X[:, 0] + 0.01 * np.arange(60), learners="euclidean,pca", n_folds=3)
+    result.to_html(tmp_path / "report.html")
+    page = read_page(tmp_path / "report.html")
+    assert "k-NN R²" in page
+    assert "Maps of held-out embeddings" not in page
+    assert "errors in the units of the target" in page
+    assert "known classes" not in page

@@ -79,7 +79,7 @@ CLEAR = {"a": [0.90, 0.92, 0.91, 0.93, 0.90], "b": [0.80, 0.82, 0.80, 0.83, 0.81
 class Links(html.parser.HTMLParser):
     """Collects what a browser would fetch, and checks that elements close."""
 
-    VOID = ("meta", "img", "link", "br", "hr", "input")
+    VOID = ("meta", "img", "link", "br", "hr", "input", "wbr")
 
     def __init__(self):
         super().__init__()

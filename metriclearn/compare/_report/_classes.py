@@ -17,8 +17,9 @@ class ClassTable:
     ----------
     names : tuple of str
         Of the metrics.
-    rows : tuple of (str, int, tuple of (float, str))
-        Class, test rows over all folds, and for each metric its recall and what it is taken for.
+    rows : tuple of (str, int, tuple of (float, tuple of (str, int)))
+        Class, test rows over all folds, and for each metric its recall and which classes how many
+        rows are taken for.
     n_left_out : int
         Classes that are not shown: those that fare best.
     """
@@ -40,11 +41,9 @@ def class_table(result, protocol, keys):
 
     def cell(key, code):
         rows, right, confused = counted[key]
-        taken = [
-            f"{class_names[other]}\N{NO-BREAK SPACE}({n}×)"
-            for other, n in confused.get(code, Counter()).most_common(MOST_CONFUSIONS)
-        ]
-        return (right[code] / rows[code] if rows[code] else None), ", ".join(taken)
+        most = confused.get(code, Counter()).most_common(MOST_CONFUSIONS)
+        taken = tuple((class_names[other], n) for other, n in most)
+        return (right[code] / rows[code] if rows[code] else None), taken
 
     rows = [
         (class_names[code], n_rows[code], tuple(cell(key, code) for key in counted))

@@ -103,8 +103,9 @@ def _lines_chart(lines, ticks, axis_label, alt):
     labels = apart(ends, min(13, (bottom - top) / len(ends)), bottom)
     drawn = {}
     for (learner, points), end, label in zip(lines, ends, labels, strict=True):
-        # Lines of one family share a color; their dashes tell them apart, in print as well.
-        dash = drawn[learner.family] = drawn.get(learner.family, -1) + 1
+        # Lines of one color are told apart by their dashes, in print as well.
+        color = "baseline" if learner.family == "reference" else learner.family
+        dash = drawn[color] = drawn.get(color, -1) + 1
         path = "M" + "L".join(f"{x(p):.1f} {y(stretch(v)):.1f}" for p, v in points)
         dot = ""
         if len(points) == 1:

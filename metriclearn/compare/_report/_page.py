@@ -6,6 +6,7 @@ import re
 from importlib.resources import files
 
 from metriclearn._extras import require
+from metriclearn._text import JOINTS, breakable
 from metriclearn.compare._measure import HEADLINE, IN_UNITS, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._classes import class_table
@@ -88,7 +89,7 @@ def render(result):
         style=_text_of("style.css"),
         galleries=galleries,
         pictures=explorer.pictures(set().union(*(g.places for g in galleries.values()))),
-        explored=explorer.data(shown),
+        explored={**explorer.data(shown), "joints": JOINTS},
         apart={p: apart for p in shown if (apart := explorer.apart(p)) is not None},
         shown_columns=explorer.columns,
         question_texts=QUESTION_TEXTS,
@@ -187,7 +188,11 @@ def _template(name):
         verdict_text,
     )
     environment.filters |= {word.__name__: word for word in words}
-    environment.filters |= {"options_whole": _options_whole, "unbroken": _unbroken}
+    environment.filters |= {
+        "breakable": _breakable,
+        "options_whole": _options_whole,
+        "unbroken": _unbroken,
+    }
     return environment.from_string(_text_of(name))
 
 
@@ -202,6 +207,12 @@ def _options_whole(command):
 def _unbroken(text):
     """Text in which no line ends within ``p = 0.2``, ``< 0.001`` or ``3 s``."""
     return re.sub(r" (= )|(?<=<) |(?<=\d) (?=s\b)", lambda gap: gap[0].replace(" ", "\u00a0"), text)
+
+
+def _breakable(name):
+    """Markup of a name that a narrow column breaks between its words, not within them."""
+    markup = require("markupsafe", "cli")
+    return markup.Markup("<wbr>").join(breakable(name).split("\N{ZERO WIDTH SPACE}"))
 
 
 def _text_of(name):

@@ -99,10 +99,11 @@ def place_labels(points, names, obstacles, frame):
 
 def _places(px, py):
     """Where a point's name may go, and how far from the point that is."""
-    for distance in (0, 13, 26, 39, 52):
-        for side, anchor in ((9, "start"), (-9, "end")):
-            yield (px + side, py + 4 - distance, anchor), distance
-            yield (px + side, py + 4 + distance, anchor), distance
+    for distance in range(0, 160, 6):
+        for side, anchor in ((9, "start"), (-9, "end"), (22, "start"), (40, "start")):
+            cost = distance + abs(side) - 9
+            yield (px + side, py + 4 - distance, anchor), cost
+            yield (px + side, py + 4 + distance, anchor), cost
         yield (px, py - 10 - distance, "middle"), distance + 6
         yield (px, py + 18 + distance, "middle"), distance + 6
 

@@ -13,6 +13,14 @@
     if (css) { element.className = css; }
     return element;
   }
+  function broken(element, text) {
+    // As in the tables of the page itself, a line may end behind what joins the words of a name.
+    String(text).split(new RegExp(data.joints)).forEach(function (part, i) {
+      if (i) { element.append(document.createElement("wbr")); }
+      element.append(part);
+    });
+    return element;
+  }
   function nameOf(place, label) { return "Row " + data.numbers[place] + ", " + data.classes[label]; }
   function picture(place, label) {
     var span = make("span", null, "photo p" + place);
@@ -91,7 +99,7 @@
       var head = table.createTHead().insertRow(), body = table.createTBody();
       var withPictures = data.pictures.length > 0;
       ["Class", "Row"].concat(withPictures ? ["Picture"] : [], data.columns).forEach(function (name, c) {
-        var th = make("th", name, c === 0 ? "words" : "");
+        var th = broken(make("th", null, c === 0 ? "words" : ""), name);
         th.scope = "col";
         head.appendChild(th);
       });
@@ -100,7 +108,7 @@
         if (right !== null) { tr.className = right ? "is-right" : "is-wrong"; }
         var th = make("th");
         th.scope = "row";
-        th.append(make("span", right === null ? "" : right ? "✓ " : "✗ ", "mark"), data.classes[code]);
+        th.append(make("span", right === null ? "" : right ? "✓ " : "✗ ", "mark"), broken(make("bdi"), data.classes[code]));
         tr.append(th, make("td", data.numbers[place]));
         if (withPictures) {
           var td = make("td");
