@@ -35,6 +35,32 @@ def is_dask(X):
     return type(X).__module__.partition(".")[0] == "dask" and hasattr(X, "to_delayed")
 
 
+# What reads something that is not in memory, by the name that a library calls it.
+_READERS = ("collect", "toPandas", "compute", "df", "to_dataframe")
+
+
+def check_in_memory(X, argument="X"):
+    """Raise a ``TypeError`` for a query or a plan, whose rows are still to be read.
+
+    Lazy frames of polars, frames of Spark, relations of DuckDB, data sets of xarray: none is an
+    array, and each has a method that makes one of it.
+
+    Parameters
+    ----------
+    X : object
+    argument : str, default="X"
+        Name used in the error.
+    """
+    if hasattr(X, "__array__") and not hasattr(X, "data_vars"):
+        return
+    reader = next((name for name in _READERS if callable(getattr(X, name, None))), None)
+    if reader is not None and not isinstance(X, type):
+        kind = f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
+        raise TypeError(
+            f"{argument} is a {kind}, whose rows are not in memory: give {argument}.{reader}()"
+        )
+
+
 def to_numpy(array):
     """Return a numpy array of the same values; ``array`` itself where it is one."""
     if is_dask(array):

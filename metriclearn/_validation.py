@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from metriclearn._arrays import rows_of
+from metriclearn._arrays import check_in_memory, rows_of
 from metriclearn._sklearn import check_sample_weight
 from metriclearn._text import number_of
 
@@ -32,6 +32,7 @@ def check_label_kinds(y, *, argument="y"):
     class of their own that all of numpy agrees on.
     """
     check_unmasked(y, argument)
+    check_in_memory(y, argument)
     dtype = getattr(y, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM" and np.isnat(np.asarray(y)).any():
         raise ValueError(f"{argument} contains NaT: each row needs a label; drop the row")
@@ -118,6 +119,7 @@ def check_numeric(X, argument="X"):
     if sparse.issparse(X):
         return
     check_unmasked(X, argument)
+    check_in_memory(X, argument)
     if isinstance(X, (str, bytes, dict, set, frozenset)) or hasattr(X, "__next__"):
         raise TypeError(f"{argument} must be an array-like of numbers, got a {type(X).__name__}")
     if isinstance(X, (list, tuple)):

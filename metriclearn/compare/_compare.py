@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
+from metriclearn.compare._arguments import check_choices, check_folder, check_name, check_whole
 from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._judged._data import judged_source
 from metriclearn.compare._learners._fine_tuned import FineTuning
@@ -22,7 +23,7 @@ from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._photos import read_photos
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import shown_columns
-from metriclearn.compare._tables._labels import as_frame
+from metriclearn.compare._tables._labels import as_frame, check_read
 from metriclearn.compare._workers import make_workers
 from metriclearn.images._paths import as_paths
 
@@ -44,10 +45,10 @@ def compare(
     task: str | None = None,
     constraints: Pairs | Triplets | None = None,
     datasets: dict[str, Any] | list[Any] | None = None,
-    name: str = "data",
+    name: str | None = None,
     image_shape: tuple[Any, ...] | None = None,
-    drop: list[str] = (),
-    keep: list[str] = (),
+    drop: list[str] | str = (),
+    keep: list[str] | str = (),
     min_rows: int | None = None,
     n_folds: int = 5,
     tune: str | None = None,
@@ -117,11 +118,11 @@ def compare(
         Several data sets in place of ``X`` and ``y``: a dict of name to ``(X, y)``, or a
         list of what ``X`` may be as a str, each alone or in a pair with the name of its
         label column. Learners are then ranked over them.
-    name : str, default="data"
-        What the report calls the data.
+    name : str, default=None
+        What the report calls the data; by default what a file is called, or "data".
     image_shape : tuple, default=None
         Shape of one image where the rows of ``X`` are flattened images.
-    drop, keep : list of str, default=()
+    drop, keep : list of str or str, default=()
         Columns to leave out, and columns to keep that would be left out (row numbers, ids, empty
         columns).
     min_rows : int, default=None
@@ -163,9 +164,10 @@ def compare(
         that can still win by validation. Who was still rising when the time was up is said. The
         numbers then depend on the machine.
     seeds : int, default=1
-        How many times each fold is run, with other weights and batches; its score is their mean.
+        How many times each fold is run, with other weights and batches, at most 1000; its score
+        is their mean.
     repeats : int, default=1
-        How many times the folds are drawn: more of them tell smaller leads.
+        How many times the folds are drawn, at most 1000: more of them tell smaller leads.
     random_state : int, default=0
         Seed of all splits and learners.
     n_jobs : int, default=None
@@ -223,6 +225,12 @@ def compare(
     >>> result.answer("learning").answer
     'not clearly'
     """
+    check_whole("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0)
+    if min_rows is not None:
+        min_rows = check_whole("min_rows", min_rows)
+    if name is not None:
+        name = check_name(name)
+    drop, keep = check_choices(drop=drop, keep=keep, groups=groups, split=split)
     if learners is None and features is not None:
         learners = "features"
     plan = Plan.make(
@@ -240,34 +248,35 @@ def compare(
         repeats=repeats,
         random_state=random_state,
     )
-    tuned = None if finetune in (False, None) else FineTuning.make(features, finetune)
+    if time is not None and resume is not None:
+        raise ValueError("resume keeps whole fits, and time cuts fits short; give one of them")
+    tuned = None
+    if finetune is not None and finetune is not False:
+        tuned = FineTuning.make(features, finetune)
     workers = make_workers(n_jobs, client)
-    store = NoStore() if resume is None else CellStore(resume)
+    store = NoStore() if resume is None else CellStore(check_folder(resume))
     make_bar = make_progress if verbose else NoProgress
-    choices = {"drop": drop, "keep": keep, "min_rows": min_rows}
+    choices = {"drop": drop, "keep": keep, "groups": groups, "split": split, "task": task}
+    choices |= {"image_shape": image_shape, "features": features}
     if datasets is None:
-        choices |= {"groups": groups, "split": split, "task": task}
-        choices |= {"features": features, "verbose": verbose}
+        choices |= {"min_rows": min_rows, "verbose": verbose}
         if constraints is None:
-            source = _source_of(X, y, name=name, image_shape=image_shape, **choices)
+            source = _source_of(X, y, **choices)
         else:
-            source = _judged_source_of(X, y, constraints, name, image_shape, finetune, choices)
+            source = _judged_source_of(X, y, constraints, finetune=finetune, **choices)
+        if name is not None:
+            source = replace(source, name=name)
         if tuned is not None:
             plan, source = _with_fine_tuning(plan, source, tuned)
         results = [run(plan.on(source), workers, store, make_bar)]
     else:
         if X is not None or y is not None:
             raise ValueError("datasets and X, y are two answers to one question; give one")
-        if groups is not None or split is not None or drop or keep:
+        choices |= {"name": name, "constraints": constraints}
+        if given := _given(choices):
             raise ValueError(
-                "groups, split, drop and keep are of one data set; give them with X and y"
+                f"datasets: {', '.join(given)} can be given for one data set only, with X and y"
             )
-        if task is not None:
-            raise ValueError("task is of one data set; give it with X and y")
-        if constraints is not None:
-            raise ValueError("constraints are of one data set; give them with X")
-        if features is not None:
-            raise ValueError("features are of one data set; give them with X and y")
         results = _run_each(plan, _sources_of(datasets, min_rows), workers, store, make_bar)
     command = f"metriclearn.compare.compare(..., random_state={random_state})"
     result = results[0] if datasets is None else RankedComparison(tuple(results))
@@ -303,15 +312,18 @@ def _run_each(plan, sources, workers, store, make_bar):
 def _source_of(
     X, y, *, name="data", image_shape=None, target_name="y", features=None, verbose=0, **choices
 ):
+    check_read(X, "X")
     if isinstance(X, str | PathLike):
         choices |= {"image_shape": image_shape, "features": features, "verbose": verbose}
         return load_source(X, y, **choices)
     if (images := _photos_of(X, y)) is not None:
-        if image_shape is not None or choices["groups"] is not None:
-            raise ValueError("image_shape and groups are not for image files; leave them out")
-        choices = {each: choices[each] for each in ("split", "min_rows", "task")}
+        of_rows = {"image_shape": image_shape}
+        of_rows |= {each: choices.get(each) for each in ("groups", "drop", "keep")}
+        if given := _given(of_rows):
+            raise ValueError(f"{', '.join(given)} cannot be given with image files; leave out")
+        choices = {each: choices.get(each) for each in ("split", "min_rows", "task")}
         return read_photos(images, name, features=features, verbose=verbose, **choices)
-    if features not in (None, True):
+    if features is not None and features is not True:
         raise ValueError(
             f"features={features!r}: X holds no photos; give features=True to say that its rows "
             f"are vectors that a network made"
@@ -319,6 +331,8 @@ def _source_of(
     choices["is_embedding"] = features is True
     if isinstance(y, str) and hasattr(X, "columns"):
         X = as_frame(X)
+        if X is None:
+            raise ValueError(f"y={y!r}: X is no table with columns of names")
         columns = [str(column) for column in X.columns]
         if y not in columns:
             raise ValueError(f"y={y!r} is not a column of X; there are: {shown_columns(columns)}")
@@ -329,13 +343,13 @@ def _source_of(
     return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name, **choices)
 
 
-def _judged_source_of(X, y, constraints, name, image_shape, finetune, choices):
+def _judged_source_of(X, y, constraints, *, finetune, image_shape, **choices):
     """Read items with judgments; nothing that is of labels goes with them."""
     of_labels = {"y": y, "finetune": finetune or None}
     of_labels |= {each: choices[each] for each in ("split", "task", "min_rows")}
     if given := [each for each, value in of_labels.items() if value is not None]:
         raise ValueError(f"constraints take the place of labels; leave {', '.join(given)} out")
-    if choices["features"] not in (None, True):
+    if choices["features"] is not None and choices["features"] is not True:
         raise ValueError(
             "features: give True where the rows of X are vectors that a network made; photos "
             "become such by metriclearn.images.Features"
@@ -345,11 +359,19 @@ def _judged_source_of(X, y, constraints, name, image_shape, finetune, choices):
     return judged_source(
         X,
         constraints,
-        name=name,
         image_shape=image_shape,
         is_embedding=choices["features"] is True,
         **{each: choices[each] for each in ("groups", "drop", "keep")},
     )
+
+
+def _given(arguments):
+    """Return the names of those that hold something."""
+    return [
+        name
+        for name, value in arguments.items()
+        if value is not None and not (isinstance(value, list) and not value)
+    ]
 
 
 def _photos_of(X, y):
@@ -373,7 +395,13 @@ def _sources_of(datasets, min_rows=None):
     elif isinstance(datasets, str) or not hasattr(datasets, "__iter__"):
         raise ValueError(f"datasets must be a dict of name to (X, y) or a list, got {datasets!r}")
     else:
-        pairs = (each if isinstance(each, tuple) else (each, None) for each in datasets)
+        pairs = [each if isinstance(each, tuple) else (each, None) for each in datasets]
+        for pair in pairs:
+            if len(pair) != 2 or not isinstance(pair[0], str | PathLike):
+                raise ValueError(
+                    f"datasets holds {pair!r:.60}; a list has names and paths, each alone or in a "
+                    f"pair with its label column; a dict has names of arrays (X, y)"
+                )
         sources = [load_source(source, target, min_rows=min_rows) for source, target in pairs]
     if len(sources) < 2:
         raise ValueError(f"datasets has {len(sources)}; ranks need at least 2")
@@ -392,6 +420,7 @@ def _sources_of(datasets, min_rows=None):
 def _source_from_pair(name, pair, min_rows):
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise ValueError(f"datasets[{name!r}] must be a pair (X, y)")
-    return _source_of(
-        *pair, name=str(name), target_name=f"datasets[{name!r}]: y", min_rows=min_rows
-    )
+    try:
+        return _source_of(*pair, name=str(name), min_rows=min_rows)
+    except ValueError as error:
+        raise ValueError(f"datasets[{name!r}]: {error}") from None

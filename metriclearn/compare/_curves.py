@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from metriclearn.compare._arguments import is_whole
 from metriclearn.compare._splits import MIN_TRAIN_CLASSES, make_split, stratified_order
 from metriclearn.compare._tables._cleaning import split_rows
 from metriclearn.model_selection import ClassShiftSplit
@@ -64,15 +64,13 @@ def _counts(name, values, what):
     if values is None:
         return ()
     listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
-    values = list(values) if listed else []
-    if not values or not all(is_whole(value) and value >= 1 for value in values):
-        raise ValueError(f"{name} must be a list of whole numbers {what}, each at least 1")
-    return tuple(sorted({int(value) for value in values}))
-
-
-def is_whole(value):
-    """Whether a value is an integer, and not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    given = list(values) if listed else []
+    if not given or not all(is_whole(value) and value >= 1 for value in given):
+        raise ValueError(
+            f"{name}={given if listed else values!r:.80} must be a list of whole numbers {what}, "
+            f"each at least 1"
+        )
+    return tuple(sorted({int(value) for value in given}))
 
 
 def curve_tasks(curves, tasks, X, y, groups=None):

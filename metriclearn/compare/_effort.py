@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from metriclearn.compare._arguments import is_one_of
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -58,6 +60,6 @@ NORMAL = EFFORTS["normal"]
 
 def find_effort(name):
     """Return an effort by its name."""
-    if name not in EFFORTS:
+    if not is_one_of(name, EFFORTS):
         raise ValueError(f"effort={name!r} is unknown; there are {', '.join(EFFORTS)}")
     return EFFORTS[name]

@@ -6,7 +6,8 @@ import numpy as np
 
 from metriclearn.compare._amount_roster import amount_learners
 from metriclearn.compare._amounts import amount_splits, given_amount_split
-from metriclearn.compare._curves import Curves, curve_tasks, is_whole, make_curves
+from metriclearn.compare._arguments import MOST_RUNS, check_whole, is_whole
+from metriclearn.compare._curves import Curves, curve_tasks, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._given_split import draws_classes, given_splits
@@ -16,6 +17,7 @@ from metriclearn.compare._judged._splits import judged_splits
 from metriclearn.compare._protocol import Task
 from metriclearn.compare._roster import for_rows, resolve_learners
 from metriclearn.compare._sources._rows import Source
+from metriclearn.compare._spaces import as_spaces
 from metriclearn.compare._splits import make_splits
 from metriclearn.compare._tuning._strategies import make_tuning
 
@@ -98,17 +100,19 @@ class Plan:
                 f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise"
             )
         for name, value in (("seeds", seeds), ("repeats", repeats)):
-            if not is_whole(value) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+            check_whole(name, value, most=MOST_RUNS)
         seconds = None if time is None else make_seconds(time)
         if seconds is not None and (rows or dimensions or shift):
             raise ValueError("time is of the comparison itself; leave rows, dimensions, shift out")
+        if effort is None:
+            effort = "normal" if time is None else "quick"
+        search_spaces = as_spaces(search_spaces)
         tuning = make_tuning(tune, tune_budget, search_spaces)
         return cls(
             learners=resolve_learners(learners, search_spaces),
             asked=learners,
             n_folds=int(n_folds),
-            rules=Rules(tuning, find_effort(effort or ("normal" if time is None else "quick"))),
+            rules=Rules(tuning, find_effort(effort)),
             curves=make_curves(rows, dimensions, shift),
             seed=int(random_state),
             seeds=int(seeds),

@@ -21,7 +21,7 @@ from metriclearn.compare._learners._baselines import (
 )
 from metriclearn.compare._learners._deep import deep, linear_on_deep
 from metriclearn.compare._learners._fine_tuned import adapter, pixels
-from metriclearn.compare._learners._learner import Learner
+from metriclearn.compare._learners._learner import Learner, Setting
 from metriclearn.compare._learners._linear import lda, linear, width_of
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
 from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
@@ -276,7 +276,28 @@ def resolve_learners(learners=None, search_spaces=None):
         )
     spaces = search_spaces or {}
     check_spaces(spaces, keys)
+    for row in rows:
+        _check_parameters(row, spaces.get(row.key, {}))
     return tuple(replace(row, space=spaces[row.key]) if row.key in spaces else row for row in rows)
+
+
+def _check_parameters(learner, space):
+    """Check that what a search space varies are parameters of the learner."""
+    names = [name for name in space if "__" not in name]  # others are of what it holds
+    if not names:
+        return
+    try:
+        estimator, _ = learner.make(Setting(100, 8, 3, 30))
+    except ImportError:  # the fit itself says what is missing
+        return
+    metric = estimator if learner.is_own else estimator[-1]
+    known = metric.get_params(deep=False)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"search_spaces[{learner.key!r}]: {unknown[0]!r} is not a parameter; there are "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 def _spelled_out(entry):

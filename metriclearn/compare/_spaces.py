@@ -97,21 +97,16 @@ def _is_share(value):
     return isinstance(value, float) and value < 1
 
 
-def check_spaces(spaces, keys):
-    """Check that search spaces name learners and hold something to try.
-
-    Parameters
-    ----------
-    spaces : dict of str to dict
-        By the name of the learner.
-    keys : list of str
-        The learners compared.
-    """
-    for key, space in spaces.items():
-        if key not in keys:
-            raise ValueError(
-                f"search_spaces: {key!r} is not one of the learners compared ({', '.join(keys)})"
-            )
+def as_spaces(given):
+    """Return search spaces by learner; a ``ValueError`` where they are none."""
+    if given is None:
+        return {}
+    if not hasattr(given, "items"):
+        raise ValueError(
+            f"search_spaces must be a dict of learner to a dict of parameter name to values, got "
+            f"{given!r:.80}"
+        )
+    for key, space in given.items():
         if not hasattr(space, "items"):
             raise ValueError(
                 f"search_spaces[{key!r}] must be a dict of parameter name to values, got {space!r}"
@@ -123,3 +118,21 @@ def check_spaces(spaces, keys):
                     f"search_spaces[{key!r}][{name!r}] must be a list of values to try or a scipy "
                     f"distribution, got {values!r}"
                 )
+    return dict(given)
+
+
+def check_spaces(spaces, keys):
+    """Check that search spaces name learners.
+
+    Parameters
+    ----------
+    spaces : dict of str to dict
+        By the name of the learner.
+    keys : list of str
+        The learners compared.
+    """
+    for key in spaces:
+        if key not in keys:
+            raise ValueError(
+                f"search_spaces: {key!r} is not one of the learners compared ({', '.join(keys)})"
+            )

@@ -11,12 +11,12 @@ from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from itertools import islice
-from numbers import Integral
 
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn._extras import require
 from metriclearn._memory import keep_freed_memory
+from metriclearn.compare._arguments import is_whole
 from metriclearn.compare._protocol import failed
 
 # Fits handed to a Dask worker ahead, so that it never waits for the next.
@@ -41,7 +41,7 @@ class Processes:
     """
 
     def __init__(self, n_jobs=None):
-        if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        if n_jobs is not None and (not is_whole(n_jobs) or n_jobs == 0):
             raise ValueError(
                 f"n_jobs={n_jobs!r} must be a number of processes, -1 for all cores, or None"
             )

@@ -63,17 +63,14 @@ class FineTuning:
         -------
         FineTuning
         """
-        from metriclearn.deep import DeepEmbedder
-        from metriclearn.deep.modules import Pretrained
-
+        given = {} if finetune is True else finetune
+        if not hasattr(given, "items"):
+            raise ValueError(f"finetune must be True or a dict of settings, got {finetune!r}")
         if backbone is None or backbone is True:
             raise ValueError(
                 "finetune trains the network that makes the features: name it, as in "
                 "features='timm/NAME' (--features timm/NAME)"
             )
-        given = {} if finetune is True else finetune
-        if not hasattr(given, "items"):
-            raise ValueError(f"finetune must be True or a dict of settings, got {finetune!r}")
         unknown = [name for name in given if name not in DEFAULTS]
         if unknown:
             raise ValueError(
@@ -81,6 +78,9 @@ class FineTuning:
             )
         settings = {**DEFAULTS, **given}
         told = {name: value for name, value in settings.items() if value is not None}
+        from metriclearn.deep import DeepEmbedder
+        from metriclearn.deep.modules import Pretrained
+
         DeepEmbedder(Pretrained, **told)._validate_params()
         try:
             module = Pretrained(backbone, image_size=settings["image_size"])

@@ -70,7 +70,7 @@ def load_source(
     if str(source) in SOURCE_NAMES:
         others = {"target": target, "image_shape": image_shape, "features": features}
         if str(source) in IMAGE_NAMES:
-            others |= of_tables
+            others |= {**of_tables, "groups": groups if isinstance(groups, str) else None}
         if isinstance(split, str):
             others["split"] = split
         _refuse(source, "comes with scikit-learn and has its own labels", others)
@@ -88,7 +88,7 @@ def load_source(
     if lists_images(path, target):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
         return read_image_list(path, target, **of_photos)
-    if features not in (None, True):
+    if features is not None and features is not True:
         raise ValueError(
             f"features={features!r}: {source} holds no photos; give features=True (--features "
             f"alone) to say that its rows are vectors that a network made"

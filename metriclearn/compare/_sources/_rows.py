@@ -149,6 +149,10 @@ DataFrame or structured array
     frame = as_frame(X)
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)
+    if frame is None and (named := _named(drop=drop, keep=keep, groups=groups, split=split)):
+        if image_shape is not None:
+            raise ValueError(f"{named} names columns, and the rows are images; leave it out")
+        frame = _with_names(X, feature_names)
     n_rows = len(X if frame is None else frame)
     split_name = split_name or (split if isinstance(split, str) else getattr(split, "name", None))
     checked, faults = checked_target(
@@ -158,7 +162,7 @@ DataFrame or structured array
         frame, groups, split, more = choose_columns(frame, groups, split, drop=drop, keep=keep)
         faults += more
         notes = (*notes, *_looks_like_split(frame))
-        typed, more = _typed(frame)
+        typed, more = _typed(frame, drop)
         faults += more
         image_shape, more = _image_shape_of_columns(image_shape, frame)
         faults += more
@@ -213,6 +217,11 @@ def _as_array(X, image_shape, feature_names):
     """Numbers without gaps as an array; anything else as a frame."""
     X = np.asarray(X)
     if X.ndim in (3, 4) and X.dtype.kind in "buif":
+        if image_shape is not None and tuple(image_shape) != X.shape[1:]:
+            raise ValueError(
+                f"image_shape={image_shape!r}, but X holds images of shape {X.shape[1:]}; leave "
+                f"image_shape out"
+            )
         image_shape = X.shape[1:]
         X = X.reshape(len(X), -1)
     if X.ndim != 2:
@@ -237,10 +246,27 @@ def _as_array(X, image_shape, feature_names):
                 f"X has pixels that are NaN or infinite, in {counted(len(rows), 'image')} (the "
                 f"first: {rows[0]}); fill them or leave these images out"
             )
-    names = [f"x{j}" for j in range(X.shape[1])] if feature_names is None else feature_names
     if X.dtype.kind == "S":
         X = X.astype(object)
-    return X, require("pandas", "cli").DataFrame(X, columns=list(names)), image_shape
+    return X, _with_names(X, feature_names), image_shape
+
+
+def _with_names(X, names):
+    """Return an array as a frame, whose columns are ``x0``, ``x1``, ... where they have no name."""
+    names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
+    return require("pandas", "cli").DataFrame(X, columns=names)
+
+
+def _named(**arguments):
+    """Return the first argument that names columns, if any does."""
+    return next(
+        (
+            name
+            for name, value in arguments.items()
+            if isinstance(value, str) or (name in ("drop", "keep") and len(value))
+        ),
+        None,
+    )
 
 
 def _image_shape_of_columns(image_shape, frame):
@@ -305,9 +331,10 @@ def _as_image_shape(given, n_values):
     return tuple(int(side) for side in sides)
 
 
-def _typed(frame):
+def _typed(frame, drop):
     if frame.shape[1] == 0:
-        return None, ["there are no columns of features"]
+        dropped = f"; drop leaves out {listed(drop)}" if drop else ""
+        return None, [f"there are no columns of features{dropped}"]
     try:
         return read_columns(frame), []
     except ValueError as error:

@@ -5,6 +5,7 @@ import difflib
 import numpy as np
 
 from metriclearn._text import counted
+from metriclearn.compare._arguments import is_one_of
 from metriclearn.compare._inspect._labels import is_amount
 from metriclearn.compare._tables._labels import as_objects, read_amounts, read_labels
 
@@ -37,13 +38,18 @@ def checked_target(y, n_rows, *, name, target, lines=None, min_rows=None, task=N
         they are amounts; None where there are faults.
     faults : list of str
     """
-    if task not in (None, *TASKS):
+    if task is not None and not is_one_of(task, TASKS):
         raise ValueError(f"task={task!r} must be 'classes' or 'amounts', or None to find out")
     try:
         labels = (
             read_labels(y, name=name, target=target, lines=lines) if task != "amounts" else None
         )
         amounts = task == "amounts" or (task is None and is_amount(labels.y))
+        if amounts and min_rows is not None:
+            raise ValueError(
+                f"min_rows={min_rows} is of classes, and {name} holds amounts; leave it out, or "
+                f"give task='classes' (--task classes)"
+            )
         if amounts:
             labels = read_amounts(y, name=name, target=target, lines=lines)
         if labels.n_given != n_rows:
@@ -100,9 +106,11 @@ def check_classes(y, target_name="y", min_rows=None):
     if (counts >= limit).sum() < 2:
         small = np.argsort(counts, kind="stable")
         names = ", ".join(f"{classes[i]} has {counted(int(counts[i]), 'row')}" for i in small[:5])
+        asked = "" if min_rows is None else f"min_rows={min_rows}: "
+        remedy = "add rows" if min_rows is None or min_rows <= FEWEST_ROWS else "lower min_rows"
         raise ValueError(
-            f"{target_name}: fewer than 2 classes have the {limit} rows that are needed (class "
-            f"{names}{', ...' if len(classes) > 5 else ''}); add rows"
+            f"{asked}{target_name}: fewer than 2 classes have the {limit} rows that are needed "
+            f"(class {names}{', ...' if len(classes) > 5 else ''}); {remedy}"
         )
     return limit
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metriclearn._arrays import check_in_memory
 from metriclearn._extras import require
 from metriclearn._text import counted
 from metriclearn._validation import UNLABELED, is_labeled
@@ -114,6 +115,7 @@ def read_amounts(values, *, name="y", target="y", lines=None):
 
 def as_objects(values, name="y"):
     """Return one label a row as an array of Python objects."""
+    check_read(values, name)
     if hasattr(values, "to_numpy"):
         # Nullable and categorical columns keep their missing values this way.
         to_list = getattr(values, "to_list", None)
@@ -138,6 +140,14 @@ def as_objects(values, name="y"):
         more = "; folds are drawn by n_folds and groups, not by a splitter" * (name == "split")
         raise ValueError(f"{name} must be one label per row, got {given}{more}")
     return array
+
+
+def check_read(values, name):
+    """Raise a ``ValueError`` for rows that are still to be read, such as those of a query."""
+    try:
+        check_in_memory(values, name)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def check_order(X, values, name):
@@ -249,7 +259,7 @@ def _no_codes(distinct):
 def as_frame(X):
     """Return what a user gave as a DataFrame of pandas; None where it is no table with names.
 
-    Frames of polars and pyarrow, structured arrays and dicts of columns become frames.
+    Frames of polars, pyarrow and dask, structured arrays and dicts of columns become frames.
     """
     if isinstance(X, np.ndarray):
         if X.dtype.names is None:
@@ -258,6 +268,9 @@ def as_frame(X):
         return pandas.DataFrame({name: X[name] for name in X.dtype.names})
     if isinstance(X, dict):
         return require("pandas", "cli").DataFrame(X)
+    if hasattr(X, "npartitions") and hasattr(X, "compute"):  # of dask: all rows are needed
+        X = X.compute()
+    check_read(X, "X")
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return X
     if hasattr(X, "to_pandas"):

@@ -7,7 +7,6 @@ Successive halving plans its rounds so that they cost what is asked.
 """
 
 import time
-from numbers import Integral
 
 import numpy as np
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -19,6 +18,7 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
 )
 
+from metriclearn.compare._arguments import is_one_of, is_whole
 from metriclearn.compare._records import Tuning
 
 # Fewest rows of a class, on average, that a round of halving starts with.
@@ -194,7 +194,7 @@ def make_tuning(tune=None, tune_budget=None, search_spaces=None):
                 f"tune_budget={tune_budget!r} needs a search: tune='grid', 'random' or 'halving'"
             )
         return Tuning("off" if tune is False else "few")
-    if tune not in SEARCHES:
+    if not is_one_of(tune, SEARCHES):
         raise ValueError(
             f"tune={tune!r} is unknown; give 'grid', 'random', 'halving', None (the few settings "
             f"of the roster) or False (the first of them)"
@@ -224,8 +224,7 @@ def _budget(given):
             given = int(text)
     except ValueError:
         pass  # refused below
-    is_number = isinstance(given, Integral) and not isinstance(given, bool)
-    if not is_number or given < 1:
+    if not is_whole(given) or given < 1:
         raise ValueError(
             f"tune_budget={given!r} must be a number of fits, at least 1, or seconds as in '90s'"
         )
