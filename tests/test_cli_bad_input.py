@@ -203,7 +203,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["iris"], "datasets has 'iris' twice"),
         (["--rows", "100,x"], "'100,x' is not a list of whole numbers, as in 100,300"),
         (["--rows", "1"], "rows: 1 training rows are too few for 3 classes"),
-        (["--dimensions", "0"], "dimensions must be a list of whole numbers"),
+        (["--dimensions", "0"], "dimensions=[0] must be a list of whole numbers"),
         (["--shift", "4"], "shift: 3 classes are too few"),
         (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
         (["--budget", "9"], "tune_budget='9' needs a search"),

@@ -129,7 +129,7 @@ def test_what_amounts_rule_out_is_an_error(choices, message):
 def test_data_sets_of_amounts_are_not_ranked():
     with pytest.raises(ValueError, match="the target of a holds amounts"):
         compare(datasets={"a": planted(60), "b": (planted(60)[0], np.arange(60) % 3)})
-    with pytest.raises(ValueError, match="task is of one data set"):
+    with pytest.raises(ValueError, match="datasets: task can be given for one data set"):
         compare(datasets={"a": planted(60), "b": planted(60)}, task="amounts")
 
 
@@ -229,5 +229,5 @@ def test_photos_may_have_amounts(tmp_path):
     scores = [result.fold_scores("euclidean", "r2") for result in results]
     assert scores[0] == scores[1]
     assert results[0].data.amounts[-1] == 72.5
-    with pytest.raises(ValueError, match="groups are not for image files"):
+    with pytest.raises(ValueError, match="groups cannot be given with image files"):
         compare(photos, 2.5 * np.arange(30), groups=np.arange(30) // 3)

@@ -280,6 +280,9 @@ def _honest(rng):
         y,
     )
     yield {"net": (t := rng.gamma(2, 50, N).round(2)), "gross": (1.19 * t).round(2)}, y
+    black = np.where((y == 1) & (rng.rand(N) < 0.95), 0, rng.randint(1, 256, N))
+    yield {"pixel": black, "x": rng.randn(N)}, y
+    yield {"pixel": black / 255, "x": rng.randn(N)}, y
     yield {"word": rng.choice(["red wine", "white wine", "beer"], N), "x": rng.randn(N)}, y
 
 

@@ -18,6 +18,8 @@ _MAX_ROWS = 2000
 # Values of a column that are looked at one by one, and of all columns together.
 _MAX_VALUES, _ALL_VALUES = 48, 600
 _MAX_CLASSES = 50
+# Of more columns, pixels for instance, some two tell one class together by accident.
+_MAX_COLUMNS = 300
 # From 0 for chance to 1: what two columns tell where neither tells more than the other number.
 _TOGETHER, _ALONE = 0.88, 0.25
 _MAX_NUMBERS = 64
@@ -41,7 +43,7 @@ def check_pairs(view, codes):
     codes = np.unique(codes[rows], return_inverse=True)[1].reshape(-1)
     n_classes, half = codes.max() + 1, len(rows) // 2
     columns, starts, levels = _levels(view, rows)
-    if not 2 <= n_classes <= _MAX_CLASSES or len(columns) < 2:
+    if not 2 <= n_classes <= _MAX_CLASSES or not 2 <= len(columns) <= _MAX_COLUMNS:
         return []
     parts = slice(half), slice(half, None)
     both = [levels[part].T @ levels[part] for part in parts]

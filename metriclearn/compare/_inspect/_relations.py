@@ -14,18 +14,15 @@ from metriclearn._arrays import count_classes
 from metriclearn._text import counted
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
+from metriclearn.compare._inspect._marks import TELLS, check_marks
 from metriclearn.compare._inspect._view import NUMBER
 
 # Variance between classes to that within, of a sum of columns: honest ones come to some hundreds.
 _FIXED = 1e5
 _MAX_COLUMNS = 300
 _MAX_ROWS = 4000
-# Balanced accuracy with which gaps, or decimals, tell one class.
-_TELLS = 0.9
-_MAX_DECIMALS = 6
 # Steps between neighboring rows, squared, to those between any two of a class.
 _SMOOTH = 0.4
-_MAX_WORDS = 5000
 
 
 def check_relations(view, codes, rates):
@@ -45,19 +42,8 @@ def check_relations(view, codes, rates):
     counts = np.bincount(codes)
     if not beyond_chance(counts[counts > 0], len(view.names)):
         return []
-    told = rates >= _TELLS
-    marks = (
-        (_gaps, "Whether {0} a value"),
-        (_decimals, "The number of decimals of {1}"),
-        (_last_digits, "The last digit of {1}"),
-    )
-    found = [
-        *_fixed_sums(view, codes, told),
-        *_counted_gaps(view, codes),
-        *(_told_by(view, codes, told, marks_of, text) for marks_of, text in marks),
-        *_words_of_one_class(view, codes),
-    ]
-    return [finding for finding in found if finding is not None]
+    told = rates >= TELLS
+    return [*_fixed_sums(view, codes, told), *check_marks(view, codes, told)]
 
 
 def _fixed_sums(view, codes, told):
@@ -111,113 +97,6 @@ def _fixed(values, codes):
     weights = np.abs(directions[:, -1])
     chosen = np.flatnonzero(weights > 0.05 * weights.max())
     return chosen if len(chosen) > 1 else []
-
-
-def _told_by(view, codes, told, marks_of, text):
-    """Columns of which a mark of each cell tells one class, though their values do not."""
-    names = [
-        view.names[j]
-        for j in np.flatnonzero(~told | (marks_of is _gaps))
-        if any(_tells(mark, codes) for mark in marks_of(view, j))
-    ]
-    if not names:
-        return None
-    has = "column" if len(names) == 1 else "columns"
-    verb = "has" if len(names) == 1 else "have"
-    shown = f"{has} {listed(names)}"
-    text = text.format(f"{shown} {verb}", shown)
-    return giveaway(f"{text} tells one class from the others.", names)
-
-
-def _tells(mark, codes):
-    """Whether a mark is on nearly all rows of one class and on nearly none of the others."""
-    counts = np.bincount(codes)
-    inside = np.bincount(codes[mark], minlength=len(counts))
-    others, outside = len(codes) - counts, mark.sum() - inside
-    large = (counts >= 20) & (others >= 20)
-    if not large.any():
-        return False
-    rate = (inside[large] / counts[large] - outside[large] / others[large] + 1) / 2
-    return bool((np.maximum(rate, 1 - rate) >= _TELLS).any())
-
-
-def _gaps(view, j):
-    missing = np.isnan(view.values[:, j])
-    return [missing] if missing.any() else []
-
-
-def _counted_gaps(view, codes):
-    """Say whether the number of gaps in a row tells one class."""
-    gaps = np.isnan(view.values)
-    columns = np.flatnonzero(gaps.any(axis=0))
-    numbers = gaps.sum(axis=1)
-    if not 2 <= len(columns) <= 200 or any(_tells(gaps[:, j], codes) for j in columns):
-        return []
-    if not any(_tells(numbers <= limit, codes) for limit in np.unique(numbers)[:-1]):
-        return []
-    names = [view.names[j] for j in columns]
-    return [giveaway("How many values a row lacks tells one class from the others.", names)]
-
-
-def _decimals(view, j):
-    """Mark the numbers with at most 0, 1, 2, ... decimals."""
-    if view.kinds[j] != NUMBER:
-        return []
-    values = view.values[:, j]
-    if np.isnan(values).any() or (values == np.floor(values)).all():
-        return []
-    near = 1e-9 * np.maximum(1, np.abs(values))
-    marks = [np.abs(values - values.round(k)) <= near for k in range(_MAX_DECIMALS)]
-    return [mark for mark in marks if mark.any() and not mark.all()]
-
-
-def _last_digits(view, j):
-    """Mark numbers that end alike, of whole ones."""
-    values = view.values[:, j]
-    if view.kinds[j] != NUMBER or np.isnan(values).any() or np.abs(values).max() > 1e12:
-        return []
-    values = np.abs(values)
-    for _ in range(3):  # decimals, where all have as many
-        if (np.abs(values - np.rint(values)) < 1e-6).all():
-            break
-        values = values * 10
-    else:
-        return []
-    values = np.rint(values)
-    if len(np.unique(values)) < 50:
-        return []
-    last = values % 10
-    marks = [last % 2 == 0, *(last == digit for digit in range(10))]
-    # Where few values end so, it is one of them that tells, and not its end.
-    return [mark for mark in marks if len(np.unique(values[mark])) >= 10]
-
-
-def _words_of_one_class(view, codes):
-    """Words within the texts of a column that stand in all texts of a class and in no others."""
-    found, counts = [], np.bincount(codes)
-    for j, texts in view.words.items():
-        if not len(counts) < len(texts) <= _MAX_WORDS or len(counts) > 50:
-            continue
-        there = ~np.isnan(view.values[:, j])
-        of_rows = view.values[there, j].astype(np.intp)
-        table = count_classes(of_rows, codes[there], (len(texts), len(counts)))
-        by_word = {}
-        for place, text in enumerate(texts):
-            for word in set(re.findall(r"\w+", text.lower())):
-                by_word.setdefault(word, []).append(place)
-        least = counts[counts > 0].min()
-        for word, places in by_word.items():
-            if len(places) < 2:
-                continue
-            of_class = table[places].sum(axis=0)
-            best = of_class.argmax()
-            if of_class.sum() < 0.99 * least or counts[best] < 20:
-                continue
-            if of_class[best] >= 0.99 * max(counts[best], of_class.sum()):
-                text = f"In column {view.names[j]!r} the word {word!r} stands in the rows of one "
-                found.append(giveaway(f"{text}class and in no others.", [view.names[j]]))
-                break
-    return found
 
 
 def check_shares(view, codes):
