@@ -36,12 +36,15 @@ def check_marks(view, codes, told):
         (_gaps, "Whether {0} a value"),
         (_decimals, "The number of decimals of {1}"),
         (_last_digits, "The last digit of {1}"),
-        (_spellings, "The spelling of {1} (case, length, first or last sign)"),
     )
+    words = _words_of_one_class(view, codes)
+    said = told | np.isin(view.names, [name for each in words for name in each.columns])
+    spelling = _spellings, "The spelling of {1} (case, length, first or last sign)"
     found = [
         *_counted_gaps(view, codes),
         *(_told_by(view, codes, told, *mark) for mark in marks),
-        *_words_of_one_class(view, codes),
+        _told_by(view, codes, said, *spelling),
+        *words,
     ]
     return [finding for finding in found if finding is not None]
 
