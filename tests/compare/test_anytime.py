@@ -166,6 +166,14 @@ def test_the_run_ends_when_the_time_is_up(blobs):
     assert {record.learner for record in result.records} == {"e"}
 
 
+def test_however_little_the_time_the_free_ones_are_there(blobs):
+    learners = ["majority", "euclidean", "standardized", "lmnn"]
+    result = compare(*blobs, learners=learners, time=1e-3, n_folds=2)
+    done = {(r.learner, r.protocol) for r in result.records if r.error is None}
+    assert done >= {("majority", "closed"), ("euclidean", "closed"), ("standardized", "open")}
+    assert result.sentences() == []  # and no verdict on one fold
+
+
 def test_the_time_is_up_for_a_background_job_too():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
