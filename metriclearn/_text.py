@@ -1,6 +1,14 @@
-"""Text of others in one line, safe for a terminal or a page, and read as yes or no."""
+"""Text for people: options in the words of who reads; text of others, safe for terminal and page."""
 
 import re
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+# Whether the command speaks, and not Python.
+_BY_COMMAND = ContextVar("by_command", default=False)
+# Arguments that the command calls otherwise.
+_OPTIONS = {"y": "target", "n_folds": "folds"}
 
 # No and yes, as words that stand together in one column; whole numbers go with any of them.
 _ANSWERS = tuple(
@@ -152,3 +160,57 @@ def shortened(text, length):
     ('Maha…', 'LMNN')
     """
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+@contextmanager
+def by_command():
+    """Within the block arguments are called as the command calls them."""
+    token = _BY_COMMAND.set(True)
+    try:
+        yield
+    finally:
+        _BY_COMMAND.reset(token)
+
+
+def option(name, value=None):
+    """Return how an argument is given, with a value or by itself: in Python, or to the command.
+
+    Parameters
+    ----------
+    name : str
+        As Python calls it.
+    value : object, default=None
+
+    Examples
+    --------
+    >>> option("repeats", 4), option("keep", ["a b", "Id"]), option("min_rows")
+    ('repeats=4', "keep=['a b', 'Id']", 'min_rows=')
+    >>> with by_command():
+    ...     option("repeats", 4), option("keep", ["a b", "Id"]), option("min_rows")
+    ('--repeats 4', "--keep 'a b',Id", '--min-rows')
+    >>> with by_command():
+    ...     option("image_shape", (8, 8)), option("finetune", {"lr": 0.1}), option("features", True)
+    ('--image-shape 8x8', '--finetune lr=0.1', '--features')
+    """
+    if not _BY_COMMAND.get():
+        return f"{name}={'' if value is None else _value(value)}"
+    said = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+    return said if value is None or value is True else f"{said} {_argument(value)}"
+
+
+def _value(value):
+    """Write a value as Python does, texts of numpy as any other."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return repr(str(value) if isinstance(value, str) else value)
+
+
+def _argument(value):
+    """Write a value as an argument of the command."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={each}" for key, each in value.items())
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    if isinstance(value, list):
+        return ",".join(map(_argument, value))
+    return str(value) if re.fullmatch(r"[\w./-]+", str(value)) else f"'{value}'"

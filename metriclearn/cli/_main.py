@@ -7,7 +7,7 @@ import signal
 import sys
 
 from metriclearn import __version__
-from metriclearn._text import one_line, printable
+from metriclearn._text import by_command, one_line, printable
 from metriclearn.cli import _compare, _doctor, _embed, _search, _verify
 from metriclearn.cli._errors import (
     EXIT_BAD_INPUT,
@@ -39,7 +39,7 @@ def main(argv=None):
     command = shlex.join(["metriclearn", *argv])
     stop = _Termination()
     try:
-        with stop:
+        with stop, by_command():
             code = options.run(options, command)
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -7,6 +7,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 
+from metriclearn._text import option
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import linear
 from metriclearn.compare._roster import GROUPS, ROSTER, named_entries, resolve_learners
@@ -103,7 +104,7 @@ def _resolved(name, entry):
     if known.key not in AMOUNT_ROSTER:
         raise ValueError(
             f"learners: {entry!r} learns from classes, and the target holds amounts; there are "
-            f"{', '.join(AMOUNT_ROSTER)}, or give task='classes' (--task classes)"
+            f"{', '.join(AMOUNT_ROSTER)}, or give {option('task', 'classes')}"
         )
     found = AMOUNT_ROSTER[known.key]
     return [found if name is None else replace(found, key=name, name=name)]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from metriclearn._text import option
 from metriclearn.compare._amount_roster import amount_learners
 from metriclearn.compare._amounts import amount_splits, given_amount_split
 from metriclearn.compare._arguments import MOST_RUNS, check_whole, is_whole
@@ -184,7 +185,7 @@ class Plan:
     def _check_split_alone(self, draws):
         """Check that nothing else was asked for that draws splits, where the given one does not."""
         asked = {
-            "n_folds (--folds)": self.n_folds != _N_FOLDS and not draws,
+            option("n_folds").rstrip("="): self.n_folds != _N_FOLDS and not draws,
             "repeats": self.repeats != 1 and not draws,
             "shift": self.curves.shift,
         }

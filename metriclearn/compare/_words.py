@@ -1,5 +1,6 @@
 """Words and numbers that the terminal and the report share."""
 
+from metriclearn._text import option
 from metriclearn.compare._measure import IN_UNITS, MEASURE_NAMES, MEASURED_ON
 from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
 
@@ -83,12 +84,9 @@ def classes_line(result):
     counts = result.data.class_counts
     if not counts:
         return "Classes: sizes unknown"
-    sizes = (
-        f"of {min(counts)} to {max(counts)} rows"
-        if min(counts) < max(counts)
-        else (f"of {max(counts)} rows each")
-    )
-    share = max(counts) / sum(counts)
+    least, most = min(counts), max(counts)
+    sizes = f"of {least} to {most} rows" if least < most else f"of {most} rows each"
+    share = most / sum(counts)
     return f"Classes {sizes}; guessing the largest is right in {share:.1%} of rows"
 
 
@@ -243,7 +241,7 @@ def cut_short_text(run):
     if run.time is not None:
         return "Still rising when the time was up"
     if run.effort == "quick":
-        return "Cut short by --effort quick"
+        return f"Cut short by {option('effort', 'quick')}"
     return "Still rising when its training was ended"
 
 
@@ -256,10 +254,10 @@ def too_few_text(n_folds):
 def power_text(verdict, run):
     """Say which lead these folds could have detected, and how to detect smaller ones."""
     nearest = next(entry for entry in verdict.against if not entry.is_told)
-    smallest = nearest.lead.smallest
+    now, then = nearest.lead.smallest, smallest_with_repeats(nearest.lead, run)
     return (
-        f"The smallest lead that these folds can detect is {points_text(smallest)} points; "
-        f"--repeats 4 brings it to about {points_text(smallest_with_repeats(nearest.lead, run))}."
+        f"The smallest lead that these folds can detect is {points_text(now)} points; "
+        f"{option('repeats', 4)} brings it to about {points_text(then)}."
     )
 
 

@@ -103,9 +103,9 @@ def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | N
         parts, networks = _pack(estimator)
     except ValueError as error:
         raise ValueError(
-            f"estimator: {_step_at_fault(estimator)}cannot be saved without pickle: {error}. "
+            f"estimator: {_at_fault(estimator)}cannot be saved without pickle: {error}. "
             f"Estimators of metriclearn, scikit-learn and skrub can be saved, but for trees, "
-            f"splines and functions of one's own"
+            f"splines, distributions and functions of one's own"
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
     lock = Lock(folder / _LOCK)
@@ -241,6 +241,8 @@ def _pack(estimator):
             warnings.filterwarnings("ignore", "metadata on a dtype", UserWarning)
             parts = skops.dumps(rest, compression=zipfile.ZIP_DEFLATED)
         strangers = untrusted(skops.get_untrusted_types(data=parts))
+    except RecursionError:
+        raise ValueError("it refers to itself, or is nested too deep") from None
     except Exception as error:  # of pickle's C code and skops, which share no base
         if isinstance(error, (ImportError, OSError, MemoryError)):
             raise
@@ -251,16 +253,17 @@ def _pack(estimator):
     return parts, networks
 
 
-def _step_at_fault(estimator):
-    """Name the innermost step that cannot be saved, if it is not the estimator itself."""
-    steps = estimator.get_params(deep=True)
-    for name in sorted(steps, key=lambda name: name.count("__"), reverse=True):
-        step = steps[name]
-        if isinstance(step, BaseEstimator):
-            try:
-                _pack(step)
-            except ValueError:
-                return f"step {name!r} ({type(step).__name__}) "
+def _at_fault(estimator):
+    """Name the innermost step, or else setting, that cannot be saved."""
+    found = estimator.get_params(deep=True)
+    inner_first = sorted(found, key=lambda name: name.count("__"), reverse=True)
+    for name in sorted(inner_first, key=lambda name: not isinstance(found[name], BaseEstimator)):
+        try:
+            _pack(found[name])
+        except ValueError:
+            if isinstance(found[name], BaseEstimator):
+                return f"step {name!r} ({type(found[name]).__name__}) "
+            return f"setting {name!r} "
     return ""
 
 

@@ -140,9 +140,11 @@ def _add_later_settings(estimator):
         setattr(estimator, name, argument.default)
 
 
-# Helpers of estimators: plain holders of arrays.
+# Helpers of estimators: plain holders of arrays and learners.
 _HELPERS = frozenset(
     (
+        "metriclearn._metric.EmbeddedDistance",
+        "metriclearn._metric.LinearDistance",
         "metriclearn.mahalanobis._general._solvers.MinibatchState",
         "metriclearn.neighbors._exact.ExactSearch",
         "metriclearn.persistence._parts.Part",

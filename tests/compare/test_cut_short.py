@@ -109,7 +109,7 @@ def test_a_learner_of_ones_own_keeps_the_advice_and_counts_as_cut_short():
 def test_quick_says_whom_it_cut_short(learners):
     pytest.importorskip("torch")
     result = compare(X, Y, learners=learners, effort="quick", n_folds=2)
-    assert "Cut short by --effort quick: Deep triplet." in result.sentences()[0]
+    assert "Cut short by effort='quick': Deep triplet." in result.sentences()[0]
 
 
 def test_limits_are_doubled_as_often_as_the_effort_says():

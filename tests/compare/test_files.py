@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_iris, load_wine
 
 from metriclearn.compare._sources._load import load_source
-from metriclearn.compare._sources._photos import PIXELS_ONLY
+from metriclearn.compare._sources._photos import pixels_only
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -63,7 +63,7 @@ def test_image_folder(tmp_path):
     assert sorted(np.unique(source.y)) == ["class 0", "class 1"]
     first = np.asarray(Image.open(folder / "class 0" / "0.png"))
     np.testing.assert_array_equal(source.X[0].reshape(6, 8), first)
-    assert source.notes == (PIXELS_ONLY,)
+    assert source.notes == (pixels_only(),)
 
 
 def test_images_of_several_sizes_and_colors_are_brought_to_one(tmp_path):
@@ -71,7 +71,7 @@ def test_images_of_several_sizes_and_colors_are_brought_to_one(tmp_path):
     source = load_source(folder)
     assert source.image_shape == (64, 64, 3)
     note = "Photos were read at 64 × 64 pixels, the middle of those of other shapes."
-    assert source.notes == (PIXELS_ONLY, note)
+    assert source.notes == (pixels_only(), note)
 
 
 @pytest.mark.parametrize("start", [0, 1])

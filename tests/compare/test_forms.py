@@ -125,7 +125,7 @@ def test_a_few_words_tell_the_encoding(tmp_path, encoding, names):
 def test_a_target_that_was_not_named_is_suggested(tmp_path, name):
     frame = pd.DataFrame(NUMBERS, columns=list("abc")).assign(**{name: CLASSES})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(ValueError, match=f"as in --target {name}; there are: a, b, c, {name}"):
+    with pytest.raises(ValueError, match=f"as in y='{name}'; there are: a, b, c, {name}"):
         load_source(tmp_path / "t.csv")
     flags = pd.get_dummies(frame[name]).astype(int)
     flags.assign(a=NUMBERS[:, 0]).to_csv(tmp_path / "f.csv", index=False)

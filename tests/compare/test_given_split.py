@@ -104,7 +104,7 @@ def test_columns_of_yes_and_no_and_rows_without_a_part(eight, tmp_path):
     frame = pd.DataFrame(X, columns=list("abcde")).assign(label=y, is_test=test.astype(int))
     frame.to_csv(tmp_path / "rows.csv", index=False)
     (note,) = load_source(tmp_path / "rows.csv", "label").notes
-    assert "--split is_test" in note
+    assert "split='is_test'" in note
     np.savez(tmp_path / "rows.npz", X=X, y=y, is_test=test)
     sources = [
         load_source(tmp_path / "rows.csv", "label", split="is_test"),
@@ -152,7 +152,7 @@ def test_a_column_or_an_array_of_the_file_is_the_split(tmp_path, eight):
         np.testing.assert_array_equal(source.parts, parts)
         assert source.X.shape == (96, 5)
     (note,) = load_source(tmp_path / "rows.csv", "label").notes
-    assert "--split part" in note
+    assert "split='part'" in note
 
 
 def test_test_rows_that_were_trained_on_are_counted(eight):
@@ -181,7 +181,7 @@ def test_photos_bring_their_split(tmp_path, eight):
     assert (source.parts == "test").sum() == 15
     assert not any("put together" in note for note in source.notes)
     (note,) = [note for note in load_source(folder).notes if "put together" in note]
-    assert "--split split" in note
+    assert "split='split'" in note
 
     names = [f"train/{c}/{i}.png" for c in "abcde" for i in range(4)]
     frame = pd.DataFrame({"path": names, "label": [name[6] for name in names]})
@@ -199,7 +199,7 @@ def test_photos_bring_their_split(tmp_path, eight):
         bare = load_source(folder / "bare.csv", split="split").parts
         assert [(bare == part).sum() for part in ("test", "gallery")] == [5, 15]
         notes = " ".join(load_source(folder / "bare.csv").notes)
-        assert "--split split searches as it says" in notes
+        assert "split='split' searches as it says" in notes
 
 
 PARTS = np.where(np.arange(96) % 4 == 0, "test", "train")
@@ -212,7 +212,7 @@ PARTS = np.where(np.arange(96) % 4 == 0, "test", "train")
         ({"split": np.full(96, "train")}, "split holds 'train' only; rows to test on"),
         ({"split": PARTS[:9]}, "split has 9 values for the 96 rows"),
         ({"split": np.where(np.arange(96) % 2, "test", "query")}, "both 'test' and 'query'"),
-        ({"split": PARTS, "n_folds": 3}, "leave n_folds (--folds) out"),
+        ({"split": PARTS, "n_folds": 3}, "leave n_folds out"),
         ({"split": PARTS, "repeats": 2, "shift": 2}, "leave repeats, shift out"),
         ({"split": np.where(np.arange(96) < 12, "test", "train")}, "known classes are left out"),
     ],

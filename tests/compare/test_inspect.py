@@ -287,7 +287,7 @@ def test_repeated_measurements_are_suspected(n_people, n_times, spread, order, s
     X, y = people(n_people, n_times, spread, order, seed)
     looked = inspect(X, y)
     assert kinds(looked) == ["repeated_measurements"]
-    assert "--groups" in looked.findings[0].action
+    assert "groups=" in looked.findings[0].action
     assert kinds(inspect(X, y, groups=np.arange(len(X)))) == []
 
 

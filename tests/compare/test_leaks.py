@@ -38,6 +38,7 @@ def test_files_as_people_have_them(tmp_path, name):
     said = [f"{finding.text} {finding.action}" for finding in result.findings]
     said += [*result.data.notes, *(column.text for column in result.data.columns)]
     assert any(file.says in sentence for sentence in said)
+    assert not [sentence for sentence in said if " --" in sentence]  # the command's words
     assert result.data.n_classes == file.n_classes
     (row,) = result.rows()
     low, high = file.accuracy

@@ -141,7 +141,7 @@ def test_without_features_the_answer_says_that_pixels_were_compared(tmp_path):
         effort="quick",
         tune=False,
     )
-    assert any("by their pixels" in note and "--features" in note for note in result.data.notes)
+    assert any("by their pixels" in note and "features=" in note for note in result.data.notes)
     assert "pretrained network" in result.answer("deep").caveat
     line = next(line for line in result.sentences() if line.startswith("Is a deep metric"))
     assert line.endswith(result.answer("deep").caveat)

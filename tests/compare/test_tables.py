@@ -409,7 +409,7 @@ def test_columns_of_pixels_are_images_where_asked(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False)
     source = load_source(tmp_path / "t.csv", "label")
     assert source.kind == "tabular"
-    assert "--image-shape 8x8" in source.notes[-1]
+    assert "image_shape=(8, 8)" in source.notes[-1]
     source = load_source(tmp_path / "t.csv", "label", image_shape=(8, 8))
     assert source.kind == "image"
     assert source.image_shape == (8, 8)

@@ -142,7 +142,7 @@ FILES = [
     ),
     MessyFile(
         "people.csv", _csv(people), findings=("repeated_measurements",), n_classes=2,
-        says="--groups person", accuracy=(0.0, 1.0),
+        says="groups='person'", accuracy=(0.0, 1.0),
     ),
     MessyFile(
         "people_grouped.csv", _csv(people), n_classes=2, accuracy=(0.25, 0.75),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy import stats
 from sklearn import model_selection
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -13,14 +14,14 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import IterativeImputer, SimpleImputer
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import metriclearn
-from metriclearn import LMNN, RCA
+from metriclearn import LMNN, RCA, KernelMetric
 from metriclearn.deep import DeepEmbedder
 from metriclearn.persistence._parts import _settings, put_back, untrusted
 from metriclearn.recommend import CollaborativeMetric
@@ -149,6 +150,22 @@ def test_what_cannot_be_saved_is_named_by_its_step(steps, table, message, tmp_pa
     assert "\n" not in str(caught.value)
     assert " at 0x" not in str(caught.value)
     assert not (tmp_path / "model").exists()
+
+
+def test_settings_that_cannot_be_saved_are_named(tmp_path):
+    spaces = {"n_neighbors": stats.randint(1, 5)}
+    search = RandomizedSearchCV(KNeighborsClassifier(), spaces, n_iter=2, cv=2, random_state=0)
+    with pytest.raises(ValueError, match=r"'param_distributions' cannot .* to itself"):
+        metriclearn.save(search.fit(X, y), tmp_path / "model")
+
+
+@pytest.mark.parametrize("learner", [RCA(), KernelMetric()], ids=repr)
+def test_neighbors_by_a_learned_metric_come_back(learner, tmp_path):
+    fitted = KNeighborsClassifier(3, metric=learner.fit(X, y).get_metric()).fit(X, y)
+    metriclearn.save(fitted, tmp_path / "model")
+    again = metriclearn.load(tmp_path / "model")
+    for first, second in zip(again.kneighbors(X[::9]), fitted.kneighbors(X[::9]), strict=True):
+        assert np.array_equal(first, second)
 
 
 def test_settings_of_scikit_learn_are_trusted_and_its_machinery_is_not():

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._view import NUMBER, TIME, WORD
 
@@ -16,8 +16,16 @@ MIN_ROWS = 8
 # A time that tells so much of the labels is left out.
 MUCH = 0.9
 
-LEFT_OUT = "Left out; --keep {0} takes it in."
-KEPT = "Kept; --drop {0} leaves it out."
+
+def left_out_text(*name):
+    """Say that a column, or several without a name, is no feature, and how it stays."""
+    return f"Left out; {option('keep', [*name] or None)} takes {'it' if name else 'them'} in."
+
+
+def kept_text(*name):
+    """Say that a column, or several without a name, stays, and how it goes."""
+    return f"Kept; {option('drop', [*name] or None)} leaves {'it' if name else 'them'} out."
+
 
 _UNNAMED = re.compile(r"(?i:unnamed: \d+|index|level_\d+|row[ _.-]?names?|)|\.\.\.1|X(?:\.1)?")
 _ID_NAME = re.compile(
@@ -65,13 +73,13 @@ def check_column(name, kind, values, words=None, *, label_rate=_never):
     present = values[~np.isnan(values)]
     if len(present) == 0:
         text = f"Column {name!r} has no value in any row."
-        return _found("empty", text, name, LEFT_OUT), True
+        return _found("empty", text, name, left_out_text), True
     distinct = np.unique(present)
     if len(distinct) == 1:
         if len(present) < len(values):
             return None, False
         text = f"Column {name!r} has the same value in all rows."
-        return _found("constant", text, name, KEPT), False
+        return _found("constant", text, name, kept_text), False
     if len(values) < MIN_ROWS:
         return None, False
     if kind == TIME:
@@ -82,11 +90,7 @@ def check_column(name, kind, values, words=None, *, label_rate=_never):
 
 
 def _found(kind, text, name, action):
-    return make_finding(kind, text, action.format(quoted(name)), columns=[name])
-
-
-def quoted(name):
-    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
+    return make_finding(kind, text, action(name), columns=[name])
 
 
 def _check_numbers(name, present, distinct, n_rows, label_rate):
@@ -101,12 +105,12 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
         order = ", in the order of the rows" if monotone else ""
         text = f"Column {name!r} looks like times, in {epoch} since 1970{order}."
         out = monotone or tells
-        return _found("time", text, name, LEFT_OUT if out else KEPT), out
+        return _found("time", text, name, left_out_text if out else kept_text), out
     if monotone and complete and (whole or _even(steps)):
-        return _found("row_number", f"Column {name!r} numbers the rows.", name, LEFT_OUT), True
+        return _found("row_number", f"Column {name!r} numbers the rows.", name, left_out_text), True
     if named and whole and _counts_up(steps, distinct, present):
         text = f"Column {name!r} is the index of a table that was filtered, shuffled or joined."
-        return _found("row_number", text, name, LEFT_OUT), True
+        return _found("row_number", text, name, left_out_text), True
     sorted_by_it = bool((steps >= 0).all() or (steps <= 0).all())
     if complete and (monotone or (sorted_by_it and len(distinct) > max(10, 0.1 * n_rows))):
         rate = label_rate()
@@ -115,7 +119,7 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
             text += f", which alone tells {rate:.0%} of the labels"
         # What rises with every row may be the row's number; what stays the same at times is kept.
         out = monotone and rate >= MUCH
-        return _found("row_number", f"{text}.", name, LEFT_OUT if out else KEPT), out
+        return _found("row_number", f"{text}.", name, left_out_text if out else kept_text), out
     if not whole or len(distinct) < len(present) or not complete:
         return None, False
     span = distinct[-1] - distinct[0] + 1
@@ -123,13 +127,13 @@ def _check_numbers(name, present, distinct, n_rows, label_rate):
     dense = len(distinct) ** 2 / (2 * span) > 14
     if dense or named or _ID_NAME.fullmatch(name.strip()):
         text = f"Column {name!r} has a different whole number in every row, as an id has."
-        return _found("id", text, name, LEFT_OUT), True
+        return _found("id", text, name, left_out_text), True
     if distinct[-1] > 2**53 and len(distinct) >= 50:  # no amount has so many digits
         text = f"Column {name!r} has a different number of 16 digits or more in every row."
-        return _found("id", text, name, LEFT_OUT), True
+        return _found("id", text, name, left_out_text), True
     if len(distinct) >= 50 and _of_one_length(distinct):
         text = f"Column {name!r} has a different whole number in every row: an id or an amount."
-        return _found("id", text, name, KEPT), False
+        return _found("id", text, name, kept_text), False
     return None, False
 
 
@@ -173,7 +177,7 @@ def _check_time(name, present, distinct, n_rows, label_rate):
     else:
         text = f"Column {name!r} is a time: the future is not known when a row is to be classified."
     out = ordered or tells
-    return _found("time", text, name, LEFT_OUT if out else KEPT), out
+    return _found("time", text, name, left_out_text if out else kept_text), out
 
 
 def _check_words(name, present, distinct, n_rows, words):
@@ -190,12 +194,12 @@ def _check_words(name, present, distinct, n_rows, words):
     steps = np.diff(order)
     if len(distinct) == len(present) and ((steps > 0).all() or (steps < 0).all()):
         text = f"Column {name!r} numbers the rows ({listed(words[:2])}, ...)."
-        return _found("row_number", text, name, LEFT_OUT), True
+        return _found("row_number", text, name, left_out_text), True
     text = (
         f"Column {name!r} has {counted(len(distinct), 'different text')} in "
         f"{counted(len(present), 'row')} ({listed(words[:2])}, ...), as an id has."
     )
-    return _found("id", text, name, LEFT_OUT), True
+    return _found("id", text, name, left_out_text), True
 
 
 def _numbered(words):
@@ -257,7 +261,7 @@ def check_named_groups(view, known=()):
                     "repeated_measurements",
                     f"Column {name!r} names {counted(len(distinct), 'thing')} that were measured "
                     f"{counts.sum() / len(distinct):.0f} times each.",
-                    f"Rows of one value may be in training and test; --groups {quoted(name)} "
+                    f"Rows of one value may be in training and test; {option('groups', name)} "
                     f"keeps them together.",
                     columns=[name],
                 )

@@ -9,8 +9,7 @@ import re
 import numpy as np
 
 from metriclearn._arrays import count_classes
-from metriclearn._text import counted
-from metriclearn.compare._inspect._columns import quoted
+from metriclearn._text import counted, option
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._view import NUMBER, row_groups
 
@@ -104,10 +103,9 @@ def giveaway(text, names, why="they are made of the label"):
     one = len(names) == 1
     if one:
         why = why.replace("they are", "it is")
-    action = f"Kept; if {why}, leave {'it' if one else 'them'} out with --drop "
-    return make_finding(
-        "giveaway", text, f"{action}{','.join(map(quoted, names[:5]))}.", columns=names
-    )
+    how = option("drop", [str(name) for name in names[:5]])
+    action = f"Kept; if {why}, leave {'it' if one else 'them'} out with {how}."
+    return make_finding("giveaway", text, action, columns=names)
 
 
 def check_giveaways(view, codes, rates, trusted=None):
@@ -148,7 +146,7 @@ def check_giveaways(view, codes, rates, trusted=None):
                 f"several rows that are all of one class: "
                 f"{'it may name' if one else 'rows repeat but for other columns, or they name'} "
                 f"what was measured repeatedly.",
-                f"Rows of one value may be in training and test; --groups {quoted(names[0])} "
+                f"Rows of one value may be in training and test; {option('groups', names[0])} "
                 f"keeps them together.",
                 columns=names,
             )

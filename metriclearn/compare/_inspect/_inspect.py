@@ -14,11 +14,11 @@ import numpy as np
 from metriclearn._text import counted
 from metriclearn.compare._inspect._alike import check_alike, find_alike_rows
 from metriclearn.compare._inspect._columns import (
-    LEFT_OUT,
     MUCH,
     check_column,
     check_named_groups,
-    quoted,
+    kept_text,
+    left_out_text,
 )
 from metriclearn.compare._inspect._finding import KINDS, Finding, listed, make_finding
 from metriclearn.compare._inspect._giveaways import check_giveaways, label_rates, range_rates
@@ -198,7 +198,7 @@ def _look_at_columns(view, codes, keep):
             and counts_within_classes(view.values[:, j], codes)
         ):
             text = f"Column {name!r} numbers the rows of each class."
-            out, action = True, LEFT_OUT.format(quoted(name))
+            out, action = True, left_out_text(name)
             finding = make_finding("row_number", text, action, columns=[name])
         if finding is None:
             continue
@@ -230,7 +230,7 @@ _MANY = {
 def _merged(kind, out, findings):
     names = [name for finding in findings for name in finding.columns]
     text = f"{counted(len(names), 'column')} {_MANY[kind]}: {listed(names)}."
-    action = "Left out; --keep takes them in." if out else "Kept; --drop leaves them out."
+    action = left_out_text() if out else kept_text()
     return make_finding(kind, text, action, columns=names)
 
 

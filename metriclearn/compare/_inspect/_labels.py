@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._inspect._finding import listed, make_finding
 
 # From this ratio of the largest class to the smallest, accuracy says little about the small one.
@@ -75,8 +75,8 @@ def _amount(classes, counts, columns, target):
         "amount_target",
         f"{name} is an amount, not classes: {counted(len(classes), 'different number')} from "
         f"{classes[0]:g} to {classes[-1]:g} in {counted(int(n_rows), 'row')}.",
-        "Metrics are compared by the regression of their nearest neighbors; --task classes takes "
-        "each number for a class.",
+        f"Metrics are compared by the regression of their nearest neighbors; "
+        f"{option('task', 'classes')} takes each number for a class.",
         columns=columns,
     )
 
@@ -163,7 +163,7 @@ def _small(classes, counts, codes, columns, min_rows):
         "small_classes",
         f"{counted(len(small), 'class has', 'classes have')} fewer than {min_rows} rows: {shown}.",
         f"{'Its' if one else 'Their'} {counted(len(rows), 'row')} cannot be tested on, but stay "
-        f"among the neighbors that are searched; --min-rows sets the limit.",
+        f"among the neighbors that are searched; {option('min_rows')} sets the limit.",
         columns=columns,
         rows=rows,
     )

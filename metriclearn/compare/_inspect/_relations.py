@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from metriclearn._arrays import count_classes
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
 from metriclearn.compare._inspect._marks import TELLS, check_marks
@@ -287,8 +287,8 @@ def check_series(view, codes, places):
         f"{'changes' if len(names) == 1 else 'change'} little from row to row, and the rows of a "
         f"class stand together{'' if same.mean() >= 0.8 else ' more than by chance'}: a series, or "
         f"a drift, may tell when a row was taken and not what it is.",
-        "Neighboring rows may be in training and test; --groups COL keeps those of one session "
-        "together, --drop leaves a drift out.",
+        f"Neighboring rows may be in training and test; {option('groups', 'COL')} keeps those of "
+        f"one session together, {option('drop')} leaves a drift out.",
         columns=names,
         rows=places,
     )
@@ -333,7 +333,7 @@ def check_stems(name, words, values, codes):
                 f"Column {name!r} names {counted(len(stems), 'thing')} in the first part of its "
                 f"texts ({listed(stems[:2])}, ...), each in several rows of one class.",
                 "Rows of one thing may be in training and test; write that part into a column of "
-                "its own, and --groups COL keeps them together.",
+                f"its own, and {option('groups', 'COL')} keeps them together.",
                 columns=[name],
             )
     return None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._inspect._finding import make_finding
 from metriclearn.compare._inspect._view import row_groups
 
@@ -273,7 +273,7 @@ def _repeats(n_groups, size, rows, in_order=True):
         "repeated_measurements",
         f"The rows look like repeated measurements: about {n_groups:,} {where} of one class, of "
         f"{size:,} rows or so each, far nearer to each other than to the rest.",
-        "Rows of one thing may be in training and test; --groups COL keeps them together, where a "
-        "column says what was measured.",
+        f"Rows of one thing may be in training and test; {option('groups', 'COL')} keeps them "
+        "together, where a column says what was measured.",
         rows=rows,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
+from metriclearn._text import option
 from metriclearn.compare._images import ImageScaler
 from metriclearn.compare._learners._learner import Learner
 
@@ -69,7 +70,7 @@ class FineTuning:
         if backbone is None or backbone is True:
             raise ValueError(
                 "finetune trains the network that makes the features: name it, as in "
-                "features='timm/NAME' (--features timm/NAME)"
+                f"{option('features', 'timm/NAME')}"
             )
         unknown = [name for name in given if name not in DEFAULTS]
         if unknown:
@@ -95,7 +96,7 @@ class FineTuning:
         """What a reader should know of the settings."""
         told = {name: value for name, value in self.settings.items() if value is not None}
         text = ", ".join(f"{name}={value}" for name, value in told.items())
-        return f"Fine-tuning with {text}; --finetune NAME=VALUE,.. sets others."
+        return f"Fine-tuning with {text}; {option('finetune', {'NAME': 'VALUE'})} sets others."
 
     def learners(self):
         """Return a row of the comparison for each loss."""

@@ -2,8 +2,7 @@
 
 from html import escape
 
-from metriclearn.compare._measure import MEASURE_NAMES
-from metriclearn.compare._words import best_of, score_text, seconds_text, shown_measures
+from metriclearn.compare._words import best_of, header_of, score_text, seconds_text, shown_measures
 
 
 def notebook_html(title, sentences, *results):
@@ -16,7 +15,7 @@ def notebook_html(title, sentences, *results):
 
 def _table(result, is_named):
     measures = [m for protocol in result.protocols for m in shown_measures(result, protocol)]
-    names = ["Learner", *(f"{MEASURE_NAMES[m]} %" for m in measures), "Fit, CPU s", "Dimension"]
+    names = ["Learner", *(header_of(m) for m in measures), "Fit, CPU s", "Dimension"]
     header = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     best = best_of(result)
     caption = f"<caption>{escape(result.data.name)}</caption>" if is_named else ""

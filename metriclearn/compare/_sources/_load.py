@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metriclearn._text import option
 from metriclearn.compare._names import SOURCE_NAMES
 from metriclearn.compare._sources._photos import lists_images, read_image_folder, read_image_list
 from metriclearn.compare._sources._rows import as_source
@@ -90,8 +91,8 @@ def load_source(
         return read_image_list(path, target, **of_photos)
     if features is not None and features is not True:
         raise ValueError(
-            f"features={features!r}: {source} holds no photos; give features=True (--features "
-            f"alone) to say that its rows are vectors that a network made"
+            f"features={features!r}: {source} holds no photos; give "
+            f"{option('features', True)} alone to say that its rows are vectors that a network made"
         )
     choices = {"min_rows": min_rows, "image_shape": image_shape, "split": split, **of_tables}
     choices["task"] = task

@@ -9,7 +9,7 @@ from os import PathLike
 
 import numpy as np
 
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._images import shrinker
 from metriclearn.compare._inspect._finding import KINDS, listed, make_finding
 from metriclearn.compare._sources._rows import as_source
@@ -24,12 +24,6 @@ from metriclearn.images._reader import ImageReader
 MAX_SIDE = 64
 # Lines of a text file that say whether it lists images.
 _LINES = 20
-#: What a comparison of photos by their pixels says, in the notes and beside each answer.
-PIXELS_ONLY = (
-    "Photos were compared by their pixels, not by features of a pretrained network; for these "
-    "pip install 'metriclearn[timm]' and give --features timm/NAME, or give --features FILE.onnx "
-    "or FILE.npy."
-)
 
 
 class PhotoRows:
@@ -100,7 +94,7 @@ def read_photos(images, name, *, features=None, split=None, min_rows=None, task=
         choices["split"] = parts[kept]
     if features is not None:
         return _with_features(images, pixels, kept, features, verbose, **choices)
-    notes = (PIXELS_ONLY, *_size_notes(sizes, size), *_split_notes(images, parts))
+    notes = (pixels_only(), *_size_notes(sizes, size), *_split_notes(images, parts))
     source = source_of_kept(pixels, images, kept, notes=notes, **choices)
     return replace(source, form="photos")
 
@@ -277,20 +271,29 @@ def _deeper_notes(images):
     )
 
 
+def pixels_only():
+    """Say what photos were compared by, and what is left to try."""
+    return (
+        f"Photos were compared by their pixels, not by features of a pretrained network; for these "
+        f"pip install 'metriclearn[timm]' and give {option('features', 'timm/NAME')}, or give "
+        f"{option('features', 'FILE.onnx')} or FILE.npy."
+    )
+
+
 def _split_notes(images, parts):
     if parts is not None:
         return ()
     if images.split is None and (images.is_query is not None or images.is_gallery is not None):
         return (
             "The list says which photos are queries or gallery: folds are drawn from all photos; "
-            "--split split searches as it says.",
+            f"{option('split', 'split')} searches as it says.",
         )
     if images.split is None or len(np.unique(images.split)) < 2:
         return ()
     names = ", ".join(np.unique(images.split))
     return (
-        f"The parts {names} were put together: folds are drawn from all photos; --split split "
-        f"keeps them apart.",
+        f"The parts {names} were put together: folds are drawn from all photos; "
+        f"{option('split', 'split')} keeps them apart.",
     )
 
 
@@ -317,7 +320,7 @@ def photo_split(images, split):
     has_split = any(column is not None for column in columns)
     if split != "split" or not has_split:
         there = (
-            "; --split split takes that of the list"
+            f"; {option('split', 'split')} takes that of the list"
             if has_split
             else (
                 "; they have none: columns split, is_query, is_gallery, or folders train and test"

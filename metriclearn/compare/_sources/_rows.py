@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from metriclearn._extras import require
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._given_split import check_groups, flag_of, looks_like_parts, read_parts
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._inspect._inspect import inspect
@@ -289,16 +289,16 @@ def _looks_like_pixels(image_shape, names):
     ):
         return ()
     return (
-        f"The columns look like the pixels of {side} × {side} images; --image-shape {side}x{side} "
-        f"takes them for such.",
+        f"The columns look like the pixels of {side} × {side} images; "
+        f"{option('image_shape', (side, side))} takes them for such.",
     )
 
 
 def _looks_like_split(frame):
     """Say that a column may hold a split of the user's own."""
     return tuple(
-        f"Column {name!r} seems to say which rows are for training and which for testing; --split "
-        f"{name} tests on those alone."
+        f"Column {name!r} seems to say which rows are for training and which for testing; "
+        f"{option('split', name)} tests on those alone."
         for name, column in frame.items()
         if column.dtype.kind not in ("biufmM" if flag_of(name) is None else "mM")
         and looks_like_parts(column.head(1000).tolist(), name)
@@ -366,7 +366,7 @@ def _nothing_left(left_out):
     return (
         f"no column is left to compare by: {listed(left_out)} "
         f"{'is' if len(left_out) == 1 else 'are'} left out as row numbers, ids or empty; give "
-        f"other columns, or keep one with --keep"
+        f"other columns, or keep one with {option('keep')}"
     )
 
 

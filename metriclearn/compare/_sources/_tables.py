@@ -1,7 +1,7 @@
 """Tables of files, where the label column is found, and array files with ``X`` and ``y``."""
 
 from metriclearn._packed import open_npz
-from metriclearn._text import one_line
+from metriclearn._text import one_line, option
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import no_such_column, shown_columns
@@ -68,8 +68,8 @@ def _find_target(table, target):
         shown += " (the first line looks like data, so that columns are called by their place)"
     if target is None:
         raise ValueError(
-            f"say which column holds the labels with --target{_likely(table.frame)}; there are: "
-            f"{shown}"
+            f"say which column holds the labels with {option('y')}{_likely(table.frame)}; "
+            f"there are: {shown}"
         )
     raise ValueError(no_such_column(target, columns, shown=shown))
 
@@ -81,7 +81,7 @@ def _likely(frame):
     """Name the column that most likely holds the labels, and say where there is one for each."""
     near = [name for name in frame.columns if str(name).strip().lower() in _LABEL_NAMES]
     if near:
-        return f", as in --target {near[0]}"
+        return f", as in {option('y', near[0])}"
     flags = [
         name for name, column in frame.items() if set(map(str, column)) <= {"0", "1", "0.0", "1.0"}
     ]
