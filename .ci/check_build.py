@@ -6,7 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-#: Some 1 MB was the aim; docstrings, with formulas, papers and examples, are a third of it.
+#: Some 1 MB was the aim. All of it is text of Python, but for the report's page: docstrings, with
+#: formulas, papers and examples, are a third, comments 3 %, names and checksums of files 7 %. The
+#: slowest packing of the same files (zopfli) spares 3 %.
 MOST_BYTES = 1_100_000
 
 folder, root = Path(sys.argv[1]), Path(__file__).parents[1]
