@@ -1,5 +1,6 @@
 """Saved models from the command line: compare --save, embed, search, verify."""
 
+import contextlib
 import errno
 import io
 import os
@@ -355,6 +356,20 @@ def test_help_fits_the_terminal(command, columns, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("arguments", [["search", "m", "no where " * 20, "q"], ["f" + "o o" * 40]])
+def test_errors_are_broken_between_words_on_a_terminal(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with contextlib.suppress(SystemExit):
+        main(arguments)
+    error = capsys.readouterr().err
+    assert max(map(len, error.splitlines())) <= 60
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    with contextlib.suppress(SystemExit):
+        main(arguments)
+    assert capsys.readouterr().err.split() == error.split()
 
 
 @pytest.mark.parametrize("columns", [50, 80, 200])

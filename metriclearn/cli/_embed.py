@@ -11,7 +11,7 @@ from metriclearn._files import replacing
 from metriclearn._packed import read_npy
 from metriclearn._progress import progress
 from metriclearn._text import counted, printable
-from metriclearn.cli._errors import BadInputError
+from metriclearn.cli._errors import BadInputError, wrapped
 from metriclearn.cli._model import BLOCK, check_output, embed_block, is_terminal, load_model, read
 from metriclearn.images._reader import ImageReader
 
@@ -73,7 +73,8 @@ def run(options, command):
         raise BadInputError(f"--out {options.out}: {error}") from None
     shutil.rmtree(kept, ignore_errors=True)
     found = counted(len(vectors), "vector")
-    print(f"wrote {printable(options.out)}: {found} of {counted(vectors.shape[1], 'number')}")
+    said = f"{found} of {counted(vectors.shape[1], 'number')}"
+    print(wrapped(f"wrote {printable(options.out)}: {said}"))
     return 0
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import shutil
+import sys
 import textwrap
 
 from metriclearn._text import one_line, printable
@@ -10,6 +12,14 @@ EXIT_SLOW = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+
+
+def wrapped(line, stream=None):
+    """Break a line between words where it goes to a terminal, which would break it anywhere."""
+    stream = sys.stdout if stream is None else stream
+    if stream is None or not stream.isatty():
+        return line
+    return "\n".join(_wrapped(line, shutil.get_terminal_size().columns, "", ""))
 
 
 class BadInputError(Exception):
@@ -67,4 +77,5 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the message and exit."""
-        self.exit(EXIT_BAD_INPUT, f"metriclearn: error: {printable(message)}\n")
+        line = f"metriclearn: error: {printable(message)}"
+        self.exit(EXIT_BAD_INPUT, f"{wrapped(line, sys.stderr)}\n")

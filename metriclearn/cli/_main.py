@@ -15,6 +15,7 @@ from metriclearn.cli._errors import (
     EXIT_TERMINATED,
     BadInputError,
     Parser,
+    wrapped,
 )
 
 COMMANDS = (_compare, _embed, _search, _verify, _doctor)
@@ -44,7 +45,7 @@ def main(argv=None):
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BadInputError as error:
-        print(f"metriclearn: error: {error}", file=sys.stderr)
+        _print_error(error)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("metriclearn: interrupted before anything was finished", file=sys.stderr)
@@ -53,10 +54,14 @@ def main(argv=None):
         _print_no_more()
         return 0
     except OSError as error:  # a full disk, or a folder that was removed meanwhile
-        print(f"metriclearn: error: {printable(one_line(error))}", file=sys.stderr)
+        _print_error(printable(one_line(error)))
         _print_no_more()
         return EXIT_BAD_INPUT
     return EXIT_TERMINATED if stop.happened and code == EXIT_INTERRUPTED else code
+
+
+def _print_error(text):
+    print(wrapped(f"metriclearn: error: {text}", sys.stderr), file=sys.stderr)
 
 
 def _print_no_more():

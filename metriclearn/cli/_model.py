@@ -2,9 +2,7 @@
 
 import math
 import os
-import shutil
 import sys
-import textwrap
 import warnings
 
 import numpy as np
@@ -100,13 +98,6 @@ def embed(model, rows, description):
             parts.append(embed_block(model, rows, part))
             advance(steps=len(parts[-1]))
     return np.concatenate(parts)
-
-
-def wrapped(line):
-    """Break a line between words where it goes to a terminal."""
-    if not sys.stdout.isatty():
-        return line
-    return textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
 
 
 def is_terminal():

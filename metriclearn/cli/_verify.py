@@ -9,9 +9,9 @@ import numpy as np
 
 from metriclearn._files import write_text
 from metriclearn._text import counted, one_line, printable
-from metriclearn.cli._errors import BadInputError
+from metriclearn.cli._errors import BadInputError, wrapped
 from metriclearn.cli._judged import NAMES, cells_of, is_same, numbers_of, table_of_judgments
-from metriclearn.cli._model import check_output, embed, load_model, read, wrapped
+from metriclearn.cli._model import check_output, embed, load_model, read
 
 EXAMPLES = """
 examples:
