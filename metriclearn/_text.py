@@ -1,4 +1,4 @@
-"""Text for people: options in the words of who reads; text of others, safe for terminal and page."""
+"""Text for people: options in the words of who reads; text of others, safe to show."""
 
 import re
 from collections.abc import Mapping
