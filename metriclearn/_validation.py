@@ -430,10 +430,10 @@ def warn_unused(estimator, unused):
         if value is None or value is False:
             continue  # asks for nothing
         if type(value) is not type(default) or value != default:
-            warn_without_effect(type(estimator).__name__, name, value, when)
+            warn_without_effect(type(estimator).__name__, name, value, when, stacklevel=5)
 
 
-def warn_without_effect(owner, name, value, when):
+def warn_without_effect(owner, name, value, when, stacklevel=3):
     """Warn that an argument does nothing beside the others.
 
     Parameters
@@ -445,10 +445,11 @@ def warn_without_effect(owner, name, value, when):
         As given.
     when : str
         When it is used.
+    stacklevel : int, default=3
     """
     shown = " ".join(repr(value).split())
     warnings.warn(
         f"{owner}: {name}={shown:.60} has no effect here, it is only used {when}",
         UserWarning,
-        stacklevel=5,
+        stacklevel=stacklevel,
     )

@@ -4,12 +4,14 @@ import inspect
 
 import numpy as np
 import pytest
+import torch
 from helpers.embedders import make, quick
 from helpers.unused import outcome, unsaid
 from torch import nn
 
 from metriclearn.constraints import Pairs
 from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import samplers as S
 
 #: What says nothing of the result, or what the rows are, or limits that are not always reached.
 OF_THE_RUN = {
@@ -94,3 +96,47 @@ def test_every_argument_of_an_embedder_acts_or_is_named(setting):
 def test_an_argument_without_effect_is_named(setting, name):
     with pytest.warns(UserWarning, match=rf"DeepEmbedder: {name}=.* no effect here, it is only"):
         fitted(*make(n_rows=10), **{"max_epochs": 1, **setting})
+
+
+CODES = np.repeat(np.arange(8), 6)
+UNLABELED = np.where(np.arange(48) % 3, CODES, -1)
+AMOUNTS = np.random.RandomState(0).rand(48, 2) * 360
+FEW, MANY = {"batch_size": 12}, {"batch_size": 24}
+TWO = {"samples_per_class": 2}
+SAMPLERS = [
+    (S.RandomSampler, CODES, MANY, FEW),
+    *(
+        (sampler, CODES, MANY, FEW | TWO)
+        for sampler in (S.ClassBalancedSampler, S.ClusterSampler, S.UnbalancedSampler)
+    ),
+    (S.FixedTripletSampler, CODES, MANY, {"n_triplets": 50, **FEW}),
+    (S.HierarchicalSampler, CODES, MANY, {"n_nearest": 1, **FEW, **TWO}),
+    (
+        S.HardNegativeSampler,
+        CODES,
+        {"n_candidates": 4, **MANY},
+        {"n_candidates": 8, "skip_hardest": 1, "kind": "semi_hard", **FEW},
+    ),
+    (S.SemiSupervisedSampler, UNLABELED, MANY, {"share": 0.25, **FEW, **TWO}),
+    (S.NearLabelSampler, AMOUNTS[:, 0], MANY, {"n_nearest": 2, "near": 30.0, **FEW}),
+    (S.NearLabelSampler, AMOUNTS[:, 0], {"near": 30.0, **MANY}, {"n_nearest": 2}),
+    (S.NearLabelSampler, AMOUNTS, {"near": 90.0, **MANY}, {"parts": [[0], [1]]}),
+]
+
+
+@pytest.mark.parametrize(("sampler", "labels", "base", "others"), SAMPLERS)
+def test_every_argument_of_a_sampler_acts_or_is_named(sampler, labels, base, others):
+    rows = torch.randn(48, 3, generator=torch.Generator().manual_seed(0))
+
+    def drawn(given):
+        made = sampler(**given)
+        made.refresh(rows, labels)
+        if hasattr(made, "follow"):
+            made.follow(torch.arange(48) % 2)
+        return np.array(repr([b.tolist() for b in made.epoch(labels, np.random.default_rng(0))]))
+
+    before, error = outcome(lambda: drawn(base))
+    assert before is not None, error
+    for name, value in others.items():
+        after, text = outcome(lambda name=name, value=value: drawn({**base, name: value}))
+        assert not unsaid(name, before, after, text), name
