@@ -27,7 +27,8 @@ def to_onnx(estimator: BaseEstimator, path: FilePath) -> None:
 
     The graph has one input ``X`` of any number of rows, and one output ``embedding``: rows
     between which Euclidean distance is the learned metric. A linear pipeline is computed in
-    double precision, whatever the type of its input.
+    double precision; its input is in single precision, so that of columns whose values are far from
+    zero for their spread (times in seconds) a constant is subtracted before the fit.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def to_onnx(estimator: BaseEstimator, path: FilePath) -> None:
     """
     check_is_fitted(estimator)
     steps = _flat(estimator)
+    if not steps:
+        raise ValueError("estimator: a pipeline in which nothing is done cannot be exported")
     if type(steps[-1]).__name__ == "DeepEmbedder":
         if len(steps) > 1:
             raise ValueError(
@@ -83,14 +86,15 @@ def _flat(estimator):
 def _linear_model(steps):
     onnx = require("onnx", "onnx")
     helper, number = onnx.helper, onnx.TensorProto.DOUBLE
+    maps = [None if isinstance(step, Normalizer) else affine(step) for step in steps]
     n_features = steps[0].n_features_in_
     nodes = [helper.make_node("Cast", ["X"], ["x0"], to=number)]
     constants, at = [], 0
-    for step in steps:
-        if isinstance(step, Normalizer):
+    for step, linear in zip(steps, maps, strict=True):
+        if linear is None:
             nodes += [_normalized(helper, step, at)]
         else:
-            shift, matrix = affine(step)
+            shift, matrix = linear
             constants += [
                 onnx.numpy_helper.from_array(shift, f"shift{at}"),
                 onnx.numpy_helper.from_array(matrix, f"matrix{at}"),
@@ -141,7 +145,7 @@ def affine(step):
     shift : ndarray of shape (n_features,)
     matrix : ndarray of shape (n_features, n_out)
     """
-    n = step.n_features_in_
+    n = getattr(step, "n_features_in_", 0)  # what reads text or images has none
     zero = np.zeros(n)
     if isinstance(step, MahalanobisTransformer):
         return zero, np.asarray(step.components_.T, dtype=np.float64)

@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -58,6 +59,21 @@ def test_every_linear_learner_is_exported(learner, tmp_path):
 )
 def test_pipelines_are_exported(steps, tmp_path):
     assert_exports(make_pipeline(*steps).fit(X, y), tmp_path / "a.onnx")
+
+
+def test_rows_of_zeros_stay_zeros(tmp_path):
+    rows = X.copy()
+    rows[3] = 0
+    for norm in ("l1", "l2"):
+        assert_exports(make_pipeline(Normalizer(norm)).fit(rows), tmp_path / norm, rows)
+
+
+def test_what_reads_no_rows_is_refused_by_name(tmp_path):
+    fitted = make_pipeline(TfidfVectorizer(), TruncatedSVD(2)).fit(["a red cat", "a blue dog"])
+    with pytest.raises(ValueError, match=r"TfidfVectorizer cannot be exported"):
+        to_onnx(fitted, tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match="a pipeline in which nothing is done"):
+        to_onnx(make_pipeline("passthrough").fit(X), tmp_path / "a.onnx")
 
 
 def test_offsets_do_not_cost_precision(tmp_path):
