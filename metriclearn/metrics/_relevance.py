@@ -176,7 +176,8 @@ def as_relevance(relevance, labels, gallery_labels, n_queries, n_gallery, self_s
     for given, name in ((labels, "labels"), (gallery_labels, "gallery_labels")):
         if given is not None:
             when = "without a matrix of relevance"
-            warn_without_effect("relevance", name, np.asarray(given), when, stacklevel=5)
+            shown = np.asarray(given, dtype=object)
+            warn_without_effect("relevance", name, shown, when, stacklevel=5)
     return MatrixRelevance(relevance, n_queries, n_gallery, own)
 
 

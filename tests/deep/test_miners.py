@@ -59,8 +59,9 @@ def test_miner_yields_the_set_of_the_loop(case):
 
 def test_semi_hard_window_is_open():
     # At both ends: a negative as near as the positive, and one whose triplet has no loss.
-    x = torch.tensor([[0.0], [1.0], [-1.0], [1.5], [-2.0]], dtype=torch.float64)
-    labels = torch.tensor([0, 0, 1, 2, 3])
+    # Their mean is zero, so that no distance is rounded.
+    x = torch.tensor([[0.0], [1.0], [-1.0], [1.5], [-2.0], [0.5]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 2, 3, 4])
     anchor, positive, negative = M.SemiHardMiner(margin=1.0, squared=False)(x, labels)
     of_first = anchor == 0
     assert positive[of_first].tolist() == [1]
