@@ -43,7 +43,20 @@ def add_parser(commands):
         usage="%(prog)s SOURCE [SOURCE ...] [options]",
         epilog=f"Learners: {', '.join(LEARNER_NAMES)}\n{EXAMPLES}",
     )
-    add = parser.add_argument
+    for add_options in (
+        _add_data,
+        _add_learners,
+        _add_outputs,
+        _add_runs,
+        _add_searches,
+        _add_networks,
+    ):
+        add_options(parser.add_argument)
+    parser.set_defaults(run=run)
+
+
+def _add_data(add):
+    """Add what is compared on, and what its columns are."""
     add(
         "sources",
         metavar="SOURCE",
@@ -110,6 +123,10 @@ def add_parser(commands):
         metavar="HxW",
         help="the rows are images of this height and width, as in 28x28 or 32x32x3",
     )
+
+
+def _add_learners(add):
+    """Add which learners are compared, and how much may be spent on them."""
     add(
         "--learners",
         metavar="A,B,..",
@@ -126,10 +143,18 @@ def add_parser(commands):
         help="end within this time, as in 90s, 10m or 1h: each learner gets a little, then the "
         "time goes to those that can still win",
     )
+
+
+def _add_outputs(add):
+    """Add what is written."""
     add("--report", metavar="FILE", help="write a self-contained HTML report")
     add("--json", metavar="FILE", help="write every number as JSON")
     add("--save", metavar="DIR", help="fit the winner on all rows and keep it in this folder")
     add("--save-learner", metavar="NAME", help="with --save: keep this learner instead")
+
+
+def _add_runs(add):
+    """Add how often everything is run, and by which processes."""
     add(
         "--seed",
         type=_numbers.seed,
@@ -165,6 +190,10 @@ def add_parser(commands):
         help="processes; -1, the default, for all cores",
     )
     add("--dask", metavar="ADDRESS", help="run on the Dask cluster whose scheduler is there")
+
+
+def _add_searches(add):
+    """Add searches of settings, curves, and where what is finished is kept."""
     add(
         "--tune",
         choices=("none", "grid", "random", "halving"),
@@ -199,6 +228,10 @@ def add_parser(commands):
         metavar="DIR",
         help="keep every finished fit in this folder, and go on from what it holds",
     )
+
+
+def _add_networks(add):
+    """Add what networks make of photos."""
     add(
         "--features",
         metavar="BACKBONE",
@@ -217,7 +250,6 @@ def add_parser(commands):
         help="with --features: train the network itself, too, under two losses; alone, after the "
         "source, or with settings, as in max_epochs=5,backbone_lr=1e-5",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options, command):

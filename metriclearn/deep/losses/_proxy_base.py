@@ -16,6 +16,12 @@ from metriclearn.deep.tensors._pairwise import first_derivative_only, products, 
 from metriclearn.deep.tensors._ranges import check_ranges
 
 
+def check_has_proxies(loss):
+    """Raise a ``ValueError`` for a loss without proxies."""
+    if not isinstance(loss, ProxyLoss):
+        raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
+
+
 class ProxyLoss(MetricLoss):
     """Base of the losses with proxies: sizes, initial values, and the checks of both.
 

@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.func import functional_call
 
 from metriclearn._sklearn import between
-from metriclearn.deep.losses._proxy_base import ProxyLoss
+from metriclearn.deep.losses._proxy_base import ProxyLoss, check_has_proxies
 from metriclearn.deep.losses._wrappers import Composite
 from metriclearn.deep.tensors._ranges import check_ranges
 
@@ -98,8 +98,7 @@ class SampledProxies(Composite):
 
     def __init__(self, loss: ProxyLoss, share: float = 0.1, sparse: bool = False) -> None:
         super().__init__()
-        if not isinstance(loss, ProxyLoss):
-            raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
+        check_has_proxies(loss)
         self.loss = loss
         self.share = share
         self.sparse = sparse

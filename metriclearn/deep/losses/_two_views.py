@@ -105,12 +105,7 @@ class TwoViewLoss(Composite):
         features: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Value on ``embeddings`` (b, d), b even; ``labels`` (b,) are not used."""
-        n, odd = divmod(len(embeddings), 2)
-        if odd:
-            raise ValueError(
-                f"embeddings must be the first views and, behind them, the second views of as many "
-                f"rows, got {len(embeddings)} rows"
-            )
+        n = _count_pairs(embeddings)
         instances = torch.arange(n, device=embeddings.device).repeat(2)
         if self._remembers():
             if indices is None:
@@ -403,12 +398,18 @@ class SemiSupervisedLoss(Composite):
         """Value on ``embeddings`` (2b, d), ``labels`` (2b,); (b, d) and (b,) with weight 0."""
         if not self.needs_views:
             return self.loss(embeddings, labels, None, None, indices, features)
-        n, odd = divmod(len(embeddings), 2)
-        if odd:
-            raise ValueError(
-                f"embeddings must be the first views and, behind them, the second views of as many "
-                f"rows, got {len(embeddings)} rows"
-            )
+        n = _count_pairs(embeddings)
         first = [part if part is None else part[:n] for part in (indices, features)]
         value = self.loss(embeddings[:n], labels[:n], None, None, *first)
         return value + self.weight * self.views(embeddings, labels, None, None, indices, features)
+
+
+def _count_pairs(embeddings):
+    """Return the number of rows of which there are two views; raise where one has no second."""
+    n, odd = divmod(len(embeddings), 2)
+    if odd:
+        raise ValueError(
+            f"embeddings must be the first views and, behind them, the second views of as many "
+            f"rows, got {len(embeddings)} rows"
+        )
+    return n

@@ -13,7 +13,7 @@ from torch import nn
 from metriclearn._sklearn import NOT_NEGATIVE, one_of
 from metriclearn.deep.losses._adapters import as_metric_loss
 from metriclearn.deep.losses._base import MetricLoss
-from metriclearn.deep.losses._proxy_base import ProxyLoss
+from metriclearn.deep.losses._proxy_base import check_has_proxies
 from metriclearn.deep.miners._base import as_miner, check_miner
 from metriclearn.deep.tensors._masked_sums import masked_max
 from metriclearn.deep.tensors._pairwise import dot_products, unit_rows
@@ -335,8 +335,7 @@ class ProxyRegularizer(Composite):
 
     def __init__(self, loss: nn.Module, weight: float = 1.0, kind: str = "separation") -> None:
         super().__init__()
-        if not isinstance(loss, ProxyLoss):
-            raise ValueError(f"loss must be one with proxies, got {type(loss).__name__}")
+        check_has_proxies(loss)
         self.loss = loss
         self.weight = weight
         self.kind = kind

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from metriclearn._validation import as_count, check_numeric
-from metriclearn.neighbors._search._ranker import check_metric, is_checked, row_norms
+from metriclearn.neighbors._search._ranker import check_metric_name, is_checked, row_norms
 
 #: Candidates whose distances are computed exactly.
 DEFAULT_RERANK = 1000
@@ -18,7 +18,7 @@ Condition = dict[str, Any] | Callable[..., Any]
 
 def check_settings(learner, index, metric):
     """Raise for arguments that :class:`RetrievalIndex` does not take."""
-    check_metric(metric)
+    check_metric_name(metric)
     if not isinstance(index, str):
         raise TypeError(
             f"index must be a string, 'auto', 'flat', 'hnsw', 'ivf', 'ivfpq' or one for "

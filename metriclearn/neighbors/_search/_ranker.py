@@ -20,7 +20,7 @@ class Ranker:
     """
 
     def __init__(self, X, metric):
-        check_metric(metric)
+        check_metric_name(metric)
         self.X = X
         self.metric = metric
         self._norms = row_norms(X, "X") if metric == "cosine" else None
@@ -169,7 +169,7 @@ class Ranker:
             )
 
 
-def check_metric(metric):
+def check_metric_name(metric):
     """Raise a ``ValueError`` for a metric that no search knows."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, got {metric!r}")
