@@ -11,12 +11,13 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._metric import LearnedMetricMixin
+from metriclearn._nested import NestedParamsMixin
 from metriclearn._sklearn import fit_context
 from metriclearn._types import FilePath, Seed
 from metriclearn.deep._inputs._prepare import prepare
 from metriclearn.deep._saved._onnx import export
 from metriclearn.deep._saved._persistence import load, save
-from metriclearn.deep.training._arguments import COMPONENTS, CONSTRAINTS, NestedParamsMixin
+from metriclearn.deep.training._arguments import COMPONENTS, CONSTRAINTS, check_nested
 from metriclearn.deep.training._dataset import from_dataset
 from metriclearn.deep.training._trainer import Trainer
 
@@ -194,7 +195,10 @@ class DeepEmbedder(
     """
 
     _parameter_constraints: dict = CONSTRAINTS
-    _components = COMPONENTS
+    _components = tuple(COMPONENTS)
+
+    def _check_component(self, component, params):
+        check_nested(self, component, COMPONENTS[component], params)
 
     def __init__(
         self,

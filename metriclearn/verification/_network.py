@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from metriclearn._nested import NestedParamsMixin
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
 from metriclearn.constraints._checks import as_similar
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class PairNetwork(ClassifierMixin, BaseEstimator):
+class PairNetwork(NestedParamsMixin, ClassifierMixin, BaseEstimator):
     """Decide whether two rows are the same by a network that sees both.
 
     ::
@@ -63,7 +64,8 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
     hidden_units : int, default=512
         Width of the layer that decides.
     module_params : dict, default=None
-        Arguments of ``module``.
+        Arguments of ``module``. Set one by one as ``module__hidden_units``, likewise those of the
+        head.
     head_params : dict, default=None
         Arguments of the :class:`~metriclearn.deep.modules.Head` of a tower. By default it keeps
         all places of an image (``{"pooling": "flatten"}``), and no length is normalized.
@@ -131,6 +133,7 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
     """
 
     _width = 2
+    _components = ("module", "head")
     _parameter_constraints: dict = {
         "wiring": [one_of("siamese", "pseudo_siamese", "two_channel", "central_surround")],
         "module": [str, HasMethods("forward")],
@@ -195,6 +198,11 @@ class PairNetwork(ClassifierMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    def _check_component(self, component, params):
+        from metriclearn.deep.training._arguments import COMPONENTS, check_nested
+
+        check_nested(self, component, COMPONENTS[component], params)
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

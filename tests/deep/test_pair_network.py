@@ -371,3 +371,13 @@ NOT_OF_ROWS = {
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+def test_parts_are_set_one_by_one(rng):
+    pairs, same = rng.randn(40, 2, 3).astype(np.float32), np.arange(40) % 2 == 0
+    model = PairNetwork(max_epochs=1, hidden_units=4, random_state=0)
+    grid = {"module__hidden_units": [4, 9], "head__normalize": [True]}
+    found = GridSearchCV(model, grid, cv=2).fit(pairs, same).best_params_
+    assert clone(model.set_params(**found)).get_params()["head__normalize"] is True
+    with pytest.raises(ValueError, match="module_params has 'width'"):
+        model.set_params(module__width=3)

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def batch_of(n=12, seed=0):
     linked[tuple(pairs.T)] = True
     linked[0, 9] = True  # a pair elsewhere in the training set
     rows = [torch.from_numpy(rng.randn(m, 5)) for m in (7, 10)]
-    return TowerBatch(*rows, torch.from_numpy(pairs), torch.from_numpy(linked))
+    return TowerBatch(*rows, torch.from_numpy(pairs), linked)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -167,7 +168,7 @@ def test_memory_is_that_of_a_chunk():
             rows[0][:size],
             rows[1][:size],
             torch.column_stack([own, own])[:size],
-            torch.eye(size, dtype=torch.bool),
+            np.eye(size, dtype=bool),
         )
         with Held() as held:
             gradient(towers, TowerLoss(0.1, True), batch, chunk_size)
@@ -186,7 +187,57 @@ def test_batches_have_listed_negatives_and_know_all_pairs():
     assert batch.queries.ravel().tolist() == [0, 1]
     assert batch.documents.ravel().tolist() == [0, 1, 4, 5]
     assert batch.pairs.tolist() == [[0, 0], [1, 1]]
-    assert batch.linked.tolist() == [[True, False, False, False], [True, True, False, False]]
+    linked = [[True, False, False, False], [True, True, False, False]]
+    assert batch.linked_to_queries(torch.arange(2)).tolist() == linked
+    assert batch.linked_to_documents(torch.tensor([1, 0])).tolist() == [[False, True], [True, True]]
+
+
+def test_batches_hold_no_matrix_of_queries_and_documents():
+    n = 3000
+    rows = [Rows(np.zeros((n, 1), np.float32), None, 1, "cpu") for _ in range(2)]
+    data = TowerData(*rows, np.column_stack([np.arange(n)] * 2))
+    tracemalloc.start()
+    try:
+        data.__getitems__(list(range(n)))
+        assert tracemalloc.get_traced_memory()[1] < n**2 / 4
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 8])
+def test_a_batch_of_one_document_or_query_is_learned_from(symmetric, chunk_size):
+    """Batch normalization has nothing to measure there, as where many ask for one document."""
+    Q, D = related(20)
+    one = np.column_stack([np.arange(20), np.zeros(20, int)])
+    arguments = {**QUICK, "batch_size": 10, "symmetric": symmetric, "chunk_size": chunk_size}
+    model = TwoTowerEmbedder(**arguments).fit(Q, D, pairs=one)
+    assert model.history_[-1]["train_loss"] == 0  # there is nothing else to find
+    model = TwoTowerEmbedder(**arguments)
+    hard = np.broadcast_to(np.arange(15, 20), (10, 5))
+    model.fit(Q, D, pairs=np.column_stack([np.zeros(10, int), np.arange(10)]), negatives=hard)
+    assert model.history_[-1]["train_loss"] > 0
+    assert np.isfinite(model.transform(Q)).all()
+
+
+def test_parts_are_set_one_by_one():
+    Q, D = related(30)
+    model = TwoTowerEmbedder(**QUICK).set_params(module__hidden_units=7)
+    assert clone(model).get_params()["module__hidden_units"] == 7
+    grid = {"module__hidden_units": [4, 9], "document_module__hidden_units": [5]}
+    found = GridSearchCV(TwoTowerEmbedder(**QUICK), grid, cv=2).fit(Q, D).best_estimator_
+    widths = [tower.head.feature_dim for tower in found.net_.module_.children()]
+    assert widths[0] in (4, 9)
+    assert widths[1] == 5
+    with pytest.raises(ValueError, match="module_params has 'width'"):
+        model.set_params(module__width=3)
+
+
+def test_what_a_shared_encoder_does_not_use_is_named():
+    Q = related(30)[0]
+    for unused in ({"document_module": "mlp"}, {"document_module_params": {"hidden_units": 4}}):
+        with pytest.warns(UserWarning, match=f"{next(iter(unused))}=.* has no effect here"):
+            TwoTowerEmbedder(shared=True, **unused, **QUICK).fit(Q, Q)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"symmetric": False}, {"chunk_size": 32}])
@@ -309,6 +360,7 @@ def test_searches_clones_and_pickles():
         ({"shared": True}, {}, "of one kind"),
         ({"temperature": 0.0}, {}, "temperature"),
         ({"chunk_size": 0}, {}, "chunk_size"),
+        ({"chunk_size": 1}, {}, "chunk_size=1 leaves batch normalization one row"),
     ],
 )
 def test_one_error(arguments, given, message):

@@ -8,7 +8,13 @@ from torch.utils.data import Dataset
 
 from metriclearn.deep.pairs._net import PairsNet
 from metriclearn.deep.tensors._masked_sums import FAR
-from metriclearn.deep.training._chunks import Chunks, Whole, buffers_kept
+from metriclearn.deep.training._chunks import (
+    Chunks,
+    Whole,
+    buffers_kept,
+    check_chunks,
+    measuring_layers,
+)
 
 # Their logits against all others are held at once, and no more.
 PAIRS_AT_A_TIME = 128
@@ -58,9 +64,10 @@ class TowerLoss(nn.Module):
         """Yield the shares of some pairs at a time in the mean, in the memory of these."""
         for pairs in batch.pairs.split(size):
             q, d = pairs.T
-            value = self._found(queries[q], documents, batch.linked[q], d)
+            value = self._found(queries[q], documents, batch.linked_to_queries(q), d)
             if self.symmetric:
-                value = (value + self._found(documents[d], queries, batch.linked.T[d], q)) / 2
+                linked = batch.linked_to_documents(d)
+                value = (value + self._found(documents[d], queries, linked, q)) / 2
             yield value / len(batch)
 
     def _found(self, seekers, sought, linked, own):
@@ -80,7 +87,7 @@ class TowerBatch:
         Rows to embed.
     pairs : tensor of shape (b, 2)
         Places of the pairs among them.
-    linked : tensor of bool, shape (a, c)
+    linked : sparse array or ndarray of bool, shape (a, c)
         Which query and document are a pair anywhere in the training set.
     """
 
@@ -88,10 +95,23 @@ class TowerBatch:
         self.queries = queries
         self.documents = documents
         self.pairs = pairs
-        self.linked = linked
+        self.linked = csr_array(linked)
+        self._turned = csr_array(self.linked.T)
 
     def __len__(self):
         return len(self.pairs)
+
+    def linked_to_queries(self, which):
+        """Return which documents are linked to some queries, bool of shape (k, c)."""
+        return self._rows(self.linked, which)
+
+    def linked_to_documents(self, which):
+        """Return which queries are linked to some documents, bool of shape (k, a)."""
+        return self._rows(self._turned, which)
+
+    def _rows(self, linked, which):
+        # All rows at once would be the one thing of a batch that grows with its square.
+        return torch.from_numpy(linked[which.cpu().numpy()].toarray()).to(which.device)
 
 
 class TowerData(Dataset):
@@ -138,13 +158,13 @@ class TowerData(Dataset):
         queries, q = np.unique(chosen[:, 0], return_inverse=True)
         documents = np.unique(listed[listed >= 0])
         d = np.searchsorted(documents, chosen[:, 1])
-        linked = self.linked[queries][:, documents].toarray()
+        linked = self.linked[queries][:, documents]
         device = self.queries.device
         batch = TowerBatch(
             self.queries.take(queries),
             self.documents.take(documents),
             torch.from_numpy(np.column_stack([q, d])).to(device),
-            torch.from_numpy(linked).to(device),
+            linked,
         )
         return batch, None
 
@@ -187,17 +207,14 @@ def gradient(towers, criterion, batch, chunk_size=None):
     tensor
         The loss, detached.
     """
+    both = (towers.queries, batch.queries), (towers.documents, batch.documents)
     if chunk_size is None:
-        sides = [
-            Whole(towers.queries, batch.queries),
-            Whole(towers.documents, batch.documents),
-        ]
+        sides = [Whole(_of_any_number(network), rows) for network, rows in both]
     else:
+        for network, rows in both:
+            check_chunks(network, len(rows), chunk_size)
         with buffers_kept(towers):
-            sides = [
-                Chunks(towers.queries, batch.queries, chunk_size),
-                Chunks(towers.documents, batch.documents, chunk_size),
-            ]
+            sides = [Chunks(_of_any_number(network), rows, chunk_size) for network, rows in both]
     loss = 0.0
     for part in criterion.parts(*(side.outputs[0] for side in sides), batch, PAIRS_AT_A_TIME):
         part.backward()
@@ -205,3 +222,20 @@ def gradient(towers, criterion, batch, chunk_size=None):
     for side in sides:
         side.backward()
     return loss
+
+
+def _of_any_number(network):
+    """Return a network as a function that normalizes a row alone by what it knows of others."""
+
+    def embed(rows):
+        if len(rows) > 1:
+            return network(rows)
+        layers = measuring_layers(network)
+        for layer in layers:
+            layer.eval()
+        embedded = network(rows)
+        for layer in layers:
+            layer.train()
+        return embedded
+
+    return embed

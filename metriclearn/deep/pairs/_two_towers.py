@@ -11,11 +11,15 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from metriclearn._nested import NestedParamsMixin
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
+from metriclearn._validation import warn_unused
 from metriclearn.deep._inputs._inputs import Inputs
+from metriclearn.deep.modules import MODULES
 from metriclearn.deep.pairs._net import Documents, automatic_epochs, epochs_of, make_net, seeded_by
 from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers
+from metriclearn.deep.training._arguments import check_nested
 from metriclearn.deep.training._assembly import build_network
 
 if TYPE_CHECKING:
@@ -25,7 +29,9 @@ if TYPE_CHECKING:
 _VALUES = 2**22
 
 
-class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TwoTowerEmbedder(
+    NestedParamsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Two encoders whose outputs are near where a query and a document belong together.
 
     With s the cosine of f(q) and g(d), over the pairs (q, d⁺) of a batch::
@@ -47,7 +53,8 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     n_components : int, default=64
         Dimension of the embedding, of length one.
     module_params, document_module_params : dict, default=None
-        Arguments of the backbones; the second are the first where not given.
+        Arguments of the backbones; the second are the first where not given. Set one by one as
+        ``module__hidden_units``.
     temperature : float, default=0.05
         τ, greater than 0.
     symmetric : bool, default=True
@@ -131,6 +138,11 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         "verbose": ["verbose"],
     }
 
+    _components = ("module", "document_module")
+
+    def _check_component(self, component, params):
+        check_nested(self, component, MODULES, params)
+
     def __init__(
         self,
         module: str | type | nn.Module = "mlp",
@@ -208,6 +220,9 @@ class TwoTowerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 "TwoTowerEmbedder requires y to be passed, but the target y is None; it is the "
                 "documents"
             )
+        if self.shared:
+            names = "document_module", "document_module_params"
+            warn_unused(self, dict.fromkeys(names, "where the encoder is not shared"))
         y = _columns(y)
         queries, X, _ = Inputs.learn(self, X, own_module=own[0], ensure_min_samples=2)
         kind = Documents()

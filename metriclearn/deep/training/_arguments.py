@@ -6,7 +6,6 @@ import inspect
 import numbers
 from numbers import Integral
 from os import PathLike
-from typing import Any, Self
 
 import numpy as np
 import torch
@@ -181,76 +180,21 @@ def _is_auto(value):
     return isinstance(value, str) and value == "auto"
 
 
-class NestedParamsMixin:
-    """Estimators whose components' parameters are dicts, settable one by one.
+def check_nested(estimator, component, table, params):
+    """Check that the part of an estimator of this name takes the parameters, where it is known.
 
-    For each name in ``_components`` the constructor takes ``{name}_params``.
-    ``get_params(deep=True)`` shows the entries as ``{name}__{key}``;
-    ``set_params`` takes the same and writes to a copy of the dict, so that one
-    shared with a clone is not changed. A key that the component does not take is
-    an error at once, where the component is known by then.
-
-    ``_components`` maps each name to the table in which the argument of that name
-    is looked up, or to the class itself where there is no such argument.
+    Parameters
+    ----------
+    estimator : estimator
+    component : str
+    table : dict or type
+        In which the argument of that name is looked up, or the class where there is none.
+    params : dict
     """
-
-    _components: dict = {}
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, those of the components included.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Show the entries of ``module_params``, ``loss_params`` and so on
-            as ``module__hidden_units``, ``loss__margin`` too.
-
-        Returns
-        -------
-        dict
-        """
-        params = super().get_params(deep=deep)  # type: ignore[misc]
-        if deep:
-            for name in self._components:
-                entries = params[f"{name}_params"]
-                if isinstance(entries, dict):
-                    params.update({f"{name}__{key}": value for key, value in entries.items()})
-        return params
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``loss__margin=0.2`` sets one entry of ``loss_params``.
-
-        Parameters
-        ----------
-        **params
-            Names as :meth:`get_params` shows them, or any ``{component}__{key}``.
-
-        Returns
-        -------
-        self
-        """
-        entries = {}
-        for name in list(params):
-            component, separator, key = name.partition("__")
-            if separator and component in self._components:
-                entries.setdefault(component, {})[key] = params.pop(name)
-        super().set_params(**params)  # type: ignore[misc]
-        for component, changed in entries.items():
-            taker = self._taker(component)
-            if taker is not None:  # an argument of a part of a part is checked when that is made
-                own = {key: value for key, value in changed.items() if "__" not in key}
-                check_params(component, taker, own)
-        for component, changed in entries.items():
-            present = self.get_params(deep=False)[f"{component}_params"] or {}
-            setattr(self, f"{component}_params", {**present, **changed})
-        return self
-
-    def _taker(self, component):
-        """Return the class that takes a component's parameters, or None where it is not known."""
-        table = self._components[component]
-        if not isinstance(table, dict):
-            return table
-        given = self.get_params(deep=False)[component]
-        if isinstance(given, str):
-            return table.get(given)
-        return given if inspect.isclass(given) else None
+    taker = table
+    if isinstance(table, dict):
+        given = estimator.get_params(deep=False)[component]
+        known = table.get(given) if isinstance(given, str) else given
+        taker = known if inspect.isclass(known) else None
+    if taker is not None:
+        check_params(component, taker, params)

@@ -89,6 +89,21 @@ class Whole:
         self.embedded.backward(self.outputs[0].grad)
 
 
+def measuring_layers(module):
+    """Return the layers of a module that now normalize a batch by what they measure of it."""
+    layers = module.modules()
+    return [p for p in layers if isinstance(p, nn.modules.batchnorm._BatchNorm) and p.training]
+
+
+def check_chunks(module, n, size):
+    """Check that no chunk of n rows is of one row where a layer measures the rows of a batch."""
+    if n > size and n // -(-n // size) == 1 and measuring_layers(module):
+        raise ValueError(
+            f"chunk_size={size} leaves batch normalization one row to measure; give 4 or more, "
+            f"or a module without it"
+        )
+
+
 @contextmanager
 def buffers_kept(module):
     """Put buffers back: statistics of rows that are embedded twice move once."""
