@@ -195,10 +195,7 @@ class DeepEmbedder(
     """
 
     _parameter_constraints: dict = CONSTRAINTS
-    _components = tuple(COMPONENTS)
-
-    def _check_component(self, component, params):
-        check_nested(self, component, COMPONENTS[component], params)
+    _components, _check_component = tuple(COMPONENTS), check_nested
 
     def __init__(
         self,

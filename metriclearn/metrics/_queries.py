@@ -107,11 +107,15 @@ class Queries:
 
     def _ignored(self, ignore):
         shape = (len(self.embeddings), self.n_gallery)
-        matrix = sparse.csr_array(ignore) if sparse.issparse(ignore) else np.asarray(ignore)
-        if matrix.shape != shape or matrix.dtype.kind not in "biuf":
+        try:
+            matrix = sparse.csr_array(ignore) if sparse.issparse(ignore) else np.asarray(ignore)
+            found = f"{matrix.dtype} of shape {matrix.shape}"
+        except ValueError:
+            matrix, found = None, "rows of different lengths"
+        if matrix is None or matrix.shape != shape or matrix.dtype.kind not in "biuf":
             raise ValueError(
                 f"ignore must be a matrix of booleans, sparse or not, of shape {shape} (queries, "
-                f"gallery), got {matrix.dtype} of shape {matrix.shape}"
+                f"gallery), such as query_cameras[:, None] == gallery_cameras, got {found}"
             )
         query, row = matrix.nonzero()
         if self.own is not None:

@@ -200,9 +200,9 @@ class PairNetwork(NestedParamsMixin, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def _check_component(self, component, params):
-        from metriclearn.deep.training._arguments import COMPONENTS, check_nested
+        from metriclearn.deep.training._arguments import check_nested
 
-        check_nested(self, component, COMPONENTS[component], params)
+        check_nested(self, component, params)
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

@@ -127,7 +127,8 @@ def test_one_query_may_ignore_most_rows_and_the_others_none(rng, n_gallery):
 
 def test_what_is_ignored_is_checked(problem):
     X, y = problem
-    for wrong in (np.ones((40, 39), bool), "junk", np.full((40, 40), "a")):
+    groups = np.arange(40), np.arange(39)  # not what they have in common
+    for wrong in (np.ones((40, 39), bool), "junk", np.full((40, 40), "a"), groups):
         with pytest.raises(ValueError, match=r"ignore must be a matrix of booleans.*\(40, 40\)"):
             retrieve(X, y, ignore=wrong)
     with pytest.raises(ValueError, match="a query finds none of them"):

@@ -16,7 +16,6 @@ from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, f
 from metriclearn._types import FilePath, Seed
 from metriclearn._validation import warn_unused
 from metriclearn.deep._inputs._inputs import Inputs
-from metriclearn.deep.modules import MODULES
 from metriclearn.deep.pairs._net import Documents, automatic_epochs, epochs_of, make_net, seeded_by
 from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers
 from metriclearn.deep.training._arguments import check_nested
@@ -138,10 +137,7 @@ class TwoTowerEmbedder(
         "verbose": ["verbose"],
     }
 
-    _components = ("module", "document_module")
-
-    def _check_component(self, component, params):
-        check_nested(self, component, MODULES, params)
+    _components, _check_component = ("module", "document_module"), check_nested
 
     def __init__(
         self,

@@ -180,18 +180,17 @@ def _is_auto(value):
     return isinstance(value, str) and value == "auto"
 
 
-def check_nested(estimator, component, table, params):
+def check_nested(estimator, component, params):
     """Check that the part of an estimator of this name takes the parameters, where it is known.
 
     Parameters
     ----------
     estimator : estimator
     component : str
-    table : dict or type
-        In which the argument of that name is looked up, or the class where there is none.
+        One of `COMPONENTS`, or such a one of the documents.
     params : dict
     """
-    taker = table
+    taker = table = COMPONENTS[component.removeprefix("document_")]
     if isinstance(table, dict):
         given = estimator.get_params(deep=False)[component]
         known = table.get(given) if isinstance(given, str) else given
