@@ -96,7 +96,14 @@ def measuring_layers(module):
 
 
 def check_chunks(module, n, size):
-    """Check that no chunk of n rows is of one row where a layer measures the rows of a batch."""
+    """Check that no chunk of n rows is of one row where a layer measures the rows of a batch.
+
+    Parameters
+    ----------
+    module : nn.Module
+    n, size : int
+        Rows, and most of a chunk.
+    """
     if n > size and n // -(-n // size) == 1 and measuring_layers(module):
         raise ValueError(
             f"chunk_size={size} leaves batch normalization one row to measure; give 4 or more, "
@@ -118,22 +125,3 @@ def buffers_kept(module):
 
 def _as_tuple(outputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def check_chunks(module, n, size):
-    """Check that no chunk is of one row where a layer measures the rows of a batch.
-
-    Parameters
-    ----------
-    module : nn.Module
-    n, size : int
-        Rows, and most of a chunk.
-    """
-    smallest = n // -(-n // size)
-    layers = module.modules()
-    measures = (isinstance(p, nn.modules.batchnorm._BatchNorm) and p.training for p in layers)
-    if smallest == 1 and any(measures):
-        raise ValueError(
-            f"chunk_size={size} leaves batch normalization one row to measure; give 4 or more, or "
-            f"a module without it"
-        )
