@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from metriclearn._text import counted
+from metriclearn._text import counted, option
 from metriclearn.compare._arguments import is_one_of
 from metriclearn.compare._inspect._labels import is_amount
 from metriclearn.compare._tables._labels import as_objects, read_amounts, read_labels
@@ -48,7 +48,7 @@ def checked_target(y, n_rows, *, name, target, lines=None, min_rows=None, task=N
         if amounts and min_rows is not None:
             raise ValueError(
                 f"min_rows={min_rows} is of classes, and {name} holds amounts; leave it out, or "
-                f"give task='classes' (--task classes)"
+                f"give {option('task', 'classes')}"
             )
         if amounts:
             labels = read_amounts(y, name=name, target=target, lines=lines)
