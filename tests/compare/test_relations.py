@@ -183,7 +183,15 @@ def test_flags_of_the_other_classes_are_the_label(rest):
 
 
 @pytest.mark.parametrize(
-    "form", ["patient {0}{2}", "S{0:02d}_trial{1}", "s{0}/r{1}.wav", "S{0}t{1}"]
+    "form",
+    [
+        "patient {0}{2}",
+        "S{0:02d}_trial{1}",
+        "s{0}/r{1}.wav",
+        "S{0}t{1}",
+        "s{0}.rec{1}",
+        "{0} ({1})",
+    ],
 )
 def test_ids_may_name_what_was_measured_repeatedly(form):
     X, y = _patients(np.random.RandomState(0), form)

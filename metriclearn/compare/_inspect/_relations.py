@@ -296,7 +296,7 @@ def check_series(view, codes, places):
 
 _STEMS = (
     re.compile(r"(.*\d)[^\W\d]{1,2}"),  # patient 7b
-    re.compile(r"(.*[^\W_])[\W_]+[^\W_]+"),  # S01_trial3
+    re.compile(r"(.*[^\W_])[\W_]+[^\W_]+\W?"),  # S01_trial3, S01 (3)
     re.compile(r"(.*[^\W\d])\d+"),  # S01t3
 )
 
@@ -318,8 +318,10 @@ def check_stems(name, words, values, codes):
     """
     there = ~np.isnan(values)
     rows = values[there].astype(np.intp)
-    for stem in _STEMS:
-        matches = [stem.fullmatch(re.sub(r"\.[a-zA-Z]\w{1,3}$", "", word)) for word in words]
+    bare = [re.sub(r"\.[a-zA-Z]\w{1,3}$", "", word) for word in words]
+    # What looks like the ending of a file may be the number of a recording: subj7.rec3.
+    for stem, texts in [(s, bare) for s in _STEMS] + [(s, words) for s in _STEMS if bare != words]:
+        matches = [stem.fullmatch(text) for text in texts]
         if not all(matches):
             continue
         stems, of_word = np.unique([match[1] for match in matches], return_inverse=True)
