@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from unittest.mock import patch
 
-from metriclearn.compare import _protocol
 from metriclearn.compare._plan import Plan
+from metriclearn.compare._running import _protocol
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._tuning import _search
 

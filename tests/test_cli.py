@@ -17,7 +17,7 @@ from metriclearn import __version__, cli
 from metriclearn.compare import LEARNER_NAMES, ComparisonResult
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare as compare_metrics
-from metriclearn.compare._protocol import run_task
+from metriclearn.compare._running._protocol import run_task
 
 
 @pytest.fixture(scope="module")

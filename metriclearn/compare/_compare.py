@@ -12,19 +12,19 @@ from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
 from metriclearn.compare._arguments import check_choices, check_folder, check_name, check_whole
-from metriclearn.compare._cells import CellStore, NoStore
 from metriclearn.compare._judged._data import judged_source
 from metriclearn.compare._learners._fine_tuned import FineTuning
 from metriclearn.compare._plan import Plan
-from metriclearn.compare._progress import NoProgress, make_progress
 from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
+from metriclearn.compare._running._cells import CellStore, NoStore
+from metriclearn.compare._running._progress import NoProgress, make_progress
+from metriclearn.compare._running._workers import make_workers
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._photos import read_photos
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import shown_columns
 from metriclearn.compare._tables._labels import as_frame, check_read
-from metriclearn.compare._workers import make_workers
 from metriclearn.images._paths import as_paths
 
 if TYPE_CHECKING:

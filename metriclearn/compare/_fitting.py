@@ -12,16 +12,16 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
-from metriclearn.compare._amounts import amount_validation
 from metriclearn.compare._effort import NORMAL, Effort
 from metriclearn.compare._learners._fine_tuned import stayed_frozen
 from metriclearn.compare._learners._learner import Setting
-from metriclearn.compare._measure import DEFAULT_K, HEADLINE, are_amounts
+from metriclearn.compare._measuring._amounts import amount_validation
+from metriclearn.compare._measuring._measure import DEFAULT_K, HEADLINE, are_amounts
+from metriclearn.compare._measuring._splits import fit_capped, width
+from metriclearn.compare._measuring._training import Training
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import at_dimension, search_space
-from metriclearn.compare._splits import fit_capped, width
-from metriclearn.compare._training import Training
 from metriclearn.compare._tuning._search import Judge, choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 from metriclearn.model_selection._disjoint import stratified_group_folds, without_groups_of

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from metriclearn.compare._conclusions import Friedman, Ranked, Ranking
-from metriclearn.compare._significance import SIGNIFICANT
+from metriclearn.compare._verdict._conclusions import Friedman, Ranked, Ranking
+from metriclearn.compare._verdict._significance import SIGNIFICANT
 from metriclearn.compare._words import place_text
 from metriclearn.metrics._ranks import (
     critical_difference,

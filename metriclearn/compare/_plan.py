@@ -6,20 +6,20 @@ import numpy as np
 
 from metriclearn._text import option
 from metriclearn.compare._amount_roster import amount_learners
-from metriclearn.compare._amounts import amount_splits, given_amount_split
 from metriclearn.compare._arguments import MOST_RUNS, check_whole, is_whole
-from metriclearn.compare._curves import Curves, curve_tasks, make_curves
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
-from metriclearn.compare._given_split import draws_classes, given_splits
 from metriclearn.compare._judged._measure import HEADLINES, measure_name
 from metriclearn.compare._judged._roster import judged_learners
 from metriclearn.compare._judged._splits import judged_splits
-from metriclearn.compare._protocol import Task
+from metriclearn.compare._learners._spaces import as_spaces
+from metriclearn.compare._measuring._amounts import amount_splits, given_amount_split
+from metriclearn.compare._measuring._given_split import draws_classes, given_splits
+from metriclearn.compare._measuring._splits import make_splits
 from metriclearn.compare._roster import for_rows, resolve_learners
+from metriclearn.compare._running._curves import Curves, curve_tasks, make_curves
+from metriclearn.compare._running._protocol import Task
 from metriclearn.compare._sources._rows import Source
-from metriclearn.compare._spaces import as_spaces
-from metriclearn.compare._splits import make_splits
 from metriclearn.compare._tuning._strategies import make_tuning
 
 _N_FOLDS = 5

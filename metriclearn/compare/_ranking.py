@@ -10,20 +10,20 @@ import numpy as np
 from metriclearn._extras import require
 from metriclearn._files import check_writable, write_text
 from metriclearn._types import FilePath
-from metriclearn.compare._conclusions import RankQuestion
 from metriclearn.compare._documents import read_document, write_document
 from metriclearn.compare._mean_ranks import make_ranking
-from metriclearn.compare._measure import HEADLINE
+from metriclearn.compare._measuring._measure import HEADLINE
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._report._notebook import notebook_html
 from metriclearn.compare._result import ComparisonResult
+from metriclearn.compare._verdict._conclusions import RankQuestion
 from metriclearn.compare._words import rank_question_text, ranking_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from metriclearn.compare._conclusions import Ranking
+    from metriclearn.compare._verdict._conclusions import Ranking
 
 
 @dataclass(frozen=True, repr=False)

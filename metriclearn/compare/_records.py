@@ -10,6 +10,9 @@ from typing import Any
 from metriclearn.compare._inspect._finding import Finding
 from metriclearn.compare._tables._columns import ColumnNote
 
+#: How the error of a learner begins that a run with a time limit gave up.
+LEFT = "left the field"
+
 
 @dataclass(frozen=True)
 class Trial:

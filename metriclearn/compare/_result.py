@@ -11,22 +11,21 @@ from sklearn.base import BaseEstimator
 
 from metriclearn._files import check_writable, write_text
 from metriclearn._types import FilePath
-from metriclearn.compare._answers import ALL_QUESTIONS, find_answer, find_verdict, make_contest
-from metriclearn.compare._conclusions import Answer, Ranking, Summary, Verdict
-from metriclearn.compare._documents import (
-    curve_frame,
-    fold_frame,
-    learner_frame,
-    read_document,
-    write_document,
-)
+from metriclearn.compare import _documents
 from metriclearn.compare._mean_ranks import rank_places
-from metriclearn.compare._measure import HEADLINE, MEASURES, protocol_of
-from metriclearn.compare._pictures import lay_out_maps
+from metriclearn.compare._measuring._measure import HEADLINE, MEASURES, protocol_of
+from metriclearn.compare._measuring._pictures import lay_out_maps
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, RunFacts
 from metriclearn.compare._report._notebook import notebook_html
-from metriclearn.compare._table import curves_along, failed_points, fold_means, table_rows
+from metriclearn.compare._verdict._answers import (
+    ALL_QUESTIONS,
+    find_answer,
+    find_verdict,
+    make_contest,
+)
+from metriclearn.compare._verdict._conclusions import Answer, Ranking, Summary, Verdict
+from metriclearn.compare._verdict._table import curves_along, failed_points, fold_means, table_rows
 from metriclearn.compare._winner import fit_as_compared, make_estimator
 from metriclearn.compare._words import headline, sentences_of
 
@@ -291,7 +290,7 @@ class ComparisonResult:
         pandas.DataFrame
         """
         whole = fold_frame if per_fold else learner_frame
-        return whole(self) if curve is None else curve_frame(self, curve)
+        return whole(self) if curve is None else _documents.curve_frame(self, curve)
 
     def make_estimator(
         self, learner: str | None = None, *, protocol: str | None = None
@@ -428,7 +427,7 @@ class ComparisonResult:
         ----------
         path : str or path
         """
-        write_document(path, self.to_dict())
+        _documents.write_document(path, self.to_dict())
 
     @classmethod
     def from_json(cls, path: FilePath) -> ComparisonResult:
@@ -447,7 +446,7 @@ class ComparisonResult:
         ValueError
             If the file is something else, or a field is missing.
         """
-        document = read_document(path)
+        document = _documents.read_document(path)
         if "comparisons" in document:
             raise ValueError(f"{path}: holds several data sets; use RankedComparison.from_json")
         return cls.from_dict(document, path)

@@ -23,9 +23,9 @@ from metriclearn.compare._learners._deep import deep, linear_on_deep
 from metriclearn.compare._learners._fine_tuned import adapter, pixels
 from metriclearn.compare._learners._learner import Learner, Setting
 from metriclearn.compare._learners._linear import lda, linear, width_of
+from metriclearn.compare._learners._spaces import SEARCH_SPACES, check_spaces, concrete_space
+from metriclearn.compare._measuring._training import is_embedder
 from metriclearn.compare._names import ALIASES, LOSS_NAMES
-from metriclearn.compare._spaces import SEARCH_SPACES, check_spaces, concrete_space
-from metriclearn.compare._training import is_embedder
 from metriclearn.mahalanobis import LEARNERS
 
 # What tables call a learner, where that is not the name of its class, and what it costs.

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from metriclearn.compare._anytime import Deadline, run_in_time, sampled_tests
-from metriclearn.compare._cells import environment
-from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import DataFacts, JudgmentFacts, LearnerFacts, RunFacts
 from metriclearn.compare._report._photos import places_shown
 from metriclearn.compare._result import ComparisonResult
+from metriclearn.compare._running._anytime import Deadline, run_in_time, sampled_tests
+from metriclearn.compare._running._cells import environment
+from metriclearn.compare._running._protocol import run_task
+from metriclearn.compare._running._workers import WorkersLostError
 from metriclearn.compare._samples import sample_rows
-from metriclearn.compare._workers import WorkersLostError
 
 _LOST = "a worker process died, perhaps for want of memory ({})"
 

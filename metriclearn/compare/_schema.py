@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, make_dataclass
 from typing import Any, get_type_hints
 
-from metriclearn.compare._conclusions import Summary
 from metriclearn.compare._documents import FORMAT
 from metriclearn.compare._plain import json_schema
 from metriclearn.compare._result import ComparisonResult
+from metriclearn.compare._verdict._conclusions import Summary
 
 
 def result_schema() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 
 from metriclearn._extras import require
 from metriclearn._text import printable, shortened
-from metriclearn.compare._measure import HEADLINE, MEASURE_NAMES
+from metriclearn.compare._measuring._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
     QUESTION_TEXTS,

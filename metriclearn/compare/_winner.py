@@ -8,10 +8,10 @@ from sklearn.pipeline import Pipeline
 
 from metriclearn._extras import require
 from metriclearn.compare._effort import find_effort
-from metriclearn.compare._images import PhotoReader
 from metriclearn.compare._judged._roster import judged_learners
 from metriclearn.compare._judged._run import fit_items
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measuring._images import PhotoReader
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source

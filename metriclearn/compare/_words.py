@@ -1,8 +1,8 @@
 """Words and numbers that the terminal and the report share."""
 
 from metriclearn._text import option
-from metriclearn.compare._measure import IN_UNITS, MEASURE_NAMES, MEASURED_ON
-from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
+from metriclearn.compare._measuring._measure import IN_UNITS, MEASURE_NAMES, MEASURED_ON
+from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
 
 SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
 AXIS_NAMES = {

@@ -7,9 +7,9 @@ import pytest
 from helpers.comparisons import CLEAR, CLOSE, made_up
 
 from metriclearn.compare import compare
-from metriclearn.compare._answers import QUESTIONS, chance_of
-from metriclearn.compare._conclusions import Price
-from metriclearn.compare._significance import holm, measure_lead
+from metriclearn.compare._verdict._answers import QUESTIONS, chance_of
+from metriclearn.compare._verdict._conclusions import Price
+from metriclearn.compare._verdict._significance import holm, measure_lead
 from metriclearn.compare._words import answer_line, price_text, shortlist, verdict_text
 
 RNG = np.random.RandomState(0)

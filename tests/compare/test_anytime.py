@@ -9,12 +9,12 @@ import pytest
 from helpers.comparisons import without_seconds
 
 from metriclearn.compare import compare
-from metriclearn.compare._anytime import MAX_TESTED, Deadline, run_in_time, sampled_tests
+from metriclearn.compare._measuring._splits import Split
 from metriclearn.compare._plan import make_seconds
-from metriclearn.compare._protocol import Task
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._roster import ROSTER
-from metriclearn.compare._splits import Split
+from metriclearn.compare._running._anytime import MAX_TESTED, Deadline, run_in_time, sampled_tests
+from metriclearn.compare._running._protocol import Task
 
 
 class Clock:

@@ -11,7 +11,7 @@ from metriclearn import cli
 from metriclearn.compare import _compare as door
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
-from metriclearn.compare._protocol import run_task
+from metriclearn.compare._running._protocol import run_task
 from metriclearn.deep import DeepEmbedder
 
 ON_THIS_MACHINE = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": 0}

@@ -9,14 +9,14 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare import _run as run
-from metriclearn.compare._curves import shift_splits
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measuring._splits import make_splits, stratified_order
 from metriclearn.compare._plan import task_seed
 from metriclearn.compare._roster import (
     ROSTER,
     at_dimension,
 )
-from metriclearn.compare._splits import make_splits, stratified_order
+from metriclearn.compare._running._curves import shift_splits
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 

@@ -13,8 +13,8 @@ from metriclearn import NCA
 from metriclearn.compare import compare
 from metriclearn.compare._effort import EFFORTS, Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
+from metriclearn.compare._measuring._training import Training
 from metriclearn.compare._roster import ROSTER
-from metriclearn.compare._training import Training
 
 QUICK = EFFORTS["quick"]
 X, Y = make_classification(

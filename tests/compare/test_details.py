@@ -9,7 +9,7 @@ from helpers.optional import deep
 from scipy.spatial.distance import pdist
 
 from metriclearn.compare import ComparisonResult, compare
-from metriclearn.compare._measure import growth_of, measure, tell_classes
+from metriclearn.compare._measuring._measure import growth_of, measure, tell_classes
 from metriclearn.metrics import RecallGrowth
 
 
@@ -46,7 +46,7 @@ def test_recall_among_all_classes_is_that_of_the_fold(compared):
 
 @pytest.mark.parametrize("protocol", ["closed", "open"])
 def test_many_test_rows_are_drawn_from(monkeypatch, blobs, protocol):
-    from metriclearn.compare import _measure
+    from metriclearn.compare._measuring import _measure
 
     X, y = blobs
     gallery = (X[::2], y[::2])
@@ -73,7 +73,7 @@ def test_a_gallery_of_unseen_classes_is_searched(blobs):
 
 
 def test_maps_are_laid_out_once_and_only_for_a_file(monkeypatch, tmp_path, compared):
-    from metriclearn.compare import _pictures
+    from metriclearn.compare._measuring import _pictures
 
     calls, lay_out = [], _pictures.lay_out
     monkeypatch.setattr(
@@ -97,7 +97,7 @@ def test_maps_are_laid_out_once_and_only_for_a_file(monkeypatch, tmp_path, compa
 
 
 def test_wide_embeddings_are_kept_in_few_directions():
-    from metriclearn.compare._pictures import keep_map
+    from metriclearn.compare._measuring._pictures import keep_map
 
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 500))
@@ -114,7 +114,7 @@ def test_a_classifier_with_one_setting_is_not_fitted_to_be_judged(blobs):
 
 
 def test_confusions_are_the_most_frequent(monkeypatch, blobs):
-    from metriclearn.compare import _measure
+    from metriclearn.compare._measuring import _measure
 
     X, y = blobs
     found = measure(_Same(), (X[::2], y[::2]), X[1::2] + 4, y[1::2], "closed")

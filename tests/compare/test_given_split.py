@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from metriclearn import cli
 from metriclearn.compare import compare
-from metriclearn.compare._given_split import given_splits, read_parts
+from metriclearn.compare._measuring._given_split import given_splits, read_parts
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._rows import as_source

@@ -13,10 +13,10 @@ from helpers.comparisons import read_page
 from PIL import Image
 
 from metriclearn.compare import ComparisonResult, compare
-from metriclearn.compare._measure import Measured
-from metriclearn.compare._pictures import MAX_MAP_POINTS, find_rows
+from metriclearn.compare._measuring._measure import Measured
+from metriclearn.compare._measuring._pictures import MAX_MAP_POINTS, find_rows
+from metriclearn.compare._measuring._splits import Split
 from metriclearn.compare._report._photos import _chosen, photo_gallery, pictured, places_shown
-from metriclearn.compare._splits import Split
 
 N_CLASSES, N_PHOTOS = 8, 9
 

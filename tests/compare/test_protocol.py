@@ -9,14 +9,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from metriclearn.compare import _splits as splits_module
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
-from metriclearn.compare._protocol import Task, run_task
+from metriclearn.compare._measuring._splits import make_splits
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (
     GROUPS,
     ROSTER,
     resolve_learners,
 )
-from metriclearn.compare._splits import make_splits
+from metriclearn.compare._running._protocol import Task, run_task
 
 SHORT = Effort("short", 2, (4,), (4,), 3, 1)
 

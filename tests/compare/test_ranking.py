@@ -10,11 +10,11 @@ from scipy.stats import rankdata
 
 from metriclearn.compare import RankedComparison, compare
 from metriclearn.compare import _run as run
-from metriclearn.compare._conclusions import Friedman, Ranked, Ranking
 from metriclearn.compare._mean_ranks import make_ranking
 from metriclearn.compare._plain import to_plain
-from metriclearn.compare._protocol import run_task
 from metriclearn.compare._records import LearnerFacts
+from metriclearn.compare._running._protocol import run_task
+from metriclearn.compare._verdict._conclusions import Friedman, Ranked, Ranking
 from metriclearn.compare._words import ranking_text
 
 

@@ -13,7 +13,6 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from metriclearn import RCA
 from metriclearn.compare import ComparisonResult, RankedComparison, compare
-from metriclearn.compare._conclusions import Curve, Point
 from metriclearn.compare._records import Map
 from metriclearn.compare._report._lines import curve_chart
 from metriclearn.compare._report._matrices import class_key, map_chart
@@ -27,6 +26,7 @@ from metriclearn.compare._report._svg import (
     stretch,
 )
 from metriclearn.compare._roster import _LEARNERS
+from metriclearn.compare._verdict._conclusions import Curve, Point
 
 
 def test_report_is_one_file_that_needs_no_network(compared, tmp_path):

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn import RCA
 from metriclearn.compare import compare
-from metriclearn.compare._pictures import learned_matrix
+from metriclearn.compare._measuring._pictures import learned_matrix
 from metriclearn.compare._records import ByClass, Growth, Matrix, Trial
 from metriclearn.compare._report._classes import MOST_CLASSES, class_table
 from metriclearn.compare._report._explore import two_metrics

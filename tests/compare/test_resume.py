@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
-from metriclearn.compare._protocol import run_task
+from metriclearn.compare._running._protocol import run_task
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
 
 
@@ -131,7 +131,7 @@ def test_a_disk_that_fills_up_costs_no_result(blobs, tmp_path, monkeypatch):
     def full(path, text):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("metriclearn.compare._cells.write_text", full)
+    monkeypatch.setattr("metriclearn.compare._running._cells.write_text", full)
     result = compare(*blobs, learners=CHEAP, n_folds=2, resume=tmp_path)
     assert len(result.records) == 8
     assert "could be kept in" in result.data.notes[0]

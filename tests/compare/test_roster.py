@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn import LMNN, NCA
 from metriclearn.compare import LEARNER_NAMES, compare
-from metriclearn.compare._images import ImageScaler, ImageShrinker, shrinker
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measuring._images import ImageScaler, ImageShrinker, shrinker
 from metriclearn.compare._names import ALIASES, FAMILIES
 from metriclearn.compare._roster import (
     GROUPS,

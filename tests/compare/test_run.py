@@ -12,13 +12,13 @@ from sklearn.preprocessing import StandardScaler
 
 from metriclearn.compare import _run as run
 from metriclearn.compare import compare
+from metriclearn.compare._measuring._splits import Split
 from metriclearn.compare._plan import Plan
-from metriclearn.compare._progress import OVERHEAD, TimeLeft
-from metriclearn.compare._protocol import Task, run_task
 from metriclearn.compare._records import FoldRecord
 from metriclearn.compare._roster import ROSTER, resolve_learners
+from metriclearn.compare._running._progress import OVERHEAD, TimeLeft
+from metriclearn.compare._running._protocol import Task, run_task
 from metriclearn.compare._sources._rows import as_source
-from metriclearn.compare._splits import Split
 from metriclearn.compare._words import unequal_folds
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from metriclearn.compare._significance import (
+from metriclearn.compare._verdict._significance import (
     MIN_FOLDS,
     Lead,
     corrected_resampled_t_test,

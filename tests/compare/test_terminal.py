@@ -7,7 +7,7 @@ import pytest
 from helpers.comparisons import made_up
 
 from metriclearn.compare import RankedComparison, _terminal
-from metriclearn.compare._conclusions import LEFT
+from metriclearn.compare._records import LEFT
 
 PLACES = tuple(2**i for i in range(1, 13))
 NAMES = ("a", "deep one of a long name, with settings", "c")

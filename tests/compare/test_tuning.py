@@ -17,6 +17,7 @@ from metriclearn.compare import compare
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._learners._spaces import SEARCH_SPACES
 from metriclearn.compare._learners._span import Span
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (
@@ -25,7 +26,6 @@ from metriclearn.compare._roster import (
     resolve_learners,
     search_space,
 )
-from metriclearn.compare._spaces import SEARCH_SPACES
 from metriclearn.compare._tuning import _search, _strategies
 from metriclearn.compare._tuning._strategies import SEARCHES, make_tuning, plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line

@@ -15,8 +15,8 @@ from metriclearn.compare import ComparisonResult, compare
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measuring._training import Training, embedder_prefix
 from metriclearn.compare._roster import ROSTER
-from metriclearn.compare._training import Training, embedder_prefix
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from helpers.comparisons import CHEAP, without_seconds
 from joblib import Parallel
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from metriclearn.compare import _workers, compare
+from metriclearn.compare import compare
+from metriclearn.compare._running import _workers
 
 
 class Dying(TransformerMixin, BaseEstimator):

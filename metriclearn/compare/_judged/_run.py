@@ -18,10 +18,10 @@ from metriclearn.compare._judged._measure import (
 )
 from metriclearn.compare._judged._splits import judged_validation
 from metriclearn.compare._learners._learner import Setting
-from metriclearn.compare._measure import embed
-from metriclearn.compare._pictures import learned_matrix
+from metriclearn.compare._measuring._measure import embed
+from metriclearn.compare._measuring._pictures import learned_matrix
+from metriclearn.compare._measuring._training import training_losses
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
-from metriclearn.compare._training import training_losses
 from metriclearn.compare._tuning._search import Judge
 from metriclearn.constraints import Quadruplets, Triplets
 

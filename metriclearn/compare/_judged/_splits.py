@@ -6,7 +6,7 @@ A judgment that is repeated or reversed stays on one side of every split.
 import numpy as np
 
 from metriclearn.compare._inspect._view import joined_groups
-from metriclearn.compare._splits import make_split
+from metriclearn.compare._measuring._splits import make_split
 from metriclearn.model_selection._disjoint import stratified_group_folds
 
 #: Share of the items whose judgments are tested on, and of those that settings are judged by.

@@ -7,7 +7,7 @@ from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
-from metriclearn.compare._images import ImageScaler
+from metriclearn.compare._measuring._images import ImageScaler
 
 #: Columns that are selected where there are more of them than rows.
 SELECTED = (20, 50, 150)

@@ -5,9 +5,9 @@ from importlib import import_module
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import Pipeline
 
-from metriclearn.compare._images import shrinker
 from metriclearn.compare._learners._baselines import scaler
 from metriclearn.compare._learners._linear import SELECTED
+from metriclearn.compare._measuring._images import shrinker
 
 # Widths of the hidden layers, to choose from.
 DEEP_AND_WIDE, SHALLOW = (512, 256), (256,)

@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 from metriclearn._text import option
-from metriclearn.compare._images import ImageScaler
 from metriclearn.compare._learners._learner import Learner
+from metriclearn.compare._measuring._images import ImageScaler
 
 #: Losses to what tables call them.
 LOSSES = {"proxy_anchor": "Proxy-Anchor", "multi_similarity": "multi-similarity"}

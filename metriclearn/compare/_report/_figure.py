@@ -4,7 +4,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._progress import in_notebook
-from metriclearn.compare._measure import MEASURE_NAMES
+from metriclearn.compare._measuring._measure import MEASURE_NAMES
 from metriclearn.compare._report._lines import recall_curves
 from metriclearn.compare._report._svg import NEAREST, SCORE_TICKS, place_labels
 from metriclearn.plots._axes import without_frame

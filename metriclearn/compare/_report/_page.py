@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from metriclearn._extras import require
 from metriclearn._text import JOINTS, breakable
-from metriclearn.compare._measure import HEADLINE, IN_UNITS, MEASURE_NAMES
+from metriclearn.compare._measuring._measure import HEADLINE, IN_UNITS, MEASURE_NAMES
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._report._classes import class_table
 from metriclearn.compare._report._explore import Explorer, two_metrics

@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from metriclearn._text import shortened
-from metriclearn.compare._measure import MEASURE_NAMES
+from metriclearn.compare._measuring._measure import MEASURE_NAMES
 from metriclearn.compare._report._svg import (
     HEIGHT,
     NAME_LETTERS,

@@ -10,8 +10,8 @@ from os import PathLike
 import numpy as np
 
 from metriclearn._text import counted, option
-from metriclearn.compare._images import shrinker
 from metriclearn.compare._inspect._finding import KINDS, listed, make_finding
+from metriclearn.compare._measuring._images import shrinker
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.images._decode import GRAY_MODES, opened, upright_size
 from metriclearn.images._features import Features

@@ -10,10 +10,15 @@ from scipy.sparse import issparse
 
 from metriclearn._extras import require
 from metriclearn._text import counted, option
-from metriclearn.compare._given_split import check_groups, flag_of, looks_like_parts, read_parts
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
+from metriclearn.compare._measuring._given_split import (
+    check_groups,
+    flag_of,
+    looks_like_parts,
+    read_parts,
+)
 from metriclearn.compare._sources._target import checked_target, choose_columns, group_codes
 from metriclearn.compare._tables._columns import read_columns
 from metriclearn.compare._tables._labels import as_frame, check_order

@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
-from metriclearn.compare._measure import judge
+from metriclearn.compare._measuring._measure import judge
+from metriclearn.compare._measuring._splits import fit_capped
+from metriclearn.compare._measuring._training import Training, is_embedder
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Trial
-from metriclearn.compare._splits import fit_capped
-from metriclearn.compare._training import Training, is_embedder
 from metriclearn.compare._tuning._strategies import STRATEGIES
 
 

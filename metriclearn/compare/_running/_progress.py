@@ -11,7 +11,7 @@ from threading import Lock
 from metriclearn._extras import require
 from metriclearn._progress import NotebookBar, in_notebook, terminal_bar
 from metriclearn._text import printable
-from metriclearn.compare._measure import MEASURE_NAMES, MEASURED_ON
+from metriclearn.compare._measuring._measure import MEASURE_NAMES, MEASURED_ON
 
 
 def make_progress(tasks, n_jobs, n_before=0):

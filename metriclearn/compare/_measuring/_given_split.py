@@ -7,7 +7,7 @@ import numpy as np
 
 from metriclearn._text import counted, truth_of
 from metriclearn.compare._inspect._finding import listed
-from metriclearn.compare._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
+from metriclearn.compare._measuring._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 from metriclearn.model_selection._disjoint import without_groups_of

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from metriclearn.compare._conclusions import Curve, Point, Row, Score
-from metriclearn.compare._measure import protocol_of
+from metriclearn.compare._measuring._measure import protocol_of
+from metriclearn.compare._verdict._conclusions import Curve, Point, Row, Score
 
 
 def score_of(scores):

@@ -13,8 +13,8 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from metriclearn.compare._conclusions import LEFT
-from metriclearn.compare._protocol import failed
+from metriclearn.compare._records import LEFT
+from metriclearn.compare._running._protocol import failed
 
 FIRST_ROWS = 1000
 GROWTH = 4

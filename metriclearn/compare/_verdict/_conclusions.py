@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from metriclearn.compare._significance import Lead
-
-LEFT = "left the field"  # how the error of a learner begins that was not tried any further
+from metriclearn.compare._records import LEFT
+from metriclearn.compare._verdict._significance import Lead
 
 
 @dataclass(frozen=True)

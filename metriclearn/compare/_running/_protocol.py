@@ -25,12 +25,12 @@ from metriclearn.compare._fitting import DEFAULT, Rules, fit_tuned
 from metriclearn.compare._judged._data import Judged
 from metriclearn.compare._judged._run import run_judged
 from metriclearn.compare._learners._learner import Learner
-from metriclearn.compare._measure import are_amounts, growth_of, measure, tell_classes
-from metriclearn.compare._pictures import find_rows, keep_map, learned_matrix
+from metriclearn.compare._measuring._measure import are_amounts, growth_of, measure, tell_classes
+from metriclearn.compare._measuring._pictures import find_rows, keep_map, learned_matrix
+from metriclearn.compare._measuring._splits import Split, width
+from metriclearn.compare._measuring._training import training_losses
 from metriclearn.compare._records import FoldRecord
-from metriclearn.compare._splits import Split, width
 from metriclearn.compare._tables._cleaning import cleaned_names, fit_cleaner, take_rows
-from metriclearn.compare._training import training_losses
 
 
 @dataclass(frozen=True)

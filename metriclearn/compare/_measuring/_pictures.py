@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectorMixin
 from sklearn.pipeline import Pipeline
 
-from metriclearn.compare._measure import nearest_rows
+from metriclearn.compare._measuring._measure import nearest_rows
 from metriclearn.compare._records import EMBEDDING, Found, Map, Matrix
 from metriclearn.plots._axes import lay_out
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metriclearn.compare._conclusions import Against, Answer, Price, Verdict
 from metriclearn.compare._judged._splits import NEW_ITEMS
 from metriclearn.compare._names import FAMILIES
-from metriclearn.compare._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
+from metriclearn.compare._verdict._conclusions import Against, Answer, Price, Verdict
+from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
 
 LEARNED = ("linear", "kernel", "deep", "stacked")
 #: Beside the answer whether deep is worth it, where photos were compared by their pixels.

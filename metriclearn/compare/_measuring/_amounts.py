@@ -7,8 +7,8 @@ of their vote.
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
-from metriclearn.compare._given_split import n_seen, roles_of
-from metriclearn.compare._splits import make_split
+from metriclearn.compare._measuring._given_split import n_seen, roles_of
+from metriclearn.compare._measuring._splits import make_split
 from metriclearn.model_selection._disjoint import stratified_group_folds
 
 #: Share of the training rows that settings are judged by.

@@ -1,0 +1,1 @@
+"""What follows from the records: how sure leads are, the answers, the table."""
