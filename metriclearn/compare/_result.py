@@ -289,7 +289,7 @@ class ComparisonResult:
         -------
         pandas.DataFrame
         """
-        whole = fold_frame if per_fold else learner_frame
+        whole = _documents.fold_frame if per_fold else _documents.learner_frame
         return whole(self) if curve is None else _documents.curve_frame(self, curve)
 
     def make_estimator(

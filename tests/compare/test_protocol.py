@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from metriclearn.compare import _splits as splits_module
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
+from metriclearn.compare._measuring import _splits as splits_module
 from metriclearn.compare._measuring._splits import make_splits
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import (

@@ -100,7 +100,7 @@ CHANGES = {
     "tuning": ({"tune": "random"}, 0),
     "budget": ({"tune": "random", "tune_budget": 3}, 0),
     "folds": ({"n_folds": 4}, 6),  # the first three open splits stay what they are
-    "space": ({"search_spaces": {"mahalanobis": {"a": uniform(0, 1)}}}, 6),
+    "space": ({"search_spaces": {"mahalanobis": {"scaler__a": uniform(0, 1)}}}, 6),
     "rows": ({"X": lambda X: X + 1e-12}, 0),
     "labels": ({"y": lambda y: y[::-1]}, 0),
     "shape": ({"image_shape": (5, 1)}, 0),

@@ -337,7 +337,8 @@ def test_fixed_triplets_are_drawn_again_for_other_classes_or_another_number():
 def test_near_labels_come_together(width, near):
     rng = np.random.RandomState(0)
     labels = rng.rand(500) if width is None else rng.rand(500, width)
-    sampler = NearLabelSampler(batch_size=20, n_nearest=3, near=near)
+    chosen = {"n_nearest": 3} if near is None else {"near": near}
+    sampler = NearLabelSampler(batch_size=20, **chosen)
     drawn = epoch(sampler, labels)
     assert len(drawn) == 25
     apart = np.linalg.norm(labels.reshape(500, -1)[:, None] - labels.reshape(500, -1), axis=2)
