@@ -341,3 +341,15 @@ def test_a_verdict_on_a_sum_of_columns_says_what_it_rests_on():
     p = rng.rand(N)
     told = compare(X.assign(p=p, q=p + y), y, learners="lda,cosine", n_folds=2)
     assert told.sentences()[-1].startswith("All of this rests on columns that give the label away")
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_column_of_one_value_tells_no_class_that_has_nearly_all_rows(told):
+    rng = np.random.RandomState(0)
+    y = np.repeat([0, 1], [2700, 20])
+    flag = y.copy() if told else np.zeros(len(y), int)
+    flag[rng.choice(2700, 3, replace=False) if not told else []] = 1
+    order = rng.permutation(len(y))
+    X = pd.DataFrame(rng.randn(len(y), 3), columns=list("abc")).assign(flag=flag)
+    findings = as_source(X.iloc[order].reset_index(drop=True), y[order]).findings
+    assert told == any(f.kind == "giveaway" and "flag" in f.columns for f in findings)

@@ -206,9 +206,8 @@ def _said_again(column, codes, large):
         table_of_one, sizes = table[1:], sizes[1:]
     else:
         table_of_one = table
-    larger = np.maximum(np.maximum(counts, sizes[:, None]), 1)
-    agree = (table_of_one / larger * large).max(initial=0)
-    if agree >= 0.99:
+    agreement = _agreement(table_of_one, sizes, counts)
+    if (agreement * large).max(initial=0) >= 0.99:
         return "tell{s} one class from all others, by one of the values or by the gaps"
     if len(values) > _MAX_VALUES:
         return None
@@ -219,10 +218,22 @@ def _said_again(column, codes, large):
     recall = np.mean(table.max(axis=0) / counts)
     if len(values) == n_classes == len(np.unique(most)) and recall >= _ONE_EACH:
         return f"{{has}} as many values as there are classes, one for each ({recall:.0%} right)"
-    enough = (table / larger * (counts >= 20))[:, large].max(initial=0) >= _ONE_CLASS
+    enough = (agreement * (counts >= 20))[:, large].max(initial=0) >= _ONE_CLASS
     if len(values) == 2 and n_classes > 2 and enough:
         return "tell{s} one class from all others by one of two values, but for a few rows"
     return None
+
+
+def _agreement(table, sizes, counts):
+    """How far each value and each class are the same rows: the smaller of precision and recall.
+
+    And those of all other values for all other classes, which are the few where a class, and a
+    value, have nearly all rows.
+    """
+    n_rows, sizes = counts.sum(), sizes[:, None]
+    others = n_rows - sizes - counts + table
+    of_value = table / np.maximum(np.maximum(counts, sizes), 1)
+    return np.minimum(of_value, others / np.maximum(n_rows - np.minimum(counts, sizes), 1))
 
 
 _PREDICTIONS = {
