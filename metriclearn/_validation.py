@@ -220,9 +220,14 @@ def is_missing(label):
     )  # only NaN differs from itself
 
 
+def is_whole(value):
+    """Whether a value is an integer, and not True or False."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def as_count(count, name, least=1):
     """Return a whole number of at least ``least`` as a Python integer."""
-    if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
+    if not is_whole(count) or count < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {count!r}")
     return int(count)
 

@@ -1,17 +1,12 @@
 """Arguments of ``compare`` as they come, checked one by one before anything is read."""
 
 from collections.abc import Iterable
-from numbers import Integral
 
 from metriclearn._files import as_path
+from metriclearn._validation import is_whole
 
 # More runs of the same folds tell nothing that a thousand do not.
 MOST_RUNS = 1000
-
-
-def is_whole(value):
-    """Whether a value is an integer, and not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_one_of(value, words):

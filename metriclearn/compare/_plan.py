@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from metriclearn._text import option
+from metriclearn._validation import is_whole
 from metriclearn.compare._amount_roster import amount_learners
-from metriclearn.compare._arguments import MOST_RUNS, check_whole, is_whole
+from metriclearn.compare._arguments import MOST_RUNS, check_whole
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._judged._measure import HEADLINES, measure_name

@@ -18,7 +18,8 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
 )
 
-from metriclearn.compare._arguments import is_one_of, is_whole
+from metriclearn._validation import is_whole
+from metriclearn.compare._arguments import is_one_of
 from metriclearn.compare._records import Tuning
 
 # Fewest rows of a class, on average, that a round of halving starts with.

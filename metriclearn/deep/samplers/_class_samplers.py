@@ -11,7 +11,6 @@ from scipy.spatial import cKDTree
 
 from metriclearn._label_parts import columns_of_parts, value_of_each_part
 from metriclearn._sklearn import POSITIVE, at_least, one_of
-from metriclearn._validation import warn_without_effect
 from metriclearn.deep.samplers._base import Sampler
 from metriclearn.deep.tensors._ranges import check_ranges
 
@@ -380,9 +379,7 @@ class NearLabelSampler(Sampler):
         self.n_nearest = n_nearest
         self.near = near
         self.parts = parts
-        check_ranges(self)
-        if near is not None and n_nearest != 5:
-            warn_without_effect("NearLabelSampler", "n_nearest", n_nearest, "without near")
+        check_ranges(self, {} if near is None else {"n_nearest": "without near"})
         value_of_each_part(near, parts, "near", POSITIVE, missing=False)
         if parts is not None:
             columns_of_parts(parts)
