@@ -61,17 +61,15 @@ class NearestObjective(LMNNObjective):
         weights=None,
         precise=False,
     ):
-        n, k = len(coordinates.rows), targets.shape[1]
         small = len(anchors) <= _SMALL_ANCHORS
         super().__init__(coordinates, mu, n_targets=shares.sum(), precise=precise, small=small)
         self._n_impostors, self._starts, self._anchors = n_impostors, starts, anchors
         self._present, self._shares, self._weights = targets >= 0, shares, weights
         self._targets = np.where(self._present, targets, anchors[:, None])
-        self._target_graph = PairGraph(_indptr(n, anchors, k), self._targets.ravel())
         self._largest = self.rows.largest_sq_norm()
         if weights is None and len(coordinates.rows) - np.diff(starts).max() >= n_impostors:
             self.at_zero = self.scale * n_impostors
-        self._n_others = n - np.diff(starts).min()
+        self._n_others = len(coordinates.rows) - np.diff(starts).min()
         self._proof = None
 
     @classmethod
@@ -143,11 +141,10 @@ class NearestObjective(LMNNObjective):
         parts, *found = zip(*self._by_block(Z, self._push_of_block, loss), strict=True)
         for part in parts:
             push.include(part)
-        of_targets, per_anchor, impostors, of_impostors = map(np.concatenate, found)
+        of_targets, per_anchor, columns, weights = map(np.concatenate, found)
         push.slopes = float(of_targets.sum())
-        push.add_graph(self._target_graph, of_targets.ravel())
-        graph = PairGraph(_indptr(len(self.rows), self._anchors, per_anchor), impostors)
-        push.add_graph(graph, of_impostors)
+        graph = PairGraph(_indptr(len(self.rows), self._anchors, per_anchor), columns)
+        push.add_graph(graph, weights)
         return push
 
     def _push_of_block(self, Z, block, loss):
@@ -159,9 +156,9 @@ class NearestObjective(LMNNObjective):
         of_targets : ndarray of shape (n_anchors, k)
             Slopes of the targets.
         per_anchor : ndarray of shape (n_anchors,)
-            Number of impostors.
-        impostors, of_impostors : ndarray of shape (n_impostors,)
-            Their row numbers and slopes.
+            Number of targets and impostors that count.
+        columns, weights : ndarray of shape (n_pairs,)
+            Their row numbers and slopes by squared distance.
         """
         radii = self._radii(Z, block)
         if loss.width:
@@ -180,9 +177,11 @@ class NearestObjective(LMNNObjective):
             of_targets[:, j] = slopes.sum(axis=1)
             push.value += float((radius - capped) @ of_targets[:, j])
             of_impostors -= slopes
-        active = of_impostors < 0
+        columns = np.hstack([self._targets[block], columns])
+        weights = np.hstack([of_targets, of_impostors])
+        active = weights != 0
         per_anchor = np.count_nonzero(active, axis=1)
-        return push, of_targets, per_anchor, columns[active], of_impostors[active]
+        return push, of_targets, per_anchor, columns[active], weights[active]
 
     def _by_block(self, Z, function, *arguments):
         """Yield ``function(Z, block, *arguments)`` for each block of anchors, in order."""

@@ -12,9 +12,10 @@ import numpy as np
 from scipy import linalg
 
 from metriclearn._arrays import is_double, namespace, on_host, squared_norms
+from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
-from metriclearn.mahalanobis._lmnn._rows import Rows
+from metriclearn.mahalanobis._lmnn._rows import Rows, row_blocks
 
 # Squared distances matter to about the margin, 1. Where |z|² is above this,
 # float32 products cancel too many of their digits.
@@ -47,7 +48,7 @@ class Push:
     def __init__(self, loss, B=None, X=None):
         self.loss, self._B, self._X = loss, B, X
         self.value = self.slopes = self.conjugates = 0.0
-        self._product = 0.0
+        self._product = np.zeros_like(B) if on_host(B) else 0.0
 
     def add(self, h, weights=None):
         """Add the losses of violations ``h`` (overwritten); return their slopes."""
@@ -69,13 +70,16 @@ class Push:
         if self._B is None:
             return
         if on_host(self._B):
-            self._product += graph.laplacian_product(weights, self._B)
+            graph.add_laplacian_product(weights, self._B, self._product)
         else:
             self._product += graph.moment(weights, self._B, self._X)
 
     def moment(self):
         """Compute ``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over all pairs: ndarray of shape (m, d)."""
-        return self._product.T @ self._X if on_host(self._B) else self._product
+        if not on_host(self._B):
+            return self._product
+        blocks = row_blocks(len(self._X))
+        return sum(map_blocks(lambda block: self._product[block].T @ self._X[block], blocks))
 
 
 def dual_of(slopes, conjugates, scale):

@@ -8,6 +8,7 @@ from scipy import sparse
 from metriclearn._arrays import on_host
 from metriclearn._pairs import pair_moment, paired_sq_distances
 from metriclearn._threads import map_blocks
+from metriclearn.mahalanobis._lmnn._rows import row_blocks
 
 _PAIRS = 2**15  # whose distances a thread computes at a time
 
@@ -19,7 +20,6 @@ class PairGraph:
         self._indptr, self._columns = indptr, columns
         self._counts = np.diff(indptr)
         self._some = np.flatnonzero(self._counts)  # rows that have pairs
-        self._matrices = None
 
     @cached_property
     def _bins(self):
@@ -73,15 +73,35 @@ class PairGraph:
         rows = self.of_rows(np.arange(len(self._counts)))
         return pair_moment(B, X, weights, rows, self._columns)
 
-    def laplacian_product(self, weights, B):
-        """Compute ``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs, in the dtype of ``B``."""
+    def add_laplacian_product(self, weights, B, out):
+        """Add ``Σ w (e_i - e_j)(e_i - e_j)ᵀ B`` over the pairs to ``out``, in its dtype."""
         weights = weights.astype(B.dtype, copy=False)
-        if self._matrices is None:  # scipy's checks take longer than a product: once will do
-            parts, shape = (weights, self._columns, self._indptr), (len(B), len(B))
-            self._matrices = sparse.csr_array(parts, shape), sparse.csc_array(parts, shape)
-        product = self.sums(weights, weights).astype(B.dtype)[:, None] * B
-        for matrix in self._matrices:
-            matrix.data = weights
-        for part in map_blocks(lambda matrix: matrix @ B, self._matrices):
-            product -= part
-        return product
+        degrees = self.sums(weights, weights).astype(B.dtype)[:, None]
+        of_rows, (order, of_columns) = self._matrix, self._transposed
+        of_rows.data, of_columns.data = weights, weights[order]
+
+        def add(block):
+            # In the cache: passing over all rows for each term takes longer than the products.
+            part = degrees[block] * B[block]
+            part -= of_rows[block] @ B
+            part -= of_columns[block] @ B
+            out[block] += part
+
+        for _ in map_blocks(add, row_blocks(len(B))):
+            pass
+
+    # scipy's checks take longer than a product: graphs that are kept make their matrices once.
+    @cached_property
+    def _matrix(self):
+        return self._with_data(np.ones(len(self), np.float32))
+
+    @cached_property
+    def _transposed(self):
+        """The order of the pairs by column, and the transposed matrix."""
+        matrix = self._with_data(np.arange(len(self))).tocsc()
+        parts, shape = (self._matrix.data, matrix.indices, matrix.indptr), self._matrix.shape
+        return matrix.data, sparse.csr_array(parts, shape)
+
+    def _with_data(self, data):
+        n = len(self._counts)
+        return sparse.csr_array((data, self._columns, self._indptr), (n, n))

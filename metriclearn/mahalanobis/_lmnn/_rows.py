@@ -15,6 +15,14 @@ from metriclearn._arrays import (
     with_dtype_of,
 )
 from metriclearn._pairs import pair_scatter
+from metriclearn._threads import map_blocks
+
+_ROWS = 2**11
+
+
+def row_blocks(n):
+    """Return the slices of rows that a thread computes at a time."""
+    return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
 
 
 class Rows:
@@ -98,7 +106,17 @@ class Rows:
 
     def mapped(self, L):
         """Compute the rows ``L x``, as an array: they are searched and paired next."""
-        return self.array @ moved_to(self.array, L.T)
+        if not self.on_host:
+            return self.array @ moved_to(self.array, L.T)
+        L = L.astype(self.array.dtype, copy=False)
+        Z = np.empty((len(self), len(L)), L.dtype)
+
+        def embed(block):
+            np.matmul(self.array[block], L.T, out=Z[block])
+
+        for _ in map_blocks(embed, row_blocks(len(self))):
+            pass
+        return Z
 
     def largest_sq_norm(self):
         """Compute the squared length of the longest row."""
