@@ -158,6 +158,8 @@ BAD_INPUT = {
     "lengths": (lambda d: npz(d, X=np.ones((4, 2)), y=[0, 1]), "y has 2 labels for the 4 rows"),
     "unknown name": (lambda d: "digit", "unknown source 'digit'; did you mean 'digits'?"),
     "no file": (lambda d: d / "no.csv", "no.csv: no such file or folder"),
+    "an archive": (lambda d: broken_csv(d / "a.tar.gz", "x"), "a.tar.gz: is an archive; unpack it"),
+    "one photo": (lambda d: broken_csv(d / "a.JPG", "x"), "a.JPG: is one image; give a folder"),
     "unknown suffix": (lambda d: broken_csv(d / "a.xls", "x"), "a file must be a table (.csv, "),
 }
 

@@ -126,7 +126,8 @@ class DeepEmbedder(
         (height, width), (height, width, channels) or (channels, height, width), where the rows of
         ``X`` are images.
     image_size : int or (height, width), default=None
-        Where ``X`` is image files: the size that they are read at, 224 by default.
+        Where ``X`` is image files: the size that they are read at, 224 by default. Where it is
+        arrays of bytes: they are read as files are, at this size.
     augment : {"affine", "light", "standard", "corrupt"}, callable or None, default=None
         Changes a training batch (b, channels, height, width) on its device. "light" crops and
         mirrors, "standard" changes colors, too: for photos; the crops are cut from the pixels of

@@ -66,11 +66,11 @@ class Rows:
 
 
 class Picture:
-    """An image that a data set makes each time it is asked for it.
+    """An image that a data set makes each time it is asked for it, or that is in an array.
 
     Parameters
     ----------
-    rows : Rows
+    rows : Rows or array
     number : int
     """
 
@@ -155,6 +155,26 @@ def pictures_of(rows):
     if not is_picture(first) and not is_encoded(first) and as_pixels(first) is None:
         return None
     return [Picture(rows, row) for row in range(len(rows))]
+
+
+def pictures_of_pixels(X):
+    """Return the images of an array of bytes, or of a list of such, as what makes them.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    list of Picture, or None
+        None of what is no array of bytes of shape (n, height, width[, channels]), also with the
+        channels in front.
+    """
+    if isinstance(X, (list, tuple)):
+        are_pixels = len(X) and all(as_pixels(each) is not None for each in X)
+    else:
+        are_pixels = getattr(X, "ndim", 0) in (3, 4) and len(X) and as_pixels(X[0]) is not None
+    return [Picture(X, row) for row in range(len(X))] if are_pixels else None
 
 
 def is_picture(value):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn.images._content import check_content, may_hold_late_exif
 from metriclearn.images._datasets import Picture, as_pixels, is_encoded
 
 #: The decoders that files of strangers may reach. Pillow has forty more, some of which start
@@ -119,12 +120,15 @@ def _decoder(file, name):
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are allowed
             image = image_module.open(file, formats=FORMATS)
         with image:
+            if may_hold_late_exif(image):
+                check_content(image)
+                image.load()  # reads up to there
             with _HEADER_LOCK, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                image.getexif()
+                _exif(image)
             if image.format == "TIFF" and orientation(image) != 1:
                 image.load()  # Pillow turns these upright itself, which changes their size
-                image.getexif().pop(_ORIENTATION, None)  # older ones leave it there
+                _exif(image).pop(_ORIENTATION, None)  # older ones leave it there
             yield image
 
 
@@ -213,8 +217,13 @@ def _plain(name):
 
 def orientation(image):
     """Return the EXIF orientation of an image, from 1 to 8; 1 where there is none."""
-    value = image.getexif().get(_ORIENTATION, 1)
+    value = _exif(image).get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
+
+
+def _exif(image):
+    """Return the EXIF that has been read; that of a PNG would decode its pixels to find more."""
+    return require("PIL.Image", "images").Image.getexif(image)
 
 
 def upright_size(image):
@@ -245,6 +254,7 @@ def read_region(image, region, size, mode, interpolation="bicubic"):
     ndarray of shape (height, width, 3) or (height, width), dtype uint8
     """
     image_module = require("PIL.Image", "images")
+    check_content(image)
     turn = orientation(image)
     width, height = upright_size(image)
     # The size that the whole image would have if the region were at the size asked for.

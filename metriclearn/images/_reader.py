@@ -58,7 +58,8 @@ class ImageReader:
     is transparent is shown on white, and of moving pictures the first is read. White of wide
     integers is the largest of 8, 12 or 16 bits that all pixels fit in, where the file does not
     say it. A file that ends early cannot be read, however little is missing: a JPEG without its
-    last byte is an error, as what is missing would be gray.
+    last byte is an error, as what is missing would be gray. So are gaps of zeros and wrong
+    checksums, where a format tells them: see "Damaged image files" in the guide on data.
 
     Parameters
     ----------

@@ -159,6 +159,20 @@ def test_all_files_that_are_missing_are_named(photos, tmp_path):
         embedder().fit(files, photos.labels)
 
 
+@pytest.mark.parametrize("form", ["last", "first", "gray", "list", "tensor"])
+def test_pixels_are_read_as_their_files_are(form):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 30, 24, 3), np.uint8)
+    pixels = pixels[..., 0] if form == "gray" else pixels
+    images, y = [Image.fromarray(each) for each in pixels], np.arange(12) % 2
+    X = {"first": lambda x: np.moveaxis(x, -1, 1), "list": list, "tensor": torch.from_numpy}.get(
+        form, np.asarray
+    )(pixels)
+    expected = embedder(max_epochs=1).fit(images, y).transform(images)
+    fitted = embedder(max_epochs=1).fit(X, y)
+    np.testing.assert_array_equal(fitted.transform(X), expected)
+    np.testing.assert_array_equal(fitted.transform(images), expected)
+
+
 def table_of(photos):
     pandas = pytest.importorskip("pandas")
     return pandas.DataFrame({"file": photos.files, "label": photos.labels})

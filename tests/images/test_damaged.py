@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 from helpers.pictures import broken, saved
-from PIL import Image
+from PIL import Image, ImageFile
 
 from metriclearn.images import ImagePaths, ImageReader
-from metriclearn.images._decode import FORMATS, UnreadableImageError
+from metriclearn.images._decode import FORMATS, UnreadableImageError, opened, upright_size
 
 FORMATS_THAT_TELL = {
     "JPEG": {"quality": 90},
@@ -41,6 +41,89 @@ def test_a_file_that_ends_early_is_an_error_or_whole(picture, tmp_path, kind, si
             continue
         assert kind in ("PNG", "GIF")  # whose last bytes hold no pixels
         np.testing.assert_array_equal(read, whole)
+
+
+def bytes_of(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind.rpartition(" ")[2], **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("n", [700, 4096])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"quality": 95, "optimize": True}),
+        ("JPEG", {"quality": 95, "restart_marker_rows": 1}),
+        ("PNG", {}),
+        ("PNG", {"compress_level": 0}),
+        ("WEBP", {"quality": 95}),
+        ("GIF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_a_part_that_was_never_written_is_an_error(kind, options, n):
+    """Zeros in the middle, or up to the end."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 230, (12, 15, 3), np.uint8)).resize((300, 240))
+    noise = rng.integers(0, 25, (240, 300, 3), np.uint8)
+    content = bytes_of(Image.fromarray(np.asarray(coarse) + noise), kind, **options)
+    reader = ImageReader(32)
+    reader.read(content)
+    for start in (len(content) // 2, len(content) - n):
+        with pytest.raises(UnreadableImageError):
+            reader.read(content[:start] + bytes(n) + content[start + n :])
+
+
+@pytest.mark.parametrize("color", ["white", "black", (118, 118, 118)])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"optimize": True}),
+        ("JPEG", {"progressive": True}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True, "method": 0}),
+        ("PNG", {"compress_level": 0}),
+    ],
+)
+def test_an_area_of_one_color_is_no_damage(picture, kind, options, color):
+    """Its codes may be zeros, which are also in what other programs write around the pixels."""
+    image = Image.new("RGB", (1500, 1200), color)
+    image.paste(Image.fromarray(picture), (100, 300))
+    exif = image.getexif()
+    exif[0x010E] = "\0" * 5000
+    content = bytes_of(image, kind, **options, exif=exif) + bytes(5000)
+    read = ImageReader(None).read(content)
+    assert np.abs(read[800:].astype(int) - np.asarray(image)[800:]).max() <= 3
+
+
+@pytest.mark.parametrize("kind", FORMATS_THAT_TELL)
+def test_the_size_of_a_file_is_known_without_its_pixels(picture, kind, monkeypatch):
+    content = bytes_of(Image.fromarray(picture), kind, **FORMATS_THAT_TELL[kind])
+
+    def load(image):
+        raise AssertionError("the pixels were decoded")
+
+    for loader in (ImageFile.ImageFile, Image.Image):
+        monkeypatch.setattr(loader, "load", load)
+    with opened(content) as image:
+        assert upright_size(image) == picture.shape[1::-1]
+
+
+def test_a_png_may_say_behind_its_pixels_how_it_is_turned(picture):
+    image = Image.fromarray(picture)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    content = bytes_of(image, "PNG", exif=exif)
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    last = content.index(b"IEND") - 4
+    moved = content[:start] + content[end:last] + content[start:end] + content[last:]
+    turned = np.rot90(picture, -1)
+    for each in (content, moved):
+        np.testing.assert_array_equal(ImageReader().read(each), turned)
 
 
 def test_files_of_other_formats_say_what_they_are(tmp_path):

@@ -10,10 +10,12 @@ from metriclearn.compare._names import SOURCE_NAMES
 from metriclearn.compare._sources._photos import lists_images, read_image_folder, read_image_list
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._tables import read_npz, read_table
-from metriclearn.compare._tables._read import TABLE_SUFFIXES, table_suffix
+from metriclearn.compare._tables._read import PACKED_SUFFIXES, TABLE_SUFFIXES, table_suffix
+from metriclearn.images._decode import OTHER_SUFFIXES, SUFFIXES
 
 # Of these, those that are images.
 IMAGE_NAMES = ("digits", "olivetti")
+_ARCHIVES = frozenset((".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar"))
 
 
 def load_source(
@@ -89,7 +91,9 @@ def load_source(
     if lists_images(path, target):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
         return read_image_list(path, target, **of_photos)
-    if features is not None and features is not True:
+    has_backbone = features is not None and features is not True
+    _check_is_read(path, of_photos=has_backbone)
+    if has_backbone:
         raise ValueError(
             f"features={features!r}: {source} holds no photos; give "
             f"{option('features', True)} alone to say that its rows are vectors that a network made"
@@ -105,6 +109,22 @@ def load_source(
         f"{source}: a file must be a table ({', '.join(TABLE_SUFFIXES)}) or an .npz file, got "
         f"{path.suffix.lower() or 'no suffix'!r}"
     )
+
+
+def _check_is_read(path, of_photos):
+    """Say what to give instead of an archive, or of a single photo."""
+    suffix = path.suffix.lower()
+    packed = path.with_suffix("").suffix.lower() if suffix in PACKED_SUFFIXES else ""
+    if {suffix, packed} & _ARCHIVES or (of_photos and suffix == ".zip"):
+        raise ValueError(
+            f"{path}: is an archive; unpack it and give the folder of photos, or the table, that "
+            f"is in it"
+        )
+    if suffix in SUFFIXES | OTHER_SUFFIXES:
+        raise ValueError(
+            f"{path}: is one image; give a folder with one sub-folder of images per class, or a "
+            f"table of their files and labels"
+        )
 
 
 def _refuse(source, why, arguments):

@@ -10,9 +10,10 @@ from metriclearn.deep.modules._libraries import find_library, own_size
 from metriclearn.deep.training._assembly import crop_of
 from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._file_rows import FileRows
+from metriclearn.images._datasets import pictures_of_pixels
 from metriclearn.images._decode import GRAY_MODES, UnreadableImageError, opened
 from metriclearn.images._items import check_no_items, items_of
-from metriclearn.images._paths import as_paths
+from metriclearn.images._paths import as_paths, paths_of
 from metriclearn.images._reader import ImageReader, missing_files, unreadable
 from metriclearn.images._regions import check_size
 
@@ -125,17 +126,23 @@ class FileInputs:
 def _one_after_the_other(estimator, X):
     """Return image files as `ImagePaths` of shape (n,)."""
     given = X
-    X = X.as_images() if isinstance(X, DatasetArray) else as_paths(X)
+    X = X.as_images() if isinstance(X, DatasetArray) else _as_files(X)
     if X is not None and not len(X):
         raise ValueError("X holds no images: at least 1 is needed")
     if X is None or X.ndim != 1:
         got = "" if X is None else f", got images of shape {X.shape}"
         got = f", got {given.described}" if isinstance(given, DatasetArray) else got
         raise ValueError(
-            f"X must be ImagePaths, or a list of paths or of Pillow images, as "
-            f"{type(estimator).__name__} is fitted on them{got}"
+            f"X must be ImagePaths, a list of paths or of Pillow images, or an array of bytes "
+            f"(uint8), as {type(estimator).__name__} is fitted on them{got}"
         )
     return X
+
+
+def _as_files(X):
+    """Return image files, or an array of bytes whose images are read as files are; else None."""
+    pictures = pictures_of_pixels(X)
+    return as_paths(X) if pictures is None else paths_of(pictures)
 
 
 def _all_gray(X):
@@ -176,7 +183,7 @@ def learn_inputs(embedder, X, **checks):
     if isinstance(X, DatasetArray) and size is not None:
         images = X.as_images()
         X = X if images is None else images
-    if are_images(X):
+    if are_images(X) or (size is not None and pictures_of_pixels(X) is not None):
         if size is None:
             size = _own_size(embedder.module, embedder.module_params)
         crop = crop_of(embedder.augment)
@@ -189,8 +196,8 @@ def learn_inputs(embedder, X, **checks):
         )
     if size is not None:
         raise ValueError(
-            "image_size is of image files, and X is an array; resize its images, or leave "
-            "image_size out"
+            "image_size is of image files, and of arrays of bytes (uint8) of shape (n, height, "
+            "width[, channels]), and X is neither; resize its images, or leave image_size out"
         )
     shape = embedder.image_shape
     return Inputs.learn(embedder, X, image_shape=shape, own_module=own, **checks)
