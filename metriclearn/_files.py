@@ -73,6 +73,34 @@ def as_folder(path, argument="path"):
     return folder
 
 
+def make_folder(path):
+    """Make a folder, and those above it; return those that are new, the innermost first.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of Path
+        For `remove_empty`, where what was to be written there fails.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except BaseException:
+        remove_empty(new)
+        raise
+    return new
+
+
+def remove_empty(folders):
+    """Remove those of some folders, the innermost first, in which there is nothing."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 @contextmanager
 def replacing(path):
     """Open a binary stream whose content takes the place of a file at the end of the block.
@@ -158,6 +186,32 @@ def check_writable(path, argument):
         raise ValueError(f"{argument} {path}: cannot be written ({error.strerror})") from None
 
 
+def check_folder(path, argument):
+    """Find out before the work whether a folder is there, or can be made, and be written to.
+
+    Parameters
+    ----------
+    path : str or path-like
+    argument : str
+        What the error calls it, e.g. ``"--save"``.
+
+    Returns
+    -------
+    Path
+    """
+    folder = as_folder(path, argument)
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    try:
+        descriptor, scratch = _open_scratch(there / "folder")
+    except OSError as error:
+        raise ValueError(
+            f"{argument} {folder}: {there} cannot be written to ({error.strerror})"
+        ) from None
+    os.close(descriptor)
+    _remove(scratch)
+    return folder
+
+
 @contextmanager
 def open_regular(path):
     """Open a regular file for reading; a pipe or device is an error, not an endless wait.
@@ -220,7 +274,9 @@ class Lock:
                 return holder or "another process"
             if _is_still(descriptor, self.path):
                 os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                holder = f"process {os.getpid()} on {socket.gethostname()}"
+                with contextlib.suppress(OSError):  # a full disk; it is held all the same
+                    os.write(descriptor, holder.encode())
                 self._descriptor, self._owner = descriptor, os.getpid()
             else:  # its holder removed it between our two calls
                 os.close(descriptor)

@@ -210,6 +210,12 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--tune", "bayes"], "argument --tune: invalid choice: 'bayes'"),
         (["--budget", "9"], "tune_budget='9' needs a search"),
         (["--tune", "random", "--budget", "1h"], "tune_budget='1h' must be a number of fits"),
+        (["--save", "{}/full"], "full' holds other files than a model's; give an empty or new"),
+        (["--save", "{}/full/a.txt"], "full/a.txt' is a file, or leads nowhere; give a folder"),
+        (["--save", "{}/full/a.txt/m"], "full/a.txt cannot be written to (Not a directory)"),
+        (["--save", "{}", "--report", "{}/r.html"], "r.html is in the folder of the model"),
+        (["--save", "{}/m", "--save-learner", "lmn"], "--save-learner lmn takes no part; there"),
+        (["--save", "{}/m", "--save-learner", "itml"], "itml takes no part; there are majority"),
         (["--color"], "unrecognized arguments: --color"),
     ],
 )
@@ -217,6 +223,9 @@ def test_bad_options_are_one_line_before_any_work(
     tmp_path, capsys, monkeypatch, arguments, message
 ):
     monkeypatch.setattr(run, "run_task", None)
+    if "full" in arguments[-1]:
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "a.txt").touch()
     arguments = [argument.format(tmp_path) for argument in arguments]
     try:
         code = cli.main(["compare", "iris", *arguments])
@@ -250,6 +259,9 @@ def test_a_file_that_may_not_be_written_is_found_out_before_any_work(tmp_path, c
     monkeypatch.setattr("metriclearn._files._open_scratch", refuse)
     assert compare("iris", "--report", tmp_path / "r.html") == 2
     assert "r.html: cannot be written (Permission denied)" in capsys.readouterr().err
+    assert compare("iris", "--save", tmp_path / "new" / "model") == 2
+    assert f"{tmp_path} cannot be written to (Permission denied)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.faults import full_disk
 from PIL import Image
 from sklearn.datasets import load_iris, load_wine
 from sklearn.pipeline import make_pipeline
@@ -247,6 +248,27 @@ def test_stopped_embedding_goes_on(model, here, monkeypatch):
     assert [call.start for call in calls] == [0, 40, 80, 80, 120]
     assert np.array_equal(np.load("e.npy"), model.transform(load_iris().data))
     assert sorted(file.name for file in here.iterdir()) == ["e.npy", "model", "rows.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_a_full_disk_is_one_line_and_leaves_the_blocks_to_go_on_from(
+    model, here, monkeypatch, capsys, suffix
+):
+    from metriclearn.cli import _embed, _model
+
+    for module in (_embed, _model):
+        monkeypatch.setattr(module, "BLOCK", 40)
+    before = sorted(here.iterdir())
+    for limit, n_blocks in ((100, 0), (2000, 4)):
+        with full_disk(limit):
+            assert main(["embed", "model", "rows.csv", "--out", f"e.{suffix}"]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "File too large" in error
+        assert len(list(here.rglob("*.npy"))) == n_blocks
+        assert (sorted(here.iterdir()) == before) == (n_blocks == 0)
+    assert main(["embed", "model", "rows.csv", "--out", f"e.{suffix}"]) == 0
+    assert sorted({*here.iterdir()} - {*before}) == [here / f"e.{suffix}"]
 
 
 def test_search_finds_what_the_model_says(model, here, capsys):

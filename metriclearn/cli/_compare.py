@@ -1,18 +1,24 @@
 """``metriclearn compare``: which distance is best on your data."""
 
+import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from metriclearn._extras import require
 from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.cli._judged import read_judged
-from metriclearn.cli._model import check_apart
+from metriclearn.cli._model import check_apart, check_beside
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
 from metriclearn.compare._tables._read import table_suffix
 
 CONNECT_SECONDS = 10
+_FINE_TUNED = "finetune"
+_AS_A_GRAPH = (
+    "a fine-tuned network cannot be kept as a folder; --save-learner keeps another, and in Python "
+    "result.fit_best(photos, None)[-1].to_onnx(path) writes it"
+)
 EXAMPLES = """
 examples:
   metriclearn compare wine
@@ -326,13 +332,42 @@ def _check_outputs(options):
             require("skops", "skops")
             if len(options.sources) > 1:
                 raise ValueError("--save keeps the winner on one source; there are several")
+            from metriclearn.persistence._model import check_place
+
+            check_place(options.save, "--save")
+            if options.save_learner is not None:
+                _check_kept(options)
         elif options.save_learner is not None:
             raise ValueError("--save-learner needs --save DIR")
         for argument, path in outputs.items():
             if path is not None:
                 check_writable(path, argument)
+                check_beside(argument, path, options.save or os.devnull)
     except (ValueError, ImportError, OSError) as error:
         raise BadInputError(error) from None
+
+
+def _check_kept(options):
+    """Find out whether the learner to keep takes part; those of amounts have names of their own."""
+    from metriclearn.compare._amount_roster import amount_learners
+    from metriclearn.compare._judged._roster import judged_learners
+    from metriclearn.compare._roster import resolve_learners
+
+    if options.save_learner.startswith(_FINE_TUNED):
+        raise ValueError(f"--save-learner {options.save_learner}: {_AS_A_GRAPH}")
+    asked = options.learners or ("features" if options.features else None)
+    if options.pairs or options.triplets:
+        there = judged_learners(asked, "pairs" if options.pairs else "triplets")
+    else:
+        there = resolve_learners(asked)
+        with suppress(ValueError):  # what was asked for learns from classes only
+            there += amount_learners(asked)
+    keys = [each.key for each in there]
+    if options.save_learner not in [*keys, *(each.name for each in there)]:
+        raise ValueError(
+            f"--save-learner {options.save_learner} takes no part; there are "
+            f"{', '.join(dict.fromkeys(keys))}, or add it to --learners"
+        )
 
 
 def _target(options, source):
@@ -366,12 +401,8 @@ def _save(result, options, constraints=None):
 
     key = options.save_learner
     kept = key or getattr(result.verdict(result.headline(result.protocols[0])), "key", "")
-    if kept.startswith("finetune"):
-        raise BadInputError(
-            f"--save {options.save}: a fine-tuned network cannot be kept as a folder; "
-            f"--save-learner keeps another, and in Python result.fit_best(photos, None)[-1].to_onnx"
-            f"(path) writes it"
-        )
+    if kept.startswith(_FINE_TUNED):
+        raise BadInputError(f"--save {options.save}: {_AS_A_GRAPH}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

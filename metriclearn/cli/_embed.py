@@ -59,7 +59,7 @@ def run(options, command):
     kept = out.with_name(f".{out.name}.blocks")
     try:
         vectors = _blocks(model, rows, kept, _fingerprint(options, rows))
-    except BadInputError:
+    except BaseException:
         if not list(kept.glob("*.npy")):  # nothing to go on from
             shutil.rmtree(kept, ignore_errors=True)
         raise

@@ -128,6 +128,12 @@ def check_apart(outputs, sources):
         taken[os.path.realpath(path)] = argument
 
 
+def check_beside(argument, path, model):
+    """Check that an output is not in the folder of a model, in which no other files belong."""
+    if os.path.dirname(os.path.realpath(path)) == os.path.realpath(model):
+        raise ValueError(f"{argument} {path} is in the folder of the model; give another one")
+
+
 def check_output(argument, path, model, sources):
     """Check an output of a command with a model before the work; bad input is one line.
 
@@ -136,15 +142,14 @@ def check_output(argument, path, model, sources):
     argument : str
     path : str or None
     model : str
-        Folder of the model, in which no other files belong.
+        Its folder.
     sources : sequence of path-like
     """
     try:
         check_apart({argument: path}, sources)
         if path is None:
             return
-        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(model):
-            raise ValueError(f"{argument} {path} is in the folder of the model; give another one")
+        check_beside(argument, path, model)
         check_writable(path, argument)
     except ValueError as error:
         raise BadInputError(error) from None

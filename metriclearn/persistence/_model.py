@@ -23,11 +23,15 @@ from metriclearn._files import (
     Lock,
     as_folder,
     as_path,
+    check_folder,
+    make_folder,
     open_regular,
+    remove_empty,
     write_bytes,
     write_text,
 )
 from metriclearn._format import Format, checksum, parse_json
+from metriclearn.persistence._card import render_card
 from metriclearn.persistence._parts import NETWORKS, put_back, take_out, unknown_entries, untrusted
 
 _MANIFEST, _CARD, _LOCK = "model.json", "README.md", ".lock"
@@ -98,7 +102,7 @@ def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | N
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}")
     folder = as_folder(path)
-    _check_folder(folder)
+    _check_content(folder, "path")
     try:
         parts, networks = _pack(estimator)
     except ValueError as error:
@@ -107,15 +111,24 @@ def save(estimator: BaseEstimator, path: str | Path, *, card: dict[str, Any] | N
             f"Estimators of metriclearn, scikit-learn and skrub can be saved, but for trees, "
             f"splines, distributions and functions of one's own"
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = Lock(folder / _LOCK)
-    holder = lock.take()
-    if holder:
-        raise OSError(f"{folder}: {holder} is writing to it")
+    new = make_folder(folder)
     try:
-        _write(folder, parts, networks, estimator, card)
-    finally:
-        lock.release()
+        _write_alone(folder, parts, networks, estimator, card)
+    except BaseException:
+        remove_empty(new)
+        raise
+
+
+def check_place(path, argument):
+    """Find out before the work whether a model can be kept in a folder after it.
+
+    Parameters
+    ----------
+    path : str or Path
+    argument : str
+        What the error calls it, e.g. ``"--save"``.
+    """
+    _check_content(check_folder(path, argument), argument)
 
 
 def load(path: str | Path) -> BaseEstimator:
@@ -267,6 +280,18 @@ def _at_fault(estimator):
     return ""
 
 
+def _write_alone(folder, *model):
+    """Write while no other process does."""
+    lock = Lock(folder / _LOCK)
+    holder = lock.take()
+    if holder:
+        raise OSError(f"{folder}: {holder} is writing to it")
+    try:
+        _write(folder, *model)
+    finally:
+        lock.release()
+
+
 def _write(folder, parts, networks, estimator, card):
     before = _names_of(folder)
     parts_name = f"parts-{hashlib.sha256(parts).hexdigest()[:12]}.skops"
@@ -390,12 +415,13 @@ def _read_network(path):
     return getattr(import_module(module), kind).load(path)
 
 
-def _check_folder(folder):
+def _check_content(folder, argument):
+    """Check that a folder, if there is one, holds nothing but a model."""
     for file in folder.iterdir() if folder.is_dir() else ():
         if file.is_symlink() or not _is_ours(file):  # what a link leads to is not written over
             raise ValueError(
-                f"path={str(folder)!r} holds other files than a model's; give an empty or new "
-                f"folder"
+                f"{argument}={str(folder)!r} holds other files than a model's; give an empty or "
+                f"new folder"
             )
 
 
@@ -422,37 +448,3 @@ def _versions():
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-_USE = """\
-```python
-import metriclearn
-
-model = metriclearn.load("{folder}")
-model.transform(X)
-```
-"""
-
-
-def render_card(estimator, manifest):
-    """Write a model card in Markdown, with the texts that the manifest holds by title."""
-    name = manifest["card"].get("Name", type(estimator).__name__)
-    lines = [f"# {_plain(name)}", ""]
-    lines += ["A metric saved by metriclearn. To use it:", "", _USE.format(folder="this folder")]
-    for title, text in manifest["card"].items():
-        if title == "Name":
-            continue
-        lines += [f"## {title}", ""]
-        lines += (
-            [f"- {_plain(item)}" for item in text] if isinstance(text, list) else [_plain(text)]
-        )
-        lines += [""]
-    lines += ["## Estimator", "", "```text", repr(estimator), "```", ""]
-    lines += ["## Written with", ""]
-    lines += [f"- {name} {version}" for name, version in manifest["versions"].items()]
-    return "\n".join(lines) + "\n"
-
-
-def _plain(text):
-    """Keep a text in its paragraph: names of data may hold anything."""
-    return " ".join(str(text).split()).replace("<", "&lt;").replace("`", "'")

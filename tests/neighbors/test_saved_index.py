@@ -217,6 +217,22 @@ def test_a_full_disk_leaves_the_old_index_and_nothing_else(gallery, tmp_path, li
     assert len(RetrievalIndex.load(folder, verify=True)) == 600
 
 
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+@pytest.mark.parametrize("limit", [100, 9_000])
+def test_a_full_disk_leaves_nothing_of_a_new_index(gallery, tmp_path, limit, on_disk):
+    folder = tmp_path / "new" / "index"
+    index = RetrievalIndex(path=folder if on_disk else None)
+    with full_disk(limit), pytest.raises(OSError, match=str(folder)):
+        _add_and_save(index, gallery[0], folder)
+    if len(index):  # what was added waits for another try
+        assert not list(tmp_path.rglob("*.json"))
+    else:
+        assert not list(tmp_path.iterdir())
+        index.add(gallery[0])
+    index.save(folder)
+    assert len(RetrievalIndex.load(folder, verify=True)) == len(gallery[0])
+
+
 def _add_and_save(index, X, folder):
     index.add(X)
     index.save(folder)

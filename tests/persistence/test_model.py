@@ -15,6 +15,7 @@ import pytest
 import skops.io as sio
 import torch
 from helpers import estimators
+from helpers.faults import files_under, full_disk
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
@@ -24,7 +25,8 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 import metriclearn
-from metriclearn import LMNN, MMC, RCA, PairClassifier
+from metriclearn import LMNN, MMC, RCA, Covariance, PairClassifier
+from metriclearn._files import Lock
 from metriclearn.constraints import pairs_from_labels
 from metriclearn.deep import DeepEmbedder
 from metriclearn.neighbors import OpenSetClassifier
@@ -147,6 +149,33 @@ def test_saving_again_leaves_one_model(tmp_path):
         ]
         assert len(list((tmp_path / "model").iterdir())) == 3
         assert type(metriclearn.load(tmp_path / "model")) is type(learner)
+
+
+@pytest.mark.parametrize("limit", [0, 100, 1200])
+def test_a_full_disk_leaves_nothing_or_the_old_model(tmp_path, limit):
+    network = DeepEmbedder(max_epochs=1, random_state=0).fit(X, y)
+    with full_disk(limit), pytest.raises(OSError, match=str(tmp_path)):
+        metriclearn.save(network, tmp_path / "new" / "model")
+    assert not list(tmp_path.iterdir())
+    metriclearn.save(Covariance().fit(X), tmp_path / "model")
+    before = files_under(tmp_path)
+    with full_disk(limit), pytest.raises(OSError, match=str(tmp_path)):
+        metriclearn.save(network, tmp_path / "model")
+    assert files_under(tmp_path) == before
+    assert isinstance(metriclearn.load(tmp_path / "model"), Covariance)
+
+
+def test_of_two_that_save_to_one_folder_the_second_is_told_who_does(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    lock = Lock(folder / ".lock")
+    assert lock.take() is None
+    with pytest.raises(OSError, match=f"process {os.getpid()} on .* is writing to it"):
+        metriclearn.save(RCA().fit(X, y), folder)
+    lock.release()
+    assert not list(folder.iterdir())
+    metriclearn.save(RCA().fit(X, y), folder)
+    assert isinstance(metriclearn.load(folder), RCA)
 
 
 def test_a_model_that_is_replaced_while_it_is_read_is_the_new_one(tmp_path, monkeypatch):
@@ -444,7 +473,7 @@ def test_list_of_trusted_names_is_of_estimators_only():
 def test_what_cannot_be_found_by_name_is_refused(estimator, error, message, tmp_path):
     with pytest.raises(error, match=message):
         metriclearn.save(estimator, tmp_path / "m")
-    assert not (tmp_path / "m").exists() or not list((tmp_path / "m").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_of_others_are_left_alone(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -178,10 +178,10 @@ class RetrievalIndex:
         vectors = self._embed(X)
         with self._lock.writing():
             ids, columns, replaced = self._catalog.checked(ids, payload, len(vectors), replace)
-            if self._folder is not None:
-                self._folder.open(unchanged=True, new=self._gallery is None)
-            gallery = self._gallery or Gallery.of(self.index, self.metric, vectors, self._folder)
-            gallery.append(gallery.vectors.stored(vectors), ids, columns, replaced)
+            folder, gallery = self._folder, self._gallery
+            with nullcontext() if folder is None else folder.filling(new=gallery is None):
+                gallery = gallery or Gallery.of(self.index, self.metric, vectors, folder)
+                gallery.append(gallery.vectors.stored(vectors), ids, columns, replaced)
             self._gallery = gallery
 
     def remove(self, ids: ArrayLike | str | None = None, *, where: Condition | None = None) -> None:

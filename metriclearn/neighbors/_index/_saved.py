@@ -18,7 +18,9 @@ from metriclearn._files import (
     Lock,
     as_folder,
     as_path,
+    make_folder,
     open_regular,
+    remove_empty,
     sync_folder,
     write_bytes,
     write_text,
@@ -46,11 +48,13 @@ class SavedFolder:
     def __init__(self, path):
         self.path = as_path(path)
         self._lock = None
+        # Folders that were made for it and hold nothing yet, the innermost first.
+        self._new = []
         # Checksum of the manifest that the holder of this object last read or wrote.
         self.seen = None
 
     def __getstate__(self):
-        return {**vars(self), "_lock": None}
+        return {**vars(self), "_lock": None, "_new": []}
 
     def holds_index(self):
         """Whether an index is saved there."""
@@ -82,7 +86,7 @@ class SavedFolder:
                 f"path: {self.path} no longer holds the index that was opened; load it from where "
                 f"it is now"
             )
-        as_folder(self.path).mkdir(parents=True, exist_ok=True)
+        self._new = make_folder(as_folder(self.path))
         lock = Lock(self.path / _LOCK)
         holder = lock.take()
         if holder is not None:
@@ -106,6 +110,20 @@ class SavedFolder:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        remove_empty(self._new)
+        self._new = []
+
+    @contextlib.contextmanager
+    def filling(self, *, new):
+        """Take the folder for rows to add; where a new index's cannot be written, leave nothing."""
+        self.open(unchanged=True, new=new)
+        try:
+            yield
+        except BaseException:
+            if new:
+                self._clear(None)
+                self.close()
+            raise
 
     def save(self, gallery, settings, *, own):
         """Save a gallery.
