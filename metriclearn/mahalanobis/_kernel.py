@@ -61,7 +61,7 @@ class KernelMetric(
     Parameters
     ----------
     learner : estimator or "passthrough", default=None
-        A linear learner of this package, cloned by ``fit``; ``GMML()`` by
+        A linear learner of this package, or another transformer, cloned by ``fit``; ``GMML()`` by
         default.
     kernel : {"rbf", "poly", "linear", "sigmoid", "laplacian", "cosine", "precomputed"} or \
             callable, default="rbf"
@@ -225,7 +225,7 @@ class KernelMetric(
         if learner is not None:
             given = {"y": y} if constraints is None else {"constraints": constraints}
             self.learner_ = clone(learner).fit(features, **given)
-            self._n_features_out = self.learner_.components_.shape[0]
+            self._n_features_out = self.learner_.transform(features[:1]).shape[1]
         return self
 
     def _scale_of(self, X):
@@ -265,20 +265,14 @@ class KernelMetric(
     def _embed(self, X):
         features = self._kernel_to_landmarks(X) @ self.projection_
         if self.learner_ != "passthrough":
-            features = features @ self.learner_.components_.T
+            features = self.learner_.transform(features)
         return features.astype(X.dtype, copy=False)
 
     def _kernel_to_landmarks(self, X):
         if self.kernel == "precomputed":
             K = X[:, self.landmarks_]
         elif callable(self.kernel):
-            K = np.asarray(self.kernel(X, self.landmarks_))
-            expected = (len(X), len(self.landmarks_))
-            if K.shape != expected:
-                raise ValueError(
-                    f"kernel must return one value for each row of its first and its second "
-                    f"argument, shape {expected}, got {K.shape}"
-                )
+            K = _called(self.kernel, X, self.landmarks_)
         else:
             # What overflows is one clear error below.
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -302,6 +296,26 @@ class KernelMetric(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags
+
+
+def _called(kernel, A, B):
+    """Return the values of a function of two matrices."""
+    remedy = (
+        "it is called with all rows at once; of a function of two rows make one by "
+        "lambda A, B: pairwise_kernels(A, B, metric=f)"
+    )
+    try:
+        K = np.asarray(kernel(A, B))
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"kernel failed on arrays of shapes {A.shape} and {B.shape} ({error}); {remedy}"
+        ) from error
+    if K.shape != (len(A), len(B)) or K.dtype.kind not in "biuf":
+        raise ValueError(
+            f"kernel must return one number for each row of its first and its second argument, "
+            f"shape {len(A), len(B)}, got shape {K.shape} of {K.dtype}; {remedy}"
+        )
+    return K
 
 
 def _whitening(K):

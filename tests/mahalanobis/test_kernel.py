@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import make_circles
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from metriclearn import (
     GMML,
@@ -159,6 +162,20 @@ def test_constraints_reach_the_learner(small):
         KernelMetric(ITML()).fit(X, constraints=Pairs([[0, 70]], [True]))
 
 
+@pytest.mark.parametrize(
+    "learner",
+    [PCA(2, whiten=True), StandardScaler(), make_pipeline(StandardScaler(), RCA()), KernelMetric()],
+    ids=["whitened", "scaled", "pipeline", "kernel of a kernel"],
+)
+def test_any_transformer_is_asked_to_transform(learner, small):
+    X, y = small
+    model = KernelMetric(learner, kernel="linear").fit(X, y)
+    plain = KernelMetric("passthrough", kernel="linear").fit(X)
+    expected = clone(learner).fit(plain.transform(X), y).transform(plain.transform(X))
+    np.testing.assert_allclose(model.transform(X), expected, atol=1e-10)
+    assert len(model.get_feature_names_out()) == expected.shape[1]
+
+
 def test_searches_go_through_it(small):
     X, y = small
     search = GridSearchCV(
@@ -184,7 +201,9 @@ def test_it_needs_labels_if_its_learner_does(small):
         (lambda A, B: -(A @ B.T), "kernel is not positive semidefinite"),
         (lambda A, B: np.zeros((len(A), len(B))), "kernel is not positive semidefinite"),
         (lambda A, B: np.full((len(A), len(B)), np.nan), "kernel has NaN or infinite values"),
-        (lambda A, B: np.ones(len(A)), r"kernel must return .* shape \(45, 45\), got \(45,\)"),
+        (lambda A, B: np.ones(len(A)), r"kernel must return .* shape \(45, 45\), got shape \(45,\)"),
+        (lambda A, B: np.full((len(A), len(B)), "x"), "kernel must return one number for each row"),
+        (lambda a, b: float(a @ b), r"kernel failed on arrays of .* all rows at once"),
         ("precomputed", r'X must be square for kernel="precomputed", got \(45, 4\)'),
     ],
 )

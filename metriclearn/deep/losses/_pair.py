@@ -233,6 +233,10 @@ class LiftedStructureLoss(MetricLoss):
     *Relations*: like `NTXentLoss` on distances, with the negatives of both rows of a pair;
     `MultiSimilarityLoss` is often better on the sphere.
 
+    With a reference P has the pairs of an anchor of the batch and any other row, so that two rows
+    of the batch are paired twice, each once as the anchor; the negatives of a row of the reference
+    are those of the batch.
+
     Time O(b² d), memory O(b²) for b rows of d dimensions; libraries that pair every positive pair
     with every negative need b⁴. Meant for embeddings of any length, and `DeepEmbedder` does not
     normalize them for it: between rows of length one, at most 2 apart, the sums over all
