@@ -128,6 +128,7 @@ def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, st
         return _of_object(spec, size, pooling, device, colors)
     text = os.fspath(spec)
     if text.endswith(".onnx"):
+        _check_of_torch("an ONNX file", pooling, device)
         return OnnxBackbone(text, size, colors)
     if ":" in text and "/" not in text:
         return _of_object(_imported(text), size, pooling, device, colors)
@@ -149,6 +150,15 @@ def find_backbone(spec, *, size=None, pooling=None, device="auto", mean=None, st
     return makers[library](name, weights or None, size, pooling, device, colors)
 
 
+def _check_of_torch(kind, pooling, device):
+    """Refuse what is said of networks of torch alone."""
+    for name, value, default in (("pooling", pooling, None), ("device", device, "auto")):
+        if value != default:
+            raise ValueError(
+                f"{name}={value!r} is for networks of torch; the backbone is {kind}: leave it out"
+            )
+
+
 def _of_object(spec, size, pooling, device, colors):
     # A module of torch is recognized by what all of them have; torch is loaded only then.
     if hasattr(spec, "state_dict") and hasattr(spec, "forward"):
@@ -159,6 +169,7 @@ def _of_object(spec, size, pooling, device, colors):
     if callable(spec):
         if colors:
             raise ValueError("mean and std are for networks; a function is given the bytes")
+        _check_of_torch("a function", pooling, device)
         return CallableBackbone(spec, size or (224, 224))
     raise TypeError(
         f"backbone must be a name, a file, a torch module or a function, got {type(spec).__name__}"

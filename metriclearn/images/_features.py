@@ -156,7 +156,9 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             If there is no such backbone.
         """
         check_items(X, "X")
-        if not self._is_table:
+        if self._is_table:
+            self._check_table()
+        else:
             self._network()
         return self
 
@@ -252,7 +254,18 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _looked_up(self, X, items):
         """Take rows of a file of features, by the place of each image in the whole list."""
+        self._check_table()
         return rows_of_table(self.backbone, X, items)
+
+    def _check_table(self):
+        """Refuse what is said of a network, where there is none."""
+        for name in ("image_size", "pooling", "mean", "std", "device"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value == "auto"):
+                raise ValueError(
+                    f"{name}={value!r} is for networks; backbone={os.fspath(self.backbone)!r} "
+                    f"holds vectors that are there already: leave it out"
+                )
 
     def __getstate__(self):
         # The network is loaded again where it is needed: by name it is not in the pickle.

@@ -102,6 +102,12 @@ def pooled(output, pooling):
             f"backbone: it returns a dict of {', '.join(map(str, output))}; wrap it in a module "
             f"that returns one of them"
         )
+    if pooling is not None and (output.ndim == 2 or (output.ndim == 4 and pooling == "cls")):
+        kind = "vectors" if output.ndim == 2 else "maps"
+        raise ValueError(
+            f"pooling={pooling!r} is for tokens; the backbone returns {kind}, of shape "
+            f"{tuple(output.shape)}: leave it out"
+        )
     if output.ndim == 4:
         return output.mean(dim=(2, 3))
     if output.ndim == 3:

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
+from metriclearn._validation import as_count
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._search._ranker import Frame, Ranker
 
@@ -276,7 +277,7 @@ class RecallSample:
             raise ValueError(f"k={k!r} must be from 1 to {most}, the number of other rows")
         self.gallery, self.k = gallery, k
         random_state = check_random_state(random_state)
-        n_queries = min(n_queries, len(gallery))
+        n_queries = min(as_count(n_queries, "n_queries"), len(gallery))
         self.rows = random_state.choice(gallery.catalog.rows, n_queries, replace=False)
         gallery.vectors.verify(self.rows)
         self.queries = gallery.vectors.array()[self.rows].astype(np.float64)
@@ -284,6 +285,7 @@ class RecallSample:
 
     def recall(self, rerank):
         """Return the share of the exact neighbors that the search finds."""
+        as_count(rerank, "rerank")
         _, found = self.gallery.nearest(self.queries, self.k + 1, rerank)
         hits = [
             len(np.intersect1d(mine[mine != row][: self.k], their))

@@ -242,7 +242,6 @@ def lay_out(embeddings, method="tsne", random_state=None):
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; take one of {METHODS}")
-    umap = require("umap", "umap") if method == "umap" else None
     Z = np.asarray(embeddings, dtype=np.float64)
     Z = Z - Z.mean(axis=0)
     n_rows, width = Z.shape
@@ -253,7 +252,8 @@ def lay_out(embeddings, method="tsne", random_state=None):
     if method == "pca" or n_rows <= 5:  # t-SNE has nothing to say of a handful of rows
         flat = PCA(min(2, n_rows), svd_solver="full").fit_transform(Z)
         return np.column_stack([flat, np.zeros((n_rows, 2 - flat.shape[1]))])
-    if umap is not None:
+    if method == "umap":
+        umap = require("umap", "umap")
         neighbors = min(15, n_rows - 1)
         layout = umap.UMAP(n_neighbors=neighbors, random_state=random_state, n_jobs=1)
         return np.asarray(layout.fit_transform(Z), dtype=np.float64)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import Seed
+from metriclearn._validation import warn_without_effect
 from metriclearn.plots._axes import (
+    METHODS,
     axes_for,
     check_labeled,
     class_color,
@@ -138,6 +140,9 @@ class EmbeddingDisplay:
         EmbeddingDisplay
         """
         embeddings, labels = check_labeled(embeddings, labels)
+        if embeddings.shape[1] <= 2 and method in METHODS and method != "tsne":
+            when = "where embeddings have more than the two columns that are drawn"
+            warn_without_effect(cls.__name__, "method", method, when)
         return cls(lay_out(embeddings, method, random_state), labels, name=name).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> EmbeddingDisplay:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._validation import is_whole
 from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.plots._axes import axes_for, curve_style, embed, without_frame
 
@@ -113,10 +114,11 @@ class RecallCurveDisplay:
         -------
         RecallCurveDisplay
         """
-        if min(ks, default=0) < 1 or min(ks) >= len(labels):
+        ks = np.ravel(ks).tolist()
+        if not all(map(is_whole, ks)) or min(ks, default=0) < 1 or min(ks) >= len(labels):
             raise ValueError(
                 f"ks must be integers of at least 1, one of them less than {len(labels)}, the rows "
-                f"there are; got {list(ks)}"
+                f"there are; got {ks}"
             )
         ks = [k for k in sorted(ks) if k < len(labels)]
         scores = retrieval_scores(embeddings, labels, [f"recall_at_{k}" for k in ks])

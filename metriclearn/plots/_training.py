@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metriclearn._extras import require
+from metriclearn._validation import warn_without_effect
 from metriclearn.plots._axes import without_frame
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class TrainingDisplay:
             raise ValueError(
                 f"{type(estimator).__name__} has no history of epochs; give a fitted DeepEmbedder"
             )
-        best_epoch = getattr(estimator, "best_epoch_", None)
+        validated = any("valid_recall_at_1" in row for row in history)
+        best_epoch = getattr(estimator, "best_epoch_", None) if validated else None
         return cls.from_history(history, best_epoch=best_epoch, name=name, ax=ax)
 
     @classmethod
@@ -136,7 +138,10 @@ class TrainingDisplay:
         recall = None
         if any("valid_recall_at_1" in row for row in history):
             recall = [row.get("valid_recall_at_1", float("nan")) for row in history]
-        best_epoch = None if recall is None else best_epoch
+        if recall is None and best_epoch is not None:
+            when = "where epochs were validated"
+            warn_without_effect("TrainingDisplay", "best_epoch", best_epoch, when)
+            best_epoch = None
         loss = [row["train_loss"] for row in history]
         return cls(loss, recall, best_epoch=best_epoch, name=name).plot(ax=ax)
 

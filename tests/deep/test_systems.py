@@ -57,6 +57,9 @@ def test_one_group_is_none():
         ({"groups": 2, "group_weights": (1.0, 0.0)}, "group_weights must be positive"),
         ({"groups": 2, "group_weights": (1.0,)}, "one for each of 2 groups"),
         ({"group_weights": (1.0, 2.0)}, "one for each of 1 groups"),
+        ({"groups": 2, "normalize": False}, "groups=2 are scaled .* normalize=False forbids"),
+        ({"pooling": "max"}, "pooling='max' is for maps"),
+        ({"pooling": "gem"}, "the backbone gives vectors of 5 features"),
     ],
 )
 def test_groups_that_do_not_fit(params, message):
@@ -88,6 +91,17 @@ def test_users_groups_stand():
         loss="boosted", head_params={"groups": 4}, n_components=12, **QUICK
     ).fit(X, y)
     assert embedder.net_.module_.head.group_sizes == [3, 3, 3, 3]
+
+
+def test_users_weights_are_of_the_groups_of_the_loss():
+    grouped = {"loss": "grouped", "loss_params": {"loss": "supcon", "groups": 2}}
+    embedder = DeepEmbedder(
+        **grouped, head_params={"group_weights": (3, 4)}, n_components=12, **QUICK
+    ).fit(X, y)
+    lengths = np.linalg.norm(embedder.transform(X).reshape(-1, 2, 6), axis=2)
+    np.testing.assert_allclose(lengths, np.tile([0.6, 0.8], (len(X), 1)), atol=1e-6)
+    with pytest.raises(ValueError, match="group_weights must be positive, one for each of 1"):
+        embedder.set_params(loss="supcon", loss_params=None).fit(X, y)
 
 
 def test_cosine_of_the_whole_is_the_boosted_sum():

@@ -360,6 +360,11 @@ def test_searches_clones_and_pickles():
         ({"shared": True}, {}, "of one kind"),
         ({"temperature": 0.0}, {}, "temperature"),
         ({"chunk_size": 0}, {}, "chunk_size"),
+        (
+            {"module": "adapter", "n_components": 3},
+            {},
+            "3 dimensions and that of documents 2",
+        ),
         ({"chunk_size": 1}, {}, "chunk_size=1 leaves batch normalization one row"),
     ],
 )

@@ -10,8 +10,9 @@ from helpers.unused import outcome, unsaid
 from torch import nn
 
 from metriclearn.constraints import Pairs
-from metriclearn.deep import DeepEmbedder
+from metriclearn.deep import DeepEmbedder, TwoTowerEmbedder
 from metriclearn.deep import samplers as S
+from metriclearn.verification import PairNetwork
 
 #: What says nothing of the result, or what the rows are, or limits that are not always reached.
 OF_THE_RUN = {
@@ -46,6 +47,20 @@ OTHER = {
     "validation": "stratified",
     "validation_fraction": 0.4,
     "warmup_epochs": 1,
+}
+#: Of networks on two rows, where it is another than that of an embedder.
+OTHER_OF_PAIRS = {
+    "document_module": "linear",
+    "document_module_params": {"hidden_units": 9},
+    "head_params": {"layer_norm": True},
+    "hidden_units": 7,
+    "module_params": {"hidden_units": 8},
+    "pos_label": False,
+    "shared": True,
+    "symmetric": False,
+    "temperature": 0.5,
+    "weight_decay": 0.5,
+    "wiring": "siamese",
 }
 BARE = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
 SETTINGS = [
@@ -96,6 +111,42 @@ def test_every_argument_of_an_embedder_acts_or_is_named(setting):
 def test_an_argument_without_effect_is_named(setting, name):
     with pytest.warns(UserWarning, match=rf"DeepEmbedder: {name}=.* no effect here, it is only"):
         fitted(*make(n_rows=10), **{"max_epochs": 1, **setting})
+
+
+RNG = np.random.RandomState(0)
+LEFT, SAME = RNG.randn(30, 4), RNG.rand(30) < 0.5
+RIGHT = LEFT + np.where(SAME, 0.1, 1.0)[:, None] * RNG.randn(30, 4)
+
+
+def scored(**settings):
+    pairs = np.stack([LEFT, RIGHT], axis=1)
+    return PairNetwork(**settings).fit(pairs, SAME).score_pairs(pairs)
+
+
+def found(**settings):
+    towers = TwoTowerEmbedder(**settings).fit(LEFT, RIGHT)
+    return towers.transform(LEFT) @ towers.transform_documents(RIGHT).T
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "setting"),
+    [
+        (PairNetwork, scored, {}),
+        (PairNetwork, scored, {"wiring": "pseudo_siamese"}),
+        (TwoTowerEmbedder, found, {}),
+        (TwoTowerEmbedder, found, {"document_module": "mlp", "chunk_size": 4}),
+        (TwoTowerEmbedder, found, {"shared": True}),
+    ],
+)
+def test_every_argument_of_networks_on_two_rows_acts_or_is_named(kind, call, setting):
+    base = {"n_components": 6, "batch_size": 16, "max_epochs": 2, "random_state": 0, **setting}
+    before, ignored = call(**base), []
+    for name in set(inspect.signature(kind).parameters) - OF_THE_RUN - set(setting) - {"points"}:
+        value = {**OTHER, **OTHER_OF_PAIRS}[name]
+        after, text = outcome(lambda name=name, value=value: call(**{**base, name: value}))
+        if unsaid(name, before, after, text):
+            ignored.append(name)
+    assert not ignored
 
 
 CODES = np.repeat(np.arange(8), 6)

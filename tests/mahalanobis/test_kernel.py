@@ -201,7 +201,10 @@ def test_it_needs_labels_if_its_learner_does(small):
         (lambda A, B: -(A @ B.T), "kernel is not positive semidefinite"),
         (lambda A, B: np.zeros((len(A), len(B))), "kernel is not positive semidefinite"),
         (lambda A, B: np.full((len(A), len(B)), np.nan), "kernel has NaN or infinite values"),
-        (lambda A, B: np.ones(len(A)), r"kernel must return .* shape \(45, 45\), got shape \(45,\)"),
+        (
+            lambda A, B: np.ones(len(A)),
+            r"kernel must return .* shape \(45, 45\), got shape \(45,\)",
+        ),
         (lambda A, B: np.full((len(A), len(B)), "x"), "kernel must return one number for each row"),
         (lambda a, b: float(a @ b), r"kernel failed on arrays of .* all rows at once"),
         ("precomputed", r'X must be square for kernel="precomputed", got \(45, 4\)'),

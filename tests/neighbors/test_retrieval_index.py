@@ -359,6 +359,9 @@ def test_a_million_additions_sort_little(monkeypatch):
         (lambda i, X: i.remove([5, 1000]), "ids: 1000 is not in the index"),
         (lambda i, X: i.payload([1000]), "ids: 1000 is not in the index"),
         (lambda i, X: i.tune(2.0), "recall must be above 0 and at most 1"),
+        (lambda i, X: i.tune("high"), "recall must be above 0 and at most 1"),
+        (lambda i, X: i.tune(rerank=0), "rerank must be an integer of at least 1"),
+        (lambda i, X: i.measure_recall(n_queries=0), "n_queries must be an integer of at least 1"),
         (lambda i, X: i.measure_recall(600), "k=600 must be from 1 to 599"),
     ],
 )

@@ -122,6 +122,27 @@ def test_curves_on_the_same_axes_differ_in_color_and_in_stroke(display):
     assert (own.get_color(), own.get_linestyle()) == ("k", ":")
 
 
+FLAT, CLASSES = np.arange(12.0).reshape(6, 2), [0, 0, 1, 1, 2, 2]
+PAIRS = [1, 1, 0, 0], [0.2, 0.6, 0.4, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (lambda: plots.EmbeddingDisplay.from_predictions(FLAT, CLASSES, method="pca"), "method"),
+        (lambda: VerificationCurveDisplay.from_predictions(*PAIRS, confidence=0.5), "confidence"),
+        (lambda: VerificationCurveDisplay.from_predictions(*PAIRS, n_resamples=9), "n_resamples"),
+        (
+            lambda: plots.TrainingDisplay.from_history([{"train_loss": 1.0}] * 3, best_epoch=2),
+            "best_epoch",
+        ),
+    ],
+)
+def test_an_argument_without_effect_is_named(draw, name):
+    with pytest.warns(UserWarning, match=rf"\w+Display: {name}=.* no effect here, it is only used"):
+        draw()
+
+
 @every_case
 def test_bad_learners_are_one_clear_error(case, small):
     _, arguments = case.make(*small)

@@ -134,6 +134,7 @@ def test_drawn_pairs_are_what_they_are_called_and_all_occur(counts, rng):
         (RecallCurveDisplay, {"ks": (100, 1000)}, "ks must be integers of at least 1, one of them"),
         (RecallCurveDisplay, {"ks": (0, 1)}, "ks must be integers of at least 1"),
         (RecallCurveDisplay, {"ks": ()}, "ks must be integers of at least 1"),
+        (RecallCurveDisplay, {"ks": (1.5, 2)}, "ks must be integers of at least 1"),
         (DistanceHistogramDisplay, {"n_pairs": 0}, "n_pairs must be an integer of at least 1"),
         (DistanceHistogramDisplay, {"threshold": "eer"}, "threshold must be a number or None"),
         (SimilarityMatrixDisplay, {"max_rows": 0}, "max_rows must be at least 1, got 0"),

@@ -34,7 +34,7 @@ class DiverseAggregationLoss(Composite):
     those of a positive and a distance-weighted negative (what tells classes apart), of z_2 on rows
     of three classes (what classes share), of z_3 on rows of one class (what varies in it). I tells
     single rows apart: with m_j a running mean, brought to length one, of what training row j was
-    embedded to, cosines s and weights w as those that `DistanceWeightedMiner` draws by, and w_ii = 1::
+    embedded to, cosines s, weights w as those that `DistanceWeightedMiner` draws by, and w_ii = 1::
 
         I = mean over rows i of -log( exp(s(z_i, m_i) / τ) / Σ_j exp(w_ij s(z_i, m_j) / τ) )
 

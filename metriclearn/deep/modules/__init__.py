@@ -218,6 +218,16 @@ class Head(nn.Module):
                 f"pooling={pooling!r} is for tokens, (tokens, width) for each row; the backbone "
                 f"gives features of shape {tuple(feature_shape)}"
             )
+        if len(feature_shape) == 1 and pooling not in ("avg", "flatten"):
+            raise ValueError(
+                f"pooling={pooling!r} is for maps, (channels, ...) for each row; the backbone "
+                f"gives vectors of {feature_shape[0]} features"
+            )
+        if groups is not None and not normalize:
+            raise ValueError(
+                f"groups={groups!r} are scaled to length one each, which normalize=False forbids; "
+                f"leave one of them out"
+            )
         if pooling in TOKEN_POOLINGS:
             width = feature_shape[1]
         elif len(feature_shape) > 1 and pooling in MAP_POOLINGS:

@@ -244,7 +244,7 @@ class TwoTowerEmbedder(
         """Show what the net knows as fitted attributes."""
         self.history_ = epochs_of(self.net_)
         self.n_document_features_in_ = self._inputs[1].n_features
-        self._n_features_out = self.n_components
+        self._n_features_out = self.net_.module_.queries.head.embedding_dim
         return self
 
     def _document_module(self):
@@ -265,6 +265,13 @@ class TwoTowerEmbedder(
                 )
             )
             inputs[side].integers, inputs[side].channels_last = seen.integers, seen.channels_last
+        widths = [network.head.embedding_dim for network in made]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f"n_components={self.n_components}: the module of queries gives {widths[0]} "
+                f"dimensions and that of documents {widths[1]}, so that they cannot be compared; "
+                f"give fewer, or modules that give as many"
+            )
         if self.shared:
             inputs[1].integers = inputs[0].integers
             inputs[1].channels_last = inputs[0].channels_last

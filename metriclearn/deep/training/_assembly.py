@@ -331,6 +331,14 @@ def with_miner(loss, miner, params):
     return MinedLoss(loss, miner)
 
 
+def head_before_loss(head_params):
+    """Return what a head is made with; weights of the groups of a loss wait for the loss."""
+    said = dict(head_params or {})
+    if "groups" not in said:
+        said.pop("group_weights", None)
+    return said
+
+
 def settle_head(head, head_params, loss):
     """Scale embeddings, or groups of their dimensions, to length one as the loss wants it.
 

@@ -28,6 +28,7 @@ from metriclearn.deep.training._assembly import (
     build_sampler,
     find_loss,
     find_terms,
+    head_before_loss,
     settle_head,
     with_miner,
 )
@@ -147,7 +148,7 @@ class Trainer:
                 args.module,
                 args.module_params,
                 args.n_components,
-                args.head_params,
+                head_before_loss(args.head_params),
                 rows,
                 feature_shape,
             )

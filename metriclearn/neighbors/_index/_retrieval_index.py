@@ -266,9 +266,9 @@ class RetrievalIndex:
             Rows farther than this are nobody: the distance is inf and the id is -1 (the
             largest number for unsigned ids, ``""`` for strings) in their place.
         rerank : int or callable, default=1000
-            Candidates of the coarse search whose distances are computed exactly; more
-            is slower and finds more. A function of ``X`` and the ids of the ``k`` nearest puts
-            these in order by scores, the highest first; see `PairNetwork.reranker`.
+            Candidates of the coarse search whose distances are computed exactly (an exact index
+            takes all rows); more is slower and finds more. A function of ``X`` and the ids of the
+            ``k`` nearest orders these by scores, the highest first: `PairNetwork.reranker`.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class RetrievalIndex:
         float
             The recall reached. A warning says where it is less than was asked.
         """
-        if not 0 < recall <= 1:
+        if not (isinstance(recall, int | float | np.number) and 0 < recall <= 1):
             raise ValueError(f"recall must be above 0 and at most 1, got {recall!r}")
         with self._lock.writing():
             gallery = self._there()
