@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import zipfile
 
 import numpy as np
@@ -81,6 +82,34 @@ def _sparse_arff(frame):
 
 def _json(**options):
     return _text(lambda frame: frame.to_json(**options))
+
+
+def _with_sums_of_groups(frame):
+    lines = _body(frame)[:1]
+    for kind, rows in frame.groupby("target", sort=False):
+        lines += [*_body(rows)[1:], f"{rows.iloc[:, 0].sum():.1f},,,,{kind} Total"]
+    return "\n".join([*lines, "876.5,,,,Grand Total"])
+
+
+def _drawn(frame):
+    rule = "+---" * frame.shape[1] + "+"
+    first, *rows = (f"| {' | '.join(line.split(','))} |" for line in _body(frame))
+    return "\n".join([rule, first, rule, *rows, rule, "150 rows in set (0.00 sec)"])
+
+
+def _excel_merged(frame, path):
+    with pd.ExcelWriter(path) as writer:
+        frame.to_excel(writer, index=False)
+        sheet = next(iter(writer.sheets.values()))
+        for start in (2, 52, 102):
+            sheet.merge_cells(f"E{start}:E{start + 49}")
+
+
+def _excel_beside(frame, path):
+    with pd.ExcelWriter(path) as writer:
+        pd.DataFrame([["x"] * 9] * 200).to_excel(writer, sheet_name="Notes", index=False)
+        frame.to_excel(writer, sheet_name="Data", index=False)
+        pd.DataFrame().to_excel(writer, sheet_name="Empty")
 
 
 def _excel(frame, path):
@@ -179,6 +208,54 @@ SPELLINGS = {
     "sums at the end": (".csv", _text(lambda f: _csv(f) + "876.5,458.6,563.7,179.9,Total\n")),
     "sums before": (".csv", _text(lambda f: _csv(f) + "Sum:,458.6,,,\nMean,3.06,3.76,1.2,\n")),
     "remarks between rows": (".csv", _lines(lambda i, x: x + "\n# lamp, new" * (i == 70))),
+    "sums by their numbers": (".csv", _text(lambda f: _csv(f) + "876.5,458.6,563.7,179.9,\n")),
+    "means by their numbers": (
+        ".csv",
+        _text(lambda f: _csv(f) + "5.84333,3.05733,3.758,1.19933,\n"),
+    ),
+    "sums of groups": (".csv", _text(_with_sums_of_groups)),
+    "sums above": (
+        ".csv",
+        _lines(lambda i, x: x if i else x + "\n876.5,458.6,563.7,179.9,Total (all)"),
+    ),
+    "measures below": (
+        ".csv",
+        _text(lambda f: _csv(f) + "150,150,150,,N\n5.8,3.1,3.8,,Mean ± SD\n7.9,4.4,6.9,,Max\n"),
+    ),
+    "notes of several cells": (
+        ".csv",
+        _text(lambda f: _csv(f) + "Source: Fisher, R. A., 1936\nNote:,x\n"),
+    ),
+    "another table below": (
+        ".csv",
+        _text(lambda f: _csv(f) + "\nkind,n,mean\nsetosa,50,5.0\nall,150,5.8\n"),
+    ),
+    "facts above": (
+        ".csv",
+        _text(lambda f: "Place:,Bonn\nDay,2020-01-01,10:00\nBy:,me\n\n" + _csv(f)),
+    ),
+    "questions and ids below the names": (
+        ".csv",
+        _lines(
+            lambda i, x: x if i else x + "\nHow long?,How wide?,Long?,Wide?,What?\nQ1,Q2,Q3,Q4,Q5"
+        ),
+    ),
+    "units in parentheses": (
+        ".csv",
+        _lines(lambda i, x: x if i else x + "\n(cm),(cm),(cm),(cm),(name)"),
+    ),
+    "numbers of columns": (".csv", _lines(lambda i, x: x if i else x + "\n(1),(2),(3),(4),(5)")),
+    "Orange's three lines": (
+        ".tab",
+        _lines(lambda i, x: (x if i else x + "\nc,c,c,c,d\n,,,,class").replace(",", "\t")),
+    ),
+    "a table drawn by a database": (".txt", _text(_drawn)),
+    "separators alone": (".csv", _lines(lambda i, x: x + "\n , ,,," * (i % 2))),
+    "marks nobody sees": (
+        ".csv",
+        _lines(lambda i, x: "\ufeff" * (i % 40 == 0) + x.replace("setosa", "setosa\u200b")),
+    ),
+    "text as formulas": (".csv", _lines(lambda i, x: re.sub(r"([^,]+)$", r'="\1"', x) if i else x)),
     "merged names": (".csv", _text(lambda f: "Sepal,,Petal,,\n" + _csv(f))),
     "blanks after commas": (".csv", _text(lambda f: _csv(f).replace(",", ", "))),
     "blanks before commas": (".csv", _text(lambda f: _csv(f).replace(",", " ,"))),
@@ -191,6 +268,8 @@ SPELLINGS = {
     "constants around": (".csv", _text(lambda f: "\n" + _csv(f) + "\n\n")),
     "a workbook": (".xlsx", _excel),
     "a workbook with a title and two sheets": (".xlsx", _excel_with_title),
+    "merged cells": (".xlsx", _excel_merged),
+    "a fuller sheet beside it": (".xlsx", _excel_beside),
     "parquet": (".parquet", _parquet),
     "nullable types": (".parquet", _nullable),
     "feather": (".feather", _arrow),

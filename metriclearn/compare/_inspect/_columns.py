@@ -185,7 +185,7 @@ def _check_words(name, present, distinct, n_rows, words):
         return None, False
     if _is_prose(words):
         return None, False
-    if all(map(_SEVERAL.fullmatch, words)):
+    if all(map(_SEVERAL.fullmatch, words)) or _are_ranges(words):
         text = f"Column {name!r} holds several numbers in each cell ({listed(words[:2])}, ...)."
         action = "Left out; write each of them into a column of its own."
         return make_finding("unreadable", text, action, columns=[name]), True
@@ -200,6 +200,21 @@ def _check_words(name, present, distinct, n_rows, words):
         f"{counted(len(present), 'row')} ({listed(words[:2])}, ...), as an id has."
     )
     return _found("id", text, name, left_out_text), True
+
+
+_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|\u2013|to|\.\.)\s*({_NUMBER})")
+
+
+def _are_ranges(words):
+    """Whether texts are two numbers each, of which the second is larger.
+
+    Examples
+    --------
+    >>> _are_ranges(["10-15", "7 - 12.5"]), _are_ranges(["12-3", "12-345"])
+    (True, False)
+    """
+    matches = list(map(_RANGE.fullmatch, words))
+    return all(matches) and all(float(match[1]) < float(match[2]) for match in matches)
 
 
 def _numbered(words):

@@ -92,6 +92,7 @@ def fold_name(name):
     plain = unicodedata.normalize("NFKC", str(name))
     plain = re.sub(r"[\u200b-\u200f\ufeff\u00ad]", "", plain)
     plain = " ".join(plain.split()).casefold()
+    plain = re.sub(r" ?[*\u2020\u2021\u00a7\u00b6]+$", "", plain) or plain  # of a footnote
     if re.fullmatch(r"[+-]?\d+(\.\d*)?", plain):
         return f"{float(plain):.15g}"
     return re.sub(r"(?<=\w) ?[_\u2010-\u2015-] ?(?=\w)", " ", plain.replace("_", " "))
@@ -114,7 +115,7 @@ def _similar_names(classes, codes, columns):
     return make_finding(
         "similar_class_names",
         f"{counted(len(classes), 'class', 'classes')} would be {len(folded)} but for blanks, "
-        f"case or dashes: {groups}{more}.",
+        f"case, dashes or marks: {groups}{more}.",
         "Kept apart; make the names equal if they mean the same.",
         columns=columns,
         rows=rows,

@@ -1,7 +1,7 @@
 """Tables of files, where the label column is found, and array files with ``X`` and ``y``."""
 
 from metriclearn._packed import open_npz
-from metriclearn._text import one_line, option
+from metriclearn._text import counted, one_line, option
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._sources._target import no_such_column, shown_columns
@@ -23,12 +23,15 @@ def read_table(path, target, **choices):
     Source
     """
     try:
-        table = read_file(path)
+        wanted = [target, choices.get("groups"), choices.get("split")]
+        wanted = [name for name in wanted if isinstance(name, str)]
+        table = read_file(path, wanted)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     frame = table.frame
     try:
         target, notes = _find_target(table, target)
+        _check_copies(table, [target, *wanted], choices.get("drop", ()))
         if len(frame) == 0:
             raise ValueError("the file has a header and no rows")
         if frame.shape[1] == 1:
@@ -44,7 +47,21 @@ def read_table(path, target, **choices):
             **choices,
         )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {table.part}{': ' * bool(table.part)}{error}") from None
+
+
+def _check_copies(table, named, dropped):
+    """Refuse a name that several columns have, unless all but one of them are dropped."""
+    faults = []
+    for name in dict.fromkeys(named):
+        others = [other for other in table.copies.get(name, ()) if other not in dropped]
+        if others:
+            faults.append(
+                f"{counted(len(others) + 1, 'column')} are called {name!r}; rename them, or keep "
+                f"the first with {option('drop', others)}"
+            )
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def _find_target(table, target):

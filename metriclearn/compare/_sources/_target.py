@@ -54,8 +54,11 @@ def checked_target(y, n_rows, *, name, target, lines=None, min_rows=None, task=N
             labels = read_amounts(y, name=name, target=target, lines=lines)
         if labels.n_given != n_rows:
             raise ValueError(f"{name} has {labels.n_given} labels for the {n_rows} rows of X")
+        n_empty = labels.n_given - len(labels.y)
         limit = (
-            check_amounts(labels.y, name) if amounts else check_classes(labels.y, name, min_rows)
+            check_amounts(labels.y, name)
+            if amounts
+            else check_classes(labels.y, name, min_rows, n_empty=n_empty)
         )
         return (labels, labels.y, limit, amounts), []
     except ValueError as error:
@@ -73,7 +76,7 @@ def check_amounts(y, target_name="y"):
     return 1
 
 
-def check_classes(y, target_name="y", min_rows=None):
+def check_classes(y, target_name="y", min_rows=None, *, n_empty=0):
     """Check that labels are classes, and return the rows that one needs to be tested on.
 
     Parameters
@@ -81,6 +84,8 @@ def check_classes(y, target_name="y", min_rows=None):
     y : ndarray of shape (n,)
     target_name : str, default="y"
     min_rows : int, default=None
+    n_empty : int, default=0
+        Rows beside them that have no label.
 
     Returns
     -------
@@ -91,6 +96,11 @@ def check_classes(y, target_name="y", min_rows=None):
         raise ValueError(
             f"{target_name} has one class only ({classes[:1].tolist()[0]!r}): a metric is learned "
             f"from rows of at least 2 classes"
+        )
+    if len(classes) == len(y) and n_empty > len(y):
+        raise ValueError(
+            f"{target_name} has {counted(len(y), 'label')}, each once, and {n_empty:,} rows have "
+            f"none; if a label stands for the rows below it, write it into each of them"
         )
     if len(classes) == len(y):
         raise ValueError(

@@ -8,6 +8,8 @@ The steps, each a pure function of what is before it:
     Text to a grid of cells: the separator is found out.
 ``_grid.read_frame``
     A grid to a frame of strings with named columns: titles, headers, units and footers.
+``_around``
+    Lines between and below the rows that are none of them.
 ``_columns.read_columns``
     A frame, of strings or of a user, to typed columns: numbers, times, categories, text.
 ``_labels.read_labels``

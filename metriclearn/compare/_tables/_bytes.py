@@ -144,8 +144,33 @@ def decode(data):
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        encoding = _old_encoding(data)
+        mixed = _mixed(data)
+    if mixed is not None:
+        return mixed
+    encoding = _old_encoding(data)
     return data.decode(encoding, errors="replace"), encoding
+
+
+def _mixed(data):
+    """Decode lines of UTF-8 beside lines that are none, as of files that were joined; else None.
+
+    Text in another encoding is not UTF-8 by chance in many lines.
+    """
+    lines, others = [], []
+    n_utf8 = 0
+    for line in data.split(b"\n"):
+        try:
+            lines.append(line.decode("utf-8"))
+            n_utf8 += not line.isascii()
+        except UnicodeDecodeError:
+            others.append(len(lines))
+            lines.append(line)
+    if n_utf8 < max(2, 0.2 * len(others)):
+        return None
+    encoding = _old_encoding(b"\n".join(lines[i] for i in others))
+    for i in others:
+        lines[i] = lines[i].decode(encoding, errors="replace")
+    return "\n".join(lines), f"UTF-8, and in {len(others):,} lines as {encoding}"
 
 
 def _decoded(data, encoding):

@@ -17,6 +17,7 @@ from metriclearn.compare._tables._numbers import (
     find_decimal,
     is_missing,
     is_missing_text,
+    mixed_signs,
     parse_more,
     parse_numbers,
 )
@@ -93,6 +94,7 @@ def read_columns(frame, decimal=None):
             continue
         columns[name] = values
         notes.append(note)
+        stray = stray or _first_of_blocks(values, name)
         if stray is not None:
             findings.append(stray)
     if faults:
@@ -222,9 +224,8 @@ def _read_text(cells, name, decimal):
             stray = [i for i, good in zip(present, read, strict=True) if not good]
             filled = np.full(len(texts) + 1, np.nan)  # the last place is that of code -1
             filled[present] = values
-            return _finished_numbers(
-                filled[codes], name, remarks, signs, _stray(name, texts, codes, stray)
-            )
+            finding = _stray(name, texts, codes, stray) or _mixed(name, distinct, remarks)
+            return _finished_numbers(filled[codes], name, remarks, signs, finding)
     said = truths_of(distinct)
     if said is not None:
         filled = np.full(len(texts) + 1, np.nan)
@@ -275,6 +276,40 @@ def _stray(name, texts, codes, stray):
         "Read as missing.",
         columns=[name],
         rows=rows,
+    )
+
+
+def _first_of_blocks(values, name):
+    """Say of a column with values here and there, the first row among them, what they may mean."""
+    there = np.flatnonzero(~_is_missing(values))
+    if len(there) < 3 or there[0] > 0 or len(there) > 0.5 * len(values):
+        return None
+    if np.diff(there).min() < 2 or np.diff(there).max() > 0.5 * len(values):
+        return None
+    if (values[there[1:]] == values[there[:-1]]).any():
+        return None
+    return make_finding(
+        "unreadable",
+        f"Column {name!r} has a value in {len(there):,} of {len(values):,} rows, the first among "
+        f"them and no two that follow each other, as where cells were merged.",
+        "The others are read as missing; write the value into each row if it stands for those "
+        "below, too.",
+        columns=[name],
+        rows=there,
+    )
+
+
+def _mixed(name, texts, remarks):
+    """Say of numbers of two currencies, or of shares beside percentages, that they are no one."""
+    mixed = mixed_signs(texts) if any("removed" in remark for remark in remarks) else []
+    if not mixed:
+        return None
+    more = " in some rows and shares up to 1 in others" if mixed == ["%"] else ""
+    return make_finding(
+        "unreadable",
+        f"Column {name!r} holds numbers with {listed(mixed)}{more}.",
+        "Read as if they were of one unit; bring them to one.",
+        columns=[name],
     )
 
 
@@ -374,22 +409,23 @@ def _as_words(texts, codes, name):
             "Read as text; bring the numbers to one unit.",
             columns=[name],
         )
-    return values, _with_missing(note, np.array([value is None for value in values])), finding
+    return values, _with_missing(note, values), finding
 
 
 def _with_missing(note, values, signs=()):
     """Add how many values are missing to a note."""
-    values = np.asarray(values)
-    missing = (
-        values
-        if values.dtype == bool
-        else np.isnan(values)
-        if (values.dtype.kind == "f")
-        else np.isnat(values)
-    )
+    missing = _is_missing(np.asarray(values))
     n_missing = int(missing.sum())
     if not n_missing:
         return note
     written = f" (written {listed(signs)})" if signs else ""
     text = f"{n_missing:,} missing{written}"
     return ColumnNote(note.column, note.kind, "; ".join(filter(None, [note.text, text])))
+
+
+def _is_missing(values):
+    if values.dtype == bool:
+        return values
+    if values.dtype == object:
+        return np.array([value is None for value in values], dtype=bool)
+    return np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)

@@ -1,16 +1,29 @@
 """A grid of cells to named columns: titles, the header, units and footers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._text import counted
 from metriclearn.compare._inspect._finding import listed
-from metriclearn.compare._tables._numbers import is_missing, parse_numbers
-
-_SAMPLE_ROWS = 100
+from metriclearn.compare._tables._around import (
+    said_to_follow,
+    without_remarks,
+    without_rules,
+    without_sums,
+    without_what_follows,
+)
+from metriclearn.compare._tables._cells import (
+    SAMPLE_ROWS,
+    as_number,
+    cell_text,
+    number_columns,
+    reads_as_number,
+    share_of_numbers,
+)
+from metriclearn.compare._tables._numbers import is_missing
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,10 @@ class RawTable:
         Cells of the first row, by which a column can be named where there is no header.
     target : str or None
         The column of labels, where the format says which it is.
+    copies : dict of str to list of str
+        Of names that several columns had, what the further ones are called.
+    part : str
+        Which part of the file it is, where there are several.
     """
 
     frame: object
@@ -35,6 +52,8 @@ class RawTable:
     notes: tuple = ()
     first_row: tuple | None = None
     target: str | None = None
+    copies: dict = field(default_factory=dict)
+    part: str = ""
 
 
 def read_frame(grid, lines):
@@ -52,24 +71,23 @@ def read_frame(grid, lines):
     RawTable
     """
     notes = []
-    grid, lines = grid.reset_index(drop=True), list(lines)
-    grid = _without_marks(grid)
+    grid, lines = _without_blank(grid.reset_index(drop=True), list(lines))
+    grid = _without_formulas(_without_marks(grid), notes)
     filled = (grid != "").to_numpy()
     width = _width(filled)
     start, end = _body(grid, filled, width)
     if start:
-        title = " ".join(_text(cell) for cell in grid.iloc[0] if _text(cell))
+        title = " ".join(cell_text(cell) for cell in grid.iloc[0] if cell_text(cell))
         notes.append(
             f"{counted(start, 'line')} before the table {'was' if start == 1 else 'were'} skipped: "
             f"{title!r:.80}."
         )
     if end < len(grid):
-        verb = "was" if len(grid) - end == 1 else "were"
-        notes.append(f"{counted(len(grid) - end, 'line')} after the table {verb} skipped.")
+        notes.append(said_to_follow(grid.iloc[end:]))
     grid, lines, filled = grid.iloc[start:end], lines[start:end], filled[start:end]
-    grid, lines, filled = _without_remarks(grid, lines, filled, notes)
+    grid, lines, filled = without_remarks(grid, lines, filled, notes)
     _refuse_overhang(filled, width, lines)
-    header = [_text(cell) for cell in grid.iloc[0]]
+    header = [cell_text(cell) for cell in grid.iloc[0]]
     comment = header[0].startswith(("#", "%")) and len(header[0]) > 1
     if comment:
         header[0] = header[0][1:].strip()
@@ -82,25 +100,107 @@ def read_frame(grid, lines):
             if len(names) > 1
             else "The first line was kept."
         )
+        grid, lines = _without_others(grid, lines, [""] * len(names), notes)
         return RawTable(_renamed(grid, names), lines, tuple(notes), tuple(header))
-    lines = lines[1:]
     header, body = _shifted(header, body)
-    if len(body) > 2 and _is_units(body):
-        below = list(map(_text, body.iloc[0]))
-        names = _joined(header, below)
-        if names is None:
-            units = [cell for cell in below if cell]
-            notes.append(f"The line of units ({listed(units)}) was skipped.")
+    header, body, lines = _further_names(header, body, lines, notes)
+    body, lines = _without_others(body, lines, header, notes)
+    names, copies = _unique(header)
+    if copies:
+        words = ("Column name", "occurs") if len(copies) == 1 else ("Column names", "occur")
+        notes.append(f"{words[0]} {listed(copies)} {words[1]} more than once; numbers were added.")
+    return RawTable(_renamed(body, names), lines, tuple(notes), copies=copies)
+
+
+def _without_others(body, lines, header, notes):
+    """Leave out what is no row of the table."""
+    body, lines = without_rules(body, lines, header, notes)
+    body, lines = without_what_follows(body, lines, notes)
+    return without_sums(body, lines, notes)
+
+
+def _further_names(header, body, lines, notes):
+    """Read the lines below the first of names: more names, units, kinds, numbers of columns."""
+    at, lines = lines[0], lines[1:]
+    kinds = False
+    for _ in range(3):
+        if len(body) <= 2:
+            break
+        below = list(map(cell_text, body.iloc[0]))
+        if _numbers_columns(below, body.iloc[1:]):
+            notes.append("The line that numbers the columns was skipped.")
+        elif kinds and set(below) <= _ROLES:
+            notes.append(f"The line of roles ({listed(filter(None, below))}) was skipped.")
+        elif _is_units(body):
+            names = _joined(header, below)
+            if names is None:
+                notes.append(f"The line of units ({listed(filter(None, below))}) was skipped.")
+            else:
+                lines_read = "the second line" if names == below else "two lines"
+                notes.append(f"The names of the columns were read from {lines_read}.")
+                header = names
+            kinds = set(below) <= _KINDS
         else:
-            lines_read = "the second line" if names == below else "two lines"
-            notes.append(f"The names of the columns were read from {lines_read}.")
-            header = names
+            break
         body, lines = body.iloc[1:], lines[1:]
-    body, lines = _without_rules(body, lines, header, notes)
-    body, lines = _without_sums(body, lines, notes)
-    names, renamed = _unique(header)
-    notes += renamed
-    return RawTable(_renamed(body, names), lines, tuple(notes))
+    _refuse_short_header(header, body, at)
+    return header, body, lines
+
+
+# What Orange writes below the names.
+_KINDS = {"", "c", "d", "s", "t", "continuous", "discrete", "string", "time"}
+_ROLES = {"", "class", "c", "meta", "m", "ignore", "i"}
+
+
+def _numbers_columns(below, body):
+    """Whether a line is (1), (2), (3), ..., or such numbers above a column of words, too."""
+    bare = [cell.strip("()[]") for cell in below]
+    first = bare[0]
+    if len(bare) < 3 or bare != [str(i + int(first == "1")) for i in range(len(bare))]:
+        return False
+    return bare != below or len(number_columns(body, len(bare))) < len(bare)
+
+
+def _refuse_short_header(header, body, line):
+    """Refuse a header that ends before the rows do: its names may stand by the wrong columns."""
+    n_names = max((j + 1 for j, name in enumerate(header) if name), default=0)
+    if n_names == len(header) or n_names == 0:
+        return
+    if ((body.iloc[:, n_names:] != "").mean() > 0.5).any():
+        raise ValueError(
+            f"the header (line {line}) has {n_names} names for {len(header)} columns; give each "
+            f"column its name, as these may stand by the wrong columns"
+        )
+
+
+def _without_blank(grid, lines):
+    """Leave out lines of separators and blanks alone."""
+    blank = np.arange(len(grid))
+    for j in range(grid.shape[1]):
+        empty = [cell_text(cell) == "" for cell in grid.iloc[:, j].iloc[blank]]
+        blank = blank[np.array(empty, dtype=bool)]
+        if len(blank) == 0:
+            return grid, lines
+    stay = np.setdiff1d(np.arange(len(grid)), blank)
+    return grid.iloc[stay].reset_index(drop=True), [lines[i] for i in stay]
+
+
+_FORMULA = re.compile(r'="(.*)"$')
+
+
+def _without_formulas(grid, notes):
+    """Unwrap text that is written as a formula, ``="007"``, so that a spreadsheet keeps it."""
+    first = grid.iloc[:50].to_numpy(dtype=object)
+    marked = [[isinstance(cell, str) and cell.startswith('="') for cell in row] for row in first]
+    places = np.flatnonzero(np.any(marked, axis=0)) if len(first) else ()
+    if len(places) == 0:
+        return grid
+    grid = grid.copy()
+    for j in places:
+        cells = [_FORMULA.sub(r"\1", cell_text(cell)) for cell in grid.iloc[:, j]]
+        grid[grid.columns[j]] = cells
+    notes.append('Text written as formulas (="...") was unwrapped.')
+    return grid
 
 
 def _without_marks(grid):
@@ -111,14 +211,8 @@ def _without_marks(grid):
     grid = grid.copy()
     for i in marked:
         cells = list(grid.iloc[i])
-        grid.iloc[i] = [f"{cells[0]}{_text(cells[1])}", *cells[2:], ""]
+        grid.iloc[i] = [f"{cells[0]}{cell_text(cells[1])}", *cells[2:], ""]
     return grid if (grid.iloc[:, -1] != "").any() else grid.iloc[:, :-1]
-
-
-def _text(cell):
-    if isinstance(cell, str):
-        return cell.strip().strip("\ufeff")
-    return "" if cell is None or cell != cell else str(cell)
 
 
 def _width(filled):
@@ -141,23 +235,30 @@ def _body(grid, filled, width):
         return 0, len(grid)
     fits = n_filled > 1
     # Lines of remarks may have separators of their own.
-    comments = np.array([_text(cell).startswith(("#", "%", "//")) for cell in grid.iloc[:, 0]])
+    comments = np.array([cell_text(cell).startswith(("#", "%", "//")) for cell in grid.iloc[:, 0]])
     table = np.flatnonzero(fits & ~comments)
     if len(table) == 0:
         return 0, len(grid)
-    start = table[0]
-    while start + 2 < len(grid) and n_filled[start] <= width - 2 < n_filled[start + 1]:
-        below = [_text(cell) for cell in grid.iloc[start + 1]]
-        names = [name for name in below if name]
-        if len(set(names)) < len(names) or looks_like_data(below, grid.iloc[start + 2 :]):
-            break
-        start += 1  # a title of several cells
+    start = _first_line(grid, n_filled, int(table[0]), width)
     if start > 0 and comments[start - 1] and n_filled[start - 1] == n_filled[start]:
         start -= 1  # names written as a remark
     end = len(grid)
     while end > start + 2 and n_filled[end - 1] <= 1:
         end -= 1
     return int(start), int(end)
+
+
+def _first_line(grid, n_filled, start, width):
+    """Line of names, after titles and what else stands above it in a few cells."""
+    wide = np.flatnonzero(n_filled[: start + 50] > width - 2)
+    after = int(wide[wide >= start][0]) if (wide >= start).any() else start
+    if after == start or after + 1 >= len(grid):
+        return start
+    below = [cell_text(cell) for cell in grid.iloc[after]]
+    names = [name for name in below if name]
+    if len(set(names)) < len(names) or looks_like_data(below, grid.iloc[after + 1 :]):
+        return after - 1  # the line above has names of several columns
+    return after
 
 
 def _refuse_overhang(filled, width, lines):
@@ -187,31 +288,21 @@ def looks_like_data(header, body):
     -------
     bool
     """
-    sample = body.iloc[:_SAMPLE_ROWS]
+    sample = body.iloc[:SAMPLE_ROWS]
     columns = [sample.iloc[:, j] for j in range(len(header))]
     numeric = []
     for j, cells in enumerate(columns):
-        if _share_of_numbers(map(_text, cells)) >= 0.9:
-            if header[j] and not is_missing(header[j]) and not _reads_as_number(header[j]):
+        if share_of_numbers(map(cell_text, cells)) >= 0.9:
+            if header[j] and not is_missing(header[j]) and not reads_as_number(header[j]):
                 return False
             numeric.append(j)
     if numeric:
         given = [j for j in numeric if header[j] and not is_missing(header[j])]
         return bool(given) and not _is_scale(header, sample, given)
-    known = [header[j] in set(map(_text, cells)) for j, cells in enumerate(columns) if header[j]]
+    known = [
+        header[j] in set(map(cell_text, cells)) for j, cells in enumerate(columns) if header[j]
+    ]
     return len(known) > 0 and sum(known) > len(known) / 2
-
-
-def _share_of_numbers(cells):
-    cells = sorted({cell for cell in cells if not is_missing(cell)})
-    if not cells:
-        return 0.0
-    return float(np.mean(~np.isnan(parse_numbers(cells)[0])))
-
-
-def _reads_as_number(text):
-    """Whether a cell is a number in any form that tables are written in."""
-    return bool(~np.isnan(parse_numbers([text])[0][0]))
 
 
 def _is_scale(header, sample, numeric):
@@ -220,7 +311,7 @@ def _is_scale(header, sample, numeric):
         return False
 
     def steps(row):
-        return np.diff([parse_numbers([row[j]])[0][0] for j in numeric])
+        return np.diff([as_number(row[j]) for j in numeric])
 
     own = steps(header)
     if not (own > 0).all():
@@ -228,7 +319,9 @@ def _is_scale(header, sample, numeric):
     even = np.allclose(own, own[0])
     if not even and len(numeric) < 8:
         return False
-    others = [steps([_text(cell) for cell in sample.iloc[i]]) for i in range(min(len(sample), 50))]
+    others = [
+        steps([cell_text(cell) for cell in sample.iloc[i]]) for i in range(min(len(sample), 50))
+    ]
     alike = [(other > 0).all() and (not even or np.allclose(other, other[0])) for other in others]
     return float(np.mean(alike)) < 0.5
 
@@ -236,8 +329,8 @@ def _is_scale(header, sample, numeric):
 def _shifted(header, body):
     """Give names their columns where the first, of row names, has none (as R writes)."""
     if len(header) > 2 and header[-1] == "" and all(header[:-1]):
-        last = body.iloc[:, -1].map(_text)
-        first = body.iloc[:, 0].map(_text)
+        last = body.iloc[:, -1].map(cell_text)
+        first = body.iloc[:, 0].map(cell_text)
         if (last != "").mean() > 0.5 and first.is_unique:
             return ["", *header[:-1]], body
     return header, body
@@ -245,13 +338,14 @@ def _shifted(header, body):
 
 def _is_units(body):
     """Whether the first row is of words in columns that are else of numbers."""
-    sample = body.iloc[1 : _SAMPLE_ROWS + 1]
+    first = 3 if len(body) > 10 else 1  # below it there may be more lines of the kind
+    sample = body.iloc[first : SAMPLE_ROWS + first]
     n_words = 0
     for j in range(body.shape[1]):
-        first = _text(body.iloc[0, j])
-        if is_missing(first) or _share_of_numbers(map(_text, sample.iloc[:, j])) < 0.95:
+        cell = cell_text(body.iloc[0, j])
+        if is_missing(cell) or share_of_numbers(map(cell_text, sample.iloc[:, j])) < 0.95:
             continue
-        if _reads_as_number(first):
+        if reads_as_number(cell):
             return False
         n_words += 1
     return n_words >= 2
@@ -269,76 +363,12 @@ def _joined(above, below):
         last = name or ("" if has_copies else last)  # a merged cell stands in its first column
         alone = not under or below.count(under) == 1
         names.append(under or name if alone else f"{last} {under}".strip())
-    return names
-
-
-def _without_remarks(grid, lines, filled, notes):
-    """Leave out remarks between the rows: they begin with a mark and fill few of the cells."""
-    marked = np.array(
-        [_text(cell).startswith(("#", "%", "//")) for cell in grid.iloc[:, 0]], dtype=bool
-    )
-    n_filled = filled.sum(axis=1)
-    marked &= n_filled != np.median(n_filled)
-    marked[:1] = False
-    if not marked.any() or marked.mean() > 0.2:
-        return grid, lines, filled
-    notes.append(
-        f"{counted(int(marked.sum()), 'remark')} between the rows left out: "
-        f"{' '.join(filter(None, map(_text, grid[marked].iloc[0])))!r:.80}."
-    )
-    stay = [line for line, out in zip(lines, marked, strict=True) if not out]
-    return grid[~marked], stay, filled[~marked]
-
-
-_SUMS = re.compile(
-    r"(?:grand |sub-?|overall )?(?:total|sum)s?|average|avg\.?|means?|median|min(?:imum)?|"
-    r"max(?:imum)?|count|std\.?(?: dev\.?)?|standard deviation|summe|gesamt|mittelwert|"
-    r"durchschnitt|somme|moyenne|totaal|gemiddelde|suma|media|promedio|totale|итого|всего|среднее|合計|平均",
-    re.I,
-)
-
-
-def _without_sums(body, lines, notes):
-    """Leave out the last lines where they sum the table up: a cell says so, as no other does."""
-    end, said = len(body), []
-    while len(body) - end < 6 and end > 3:
-        words = [_text(cell).rstrip(" :.") for cell in body.iloc[end - 1]]
-        places = [j for j, word in enumerate(words) if _SUMS.fullmatch(word)]
-        if len(places) != 1 or words[places[0]] in map(_text, body.iloc[: end - 1, places[0]]):
-            break
-        said.append(words[places[0]])
-        end -= 1
-    if not said:
-        return body, lines
-    notes.append(f"{counted(len(said), 'line')} that summed the table up left out: {listed(said)}.")
-    return body.iloc[:end], lines[:end]
-
-
-_RULE = re.compile(r"\s*[:|+]?[-=]{2,}[:|+]?\s*$")
-
-
-def _without_rules(body, lines, header, notes):
-    """Leave out lines that repeat the header, as joined files do, and lines that are drawn."""
-    first = next((j for j, name in enumerate(header) if name), 0)
-    cells = map(str, body.iloc[:, first])
-    suspects = [
-        i for i, cell in enumerate(cells) if cell.strip() == header[first] or _RULE.match(cell)
-    ]
-    out = []
-    for i in suspects:
-        row = [_text(cell) for cell in body.iloc[i]]
-        if row == header or all(_RULE.match(cell) for cell in row if cell):
-            out.append(i)
-    if not out:
-        return body, lines
-    notes.append(f"{counted(len(out), 'line')} that repeated the header, or drew a line, left out.")
-    stay = np.setdiff1d(np.arange(len(body)), out)
-    return body.iloc[stay], [lines[i] for i in stay]
+    return names if len(set(names)) > len(set(given)) else None
 
 
 def _unique(header):
-    """Names that are there once, the missing ones called as pandas calls them."""
-    names, seen, twice = [], set(), []
+    """Names that are there once, the missing ones called as pandas calls them; and the copies."""
+    names, seen, copies = [], set(), {}
     for i, name in enumerate(header):
         name = re.sub(r"\s+", " ", name) or f"Unnamed: {i}"
         unique, number = name, 1
@@ -346,15 +376,10 @@ def _unique(header):
             unique = f"{name}.{number}"
             number += 1
         if unique != name:
-            twice.append(name)
+            copies.setdefault(name, []).append(unique)
         seen.add(unique)
         names.append(unique)
-    if not twice:
-        return names, []
-    twice = dict.fromkeys(twice)
-    words = ("Column name", "occurs") if len(twice) == 1 else ("Column names", "occur")
-    note = f"{words[0]} {listed(twice)} {words[1]} more than once; numbers were added."
-    return names, [note]
+    return names, copies
 
 
 def _renamed(grid, names):

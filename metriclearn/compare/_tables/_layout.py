@@ -9,6 +9,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn._packed import check_cells
+from metriclearn.compare._tables._cells import seen
 
 SEPARATORS = ("\t", ";", ",", "|", "::", "^", "~")
 BLANKS = r"\s+"
@@ -37,7 +38,7 @@ def read_grid(text):
     notes : tuple of str
     """
     pandas = require("pandas", "cli")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = seen(text.replace("\r\n", "\n").replace("\r", "\n"))
     skipped, declared = 0, _DECLARED.match(text)
     if declared:  # what Excel writes before the first line
         separator = declared.group(1)

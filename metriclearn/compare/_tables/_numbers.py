@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 
 from metriclearn._extras import require
+from metriclearn.compare._inspect._finding import listed
 
 _SPACES = " \u00a0\u2009\u202f"
 # Three capitals before a number may be part of an id as well: "ORD123".
@@ -19,7 +20,8 @@ _NUMBER = re.compile(
     rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<open>\()?\s*(?P<sign>[-+\u2212\u2013]?)\s*(?P<before>{_CURRENCY})?\s*"
     rf"(?P<inner>[-+\u2212\u2013]?)\s*"
     rf"(?P<number>\d(?:[\d.,'\u2019]|[{_SPACES}](?=\d))*|[.,]\d+)(?P<exponent>[eE][-+]?\d+)?\s*"
-    rf"(?P<after>%|\u2030|{_CURRENCY}|°\s?[A-Z]?|[A-Za-zµ²³/]{{1,6}})?(?P<trailing>-)?\s*(?P<close>\))?$"
+    rf"(?P<after>%|\u2030|{_CURRENCY}|°\s?[A-Z]?|[A-Za-zµ²³/]{{1,6}})?(?P<trailing>-)?\s*(?P<close>\))?"
+    rf"\s*(?P<mark>[*\u2020\u2021\u00a7\u00b6]{{1,3}}|\[[\da-z]{{1,2}}\])?$"
 )
 _GROUPED = {
     mark: re.compile(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+$") for mark in ".,'\u2019" + _SPACES
@@ -243,6 +245,32 @@ def _suffixes(found):
     return None, ""
 
 
+def mixed_signs(texts):
+    """Return the signs of numbers that may not be in one unit; empty where they are.
+
+    Two currencies, or percentages beside shares.
+
+    Examples
+    --------
+    >>> mixed_signs(["$5", "7 €", "$3"]), mixed_signs(["14%", "0.2", "20%"])
+    (['$', '€'], ['%'])
+    >>> mixed_signs(["14%", "20", "3%"]), mixed_signs(["$5", "7"])
+    ([], [])
+    """
+    found = [match for match in map(_NUMBER.match, texts) if match]
+    signs = {frozenset(filter(None, (match["before"], match["after"]))) for match in found}
+    money = sorted({sign for pair in signs for sign in pair if re.fullmatch(_CURRENCY, sign)})
+    if len(money) > 1 and not any(len(pair) > 1 for pair in signs):
+        return money
+    with_sign, without = [], []
+    for match in found:
+        values = with_sign if match["after"] == "%" else without
+        values.append(parse_numbers([match["number"]])[0][0])
+    if with_sign and without and max(without) <= 1 < np.median(with_sign) and max(without) > 0:
+        return ["%"]
+    return []
+
+
 def _value(match, decimal, thousands, multiples):
     number = match["number"]
     if len(decimal) > 1:
@@ -279,6 +307,8 @@ def _remarks(found, decimal, thousands, multiples, unit):
         remarks.append(f"{', '.join(map(repr, bounds))} dropped before numbers")
     if any(match["open"] and match["close"] for match in found):
         remarks.append("parentheses read as minus")
+    if marks := sorted({match["mark"] for match in found if match["mark"]}):
+        remarks.append(f"{listed(marks)} dropped after numbers")
     return tuple(remarks)
 
 

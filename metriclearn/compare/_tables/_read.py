@@ -1,6 +1,8 @@
 """Files of tables, by their suffix; what is unusual about a file is reported."""
 
+import contextlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from metriclearn._extras import require
@@ -15,6 +17,7 @@ from metriclearn.compare._tables._forms import (
 )
 from metriclearn.compare._tables._grid import RawTable, read_frame
 from metriclearn.compare._tables._layout import read_grid
+from metriclearn.compare._tables._sheets import fill_merged
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".ssv", ".prn")
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
@@ -53,12 +56,14 @@ def table_suffix(path):
     return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
 
 
-def read_file(path):
+def read_file(path, wanted=()):
     """Read a table.
 
     Parameters
     ----------
     path : Path
+    wanted : iterable of str, default=()
+        Columns that a sheet must have to be read, if one of the sheets has them.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def read_file(path):
             raise ValueError("the file is empty")
         try:
             if suffix in SHEET_SUFFIXES:
-                return _read_sheet(path)
+                return _read_sheet(path, wanted)
             return _read_typed(path, TYPED_READERS[suffix], suffix)
         except ImportError:
             raise
@@ -86,7 +91,7 @@ def read_file(path):
         return read_svmlight(text, notes)
     grid, lines, more = read_grid(text)
     table = read_frame(grid, lines)
-    return RawTable(table.frame, table.lines, (*notes, *more, *table.notes), table.first_row)
+    return replace(table, notes=(*notes, *more, *table.notes))
 
 
 def _read_typed(path, reader, suffix):
@@ -106,23 +111,37 @@ def _read_typed(path, reader, suffix):
     return RawTable(frame, None, notes)
 
 
-def _read_sheet(path):
+def _read_sheet(path, wanted):
+    """Read the fullest of the sheets that have the wanted columns, or else the fullest of all."""
     pandas = require("pandas", "cli")
     require("openpyxl", "excel")
     check_sheets(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and macros, which are not read
         sheets = pandas.read_excel(path, sheet_name=None, header=None, dtype=object)
-    filled = {name: sheet for name, sheet in sheets.items() if sheet.notna().to_numpy().any()}
-    if not filled:
+        notes = fill_merged(path, sheets)
+    filled = {name: int(sheet.notna().to_numpy().sum()) for name, sheet in sheets.items()}
+    names = sorted((name for name in filled if filled[name]), key=filled.get, reverse=True)
+    if not names:
         raise ValueError("the file is empty")
-    name, sheet = max(filled.items(), key=lambda item: item[1].notna().to_numpy().sum())
+    table, name = _as_table(sheets[names[0]]), names[0]
+    for other in names[1:] if wanted and not set(wanted) <= set(table.frame.columns) else ():
+        with contextlib.suppress(ValueError):  # of a sheet that is no table
+            further = _as_table(sheets[other])
+            if set(wanted) <= set(further.frame.columns):
+                table, name = further, other
+                break
+    several = len(names) > 1
+    said = [f"Sheet {name!r} was read, of {len(names)}."] if several else []
+    part = f"sheet {name!r} of {len(names)}" if several else ""
+    return replace(table, notes=(*said, *notes.get(name, ()), *table.notes), part=part)
+
+
+def _as_table(sheet):
     grid = sheet.astype(object).where(sheet.notna(), "")
     rows = (grid != "").any(axis=1)
     lines = [int(i) + 1 for i in grid.index[rows]]
     grid = grid[rows].reset_index(drop=True)
     grid.columns = range(grid.shape[1])
     columns = (grid != "").any(axis=0)
-    table = read_frame(grid.loc[:, columns.to_numpy()], lines)
-    notes = [f"Sheet {name!r} was read, of {len(filled)}."] if len(filled) > 1 else []
-    return RawTable(table.frame, table.lines, (*notes, *table.notes), table.first_row)
+    return read_frame(grid.loc[:, columns.to_numpy()], lines)
