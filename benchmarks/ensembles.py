@@ -46,6 +46,10 @@ SYSTEMS = {
     "four networks of 30 (B1)": (PAIRS, {"loss": PAIRS, "networks": 4, "n_components": 30}),
     "grouped, 4 of 30 (B1)": (PAIRS, around("grouped", groups=4)),
     "boosted, 20 + 40 + 60 (BIER)": ("binomial_deviance", {"loss": "boosted"}),
+    "boosted, activations (BIER)": (
+        "binomial_deviance",
+        {"loss": "boosted", "loss_params": {"activation": 1.0}},
+    ),
     "boosted, adversaries (A-BIER)": (
         "binomial_deviance",
         {"loss": "boosted", "loss_params": {"diversity": 1e-3}},

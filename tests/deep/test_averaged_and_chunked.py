@@ -167,6 +167,7 @@ CHUNKED = {
     "proxies": {"loss": "proxy_anchor"},
     "two views": {"loss": "two_views", "augment": nn.Identity()},
     "features": {"loss": "self_distillation", "loss_params": {"loss": "supcon"}},
+    "activations": {"loss": "boosted", "loss_params": {"activation": 0.5}},
     "frozen": {"loss": "supcon", "backbone_lr": 0, "module_params": {**PLAIN, "batch_norm": True}},
 }
 

@@ -110,7 +110,7 @@ def run(folder, params, X, y, n_processes, constraints=None):
             "loss_params": {"loss": "proxy_anchor", "divergence": 0.25},
             "max_epochs": 2,
         },
-        {"loss": "boosted", "loss_params": {"diversity": 1e-3}, "max_epochs": 2},
+        {"loss": "boosted", "loss_params": {"diversity": 1e-3, "activation": 0.1}, "max_epochs": 2},
         {"loss": "cascaded", "loss_params": {"loss": "margin"}, "n_components": 6, "max_epochs": 2},
         {
             "loss": "divide_and_conquer",

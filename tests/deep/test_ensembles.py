@@ -68,7 +68,7 @@ SYSTEMS = {
     "moments": {**QUICK, "loss": "embedding_moments", "loss_params": {"loss": "supcon"}},
     "sampled": {**QUICK, "loss": "sampled_proxies", "loss_params": {"loss": "arcface"}},
     "two views": {**QUICK, "loss": "two_views", "augment": "corrupt"},
-    "boosted": {**QUICK, "loss": "boosted", "loss_params": {"diversity": 1e-3}},
+    "boosted": {**QUICK, "loss": "boosted", "loss_params": {"diversity": 1e-3, "activation": 1.0}},
 }
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from metriclearn.constraints import Pairs, Triplets
 from metriclearn.deep import DeepEmbedder
 from metriclearn.deep.losses import LOSSES, CenterLoss, TripletLoss
+from metriclearn.deep.training import _split
 from metriclearn.deep.training._data import ConstraintData, linked_groups
 from metriclearn.deep.training._rows import Rows
 from metriclearn.deep.training._split import split_rows
@@ -226,6 +227,27 @@ def test_held_out_classes_are_searched_among_training_rows_too():
     train, validation = split_rows(many, "class_disjoint", 0.1, np.random.default_rng(0))
     assert len(validation.gallery) == 5000
     assert set(validation.gallery) <= set(train)
+
+
+@pytest.mark.parametrize("most", [1000, 7])
+@pytest.mark.parametrize("values", [2**23, 50])
+def test_recall_at_1_is_that_of_a_loop_over_spread_queries(most, values, monkeypatch):
+    monkeypatch.setattr(_split, "MOST_QUERIES", most)
+    monkeypatch.setattr(_split, "_VALUES", values)
+    rng = np.random.RandomState(0)
+    Z, codes = rng.randn(60, 3), rng.randint(12, size=60)
+    codes[3], codes[40] = 50, 51  # without a row of their class
+    counted = [i for i in range(35) if (codes == codes[i]).sum() > 1]
+    if most == 7:
+        counted = [counted[j * len(counted) // 7] for j in range(7)]
+    hits = []
+    for i in counted:
+        d = [np.inf if j == i else np.linalg.norm(Z[i] - Z[j]) for j in range(60)]
+        hits.append(codes[np.argmin(d)] == codes[i])
+    Z, codes = torch.tensor(Z), torch.tensor(codes)
+    found = _split.recall_at_1(Z[:35], codes[:35], Z[35:], codes[35:])
+    assert found == pytest.approx(np.mean(hits))
+    assert np.isnan(_split.recall_at_1(Z[:1], torch.tensor([99]), Z[1:], codes[1:]))
 
 
 def test_recall_of_held_out_classes_says_what_unseen_classes_get():

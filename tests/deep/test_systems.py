@@ -134,6 +134,45 @@ def test_boosted_loss_with_diversity_is_its_formula(groups):
     assert ours[0] < without
 
 
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 3, 4)])
+def test_boosted_loss_with_activation_is_its_formula(sizes):
+    embeddings, labels = batch()
+    embeddings = torch.randn(len(labels), sum(sizes), dtype=torch.float64)
+    head = Head((5,), sum(sizes)).double()
+    pooled = torch.randn(len(labels), 5, dtype=torch.float64, requires_grad=True)
+    loss = L.BoostedLoss(sizes, activation=0.3, embedding_dim=sum(sizes))
+    value = loss(embeddings, labels, features=head.activations(pooled))
+    ends = np.cumsum(sizes)
+    groups = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    expected = 0.0
+    for j in range(len(groups)):
+        for i in range(j):
+            terms = []
+            for h in pooled.detach():
+                f = [w @ h / w.norm() for w in head.linear.weight]
+                terms += [(f[k] * f[m]) ** 2 for k in groups[i] for m in groups[j]]
+            expected = expected + 0.3 * sum(terms) / len(terms)
+    plain = L.BoostedLoss(sizes, embedding_dim=sum(sizes))(embeddings, labels)
+    assert_equal(value, plain + expected)
+    of_weights = [torch.autograd.grad(v, head.linear.weight)[0] for v in (value, expected)]
+    assert_equal(*of_weights)
+
+
+def test_activation_keeps_groups_apart_by_the_last_layer():
+    def overlap(activation):
+        embedder = DeepEmbedder(
+            loss="boosted", loss_params={"activation": activation}, n_components=12, **QUICK
+        ).fit(X, y)
+        network = embedder.net_.module_.eval()
+        rows = torch.tensor(X, dtype=torch.float32)
+        embeddings, seen = network(rows, "activations")
+        assert torch.equal(embeddings, network(rows))
+        one, two, three = (f.square().mean(1) for f in seen.split([2, 4, 6], dim=1))
+        return (one * two + one * three + two * three).mean().item()
+
+    assert overlap(10.0) < 0.8 * overlap(0.0)
+
+
 def test_one_boosted_group_is_binomial_deviance():
     embeddings, labels = batch()
     assert_equal(L.BoostedLoss(1)(embeddings, labels), L.BinomialDevianceLoss()(embeddings, labels))
@@ -352,6 +391,27 @@ def test_a_stopped_run_goes_on_to_the_same_weights(name, tmp_path):
     ("arguments", "message"),
     [
         ({"loss": "high_order", "loss_params": {"loss": "supcon"}}, "as maps"),
+        ({"loss": "boosted", "loss_params": {"groups": 1, "activation": 1}}, "groups=1 is one"),
+        ({"loss": "boosted", "loss_params": {"groups": 1, "diversity": 1}}, "keep groups apart"),
+        (
+            {"module": "adapter", "loss": "boosted", "loss_params": {"activation": 1}},
+            "BoostedLoss as set up needs a last linear layer",
+        ),
+        (
+            {
+                "loss": L.WeightedSum(
+                    [L.BoostedLoss(activation=1), L.SelfDistillationLoss(L.SupConLoss(), (8,))]
+                )
+            },
+            "BoostedLoss needs what the last layer makes of features, and SelfDistillation",
+        ),
+        (
+            {
+                "loss": "matryoshka",
+                "loss_params": {"loss": L.BoostedLoss(activation=1), "dims": (6, 12)},
+            },
+            "features must have the 6 dimensions of the embeddings",
+        ),
         ({"loss": "grouped"}, "loss"),
         ({"loss": "grouped", "loss_params": {"loss": "no such"}}, "no such"),
         ({"loss": "grouped", "loss_params": {"loss": "supcon", "groups": 7}}, "groups must divide"),

@@ -18,6 +18,8 @@ DECLARED = (
     "needs_classes",
     "needs_indices",
     "needs_features",
+    "needs_maps",
+    "needs_activations",
     "refreshes",
 )
 

@@ -87,6 +87,9 @@ class MetricLoss(nn.Module):
     needs_features: bool = False
     #: Whether these are to be as the backbone gives them, (b, channels, height, width).
     needs_maps: bool = False
+    #: Whether they are to be what the head's linear layer makes of them, (b, d), its rows at length
+    #: one and without its bias; to the features themselves no gradient flows.
+    needs_activations: bool = False
     #: Whether it is to be given two views of each row, both changed at random: the first views of
     #: all rows of a batch, behind them the second; labels and indices are those of the rows, twice.
     needs_views: bool = False

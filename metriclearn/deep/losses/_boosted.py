@@ -132,8 +132,13 @@ class BoostedLoss(MetricLoss):
     Σ_m α_m s_m with α_m = 2m / (M (M + 1)), which is the cosine of the whole embedding: the head
     scales group m to the length √α_m.
 
-    With ``diversity``, a predictor for each two groups keeps them apart by gradient reversal
-    (A-BIER [2]_)::
+    With ``activation``, what one group sees of the features h before the head, another is not to
+    see, the first paper's term::
+
+        activation Σ_{i < j} mean over rows, k in i and l in j of (f_k f_l)²,   f_k = w_kᵀ h / ‖w_k‖
+
+    with w_k the rows of the last layer, which alone it has a gradient in. With ``diversity``, a
+    predictor for each two groups keeps them apart by gradient reversal (A-BIER [2]_)::
 
         - diversity Σ_{i < j} mean((z_i ∘ g_ij(z_j))²)
 
@@ -151,6 +156,8 @@ class BoostedLoss(MetricLoss):
         c, > 0.
     diversity : float, default=0
         At least 0; 1e-3 in the paper.
+    activation : float, default=0
+        At least 0.
     embedding_dim : int, default=None
         Width of the embeddings, if known; else by ``build``.
 
@@ -161,13 +168,12 @@ class BoostedLoss(MetricLoss):
 
     Notes
     -----
-    *Needs* labels.
+    *Needs* labels; with ``activation`` a head with a linear layer, and what this makes of features.
 
     *Relations*: with one group it is `BinomialDevianceLoss`.
 
-    The first paper's other measure against groups that are alike, the mean of squared products of
-    their components, is left out: of groups of length one, as here, it is a constant. Predictors
-    have outputs of length one rather than a penalty on their weights.
+    Where the papers hold rows of the last layer, and the outputs of predictors, near length one by
+    penalties, they have length one here.
 
     Time O(b² d), memory O(M b²) for b rows of d dimensions.
 
@@ -196,6 +202,7 @@ class BoostedLoss(MetricLoss):
         "threshold": [COSINE],
         "cost": [POSITIVE],
         "diversity": [NOT_NEGATIVE],
+        "activation": [NOT_NEGATIVE],
     }
 
     def __init__(
@@ -205,6 +212,7 @@ class BoostedLoss(MetricLoss):
         threshold: float = 0.5,
         cost: float = 25.0,
         diversity: float = 0.0,
+        activation: float = 0.0,
         embedding_dim: int | None = None,
     ) -> None:
         super().__init__()
@@ -213,7 +221,9 @@ class BoostedLoss(MetricLoss):
         self.threshold = threshold
         self.cost = cost
         self.diversity = diversity
+        self.activation = activation
         check_ranges(self)
+        self.needs_features = self.needs_activations = activation > 0
         if (groups if isinstance(groups, Integral) else len(groups)) < 1:
             raise ValueError(f"groups must be at least 1, or sizes, got {groups}")
         self.separations = nn.ModuleDict()
@@ -225,6 +235,11 @@ class BoostedLoss(MetricLoss):
         self.n_classes, self.embedding_dim = n_classes, embedding_dim
         self.group_sizes = tuple(self._sizes(embedding_dim))
         n = len(self.group_sizes)
+        if n == 1 and (self.diversity or self.activation):
+            raise ValueError(
+                f"diversity={self.diversity} and activation={self.activation} keep groups apart, "
+                f"but groups={self.groups} is one"
+            )
         self.group_lengths = tuple(math.sqrt(2 * m / (n * (n + 1))) for m in range(1, n + 1))
         if self.diversity:
             self.separations = nn.ModuleDict(
@@ -248,10 +263,16 @@ class BoostedLoss(MetricLoss):
         sizes = [max(1, embedding_dim * 2 * m // (n * (n + 1))) for m in range(1, n)]
         return [*sizes, embedding_dim - sum(sizes)]
 
-    def compute(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Value on ``embeddings`` (b, d) with ``labels`` (b,)."""
+    def compute(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Value on ``embeddings`` (b, d), ``labels`` (b,) and ``features`` (b, d), activations."""
         x = widen(embeddings)
-        groups = [unit_rows(z) for z in x.split(self._sizes(x.shape[1]), dim=1)]
+        sizes = self._sizes(x.shape[1])
+        groups = [unit_rows(z) for z in x.split(sizes, dim=1)]
         value, sums = attached_zero(x), 0.0
         for m, z in enumerate(groups, 1):
             s, positive, negative = compare(z, labels, "cosine")
@@ -265,4 +286,22 @@ class BoostedLoss(MetricLoss):
         for name, separation in self.separations.items():
             i, j = map(int, name.split("-"))
             value = value + self.diversity * separation(groups[i], groups[j])
+        if self.activation:
+            value = value + self.activation * _seen_by_two(features, sizes)
         return value
+
+
+def _seen_by_two(activations, sizes):
+    """Sum over two groups of the mean squared product of an activation of each."""
+    if activations is None:
+        raise ValueError(
+            "features are needed by BoostedLoss with activation: what the last layer makes of them"
+        )
+    if activations.shape[1] != sum(sizes):
+        raise ValueError(
+            f"features must have the {sum(sizes)} dimensions of the embeddings, as activations of "
+            f"the last layer, got {activations.shape[1]}"
+        )
+    powers = [f.square().mean(dim=1) for f in widen(activations).split(sizes, dim=1)]
+    pairs = [(one * other).mean() for k, one in enumerate(powers) for other in powers[:k]]
+    return sum(pairs)

@@ -74,6 +74,11 @@ class Composite(MetricLoss):
         return any(part.needs_maps for part in self.parts())
 
     @property
+    def needs_activations(self) -> bool:
+        """Whether a part needs what the last layer makes of them."""
+        return any(part.needs_activations for part in self.parts())
+
+    @property
     def needs_views(self) -> bool:
         """Whether a part compares two views of each row."""
         return any(part.needs_views for part in self.parts())

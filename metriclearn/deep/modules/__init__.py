@@ -265,6 +265,11 @@ class Head(nn.Module):
         weighted = zip(groups, self.group_weights, strict=True)
         return torch.cat([w * nn.functional.normalize(z, dim=1) for z, w in weighted], dim=1)
 
+    def activations(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Return ``w_kᵀ h / ‖w_k‖`` of pooled features h, which get no gradient, (b, d)."""
+        rows = nn.functional.normalize(self.linear.weight, dim=1)
+        return nn.functional.linear(pooled.detach(), rows)
+
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
         """Make vectors of a batch of features, (b, feature_dim)."""
         if maps.ndim == 2:
@@ -324,13 +329,14 @@ class EmbeddingNetwork(nn.Module):
         Parameters
         ----------
         X : tensor of shape (b, ...)
-        also : {"features", "maps"}, default=None
-            Give what the head pools ("maps") or has pooled ("features"), too.
+        also : {"features", "maps", "activations"}, default=None
+            Give what the head pools ("maps"), has pooled ("features") or makes of them
+            ("activations"), too.
 
         Returns
         -------
         embeddings : tensor of shape (b, embedding_dim)
-        features : tensor of shape (b, feature_dim) or (b, channels, ...)
+        features : tensor of shape (b, feature_dim), (b, channels, ...) or (b, embedding_dim)
             Where asked for.
         """
         return self.embed(self.features(X), also)
@@ -341,7 +347,11 @@ class EmbeddingNetwork(nn.Module):
         """Embed a batch of features, and give them, too, as `forward` does."""
         pooled = self.head.pool(maps)
         embeddings = self.head.embed(pooled)
-        return embeddings if also is None else (embeddings, maps if also == "maps" else pooled)
+        if also is None:
+            return embeddings
+        if also == "activations":
+            return embeddings, self.head.activations(pooled)
+        return embeddings, maps if also == "maps" else pooled
 
     def features(self, X: torch.Tensor) -> torch.Tensor:
         """Return what the backbone makes of a batch."""

@@ -210,16 +210,28 @@ def build_loss(loss, params, miner, miner_params, sizes):
     return with_miner(loss, miner, miner_params)
 
 
+# What losses are given of a network before its embeddings, the special first.
+_FEATURES = {
+    "needs_maps": "the maps of the backbone",
+    "needs_activations": "what the last layer makes of features",
+    "needs_features": "what is pooled of the maps",
+}
+
+
 def _check_features(loss):
     """Check that all losses inside one want the features of one kind: a batch has one."""
-    parts = [type(part) for part in loss.modules() if isinstance(part, MetricLoss)]
-    # What is made of losses says of these, by properties, what they want.
-    asking = [part for part in parts if part.needs_features is True]
-    kinds = {part.needs_maps is True: part.__name__ for part in asking}
+    kinds = {}
+    for part in loss.modules():
+        # What is made of losses says of these, by properties, what they want.
+        of_losses = isinstance(part, MetricLoss)
+        wanted = [k for k in _FEATURES if of_losses and inspect.getattr_static(part, k) is True]
+        if "needs_features" in wanted:
+            kinds[wanted[0]] = type(part).__name__
     if len(kinds) > 1:
+        first, second = (kind for kind in _FEATURES if kind in kinds)
         raise ValueError(
-            f"{kinds[True]} needs the maps of the backbone, and {kinds[False]} what is pooled of "
-            f"them; {type(loss).__name__} cannot have both, train with one of them"
+            f"{kinds[first]} needs {_FEATURES[first]}, and {kinds[second]} {_FEATURES[second]}; "
+            f"{type(loss).__name__} cannot have both, train with one of them"
         )
 
 
@@ -344,6 +356,11 @@ def settle_head(head, head_params, loss):
 
     What the user said of it in ``head_params`` stands.
     """
+    if loss.needs_activations and not isinstance(head.linear, nn.Linear):
+        raise ValueError(
+            f"{type(loss).__name__} as set up needs a last linear layer, which this module does "
+            f"without; give n_components, or another module"
+        )
     said = head_params or {}
     if "normalize" not in said:
         head.normalize = not loss.any_length

@@ -451,4 +451,6 @@ def wanted_features(loss):
     """Name the features before the head that a loss wants in training: None, or of which kind."""
     if not loss.needs_features:
         return None
+    if loss.needs_activations:
+        return "activations"
     return "maps" if loss.needs_maps else "features"
