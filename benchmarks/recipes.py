@@ -2,6 +2,7 @@
 
     python benchmarks/recipes.py cub200 --loss multi_similarity --checkpoint runs/cub-ms
     python benchmarks/recipes.py sop --loss proxy_anchor --checkpoint runs/sop-pa
+    python benchmarks/recipes.py inshop --archive img.zip list_eval_partition.txt
     python benchmarks/recipes.py FOLDER --small            # any photos, to see that it runs
 
 Roth et al., "Revisiting training strategies and generalization performance in deep metric
@@ -37,10 +38,10 @@ FETCH = {
 MEASURES = ("recall_at_1", "r_precision", "map_at_r")
 
 
-def read(name):
+def read(name, archive=None):
     """Return images, labels and parts ("train", "test", or "train", "query", "gallery")."""
     if name in FETCH:
-        data = FETCH[name](verbose=1)
+        data = FETCH[name](archive=archive, verbose=1)
         return data.images, data.target, data.split
     images = ImagePaths.from_folder(name)
     y = np.unique(images.labels, return_inverse=True)[1]
@@ -90,6 +91,7 @@ def main():
     """Train and print a row of a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", help=f"{', '.join(FETCH)}, or a folder of photos")
+    parser.add_argument("--archive", nargs="+", help="its files, or its folder, already here")
     parser.add_argument("--loss", default="multi_similarity")
     parser.add_argument("--backbone", default="torchvision/resnet50")
     parser.add_argument("--side", type=int, default=224)
@@ -104,7 +106,7 @@ def main():
     options = parser.parse_args()
     if options.small:
         options.side, options.epochs, options.precision = 96, 2, "float32"
-    images, y, split = read(options.data)
+    images, y, split = read(options.data, options.archive)
     start = time.process_time()
     fitted = embedder(options).fit(images[split == "train"], y[split == "train"])
     spent = time.process_time() - start

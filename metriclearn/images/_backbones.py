@@ -65,9 +65,12 @@ class OnnxBackbone:
         runtime = require("onnxruntime", "onnx")
         if not Path(file).is_file():
             raise ValueError(f"backbone={os.fspath(file)!r}: there is no such file")
+        options = runtime.SessionOptions()
+        # Threads that wait go round in circles, which takes time from other programs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self.session = runtime.InferenceSession(
-                os.fspath(file), providers=runtime.get_available_providers()
+                os.fspath(file), options, providers=runtime.get_available_providers()
             )
         except Exception as error:  # onnxruntime's errors share no base of their own
             reason = " ".join(str(error).split())[:200]

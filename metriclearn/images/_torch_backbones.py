@@ -1,11 +1,16 @@
 """Networks of torch as backbones: of a library by name, or a module of one's own."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from metriclearn._extras import require
 from metriclearn._memory import keep_freed_memory
@@ -15,6 +20,23 @@ from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Prepr
 # Values of images in one pass on the CPU. Feature maps of more than that are memory that the
 # system gives out page by page, each time again, which takes longer than the network.
 _CPU_VALUES = 2**19
+
+
+@cache
+def _executor(n_threads):
+    return ThreadPoolExecutor(n_threads, "metriclearn", initializer=_hold_to_one_thread)
+
+
+# Threads do not survive a fork: the child makes its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_executor.cache_clear)
+
+
+def _hold_to_one_thread():
+    require("torch", "deep").get_num_threads()  # else its first operation would undo this
+    threadpool_limits(1, user_api="openmp")  # of this thread
+
+
 # Where torchvision's models keep their classifier.
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
@@ -50,6 +72,7 @@ class TorchBackbone:
         self.device = device
         self._mean = torch.tensor(preprocessing.mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=device).view(1, -1, 1, 1)
+        self._copies = None
         self.identity = identity or _hash(module)
 
     def embed(self, pixels):
@@ -63,13 +86,39 @@ class TorchBackbone:
         -------
         ndarray of shape (b, d), dtype float32
         """
-        step = len(pixels)
-        if self._mean.device.type == "cpu":
-            step = max(1, _CPU_VALUES // pixels[0].size)
-        parts = [self._pass(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self._mean.device.type != "cpu":
+            return self._pass(self.module, pixels)
+        n_threads = require("torch", "deep").get_num_threads()
+        shares = n_threads > 1 and self._has_copies(n_threads)
+        step = max(1, _CPU_VALUES // pixels[0].size)
+        step = min(step, -(-len(pixels) // n_threads)) if shares else step
+        parts = [pixels[i : i + step] for i in range(0, len(pixels), step)]
+        run = _executor(n_threads).map if shares else map
+        vectors = list(
+            run(self._pass_of_a_copy if shares else partial(self._pass, self.module), parts)
+        )
+        return np.concatenate(vectors)
 
-    def _pass(self, pixels):
+    def _has_copies(self, n_threads):
+        """Make copies that share the weights, one a thread, where that is known to be safe.
+
+        Threads of torch share each layer, and wait for each other at its end by going round in
+        circles: beside other programs that takes ten times as long as a part of the batch each.
+        """
+        if self._copies is None:
+            self._copies = SimpleQueue()
+            for copy in _copies_of(self.module, n_threads):
+                self._copies.put(copy)
+        return not self._copies.empty()
+
+    def _pass_of_a_copy(self, pixels):
+        module = self._copies.get()
+        try:
+            return self._pass(module, pixels)
+        finally:
+            self._copies.put(module)
+
+    def _pass(self, module, pixels):
         torch = require("torch", "deep")
         with torch.inference_mode():
             images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
@@ -77,15 +126,26 @@ class TorchBackbone:
             images = images.permute(0, 3, 1, 2).to(self._mean.dtype).div_(255)
             images = images.sub_(self._mean).div_(self._std)
             try:
-                output = self.module(images)
+                output = module(images)
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 height, width = images.shape[2:]
                 reason = " ".join(str(error).split())[:200]
                 raise ValueError(
-                    f"backbone: {type(self.module).__name__} does not take images of {height} × "
+                    f"backbone: {type(module).__name__} does not take images of {height} × "
                     f"{width} pixels ({reason}); give image_size"
                 ) from error
             return pooled(output, self.pooling).float().cpu().numpy()
+
+
+def _copies_of(module, n_copies):
+    """Return copies that share the tensors of a module; none where hooks may keep what passes."""
+    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        return []
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    try:
+        return [deepcopy(module, dict(shared)) for _ in range(n_copies)]
+    except Exception:  # of whatever a module holds that cannot be copied
+        return []
 
 
 def pooled(output, pooling):

@@ -4,8 +4,10 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import types
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 import numpy as np
 import pytest
@@ -40,21 +42,76 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
 
 
+SEEN = []
+
+
 class Counting(torch.nn.Module):
-    """Average color in four quarters, and how many images went through."""
+    """Average color in four quarters, and how many images went through it and its copies."""
 
     def __init__(self):
         super().__init__()
         self.pool = torch.nn.AdaptiveAvgPool2d(2)
-        self.counts = {"seen": 0}
+        SEEN.clear()
 
     @property
     def seen(self):
-        return self.counts["seen"]
+        return sum(SEEN)
 
     def forward(self, images):
-        self.counts["seen"] += len(images)
+        SEEN.append(len(images))
         return self.pool(images).flatten(1)
+
+
+@pytest.fixture(params=[1, 3])
+def n_threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+class Keeping(Counting):
+    """Keeps what it is given between its steps, as modules with hooks do, too."""
+
+    def forward(self, images):
+        self.kept = super().forward(images)
+        time.sleep(0.01)
+        return self.kept
+
+
+class Hooked(Counting):
+    """A hook keeps what passes outside of the module, so that copies of it would share that."""
+
+    def __init__(self):
+        super().__init__()
+        kept = self.kept = deque(maxlen=1)
+        self.pool.register_forward_hook(lambda part, given, output: kept.append(output))
+
+    def forward(self, images):
+        super().forward(images)
+        time.sleep(0.01)
+        return self.kept[0].flatten(1)
+
+
+def not_copied():
+    module = Keeping()
+    module.lock = threading.Lock()
+    return module
+
+
+@pytest.mark.parametrize("make", [Counting, Keeping, Hooked, not_copied])
+def test_any_number_of_threads_makes_the_same_features(make, n_threads):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    module = make()
+    expected = module.pool(normalized(pixels)).flatten(1)
+    found = Features(module, image_size=16, normalize=False, cache=False).transform(pixels)
+    np.testing.assert_allclose(found, expected.flatten(1), atol=1e-5)
+    assert torch.get_num_threads() == n_threads
+
+
+def normalized(pixels):
+    colors = (pixels / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    return torch.from_numpy(colors).permute(0, 3, 1, 2).float()
 
 
 def by_hand(photos, size, mean=IMAGENET_MEAN, std=IMAGENET_STD):
