@@ -295,3 +295,24 @@ def test_help_needs_no_learner(capsys, monkeypatch):
     assert "metriclearn compare wine" in printed
     listed = printed.partition("Learners: ")[2].partition("\n\n")[0]
     assert tuple(listed.replace(",", " ").split()) == LEARNER_NAMES
+
+
+@pytest.mark.parametrize("failing", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_what_is_not_written_is_named(tmp_path, capsys, monkeypatch, failing):
+    def fail(result, path):
+        raise failing
+
+    monkeypatch.setattr(ComparisonResult, "to_json", fail)
+    report, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    is_interrupt = failing is KeyboardInterrupt
+    code = compare("iris", "--report", report, "--json", numbers)
+    assert code == (130 if is_interrupt else 2)
+    out, error = capsys.readouterr()
+    assert "Euclidean" in out
+    last = error.strip().splitlines()[-1]
+    if is_interrupt:
+        assert last == f"metriclearn: interrupted; not written: {numbers}, {report}"
+    else:  # the other file is written all the same
+        assert last.endswith("the result could not be written: [Errno 28] No space left on device")
+        assert f"wrote {report}" in out
+    assert report.exists() != is_interrupt

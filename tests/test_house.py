@@ -47,6 +47,15 @@ def run_python(code):
     )
 
 
+def test_the_command_line_is_there_at_once():
+    """What takes a while is loaded where Ctrl-C is one line, and after ``--help``."""
+    code = (
+        "import sys, metriclearn.cli\n"
+        "raise SystemExit(str(sorted(set(sys.modules) & {'pandas', 'scipy', 'sklearn', 'torch'})))"
+    )
+    assert run_python(code).stderr.strip() == "[]"
+
+
 def test_no_linear_learner_loads_anything_heavy():
     code = (
         "import sys, metriclearn\n"

@@ -1,24 +1,16 @@
 """``metriclearn compare``: which distance is best on your data."""
 
-import os
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from metriclearn._extras import require
-from metriclearn._text import printable
 from metriclearn.cli import _numbers
 from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
 from metriclearn.cli._judged import read_judged
-from metriclearn.cli._model import check_apart, check_beside
+from metriclearn.cli._outputs import Outputs, check_outputs, save_winner
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
-from metriclearn.compare._tables._read import table_suffix
 
 CONNECT_SECONDS = 10
-_FINE_TUNED = "finetune"
-_AS_A_GRAPH = (
-    "a fine-tuned network cannot be kept as a folder; --save-learner keeps another, and in Python "
-    "result.fit_best(photos, None)[-1].to_onnx(path) writes it"
-)
 EXAMPLES = """
 examples:
   metriclearn compare wine
@@ -260,7 +252,7 @@ def _add_networks(add):
 
 def run(options, command):
     """Run the sub-command; return the exit code."""
-    _check_outputs(options)
+    check_outputs(options)
     from metriclearn.compare import compare
 
     given = {"drop": options.drop}
@@ -304,74 +296,27 @@ def run(options, command):
     except (ValueError, ImportError) as error:  # of what is asked, before any work
         raise BadInputError(error) from None
     result = result.with_command(command)
+    constraints = given.get("constraints")
+    outputs = Outputs(
+        {
+            options.json: result.to_json,
+            options.report: result.to_html,
+            options.save: lambda folder: save_winner(result, options, folder, constraints),
+        }
+    )
     try:
         result.show()
+    except KeyboardInterrupt:
+        return outputs.interrupted()
     finally:  # where the reader of a pipe has seen enough, the files are still written
-        written = list(_write(result, options))
-    if options.save:
-        _save(result, options, given.get("constraints"))
-        written.append(options.save)
-    for path in written:
-        print(f"wrote {printable(path)}")
-    return EXIT_INTERRUPTED if result.interrupted else 0
-
-
-def _check_outputs(options):
-    """Find out before the work whether what is asked for can be written."""
-    outputs = {"--report": options.report, "--json": options.json}
-    try:
-        require("rich", "cli")
-        if options.report is not None:
-            require("jinja2", "cli")
-            require("PIL", "cli")
-        from metriclearn._files import check_writable
-
-        others = {"--resume": options.resume, "--save": options.save}
-        check_apart({**outputs, **others}, options.sources)
-        if options.save is not None:
-            require("skops", "skops")
-            if len(options.sources) > 1:
-                raise ValueError("--save keeps the winner on one source; there are several")
-            from metriclearn.persistence._model import check_place
-
-            check_place(options.save, "--save")
-            if options.save_learner is not None:
-                _check_kept(options)
-        elif options.save_learner is not None:
-            raise ValueError("--save-learner needs --save DIR")
-        for argument, path in outputs.items():
-            if path is not None:
-                check_writable(path, argument)
-                check_beside(argument, path, options.save or os.devnull)
-    except (ValueError, ImportError, OSError) as error:
-        raise BadInputError(error) from None
-
-
-def _check_kept(options):
-    """Find out whether the learner to keep takes part; those of amounts have names of their own."""
-    from metriclearn.compare._amount_roster import amount_learners
-    from metriclearn.compare._judged._roster import judged_learners
-    from metriclearn.compare._roster import resolve_learners
-
-    if options.save_learner.startswith(_FINE_TUNED):
-        raise ValueError(f"--save-learner {options.save_learner}: {_AS_A_GRAPH}")
-    asked = options.learners or ("features" if options.features else None)
-    if options.pairs or options.triplets:
-        there = judged_learners(asked, "pairs" if options.pairs else "triplets")
-    else:
-        there = resolve_learners(asked)
-        with suppress(ValueError):  # what was asked for learns from classes only
-            there += amount_learners(asked)
-    keys = [each.key for each in there]
-    if options.save_learner not in [*keys, *(each.name for each in there)]:
-        raise ValueError(
-            f"--save-learner {options.save_learner} takes no part; there are "
-            f"{', '.join(dict.fromkeys(keys))}, or add it to --learners"
-        )
+        outputs.write()
+    return outputs.said() or (EXIT_INTERRUPTED if result.interrupted else 0)
 
 
 def _target(options, source):
     """Return the label column, which among several sources is of the tables alone."""
+    from metriclearn.compare._tables._read import table_suffix
+
     return options.target if table_suffix(source) is not None else None
 
 
@@ -393,60 +338,3 @@ def _workers(options):
         ) from None
     with client:
         yield {"client": client}
-
-
-def _save(result, options, constraints=None):
-    """Fit the winner on all rows, and keep it with a model card."""
-    from metriclearn import save
-
-    key = options.save_learner
-    kept = key or getattr(result.verdict(result.headline(result.protocols[0])), "key", "")
-    if kept.startswith(_FINE_TUNED):
-        raise BadInputError(f"--save {options.save}: {_AS_A_GRAPH}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = result.fit_best(
-                options.sources[0], options.target, learner=key, constraints=constraints
-            )
-        save(model, options.save, card=_card(result, key))
-    except (ValueError, OSError, ImportError) as error:
-        raise BadInputError(f"--save {options.save}: {error}") from None
-
-
-def _card(result, key):
-    """Say where a model comes from."""
-    from metriclearn.compare._words import size_text
-
-    data = result.data
-    names = {row.key: row for row in result.rows()}
-    kept = names.get(key)
-    scores = [
-        f"{measure}: {getattr(kept, 'scores', {}).get(measure)}" for measure in result.measures
-    ]
-    return {
-        "Name": f"{kept.name if kept else 'The winner'} on {data.name}",
-        "Data": [
-            f"{data.name}: {data.n_rows:,} rows, {data.n_features:,} features",
-            size_text(result)
-            if data.judgments
-            else f"{data.n_classes:,} classes: {', '.join(map(str, data.class_names[:50]))}",
-        ],
-        "Findings": [finding.text for finding in result.findings] or ["none"],
-        "What the comparison said": list(result.sentences()),
-        **({"Scores": scores} if kept else {}),
-        "Command": result.run.command or "compare()",
-    }
-
-
-def _write(result, options):
-    """Write the files, whose pictures take a while; yield their paths."""
-    try:
-        if options.json:
-            result.to_json(options.json)
-            yield options.json
-        if options.report:
-            result.to_html(options.report)
-            yield options.report
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"the result could not be written: {error}") from None

@@ -10,8 +10,8 @@ from PIL import Image
 
 import metriclearn
 from metriclearn.cli import main
-from metriclearn.cli._compare import _save
 from metriclearn.cli._errors import BadInputError
+from metriclearn.cli._outputs import save_winner
 from metriclearn.compare import compare
 from metriclearn.images import Features, ImagePaths
 
@@ -153,7 +153,7 @@ def test_a_fine_tuned_network_is_kept_as_a_graph(photos, tuned, tmp_path, capsys
     assert not told.out  # said before any work
     options = SimpleNamespace(save=str(tmp_path / "m"), save_learner="finetune_proxy_anchor")
     with pytest.raises(BadInputError, match="cannot be kept as a folder"):  # where it won
-        _save(tuned, options)
+        save_winner(tuned, options, options.save)
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     fitted = tuned.fit_best(photos, None, learner="finetune_proxy_anchor")
