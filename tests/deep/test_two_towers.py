@@ -184,12 +184,26 @@ def test_batches_have_listed_negatives_and_know_all_pairs():
     pairs = np.array([[0, 0], [1, 1], [2, 2], [0, 3], [1, 0]])
     negatives = np.array([[4, 5], [5, -1], [-1, -1], [4, 4], [2, -1]])
     batch, _ = TowerData(*rows, pairs, negatives).__getitems__([0, 1])
-    assert batch.queries.ravel().tolist() == [0, 1]
-    assert batch.documents.ravel().tolist() == [0, 1, 4, 5]
+    assert batch.queries.read().ravel().tolist() == [0, 1]
+    assert batch.documents.read().ravel().tolist() == [0, 1, 4, 5]
     assert batch.pairs.tolist() == [[0, 0], [1, 1]]
     linked = [[True, False, False, False], [True, True, False, False]]
     assert batch.linked_to_queries(torch.arange(2)).tolist() == linked
     assert batch.linked_to_documents(torch.tensor([1, 0])).tolist() == [[False, True], [True, True]]
+
+
+def test_rows_of_a_chunk_are_read_where_they_are_embedded(monkeypatch):
+    n, X = 30, np.random.RandomState(0).randn(2, 30, 5).astype(np.float32)
+    data = TowerData(*(Rows(x, None, 1, "cpu") for x in X), np.column_stack([np.arange(n)] * 2))
+    towers = towers_of(nn.Linear(16, 16)).float()
+    batch = data.__getitems__(np.arange(n))[0]
+    whole = TowerBatch(batch.queries.read(), batch.documents.read(), batch.pairs, batch.linked)
+    expected = gradient(towers, TowerLoss(0.1, True), whole, 8)
+    read, take = [], Rows.take
+    monkeypatch.setattr(Rows, "take", lambda self, rows: read.append(len(rows)) or take(self, rows))
+    assert gradient(towers, TowerLoss(0.1, True), batch, 8) == expected
+    assert max(read) <= 8
+    assert sum(read) == 2 * 2 * n
 
 
 def test_batches_hold_no_matrix_of_queries_and_documents():

@@ -15,6 +15,7 @@ from metriclearn.deep.training._chunks import (
     check_chunks,
     measuring_layers,
 )
+from metriclearn.deep.training._rows import Rows
 
 # Their logits against all others are held at once, and no more.
 PAIRS_AT_A_TIME = 128
@@ -78,12 +79,43 @@ class TowerLoss(nn.Module):
         return nn.functional.softplus(others - logits.gather(1, own[:, None])[:, 0]).sum()
 
 
+class Chosen:
+    """Rows of an array for a batch, of which a part is read where it is embedded.
+
+    Parameters
+    ----------
+    rows : Rows
+    which : ndarray of int
+        Row numbers.
+    """
+
+    def __init__(self, rows, which):
+        self.rows = rows
+        self.which = which
+
+    def __len__(self):
+        return len(self.which)
+
+    @property
+    def device(self):
+        """Where the rows are put."""
+        return self.rows.device
+
+    def tensor_split(self, n):
+        """Return ``n`` parts, as of a tensor."""
+        return [Chosen(self.rows, part) for part in np.array_split(self.which, n)]
+
+    def read(self):
+        """Return the rows as a tensor."""
+        return self.rows.take(self.which)
+
+
 class TowerBatch:
     """The distinct queries and documents of some pairs.
 
     Parameters
     ----------
-    queries, documents : tensor
+    queries, documents : tensor or Chosen
         Rows to embed.
     pairs : tensor of shape (b, 2)
         Places of the pairs among them.
@@ -161,12 +193,17 @@ class TowerData(Dataset):
         linked = self.linked[queries][:, documents]
         device = self.queries.device
         batch = TowerBatch(
-            self.queries.take(queries),
-            self.documents.take(documents),
+            _chosen(self.queries, queries),
+            _chosen(self.documents, documents),
             torch.from_numpy(np.column_stack([q, d])).to(device),
             linked,
         )
         return batch, None
+
+
+def _chosen(rows, which):
+    """Return rows to be read twice, or at once where that is slow or a matter of chance."""
+    return Chosen(rows, which) if type(rows) is Rows else rows.take(which)
 
 
 class TowerNet(PairsNet):
@@ -228,6 +265,7 @@ def _of_any_number(network):
     """Return a network as a function that normalizes a row alone by what it knows of others."""
 
     def embed(rows):
+        rows = rows.read() if isinstance(rows, Chosen) else rows
         if len(rows) > 1:
             return network(rows)
         layers = measuring_layers(network)
