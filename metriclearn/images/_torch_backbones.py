@@ -185,6 +185,14 @@ def pooled(output, pooling):
     return output
 
 
+def unpooled(module, images):
+    """Return the maps or tokens of images, of networks that would pool them, too."""
+    forward = getattr(module, "forward_features", module)  # of timm
+    output = forward(images)
+    output = output[0] if isinstance(output, tuple) else output
+    return getattr(output, "last_hidden_state", output)
+
+
 def own_module(module, size, pooling, device, colors):
     """Make a backbone of a module of one's own: ImageNet's colors, no crop."""
     preprocessing = Preprocessing(size=size or (224, 224), share=1.0, **colors)

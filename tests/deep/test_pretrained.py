@@ -277,3 +277,31 @@ def test_weights_of_a_library_keep_their_colors(monkeypatch):
     assert recipe(fitted) == (1e-4, 1, True)
     fresh = DeepEmbedder("timm/net", module_params={"pretrained": False}, **SHORT)
     assert recipe(fresh.fit(IMAGES, LABELS)) == (1e-3, 0, False)
+
+
+def test_maps_are_left_to_the_head_where_that_is_asked(tmp_path):
+    """Of a module of one's own, and of a network of transformers that pools its maps itself."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1])
+    transformers.ResNetModel(config).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 16}}'
+    )
+    backbones = {"Tiny": Tiny, "hf": f"hf/{tmp_path}"}
+    for backbone in backbones.values():
+        params = {"module_params": {"backbone": backbone, "pooling": "maps"}}
+        fitted = embedder(**params, head_params={"pooling": "gem"}).fit(IMAGES, LABELS)
+        assert fitted.net_.module_.head.power != 3  # learned
+        with pytest.raises(ValueError, match=r"for maps.*'pooling': 'maps'"):
+            embedder(module_params={"backbone": backbone}, head_params={"pooling": "gem"}).fit(
+                IMAGES, LABELS
+            )
+
+
+def test_maps_of_timm_are_left_to_the_head():
+    pytest.importorskip("timm")
+    params = {"module_params": {"pretrained": False, "global_pool": ""}, "n_components": 4}
+    larger = IMAGES.repeat(4, axis=1).repeat(4, axis=2)  # to maps of more than a pixel
+    fitted = embedder("timm/resnet10t", **params, head_params={"pooling": "gem"})
+    fitted.fit(larger, LABELS)
+    assert fitted.net_.module_.head.power != 3

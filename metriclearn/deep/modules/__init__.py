@@ -221,7 +221,8 @@ class Head(nn.Module):
         if len(feature_shape) == 1 and pooling not in ("avg", "flatten"):
             raise ValueError(
                 f"pooling={pooling!r} is for maps, (channels, ...) for each row; the backbone "
-                f"gives vectors of {feature_shape[0]} features"
+                f"gives vectors of {feature_shape[0]} features (for maps, give module_params "
+                f"{{'global_pool': ''}} to timm's, {{'pooling': 'maps'}} to 'hf/...', Pretrained)"
             )
         if groups is not None and not normalize:
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from metriclearn.images._backbones import find_backbone
-from metriclearn.images._torch_backbones import TorchBackbone, pooled
+from metriclearn.images._torch_backbones import TorchBackbone, pooled, unpooled
 
 
 class Pretrained(nn.Module):
@@ -24,8 +24,10 @@ class Pretrained(nn.Module):
         own on normalized images, which is copied.
     image_size : int or (height, width), default=None
         Of the images, for networks that are made for one size; None is the network's own.
-    pooling : {"cls", "mean"}, default=None
-        How a transformer's tokens become one vector, where it does not say so itself.
+    pooling : {"cls", "mean", "maps"}, default=None
+        How a transformer's tokens become one vector, where it does not say so itself. "maps"
+        leaves maps and tokens as they are, for the ``pooling`` of `Head`, in place of the pooling
+        that networks of timm and transformers have; torchvision's keep theirs.
     mean, std : tuple of float, default=None
         Of the colors; None for what the weights were trained with, else ImageNet's.
 
@@ -63,13 +65,13 @@ class Pretrained(nn.Module):
         super().__init__()
         own = copy.deepcopy(backbone) if isinstance(backbone, nn.Module) else backbone
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        found = find_backbone(own, size=size, pooling=pooling, device="cpu", mean=mean, std=std)
+        found = find_backbone(own, size=size, pooling=pooling, mean=mean, std=std)
         if not isinstance(found, TorchBackbone):
             raise ValueError(
                 f"backbone={backbone!r} is no network of torch, so that its weights cannot be "
                 f"trained; give 'timm/NAME', 'torchvision/NAME', 'hf/NAME' or a module"
             )
-        self.network = found.module
+        self.network = found.module.cpu()  # as of other modules, until it is trained
         self.pooling = pooling
         self.image_size = tuple(found.preprocessing.size)
         colors = {"mean": found.preprocessing.mean, "std": found.preprocessing.std}
@@ -78,4 +80,7 @@ class Pretrained(nn.Module):
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the features of a batch of images."""
-        return pooled(self.network((X - self.mean) / self.std), self.pooling)
+        X = (X - self.mean) / self.std
+        if self.pooling == "maps":
+            return unpooled(self.network, X)
+        return pooled(self.network(X), self.pooling)
