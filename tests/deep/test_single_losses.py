@@ -192,6 +192,17 @@ def test_soft_triple_merges_centers():
         loss(x, labels).backward()
         optimizer.step()
     assert spread() < before / 10
+    assert loss.count_centers(within=0.3).tolist() == [1, 1]
+
+
+def test_centers_are_counted_by_chains():
+    loss = L.SoftTripleLoss(n_centers=4, n_classes=2, embedding_dim=2)
+    angles = torch.tensor([[0.0, 0.09, 2.0, 0.18], [0.0, 1.0, 2.0, 1.05]])  # center by class
+    with torch.no_grad():
+        loss.proxies.copy_(3 * torch.stack([angles.T.cos(), angles.T.sin()], dim=2).view(8, 2))
+    assert loss.count_centers().tolist() == [2, 3]
+    assert loss.count_centers(within=0.01).tolist() == [4, 4]
+    assert loss.count_centers(within=2.0).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("alpha", [16.0, 80.0], ids=["as it is", "shifted"])

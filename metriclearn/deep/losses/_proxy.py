@@ -288,6 +288,29 @@ class SoftTripleLoss(ProxyLoss):
             value = value + self.tau * self._spread(centers)
         return value
 
+    @torch.no_grad()
+    def count_centers(self, within: float = 0.1) -> torch.Tensor:
+        """Count the centers that are left of each class where near ones have merged.
+
+        Parameters
+        ----------
+        within : float, default=0.1
+            Centers of length one no farther apart are one, and so are those that a chain of such
+            centers links.
+
+        Returns
+        -------
+        int64 tensor of shape (n_classes,)
+            From 1 to ``n_centers``.
+        """
+        by_class = unit_rows(self.proxies).view(self.n_centers, self.n_classes, -1).transpose(0, 1)
+        linked = torch.cdist(by_class, by_class) <= within
+        for _ in range(self.n_centers.bit_length()):  # each time over chains of twice the length
+            linked = (linked.float() @ linked.float()) > 0
+        # The first center of each chain stands for it.
+        first = linked.float().argmax(dim=2) == torch.arange(self.n_centers, device=linked.device)
+        return first.sum(dim=1)
+
     def _spread(self, centers):
         k, c = self.n_centers, self.n_classes
         by_class = centers.view(k, c, -1)
