@@ -60,9 +60,10 @@ def main():
     print("|---" * (2 + len(DIMS)), "|", sep="")
     for name, runs in found.items():
         values = np.array(runs)
+        spread = values.std(0, ddof=1) if len(runs) > 1 else None
         cells = [
-            f"{m[0]:.1f} ± {s[0]:.1f}, {m[1]:.1f}"
-            for m, s in zip(values.mean(0), values.std(0, ddof=1), strict=True)
+            f"{m[0]:.1f}{'' if spread is None else f' ± {spread[k][0]:.1f}'}, {m[1]:.1f}"
+            for k, m in enumerate(values.mean(0))
         ]
         cpu = f"{np.mean(costs[name]):.0f}" if name in costs else ""
         print(f"| {name} | {cpu} |", " | ".join(cells), "|")

@@ -265,7 +265,8 @@ class KernelMetric(
     def _embed(self, X):
         features = self._kernel_to_landmarks(X) @ self.projection_
         if self.learner_ != "passthrough":
-            features = self.learner_.transform(features)
+            # Whatever frames transformers are told to give.
+            features = np.asarray(self.learner_.transform(features))
         return features.astype(X.dtype, copy=False)
 
     def _kernel_to_landmarks(self, X):

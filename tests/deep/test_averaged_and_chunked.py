@@ -272,6 +272,7 @@ def test_own_schedule_takes_its_parameters():
         ({"schedule_params": {"gamma": 2}}, "schedule_params has 'gamma', which cosine does not"),
         ({"schedule": "step", "schedule_params": {"gamma": 0}}, "gamma=0; give one greater than 0"),
         ({"schedule": "step", "schedule_params": {"step_size": "2"}}, "step_size='2'; give one"),
+        ({"schedule": "step", "schedule_params": {"step_size": True}}, "step_size=True; give one"),
         ({"ema_decay": 1.0}, "ema_decay"),
         ({"chunk_size": 0}, "chunk_size"),
     ],

@@ -108,7 +108,7 @@ class Schedule:
         self.of_epochs = isinstance(schedule, str)
         check_params("schedule", self.function, params, ("done", "epochs"))
         for name, value in params.items():
-            number = isinstance(value, Real) and value > 0
+            number = isinstance(value, Real) and type(value) is not bool and value > 0
             if self.of_epochs and value is not None and not number:
                 raise ValueError(f"schedule_params has {name}={value!r}; give one greater than 0")
         self.params = params
