@@ -206,8 +206,12 @@ def test_an_interrupt_writes_what_is_finished(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(run, "run_task", task_or_interrupt)
     report, numbers = tmp_path / "r.html", tmp_path / "r.json"
-    assert compare("iris", "--report", report, "--json", numbers) == 130
-    assert "interrupted: 3 of 4 fits" in capsys.readouterr().out
+    model = tmp_path / "model"
+    assert compare("iris", "--report", report, "--json", numbers, "--save", model) == 130
+    told = capsys.readouterr()
+    assert "interrupted: 3 of 4 fits" in told.out
+    assert "no model was kept: the comparison is not whole" in told.err
+    assert not model.exists()
     assert ComparisonResult.from_json(numbers).interrupted == "interrupted"
     assert "Stopped early" in report.read_text()
 

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
+from metriclearn import Covariance
 from metriclearn.cli import main
+from metriclearn.neighbors import RetrievalIndex
 
 PAGE = (Path(__file__).parents[1] / "docs" / "guide" / "keeping.md").read_text()
 QUICK = ["--learners", "euclidean,lmnn", "--effort", "quick", "--folds", "2", "--n-jobs", "1"]
@@ -58,3 +60,29 @@ def test_a_search_over_classes_never_seen_takes_eleven_lines_and_three_concepts(
     assert len(lines) <= 11
     concepts = [line for line in lines if line.startswith(">>> from metriclearn")]
     assert len(concepts) <= 3
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
+def test_the_path_to_a_vector_database_and_back(tmp_path, monkeypatch, metric):
+    pytest.importorskip("lancedb")
+    monkeypatch.chdir(tmp_path)
+    X, y = load_iris(return_X_y=True)
+    index = RetrievalIndex(Covariance().fit(X), metric=metric)
+    index.add(X, ids=[f"flower {i}" for i in range(150)], payload={"species": y})
+    index.to_parquet("gallery.parquet")
+    distances, ids = index.search(X[[60]], k=5)
+    page = (Path(__file__).parents[1] / "docs" / "guide" / "search.md").read_text()
+    text = re.search(r"```python\n(import lancedb\n.*?)\n```", page, re.DOTALL)[1]
+    kind = {"euclidean": "l2", "cosine": "cosine", "inner_product": "dot"}[metric]
+    assert f'"{kind}"' in page
+    space = {"learner": index.learner, "x": X[[60]], "RetrievalIndex": RetrievalIndex}
+    exec(text.replace('"l2"', f'"{kind}"'), space)
+    assert space["found"]["id"].tolist() == ids[0].tolist()
+    theirs = space["found"]["_distance"].to_numpy()
+    mine = {"euclidean": distances[0] ** 2, "inner_product": 1 + distances[0]}
+    np.testing.assert_allclose(theirs, mine.get(metric, distances[0]), rtol=1e-4, atol=1e-5)
+    again = space["index"].search(X[[60]], k=5)
+    np.testing.assert_array_equal(again[1], ids)
+    np.testing.assert_allclose(again[0], distances, rtol=1e-5, atol=1e-5)
+    mine, theirs = index.payload(ids), space["index"].payload(ids)
+    np.testing.assert_array_equal(theirs["species"], mine["species"])

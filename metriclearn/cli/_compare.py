@@ -1,11 +1,13 @@
 """``metriclearn compare``: which distance is best on your data."""
 
+import sys
 import warnings
 from contextlib import contextmanager
 
 from metriclearn._extras import require
+from metriclearn._text import printable
 from metriclearn.cli import _numbers
-from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError
+from metriclearn.cli._errors import EXIT_INTERRUPTED, BadInputError, wrapped
 from metriclearn.cli._judged import read_judged
 from metriclearn.cli._outputs import Outputs, check_outputs, save_winner
 from metriclearn.compare import LEARNER_NAMES, SOURCE_NAMES
@@ -301,7 +303,9 @@ def run(options, command):
         {
             options.json: result.to_json,
             options.report: result.to_html,
-            options.save: lambda folder: save_winner(result, options, folder, constraints),
+            None if result.interrupted else options.save: lambda folder: save_winner(
+                result, options, folder, constraints
+            ),
         }
     )
     try:
@@ -310,7 +314,11 @@ def run(options, command):
         return outputs.interrupted()
     finally:  # where the reader of a pipe has seen enough, the files are still written
         outputs.write()
-    return outputs.said() or (EXIT_INTERRUPTED if result.interrupted else 0)
+    code = outputs.said()
+    if options.save and result.interrupted:  # what was best so far may not be what is best
+        line = f"--save {printable(options.save)}: no model was kept: the comparison is not whole"
+        print(wrapped(f"metriclearn: {line}", sys.stderr), file=sys.stderr)
+    return code or (EXIT_INTERRUPTED if result.interrupted else 0)
 
 
 def _target(options, source):
