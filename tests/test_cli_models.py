@@ -174,6 +174,7 @@ def test_the_page_of_a_search_says_what_is_right_by_more_than_color():
     page = _search.render_search(gallery, None, 0, np.array([[1.0, 2.0]]), np.array([[1, 2]]))
     assert "✓ a_<wbr>b" in page
     assert "✗ &lt;c&gt;" in page
+    assert "></th>" not in page
     unlabeled = NewRows(X[:1], np.arange(1))
     page = _search.render_search(gallery, unlabeled, None, np.array([[1.0]]), np.array([[1]]))
     assert "✓" not in page

@@ -190,7 +190,7 @@ def _table_section(asked, number, gallery, found):
     """Write the query and what it finds as the rows of one table."""
     columns = [name for name, _ in _values(gallery, 0)] if len(gallery) else []
     labeled = gallery.labels is not None
-    heads = ["", "Distance", "Row", *(["Class"] if labeled else []), *columns]
+    heads = ["Place", "Distance", "Row", *(["Class"] if labeled else []), *columns]
     head = "".join(f'<th scope="col">{_markup(name)}</th>' for name in heads)
     own = {name: value for name, value in _values(asked, number)}
     label = "" if asked.labels is None else _markup(asked.labels[number])

@@ -5,7 +5,11 @@ Run by ``-m slow`` where playwright and a chromium are installed; without networ
 
 import shutil
 
+import numpy as np
 import pytest
+
+from metriclearn.cli._search import render_search
+from metriclearn.compare._sources._unlabeled import NewRows
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -85,6 +89,20 @@ def test_axe_finds_no_violation(browser, report, width, scheme):
     page.goto(report)
     found = axe.run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_violation_in_the_page_of_a_search(browser, tmp_path, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    gallery = NewRows(np.arange(60.0).reshape(3, 20), np.arange(3), np.array(["a", "a", "b"]))
+    found = np.array([[1.0, 2.0]]), np.array([[1, 2]])
+    (tmp_path / "s.html").write_text(render_search(gallery, None, 0, *found))
+    page = browser.new_page(viewport={"width": width, "height": 900}, bypass_csp=True)
+    page.goto((tmp_path / "s.html").as_uri())
+    found = axe.run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 
 
