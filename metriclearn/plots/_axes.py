@@ -1,14 +1,19 @@
 """What every Display asks of its input and does with its axes."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils import check_array
+from threadpoolctl import threadpool_limits
 
 from metriclearn._extras import require
 from metriclearn._validation import check_numeric
+
+# Of which t-SNE has too little to do in a step for it to be shared.
+_FEW_ROWS = 2000
 
 
 def axes_for(ax, figsize=None, square=False):
@@ -260,7 +265,10 @@ def lay_out(embeddings, method="tsne", random_state=None):
     tsne = TSNE(
         perplexity=min(30.0, (n_rows - 1) / 3), init="pca", max_iter=500, random_state=random_state
     )
-    return tsne.fit_transform(Z / Z.std())
+    # Its threads wait for each other, going round in circles, twice in each of its short steps:
+    # beside other programs that takes thirty times as long for 300 rows.
+    with threadpool_limits(1) if n_rows <= _FEW_ROWS else nullcontext():
+        return tsne.fit_transform(Z / Z.std())
 
 
 def class_color(position, n_classes):

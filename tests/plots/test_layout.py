@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from metriclearn.plots._axes import class_color, class_marker, lay_out
 
@@ -88,3 +90,18 @@ def test_the_colors_of_two_kinds_differ_to_all_eyes(eyes):
     colors = np.array([class_color(i, 2) for i in range(2)])
     seen = np.clip((colors**2.2) @ np.transpose(COLOR_BLIND[eyes]), 0, 1) ** (1 / 2.2)
     assert np.linalg.norm(seen[0] - seen[1]) > 0.4
+
+
+@pytest.mark.parametrize(("n_rows", "is_held"), [(60, True), (2100, False)])
+def test_few_rows_are_laid_out_by_one_thread(n_rows, is_held, monkeypatch):
+    """Threads that share next to nothing wait for each other, above all beside other programs."""
+    found = []
+
+    def fit_transform(self, X):
+        found.extend(each["num_threads"] for each in threadpool_info())
+        return X[:, :2]
+
+    monkeypatch.setattr(TSNE, "fit_transform", fit_transform)
+    with threadpool_limits(3):
+        lay_out(np.random.default_rng(0).normal(size=(n_rows, 4)))
+    assert max(found) == (1 if is_held else 3)
