@@ -41,9 +41,10 @@ def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path):
         (folder / name).write_bytes((folder / name).read_bytes()[:100])
     source = load_source(folder)
     (finding,) = [finding for finding in source.findings if finding.kind == "unreadable"]
-    assert finding.text == (
+    # What is wrong is said by the checksums, between bytes that depend on the writer of the file.
+    assert finding.text.startswith(
         "2 files of 36 cannot be read as a picture: 'a/0.png' and 'c/3.png'. The first: the image "
-        "cannot be read (image file is truncated)."
+        "cannot be read (damaged between bytes "
     )
     assert finding.rows == (0, 15)
     assert len(source.y) == 34
