@@ -25,7 +25,7 @@ from metriclearn.cli import _compare, _embed, _search, _verify, main
 from metriclearn.cli._main import _parser
 from metriclearn.compare import read_rows
 from metriclearn.compare._sources._unlabeled import NewRows
-from metriclearn.images import Features, ImagePaths
+from metriclearn.images import Features, ImagePaths, ImageReader
 from metriclearn.neighbors import RetrievalIndex
 
 
@@ -92,6 +92,22 @@ def test_from_a_folder_of_photos_to_vectors_and_neighbors(here, capsys):
     before = _embed._fingerprint(options, read_rows("photos"))
     shutil.copy("photos/b/0.png", "photos/a/0.png")
     assert _embed._fingerprint(options, read_rows("photos")) != before
+
+
+def test_photos_may_have_names_that_are_no_text(here, capsys):
+    (here / "photos").mkdir()
+    for k, name in enumerate([b"a.png", b"\xff.png"]):
+        try:
+            with open(b"photos/" + name, "wb") as stream:
+                Image.new("RGB", (9, 9), (99 * k, 9, 9)).save(stream, "PNG")
+        except OSError:
+            pytest.skip("this file system has no such names")
+    sys.modules.setdefault("test_cli_models", sys.modules[__name__])
+    metriclearn.save(Features("test_cli_models:mean_color", image_size=16), "model")
+    assert main(["embed", "model", "photos", "--out", "e.parquet"]) == 0
+    assert pd.read_parquet("e.parquet")["id"].tolist() == ["a.png", "\\udcff.png"]
+    assert main(["search", "model", "photos", "photos", "-k", "1"]) == 0
+    assert len(ImageReader(4, cache=here / "kept").load(list((here / "photos").iterdir()))) == 2
 
 
 @pytest.mark.parametrize("suffix", ["npy", "parquet"])

@@ -133,10 +133,15 @@ def _write_parquet(out, rows, vectors):
     arrow, parquet = require("pyarrow", "cli"), require("pyarrow.parquet", "cli")
     flat = arrow.array(np.ascontiguousarray(vectors).ravel())
     columns = {
-        "id": arrow.array(rows.ids.tolist()),
+        "id": arrow.array([_as_text(each) for each in rows.ids.tolist()]),
         "vector": arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
     }
     if rows.labels is not None:
-        columns["label"] = arrow.array([str(label) for label in rows.labels])
+        columns["label"] = arrow.array([_as_text(str(label)) for label in rows.labels])
     with replacing(out) as stream:
         parquet.write_table(arrow.table(columns), stream)
+
+
+def _as_text(value):
+    """Write bytes of a file's name that are no text as the terminal shows them."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

@@ -39,7 +39,7 @@ def digest(*parts):
     """
     hashed = hashlib.blake2b(digest_size=16)
     for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
+        data = part if isinstance(part, bytes) else str(part).encode(errors="surrogatepass")
         hashed.update(len(data).to_bytes(8, "little") + data)
     return hashed.digest()
 
