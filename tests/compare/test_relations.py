@@ -23,6 +23,11 @@ def _encoded(rng, y, form="mean", n_groups=90):
     return pd.Series(y.astype(float)).groupby(rng.randint(0, n_groups, N)).transform(form)
 
 
+def _of_classes(rng, y, change):
+    """Values of a strong feature, changed within each class."""
+    return pd.Series(y + rng.randn(N)).groupby(y).transform(change)
+
+
 def _columns(names, values):
     return dict(zip(names, values.T, strict=True))
 
@@ -139,6 +144,17 @@ LEAKS = {
     "last digit of decimals": (
         "giveaway", "p", lambda r, y: {"p": (r.randint(0, 9999, N) * 2 + (y == 1)) / 100},
     ),
+    "ranks within classes": ("giveaway", "p", lambda r, y: {"p": _of_classes(r, y, "rank")}),
+    "scores within classes": (
+        "giveaway", "p",
+        lambda r, y: {"p": _of_classes(r, y, lambda c: (c - c.mean()) / c.std())},
+    ),
+    "gaps filled by classes": (
+        "giveaway", "p",
+        lambda r, y: {"p": (p := pd.Series(r.randn(N)).where(r.rand(N) < 0.8)).fillna(
+            p.groupby(y).transform("mean")
+        )},
+    ),
     "prediction by name": (
         "giveaway", ["model_pred"],
         lambda r, y: {"model_pred": np.where(r.rand(N) < 0.2, r.randint(0, 3, N), y)},
@@ -225,6 +241,62 @@ def test_rows_that_repeat_but_for_a_column_are_one_finding():
     (finding,) = as_source(X, np.tile(rng.randint(0, 2, 60), 4)).findings
     assert finding.kind == "repeated_measurements"
     assert set(finding.columns) == set("bcde")
+
+
+def test_a_person_is_known_by_two_columns_that_do_not_change():
+    rng = np.random.RandomState(1)
+    X, y = _patients(rng, "{}.{}")
+    person = X.pop("rec").str.split(".").str[0].astype(int) - 1
+    X = X.assign(age=rng.randint(20, 60, 30)[person], height=rng.randint(150, 195, 30)[person])
+    (finding,) = as_source(X, y).findings
+    assert (finding.kind, finding.columns) == ("repeated_measurements", ("height", "age"))
+    assert as_source(X, rng.permutation(y)).findings == ()
+    assert as_source(X, y, groups=person).findings == ()
+
+
+@pytest.mark.parametrize("form", ["{0}{1:02d}", "{0}{1}", "{0:03d}{1}"])
+def test_numbers_may_begin_with_what_was_measured_repeatedly(form):
+    X, y = _patients(np.random.RandomState(0), form)
+    X["rec"] = X["rec"].astype(int)
+    assert "names 30 things in its first digits" in as_source(X, y).findings[-1].text
+    shuffled = as_source(X, np.random.RandomState(1).permutation(y))
+    assert all(each.kind == "id" for each in shuffled.findings)
+    # Numbers that were given one after the other, class by class.
+    X["rec"] = np.argsort(np.argsort(y, kind="stable")) * 3 + 1000
+    assert all(each.kind != "repeated_measurements" for each in as_source(X, y).findings)
+
+
+@pytest.mark.parametrize("n_changed", [2, 3])
+def test_copies_of_which_a_few_columns_were_changed_stay_together(n_changed):
+    rng = np.random.RandomState(0)
+    X = rng.randn(N, 8)
+    X[200:] = X[:40]
+    for row in X[200:]:
+        row[rng.permutation(8)[:n_changed]] += 0.1 * rng.randn(n_changed)
+    source = as_source(X, rng.randint(0, 2, N))
+    (finding,) = source.findings
+    assert finding.text.startswith("40 rows are equal to an earlier row but for some columns")
+    np.testing.assert_array_equal(source.groups[200:], source.groups[:40])
+
+
+def test_finer_classes_that_stand_together_are_said_to_be_possible():
+    rng = np.random.RandomState(0)
+    X = rng.randn(N, 4)
+    X[:, 0] += 4 * rng.permutation(8)[np.arange(N) // 30]
+    (finding,) = as_source(X, np.arange(N) // 120).findings
+    assert finding.kind == "repeated_measurements"
+    assert "as finer classes do" in finding.text
+
+
+def test_two_of_very_many_columns_may_nearly_tell_a_class():
+    rng = np.random.RandomState(0)
+    y = rng.randint(0, 2, N)
+    X = np.c_[rng.randint(0, 2, N), np.zeros((N, 1)), rng.randn(N, 400)]
+    X[:, 1] = X[:, 0].astype(int) ^ y
+    assert any(each.kind == "giveaway" for each in as_source(X, y).findings)
+    X[:, 1] = X[:, 0].astype(int) ^ y ^ (rng.rand(N) < 0.05)
+    assert all(each.kind != "giveaway" for each in as_source(X, y).findings)
+    assert any(each.kind == "giveaway" for each in as_source(X[:, :100], y).findings)
 
 
 @pytest.mark.parametrize("how", ["one column", "a factor", "a constant"])

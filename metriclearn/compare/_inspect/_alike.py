@@ -1,4 +1,4 @@
-"""Rows that are copies of others but for one column, a factor or a constant."""
+"""Rows that are copies of others but for some columns, a factor or a constant."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _MAX_CELLS = 20_000_000
 
 
 def find_alike_rows(values):
-    """Group rows that are equal but for one column, or but for a factor or a constant.
+    """Group rows that are equal but for some columns, or but for a factor or a constant.
 
     Only tables in which so many equal columns cannot be chance are looked at.
 
@@ -55,6 +55,9 @@ def find_alike_rows(values):
             groups = joined_groups(groups, rest)
     if groups is not None:
         return groups, "one column"
+    groups = _mostly_equal(codes, np.where(fine, -np.log(chance), 0), enough)
+    if len(np.unique(groups)) < n_rows:
+        return groups, "some columns, fewer than half"
     numbers = values[:, fine]
     if np.isnan(numbers).any():
         return alone, ""
@@ -65,6 +68,33 @@ def find_alike_rows(values):
             return groups, "a factor"
     groups = near_copies(numbers - numbers.mean(axis=1, keepdims=True))
     return (groups, "a constant") if len(np.unique(groups)) < n_rows else (alone, "")
+
+
+def _mostly_equal(codes, evidence, enough):
+    """Group rows that agree in half of the columns, by so much that it is no chance.
+
+    Rows that agree in two neighboring columns are looked at whole.
+    """
+    n_rows = len(codes)
+    groups = np.arange(n_rows)
+    order = np.argsort(-evidence, kind="stable")
+    for i, j in zip(order[:-1:2], order[1::2], strict=False):
+        if evidence[j] == 0:
+            break
+        pair = codes[:, i] * np.uint64(n_rows + 1) + codes[:, j]
+        _, first, places, counts = np.unique(
+            pair, return_index=True, return_inverse=True, return_counts=True
+        )
+        places = places.reshape(-1)
+        rows = np.flatnonzero((counts[places] > 1) & (first[places] != np.arange(n_rows)))
+        other = first[places[rows]]
+        equal = codes[rows] == codes[other]
+        alike = (equal.mean(axis=1) >= 0.5) & (equal @ evidence >= enough)
+        if alike.any():
+            edges = np.arange(n_rows)
+            edges[rows[alike]] = other[alike]
+            groups = joined_groups(groups, edges)
+    return groups
 
 
 def check_alike(groups, how, places):

@@ -29,11 +29,12 @@ from metriclearn.compare._inspect._relations import (
     check_relations,
     check_series,
     check_shares,
-    check_stems,
     counts_within_classes,
 )
 from metriclearn.compare._inspect._rows import check_duplicates, check_repeats, find_equal_rows
+from metriclearn.compare._inspect._things import check_leading_digits, check_static, check_stems
 from metriclearn.compare._inspect._view import NUMBER, as_bytes, averages, make_view, row_groups
+from metriclearn.compare._inspect._within import check_within
 
 # Of more findings of one kind about single columns, one finding lists the columns.
 MAX_ALIKE = 3
@@ -132,8 +133,13 @@ def inspect(
             free_view = view.only(free, first)
             found = _look_for_labels(free_view, codes[first], repeats)
             found += check_shares(view.only(free), codes)
+            found += check_within(view.only(free), codes)
             if groups is None:
-                found += _look_for_things(view, left_out, codes)
+                things = _look_for_things(view, left_out, codes)
+                named = {name for each in things for name in each.columns}
+                found = [each for each in found if not named.issuperset(each.columns)] + things
+                if repeats is None and not found:
+                    found += check_static(view.only(free), codes)
                 repeats = repeats or check_series(free_view, codes[first], first)
         if groups is not None:
             found = [finding for finding in found if finding.kind != "repeated_measurements"]
@@ -172,12 +178,17 @@ def _look_for_labels(view, codes, repeats):
 
 
 def _look_for_things(view, left_out, codes):
-    """Ids that were left out and say in their first part what was measured repeatedly."""
-    found = (
+    """Ids that were left out and say in a part what was measured repeatedly."""
+    found = [
         check_stems(view.names[j], words, view.values[:, j], codes)
         for j, words in view.words.items()
         if left_out[j]
-    )
+    ]
+    found += [
+        check_leading_digits(view.names[j], view.values[:, j], codes)
+        for j in range(len(view.names))
+        if view.kinds[j] == NUMBER
+    ]
     return [finding for finding in found if finding is not None]
 
 

@@ -18,10 +18,11 @@ _MAX_ROWS = 2000
 # Values of a column that are looked at one by one, and of all columns together.
 _MAX_VALUES, _ALL_VALUES = 48, 600
 _MAX_CLASSES = 50
-# Of more columns, pixels for instance, some two tell one class together by accident.
+# Of more columns, pixels for instance, some two nearly tell one class together by accident.
 _MAX_COLUMNS = 300
 # From 0 for chance to 1: what two columns tell where neither tells more than the other number.
 _TOGETHER, _ALONE = 0.88, 0.25
+_TOGETHER_OF_MANY = 0.97
 _MAX_NUMBERS = 64
 _MIN_ROWS = 8  # of a class, and of the others, in either half
 
@@ -47,7 +48,7 @@ def check_pairs(view, codes):
         return []
     parts = slice(half), slice(half, None)
     both = [levels[part].T @ levels[part] for part in parts]
-    best = _TOGETHER, None
+    best = _TOGETHER if len(view.names) <= _MAX_COLUMNS else _TOGETHER_OF_MANY, None
     for c in range(n_classes - (n_classes == 2)):
         counts = [np.bincount(codes[part] == c, minlength=2) for part in parts]
         if min(map(min, counts)) < _MIN_ROWS or not beyond_chance(counts[1], len(columns) ** 2):

@@ -6,12 +6,10 @@ Each needs an agreement that honest data do not reach: what cannot be told from 
 left alone.
 """
 
-import re
-
 import numpy as np
 
 from metriclearn._arrays import count_classes
-from metriclearn._text import counted, option
+from metriclearn._text import option
 from metriclearn.compare._inspect._finding import listed, make_finding
 from metriclearn.compare._inspect._giveaways import beyond_chance, giveaway
 from metriclearn.compare._inspect._marks import TELLS, check_marks
@@ -23,6 +21,8 @@ _MAX_COLUMNS = 300
 _MAX_ROWS = 4000
 # Steps between neighboring rows, squared, to those between any two of a class.
 _SMOOTH = 0.4
+# So many rows apart, those of a series differ more than neighbors do, those of a part no more.
+_FAR = 3
 
 
 def check_relations(view, codes, rates):
@@ -281,61 +281,22 @@ def check_series(view, codes, places):
     names = [view.names[j] for j, slow in zip(columns, smooth, strict=True) if slow]
     if not names:
         return None
+    runs = np.r_[0, np.cumsum(~same)]
+    far = (ranks[_FAR:] - ranks[:-_FAR])[runs[_FAR:] == runs[:-_FAR]][:, smooth]
+    near = np.median(np.abs(steps[:, smooth]), axis=0)  # whatever happens where parts meet
+    what = "a series, or a drift, may tell when a row was taken and not what it is."
+    if len(far) and np.mean(near > 0.8 * np.median(np.abs(far), axis=0)) > 0.5:
+        what = (
+            "a drift, or sessions, may tell when a row was taken and not what it is. If a class is "
+            "of parts that stand together, as finer classes do, it is these, and no leak."
+        )
     return make_finding(
         "repeated_measurements",
         f"{'Column' if len(names) == 1 else 'Columns'} {listed(names)} "
         f"{'changes' if len(names) == 1 else 'change'} little from row to row, and the rows of a "
-        f"class stand together{'' if same.mean() >= 0.8 else ' more than by chance'}: a series, or "
-        f"a drift, may tell when a row was taken and not what it is.",
+        f"class stand together{'' if same.mean() >= 0.8 else ' more than by chance'}: {what}",
         f"Neighboring rows may be in training and test; {option('groups', 'COL')} keeps those of "
         f"one session together, {option('drop')} leaves a drift out.",
         columns=names,
         rows=places,
     )
-
-
-_STEMS = (
-    re.compile(r"(.*\d)[^\W\d]{1,2}"),  # patient 7b
-    re.compile(r"(.*[^\W_])[\W_]+[^\W_]+\W?"),  # S01_trial3, S01 (3)
-    re.compile(r"(.*[^\W\d])\d+"),  # S01t3
-)
-
-
-def check_stems(name, words, values, codes):
-    """Find ids whose first part names a thing of one class that was measured repeatedly.
-
-    Parameters
-    ----------
-    name : str
-    words : list of str
-    values : ndarray of shape (n,)
-        Place of each row's word.
-    codes : ndarray of int, shape (n,)
-
-    Returns
-    -------
-    Finding or None
-    """
-    there = ~np.isnan(values)
-    rows = values[there].astype(np.intp)
-    bare = [re.sub(r"\.[a-zA-Z]\w{1,3}$", "", word) for word in words]
-    # What looks like the ending of a file may be the number of a recording: subj7.rec3.
-    for stem, texts in [(s, bare) for s in _STEMS] + [(s, words) for s in _STEMS if bare != words]:
-        matches = [stem.fullmatch(text) for text in texts]
-        if not all(matches):
-            continue
-        stems, of_word = np.unique([match[1] for match in matches], return_inverse=True)
-        things, least = of_word.reshape(-1)[rows], max(8, 3 * len(np.unique(codes)))
-        if not least <= len(stems) <= len(rows) / 2 or np.median(np.bincount(things)) < 2:
-            continue
-        table = count_classes(things, codes[there], (len(stems), codes.max() + 1))
-        if table.max(axis=1).sum() >= 0.99 * len(rows):
-            return make_finding(
-                "repeated_measurements",
-                f"Column {name!r} names {counted(len(stems), 'thing')} in the first part of its "
-                f"texts ({listed(stems[:2])}, ...), each in several rows of one class.",
-                "Rows of one thing may be in training and test; write that part into a column of "
-                f"its own, and {option('groups', 'COL')} keeps them together.",
-                columns=[name],
-            )
-    return None
