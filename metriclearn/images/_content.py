@@ -9,8 +9,8 @@ import zlib
 
 # Zeros in a row that are damage in a JPEG whose codes give few: a sector that was never written.
 _SECTOR = 512
-# The arithmetic coder of lossy WebP spends a byte on some 10,000 pixels of one color, not fewer.
-_PIXELS_A_BYTE = 4096
+# The arithmetic coder of lossy WebP spends a byte on 360 pixels of one color, or more.
+_PIXELS_A_BYTE = 128
 _START, _END, _TABLES, _SCAN = 0xD8, 0xD9, 0xC4, 0xDA
 _SEQUENTIAL, _FRAMES = (0xC0, 0xC1), set(range(0xC0, 0xD0)) - {_TABLES, 0xC8, 0xCC}
 
@@ -106,7 +106,7 @@ def _has_telling_code(tables):
 
 def _gap_in_webp(content, image):
     """Find zeros in a lossy WebP that are more than pixels of one color take."""
-    enough = _SECTOR // 2 + image.width * image.height // _PIXELS_A_BYTE
+    enough = _SECTOR + image.width * image.height // _PIXELS_A_BYTE
     for name, start, end in _chunks(content, 12, "little", after=0):
         if name == b"VP8 ":
             gap = content.find(bytes(enough), start, end)
