@@ -51,7 +51,7 @@ def items_of(images):
     if rows is not None:
         pictures = pictures_of(rows)
         return None if pictures is None else Items(pictures, None, (len(pictures),))
-    if hasattr(images, "iloc") and images.ndim == 2 and images.shape[1] == 1:
+    if hasattr(images, "iloc") and getattr(images, "ndim", 1) == 2 and images.shape[1] == 1:
         images = images.iloc[:, 0]
     if hasattr(images, "to_list"):  # a column of a table
         images = images.to_list()

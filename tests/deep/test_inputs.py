@@ -254,3 +254,21 @@ def test_misspelled_argument_of_a_part_is_refused_at_once(given, message):
     assert {k: v for k, v in embedder.get_params().items() if k not in ("loss", "miner")} == {
         k: v for k, v in before.items() if k not in ("loss", "miner")
     }
+
+
+@pytest.mark.parametrize("how", ["an array", "lazy", "neither"])
+def test_rows_by_place_without_axes_are_read_or_refused(how):
+    X, y = np.random.RandomState(0).randn(24, 3).astype(np.float32), np.arange(24) % 2
+    methods = {
+        "an array": {"__array__": lambda self, dtype=None, copy=None: X},
+        "lazy": {"compute": lambda self: X},
+        "neither": {},
+    }
+    table = type("Table", (), {"iloc": X, "__len__": lambda self: len(X), **methods[how]})()
+    embedder = DeepEmbedder(max_epochs=1, random_state=0)
+    if how == "an array":
+        assert embedder.fit(table, y).transform(X).shape[0] == 24
+        return
+    message = r"give X\.compute\(\)" if how == "lazy" else "must be a string or a real number"
+    with pytest.raises(TypeError, match=message):
+        embedder.fit(table, y)
