@@ -90,6 +90,7 @@ def amount_learners(asked, search_spaces=None):
     tuple of Learner
     """
     learners = [learner for pair in named_entries(asked) for learner in _resolved(*pair)]
+    learners = {each.key: each for each in learners}.values()  # groups share their baselines
     spaces = search_spaces or {}
     return tuple(replace(each, space=spaces.get(each.key, each.space)) for each in learners)
 

@@ -260,11 +260,14 @@ def resolve_learners(learners=None, search_spaces=None):
         raise ValueError(
             f"learners must be a list or a dict, as in [{learners!r}], got {learners!r} itself"
         )
-    rows = [
-        _resolve(name, entry)
-        for name, each in named_entries(learners)
-        for entry in (_spelled_out(each) if name is None else [each])
-    ]
+    rows = []
+    for name, each in named_entries(learners):
+        spelled = _spelled_out(each) if name is None else [each]
+        further = [_resolve(name, entry) for entry in spelled]
+        if len(spelled) > 1:  # groups share their baselines
+            there = {row.key for row in rows}
+            further = [row for row in further if row.key not in there]
+        rows += further
     if not rows:
         raise ValueError("learners is empty; leave it None for the default ones")
     keys = [row.key for row in rows]

@@ -132,6 +132,19 @@ def test_what_is_not_told_from_guessing_has_no_winner():
     assert ladder({"euclidean": BAD, "lda": GOOD}).verdict("accuracy").over_chance
 
 
+@pytest.mark.parametrize(
+    ("better", "said"),
+    [
+        ([0.5, 0.51, 0.49, 0.5, 0.5], "nothing here is told"),
+        ([0.9, 0.91, 0.9, 0.89, 0.9], "; lda is"),
+    ],
+)
+def test_what_is_told_from_guessing_beside_what_validation_chose_is_named(better, said):
+    scores = {"euclidean": [0.5, 0.51, 0.49, 0.5, 0.5], "lda": better, "net": [0.5] * 5}
+    result = ladder(scores, {"euclidean": 0.6, "lda": 0.5, "net": 0.7})
+    assert said in result.answer("scaling").caveat
+
+
 def test_random_labels_have_no_winner():
     X, y = RNG.randn(150, 4), RNG.randint(0, 2, 150)
     result = compare(X, y, learners="majority,euclidean,standardized,cosine,lda")

@@ -207,3 +207,9 @@ def test_a_class_is_given_by_its_path(blobs, tmp_path, monkeypatch):
         resolve_learners("my_learners:Yours")
     with pytest.raises(ValueError, match="'no_module:A' cannot be made"):
         resolve_learners("no_module:A")
+
+
+def test_groups_that_share_their_baselines_are_taken_together():
+    keys = [each.key for each in resolve_learners("linear,deep")]
+    assert len(set(keys)) == len(keys)
+    assert {"euclidean", "lmnn", "triplet"} <= set(keys)

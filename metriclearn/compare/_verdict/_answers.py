@@ -18,6 +18,7 @@ LEARNED = ("linear", "kernel", "deep", "stacked")
 PIXELS_ONLY = "On pixels: features of a pretrained network, which may be far ahead, took no part."
 #: Beside the answer that scaling is enough.
 NOTHING_TO_LEARN = "But nothing here is told apart from guessing."
+OTHERS_LEARN = "But what validation data chose is not told apart from guessing; {} is."
 #: Beside the answer whether fine-tuning is worth it.
 NOT_PRICED = "A row of the linear side is priced without the network that makes its features."
 #: Question to who is asked about and whom it has to beat, by key or family.
@@ -210,9 +211,27 @@ def _over_chance(contest, row):
     """Return whether a learner is told to be above guessing; None where that makes no sense."""
     if contest.chance is None:
         return None
-    differences = [score - contest.chance for score in contest.scores[row.key].values()]
-    lead = measure_lead(differences, contest.n_train, contest.n_test)
+    lead = _lead_over_chance(contest, row)
     return lead.is_told and lead.mean > 0
+
+
+def _lead_over_chance(contest, row):
+    differences = [score - contest.chance for score in contest.scores[row.key].values()]
+    return measure_lead(differences, contest.n_train, contest.n_test)
+
+
+def _only_guessed(contest):
+    """Say that what validation chose may only guess, and whether any other does better."""
+    if _over_chance(contest, contest.best(contest.rows)) is not False:
+        return ""
+    leads = [_lead_over_chance(contest, row) for row in contest.rows]
+    adjusted = holm([lead.p_value for lead in leads])
+    told = [
+        (lead.mean, row.name)
+        for lead, p, row in zip(leads, adjusted, contest.rows, strict=True)
+        if p is not None and p < SIGNIFICANT and lead.mean > 0
+    ]
+    return OTHERS_LEARN.format(max(told)[1]) if told else NOTHING_TO_LEARN
 
 
 def find_answer(contest, question):
@@ -241,8 +260,7 @@ def find_answer(contest, question):
     lead = contest.lead(challenger.key, incumbent.key)
     answer, caveat = _word(question, lead), contest.caveats.get(question, "")
     if question == "scaling" and answer == "yes":
-        best = contest.best(contest.rows)
-        caveat = NOTHING_TO_LEARN if _over_chance(contest, best) is False else caveat
+        caveat = _only_guessed(contest) or caveat
     return Answer(
         question=question,
         measure=contest.measure,
