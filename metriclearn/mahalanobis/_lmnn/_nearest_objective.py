@@ -5,7 +5,7 @@ import numpy as np
 from metriclearn._arrays import on_host
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._threads import map_blocks
-from metriclearn.mahalanobis._lmnn._impostors import Proof
+from metriclearn.mahalanobis._lmnn._anchor_proof import AnchorProof
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
 from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
@@ -66,7 +66,6 @@ class NearestObjective(LMNNObjective):
         self._n_impostors, self._starts, self._anchors = n_impostors, starts, anchors
         self._present, self._shares, self._weights = targets >= 0, shares, weights
         self._targets = np.where(self._present, targets, anchors[:, None])
-        self._largest = self.rows.largest_sq_norm()
         if weights is None and len(coordinates.rows) - np.diff(starts).max() >= n_impostors:
             self.at_zero = self.scale * n_impostors
         self._n_others = len(coordinates.rows) - np.diff(starts).min()
@@ -127,11 +126,22 @@ class NearestObjective(LMNNObjective):
             self._list(L, Z)
             return False
         needed = np.concatenate([*self._by_block(Z, self._needed, loss)])
-        if self._proof.holds(L, needed):
+        unproven, radii = self._proof.unproven(L, needed)
+        if not len(unproven):
             return False
-        listed = self.value(L, loss)
-        self._list(L, Z)
-        return self.value(L, loss) > (1 + share) * listed
+        listed = self._push_of(Z, unproven, loss)
+        if self._weights is None and len(unproven) < len(needed):
+            self._list_some(L, Z, unproven, radii)
+        else:
+            self._list(L, Z)
+        missed = (1 - self.mu) * (self._push_of(Z, unproven, loss) - listed)
+        return missed > 0 and missed > share * (self.value(L, loss) - missed)
+
+    def _push_of(self, Z, which, loss):
+        """Value of the push term of some anchors."""
+        parts = np.array_split(which, max(1, len(which) // _ANCHORS))
+        found = map_blocks(lambda part: self._push_of_block(Z, part, loss)[0].value, parts)
+        return sum(found)
 
     def push(self, L, Z, loss, B=None, X=None):
         """Push term over the nearest of the candidates."""
@@ -248,7 +258,16 @@ class NearestObjective(LMNNObjective):
         if self._weights is not None and n_listed < n_others:
             beyond = np.where(np.cumsum(weights, axis=1) >= wanted, d2, np.inf)
             farthest = beyond.min(axis=1)
-        self._proof = Proof(L, farthest, self._largest)
+        self._proof = AnchorProof(L, farthest, self._double, self._anchors)
+
+    def _list_some(self, L, Z, which, radii):
+        """List candidates of some anchors; those of others are enough within radii at ``L``."""
+        anchors, n_listed = self._anchors[which], self._candidates.shape[1]
+        found, d2 = nearest_of_others(Z, self._starts, anchors, n_listed)
+        self._listed[which] = found >= 0
+        self._candidates[which] = np.where(found >= 0, found, anchors[:, None])
+        radii[which] = d2[:, -1]
+        self._proof = self._proof.renewed(L, radii)
 
 
 def _caps(d2, counts, width, n_impostors):
