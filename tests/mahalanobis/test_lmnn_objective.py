@@ -8,6 +8,7 @@ from helpers.lmnn_problems import by_class, gradient_error, some_triplets
 from sklearn.neighbors import NearestNeighbors
 
 from metriclearn.mahalanobis._lmnn import _impostors
+from metriclearn.mahalanobis._lmnn._anchor_proof import AnchorProof
 from metriclearn.mahalanobis._lmnn._impostors import ImpostorList, pairs_within
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge, TripletObjective
@@ -96,6 +97,33 @@ def test_a_list_suffices_only_where_no_pair_is_missed(rng):
         # A turn and the lengths of four axes: the proof is exact.
         assert proven[-1] == (np.linalg.svd(L)[1][-1] ** 2 > 1 / 1.3)
     assert 20 < sum(proven) < 180
+
+
+@pytest.mark.parametrize("shrunk", [[1, 1, 1, 1, 1], [1, 1, 1, 0.3, 0], [0.9, 1.1, 1, 1, 0.99]])
+def test_no_row_that_is_not_listed_is_within_what_is_proven(shrunk, rng):
+    X, anchors = rng.randn(200, 5) * [1, 1, 1, 1e-2, 1e-2], np.arange(0, 200, 2)
+
+    def sq_distances(L):
+        return np.square((X[anchors, None] - X) @ L.T).sum(axis=2)
+
+    first = sq_distances(np.eye(5))
+    nearest = np.argsort(first, axis=1)
+    radii = np.take_along_axis(first, nearest[:, 20:21], axis=1)[:, 0]
+    proof = AnchorProof(np.eye(5), radii, Rows(X), anchors)
+    L = np.linalg.qr(rng.randn(5, 5))[0] * shrunk
+    now = sq_distances(L)
+    unlisted = np.take_along_axis(now, nearest[:, 20:], axis=1).min(axis=1)
+    needed = np.sort(now, axis=1)[:, 8]
+    which, proven = proof.unproven(L, needed)
+    assert np.all(proven <= unlisted + 1e-12)
+    sure = np.setdiff1d(np.arange(100), which)
+    assert np.all(needed[sure] <= proven[sure])
+    assert len(sure) > 50  # directions in which rows hardly vary cost next to nothing
+    # From there on, with some anchors searched anew.
+    proven[which] = unlisted[which]
+    further, again = proof.renewed(L, proven), L * [1, 0.95, 1, 1, 1]
+    unlisted = np.take_along_axis(sq_distances(again), nearest[:, 20:], axis=1).min(axis=1)
+    assert np.all(further.unproven(again, needed)[1] <= unlisted + 1e-12)
 
 
 def test_a_list_is_used_only_where_it_suffices_until_it_is_trusted(rng, monkeypatch):

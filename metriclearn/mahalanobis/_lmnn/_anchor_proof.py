@@ -9,7 +9,8 @@ from metriclearn._arrays import squared_norms, to_numpy
 _ANCHORS_PER_FEATURE = 8
 # Shares of the anchors that one bound is made to serve, and how many it may leave to do so well.
 _PARTS, _FEW = (1.0, 0.97, 0.8), 0.1
-_LARGEST_SHARE = 10.0
+# Of radii, that a bound keeps at most and at least: some of these are infinite.
+_LARGEST_SHARE, _LEAST_SHARE = 10.0, 1e-3
 
 
 class AnchorProof:
@@ -51,7 +52,8 @@ class AnchorProof:
             return which, proven
         shares = radii / np.maximum(self._radii, np.finfo(self._radii.dtype).tiny)
         for part in _PARTS:
-            share = min(float(np.quantile(shares, part, method="higher")), _LARGEST_SHARE)
+            share = np.quantile(shares, part, method="higher")
+            share = float(np.clip(share, _LEAST_SHARE, _LARGEST_SHARE))
             bound = share * self._radii - self._lost(L, share)
             near = np.flatnonzero(radii > bound)
             if len(near) < len(which):
