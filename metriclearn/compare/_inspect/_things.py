@@ -88,8 +88,8 @@ def check_leading_digits(name, values, codes):
     Examples
     --------
     >>> numbers = np.array([100 * person + take for person in range(1, 13) for take in (1, 2, 3)])
-    >>> check_leading_digits("id", numbers, np.repeat([0, 1] * 6, 3)).text[:32]
-    "Column 'id' names 12 things in t"
+    >>> check_leading_digits("id", numbers, np.repeat([0, 1] * 6, 3)).text[:27]
+    "Column 'id' names 12 things"
     """
     if np.isnan(values).any() or (values != np.floor(values)).any() or values.min() < 0:
         return None
