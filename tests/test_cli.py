@@ -304,6 +304,7 @@ def test_help_needs_no_learner(capsys, monkeypatch):
 @pytest.mark.parametrize("failing", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_what_is_not_written_is_named(tmp_path, capsys, monkeypatch, failing):
     pytest.importorskip("rich")
+
     def fail(result, path):
         raise failing
 
