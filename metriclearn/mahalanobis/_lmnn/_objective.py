@@ -10,12 +10,13 @@ margin violation ``h``, each with what its dual needs.
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import is_double, namespace, on_host, squared_norms
 from metriclearn._threads import map_blocks
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
-from metriclearn.mahalanobis._lmnn._rows import Rows, row_blocks
+from metriclearn.mahalanobis._lmnn._rows import ROWS, Rows
 
 # Squared distances matter to about the margin, 1. Where |z|² is above this,
 # float32 products cancel too many of their digits.
@@ -78,7 +79,7 @@ class Push:
         """Compute ``Σ w (b_i - b_j)(x_i - x_j)ᵀ`` over all pairs: ndarray of shape (m, d)."""
         if not on_host(self._B):
             return self._product
-        blocks = row_blocks(len(self._X))
+        blocks = gen_batches(len(self._X), ROWS)
         return sum(map_blocks(lambda block: self._product[block].T @ self._X[block], blocks))
 
 

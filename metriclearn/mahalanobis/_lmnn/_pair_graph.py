@@ -4,11 +4,12 @@ from functools import cached_property
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import on_host
 from metriclearn._pairs import pair_moment, paired_sq_distances
 from metriclearn._threads import map_blocks
-from metriclearn.mahalanobis._lmnn._rows import row_blocks
+from metriclearn.mahalanobis._lmnn._rows import ROWS
 
 _PAIRS = 2**15  # whose distances a thread computes at a time
 
@@ -35,7 +36,7 @@ class PairGraph:
         rows = self.of_rows(np.arange(Z.shape[0]))
         if len(rows) <= _PAIRS or not on_host(Z):
             return paired_sq_distances(Z, rows, self._columns)
-        blocks = [slice(start, start + _PAIRS) for start in range(0, len(rows), _PAIRS)]
+        blocks = gen_batches(len(rows), _PAIRS)
         found = map_blocks(lambda b: paired_sq_distances(Z, rows[b], self._columns[b]), blocks)
         return np.concatenate([*found])
 
@@ -87,7 +88,7 @@ class PairGraph:
             part -= of_columns[block] @ B
             out[block] += part
 
-        for _ in map_blocks(add, row_blocks(len(B))):
+        for _ in map_blocks(add, gen_batches(len(B), ROWS)):
             pass
 
     # scipy's checks take longer than a product: graphs that are kept make their matrices once.

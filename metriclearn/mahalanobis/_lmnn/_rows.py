@@ -1,6 +1,7 @@
 """The rows of a fit, in numpy or another library, and the few operations LMNN needs."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import (
     is_double,
@@ -17,12 +18,7 @@ from metriclearn._arrays import (
 from metriclearn._pairs import pair_scatter
 from metriclearn._threads import map_blocks
 
-_ROWS = 2**11
-
-
-def row_blocks(n):
-    """Return the slices of rows that a thread computes at a time."""
-    return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+ROWS = 2**11  # that a thread computes at a time
 
 
 class Rows:
@@ -114,7 +110,7 @@ class Rows:
         def embed(block):
             np.matmul(self.array[block], L.T, out=Z[block])
 
-        for _ in map_blocks(embed, row_blocks(len(self))):
+        for _ in map_blocks(embed, gen_batches(len(self), ROWS)):
             pass
         return Z
 
