@@ -26,6 +26,14 @@ def rng():
     return np.random.RandomState(SEED)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def iris():
     X, y = load_iris(return_X_y=True)

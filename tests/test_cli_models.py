@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.commands import vectors_of
 from helpers.faults import full_disk
 from PIL import Image
 from sklearn.datasets import load_iris
@@ -27,18 +28,6 @@ from metriclearn.compare import read_rows
 from metriclearn.compare._sources._unlabeled import NewRows
 from metriclearn.images import Features, ImagePaths, ImageReader
 from metriclearn.neighbors import RetrievalIndex
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def vectors_of(file):
-    table = pd.read_parquet(file)
-    return np.stack(table["vector"].to_numpy())
 
 
 def mean_color(pixels):

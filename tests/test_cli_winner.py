@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
-import pytest
+from helpers.commands import vectors_of
 from PIL import Image
 from sklearn.datasets import load_iris, load_wine
 
@@ -13,17 +13,6 @@ import metriclearn
 from metriclearn.cli import main
 from metriclearn.compare import ComparisonResult
 from metriclearn.images import ImagePaths
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def vectors_of(file):
-    return np.stack(pd.read_parquet(file)["vector"].to_numpy())
 
 
 def test_from_a_built_in_set_to_vectors_in_another_process(here):

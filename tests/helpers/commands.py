@@ -12,6 +12,13 @@ def compare(*arguments):
     return cli.main(["compare", *map(str, arguments), *CHEAP])
 
 
+def vectors_of(file):
+    """Read the vectors that ``embed`` wrote to a Parquet file."""
+    import pandas as pd
+
+    return np.stack(pd.read_parquet(file)["vector"].to_numpy())
+
+
 def write_images(folder, *, n_classes=2, sizes=((8, 6),), mode="L", n_rows=4):
     rng = np.random.RandomState(0)
     for label in range(n_classes):
