@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from metriclearn._files import check_writable
 from metriclearn._progress import progress
@@ -93,8 +94,7 @@ def embed(model, rows, description):
     """Embed all rows, block by block, with a bar on a terminal."""
     parts = []
     with progress(is_terminal(), description, len(rows)) as advance:
-        for start in range(0, len(rows), BLOCK):
-            part = slice(start, start + BLOCK)
+        for part in gen_batches(len(rows), BLOCK):
             parts.append(embed_block(model, rows, part))
             advance(steps=len(parts[-1]))
     return np.concatenate(parts)

@@ -1,6 +1,7 @@
 """Nearest rows of the same class, and of others."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from metriclearn._pairs import paired_sq_distances, pairwise_sq_distances
 
@@ -31,8 +32,7 @@ def nearest_by_class(X, codes, anchors, n_positives, n_negatives):
     q = int(min(n_negatives, n - counts.min()))
     positives, negatives = (np.empty((len(anchors), k), np.intp) for k in (p, q))
     step = max(1, _BLOCK_BYTES // (X.itemsize * n))
-    for start in range(0, len(anchors), step):
-        block = slice(start, start + step)
+    for block in gen_batches(len(anchors), step):
         rows = anchors[block]
         d2 = pairwise_sq_distances(X[rows], X)
         same = codes[rows, None] == codes

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
+from sklearn.utils import gen_batches
 
 from metriclearn._linalg import fix_signs
 from metriclearn._pairs import pairwise_sq_distances
@@ -247,7 +248,7 @@ def _local_scatter(X, n_neighbors, weights):
             return _scatter_of_many(X, scale)
     # Large enough for threads not to spend their time on taking turns.
     step = int(np.clip(_BLOCK_BYTES // (8 * len(X)), 1, _ROWS))
-    blocks = [slice(start, start + step) for start in range(0, len(X), step)]
+    blocks = list(gen_batches(len(X), step))
 
     def distances():
         return (_distances_to_all(X, block) for block in blocks)

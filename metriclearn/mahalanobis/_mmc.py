@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import squared_norms, unit_of
 from metriclearn._extras import require
@@ -347,15 +348,14 @@ def _feature_sizes(X, pairs):
     unit, (first, second) = unit_of(X), pairs.indices.T
     total, weights = np.empty(X.shape[1]), np.ones(len(pairs))
     step = max(1, _BLOCK_BYTES // (8 * len(named)))
-    for start in range(0, X.shape[1], step):
-        block = slice(start, start + step)
+    for block in gen_batches(X.shape[1], step):
         rows = X[named, block] * np.float64(1 / unit)
         rows -= rows.mean(axis=0)
         squares = np.einsum("ij,ij->j", rows, rows) / len(rows)
         sums = np.einsum("ij,ij->j", rows, laplacian_product(weights, first, second, rows))
         # What may be rounding of the rows is measured pair by pair.
         for feature in np.flatnonzero(sums <= _ROUNDING * len(pairs) * squares):
-            column = X[named, start + feature] * np.float64(1 / unit)
+            column = X[named, block.start + feature] * np.float64(1 / unit)
             sums[feature] = np.sum((column[first] - column[second]) ** 2)
         total[block] = sums
     return np.sqrt(total / len(pairs)) * unit

@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_batches
 
 from metriclearn._arrays import unit_of
 from metriclearn._pairs import pairwise_sq_distances
@@ -109,9 +109,9 @@ def uniformity(embeddings: ArrayLike, *, t: float = 2.0) -> float:
     Z = check_rows(embeddings, "embeddings", dtype=[np.float64], ensure_min_samples=2)
     Z = Z / row_norms(Z, "embeddings")[:, None]
     parts = []
-    for start in range(0, len(Z), _BLOCK_ROWS):
-        exponents = -t * pairwise_sq_distances(Z[start : start + _BLOCK_ROWS], Z)
-        np.fill_diagonal(exponents[:, start:], -np.inf)
+    for block in gen_batches(len(Z), _BLOCK_ROWS):
+        exponents = -t * pairwise_sq_distances(Z[block], Z)
+        np.fill_diagonal(exponents[:, block], -np.inf)
         parts.append(logsumexp(exponents))
     return float(logsumexp(parts) - np.log(len(Z) * (len(Z) - 1)))
 
@@ -199,11 +199,10 @@ def intra_inter_ratio(
         Z, codes = Z[chosen], codes[chosen]
     Z = Z / unit_of(Z)  # which the ratio does not see
     sums, pairs = np.zeros(2), np.zeros(2)
-    for start in range(0, len(Z), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
+    for block in gen_batches(len(Z), _BLOCK_ROWS):
         distances = np.sqrt(pairwise_sq_distances(Z[block], Z))
         same = codes[block, None] == codes
-        np.fill_diagonal(distances[:, start:], 0)
+        np.fill_diagonal(distances[:, block], 0)
         sums += distances[same].sum(), distances[~same].sum()
         pairs += same.sum() - len(same), (~same).sum()
     if not np.all(pairs > 0):
@@ -215,9 +214,9 @@ def intra_inter_ratio(
 
 
 def _powers(rows, alpha):
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        squares = pairwise_sq_distances(rows[start : start + _BLOCK_ROWS], rows)
-        np.fill_diagonal(squares[:, start:], 0)
+    for block in gen_batches(len(rows), _BLOCK_ROWS):
+        squares = pairwise_sq_distances(rows[block], rows)
+        np.fill_diagonal(squares[:, block], 0)
         yield squares ** (alpha / 2)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import column_or_1d, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import fit_context, one_of
@@ -205,10 +205,9 @@ class FaissKNeighborsClassifier(ClassifierMixin, _SupervisedNeighbors):
         for output, classes in enumerate(self._class_lists()):
             # Votes of all classes at once would be large where classes are many.
             step = max(1, _VOTE_ENTRIES // len(classes))
-            blocks = [slice(start, start + step) for start in range(0, len(indices), step)]
             winners = [
                 self._votes(indices[block], weights[block], output, len(classes)).argmax(axis=1)
-                for block in blocks
+                for block in gen_batches(len(indices), step)
             ]
             predicted.append(classes[np.concatenate(winners)])
         return np.column_stack(predicted) if self.outputs_2d_ else predicted[0]

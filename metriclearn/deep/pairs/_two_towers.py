@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._nested import NestedParamsMixin
@@ -318,9 +319,7 @@ class TwoTowerEmbedder(
         network = (towers.queries, towers.documents)[side]
         step = max(1, _VALUES // rows.values_per_row)
         with torch.inference_mode():
-            parts = [
-                network(rows.take(slice(start, start + step))) for start in range(0, len(X), step)
-            ]
+            parts = [network(rows.take(part)) for part in gen_batches(len(X), step)]
         return torch.cat(parts).float().cpu().numpy()
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:

@@ -1,6 +1,7 @@
 """The LMNN objective in which only the nearest impostors of an anchor count."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import on_host
 from metriclearn._pairs import paired_sq_distances
@@ -196,8 +197,7 @@ class NearestObjective(LMNNObjective):
     def _by_block(self, Z, function, *arguments):
         """Yield ``function(Z, block, *arguments)`` for each block of anchors, in order."""
         n = len(self._anchors)
-        step = _ANCHORS if on_host(Z) else n
-        blocks = [slice(start, start + step) for start in range(0, n, step)]
+        blocks = gen_batches(n, _ANCHORS if on_host(Z) else n)
         return map_blocks(lambda block: function(Z, block, *arguments), blocks)
 
     def _sq_distances(self, Z, columns, block):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from metriclearn._arrays import is_dask, unit_of
 
@@ -156,7 +157,7 @@ def _dense_moments(X, codes, weights, n_groups, unit, chosen):
     """Add up blocks of the chosen rows (all, for None), whose groups and weights are given."""
     n, d = len(codes), X.shape[1]
     step = max(1, _BLOCK_BYTES // (8 * d))
-    blocks = [slice(start, start + step) for start in range(0, n, step)]
+    blocks = list(gen_batches(n, step))
 
     def rows_of_block(block):
         return X[block] if chosen is None else X[chosen[block]]
