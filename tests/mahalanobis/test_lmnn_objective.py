@@ -8,11 +8,11 @@ from helpers.lmnn_problems import by_class, gradient_error, some_triplets
 from sklearn.neighbors import NearestNeighbors
 
 from metriclearn.mahalanobis._lmnn import _impostors
-from metriclearn.mahalanobis._lmnn._anchor_proof import AnchorProof
 from metriclearn.mahalanobis._lmnn._impostors import ImpostorList, pairs_within
 from metriclearn.mahalanobis._lmnn._label_objective import LabelObjective
 from metriclearn.mahalanobis._lmnn._objective import Hinge, SquaredHinge, TripletObjective
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
+from metriclearn.mahalanobis._lmnn._proof import Proof
 from metriclearn.mahalanobis._lmnn._rows import Rows
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors
 
@@ -86,7 +86,7 @@ def test_a_list_suffices_only_where_no_pair_is_missed(rng):
         return set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
 
     [(indptr, columns, _)] = pairs_within(X, 1.3 * radii, starts)
-    found = ImpostorList(np.eye(4), 1.3 * radii, np.sum(X**2, axis=1).max(), 1e9)
+    found = ImpostorList(np.eye(4), 1.3 * radii, Rows(X), 1e9)
     found.add(PairGraph(indptr, columns))
     listed = set(zip(np.repeat(np.arange(150), np.diff(indptr)), columns, strict=True))
     proven = []
@@ -109,7 +109,7 @@ def test_no_row_that_is_not_listed_is_within_what_is_proven(shrunk, rng):
     first = sq_distances(np.eye(5))
     nearest = np.argsort(first, axis=1)
     radii = np.take_along_axis(first, nearest[:, 20:21], axis=1)[:, 0]
-    proof = AnchorProof(np.eye(5), radii, Rows(X), anchors)
+    proof = Proof(np.eye(5), radii, Rows(X), anchors)
     L = np.linalg.qr(rng.randn(5, 5))[0] * shrunk
     now = sq_distances(L)
     unlisted = np.take_along_axis(now, nearest[:, 20:], axis=1).min(axis=1)

@@ -5,9 +5,9 @@ unordered pair of rows of two classes is looked at once.
 """
 
 import numpy as np
-from scipy import linalg
 
 from metriclearn._arrays import moved_to, namespace, on_host, squared_norms, to_numpy
+from metriclearn.mahalanobis._lmnn._proof import Proof
 
 _BLOCK_BYTES = 2**20  # a block of distances that stays in a core's cache
 _TENSOR_BLOCK_BYTES = 2**28  # or that keeps a device busy
@@ -127,48 +127,10 @@ def _row_blocks(starts, n, block_numbers):
         c = last
 
 
-# What squared distances may be wrong by in the proof; the margin is 1.
-_RESOLUTION = 1e-6
-# With fewer rows a feature than this a search is cheaper than the proof.
-_ROWS_PER_FEATURE = 8
-
-
-class Proof:
-    """Proof that pairs farther than radii ``R`` at one ``L`` are no nearer than ``s R`` at another.
-
-    They are not, at ``L'``, if ``L'ᵀL' ⪰ s LᵀL``.
-
-    Parameters
-    ----------
-    L : ndarray of shape (r, d)
-    radii : ndarray of shape (n,)
-        Squared.
-    largest : float
-        Largest squared norm of the rows that ``L`` embeds.
-    """
-
-    def __init__(self, L, radii, largest):
-        self.radii = radii
-        self._gram, self._ridge = L.T @ L, _RESOLUTION / max(4 * largest, 1e-300)
-
-    def holds(self, L, radii):
-        """Whether it is proven that no such pair is closer than ``radii`` at ``L``."""
-        d = L.shape[1]
-        if len(radii) < _ROWS_PER_FEATURE * d:
-            return False
-        excess = L.T @ L - float((radii / self.radii).max()) * self._gram
-        try:
-            linalg.cholesky(excess + self._ridge * np.eye(d), check_finite=False)
-        except linalg.LinAlgError:
-            return False
-        return True
-
-
 class ImpostorList:
-    """All pairs of rows that were closer than radii ``R`` at one ``L``.
+    """All pairs of rows that were closer than radii at one ``L``.
 
-    At another ``L'`` every pair not listed is no closer than ``s R`` if
-    ``L'ᵀL' ⪰ s LᵀL``: the list suffices there for radii up to ``s R``.
+    At another it suffices, too, where the `Proof` of all rows as anchors holds.
 
     Parameters
     ----------
@@ -176,14 +138,14 @@ class ImpostorList:
     radii : ndarray of shape (n,)
         Squared; a pair counts within the larger of its two. The list serves longer if
         they are larger than need be.
-    largest : float
-        Largest squared norm of the rows that ``L`` embeds.
+    rows : Rows
+        That ``L`` embeds, in float64.
     most : float
         Pairs beyond which the list is given up.
     """
 
-    def __init__(self, L, radii, largest, most):
-        self.radii, self._proof = radii, Proof(L, radii, largest)
+    def __init__(self, L, radii, rows, most):
+        self.radii, self._proof = radii, Proof(L, radii, rows, np.arange(len(radii)))
         self._room, self._parts = most, []
 
     @property

@@ -62,7 +62,6 @@ class LabelObjective(LMNNObjective):
         indptr = np.arange(0, n * k + 1, k, dtype=np.int32)
         self._target_graph = PairGraph(indptr, self._targets.ravel())
         self._starts = starts
-        self._largest = self.rows.largest_sq_norm()
         self._list, self._trusted, self._n_near = None, False, 0
 
     @classmethod
@@ -164,7 +163,7 @@ class LabelObjective(LMNNObjective):
             return
         most = (_SPARSE_SHARE if on_host(Z) else _SPARSE_SHARE_OF_TENSORS) * Z.shape[0] ** 2
         slack = _SLACK if _WIDENING * self._n_near < most else 0.0
-        found = ImpostorList(L, (1 + slack) * reach, self._largest, most)
+        found = ImpostorList(L, (1 + slack) * reach, self._double, most)
         self._list, self._n_near = None, 0
         for *wide, d2 in pairs_within(Z, found.radii, self._starts, _MOST_PAIRS):
             wide = PairGraph(*wide)

@@ -6,11 +6,11 @@ from sklearn.utils import gen_batches
 from metriclearn._arrays import on_host
 from metriclearn._pairs import paired_sq_distances
 from metriclearn._threads import map_blocks
-from metriclearn.mahalanobis._lmnn._anchor_proof import AnchorProof
 from metriclearn.mahalanobis._lmnn._nearest import nearest_of_others
 from metriclearn.mahalanobis._lmnn._objective import LMNNObjective, Push
 from metriclearn.mahalanobis._lmnn._pair_graph import PairGraph
 from metriclearn.mahalanobis._lmnn._problem import PullCoordinates
+from metriclearn.mahalanobis._lmnn._proof import Proof
 from metriclearn.mahalanobis._lmnn._targets import target_neighbors, weighted_targets
 
 _LISTED = 2  # times as many candidates are listed as impostors count
@@ -258,7 +258,7 @@ class NearestObjective(LMNNObjective):
         if self._weights is not None and n_listed < n_others:
             beyond = np.where(np.cumsum(weights, axis=1) >= wanted, d2, np.inf)
             farthest = beyond.min(axis=1)
-        self._proof = AnchorProof(L, farthest, self._double, self._anchors)
+        self._proof = Proof(L, farthest, self._double, self._anchors)
 
     def _list_some(self, L, Z, which, radii):
         """List candidates of some anchors; those of others are enough within radii at ``L``."""

@@ -114,10 +114,6 @@ class Rows:
             pass
         return Z
 
-    def largest_sq_norm(self):
-        """Compute the squared length of the longest row."""
-        return float(namespace(self.array).max(squared_norms(self.array)))
-
     def mean_sq_norm(self):
         """Compute the mean squared length of the rows."""
         return float(namespace(self.array).mean(squared_norms(self.array)))
