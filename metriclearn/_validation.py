@@ -6,7 +6,7 @@ what to do, before any work.
 
 import inspect
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 from metriclearn._arrays import check_in_memory, rows_of
 from metriclearn._sklearn import check_sample_weight
 from metriclearn._text import number_of
+from metriclearn._types import is_whole
 
 #: The label of rows whose class is not known, among integer labels, as in scikit-learn.
 UNLABELED = -1
@@ -220,15 +221,11 @@ def is_missing(label):
     )  # only NaN differs from itself
 
 
-def is_whole(value):
-    """Whether a value is an integer, and not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def as_count(count, name, least=1):
-    """Return a whole number of at least ``least`` as a Python integer."""
-    if not is_whole(count) or count < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {count!r}")
+def as_count(count, name, least=1, most=None):
+    """Return a whole number from ``least`` on, or to ``most``, as a Python integer."""
+    if not is_whole(count) or count < least or (most is not None and count > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most:,}"
+        raise ValueError(f"{name} must be an integer {limits}, got {count!r:.80}")
     return int(count)
 
 

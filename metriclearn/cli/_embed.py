@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from metriclearn._files import replacing
 from metriclearn._packed import read_npy
@@ -107,11 +106,11 @@ def _blocks(model, rows, folder, fingerprint):
             stream.write(fingerprint.encode())
     vectors = []
     with progress(is_terminal(), "embed", len(rows)) as advance:
-        for number, part in enumerate(gen_batches(len(rows), BLOCK)):
+        for number, start in enumerate(range(0, len(rows), BLOCK)):
             file = folder / f"{number}.npy"
             block = _kept(file)
             if block is None:
-                block = embed_block(model, rows, part)
+                block = embed_block(model, rows, slice(start, start + BLOCK))
                 if len(rows) > BLOCK:
                     with replacing(file) as stream:
                         np.save(stream, block)

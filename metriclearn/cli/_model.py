@@ -6,7 +6,6 @@ import sys
 import warnings
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from metriclearn._files import check_writable
 from metriclearn._progress import progress
@@ -94,7 +93,8 @@ def embed(model, rows, description):
     """Embed all rows, block by block, with a bar on a terminal."""
     parts = []
     with progress(is_terminal(), description, len(rows)) as advance:
-        for part in gen_batches(len(rows), BLOCK):
+        for start in range(0, len(rows), BLOCK):
+            part = slice(start, start + BLOCK)
             parts.append(embed_block(model, rows, part))
             advance(steps=len(parts[-1]))
     return np.concatenate(parts)

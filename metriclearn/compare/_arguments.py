@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from metriclearn._files import as_path
-from metriclearn._validation import is_whole
 
 # More runs of the same folds tell nothing that a thousand do not.
 MOST_RUNS = 1000
@@ -12,22 +11,6 @@ MOST_RUNS = 1000
 def is_one_of(value, words):
     """Whether a value is one of some words; an array or a list is none."""
     return isinstance(value, str) and value in words
-
-
-def check_whole(argument, value, least=1, most=None):
-    """Return a whole number of a range.
-
-    Examples
-    --------
-    >>> check_whole("seeds", 0)
-    Traceback (most recent call last):
-        ...
-    ValueError: seeds=0 must be a whole number, at least 1
-    """
-    if not is_whole(value) or value < least or (most is not None and value > most):
-        limits = f"at least {least}" if most is None else f"from {least} to {most:,}"
-        raise ValueError(f"{argument}={value!r:.80} must be a whole number, {limits}")
-    return int(value)
 
 
 def check_columns(argument, value):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import FilePath
-from metriclearn.compare._arguments import check_choices, check_folder, check_name, check_whole
+from metriclearn._validation import as_count
+from metriclearn.compare._arguments import check_choices, check_folder, check_name
 from metriclearn.compare._judged._data import judged_source
 from metriclearn.compare._learners._fine_tuned import FineTuning
 from metriclearn.compare._plan import Plan
@@ -225,9 +226,9 @@ def compare(
     >>> result.answer("learning").answer
     'not clearly'
     """
-    check_whole("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0)
+    as_count(int(verbose) if isinstance(verbose, bool) else verbose, "verbose", least=0)
     if min_rows is not None:
-        min_rows = check_whole("min_rows", min_rows)
+        min_rows = as_count(min_rows, "min_rows")
     if name is not None:
         name = check_name(name)
     drop, keep = check_choices(drop=drop, keep=keep, groups=groups, split=split)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from metriclearn._text import option
-from metriclearn._validation import is_whole
+from metriclearn._types import is_whole
+from metriclearn._validation import as_count
 from metriclearn.compare._amount_roster import amount_learners
-from metriclearn.compare._arguments import MOST_RUNS, check_whole
+from metriclearn.compare._arguments import MOST_RUNS
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._fitting import DEFAULT, Rules
 from metriclearn.compare._judged._measure import HEADLINES, measure_name
@@ -95,14 +96,9 @@ class Plan:
                 f"random_state={random_state!r} must be a whole number from 0 to 2**32 - 1: it "
                 f"seeds every split and learner"
             )
-        if not is_whole(n_folds):
-            raise ValueError(f"n_folds={n_folds!r} must be a whole number, at least 2")
-        if n_folds < 2:
-            raise ValueError(
-                f"n_folds={n_folds} is too few: 2 are needed to tell signal from noise"
-            )
+        as_count(n_folds, "n_folds", least=2)
         for name, value in (("seeds", seeds), ("repeats", repeats)):
-            check_whole(name, value, most=MOST_RUNS)
+            as_count(value, name, most=MOST_RUNS)
         seconds = None if time is None else make_seconds(time)
         if seconds is not None and (rows or dimensions or shift):
             raise ValueError("time is of the comparison itself; leave rows, dimensions, shift out")

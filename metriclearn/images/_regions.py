@@ -4,6 +4,8 @@ from numbers import Integral
 
 import numpy as np
 
+from metriclearn._types import is_whole
+
 #: How an image of another shape than asked for is brought to it.
 CROPS = ("center", "pad", "squash")
 
@@ -26,9 +28,7 @@ def check_size(size, name="size"):
     if (
         not isinstance(pair, (list, tuple, np.ndarray))
         or len(pair) != 2
-        or not all(
-            isinstance(side, Integral) and not isinstance(side, bool) and side >= 1 for side in pair
-        )
+        or not all(is_whole(side) and side >= 1 for side in pair)
     ):
         raise ValueError(
             f"{name} must be a positive int or a pair (height, width) of them, got {size!r}"

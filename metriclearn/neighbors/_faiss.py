@@ -5,12 +5,12 @@ import threading
 import warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from metriclearn._extras import require
+from metriclearn._types import is_whole
 from metriclearn._validation import as_count
 from metriclearn.neighbors._exact import ExactSearch
 from metriclearn.neighbors._search._ranker import Frame, Ranker
@@ -273,7 +273,7 @@ class RecallSample:
 
     def __init__(self, gallery, k, n_queries, random_state):
         most = len(gallery) - 1
-        if not isinstance(k, Integral) or not 1 <= k <= most:
+        if not is_whole(k) or not 1 <= k <= most:
             raise ValueError(f"k={k!r} must be from 1 to {most}, the number of other rows")
         self.gallery, self.k = gallery, k
         random_state = check_random_state(random_state)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn._validation import is_whole
+from metriclearn._types import is_whole
 from metriclearn.metrics._retrieval import retrieval_scores
 from metriclearn.plots._axes import axes_for, curve_style, embed, without_frame
 

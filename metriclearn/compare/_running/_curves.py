@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from metriclearn._validation import is_whole
+from metriclearn._types import is_whole
 from metriclearn.compare._measuring._splits import MIN_TRAIN_CLASSES, make_split, stratified_order
 from metriclearn.compare._tables._cleaning import split_rows
 from metriclearn.model_selection import ClassShiftSplit

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from metriclearn._extras import require
 from metriclearn._memory import keep_freed_memory
-from metriclearn._validation import is_whole
+from metriclearn._types import is_whole
 from metriclearn.compare._running._protocol import failed
 
 # Fits handed to a Dask worker ahead, so that it never waits for the next.

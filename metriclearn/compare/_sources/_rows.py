@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 
 from metriclearn._extras import require
 from metriclearn._text import counted, option
+from metriclearn._types import is_whole
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
@@ -322,9 +322,7 @@ def _as_split(findings, parts):
 
 def _as_image_shape(given, n_values):
     sides = tuple(given) if isinstance(given, Iterable) else ()
-    if len(sides) not in (2, 3) or not all(
-        isinstance(side, Integral) and side >= 1 for side in sides
-    ):
+    if len(sides) not in (2, 3) or not all(is_whole(side) and side >= 1 for side in sides):
         raise ValueError(
             f"image_shape={given!r} must be (height, width) or (height, width, channels)"
         )

@@ -18,7 +18,7 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
 )
 
-from metriclearn._validation import is_whole
+from metriclearn._types import is_whole
 from metriclearn.compare._arguments import is_one_of
 from metriclearn.compare._records import Tuning
 

@@ -1,7 +1,6 @@
 """What a fitted embedder knows of its input, and how the input becomes batches."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 from skorch.utils import data_from_dataset
 
+from metriclearn._types import is_whole
 from metriclearn._validation import as_labels, check_numeric
 from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._rows import Rows, check_finite
@@ -289,7 +289,7 @@ def check_image_shape(found, channels_first, given, n_features):
     if given is None:
         return found, channels_first
     given = tuple(given)
-    sides = all(isinstance(side, Integral) and side > 0 for side in given)
+    sides = all(is_whole(side) and side > 0 for side in given)
     if len(given) not in (2, 3) or not sides:
         raise ValueError(f"image_shape={given} is not (height, width) or (height, width, channels)")
     if np.prod(given) != n_features:

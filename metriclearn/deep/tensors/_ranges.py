@@ -4,6 +4,7 @@ import math
 from numbers import Integral
 
 from metriclearn._sklearn import between, validate_parameter_constraints
+from metriclearn._types import is_whole
 from metriclearn._validation import warn_unused
 
 COSINE = between(-1, 1)
@@ -32,7 +33,7 @@ def check_ranges(part, unused=None, **given):
 def widths(name, given):
     """Return widths, at least 1 each, given as one or as several."""
     widths = [given] if isinstance(given, Integral) else list(given)
-    if not all(isinstance(width, Integral) and width > 0 for width in widths):
+    if not all(is_whole(width) and width > 0 for width in widths):
         raise ValueError(f"{name} must be a width of at least 1, or several, got {given!r}")
     return widths
 

@@ -1,12 +1,13 @@
 """Checks of what a retrieval index is given: settings, rows, and arguments of a search."""
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
 
+from metriclearn._types import is_whole
 from metriclearn._validation import as_count, check_numeric
 from metriclearn.neighbors._search._ranker import check_metric_name, is_checked, row_norms
 
@@ -42,7 +43,7 @@ def check_question(k, rerank, max_distance):
     if callable(rerank):
         rerank, scorer = DEFAULT_RERANK, rerank
     as_count(k, "k")
-    if not isinstance(rerank, Integral) or rerank < 1:
+    if not is_whole(rerank) or rerank < 1:
         raise ValueError(
             f"rerank={rerank!r} must be an integer of at least 1, or a function of queries and ids"
         )
