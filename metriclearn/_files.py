@@ -6,7 +6,9 @@ are written in place; a link keeps pointing where it points, and its target is r
 """
 
 import contextlib
+import csv
 import errno
+import io
 import os
 import secrets
 import socket
@@ -39,6 +41,22 @@ def write_text(path, text):
     text : str
     """
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_csv(path, columns):
+    """Write columns of one length as a table with a header, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+    columns : dict of str to sequence
+        Floats are written with all their digits.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    write_text(path, stream.getvalue())
 
 
 def write_bytes(path, *parts):

@@ -24,10 +24,11 @@ import metriclearn
 from metriclearn import LMNN, RCA
 from metriclearn.cli import _compare, _embed, _search, _verify, main
 from metriclearn.cli._main import _parser
+from metriclearn.cli._search_page import render_search
 from metriclearn.compare import read_rows
 from metriclearn.compare._sources._unlabeled import NewRows
 from metriclearn.images import Features, ImagePaths, ImageReader
-from metriclearn.neighbors import RetrievalIndex
+from metriclearn.neighbors import ExactSearch, RetrievalIndex
 
 
 def mean_color(pixels):
@@ -173,15 +174,34 @@ def test_search_finds_what_the_model_says(model, here, capsys):
     assert "nearest first" in page
 
 
+def test_a_file_of_what_was_found_has_every_query_and_every_digit(model, here, capsys):
+    X = load_iris(as_frame=True).data
+    asked = X.iloc[::5]
+    asked.to_csv("asked.csv", index=False)
+    line = ["search", "model", "rows.csv", "asked.csv", "-k", "3", "--out", "found.csv"]
+    assert main(line) == 0
+    assert "10 more queries; --out has them all" in capsys.readouterr().out
+    search = ExactSearch(model.transform(X.to_numpy()))
+    distances, rows = search.search(model.transform(asked.to_numpy()), 3)
+    found = pd.read_csv("found.csv")
+    assert list(found) == ["query", "place", "found", "distance"]
+    assert found["query"].tolist() == np.repeat(np.arange(30), 3).tolist()
+    assert found["place"].tolist() == [1, 2, 3] * 30
+    assert found["found"].tolist() == np.ravel(rows).tolist()
+    assert found["distance"].tolist() == np.ravel(distances).tolist()
+    assert main(["search", "model", "rows.csv", "17", "-k", "2", "--out", "one.csv"]) == 0
+    assert pd.read_csv("one.csv")["query"].tolist() == [17, 17]
+
+
 def test_the_page_of_a_search_says_what_is_right_by_more_than_color():
     X, labels = np.arange(6.0).reshape(3, 2), np.array(["a_b", "a_b", "<c>"])
     gallery = NewRows(X, np.arange(3), labels)
-    page = _search.render_search(gallery, None, 0, np.array([[1.0, 2.0]]), np.array([[1, 2]]))
+    page = render_search(gallery, None, 0, np.array([[1.0, 2.0]]), np.array([[1, 2]]))
     assert "✓ a_<wbr>b" in page
     assert "✗ &lt;c&gt;" in page
     assert "></th>" not in page
     unlabeled = NewRows(X[:1], np.arange(1))
-    page = _search.render_search(gallery, unlabeled, None, np.array([[1.0]]), np.array([[1]]))
+    page = render_search(gallery, unlabeled, None, np.array([[1.0]]), np.array([[1]]))
     assert "✓" not in page
     assert "✗" not in page
 
@@ -200,6 +220,11 @@ BAD = [
     (["embed", "model", "word.csv", "--out", "e.npy"], "column 'b' holds 'wide' in row 1 (from 0)"),
     (["embed", "model", "gap.csv", "--out", "e.npy"], "column 'd' holds '' in row 0 (from 0)"),
     (["embed", "model", "imaginary.npy", "--out", "e.npy"], "X must hold numbers, got complex128"),
+    (["search", "model", "rows.csv", "3", "--out", "e.npy"], "must end in .csv"),
+    (
+        ["search", "model", "rows.csv", "3", "--out", "e.csv", "--report", "e.csv"],
+        "would overwrite --report",
+    ),
     (["verify", "model", "rows.csv"], "has no column first and no column second"),
     (["verify", "model", "pairs.csv", "--rows", "rows.csv"], "line 3: same is 'maybe'"),
     (["verify", "model", "far.csv", "--rows", "rows.csv"], "'150'"),

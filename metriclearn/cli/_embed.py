@@ -12,7 +12,7 @@ from metriclearn._packed import read_npy
 from metriclearn._progress import progress
 from metriclearn._text import counted, printable
 from metriclearn.cli._errors import BadInputError, wrapped
-from metriclearn.cli._model import BLOCK, check_output, embed_block, is_terminal, load_model, read
+from metriclearn.cli._model import BLOCK, check_outputs, embed_block, is_terminal, load_model, read
 from metriclearn.images._reader import ImageReader
 
 SUFFIXES = (".npy", ".parquet")
@@ -52,9 +52,7 @@ def add_parser(commands):
 def run(options, command):
     """Run the sub-command; return the exit code."""
     out = Path(options.out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise BadInputError(f"--out {options.out}: must end in {' or '.join(SUFFIXES)}")
-    check_output("--out", options.out, options.model, [options.source])
+    check_outputs({"--out": options.out}, options.model, [options.source], SUFFIXES)
     rows, model = read(options.source), load_model(options.model)
     kept = out.with_name(f".{out.name}.blocks")
     try:

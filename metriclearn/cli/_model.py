@@ -134,22 +134,27 @@ def check_beside(argument, path, model):
         raise ValueError(f"{argument} {path} is in the folder of the model; give another one")
 
 
-def check_output(argument, path, model, sources):
-    """Check an output of a command with a model before the work; bad input is one line.
+def check_outputs(outputs, model, sources, suffixes=()):
+    """Check the outputs of a command with a model before the work; bad input is one line.
 
     Parameters
     ----------
-    argument : str
-    path : str or None
+    outputs : dict of str to str or None
+        By the argument that names each; None where it was not given.
     model : str
         Its folder.
     sources : sequence of path-like
+    suffixes : sequence of str, default=()
+        How ``--out`` may end.
     """
     try:
-        check_apart({argument: path}, sources)
-        if path is None:
-            return
-        check_beside(argument, path, model)
-        check_writable(path, argument)
+        check_apart(outputs, sources)
+        out = outputs.get("--out")
+        if out is not None and not out.lower().endswith(tuple(suffixes)):
+            raise ValueError(f"--out {out}: must end in {' or '.join(suffixes)}")
+        for argument, path in outputs.items():
+            if path is not None:
+                check_beside(argument, path, model)
+                check_writable(path, argument)
     except ValueError as error:
         raise BadInputError(error) from None

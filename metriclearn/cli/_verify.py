@@ -1,17 +1,15 @@
 """``metriclearn verify``: are these two the same, by a saved model."""
 
-import csv
-import io
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from metriclearn._files import write_text
+from metriclearn._files import write_csv
 from metriclearn._text import counted, one_line, printable
 from metriclearn.cli._errors import BadInputError, wrapped
 from metriclearn.cli._judged import NAMES, cells_of, is_same, numbers_of, table_of_judgments
-from metriclearn.cli._model import check_output, embed, load_model, read
+from metriclearn.cli._model import check_outputs, embed, load_model, read
 
 EXAMPLES = """
 examples:
@@ -57,9 +55,7 @@ def run(options, command):
     if options.ids is not None and options.rows is None:
         raise BadInputError("--ids names a column of --rows; give it, too")
     rows = [] if options.rows is None else [options.rows]
-    check_output("--out", options.out, options.model, [options.pairs, *rows])
-    if options.out is not None and Path(options.out).suffix.lower() != ".csv":
-        raise BadInputError(f"--out {options.out}: must end in .csv")
+    check_outputs({"--out": options.out}, options.model, [options.pairs, *rows], [".csv"])
     first, second, same = _read_pairs(options.pairs)
     if same is None and options.far is not None:
         raise BadInputError(
@@ -74,7 +70,7 @@ def run(options, command):
     if same is not None:
         lines, threshold = _measured(distances, same, far, threshold)
     if options.out is not None:
-        write_text(options.out, _table(first, second, same, distances, threshold))
+        write_csv(options.out, _table(first, second, same, distances, threshold))
     low, high = distances.min(), distances.max()
     print(f"{counted(len(distances), 'pair')}, distances from {low:.4g} to {high:.4g}")
     for line in lines:
@@ -205,12 +201,11 @@ def _apart(vectors, first, second):
 
 
 def _table(first, second, same, distances, threshold):
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    known = [] if same is None else ["same"]
-    decided = [] if threshold is None else ["accepted"]
-    writer.writerow(["first", "second", *known, "distance", *decided])
-    for k, distance in enumerate(distances):
-        row = [first[k], second[k], *([int(same[k])] if known else []), repr(float(distance))]
-        writer.writerow([*row, *([int(distance <= threshold)] if decided else [])])
-    return stream.getvalue()
+    """Return the columns of what was decided, by their names."""
+    columns = {"first": first, "second": second}
+    if same is not None:
+        columns["same"] = same.astype(int)
+    columns["distance"] = distances
+    if threshold is not None:
+        columns["accepted"] = (distances <= threshold).astype(int)
+    return columns

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from metriclearn.cli._search import render_search
+from metriclearn.cli._search_page import render_search
 from metriclearn.compare._sources._unlabeled import NewRows
 
 playwright = pytest.importorskip("playwright.sync_api")
