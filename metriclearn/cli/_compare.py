@@ -247,8 +247,9 @@ def _add_networks(add):
         nargs="?",
         const={},
         type=_numbers.settings,
-        help="with --features: train the network itself, too, under two losses; alone, after the "
-        "source, or with settings, as in max_epochs=5,backbone_lr=1e-5",
+        help="with --features: train the network itself, too, under two losses, or those that "
+        "--learners names; alone, after the source, or with settings, as in "
+        "max_epochs=5,backbone_lr=1e-5",
     )
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metriclearn._text import option
 from metriclearn._types import FilePath
 from metriclearn._validation import as_count
 from metriclearn.compare._arguments import check_choices, check_folder, check_name
 from metriclearn.compare._judged._data import judged_source
-from metriclearn.compare._learners._fine_tuned import FineTuning
+from metriclearn.compare._learners._fine_tuned import FineTuning, is_fine_tuned
 from metriclearn.compare._plan import Plan
 from metriclearn.compare._ranking import RankedComparison
 from metriclearn.compare._run import run
@@ -190,7 +191,8 @@ def compare(
         (Proxy-Anchor, multi-similarity), each a row of the comparison. A dict sets some of ``lr``,
         ``backbone_lr``, ``warmup_epochs``, ``freeze_batch_norm``, ``n_components``,
         ``batch_size``, ``optimizer``, ``augment``, ``precision``, ``image_size``, ``max_epochs``;
-        the notes of the result say what was used.
+        the notes of the result say what was used. ``learners`` that name
+        ``finetune_proxy_anchor`` or ``finetune_multi_similarity`` ask for these alone.
     verbose : int, default=0
         1 shows progress: a bar on a terminal, a line in a notebook, in a log a line for each fit.
 
@@ -252,7 +254,9 @@ def compare(
     if time is not None and resume is not None:
         raise ValueError("resume keeps whole fits, and time cuts fits short; give one of them")
     tuned = None
-    if finetune is not None and finetune is not False:
+    if finetune is None or finetune is False:
+        finetune = any(map(is_fine_tuned, plan.learners))  # by name
+    if finetune is not False:
         tuned = FineTuning.make(features, finetune)
     workers = make_workers(n_jobs, client)
     store = NoStore() if resume is None else CellStore(check_folder(resume))
@@ -264,7 +268,7 @@ def compare(
         if constraints is None:
             source = _source_of(X, y, **choices)
         else:
-            source = _judged_source_of(X, y, constraints, finetune=finetune, **choices)
+            source = _judged_source_of(X, y, constraints, finetune=tuned, **choices)
         if name is not None:
             source = replace(source, name=name)
         if tuned is not None:
@@ -291,7 +295,12 @@ def _with_fine_tuning(plan, source, tuned):
             f"finetune: {source.name} holds no photos, whose features a network could be trained to"
             f" make better"
         )
-    plan = replace(plan, learners=(*plan.learners, *tuned.learners()))
+    if source.task == "amounts":
+        raise ValueError(
+            f"finetune: networks are trained to tell classes apart, and the labels of {source.name}"
+            f" are amounts; give {option('task', 'classes')}, or leave finetune out"
+        )
+    plan = replace(plan, learners=tuned.join(plan.learners))
     return plan, replace(source, notes=(*source.notes, tuned.note))
 
 
@@ -346,7 +355,7 @@ def _source_of(
 
 def _judged_source_of(X, y, constraints, *, finetune, image_shape, **choices):
     """Read items with judgments; nothing that is of labels goes with them."""
-    of_labels = {"y": y, "finetune": finetune or None}
+    of_labels = {"y": y, "finetune": finetune}
     of_labels |= {each: choices[each] for each in ("split", "task", "min_rows")}
     if given := [each for each, value in of_labels.items() if value is not None]:
         raise ValueError(f"constraints take the place of labels; leave {', '.join(given)} out")

@@ -24,6 +24,8 @@ class Effort:
         Open splits for each fold of the closed set.
     fine_updates : int
         Updates of a pretrained network that is trained further.
+    tries_networks : bool
+        Whether such a network is tried on validation rows first, which takes another fit.
     n_longer : int
         How often the limit of a solver's iterations is doubled while validation rises.
     """
@@ -35,13 +37,14 @@ class Effort:
     epochs: int
     n_open: int
     fine_updates: int = 125
+    tries_networks: bool = True
     n_longer: int = 0
 
 
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 1, (100,), (75,), 10, 1, 60),
+        Effort("quick", 1, (100,), (75,), 10, 1, 60, tries_networks=False),
         Effort("normal", 2, (100, 200, 400, 800, 1600), (75, 150, 300), 40, 1, n_longer=2),
         Effort(
             "thorough",

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from metriclearn._text import one_line
 from metriclearn.compare._effort import NORMAL, Effort
-from metriclearn.compare._learners._fine_tuned import stayed_frozen
+from metriclearn.compare._learners._fine_tuned import is_fine_tuned, stayed_frozen
 from metriclearn.compare._learners._learner import Setting
 from metriclearn.compare._measuring._amounts import amount_validation
 from metriclearn.compare._measuring._measure import DEFAULT_K, HEADLINE, are_amounts
@@ -196,7 +196,8 @@ def fit_chosen(
     if learner.family != "baseline":  # these cost nothing
         grid = grid[: rules.effort.n_settings]
     is_searched = tuning.is_search and bool(space)
-    if len(grid) == 1 and not is_searched and not hasattr(estimator, "transform"):
+    untried = is_fine_tuned(learner) and not rules.effort.tries_networks
+    if len(grid) == 1 and not is_searched and (untried or not hasattr(estimator, "transform")):
         make_judge = None  # neither a setting nor a number of neighbors is to be chosen
     training = None
     if not learner.is_own and not learner.sets_length:
@@ -240,7 +241,7 @@ def fit_chosen(
         rising=rising,
         fit_seconds=fitted - tuned,
         tune_seconds=tuned - start,
-        notes=(*_notes(estimator, n_fit, n_rows, part), *warned),
+        notes=(*_notes(estimator, n_fit, n_rows, part), *_untried(untried), *warned),
     )
 
 
@@ -266,6 +267,10 @@ def _notes(estimator, n_fit, n_rows, part):
     if "shrink" in steps:
         notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")
     return notes
+
+
+def _untried(untried):
+    return ["fitted once, without a trial on validation data"] if untried else []
 
 
 def validation_split(y, protocol, seed, groups=None):

@@ -75,6 +75,8 @@ LEARNER_NAMES = (
     "adapter_proxy_anchor",
     "adapter_supcon",
     "pixels",
+    "finetune_proxy_anchor",
+    "finetune_multi_similarity",
 )
 #: What a family is, from the simplest to the most costly; ``simplest`` goes by this order.
 FAMILIES = {

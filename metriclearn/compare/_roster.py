@@ -20,7 +20,7 @@ from metriclearn.compare._learners._baselines import (
     standardized,
 )
 from metriclearn.compare._learners._deep import deep, linear_on_deep
-from metriclearn.compare._learners._fine_tuned import adapter, pixels
+from metriclearn.compare._learners._fine_tuned import FINE_TUNED, adapter, pixels
 from metriclearn.compare._learners._learner import Learner, Setting
 from metriclearn.compare._learners._linear import lda, linear, width_of
 from metriclearn.compare._learners._spaces import SEARCH_SPACES, check_spaces, concrete_space
@@ -330,12 +330,13 @@ def _resolve(name, entry):
 def _by_name(entry):
     key = entry.strip().lower().replace("-", "_").removeprefix("deep_")
     key = ALIASES.get(key, key)
-    if key in ROSTER:
-        return ROSTER[key]
-    near = difflib.get_close_matches(key, ROSTER, n=1)
+    known = ROSTER | FINE_TUNED
+    if key in known:
+        return known[key]
+    near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ValueError(
-        f"unknown learner {entry!r}{hint} There are: {', '.join(ROSTER)}; a class of your own "
+        f"unknown learner {entry!r}{hint} There are: {', '.join(known)}; a class of your own "
         f"is package.module:Class"
     )
 

@@ -12,7 +12,9 @@ import metriclearn
 from metriclearn.cli import main
 from metriclearn.cli._errors import BadInputError
 from metriclearn.cli._outputs import save_winner
-from metriclearn.compare import compare
+from metriclearn.compare import _compare, compare
+from metriclearn.compare._learners._learner import Setting
+from metriclearn.constraints import Pairs
 from metriclearn.images import Features, ImagePaths
 
 SHORT = {"image_size": 24, "batch_size": 16, "max_epochs": 6, "lr": 1e-2, "backbone_lr": 1e-2}
@@ -101,6 +103,47 @@ def test_settings_and_effort_reach_the_embedder(photos):
     assert lengths == [60 * 16 // 40, 40]  # forty photos in a training part; never above 40
 
 
+NAMES = ("finetune_proxy_anchor", "finetune_multi_similarity")
+
+
+@pytest.mark.parametrize(
+    ("learners", "finetune", "keys"),
+    [
+        (["cosine", NAMES[1]], False, ["cosine", NAMES[1]]),
+        (f"{NAMES[0]},cosine", SHORT, [NAMES[0], "cosine"]),
+        ([name.replace("_", "-") for name in NAMES], None, [*NAMES]),
+        (["cosine"], SHORT, ["cosine", *NAMES]),
+    ],
+)
+def test_who_is_fine_tuned_can_be_named(photos, monkeypatch, learners, finetune, keys):
+    ran = []
+
+    def run(plan, workers, store, make_bar):
+        ran.append(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_compare, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        compare(photos, features=Tiny, finetune=finetune, learners=learners)
+    (plan,) = ran
+    assert [each.key for each in plan.learners] == keys
+    rates = {"lr": SHORT["lr"] if finetune else 1e-3}
+    for learner in plan.learners:
+        if learner.key in NAMES:
+            estimator, _ = learner.make(Setting(80, 8, 8, 10))
+            assert estimator[-1].get_params().items() >= rates.items()
+            assert estimator[-1].module_params["backbone"] is Tiny
+
+
+def test_at_little_effort_a_network_is_fitted_once(photos):
+    quick = {"effort": "quick", "n_folds": 2, "learners": [NAMES[0]]}
+    result = compare(photos, features=Tiny, finetune={**SHORT, "max_epochs": 1}, **quick)
+    for record in result.records:
+        assert record.error is None
+        assert (record.tuning, record.validation) == ((), None)
+        assert "fitted once, without a trial on validation data" in record.notes
+
+
 def test_the_network_of_the_caller_stays_as_it_is(photos):
     network = Tiny()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -185,6 +228,12 @@ def means(pixels):
         ({"features": Tiny, "finetune": {"rate": 1}}, "'rate' is not a setting; there are lr, "),
         ({"features": Tiny, "finetune": {"lr": -1}}, "'lr' parameter"),
         ({"features": Tiny, "finetune": "yes"}, "must be True or a dict"),
+        ({"learners": [NAMES[0]]}, "name it, as in features='timm/NAME'"),
+        ({"learners": f"lda,{NAMES[0]}", "features": True}, "name it, as in features='timm/NAME'"),
+        (
+            {"learners": ["finetune_proxy"], "features": Tiny},
+            "did you mean 'finetune_proxy_anchor'",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_said_before_any_work(photos, arguments, message):
@@ -196,6 +245,17 @@ def test_rows_that_are_no_photos_cannot_be_tuned():
     X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 4
     with pytest.raises(ValueError, match="features='timm/NAME'"):
         compare(X, y, features=True, finetune=True)
+    with pytest.raises(ValueError, match="features='timm/NAME'"):
+        compare(X, y, learners=[NAMES[0]])
+    pairs = Pairs(np.array([[0, 1], [2, 3]]), np.array([True, False]))
+    with pytest.raises(ValueError, match="constraints take the place of labels; leave finetune"):
+        compare(X, constraints=pairs, features=Tiny, learners=[NAMES[0]])
+
+
+def test_photos_with_amounts_are_not_fine_tuned(photos):
+    images = ImagePaths.from_folder(photos)
+    with pytest.raises(ValueError, match="labels of data are amounts; give task='classes'"):
+        compare(images, np.arange(80.0) / 7, task="amounts", features=Tiny, finetune=SHORT)
 
 
 def test_the_command(photos, tmp_path, capsys):

@@ -3,7 +3,7 @@
 Settings are those that photos and pretrained weights are usually trained with; each can be set.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -98,28 +98,31 @@ class FineTuning:
         text = ", ".join(f"{name}={value}" for name, value in told.items())
         return f"Fine-tuning with {text}; {option('finetune', {'NAME': 'VALUE'})} sets others."
 
-    def learners(self):
-        """Return a row of the comparison for each loss."""
+    def join(self, learners):
+        """Return learners with those that are fine-tuned: the ones named, or else all.
+
+        Parameters
+        ----------
+        learners : tuple of Learner
+
+        Returns
+        -------
+        tuple of Learner
+        """
+        if not any(map(is_fine_tuned, learners)):
+            learners = (*learners, *FINE_TUNED.values())
         return tuple(
-            Learner(
-                f"finetune_{loss}",
-                f"Fine-tuned, {name}",
-                "deep",
-                partial(fine_tuned, loss=loss, tuning=self),
-                is_own=True,  # used as it is: nothing is scaled or searched for
-                cost=100,
-                reads="files",
-                sets_length=True,
-            )
-            for loss, name in LOSSES.items()
+            replace(each, make=partial(each.make, tuning=self)) if is_fine_tuned(each) else each
+            for each in learners
         )
 
 
-def fine_tuned(setting, loss, tuning):
+def fine_tuned(setting, loss, tuning=None):
     """Make an embedder whose network is the backbone, for image files."""
     from metriclearn.deep import DeepEmbedder
     from metriclearn.deep.modules import Pretrained
 
+    tuning = FineTuning(None) if tuning is None else tuning
     settings = dict(tuning.settings)
     if settings["max_epochs"] is None:
         updates = setting.effort.fine_updates
@@ -133,6 +136,27 @@ def fine_tuned(setting, loss, tuning):
         **settings,
     )
     return Pipeline([("metric", embedder)]), [{}]
+
+
+#: Key to learner, whose network `FineTuning.join` gives it.
+FINE_TUNED = {
+    f"finetune_{loss}": Learner(
+        f"finetune_{loss}",
+        f"Fine-tuned, {name}",
+        "deep",
+        partial(fine_tuned, loss=loss),
+        is_own=True,  # used as it is: nothing is scaled or searched for
+        cost=100,
+        reads="files",
+        sets_length=True,
+    )
+    for loss, name in LOSSES.items()
+}
+
+
+def is_fine_tuned(learner):
+    """Whether a learner trains the network that makes the features."""
+    return learner.reads == "files"
 
 
 def pixels(setting):

@@ -7,7 +7,7 @@ import torch
 from skorch.callbacks import PrintLog
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from metriclearn._memory import keep_freed_memory
+from metriclearn._memory import large_blocks_kept
 from metriclearn._progress import progress
 from metriclearn.deep.callbacks import (
     BestWeights,
@@ -301,7 +301,6 @@ class Trainer:
             Whether this is a whole ``fit``; else one epoch, with the rates as they are at the
             beginning of one, without checkpoint.
         """
-        keep_freed_memory()
         args, epochs = self.args, self._epochs(len(data)) if whole else 1
         patience = max(5, 3 * epochs // 10) if args.patience == "auto" else args.patience
         start = None
@@ -316,6 +315,7 @@ class Trainer:
         if verbose and (defaults := shown(self.arguments)):
             print(defaults)
         with (
+            large_blocks_kept(),
             seeded(net.device, net.generators_),
             progress(verbose, "DeepEmbedder", total=epochs) as advance,
         ):
