@@ -4,8 +4,6 @@ Each raises one ``ValueError`` that names the argument, says what was given and
 what to do, before any work.
 """
 
-import inspect
-import warnings
 from numbers import Real
 
 import numpy as np
@@ -415,43 +413,3 @@ def check_n_components(n_components, n_features):
             f"lower it or leave it None"
         )
     return int(n_components)
-
-
-def warn_unused(estimator, unused):
-    """Warn of each argument that was set and does nothing beside the others.
-
-    Parameters
-    ----------
-    estimator : estimator
-    unused : dict
-        When each of the arguments that this fit does not use is used, by name.
-    """
-    parameters = inspect.signature(type(estimator)).parameters
-    for name, when in unused.items():
-        value, default = getattr(estimator, name), parameters[name].default
-        if value is None or value is False:
-            continue  # asks for nothing
-        if type(value) is not type(default) or value != default:
-            warn_without_effect(type(estimator).__name__, name, value, when, stacklevel=5)
-
-
-def warn_without_effect(owner, name, value, when, stacklevel=3):
-    """Warn that an argument does nothing beside the others.
-
-    Parameters
-    ----------
-    owner : str
-        Whose argument it is.
-    name : str
-    value : object
-        As given.
-    when : str
-        When it is used.
-    stacklevel : int, default=3
-    """
-    shown = " ".join(repr(value).split())
-    warnings.warn(
-        f"{owner}: {name}={shown:.60} has no effect here, it is only used {when}",
-        UserWarning,
-        stacklevel=stacklevel,
-    )

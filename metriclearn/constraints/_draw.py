@@ -8,14 +8,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from metriclearn._types import Seed
-from metriclearn._validation import (
-    as_count,
-    check_label_kinds,
-    check_numeric,
-    encode,
-    is_labeled,
-    warn_without_effect,
-)
+from metriclearn._unused import warn_ignored
+from metriclearn._validation import as_count, check_label_kinds, check_numeric, encode, is_labeled
 from metriclearn.constraints._kinds import Chunks, Pairs, Quadruplets, Triplets
 from metriclearn.constraints._nearest import nearest_by_class
 
@@ -390,8 +384,7 @@ def chunks_from_labels(
     members = _Members(y)
     labels = np.full(np.size(y), -1)
     if n_chunks is None:
-        if chunk_size != 2:
-            warn_without_effect("chunks_from_labels", "chunk_size", chunk_size, "with n_chunks")
+        warn_ignored(chunks_from_labels, {"chunk_size": chunk_size}, "with n_chunks")
         labels[members.rows] = members.codes
         return Chunks(labels)
     random_state = check_random_state(random_state)

@@ -25,12 +25,8 @@ from metriclearn._arrays import (
 )
 from metriclearn._metric import LearnedMetricMixin, LinearDistance
 from metriclearn._sklearn import check_n_features
-from metriclearn._validation import (
-    as_labels,
-    check_known_numbers,
-    check_numeric,
-    warn_unused,
-)
+from metriclearn._unused import warn_unused
+from metriclearn._validation import as_labels, check_known_numbers, check_numeric
 from metriclearn.constraints._kinds import check_constraints, is_constraints
 from metriclearn.mahalanobis._hints import Hints, check_kind_of_rows
 

@@ -18,7 +18,8 @@ from metriclearn._linalg import fix_signs
 from metriclearn._metric import LearnedMetricMixin
 from metriclearn._sklearn import POSITIVE, HasMethods, at_least, between, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import as_labels, check_numeric, validate_rows, warn_unused
+from metriclearn._unused import warn_unused
+from metriclearn._validation import as_labels, check_numeric, validate_rows
 from metriclearn.mahalanobis._base import warn_of_long_fit
 from metriclearn.mahalanobis._gmml import GMML
 

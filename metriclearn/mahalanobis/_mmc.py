@@ -15,7 +15,8 @@ from metriclearn._linalg import fix_signs
 from metriclearn._pairs import blocks_of_pairs, laplacian_product
 from metriclearn._sklearn import BELOW_ONE, NOT_NEGATIVE, POSITIVE, at_least, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import check_labels, labeled_rows, warn_unused
+from metriclearn._unused import warn_unused
+from metriclearn._validation import check_labels, labeled_rows
 from metriclearn.constraints._draw import ENOUGH, pairs_from_labels
 from metriclearn.constraints._kinds import Pairs
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged

@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 
 from metriclearn._sklearn import SHARE, at_least, fit_context
 from metriclearn._types import Seed
+from metriclearn._unused import warn_unused
 from metriclearn._validation import (
     check_labels,
     check_n_components,
     encode,
     labeled_rows,
-    warn_unused,
     weighted_rows,
 )
 from metriclearn.constraints import Chunks, chunks_from_labels

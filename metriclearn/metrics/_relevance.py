@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from metriclearn._validation import UNLABELED, check_share, check_unmasked, warn_without_effect
+from metriclearn._unused import warn_without_effect
+from metriclearn._validation import UNLABELED, check_share, check_unmasked
 from metriclearn.metrics._checks import check_one_label_each
 
 _BLOCK = 2**22

@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
-from metriclearn._validation import (
-    as_truths,
-    check_numeric,
-    check_share,
-    check_unmasked,
-    warn_without_effect,
-)
+from metriclearn._unused import warn_ignored
+from metriclearn._validation import as_truths, check_numeric, check_share, check_unmasked
 from metriclearn.metrics._checks import check_rows
 
 CRITERIA = ("accuracy", "f1", "max_tpr", "eer")
@@ -330,8 +325,8 @@ def best_threshold(
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {CRITERIA}, got {criterion!r}")
     check_share(max_fpr, "max_fpr")
-    if criterion != "max_tpr" and max_fpr != 0.01:
-        warn_without_effect("best_threshold", "max_fpr", max_fpr, "with criterion='max_tpr'")
+    if criterion != "max_tpr":
+        warn_ignored(best_threshold, {"max_fpr": max_fpr}, "with criterion='max_tpr'")
     curve = verification_curve(same, distances, sample_weight=sample_weight)
     accepted, wrong = curve.tar * curve.n_same, curve.far * curve.n_different
     value = {

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.model_selection._disjoint import encode_classes, rows_of
 
 # What papers do: the second half of the classes is the test part.

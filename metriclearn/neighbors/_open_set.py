@@ -15,13 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import HasMethods, between, fit_context
 from metriclearn._types import Seed
-from metriclearn._validation import (
-    as_labels,
-    check_classes,
-    is_labeled,
-    validate_rows,
-    warn_unused,
-)
+from metriclearn._unused import warn_unused
+from metriclearn._validation import as_labels, check_classes, is_labeled, validate_rows
 from metriclearn.neighbors._exact import ExactSearch
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import Seed
-from metriclearn._validation import warn_without_effect
+from metriclearn._unused import warn_without_effect
 from metriclearn.plots._axes import (
     METHODS,
     axes_for,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metriclearn._extras import require
-from metriclearn._validation import warn_without_effect
+from metriclearn._unused import warn_without_effect
 from metriclearn.plots._axes import without_frame
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn._types import Seed
-from metriclearn._validation import warn_without_effect
+from metriclearn._unused import warn_ignored
 from metriclearn.metrics._bootstrap import bootstrap_over_identities
 from metriclearn.metrics._verification import equal_error_rate, verification_curve
 from metriclearn.plots._axes import axes_for, curve_style, without_frame
@@ -171,14 +171,9 @@ class VerificationCurveDisplay:
         curve = verification_curve(same, distances)
         interval = band = None
         if identities is None:
-            for name_of, value, default in (
-                ("confidence", confidence, 0.95),
-                ("n_resamples", n_resamples, 200),
-            ):
-                if value != default:
-                    when = "with identities"
-                    warn_without_effect("VerificationCurveDisplay", name_of, value, when)
-        if identities is not None:
+            given = {"confidence": confidence, "n_resamples": n_resamples}
+            warn_ignored(cls.from_predictions, given, "with identities")
+        else:
             grid = np.geomspace(1 / curve.n_different, 1, _GRID)
 
             def rates(same, distances, sample_weight):

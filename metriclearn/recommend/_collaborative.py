@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import as_count, check_numeric, warn_unused
+from metriclearn._unused import warn_unused
+from metriclearn._validation import as_count, check_numeric
 from metriclearn.recommend._objective import (
     USERS_AT_ONCE,
     AdaGrad,

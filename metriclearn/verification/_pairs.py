@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import NOT_NEGATIVE, SHARE, fit_context, one_of
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.constraints._checks import as_similar
 from metriclearn.metrics._verification import CRITERIA, best_threshold
 from metriclearn.verification._tuples import TupleEstimator, check_labels, logistic, probabilities

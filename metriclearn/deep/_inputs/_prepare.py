@@ -1,6 +1,6 @@
 """From what ``fit`` is given to a net and the data it trains on."""
 
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.deep._inputs._images import learn_inputs
 from metriclearn.deep.training._dataset import from_dataset
 from metriclearn.deep.training._labels import check_form

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from metriclearn._nested import NestedParamsMixin
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.deep._inputs._inputs import Inputs
 from metriclearn.deep.pairs._net import Documents, automatic_epochs, epochs_of, make_net, seeded_by
 from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers

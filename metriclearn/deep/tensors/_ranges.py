@@ -5,7 +5,7 @@ from numbers import Integral
 
 from metriclearn._sklearn import between, validate_parameter_constraints
 from metriclearn._types import is_whole
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 
 COSINE = between(-1, 1)
 RIGHT_ANGLE = between(0, math.pi / 2)

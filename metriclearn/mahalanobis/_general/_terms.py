@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from metriclearn._arrays import moved_to, on_host, row_products, rows_of, to_numpy, with_dtype
 from metriclearn._linalg import project_psd
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.constraints import Pairs, Triplets
 
 _BLOCK_BYTES = 2**18

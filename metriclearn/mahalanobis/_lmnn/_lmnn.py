@@ -14,12 +14,12 @@ from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, at_least, between, fit_context, one_of
 from metriclearn._threads import in_block_threads
 from metriclearn._types import Seed
+from metriclearn._unused import warn_unused
 from metriclearn._validation import (
     check_labels,
     check_n_components,
     check_n_neighbors,
     labeled_rows,
-    warn_unused,
 )
 from metriclearn.constraints import Triplets
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged

@@ -14,12 +14,8 @@ from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, fit_context, one_of
 from metriclearn._types import Seed
-from metriclearn._validation import (
-    check_labels,
-    check_n_components,
-    labeled_rows,
-    warn_unused,
-)
+from metriclearn._unused import warn_unused
+from metriclearn._validation import check_labels, check_n_components, labeled_rows
 from metriclearn.constraints import Triplets, triplets_from_labels
 from metriclearn.mahalanobis._base import MahalanobisTransformer, warn_not_converged
 from metriclearn.mahalanobis._scatter._span import (

@@ -7,7 +7,7 @@ import numpy as np
 from metriclearn._arrays import moved_to, on_host, rows_of, to_numpy
 from metriclearn._progress import progress
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, at_least, one_of
-from metriclearn._validation import warn_unused
+from metriclearn._unused import warn_unused
 from metriclearn.mahalanobis._base import warn_not_converged
 from metriclearn.mahalanobis._init import INIT_CONSTRAINTS, initial_components
 from metriclearn.mahalanobis._soft_neighbors._gradient import (
