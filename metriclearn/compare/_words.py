@@ -2,7 +2,7 @@
 
 from metriclearn._text import option
 from metriclearn.compare._measuring._measure import IN_UNITS, MEASURE_NAMES, MEASURED_ON
-from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, smallest_lead
+from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, detectable
 
 SEARCH_NAMES = {"grid": "grid", "random": "random search", "halving": "successive halving"}
 AXIS_NAMES = {
@@ -252,19 +252,19 @@ def too_few_text(n_folds):
 
 
 def power_text(verdict, run):
-    """Say which lead these folds could have detected, and how to detect smaller ones."""
-    nearest = next(entry for entry in verdict.against if not entry.is_told)
-    now, then = nearest.lead.smallest, smallest_with_repeats(nearest.lead, run)
+    """Say which leads of the winner these folds could have detected, and how to detect smaller."""
+    leads = [entry.lead for entry in verdict.against if not entry.is_told]
+    now, then = map(span_text, detectable(leads, run.repeats))
+    by_whom = ", by the other learner" if " to " in now else ""
     return (
-        f"The smallest lead that these folds can detect is {points_text(now)} points; "
-        f"{option('repeats', 4)} brings it to about {points_text(then)}."
+        f"The smallest lead of {verdict.winner} that these folds can detect is {now} "
+        f"points{by_whom}; {option('repeats', 4)} brings it to about {then}."
     )
 
 
-def smallest_with_repeats(lead, run):
-    """Return the smallest lead that more folds would tell, with test parts as they are."""
-    n_folds = lead.n_folds // max(1, run.repeats)
-    return smallest_lead(lead, n_folds - 1, 1, repeats=4) if n_folds > 1 else lead.smallest
+def span_text(scores):
+    """Return the least and the greatest difference of scores in percentage points."""
+    return " to ".join(dict.fromkeys([points_text(min(scores)), points_text(max(scores))]))
 
 
 def answer_line(answer, among=()):

@@ -1,11 +1,14 @@
 """The result: its table, its verdicts, its numbers as a file."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 from helpers.comparisons import CLEAR, CLOSE, made_up
 
 from metriclearn.compare import ComparisonResult, RankedComparison
+from metriclearn.compare._verdict._significance import detectable
 
 
 def test_frame_is_the_table_best_first(compared):
@@ -54,7 +57,27 @@ def test_a_lead_within_noise_is_a_tie():
     assert verdict.winner == "a"
     assert verdict.tied == ("b",)
     assert "Not told apart from it: b." in made_up(CLOSE).sentences()[0]
-    assert "The smallest lead that these folds can detect is" in made_up(CLOSE).sentences()[0]
+    assert "smallest lead of a that these folds can detect is" in made_up(CLOSE).sentences()[0]
+
+
+def test_no_lead_that_is_not_told_is_above_the_smallest_that_is_said(rng):
+    """Of winners and of answers: a reader sees leads, intervals and what could be detected."""
+    n_tied = 0
+    for spread in (0.003, 0.02, 0.06):
+        for _ in range(15):
+            lead = rng.uniform(0, 0.1, 6)[:, None] + spread * rng.randn(6, 5)
+            result = made_up({f"m{i}": list(np.clip(0.8 + s, 0, 1)) for i, s in enumerate(lead)})
+            verdict = result.verdict("accuracy")
+            tied = [entry for entry in verdict.against if not entry.is_told]
+            n_tied += len(tied)
+            said = re.findall(r"can detect is ([\d.]+)(?: to ([\d.]+))? points", str(result))
+            assert len(said) == bool(tied)
+            if tied:
+                largest = float(said[0][1] or said[0][0])
+                assert all(100 * abs(entry.lead.mean) <= largest + 0.051 for entry in tied)
+                least, _ = detectable([entry.lead for entry in tied], 1)
+                assert all(abs(e.lead.mean) <= s for e, s in zip(tied, least, strict=True))
+    assert n_tied > 50
 
 
 def test_a_result_is_shown_by_its_findings():

@@ -96,7 +96,7 @@ def measure_lead(differences, n_train, n_test):
     if k < MIN_FOLDS:
         return Lead(mean, None, None, None, None, k)
     error = standard_error(d, n_train, n_test)
-    reach = float(student_t.ppf(1 - SIGNIFICANT / 2, k - 1)) * error
+    reach = _quantile(k) * error
     p_value = float(2 * student_t.sf(abs(mean) / error, k - 1))
     return Lead(mean, mean - reach, mean + reach, p_value, reach, k)
 
@@ -149,7 +149,7 @@ def variance_floor(mean, n_test):
     return max((abs(mean) - mean**2) / n_test, 1 / n_test**2)
 
 
-def smallest_lead(lead, n_train, n_test, repeats):
+def smallest_lead(lead, n_train, n_test, repeats, n_tests=1):
     """Tell what the smallest lead would be if all folds were repeated with other splits.
 
     Parameters
@@ -160,6 +160,8 @@ def smallest_lead(lead, n_train, n_test, repeats):
         Rows of a typical fold.
     repeats : int
         How many times as many folds.
+    n_tests : int, default=1
+        How many leads are tested beside each other.
 
     Returns
     -------
@@ -175,12 +177,48 @@ def smallest_lead(lead, n_train, n_test, repeats):
     if lead.smallest is None:
         return None
     k, ratio = lead.n_folds, n_test / n_train
+    errors = np.sqrt((1 / (k * repeats) + ratio) / (1 / k + ratio))
+    return float(lead.smallest * errors * _quantile(k * repeats, n_tests) / _quantile(k))
 
-    def reach(n_folds):
-        quantile = student_t.ppf(1 - SIGNIFICANT / 2, n_folds - 1)
-        return float(quantile) * np.sqrt(1 / n_folds + ratio)
 
-    return float(lead.smallest * reach(k * repeats) / reach(k))
+def detectable(leads, repeats):
+    """Return the smallest leads that would have been detected in place of these, which were not.
+
+    Holm's first step, the hardest, asks of the least of ``n`` p-values to be below ``5% / n``:
+    no lead that was not detected is above what is returned for it.
+
+    Parameters
+    ----------
+    leads : list of Lead
+        All that were tested but for those that were detected.
+    repeats : int
+        How many times the splits were drawn.
+
+    Returns
+    -------
+    now : list of float
+        By these folds.
+    then : list of float
+        By four times as many, with test parts as they are.
+
+    Examples
+    --------
+    >>> lead = measure_lead([0.02, -0.03, 0.05, 0.01, 0.02], n_train=400, n_test=100)
+    >>> [round(detectable([lead] * n, 1)[0][0], 3) for n in (1, 2, 5)]
+    [0.054, 0.068, 0.089]
+    """
+    now = [smallest_lead(lead, 1, 1, repeats=1, n_tests=len(leads)) for lead in leads]
+    n_train = [max(1, lead.n_folds // max(1, repeats) - 1) for lead in leads]
+    then = [
+        smallest_lead(lead, rows, 1, repeats=4, n_tests=len(leads))
+        for lead, rows in zip(leads, n_train, strict=True)
+    ]
+    return now, then
+
+
+def _quantile(n_folds, n_tests=1):
+    """Return how many standard errors a lead of several must be, to be detected."""
+    return float(student_t.ppf(1 - SIGNIFICANT / 2 / n_tests, n_folds - 1))
 
 
 def holm(p_values):
