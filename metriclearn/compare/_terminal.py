@@ -47,6 +47,15 @@ def show(result):
     for line in protocol_lines(result):
         console.print(escape(line), style="dim")
     console.print(_fitting_table(result, console, escape))
+    _show_curves(result, console, escape)
+    _show_faults(result, console, escape)
+    _show_answers(result, console, escape)
+    for sentence in result.sentences(with_answers=False):
+        console.print(escape(sentence))
+    _show_extent(result, console, escape)
+
+
+def _show_curves(result, console, escape):
     for axis, protocol, places, curves in curve_tables(result):
         console.print(
             f"{MEASURE_NAMES[result.headline(protocol)]} % by {AXIS_NAMES[axis]}", style="bold"
@@ -61,6 +70,9 @@ def show(result):
             console.print(part)
         for group in ranking.groups:
             console.print(escape(f"Not told apart: {listed(group)}"))
+
+
+def _show_faults(result, console, escape):
     for row in result.rows():
         if row.error:
             style = "bold" if row.left else "bold red"
@@ -69,6 +81,9 @@ def show(result):
         console.print(escape(f"{', '.join(names)}: {note}"), style="dim")
     for line in result.curve_notes():
         console.print(escape(line), style="red")
+
+
+def _show_answers(result, console, escape):
     for protocol in result.protocols:
         answers = result.answers(protocol)
         for answer in answers:
@@ -77,8 +92,10 @@ def show(result):
                 f"[bold]{escape(QUESTION_TEXTS[answer.question])} {answer_word(answer)}.[/] "
                 f"[dim]({protocol_name(result, protocol)})[/] {said}"
             )
-    for sentence in result.sentences(with_answers=False):
-        console.print(escape(sentence))
+
+
+def _show_extent(result, console, escape):
+    """Say how much of the work was kept from before, and how much is done."""
     if result.run.n_resumed:
         n_resumed, total = result.run.n_resumed, result.run.n_tasks
         console.print(f"{n_resumed} of {total} fits were kept from an earlier run", style="dim")

@@ -41,18 +41,38 @@ def make_estimator(result, key, protocol):
     ]
     if not records:
         raise ValueError(f"learner {key!r} has no finished fit in the {protocol} set")
-    known = ROSTER
+    learner, record = _learner_of(result, key), _most_chosen(records)
+    estimator, grid = learner.make(_setting_of(result, record))
+    estimator.set_params(**_real_params(record.params, grid))
+    seeds = {
+        name: result.run.seed
+        for name, value in estimator.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    estimator.set_params(**seeds)
+    reading = _reading_step(result, learner)
+    if reading is None:
+        return estimator
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("metric", estimator)]
+    return Pipeline([reading, *steps])
+
+
+def _learner_of(result, key):
+    learners = ROSTER
     if result.data.judgments is not None:
-        known = {each.key: each for each in judged_learners("all", result.data.judgments.kind)}
-    learners = {learner.key: learner for learner in result.roster}
-    learner = learners.get(key, known.get(key))
-    if learner is None:
+        learners = {each.key: each for each in judged_learners("all", result.data.judgments.kind)}
+    learners = {**learners, **{each.key: each for each in result.roster}}
+    if key not in learners:
         raise ValueError(
             f"learner {key!r} is your own, which a file does not keep; call make_estimator on the "
             f"result of compare"
         )
-    record = _most_chosen(records)
-    setting = Setting(
+    return learners[key]
+
+
+def _setting_of(result, record):
+    """Return what the learner was made for where a record was measured."""
+    return Setting(
         record.n_train if result.data.judgments is None else result.data.n_rows,
         record.n_features,
         result.data.n_classes,
@@ -61,31 +81,19 @@ def make_estimator(result, key, protocol):
         find_effort(result.run.effort),
         form=result.data.kind,
     )
-    estimator, grid = learner.make(setting)
-    estimator.set_params(**_real_params(record.params, grid))
-    seeds = {
-        name: result.run.seed
-        for name, value in estimator.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    }
-    estimator.set_params(**seeds)
+
+
+def _reading_step(result, learner):
+    """Return the step that makes numbers of the rows as they were given, None where they are."""
     if result.backbone is not None and learner.reads is None:  # which makes vectors of photos
-        return _behind(("features", Features(result.backbone)), estimator)
+        return "features", Features(result.backbone)
     if result.data.kind == "photos" and learner.reads is None:
         height, width, *colors = result.data.image_shape
-        reader = PhotoReader((height, width), "RGB" if colors else "L")
-        return _behind(("read", reader), estimator)
+        return "read", PhotoReader((height, width), "RGB" if colors else "L")
     if not result.data.is_read:
-        return estimator
+        return None
     notes = {note.column: (note.kind, note.text) for note in result.data.columns}
-    reader = TableReader(columns=list(result.data.feature_names), notes=notes)
-    return _behind(("read", reader), estimator)
-
-
-def _behind(step, estimator):
-    """Put a step before an estimator."""
-    steps = estimator.steps if isinstance(estimator, Pipeline) else [("metric", estimator)]
-    return Pipeline([step, *steps])
+    return "read", TableReader(columns=list(result.data.feature_names), notes=notes)
 
 
 def rows_to_fit(result, X, y):

@@ -4,7 +4,7 @@ _USE = """\
 ```python
 import metriclearn
 
-model = metriclearn.load("{folder}")
+model = metriclearn.load("this folder")
 model.transform(X)
 ```
 """
@@ -14,7 +14,7 @@ def render_card(estimator, manifest):
     """Write a model card in Markdown, with the texts that the manifest holds by title."""
     name = manifest["card"].get("Name", type(estimator).__name__)
     lines = [f"# {_plain(name)}", ""]
-    lines += ["A metric saved by metriclearn. To use it:", "", _USE.format(folder="this folder")]
+    lines += ["A metric saved by metriclearn. To use it:", "", _USE]
     for title, text in manifest["card"].items():
         if title == "Name":
             continue

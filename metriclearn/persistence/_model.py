@@ -190,10 +190,9 @@ def _load(folder, manifest):
     where = folder / manifest["parts"]
     try:
         _check_archive(parts, where)
-        strangers = untrusted(skops.get_untrusted_types(data=parts))
-        if strangers:
-            raise ValueError(f"it names {', '.join(strangers)[:200]}, which a model may not hold")
         names = skops.get_untrusted_types(data=parts)
+        if strangers := untrusted(names):
+            raise ValueError(f"it names {', '.join(strangers)[:200]}, which a model may not hold")
         estimator = skops.loads(parts, trusted=names)
         networks = [_read_network(folder / name) for name in manifest["networks"]]
         return put_back(estimator, networks)

@@ -86,27 +86,24 @@ def _flat(estimator):
 def _linear_model(steps):
     onnx = require("onnx", "onnx")
     helper, number = onnx.helper, onnx.TensorProto.DOUBLE
-    maps = [None if isinstance(step, Normalizer) else affine(step) for step in steps]
+    nodes, constants = [helper.make_node("Cast", ["X"], ["x0"], to=number)], []
+    for at, step in enumerate(steps):
+        if isinstance(step, Normalizer):
+            nodes.append(_normalized(helper, step, at))
+            continue
+        shift, matrix = affine(step)
+        constants += [
+            onnx.numpy_helper.from_array(shift, f"shift{at}"),
+            onnx.numpy_helper.from_array(matrix, f"matrix{at}"),
+        ]
+        nodes += [
+            helper.make_node("Sub", [f"x{at}", f"shift{at}"], [f"centered{at}"]),
+            helper.make_node("MatMul", [f"centered{at}", f"matrix{at}"], [f"x{at + 1}"]),
+        ]
+    last = f"x{len(steps)}"
+    nodes.append(helper.make_node("Cast", [last], ["embedding"], to=onnx.TensorProto.FLOAT))
     n_features = steps[0].n_features_in_
-    nodes = [helper.make_node("Cast", ["X"], ["x0"], to=number)]
-    constants, at = [], 0
-    for step, linear in zip(steps, maps, strict=True):
-        if linear is None:
-            nodes += [_normalized(helper, step, at)]
-        else:
-            shift, matrix = linear
-            constants += [
-                onnx.numpy_helper.from_array(shift, f"shift{at}"),
-                onnx.numpy_helper.from_array(matrix, f"matrix{at}"),
-            ]
-            nodes += [
-                helper.make_node("Sub", [f"x{at}", f"shift{at}"], [f"centered{at}"]),
-                helper.make_node("MatMul", [f"centered{at}", f"matrix{at}"], [f"x{at + 1}"]),
-            ]
-            n_out = matrix.shape[1]
-        at += 1
-    nodes.append(helper.make_node("Cast", [f"x{at}"], ["embedding"], to=onnx.TensorProto.FLOAT))
-    n_out = n_out if constants else n_features
+    n_out = constants[-1].dims[1] if constants else n_features
     graph = helper.make_graph(
         nodes,
         "metriclearn",
@@ -161,10 +158,9 @@ def affine(step):
         return step.mean_.astype(np.float64), (step.components_.T / scale).astype(np.float64)
     if isinstance(step, TruncatedSVD):
         return zero, step.components_.T.astype(np.float64)
-    if isinstance(step, LinearDiscriminantAnalysis) and step.solver == "svd":
-        return step.xbar_, step.scalings_[:, : step._max_components]
-    if isinstance(step, LinearDiscriminantAnalysis) and step.solver == "eigen":
-        return zero, step.scalings_[:, : step._max_components]
+    if isinstance(step, LinearDiscriminantAnalysis) and step.solver in ("svd", "eigen"):
+        shift = step.xbar_ if step.solver == "svd" else zero
+        return shift, step.scalings_[:, : step._max_components]
     raise ValueError(
         f"estimator: {type(step).__name__} cannot be exported; known are the linear learners, "
         f"scalers, PCA, TruncatedSVD, LinearDiscriminantAnalysis, Normalizer and DeepEmbedder"

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import re
+from collections import Counter, defaultdict
 from importlib.resources import files
+from itertools import product
 
 from metriclearn._extras import require
 from metriclearn._text import JOINTS, breakable
@@ -304,23 +306,15 @@ def _matrices(result):
 
 def _tuned(result):
     """How often each setting was chosen: a list of (learner, protocol, text)."""
+    counts = defaultdict(Counter)
+    for record in result.records:
+        if not record.error and len(record.tuning) > 1:
+            settings = (f"{k.removeprefix('metric__')}={v}" for k, v in record.params.items())
+            counts[record.learner, record.protocol][", ".join(settings)] += 1
     lines = []
-    for learner in result.learners:
-        for protocol in result.protocols:
-            counts = {}
-            for record in result.records:
-                if (record.learner, record.protocol) != (learner.key, protocol):
-                    continue
-                if record.error or len(record.tuning) < 2:
-                    continue
-                text = ", ".join(
-                    f"{key.removeprefix('metric__')}={value}"
-                    for key, value in record.params.items()
-                )
-                counts[text] = counts.get(text, 0) + 1
-            if counts:
-                total = sum(counts.values())
-                chosen = sorted(counts.items(), key=lambda item: -item[1])
-                text = "; ".join(f"{text} ({count} of {total})" for text, count in chosen)
-                lines.append((learner.name, _titles(result)[protocol].lower(), text))
+    for learner, protocol in product(result.learners, result.protocols):
+        if chosen := counts.get((learner.key, protocol)):
+            total = chosen.total()
+            text = "; ".join(f"{text} ({n} of {total})" for text, n in chosen.most_common())
+            lines.append((learner.name, _titles(result)[protocol].lower(), text))
     return lines
