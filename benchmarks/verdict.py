@@ -10,7 +10,7 @@ all blocks have the same hidden rows, of which the amounts are a sum of waves. W
 ``planted`` the noise of one deep learner is smaller. Splits, validation scores and the verdict
 are those of the product. ``--stability`` compares the answers of the first card at effort normal
 and thorough on every labeled set of DIR and scikit-learn's four, at most 2,000 rows of each; it
-goes on from what FILE holds.
+goes on from what FILE holds, and from the fits in folders beside it.
 """
 
 import argparse
@@ -215,7 +215,8 @@ def stability(folder, out):
             if f"{name} {effort}" in known:
                 continue
             start = time.perf_counter()
-            result = compare(X, y, effort=effort, n_jobs=-1, name=name)
+            fits = path.with_name(f"{path.stem} {name} {effort}")
+            result = compare(X, y, effort=effort, n_jobs=-1, name=name, resume=fits)
             protocol = result.protocols[0]
             measure = result.headline(protocol)
             known[f"{name} {effort}"] = {
