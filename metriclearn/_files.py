@@ -196,7 +196,9 @@ def check_writable(path, argument):
         raise ValueError(f"{argument} {path}: the file exists and may not be written")
     try:
         target, in_place = _target(path)
-        if not in_place:
+        if in_place:
+            os.stat(target)
+        else:
             descriptor, scratch = _open_scratch(target)
             os.close(descriptor)
             _remove(scratch)

@@ -237,6 +237,27 @@ def test_an_interrupt_before_anything_writes_nothing(tmp_path, capsys, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+INTERRUPTED_IMPORT = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("numpy", "metriclearn.compare"):
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from metriclearn.cli import main
+raise SystemExit(main(["compare", "iris"]))
+"""
+
+
+def test_an_interrupt_of_the_imports_is_one_line():
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr == "metriclearn: interrupted before anything was finished\n"
+
+
 @pytest.mark.slow
 def test_a_real_interrupt_of_two_processes(tmp_path):
     numbers = tmp_path / "r.json"

@@ -216,6 +216,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, make, me
         (["--save", "{}", "--report", "{}/r.html"], "r.html is in the folder of the model"),
         (["--save", "{}/m", "--save-learner", "lmn"], "--save-learner lmn takes no part; there"),
         (["--save", "{}/m", "--save-learner", "itml"], "itml takes no part; there are majority"),
+        (["--resume", "/proc/fits"], "resume /proc/fits: cannot be made ("),
+        (["--json", "/proc/r.json"], "--json /proc/r.json: cannot be written ("),
         (["--color"], "unrecognized arguments: --color"),
     ],
 )

@@ -21,7 +21,7 @@ from metriclearn.cli._errors import (
 COMMANDS = (_compare, _embed, _search, _verify, _doctor)
 
 
-def main(argv=None):
+def run_command(argv=None):
     """Run the command line.
 
     Parameters
@@ -32,8 +32,7 @@ def main(argv=None):
     Returns
     -------
     int
-        0; 1 where ``doctor`` found what slows search; 2 for bad input, after one line on
-        standard error; 130 after Ctrl-C and 143 after SIGTERM, with what was finished.
+        See ``metriclearn.cli.main``.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     options = _parser().parse_args(argv)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_no_more_processes_are_started_than_there_are_fits(few, monkeypatch):
     monkeypatch.setattr(_workers, "Parallel", pool)
     compare(*few, learners="euclidean", n_folds=3, n_jobs=10**6)
     assert asked == [3]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of POSIX")
+def test_an_interrupt_waits_for_the_start_of_processes_and_spares_them():
+    ask = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    started = []
+    with pytest.raises(KeyboardInterrupt), _workers._without_interrupts(is_for_processes=True):
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+        started.append(child.stdout)
+    assert "SIGINT" in started[0]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 class Growing(TransformerMixin, BaseEstimator):

@@ -442,7 +442,7 @@ def test_list_of_trusted_names_is_of_estimators_only():
     names = [f"{type(e).__module__}.{type(e).__name__}" for e in estimators.ALL]
     assert untrusted(names) == []
     for name in (
-        "metriclearn.cli._main.main",
+        "metriclearn.cli._main.run_command",
         "metriclearn._extras.require",
         "metriclearn.persistence._model.load",
         "metriclearn.nothing.Here",

@@ -14,7 +14,7 @@ from pathlib import Path
 import joblib
 
 from metriclearn import __version__
-from metriclearn._files import check_writable, write_text
+from metriclearn._files import check_folder, write_text
 from metriclearn._format import checksum
 from metriclearn.compare._plain import from_plain, to_plain
 from metriclearn.compare._records import FoldRecord
@@ -114,9 +114,11 @@ def open_folder(folder):
         folder.mkdir(exist_ok=True)
     except FileNotFoundError:
         raise ValueError(f"resume {folder}: there is no folder {folder.parent}") from None
-    except OSError:
-        raise ValueError(f"resume {folder}: is not a folder that can be made") from None
-    check_writable(folder / "cell.json", "resume")
+    except FileExistsError:
+        raise ValueError(f"resume {folder}: is not a folder") from None
+    except OSError as error:
+        raise ValueError(f"resume {folder}: cannot be made ({error.strerror})") from None
+    check_folder(folder, "resume")
 
 
 def _identity(learner):

@@ -9,8 +9,9 @@ import warnings
 from collections import deque
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
+from multiprocessing import resource_tracker
 
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
@@ -98,7 +99,8 @@ class Processes:
             pool = Parallel(
                 n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
             )
-            finished = pool(begun())
+            with _without_interrupts(is_for_processes=len(self) > 1):
+                finished = pool(begun())
             try:
                 for record in finished:
                     del running[record.cell]
@@ -177,6 +179,24 @@ def make_workers(n_jobs=None, client=None):
     if n_jobs is not None:
         raise ValueError(f"n_jobs={n_jobs} and client are two answers to one question; give one")
     return DaskWorkers(client)
+
+
+@contextmanager
+def _without_interrupts(*, is_for_processes):
+    """Put off Ctrl-C, for good in processes and threads that are started meanwhile.
+
+    It reaches every process of the terminal: one that is about to load its modules would end with
+    a traceback of its own.
+    """
+    if not is_for_processes or not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    resource_tracker.ensure_running()  # its start, up to Python 3.13, lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_in_process(run_task, task, X, codes, parent, is_deep):
