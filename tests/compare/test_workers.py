@@ -71,10 +71,15 @@ def test_no_more_processes_are_started_than_there_are_fits(few, monkeypatch):
 def test_an_interrupt_waits_for_the_start_of_processes_and_spares_them():
     ask = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     started = []
-    with pytest.raises(KeyboardInterrupt), _workers._without_interrupts(is_for_processes=True):
-        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-        child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
-        started.append(child.stdout)
+
+    def start_during_an_interrupt():
+        with _workers._without_interrupts(is_for_processes=True):
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+            started.append(child.stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        start_during_an_interrupt()
     assert "SIGINT" in started[0]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 

@@ -110,10 +110,10 @@ def open_folder(folder):
     folder : str or path
     """
     folder = Path(folder)
+    if not folder.parent.is_dir():
+        raise ValueError(f"resume {folder}: there is no folder {folder.parent}")
     try:
         folder.mkdir(exist_ok=True)
-    except FileNotFoundError:
-        raise ValueError(f"resume {folder}: there is no folder {folder.parent}") from None
     except FileExistsError:
         raise ValueError(f"resume {folder}: is not a folder") from None
     except OSError as error:
