@@ -15,6 +15,7 @@ from metriclearn._arrays import check_in_memory, rows_of
 from metriclearn._sklearn import check_sample_weight
 from metriclearn._text import number_of
 from metriclearn._types import is_whole
+from metriclearn.images._items import refuse_images
 
 #: The label of rows whose class is not known, among integer labels, as in scikit-learn.
 UNLABELED = -1
@@ -119,6 +120,7 @@ def check_numeric(X, argument="X"):
         return
     check_unmasked(X, argument)
     check_in_memory(X, argument)
+    refuse_images(X, argument)
     if isinstance(X, (str, bytes, dict, set, frozenset)) or hasattr(X, "__next__"):
         raise TypeError(f"{argument} must be an array-like of numbers, got a {type(X).__name__}")
     if isinstance(X, (list, tuple)):

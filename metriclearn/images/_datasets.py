@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from metriclearn.images._regions import CHANNELS, has_channels_first
+
 # Names of columns, of those that a table has the first is taken.
 LABELS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
 _ROWS = ("image", "images", "img", "pixel_values", "x", "X", "input", "inputs", "features")
@@ -201,15 +203,14 @@ def as_pixels(value):
     -------
     ndarray or None
     """
-    if hasattr(value, "detach"):  # of torch
+    if hasattr(value, "detach") and hasattr(value, "numpy"):  # of torch; files detach, too
         value = value.detach().cpu().numpy()
     shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", None)
     if len(shape) not in (2, 3) or str(dtype) != "uint8":
         return None
     pixels = np.asarray(value)
-    channels = (1, 3, 4)
-    if len(shape) == 3 and shape[-1] not in channels:
-        return np.moveaxis(pixels, 0, -1) if shape[0] in channels else None
+    if len(shape) == 3 and shape[-1] not in CHANNELS:
+        return np.moveaxis(pixels, 0, -1) if has_channels_first(shape) else None
     return pixels
 
 

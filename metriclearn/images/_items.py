@@ -7,6 +7,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn.images._datasets import Picture, is_encoded, is_picture, pictures_of, rows_of
+from metriclearn.images._decode import SUFFIXES
 
 
 class Items(NamedTuple):
@@ -120,11 +121,42 @@ def check_no_items(images, name, *, are_wanted=False):
     are_wanted : bool, default=False
         Whether images were asked for, so that only an array of numbers may pass.
     """
+    if isinstance(images, np.ndarray) and images.ndim > 1 and holds_images(images):
+        raise ValueError(
+            f"{name}: images must be one after the other, got an array of shape "
+            f"{images.shape}; give {name}.ravel()"
+        )
     first = images[0] if isinstance(images, (list, tuple)) and images else images
     is_file = isinstance(first, (bytes, Path)) or (isinstance(first, str) and Path(first).suffix)
     is_array = hasattr(images, "shape") and not hasattr(images, "iloc")
     if is_file or is_picture(first) or (are_wanted and not is_array):
         check_items(images, name)
+
+
+def holds_images(X):
+    """Whether this is `ImagePaths`, or begins with an image of Pillow or the name of an image.
+
+    Examples
+    --------
+    >>> holds_images(["a/1.jpg"]), holds_images(["red"]), holds_images([[1.0]])
+    (True, False, False)
+    """
+    if hasattr(X, "files") and hasattr(X, "boxes"):
+        return True
+    first = X[0] if isinstance(X, (list, tuple)) and X else None
+    if isinstance(X, np.ndarray) and X.dtype.kind in "OUT" and X.size:
+        first = X.flat[0]
+    is_name = isinstance(first, (str, Path)) and Path(first).suffix.lower() in SUFFIXES
+    return is_name or is_picture(first)
+
+
+def refuse_images(X, name):
+    """Raise a ``TypeError`` for images where vectors are wanted."""
+    if holds_images(X):
+        raise TypeError(
+            f"{name} holds images; make vectors of them first, as in "
+            f"make_pipeline(metriclearn.images.Features('timm/NAME'), ...)"
+        )
 
 
 def _is_file(image):

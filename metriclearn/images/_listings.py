@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,17 +10,13 @@ import numpy as np
 
 from metriclearn._text import truth_of
 from metriclearn.images._decode import OTHER_SUFFIXES, SUFFIXES
+from metriclearn.images._parts import PART_OF, PARTS, meaning_of_flags, part_in, word_of
 
-#: Folders that are parts of the data where all of them hold classes.
-SPLIT_FOLDERS = frozenset(
-    (
-        *("train", "training", "val", "valid", "validation", "dev", "test", "testing"),
-        *("query", "queries", "gallery"),
-    )
-)
-_QUERY, _GALLERY = frozenset(("query", "queries")), frozenset(("gallery",))
+_QUERY, _GALLERY = frozenset(PARTS["query"]), frozenset(PARTS["gallery"])
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path", "img")
 _LABEL_COLUMNS = ("label", "class", "target", "y", "class_name", "category", "labels")
+# Columns of parts of the data; all but the first only where they hold nothing else.
+_SPLIT_COLUMNS = ("split", "subset", "partition", "is_train", "is_test")
 # What operating systems and programs put beside files.
 _OF_SYSTEMS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
 # What columns of boxes are called: two corners, or one corner and a size.
@@ -97,7 +92,7 @@ def _of_no_class(folder):
 
 def _parts(folder, children):
     """Return {folder: part} of the folders that are parts of the data; none where classes are."""
-    parts = {child: part for child in children if (part := _part_name(child.name))}
+    parts = {child: part for child in children if (part := part_in(child.name))}
     others = [child for child in children if child not in parts]
     if not parts or any(map(_has_images, others)):
         return {}
@@ -108,18 +103,6 @@ def _parts(folder, children):
             f"folders, move them elsewhere, or list all images in a CSV file"
         )
     return {} if flat else parts
-
-
-def _part_name(name):
-    """Return the part of the data that a folder's name says: "test" of ``bounding_box_test``.
-
-    Examples
-    --------
-    >>> _part_name("Train_set"), _part_name("val2017"), _part_name("trainers")
-    ('train', 'val', None)
-    """
-    words = re.findall("[a-z]+", name.lower())
-    return next((w for word in words if (w := word.removesuffix("set")) in SPLIT_FOLDERS), None)
 
 
 def passed_over(folder):
@@ -175,14 +158,14 @@ def read_list(file):
     return text, max(",;\t", key=head.count)
 
 
-def list_csv(file, path=None, label=None):
+def list_csv(file, path=None, label=None, split=None):
     """List the images that a CSV file names.
 
     Parameters
     ----------
     file : path-like
         Encoded as UTF-8, with a header; commas, semicolons or tabs between the columns.
-    path, label : str, default=None
+    path, label, split : str, default=None
         Names of the columns, where they are not called as usual.
 
     Returns
@@ -205,7 +188,12 @@ def list_csv(file, path=None, label=None):
     boxes = _box_columns(columns)
     if not boxes:
         _check_no_box(file, columns)
-    label = _label_column(columns, path) if label is None else label
+    if split is not None and split not in columns:
+        raise ValueError(f"{file}: no column {split!r}. There are: {', '.join(columns)}")
+    split = _split_column(columns, rows) if split is None else split
+    flags = {name: _called(columns, name) for name in ("is_query", "is_gallery")}
+    said = {path, split, *flags.values()}
+    label = _label_column(columns, path, said) if label is None else label
     label = _column(file, columns, "label", label, _LABEL_COLUMNS)
     if not rows:
         raise ValueError(f"{file}: has no rows")
@@ -224,11 +212,11 @@ def list_csv(file, path=None, label=None):
         "names": [row[path].strip().replace("\\", "/") for row in rows],
         "labels": [row[label].strip() for row in rows],
     }
-    if "split" in columns:
-        listed["split"] = [(row["split"] or "").strip().lower() for row in rows]
-    for name in ("is_query", "is_gallery"):
-        if name in columns:
-            listed[name] = [_truth(file, name, k, row[name]) for k, row in enumerate(rows)]
+    if split is not None:
+        listed["split"] = _split_words(split, rows)
+    for name, column in flags.items():
+        if column is not None:
+            listed[name] = [_truth(file, column, k, row[column]) for k, row in enumerate(rows)]
     if boxes:
         listed["boxes"] = _boxes(file, columns, boxes, rows)
     return listed
@@ -239,9 +227,34 @@ def _is_blank(cell):
     return (cell or "").strip().lower() in ("", "nan", "<na>")
 
 
-def _label_column(columns, path):
+def _called(columns, name):
+    """Return the column of this name, however it is written; None where there is none."""
+    return next((column for column in columns if word_of(column) == word_of(name)), None)
+
+
+def _split_column(columns, rows):
+    """Return the column that says what part of the data each image is of."""
+    for name in _SPLIT_COLUMNS:
+        column = _called(columns, name)
+        if column is not None and (name == "split" or _are_parts(column, rows)):
+            return column
+    return None
+
+
+def _are_parts(column, rows):
+    return {*map(word_of, _split_words(column, rows))} <= {"", *PART_OF}
+
+
+def _split_words(column, rows):
+    """Return what a column says of each row: as it is written, of yes and no what they mean."""
+    cells = [(row[column] or "").strip().lower() for row in rows]
+    meant = meaning_of_flags(column, {*map(word_of, cells)})
+    return [meant.get(word_of(cell), cell) for cell in cells]
+
+
+def _label_column(columns, path, said=()):
     """Return the column that is called as labels are, or else the one that can only be them."""
-    said = {path, "split", "is_query", "is_gallery", *_box_columns(columns)}
+    said = {path, "split", "is_query", "is_gallery", *_box_columns(columns), *said}
     others = [column for column in columns if column not in said and column.lower() not in said]
     only = others[0] if len(others) == 1 and path is not None else None
     return _usual(others, _LABEL_COLUMNS) or only

@@ -124,6 +124,7 @@ class ImagePaths:
         folder: str | Path | None = None,
         path: str | None = None,
         label: str | None = None,
+        split: str | None = None,
     ) -> ImagePaths:
         """List the images that a CSV file names, one a row.
 
@@ -137,10 +138,11 @@ class ImagePaths:
         folder : str or Path, default=None
             What the paths are relative to; by default the folder of the file, or the working
             directory where the first image is found from there only.
-        path, label : str, default=None
+        path, label, split : str, default=None
             Names of the columns; by default the one that is called path, file, filename or
             image, or else the only one that holds names of images, and the one that is called
-            label, class, target or y, or else the only other one.
+            label, class, target or y, or else the only other one; split, subset, partition,
+            is_train or is_test.
 
         Returns
         -------
@@ -153,7 +155,7 @@ class ImagePaths:
         """
         from metriclearn.images._listings import list_csv
 
-        listed = list_csv(file, path, label)
+        listed = list_csv(file, path, label, split)
         if folder is None:
             first, beside = listed["names"][0], Path(file).parent
             here = Path(first).exists() and not (beside / first).exists()

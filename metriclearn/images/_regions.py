@@ -4,10 +4,48 @@ from numbers import Integral
 
 import numpy as np
 
+from metriclearn._text import option
 from metriclearn._types import is_whole
 
+#: Numbers of channels that an image may have: gray, color, color with transparency.
+CHANNELS = (1, 3, 4)
 #: How an image of another shape than asked for is brought to it.
 CROPS = ("center", "pad", "squash")
+
+
+def has_channels_first(shape):
+    """Whether images of this shape have their channels in front.
+
+    Examples
+    --------
+    >>> [has_channels_first(shape) for shape in ((3, 9, 7), (9, 7, 3), (9, 7), (2, 9, 7))]
+    [True, False, False, False]
+    """
+    return len(shape) == 3 and shape[0] in CHANNELS and shape[2] not in CHANNELS
+
+
+def check_channels(shape, name="X"):
+    """Raise a ``ValueError`` for images that seem to have another number of channels in front.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of an image.
+    name : str
+        Of the argument.
+    """
+    if len(shape) != 3 or {shape[0], shape[2]} & {*CHANNELS} or 4 * shape[0] > min(shape[1:]):
+        return
+    raise ValueError(channels_in_front(shape, name))
+
+
+def channels_in_front(shape, name="X"):
+    """Say what to do with images that have their channels in front."""
+    return (
+        f"{name}: images of shape {tuple(shape)} seem to have {shape[0]} channels in front; move "
+        f"them to the end, numpy.moveaxis({name}, 1, -1), or give {option('image_shape', shape)} "
+        f"if they are {shape[0]} pixels high"
+    )
 
 
 def check_size(size, name="size"):

@@ -101,6 +101,28 @@ def test_parts_of_a_download_are_understood(tmp_path, parts):
     assert f"The parts {', '.join(sorted(parts))} were put together" in " ".join(source.notes)
 
 
+@pytest.mark.parametrize("split", ["split", "is_test"])
+def test_the_split_of_a_list_is_taken_by_the_name_of_its_column(tmp_path, split):
+    folder = write_photos(tmp_path / "photos", dict.fromkeys("ab", 4))
+    names = sorted(file.relative_to(tmp_path).as_posix() for file in folder.glob("*/*"))
+    rows = [f"{name},{name[7]},{k % 2}" for k, name in enumerate(names)]
+    (tmp_path / "l.csv").write_text("\n".join(["path,label,is_test", *rows]))
+    source = load_source(tmp_path / "l.csv", split=split)
+    assert source.parts.tolist() == ["train", "test"] * 4
+    with pytest.raises(ValueError, match="no column 'fold'"):
+        load_source(tmp_path / "l.csv", split="fold")
+
+
+@pytest.mark.parametrize("form", ["json", "frame"])
+def test_a_table_of_the_names_of_photos_says_how_to_give_them(tmp_path, form):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"path": [f"a/{k}.jpg" for k in range(12)], "label": list("abc") * 4})
+    table.to_json(tmp_path / "t.json", orient="records")
+    given = table if form == "frame" else str(tmp_path / "t.json")
+    with pytest.raises(ValueError, match="'path' names photos: for these give a CSV file"):
+        compare(given, "label")
+
+
 def test_photos_deeper_in_the_folder_of_a_class_belong_to_it(tmp_path):
     folder = write_photos(tmp_path / "photos", dict.fromkeys("ab", 4))
     write_photos(folder / "a" / "more", {"sub": 3}, seed=5)

@@ -37,6 +37,9 @@ def test_built_in_names():
         (np.ones((12, 1)), np.arange(12) + 0.5, "y has 12 amounts; at least 20 are needed"),
         (np.ones((3, 1)), [np.nan, np.nan, None], "y has no label in any of its 3 rows"),
         (np.ones((3, 1)), [[0, 1], [1, 0], [1, 1]], "one label per row"),
+        (np.ones((6, 3, 8, 9)), [0, 1] * 3, r"seem to have 3 channels in front; move them to"),
+        (np.ones((6, 1, 9, 9)), [0, 1] * 3, r"numpy.moveaxis\(X, 1, -1\)"),
+        (np.ones((6, 2, 9, 9)), [0, 1] * 3, r"image_shape=\(2, 9, 9\) if they are 2 pixels high"),
     ],
 )
 def test_bad_arrays_are_one_clear_error(X, y, message):
@@ -45,3 +48,18 @@ def test_bad_arrays_are_one_clear_error(X, y, message):
         return
     with pytest.raises(ValueError, match=message):
         compare(X, y, learners=CHEAP)
+
+
+def test_what_seem_channels_may_be_rows_of_pixels():
+    X = np.random.default_rng(0).random((12, 2, 9, 9))
+    assert as_source(X, [0, 1] * 6, image_shape=(2, 9, 9)).image_shape == (2, 9, 9)
+
+
+@pytest.mark.parametrize(("width", "is_unit"), [(16, True), (16, False), (4, True)])
+def test_rows_of_length_one_may_be_vectors_of_a_network(width, is_unit):
+    X = np.random.default_rng(0).normal(size=(30, width))
+    X = X / np.linalg.norm(X, axis=1, keepdims=True) if is_unit else X
+    y = np.arange(30) % 3
+    notes = " ".join(as_source(X, y).notes)
+    assert ("Every row has length 1" in notes) is (is_unit and width >= 16)
+    assert "Every row" not in " ".join(as_source(X, y, is_embedding=True).notes)

@@ -251,3 +251,9 @@ def test_other_rows_than_those_of_the_fit():
     fitted.fit(pictures(), LABELS)
     with pytest.raises(ValueError, match="X must be ImagePaths"):
         fitted.transform(TensorDataset(torch.zeros(4, 3)))
+
+
+def test_labels_that_are_vectors_are_one_error():
+    data = Items([(row, torch.eye(3)[k % 3]) for k, row in enumerate(torch.tensor(X))])
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        quick("linear", "contrastive", **settings()).fit(data)

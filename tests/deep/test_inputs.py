@@ -57,6 +57,15 @@ def test_other_images_have_channels_last(shape):
     assert embedder.fit(X, y).image_shape_ == shape
 
 
+@pytest.mark.parametrize("shape", [(2, 9, 8), (6, 30, 24), (7, 28, 28)])
+def test_other_numbers_of_channels_in_front_are_refused(shape):
+    X, y = channels_first(shape)
+    with pytest.raises(ValueError, match=rf"{shape[0]} channels in front; move them to the end"):
+        quick("convnet", "contrastive", max_epochs=1).fit(X, y)
+    embedder = quick(nn.Flatten(), miner=None, n_components=3, image_shape=shape, max_epochs=1)
+    assert embedder.fit(X, y).image_shape_ == shape
+
+
 def test_image_shape_overrules_the_guess():
     X, y = channels_first((3, 9, 7))
     embedder = quick("convnet", "contrastive", image_shape=(3, 9, 7), max_epochs=1)

@@ -79,6 +79,11 @@ def test_parts_of_the_data_may_have_folders_without_photos_beside_them(folder, t
         {"01-Train": "train", "02-Test": "test"},
         {"images_train": "train", "val2017": "val"},
         {"trainset": "train", "validation images": "validation"},
+        {"train": "train", "eval": "eval"},
+        {"TrainImages": "train", "Holdout": "holdout"},
+        {"trn": "trn", "tst": "tst"},
+        {"trainval": "trainval", "testdata": "test"},
+        {"probe": "probe", "reference": "reference"},
     ],
 )
 def test_parts_of_the_data_are_known_within_longer_names(folder, tmp_path, names):
@@ -214,6 +219,41 @@ def test_photos_to_train_on_are_neither_queries_nor_gallery(folder):
     images = ImagePaths.from_csv(write_list(folder, "path,label,split,is_query,is_gallery", rows))
     assert images.is_query.tolist() == [False, False, True, False]
     assert images.is_gallery.tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("column", "words", "read"),
+    [
+        ("Split", ["Train", "TEST"], ["train", "test"]),
+        ("subset", ["trn", "tst"], ["trn", "tst"]),
+        ("partition", ["train", ""], ["train", ""]),
+        ("is_train", ["1", "0"], ["train", "test"]),
+        ("IsTest", ["True", "false"], ["test", "train"]),
+        ("subset", ["sepals", "petals"], None),  # says something else
+        ("is_train", ["engine", "wagon"], None),
+    ],
+)
+def test_columns_of_parts_are_known_by_what_is_in_them(folder, column, words, read):
+    rows = [f"{name},{name[0]},{words[k % 2]}" for k, name in enumerate(NAMES)]
+    images = ImagePaths.from_csv(write_list(folder, f"path,label,{column}", rows))
+    assert (None if images.split is None else images.split.tolist()[:2]) == read
+
+
+def test_a_column_of_parts_can_be_named(folder):
+    rows = [f"{name},{name[0]},{k % 2}" for k, name in enumerate(NAMES)]
+    file = write_list(folder, "path,label,is_test", rows)
+    assert ImagePaths.from_csv(file, split="is_test").split.tolist() == ["train", "test"] * 2
+    assert ImagePaths.from_csv(file, split="label").split.tolist() == ["a", "a", "b", "b"]
+    with pytest.raises(ValueError, match="no column 'fold'"):
+        ImagePaths.from_csv(file, split="fold")
+
+
+@pytest.mark.parametrize("columns", ["IsQuery,Is_Gallery", "is query,isgallery"])
+def test_queries_are_known_however_their_column_is_written(folder, columns):
+    rows = [f"{name},{name[0]},{'yes,no' if k % 2 else 'no,yes'}" for k, name in enumerate(NAMES)]
+    images = ImagePaths.from_csv(write_list(folder, f"path,label,{columns}", rows))
+    assert images.is_query.tolist() == [False, True] * 2
+    assert images.is_gallery.tolist() == [True, False] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is read of an image file is what a person sees."""
 
+import io
 import os
 import struct
 import zlib
@@ -10,6 +11,7 @@ import pytest
 from helpers.pictures import broken, saved
 from PIL import Image, ImageOps
 
+import metriclearn
 from metriclearn.images import ImagePaths, ImageReader
 from metriclearn.images._regions import center_crop, random_crop
 
@@ -365,6 +367,7 @@ def test_arguments_are_checked(make, message):
         (["a.jpg", None], "a list that holds NoneType at 1"),
         (".", r"got a folder; list its images by ImagePaths\.from_folder"),
         ((path for path in ["a.jpg"]), "got generator"),
+        ([io.BytesIO(b"")], "a list that holds BytesIO at 0"),
     ],
 )
 def test_what_is_not_images_is_a_type_error(images, message):
@@ -409,3 +412,28 @@ def test_columns_travel_with_the_images():
         ImagePaths("photos", ["a", "b"], labels=[1])
     with pytest.raises(ValueError, match="of image 0, a, is empty"):
         ImagePaths("photos", ["a"], boxes=[[3, 0, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        ImagePaths(".", ["a.jpg", "b.jpg"]),
+        ["a.jpg", "b.jpg"],
+        np.array([["a.PNG"], ["b.PNG"]]),
+        [Path("a.tif")],
+        [Image.new("L", (4, 4))] * 2,
+    ],
+    ids=["ImagePaths", "list", "column", "paths", "Pillow"],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda X: metriclearn.LMNN().fit(X, [0, 1]),
+        lambda X: metriclearn.neighbors.RetrievalIndex().add(X),
+        lambda X: metriclearn.metrics.recall_at_k(X, [0, 1]),
+    ],
+    ids=["learner", "index", "measure"],
+)
+def test_who_takes_vectors_says_how_to_make_them_of_images(X, call):
+    with pytest.raises(TypeError, match="holds images; make vectors of them first"):
+        call(X)

@@ -5,29 +5,14 @@ But for queries and a gallery of the same classes: which classes are unseen is d
 
 import numpy as np
 
-from metriclearn._text import counted, truth_of
+from metriclearn._text import counted
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._measuring._splits import MIN_OPEN_CLASSES, MIN_TRAIN_CLASSES, make_split
 from metriclearn.compare._tables._labels import as_objects
+from metriclearn.images._parts import PART_OF, meaning_of_flags, word_of
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 from metriclearn.model_selection._disjoint import without_groups_of
 
-_SPELLINGS = {
-    "train": ("train", "training", "trn", "fit", "learn"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
-    "query": ("query", "queries", "probe"),
-    "gallery": ("gallery", "reference", "index", "database"),
-    "both": ("both", "queryandgallery", "galleryandquery", "querygallery"),
-}
-_PART_OF = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
-#: What yes and no mean in a column of such a name.
-_FLAGS = {
-    "train": ("train", "test"),
-    "test": ("test", "train"),
-    "query": ("query", "gallery"),
-    "gallery": ("gallery", "query"),
-}
 #: Rows that belong to no part.
 NONE = ""
 
@@ -60,8 +45,8 @@ def read_parts(values, n_rows, name=None):
     values = as_objects(values, "split")
     if len(values) != n_rows:
         raise ValueError(f"split has {len(values)} values for the {n_rows} rows of X")
-    words = [_word(value) for value in values]
-    part_of = {**_PART_OF, **_meaning_of_flags(name, set(words)), "": NONE}
+    words = [word_of(value) for value in values]
+    part_of = {**PART_OF, **meaning_of_flags(name, set(words)), "": NONE}
     unknown = sorted(
         {str(value) for value, word in zip(values, words, strict=True) if word not in part_of}
     )
@@ -92,38 +77,10 @@ def read_parts(values, n_rows, name=None):
     return parts
 
 
-def _word(value):
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    return "".join(letter for letter in str(value).lower() if letter.isalnum() or letter == ".")
-
-
-def flag_of(name):
-    """Return the part that a column of such a name says yes or no to; None of other names.
-
-    Examples
-    --------
-    >>> flag_of("Is Test"), flag_of("tested")
-    ('test', None)
-    """
-    about = _word(name).removeprefix("is")
-    return about if about in _FLAGS else None
-
-
-def _meaning_of_flags(name, words):
-    """Return what yes and no mean, where the name of the column says it."""
-    about = flag_of(name)
-    said = {word: truth_of(word) for word in words - {""}}
-    if about is None or None in said.values():
-        return {}
-    yes, no = _FLAGS[about]
-    return {word: yes if value else no for word, value in said.items()}
-
-
 def looks_like_parts(values, name=None):
     """Whether a column says which rows are for training and which for testing."""
-    found = {_word(value) for value in values} - {""}
-    part_of = {**_PART_OF, **_meaning_of_flags(name, found)}
+    found = {word_of(value) for value in values} - {""}
+    part_of = {**PART_OF, **meaning_of_flags(name, found)}
     parts = {part_of.get(word) for word in found}
     return None not in parts and bool({"test", "query"} & parts) and len(parts) > 1
 

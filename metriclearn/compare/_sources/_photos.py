@@ -16,6 +16,7 @@ from metriclearn.compare._sources._rows import as_source
 from metriclearn.images._decode import GRAY_MODES, opened, upright_size
 from metriclearn.images._features import Features
 from metriclearn.images._listings import is_list_of_images, passed_over
+from metriclearn.images._parts import PARTS
 from metriclearn.images._paths import ImagePaths
 from metriclearn.images._reader import ImageReader
 
@@ -297,9 +298,6 @@ def _split_notes(images, parts):
     )
 
 
-_TRAIN = ("train", "training")
-
-
 def photo_split(images, split):
     """Return what part each photo is of, as `as_source` takes it.
 
@@ -332,7 +330,7 @@ def photo_split(images, split):
     ).copy()
     if images.is_query is None and images.is_gallery is None:
         return words
-    tested = ~np.isin(words, _TRAIN)
+    tested = ~np.isin(words, PARTS["train"])
     # Where one of the two is said, the other photos are the other.
     query = ~images.is_gallery if images.is_query is None else images.is_query
     gallery = ~images.is_query if images.is_gallery is None else images.is_gallery
@@ -395,7 +393,10 @@ def read_image_list(file, target=None, **choices):
     -------
     Source
     """
-    return read_photos(ImagePaths.from_csv(file, label=target), file.stem, **choices)
+    split = choices.pop("split", None)
+    column = split if isinstance(split, str) and split != "split" else None
+    images = ImagePaths.from_csv(file, label=target, split=column)
+    return read_photos(images, file.stem, split=split if column is None else "split", **choices)
 
 
 def lists_images(file, target=None):

@@ -15,13 +15,18 @@ from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._measuring._given_split import (
     check_groups,
-    flag_of,
     looks_like_parts,
     read_parts,
 )
 from metriclearn.compare._sources._target import checked_target, choose_columns, group_codes
 from metriclearn.compare._tables._columns import read_columns
 from metriclearn.compare._tables._labels import as_frame, check_order
+from metriclearn.images._items import holds_images
+from metriclearn.images._parts import flag_of
+from metriclearn.images._regions import channels_in_front, check_channels, has_channels_first
+
+# Fewest columns of vectors that a network made.
+_WIDE = 16
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,12 @@ DataFrame or structured array
         name,
         feature_names,
         image_shape,
-        notes=(*notes, *rows.notes, *_looks_like_pixels(image_shape, feature_names)),
+        notes=(
+            *notes,
+            *rows.notes,
+            *_looks_like_pixels(image_shape, feature_names),
+            *_looks_like_embeddings(X, image_shape, is_embedding),
+        ),
         findings=(*findings, *rows.findings, *_as_split(looked.findings, parts)),
         columns=_column_notes(columns, looked.left_out),
         groups=together if together.max() + 1 < len(together) else None,
@@ -227,6 +237,8 @@ def _as_array(X, image_shape, feature_names):
                 f"image_shape={image_shape!r}, but X holds images of shape {X.shape[1:]}; leave "
                 f"image_shape out"
             )
+        if image_shape is None:
+            _check_channels_last(X.shape[1:])
         image_shape = X.shape[1:]
         X = X.reshape(len(X), -1)
     if X.ndim != 2:
@@ -284,6 +296,13 @@ def _image_shape_of_columns(image_shape, frame):
         return None, [str(error)]
 
 
+def _check_channels_last(shape):
+    """Refuse channels in front: a learner by rows would not mind, those by images would."""
+    if has_channels_first(shape):
+        raise ValueError(channels_in_front(shape))
+    check_channels(shape)
+
+
 def _looks_like_pixels(image_shape, names):
     """Say that columns called ``pixel0``, ``pixel1``, ... can be taken for images."""
     if image_shape is not None or not names or len(names) < 16:
@@ -296,6 +315,18 @@ def _looks_like_pixels(image_shape, names):
     return (
         f"The columns look like the pixels of {side} × {side} images; "
         f"{option('image_shape', (side, side))} takes them for such.",
+    )
+
+
+def _looks_like_embeddings(X, image_shape, is_embedding):
+    """Say that rows of length one can be taken for vectors that a network made."""
+    if is_embedding or image_shape is not None or hasattr(X, "iloc") or X.shape[1] < _WIDE:
+        return ()
+    if not np.allclose(np.linalg.norm(X[:1000], axis=1), 1, atol=1e-3):
+        return ()
+    return (
+        f"Every row has length 1, as vectors of networks have; {option('features', True)} compares "
+        f"them by their cosine, without scaling columns.",
     )
 
 
@@ -354,9 +385,10 @@ def _kept(X, feature_names, left_out):
         if len(stay) == X.shape[1]:
             return X, feature_names
         return X[:, stay], [names[j] for j in stay]
+    of_images = [name for name in left_out if name in X and holds_images(X[name].tolist())]
     X = X.drop(columns=list(left_out))
     if X.shape[1] == 0:
-        raise ValueError(_nothing_left(left_out))
+        raise ValueError(_nothing_left(left_out, of_images))
     names = list(X.columns)
     if all(dtype.kind == "f" for dtype in X.dtypes):
         values = X.to_numpy(dtype=np.float64)
@@ -365,12 +397,17 @@ def _kept(X, feature_names, left_out):
     return X, names
 
 
-def _nothing_left(left_out):
-    return (
+def _nothing_left(left_out, of_images=()):
+    what = (
         f"no column is left to compare by: {listed(left_out)} "
-        f"{'is' if len(left_out) == 1 else 'are'} left out as row numbers, ids or empty; give "
-        f"other columns, or keep one with {option('keep')}"
+        f"{'is' if len(left_out) == 1 else 'are'} left out as row numbers, ids or empty"
     )
+    if of_images:
+        return (
+            f"{what}; {listed(of_images)} names photos: for these give a CSV file of their names "
+            f"and labels, or metriclearn.images.ImagePaths"
+        )
+    return f"{what}; give other columns, or keep one with {option('keep')}"
 
 
 def _column_notes(columns, left_out):

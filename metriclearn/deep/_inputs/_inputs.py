@@ -12,9 +12,8 @@ from metriclearn._types import is_whole
 from metriclearn._validation import as_labels, check_numeric
 from metriclearn.deep.training._dataset import DatasetArray
 from metriclearn.deep.training._rows import Rows, check_finite
+from metriclearn.images._regions import check_channels, has_channels_first
 
-# Numbers of channels that an image may have: gray, color, color with transparency.
-CHANNELS = (1, 3, 4)
 OF_INTEGERS = "was fitted on integers, which its module takes as such; give integers"
 
 
@@ -239,6 +238,7 @@ def flatten_images(X, image_shape=None):
             return X, None, False
         if image_shape is not None and tuple(image_shape) == shape:
             return X, (*shape, 1)[:3], False
+        check_channels(shape)
         return X, *_read_shape(shape)
     if isinstance(X, list) and _depth(X) > 2:
         X = np.asarray(X)
@@ -249,6 +249,7 @@ def flatten_images(X, image_shape=None):
     rows = X.reshape(len(X), -1)
     if image_shape is not None and tuple(image_shape) == shape:
         return rows, (*shape, 1)[:3], False
+    check_channels(shape)
     return rows, *_read_shape(shape)
 
 
@@ -264,7 +265,7 @@ def _read_shape(shape):
     """Return (height, width, channels) of a shape, and whether the shape has channels first."""
     if len(shape) == 2:
         return (*shape, 1), False
-    if shape[0] in CHANNELS and shape[2] not in CHANNELS:
+    if has_channels_first(shape):
         return (*shape[1:], shape[0]), True
     return shape, False
 

@@ -145,4 +145,6 @@ def _labels(X, first, part, n):
 def _plain(labels):
     if isinstance(labels, torch.Tensor):
         return labels.detach().cpu().numpy()
-    return np.asarray([each.item() if isinstance(each, torch.Tensor) else each for each in labels])
+    return np.asarray(
+        [_as_array(each) if isinstance(each, torch.Tensor) else each for each in labels]
+    )
