@@ -54,7 +54,7 @@ def test_guide_names_every_loss_miner_and_sampler():
     tables = (losses.LOSSES, losses.REGULARIZERS, miners.MINERS, miners.CLASS_MINERS)
     named = [f'`"{name}"`' for table in (*tables, samplers.SAMPLERS) for name in table]
     named += [f"`{regularizer.__name__}`" for regularizer in losses.REGULARIZERS.values()]
-    assert [name for name in named if name not in text] == []
+    assert [name for name in named if name not in text] == [], "docs/guide/deep.md lacks a row"
 
 
 def test_guide_lists_every_linear_learner_with_what_it_takes():
@@ -228,7 +228,8 @@ def test_learners_displays_splitters_and_augmentations_are_in_the_gallery(monkey
     for module in ("plots", "constraints", "model_selection", "deep.augment"):
         names = pages.documented()[f"metriclearn.{module}"]
         wanted += [name for name in names if name not in WITHOUT_PICTURE]
-    assert [name for name in wanted if name not in shown] == []
+    missing = [name for name in wanted if name not in shown]
+    assert missing == [], "no script in examples/ imports them"
 
 
 def test_every_name_has_a_picture_of_its_own_or_of_its_family(monkeypatch):
@@ -239,7 +240,8 @@ def test_every_name_has_a_picture_of_its_own_or_of_its_family(monkeypatch):
     names = [name for listed in pages.documented().values() for name in listed]
     bare = [name for name in names if name not in used]
     shown = [name for name in bare if families.examples_of_family(name)]
-    assert [name for name in bare if not families.is_without_picture(name)] == shown
+    unknown = [name for name in bare if not families.is_without_picture(name)]
+    assert unknown == shown, "show them in examples/, or name a family in docs/_ext/families.py"
     assert len(names) - len(bare) + len(shown) > 0.9 * len(names)
 
     scripts = {str(path.relative_to(ROOT / "examples").with_suffix("")) for path in EXAMPLES}

@@ -100,7 +100,8 @@ def test_public_names_exist_and_are_documented(name):
     # What a short name stands for is public, too, and so on the API page.
     tables = [member for public, member in vars(module).items() if public in module.__all__]
     for table in (table for table in tables if isinstance(table, dict)):
-        assert {member.__name__ for member in table.values()} <= set(module.__all__)
+        missing = {member.__name__ for member in table.values()} - set(module.__all__)
+        assert not missing, f"__all__ of {name} lacks what a short name stands for"
 
 
 def test_the_api_page_lists_every_module():

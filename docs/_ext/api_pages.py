@@ -76,6 +76,10 @@ def targets():
     for family, registry in TABLES:
         classes = getattr(import_module(f"metriclearn.deep.{family}"), registry)
         for word, thing in classes.items():
+            if id(thing) not in pages:
+                raise LookupError(
+                    f"{thing.__name__} is not in __all__ of metriclearn.deep.{family}"
+                )
             table.setdefault(f'"{word}"', pages[id(thing)])
     return table
 

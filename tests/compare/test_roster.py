@@ -158,7 +158,7 @@ def test_the_roster_is_every_learner_and_every_loss_of_the_library():
     of_photos = {key for key, row in ROSTER.items() if row.reads or row.of_embeddings}
     assert {*ROSTER} - free - {*DEEP, "linear_on_deep"} - of_photos == names
     assert [*ROSTER, *FINE_TUNED] == list(LEARNER_NAMES)
-    assert list(losses.LOSSES) == DEEP
+    assert list(losses.LOSSES) == DEEP, "LOSS_NAMES of compare/_names.py has another order"
 
 
 @pytest.mark.parametrize("name", [*LEARNERS, *DEEP])
