@@ -3,7 +3,6 @@
 import os
 import sys
 import warnings
-from contextlib import suppress
 
 from metriclearn._extras import require
 from metriclearn._text import printable
@@ -97,20 +96,14 @@ def check_outputs(options):
 
 
 def _check_kept(options):
-    """Find out whether the learner to keep takes part; those of amounts have names of their own."""
-    from metriclearn.compare._amount_roster import amount_learners
-    from metriclearn.compare._judged._roster import judged_learners
-    from metriclearn.compare._roster import resolve_learners
+    """Find out whether the learner to keep takes part."""
+    from metriclearn.compare._plan import known_before_reading
 
     if options.save_learner.startswith(_FINE_TUNED):
         raise ValueError(f"--save-learner {options.save_learner}: {_AS_A_GRAPH}")
     asked = options.learners or ("features" if options.features else None)
-    if options.pairs or options.triplets:
-        there = judged_learners(asked, "pairs" if options.pairs else "triplets")
-    else:
-        there = resolve_learners(asked)
-        with suppress(ValueError):  # what was asked for learns from classes only
-            there += amount_learners(asked)
+    kind = "pairs" if options.pairs else "triplets" if options.triplets else None
+    there = known_before_reading(asked, kind)
     keys = [each.key for each in there]
     if options.save_learner not in [*keys, *(each.name for each in there)]:
         raise ValueError(

@@ -1,5 +1,6 @@
 """All that was asked of a comparison, checked once."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -271,6 +272,28 @@ def _turn(task):
     if learner.family in ("reference", "baseline"):
         return 0, *place
     return (1, *place) if split.fold == 0 else (2, learner.cost, learner.key, *place)
+
+
+def known_before_reading(asked, kind=None):
+    """Return the learners of which some take part, whatever the data turn out to be.
+
+    Parameters
+    ----------
+    asked : None, str, list or dict
+        What ``resolve_learners`` takes.
+    kind : {"pairs", "triplets"}, default=None
+        Of the judgments to compare on; None for labels, which may be classes or amounts.
+
+    Returns
+    -------
+    tuple of Learner
+    """
+    if kind is not None:
+        return judged_learners(asked, kind)
+    learners = resolve_learners(asked)
+    with suppress(ValueError):  # what was asked for learns from classes only
+        learners += amount_learners(asked)
+    return learners
 
 
 def make_seconds(time):
