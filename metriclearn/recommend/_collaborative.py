@@ -9,7 +9,12 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.linear_model import Ridge
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import (
+    check_array,
+    check_consistent_length,
+    check_random_state,
+    gen_batches,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metriclearn._progress import progress
@@ -229,8 +234,8 @@ default=None
         names = "margin", "n_negatives", "learning_rate"
         options = {name: getattr(self, name) for name in names}
         blocks = [
-            fold_in(matrix[start : start + USERS_AT_ONCE], self.item_embeddings_, **options)
-            for start in range(0, matrix.shape[0], USERS_AT_ONCE)
+            fold_in(matrix[block], self.item_embeddings_, **options)
+            for block in gen_batches(matrix.shape[0], USERS_AT_ONCE)
         ]
         return np.concatenate(blocks)
 
@@ -271,11 +276,11 @@ default=None
         n_items = len(self.item_embeddings_)
         if as_count(k, "k") > n_items:
             raise ValueError(f"k must be from 1 to {n_items}, the number of items, got {k!r}")
-        matrix = self._seen if X is None else self._validated(X, reset=False)
+        seen = self._seen if X is None else self._validated(X, reset=False)
         users = self.user_embeddings_ if X is None else self.transform(X)
         found = [
-            self._nearest(users[start : start + USERS_AT_ONCE], matrix, start, k, exclude_seen)
-            for start in range(0, len(users), USERS_AT_ONCE)
+            self._nearest(users[block], seen[block] if exclude_seen else None, k)
+            for block in gen_batches(len(users), USERS_AT_ONCE)
         ]
         distances, items = (np.concatenate(part) for part in zip(*found, strict=True))
         return (distances, items) if return_distance else items
@@ -364,14 +369,11 @@ default=None
 
     def _epochs(self, interactions, features, rng, n_epochs):
         """Train from the start; yield after each epoch."""
-        shape = self.n_components
-        scale = 1 / np.sqrt(shape)
-        self.user_embeddings_ = into_ball(scale * rng.randn(interactions.n_users, shape))
-        self.item_embeddings_ = into_ball(scale * rng.randn(interactions.n_items, shape))
-        ones = np.ones(len(interactions))
-        pairs = interactions.users, interactions.items
-        size = interactions.n_users, interactions.n_items
-        self._seen = sparse.csr_array((ones, pairs), shape=size)
+        r = self.n_components
+        scale = 1 / np.sqrt(r)
+        self.user_embeddings_ = into_ball(scale * rng.randn(interactions.n_users, r))
+        self.item_embeddings_ = into_ball(scale * rng.randn(interactions.n_items, r))
+        self._seen = interactions.matrix()
         self.loss_curve_ = []
         of_users = AdaGrad(self.user_embeddings_, self.learning_rate)
         of_items = AdaGrad(self.item_embeddings_, self.learning_rate)
@@ -435,10 +437,10 @@ default=None
                 break
         return best
 
-    def _nearest(self, users, matrix, start, k, exclude_seen):
+    def _nearest(self, users, left_out, k):
         distances = squared_distances(users, self.item_embeddings_)
-        if exclude_seen:
-            distances[matrix[start : start + len(users)].toarray() > 0] = np.inf
+        if left_out is not None:
+            distances[left_out.toarray() > 0] = np.inf
         items = np.argsort(distances, axis=1, kind="stable")[:, :k]
         found = np.sqrt(np.take_along_axis(distances, items, axis=1))
         return found, np.where(np.isinf(found), -1, items)

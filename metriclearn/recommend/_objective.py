@@ -8,25 +8,25 @@ USERS_AT_ONCE = 256
 _FOLD_IN_STEPS = 30
 
 
-def imposter_weights(n_imposters, n_negatives, n_items):
+def impostor_weights(n_impostors, n_negatives, n_items):
     """Weigh pairs by how far down an item stands, as it shows among sampled ones.
 
     ::
 
         w = log(1 + ⌊J · M / U⌋)
 
-    for M imposters among U sampled negatives of J items: an estimate of the item's rank.
+    for M impostors among U sampled negatives of J items: an estimate of the item's rank.
 
     Parameters
     ----------
-    n_imposters : ndarray of int
+    n_impostors : ndarray of int
     n_negatives, n_items : int
 
     Returns
     -------
     ndarray of float
     """
-    return np.log1p(n_items * n_imposters // n_negatives)
+    return np.log1p(n_items * n_impostors // n_negatives)
 
 
 def collaborative_loss(users, items, negatives, margin, n_items):
@@ -52,8 +52,8 @@ def collaborative_loss(users, items, negatives, margin, n_items):
     """
     apart = np.sum((users - items) ** 2, axis=1)
     away = np.sum((users[:, None] - negatives) ** 2, axis=2)
-    imposters = np.sum(margin + apart[:, None] - away > 0, axis=1)
-    weights = imposter_weights(imposters, negatives.shape[1], n_items)
+    impostors = np.sum(margin + apart[:, None] - away > 0, axis=1)
+    weights = impostor_weights(impostors, negatives.shape[1], n_items)
     nearest = away.argmin(axis=1)
     rows = np.arange(len(users))
     excess = margin + apart - away[rows, nearest]
@@ -243,6 +243,12 @@ class Interactions:
     def __len__(self):
         return len(self.users)
 
+    def matrix(self, which=slice(None)):
+        """Return 1 where a user chose an item, as a csr_array; of all pairs, or of some."""
+        pairs = self.users[which], self.items[which]
+        ones = np.ones(len(pairs[0]))
+        return sparse.csr_array((ones, pairs), shape=(self.n_users, self.n_items))
+
     def has(self, users, items):
         """Whether each user chose each item."""
         keys = users * self.n_items + items
@@ -300,10 +306,7 @@ class Interactions:
         )
         left = np.ones(len(self), bool)
         left[places] = False
-        pairs = self.users[left], self.items[left]
-        shape = self.n_users, self.n_items
-        rest = sparse.csr_array((np.ones(left.sum()), pairs), shape=shape)
-        return rest, users, self.items[places]
+        return self.matrix(left), users, self.items[places]
 
 
 def as_row_numbers(numbers, name, n):

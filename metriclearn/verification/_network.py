@@ -16,6 +16,7 @@ from metriclearn._nested import NestedParamsMixin
 from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, fit_context, one_of
 from metriclearn._types import FilePath, Seed
 from metriclearn.constraints._checks import as_similar
+from metriclearn.verification._reranker import Reranker
 from metriclearn.verification._tuples import (
     as_tuples,
     check_labels,
@@ -356,8 +357,6 @@ class PairNetwork(NestedParamsMixin, ClassifierMixin, BaseEstimator):
             From queries and the ids found for each, shape (n_queries, k), to their scores: the
             ``rerank`` of :meth:`metriclearn.neighbors.RetrievalIndex.search`.
         """
-        from metriclearn.verification._pairs import Reranker
-
         check_is_fitted(self)
         return Reranker(self, gallery, ids)
 

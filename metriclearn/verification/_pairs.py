@@ -1,4 +1,4 @@
-"""Pairs to be decided: the same, or not; also those of queries and the rows that a search found."""
+"""Pairs to be decided by a distance: the same, or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from metriclearn._sklearn import NOT_NEGATIVE, SHARE, fit_context, one_of
@@ -149,16 +148,8 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         if self.threshold != "max_tpr":
             warn_unused(self, {"max_fpr": "with threshold='max_tpr'"})
             bound = {}
-        distances = None
-        if self.cv is not None:
-            distances = np.empty(len(pairs))
-            for train, test in check_cv(self.cv, y, classifier=True).split(pairs, y):
-                of_train = None if weights is None else weights[train]
-                learner = self._fit_learner(pairs[train], same[train], of_train)
-                distances[test] = self._distance(learner, pairs[test], 0, 1)
         self.learner_ = self._fit_learner(pairs, same, weights)
-        if distances is None:
-            distances = self._distance(self.learner_, pairs, 0, 1)
+        distances = self._calibration_distances(pairs, y, same, weights)
         self.threshold_ = (
             best_threshold(same, distances, self.threshold, **bound, sample_weight=weights)
             if isinstance(self.threshold, str)
@@ -166,6 +157,17 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         )
         self._slope, self._intercept = logistic(distances, same, weights)
         return self
+
+    def _calibration_distances(self, pairs, y, same, weights):
+        """Distances of the pairs, with ``cv`` by learners that were fitted without them."""
+        if self.cv is None:
+            return self._distance(self.learner_, pairs, 0, 1)
+        distances = np.empty(len(pairs))
+        for train, test in check_cv(self.cv, y, classifier=True).split(pairs, y):
+            of_train = None if weights is None else weights[train]
+            learner = self._fit_learner(pairs[train], same[train], of_train)
+            distances[test] = self._distance(learner, pairs[test], 0, 1)
+        return distances
 
     def paired_distances(self, X: ArrayLike) -> np.ndarray:
         """Learned distance of each pair.
@@ -238,45 +240,3 @@ class PairClassifier(ClassifierMixin, TupleEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
-
-
-class Reranker:
-    """Score queries against rows of a gallery by a network on pairs.
-
-    Parameters
-    ----------
-    network : PairNetwork
-        Fitted.
-    gallery : array-like of shape (n_gallery, ...)
-    ids : array-like of shape (n_gallery,) or None
-        None is 0, 1, ...
-    """
-
-    def __init__(self, network, gallery, ids):
-        self.network = network
-        self.gallery = np.asarray(gallery)
-        self.ids = np.arange(len(self.gallery)) if ids is None else np.asarray(ids)
-        check_consistent_length(self.gallery, self.ids)
-        self.order = np.argsort(self.ids, kind="stable")
-
-    def __call__(self, queries, ids):
-        """Return the scores of queries (n_queries, ...) against rows by ids (n_queries, k)."""
-        queries = np.asarray(queries)
-        ordered = self.ids[self.order]
-        at = np.searchsorted(ordered, ids).clip(max=len(ordered) - 1)
-        unknown = ordered[at] != ids
-        if unknown.any():
-            raise ValueError(
-                f"ids: {np.asarray(ids)[unknown][0]!r} was found, but is not in the gallery of the "
-                f"reranker; give it all rows of the index, with their ids"
-            )
-        rows = np.concatenate([queries, self.gallery])
-        pairs = np.stack(
-            [
-                np.broadcast_to(np.arange(len(queries))[:, None], at.shape),
-                len(queries) + self.order[at],
-            ],
-            axis=-1,
-        )
-        scores = self.network._scores_of(rows, pairs.reshape(-1, 2))
-        return scores.reshape(at.shape)

@@ -42,8 +42,8 @@ def by_loops(users, items, negatives, margin, n_items):
     for u, v, ks in zip(users, items, negatives, strict=True):
         positive = ((u - v) ** 2).sum()
         away = [((u - k) ** 2).sum() for k in ks]
-        imposters = sum(margin + positive - a > 0 for a in away)
-        weight = np.log(1 + n_items * imposters // len(ks))
+        impostors = sum(margin + positive - a > 0 for a in away)
+        weight = np.log(1 + n_items * impostors // len(ks))
         losses.append(weight * max(0.0, margin + positive - min(away)))
     return losses
 
