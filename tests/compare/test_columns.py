@@ -8,7 +8,7 @@ from helpers.spellings import MISSING, NUMBERS, TIMES
 from metriclearn._text import _ANSWERS, truth_of
 from metriclearn.compare._sources._rows import as_source
 from metriclearn.compare._tables._cleaning import TableReader
-from metriclearn.compare._tables._columns import read_as, read_columns
+from metriclearn.compare._tables._columns import ColumnNote, read_as, read_columns
 
 
 def test_points_and_commas_in_one_column_are_both_decimal():
@@ -185,7 +185,6 @@ def test_numbers_with_several_units_are_said(cells, units):
         "{0:.0f}/{1:.0f}",
         "({0:.3f}, {1:.3f})",
         "[{0:.2f}, {1:.2f}]",
-        "{0:.2f} ± {1:.2f}",
         "{0:.0f} x {1:.0f}",
     ],
 )
@@ -304,3 +303,28 @@ def test_days_come_first_in_all_rows_or_in_none():
     typed = read_columns(pd.DataFrame({"a": _MIXED}))
     np.testing.assert_array_equal(typed.frame["a"], _DAYS.to_numpy())
     assert typed.notes[0].text == "several formats, day first"
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds", "nanoseconds"])
+def test_numbers_of_a_clock_are_times_where_the_column_says_so(unit):
+    days = pd.date_range("2021-03-01", periods=40, freq="7h")
+    ticks = days.astype("datetime64[ns]").astype(np.int64)
+    ticks //= {"seconds": 10**9, "milliseconds": 10**6, "nanoseconds": 1}[unit]
+    frame = pd.DataFrame({"created_at": ticks, "phone": ticks})
+    typed = read_columns(frame)
+    assert typed.notes[0] == ColumnNote("created_at", "time", f"{unit} since 1970")
+    assert typed.notes[1].kind == "number"
+    gap = np.abs(typed.frame["created_at"] - days)
+    assert gap.max() < pd.Timedelta("1ms")  # nanoseconds are not whole in floats
+    alone = read_as(frame["created_at"].iloc[:1], "time", typed.notes[0].text)
+    assert alone[0] == typed.frame["created_at"].iloc[0]
+
+
+@pytest.mark.parametrize("form", ["%d-%b-%Y %I:%M %p", "%B %Y", "%A, %d %B %Y"])
+def test_times_of_one_format_are_not_said_to_be_of_several(form):
+    days = pd.date_range("2021-03-01 10:00", periods=40, freq="31D")
+    typed = read_columns(pd.DataFrame({"a": days.strftime(form)}))
+    assert typed.notes[0].kind == "time"
+    assert typed.notes[0].text == f"format {form}"
+    alone = read_as(pd.Series(days.strftime(form)[:1]), "time", typed.notes[0].text)
+    assert alone[0] == typed.frame["a"].iloc[0]

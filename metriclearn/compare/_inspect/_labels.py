@@ -92,7 +92,9 @@ def fold_name(name):
     plain = unicodedata.normalize("NFKC", str(name))
     plain = re.sub(r"[\u200b-\u200f\ufeff\u00ad]", "", plain)
     plain = " ".join(plain.split()).casefold()
-    plain = re.sub(r" ?[*\u2020\u2021\u00a7\u00b6]+$", "", plain) or plain  # of a footnote
+    plain = (
+        re.sub(r" ?(?:[*\u2020\u2021\u00a7\u00b6]+|\[[\da-z]{1,2}\])$", "", plain) or plain
+    )  # note
     if re.fullmatch(r"[+-]?\d+(\.\d*)?", plain):
         return f"{float(plain):.15g}"
     return re.sub(r"(?<=\w) ?[_\u2010-\u2015-] ?(?=\w)", " ", plain.replace("_", " "))

@@ -272,8 +272,9 @@ def _repeats(n_groups, size, rows, in_order=True):
     return make_finding(
         "repeated_measurements",
         f"The rows look like repeated measurements: about {n_groups:,} {where} of one class, of "
-        f"{size:,} rows or so each, far nearer to each other than to the rest.",
+        f"{size:,} rows or so each, far nearer to each other than to the rest, as of one thing "
+        "that was seen again and again.",
         f"Rows of one thing may be in training and test; {option('groups', 'COL')} keeps them "
-        "together, where a column says what was measured.",
+        "together, once a column says what was seen: the object, the person, the session.",
         rows=rows,
     )

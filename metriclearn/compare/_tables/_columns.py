@@ -23,8 +23,10 @@ from metriclearn.compare._tables._numbers import (
 )
 from metriclearn.compare._tables._times import (
     as_seconds,
+    numbers_since_1970,
     times_from_numbers,
     times_from_text,
+    times_since_1970,
     with_years_first,
 )
 
@@ -135,6 +137,8 @@ def read_as(cells, kind, text="", decimal="."):
         return np.array([np.nan if value is None else float(value) for value in said])
     if kind == "number":
         return parse_more(words, text, decimal=decimal)
+    if match := re.search(r"(\w+) since 1970", text):
+        return numbers_since_1970(parse_numbers(words)[0], match[1])
     if "in one number" in text:
         form = "%Y%m%d" if "and day" in text else "%Y%m"
         cells = pandas.Series([word.removesuffix(".0") for word in words], dtype=object)
@@ -327,6 +331,8 @@ def _finished_numbers(values, name, remarks, signs=(), finding=None):
         )
     finding = finding or _stand_in(values, name)
     times, remark = times_from_numbers(values)
+    if times is None:
+        times, remark = times_since_1970(values, name)
     if times is not None and not remarks:
         pandas = require("pandas", "cli")
         return _finished_times(pandas.Series(times), name, remark, finding)

@@ -20,12 +20,14 @@ _NUMBER = re.compile(
     rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<open>\()?\s*(?P<sign>[-+\u2212\u2013]?)\s*(?P<before>{_CURRENCY})?\s*"
     rf"(?P<inner>[-+\u2212\u2013]?)\s*"
     rf"(?P<number>\d(?:[\d.,'\u2019]|[{_SPACES}](?=\d))*|[.,]\d+)(?P<exponent>[eE][-+]?\d+)?\s*"
+    rf"(?P<spread>(?:±|\+/?[-\u2212])\s*\d[\d.,]*\s*|\((?:\d[\d.,]*\s?%|\d+[.,]\d+)\)\s*)?"
     rf"(?P<after>%|\u2030|{_CURRENCY}|°\s?[A-Z]?|[A-Za-zµ²³/]{{1,6}})?(?P<trailing>-)?\s*(?P<close>\))?"
     rf"\s*(?P<mark>[*\u2020\u2021\u00a7\u00b6]{{1,3}}|\[[\da-z]{{1,2}}\])?$"
 )
 _GROUPED = {
     mark: re.compile(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+$") for mark in ".,'\u2019" + _SPACES
 }
+_GROUPED[","] = re.compile(r"(?:\d{1,3}|\d{1,2}(?:,\d\d)+)(?:,\d{3})+$")  # 12,34,567 is of India
 _MULTIPLES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "bn": 1e9}
 _MINUS = "-\u2212\u2013"
 
@@ -305,6 +307,8 @@ def _remarks(found, decimal, thousands, multiples, unit):
         remarks.append(f"{', '.join(sorted(multiples))} multiplied out")
     if bounds := sorted({match["bound"].strip() for match in found if match["bound"]}):
         remarks.append(f"{', '.join(map(repr, bounds))} dropped before numbers")
+    if spreads := [match["spread"].strip() for match in found if match["spread"]]:
+        remarks.append(f"{spreads[0]!r} and the like dropped after numbers")
     if any(match["open"] and match["close"] for match in found):
         remarks.append("parentheses read as minus")
     if marks := sorted({match["mark"] for match in found if match["mark"]}):

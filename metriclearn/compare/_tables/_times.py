@@ -80,7 +80,8 @@ def _guessed(series):
             times = pandas.to_datetime(series, format="mixed", errors="coerce", utc=True)
         if times.isna().any():
             return None, ""
-        remark = "several formats" + ", day first" * day_first
+        several = "several formats, day first" if day_first else "several formats"
+        remark = several if day_first else _one_format(series) or several
         return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]"), remark
     if times.dt.tz is not None:
         times = times.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -92,6 +93,74 @@ def _guessed(series):
         if other.notna().all():
             remark += " (month first; day first would be possible, too)"
     return times.to_numpy(dtype="datetime64[ns]"), remark
+
+
+def _one_format(series):
+    """Say in which format all of the texts are; nothing where there are several."""
+    pandas = require("pandas", "cli")
+    guessed = pandas.tseries.api.guess_datetime_format(series.iloc[0])
+    for form in filter(None, (guessed, "%B %Y", "%b %Y")):
+        if pandas.to_datetime(series, format=form, errors="coerce").notna().all():
+            return f"format {form}"
+    return ""
+
+
+_OF_TIMES = re.compile(
+    r"time|date|stamp|epoch|unix|created|updated|(?:^|_)ts(?:$|_)", re.IGNORECASE
+)
+_UNITS_SINCE_1970 = {
+    word: (unit, 1000**i)
+    for i, (word, unit) in enumerate(
+        (("seconds", "s"), ("milliseconds", "ms"), ("microseconds", "us"), ("nanoseconds", "ns"))
+    )
+}
+
+
+def times_since_1970(values, name):
+    """Read whole numbers of a column named after times as those of a clock.
+
+    Parameters
+    ----------
+    values : ndarray of float
+    name : str
+
+    Returns
+    -------
+    times : ndarray of datetime64[ns] or None
+        None where they are none of the years 1990 to 2040.
+    remark : str
+
+    Examples
+    --------
+    >>> times_since_1970(np.array([1.6e9, 1.60001e9, 1.7e9]), "created_at")[1]
+    'seconds since 1970'
+    >>> times_since_1970(np.array([1.6e9, 1.60001e9, 1.7e9]), "phone")[0] is None
+    True
+    """
+    present = values[~np.isnan(values)]
+    if len(present) < 3 or not _OF_TIMES.search(str(name)) or (present != present.round()).any():
+        return None, ""
+    first, last = np.array(["1990", "2040"], dtype="datetime64[s]").astype(np.int64)
+    for word, (_, per_second) in _UNITS_SINCE_1970.items():
+        if first * per_second <= present.min() and present.max() <= last * per_second:
+            return numbers_since_1970(values, word), f"{word} since 1970"
+    return None, ""
+
+
+def numbers_since_1970(values, word):
+    """Return times as numbers of seconds, milliseconds, ... since 1970 say them.
+
+    Examples
+    --------
+    >>> numbers_since_1970(np.array([86400.0, np.nan]), "seconds")
+    array(['1970-01-02T00:00:00.000000000',                           'NaT'],
+          dtype='datetime64[ns]')
+    """
+    unit, _ = _UNITS_SINCE_1970[word]
+    times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[ns]")
+    there = ~np.isnan(values)
+    times[there] = values[there].astype(np.int64).astype(f"datetime64[{unit}]")
+    return times
 
 
 def times_from_numbers(values):
