@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -133,7 +133,7 @@ class Constraints:
         object.__setattr__(self, "weights", as_weights(self.weights, len(indices), kind))
         object.__setattr__(self, "n_rows", as_n_rows(self.n_rows, indices, kind))
 
-    def check_rows(self, n_rows: Any) -> None:
+    def check_rows(self, n_rows: int) -> None:
         """Raise ``ValueError`` where a constraint names a row that ``X`` does not have."""
         kind, largest = type(self).__name__, int(self.indices.max())
         if self.n_rows is not None and self.n_rows != n_rows:

@@ -328,7 +328,7 @@ class Chunks:
     def __repr__(self):
         return f"Chunks({len(self):,} chunks, {np.sum(self.labels >= 0):,} rows in them)"
 
-    def check_rows(self, n_rows: Any) -> None:
+    def check_rows(self, n_rows: int) -> None:
         """Raise ``ValueError`` where there are not as many chunk labels as rows."""
         if len(self.labels) != n_rows:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -338,7 +337,9 @@ def best_threshold(
     return float(curve.thresholds[np.argmax(value)])
 
 
-def verification_accuracy(same: ArrayLike, distances: ArrayLike, folds: Any = 10) -> np.ndarray:
+def verification_accuracy(
+    same: ArrayLike, distances: ArrayLike, folds: int | ArrayLike = 10
+) -> np.ndarray:
     """Compute accuracies of folds, the threshold of each chosen on the others [1]_.
 
     Parameters

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,17 +28,17 @@ class _SupervisedNeighbors(FaissNeighborsBase):
 
     def __init__(
         self,
-        n_neighbors: Any = 5,
+        n_neighbors: int = 5,
         *,
-        weights: Any = "uniform",
-        metric: Any = "euclidean",
-        index: Any = "auto",
-        search_params: Any = None,
-        algorithm: Any = "auto",
-        leaf_size: Any = 30,
-        p: Any = 2,
-        metric_params: Any = None,
-        n_jobs: Any = None,
+        weights: str | Callable[[np.ndarray], np.ndarray] | None = "uniform",
+        metric: str = "euclidean",
+        index: str = "auto",
+        search_params: str | None = None,
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        p: float = 2,
+        metric_params: None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.weights = weights

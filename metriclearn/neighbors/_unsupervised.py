@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,14 +63,14 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         n_neighbors: int = 5,
         *,
         radius: float = 1.0,
-        metric: Any = "euclidean",
-        index: Any = "auto",
-        search_params: Any = None,
-        algorithm: Any = "auto",
-        leaf_size: Any = 30,
-        p: Any = 2,
-        metric_params: Any = None,
-        n_jobs: Any = None,
+        metric: str = "euclidean",
+        index: str = "auto",
+        search_params: str | None = None,
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        p: float = 2,
+        metric_params: None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.radius = radius
@@ -211,13 +211,13 @@ class FaissKNeighborsTransformer(
         mode: str = "distance",
         n_neighbors: int = 5,
         metric: str = "euclidean",
-        index: Any = "auto",
-        search_params: Any = None,
-        algorithm: Any = "auto",
-        leaf_size: Any = 30,
-        p: Any = 2,
-        metric_params: Any = None,
-        n_jobs: Any = None,
+        index: str = "auto",
+        search_params: str | None = None,
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        p: float = 2,
+        metric_params: None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.mode = mode
         self.n_neighbors = n_neighbors

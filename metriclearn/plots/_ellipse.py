@@ -150,10 +150,10 @@ class MetricEllipseDisplay:
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        radius: Any = None,
-        feature_names: Any = None,
-        name: Any = None,
-        ax: Any = None,
+        radius: float | None = None,
+        feature_names: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
     ) -> MetricEllipseDisplay:
         """Draw the ellipses of a matrix, learned elsewhere, say.
 

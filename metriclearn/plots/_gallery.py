@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -158,12 +158,12 @@ class NeighborsGalleryDisplay:
         labels: ArrayLike,
         shown: ArrayLike,
         *,
-        queries: Any = 4,
-        n_neighbors: Any = 6,
-        metric: Any = "euclidean",
+        queries: int | ArrayLike = 4,
+        n_neighbors: int = 6,
+        metric: str = "euclidean",
         random_state: Seed = 0,
-        name: Any = None,
-        ax: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
     ) -> NeighborsGalleryDisplay:
         """Show what queries find among embeddings.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -156,10 +156,10 @@ class FeatureImportanceDisplay:
         matrix: ArrayLike,
         X: ArrayLike | None = None,
         *,
-        feature_names: Any = None,
-        max_features: Any = 20,
-        name: Any = None,
-        ax: Any = None,
+        feature_names: ArrayLike | None = None,
+        max_features: int = 20,
+        name: str | None = None,
+        ax: Axes | None = None,
     ) -> FeatureImportanceDisplay:
         """Draw the importances of a matrix.
 

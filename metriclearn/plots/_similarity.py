@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -83,8 +83,8 @@ class SimilarityMatrixDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        metric: Any = "euclidean",
-        max_rows: Any = 1000,
+        metric: str = "euclidean",
+        max_rows: int = 1000,
         random_state: Seed = 0,
         name: str | None = None,
         ax: Axes | None = None,

@@ -109,8 +109,8 @@ class TrainingDisplay:
         history: Sequence[dict[str, Any]],
         *,
         best_epoch: int | None = None,
-        name: Any = None,
-        ax: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
     ) -> TrainingDisplay:
         """Draw a history of epochs, read from a log, say.
 

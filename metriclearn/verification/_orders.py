@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +19,7 @@ class _OrderClassifier(TupleEstimator):
 
     _near, _far = None, None
 
-    def __init__(self, learner: Any, *, points: Any = None) -> None:
+    def __init__(self, learner: BaseEstimator, *, points: ArrayLike | None = None) -> None:
         self.learner = learner
         self.points = points
 

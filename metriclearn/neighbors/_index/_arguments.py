@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from metriclearn._types import is_whole
@@ -15,6 +16,8 @@ from metriclearn.neighbors._search._ranker import check_metric_name, is_checked,
 DEFAULT_RERANK = 1000
 #: A condition on the payload: values of columns, or a function of all of it.
 Condition = dict[str, Any] | Callable[..., Any]
+#: Columns of what is kept beside the vectors, by name.
+Payload = dict[str, ArrayLike]
 
 
 def check_settings(learner, index, metric):

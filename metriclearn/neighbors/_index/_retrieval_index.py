@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +14,7 @@ from metriclearn._types import FilePath, Seed
 from metriclearn.neighbors._faiss import RecallSample, warn_if_short
 from metriclearn.neighbors._index._arguments import (
     Condition,
+    Payload,
     check_question,
     check_settings,
     embedded,
@@ -133,7 +133,7 @@ class RetrievalIndex:
         self,
         X: ArrayLike,
         ids: ArrayLike | str | None = None,
-        payload: dict[str, ArrayLike] | None = None,
+        payload: Payload | None = None,
     ) -> None:
         """Add rows to the gallery.
 
@@ -157,7 +157,7 @@ class RetrievalIndex:
         """
         self._add(X, ids, payload)
 
-    def upsert(self, X: ArrayLike, ids: Any, payload: Any = None) -> None:
+    def upsert(self, X: ArrayLike, ids: ArrayLike, payload: Payload | None = None) -> None:
         """Add rows, in place of those that have the same ids.
 
         Parameters
@@ -208,7 +208,7 @@ class RetrievalIndex:
             if self._gallery is not None:
                 self._gallery.remove(rows)
 
-    def payload(self, ids: Any) -> dict[str, np.ndarray]:
+    def payload(self, ids: ArrayLike) -> dict[str, np.ndarray]:
         """Return the payload of rows by their ids.
 
         Parameters
@@ -313,9 +313,9 @@ class RetrievalIndex:
         self,
         recall: float = 0.95,
         *,
-        k: Any = 10,
-        n_queries: Any = 200,
-        rerank: Any = 1000,
+        k: int = 10,
+        n_queries: int = 200,
+        rerank: int = 1000,
         random_state: Seed = 0,
     ) -> float:
         """Set the effort of the coarse search to the least that reaches a recall.
@@ -431,7 +431,7 @@ class RetrievalIndex:
         file: FilePath,
         learner: BaseEstimator | None = None,
         *,
-        index: Any = "auto",
+        index: str = "auto",
         metric: str | None = None,
         path: FilePath | None = None,
     ) -> RetrievalIndex:
