@@ -11,14 +11,8 @@ from sklearn.utils import check_random_state
 
 from metriclearn._types import Seed
 from metriclearn._validation import as_count
-from metriclearn.plots._axes import (
-    axes_for,
-    check_labeled,
-    class_color,
-    embed,
-    finish,
-    without_frame,
-)
+from metriclearn.plots._axes import axes_for, class_color, finish, without_frame
+from metriclearn.plots._inputs import check_labeled, embed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

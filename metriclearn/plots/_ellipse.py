@@ -10,16 +10,18 @@ from numpy.typing import ArrayLike
 
 from metriclearn.plots._axes import (
     axes_for,
+    class_color,
+    class_marker,
+    finish,
+    legend_beside,
+    shorten,
+)
+from metriclearn.plots._inputs import (
     check_labeled,
     check_matrix,
     check_names,
-    class_color,
-    class_marker,
     feature_names_of,
-    finish,
-    legend_beside,
     mahalanobis_matrix,
-    shorten,
     warn_of_other_units,
 )
 

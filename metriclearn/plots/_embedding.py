@@ -10,17 +10,16 @@ from numpy.typing import ArrayLike
 from metriclearn._types import Seed
 from metriclearn._unused import warn_without_effect
 from metriclearn.plots._axes import (
-    METHODS,
     axes_for,
-    check_labeled,
     class_color,
     class_marker,
-    embed,
+    finish,
     hide_covered,
-    lay_out,
     legend_beside,
     shorten,
 )
+from metriclearn.plots._inputs import check_labeled, embed
+from metriclearn.plots._layout import METHODS, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,12 +183,10 @@ class EmbeddingDisplay:
         ax.set_yticks([])
         for side in ax.spines.values():
             side.set_alpha(0.3)
-        if self.name:
-            ax.set_title(self.name)
+        finish(self, ax)
         if not _place(self.names_, ax) and few:
             legend_beside(ax, self.points_, [shorten(label) for label in classes], own_figure)
             _place(self.names_, ax)
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 

@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from metriclearn._extras import require
 from metriclearn._types import Seed
 from metriclearn.neighbors._exact import ExactSearch
-from metriclearn.plots._axes import axes_for, check_labeled, embed, finish, shorten
+from metriclearn.plots._axes import axes_for, finish, shorten
+from metriclearn.plots._inputs import check_labeled, embed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth, recall_growth
-from metriclearn.plots._axes import axes_for, check_labeled, curve_style, embed, without_frame
+from metriclearn.plots._axes import axes_for, curve_style, without_frame
+from metriclearn.plots._inputs import check_labeled, embed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

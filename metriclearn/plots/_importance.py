@@ -11,17 +11,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
 from metriclearn._validation import check_numeric
-from metriclearn.plots._axes import (
-    axes_for,
+from metriclearn.plots._axes import axes_for, class_color, finish, shorten, without_frame
+from metriclearn.plots._inputs import (
     check_matrix,
     check_names,
-    class_color,
     feature_names_of,
-    finish,
     mahalanobis_matrix,
-    shorten,
     warn_of_other_units,
-    without_frame,
 )
 
 if TYPE_CHECKING:

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metriclearn.plots._axes import (
-    axes_for,
+from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
+from metriclearn.plots._inputs import (
     check_matrix,
     check_names,
-    color_bar,
     feature_names_of,
-    finish,
-    hide_covered,
     mahalanobis_matrix,
-    shorten,
 )
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from metriclearn._types import is_whole
 from metriclearn.metrics._retrieval import retrieval_scores
-from metriclearn.plots._axes import axes_for, curve_style, embed, without_frame
+from metriclearn.plots._axes import axes_for, curve_style, without_frame
+from metriclearn.plots._inputs import embed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,15 +11,8 @@ from sklearn.utils import check_random_state
 from metriclearn._pairs import pairwise_sq_distances
 from metriclearn._types import Seed
 from metriclearn.neighbors._search._ranker import row_norms
-from metriclearn.plots._axes import (
-    axes_for,
-    check_labeled,
-    color_bar,
-    embed,
-    finish,
-    hide_covered,
-    shorten,
-)
+from metriclearn.plots._axes import axes_for, color_bar, finish, hide_covered, shorten
+from metriclearn.plots._inputs import check_labeled, embed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

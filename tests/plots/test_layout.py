@@ -9,7 +9,8 @@ import pytest
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from metriclearn.plots._axes import class_color, class_marker, lay_out
+from metriclearn.plots._axes import class_color, class_marker
+from metriclearn.plots._layout import lay_out
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 COLOR_BLIND = {

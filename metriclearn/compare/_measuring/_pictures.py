@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from metriclearn.compare._measuring._measure import nearest_rows
 from metriclearn.compare._records import EMBEDDING, Found, Map, Matrix
-from metriclearn.plots._axes import lay_out
+from metriclearn.plots._layout import lay_out
 
 MAX_MAP_POINTS = 300
 #: Directions of largest variance that embeddings are kept in until they are laid out.
