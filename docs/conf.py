@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "remove_config_comments": True,
     "plot_gallery": True,
+    "capture_repr": ("_repr_html_",),  # the last value of a cell is often an artist
     "abort_on_example_error": True,
 }
 

@@ -40,6 +40,17 @@ class LinkNames(SphinxTransform):
             link += literal
 
 
+class NamesAreNoAddresses(SphinxTransform):
+    """Write measures such as DIR@FAR as text: docutils takes them for addresses of mail."""
+
+    default_priority = 500
+
+    def apply(self, **kwargs):
+        for link in list(self.document.findall(nodes.reference)):
+            if link.get("refuri", "").startswith("mailto:"):
+                link.replace_self(link.children)
+
+
 def without_citations(app, doctree):
     """Leave the citations of docstrings out of their first lines in the tables of the API."""
     if app.env.docname != "api":
@@ -47,10 +58,23 @@ def without_citations(app, doctree):
     for node in list(doctree.findall(lambda found: CITED.fullmatch(found.astext()) is not None)):
         if node.parent is not None and isinstance(node, (nodes.reference, addnodes.pending_xref)):
             node.parent.remove(node)
+    for line in doctree.findall(nodes.paragraph):
+        join_texts(line)
     for text in list(doctree.findall(nodes.Text)):
-        plain = text.replace("(; ", "(").replace(" ()", "").replace(" .", ".")
+        plain = re.sub(r" +([.,:)])", r"\1", text.replace("(; ", "(").replace(" ()", ""))
         if plain != text:
             text.parent.replace(text, nodes.Text(plain))
+
+
+def join_texts(node):
+    """Make one of texts that stand side by side, where what was between them is gone."""
+    joined = []
+    for child in node.children:
+        if joined and isinstance(joined[-1], nodes.Text) and isinstance(child, nodes.Text):
+            joined[-1] = nodes.Text(joined[-1] + child)
+        else:
+            joined.append(child)
+    node[:] = joined
 
 
 def inside(node, kinds):
@@ -81,6 +105,7 @@ def write_api_page(app, config):
 def setup(app):
     app.add_config_value("api_names", {}, "")
     app.connect("config-inited", write_api_page)
+    app.add_transform(NamesAreNoAddresses)
     app.add_transform(LinkNames)
     app.connect("doctree-read", without_citations)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -233,7 +233,9 @@ def _standing(verdict, run):
     parts = [f"Not told apart from it: {shortlist(verdict.tied)}."]
     if verdict.simplest != verdict.winner:
         parts.append(f"The simplest not behind it even if tested alone is {verdict.simplest}.")
-    return [*parts, power_text(verdict, run)]
+    leads = [entry.lead for entry in verdict.against if not entry.is_told]
+    leads = [lead for lead in leads if lead.n_folds >= MIN_FOLDS]  # fewer after an interrupt
+    return [*parts, *([power_text(verdict.winner, leads, run)] if leads else [])]
 
 
 def cut_short_text(run):
@@ -251,13 +253,12 @@ def too_few_text(n_folds):
     return f"{n_folds} {folds} too few to tell a lead from chance; {MIN_FOLDS} folds are needed."
 
 
-def power_text(verdict, run):
+def power_text(winner, leads, run):
     """Say which leads of the winner these folds could have detected, and how to detect smaller."""
-    leads = [entry.lead for entry in verdict.against if not entry.is_told]
     now, then = map(span_text, detectable(leads, run.repeats))
     by_whom = ", by the other learner" if " to " in now else ""
     return (
-        f"The smallest lead of {verdict.winner} that these folds can detect is {now} "
+        f"The smallest lead of {winner} that these folds can detect is {now} "
         f"points{by_whom}; {option('repeats', 4)} brings it to about {then}."
     )
 

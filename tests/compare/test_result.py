@@ -60,6 +60,18 @@ def test_a_lead_within_noise_is_a_tie():
     assert "smallest lead of a that these folds can detect is" in made_up(CLOSE).sentences()[0]
 
 
+@pytest.mark.parametrize("n_left", [1, 2, 4])
+def test_an_interrupt_leaves_some_learners_with_fewer_folds(n_left):
+    noisy = [0.90, 0.88, 0.93, 0.91, 0.89]
+    left = [score - 0.02 for score in noisy[:n_left]]
+    few = made_up({"a": noisy, "deep": left})
+    assert "Not told apart from it: deep." in str(few)
+    assert "can detect" not in str(few)
+    more = made_up({"a": noisy, "b": noisy[::-1], "deep": left})
+    assert "The smallest lead of a that these folds can detect is" in str(more)
+    assert "by the other" not in str(more)
+
+
 def test_no_lead_that_is_not_told_is_above_the_smallest_that_is_said(rng):
     """Of winners and of answers: a reader sees leads, intervals and what could be detected."""
     n_tied = 0
