@@ -38,6 +38,11 @@ class LearnedMetricMixin:
         Returns
         -------
         ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinity, other numbers of rows, or another number of features than fitted.
         """
         check_is_fitted(self)
         A, B = self._check_rows(A), self._check_rows(B)

@@ -265,3 +265,27 @@ def test_type_checkers_see_the_names_that_are_loaded_when_asked_for(stub):
 def test_lazy_packages_have_stubs():
     lazy = {path.parent for path in FILES if re.search(r"import lazy\b", path.read_text(), re.M)}
     assert lazy == {stub.parent for stub in STUBS}
+
+
+# Whose errors name all that there is to choose from, or the range.
+RAISES_UNSAID = {"ComparisonResult.curve", "ComparisonResult.answer", "RetrievalIndex.tune"}
+
+
+def overrides(function):
+    """Whether a method is one of a base of ours, whose page says what it may raise."""
+    module, (kind, *inner) = inspect.getmodule(function), function.__qualname__.split(".")
+    bases = getattr(module, kind).__mro__[1:] if inner else ()
+    return any(hasattr(base, inner[0]) for base in bases if base.__module__.startswith("metric"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_raised_is_said(name):
+    module, silent = importlib.import_module(name), set()
+    for short in module.__all__:
+        for function in functions_of(getattr(module, short)):
+            if function.__name__ == "__init__" or "Raises\n" in function.__doc__:
+                continue
+            raises = re.search(r"^ +raise (?!NotImpl)\w+\(", inspect.getsource(function), re.M)
+            if raises and not overrides(function):
+                silent.add(function.__qualname__)
+    assert silent <= RAISES_UNSAID

@@ -62,7 +62,16 @@ class RankedComparison:
         return notebook_html(f"Ranks on {names}", self.sentences(), *self.comparisons)
 
     def with_command(self, command: str) -> RankedComparison:
-        """Return the same result with the command that reproduces it."""
+        """Return the same result with the command that reproduces it.
+
+        Parameters
+        ----------
+        command : str
+
+        Returns
+        -------
+        RankedComparison
+        """
         return replace(self, comparisons=tuple(c.with_command(command) for c in self.comparisons))
 
     @property
@@ -133,7 +142,12 @@ class RankedComparison:
         )
 
     def sentences(self) -> list[str]:
-        """Return the findings in plain words: one a protocol, one on deep or linear."""
+        """Return the findings in plain words: one a protocol, one on deep or linear.
+
+        Returns
+        -------
+        list of str
+        """
         lines = []
         for protocol in self.protocols:
             ranking = self.ranks(HEADLINE[protocol])
@@ -156,6 +170,11 @@ class RankedComparison:
         Returns
         -------
         pandas.DataFrame
+
+        Raises
+        ------
+        ValueError
+            If fewer than two data sets have the measure.
         """
         pandas = require("pandas", "cli")
         ranking = self.ranks(measure)

@@ -36,6 +36,11 @@ class Constraints:
         """``(n_rows,)``: to scikit-learn, what has as many entries as there are rows of ``X``.
 
         Splitters and searches then take the part of a fold with ``constraints[rows]``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_rows`` is not known.
         """
         if self.n_rows is None:
             kind = type(self).__name__
@@ -134,7 +139,17 @@ class Constraints:
         object.__setattr__(self, "n_rows", as_n_rows(self.n_rows, indices, kind))
 
     def check_rows(self, n_rows: int) -> None:
-        """Raise ``ValueError`` where a constraint names a row that ``X`` does not have."""
+        """Raise ``ValueError`` where a constraint names a row that ``X`` does not have.
+
+        Parameters
+        ----------
+        n_rows : int
+            Of ``X``.
+
+        Raises
+        ------
+        ValueError
+        """
         kind, largest = type(self).__name__, int(self.indices.max())
         if self.n_rows is not None and self.n_rows != n_rows:
             raise ValueError(

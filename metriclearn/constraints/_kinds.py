@@ -329,7 +329,16 @@ class Chunks:
         return f"Chunks({len(self):,} chunks, {np.sum(self.labels >= 0):,} rows in them)"
 
     def check_rows(self, n_rows: int) -> None:
-        """Raise ``ValueError`` where there are not as many chunk labels as rows."""
+        """Raise ``ValueError`` where there are not as many chunk labels as rows.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Raises
+        ------
+        ValueError
+        """
         if len(self.labels) != n_rows:
             raise ValueError(
                 f"constraints: Chunks has {len(self.labels)} labels, but X has {n_rows} rows"

@@ -243,6 +243,11 @@ class MahalanobisTransformer(
         Returns
         -------
         ndarray of shape (n, n_features), float64
+
+        Raises
+        ------
+        ValueError
+            For sparse rows, and for other numbers of rows or columns.
         """
         check_is_fitted(self)
         A, B = (to_numpy(self._check_rows(X)) for X in (A, B))

@@ -193,6 +193,12 @@ class RCA(MahalanobisTransformer):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As ``fit``; with ``n_chunks``, which draws from all rows; or where no chunk has two rows
+            so far.
         """
         X, y = self._validate_fit(X, y, constraints, reset=not hasattr(self, "_stream"))
         check_n_components(self.n_components, X.shape[1])

@@ -47,6 +47,12 @@ def bootstrap_interval(
     low, high : float
         Ends of the interval.
 
+    Raises
+    ------
+    ValueError
+        For infinite values, none but NaN, groups of another length, or a
+        ``confidence`` that is not between 0 and 1.
+
     See Also
     --------
     bootstrap_over_identities : Of a measure of pairs.
@@ -128,6 +134,12 @@ def bootstrap_over_identities(
     -------
     low, high : float, or ndarray where the measure is one
         Ends of the interval.
+
+    Raises
+    ------
+    ValueError
+        If ``identities`` are of another shape or contradict ``same``, or ``confidence`` is not
+        between 0 and 1.
 
     See Also
     --------

@@ -38,6 +38,11 @@ def alignment(embeddings: ArrayLike, labels: ArrayLike, *, alpha: float = 2.0) -
     float
         0 where each class is one point; smaller is better.
 
+    Raises
+    ------
+    ValueError
+        For ``alpha`` not above 0, a row of zeros, or labels without a class of two rows.
+
     See Also
     --------
     uniformity : How evenly embeddings cover the sphere.
@@ -88,6 +93,11 @@ def uniformity(embeddings: ArrayLike, *, t: float = 2.0) -> float:
     -------
     float
         0 where all is one point, falling as it spreads; smaller is better.
+
+    Raises
+    ------
+    ValueError
+        For ``t`` not a number above 0, a row of zeros, or fewer than two rows.
 
     See Also
     --------
@@ -180,6 +190,11 @@ def intra_inter_ratio(
     -------
     float
         Smaller is better; 1 where distances know nothing of classes.
+
+    Raises
+    ------
+    ValueError
+        For ``max_rows`` below 2, or labels without two classes or without a class of two rows.
 
     See Also
     --------

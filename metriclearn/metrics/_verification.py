@@ -311,6 +311,11 @@ def best_threshold(
     float
         Midway between two distances of the data; of equals, the smallest.
 
+    Raises
+    ------
+    ValueError
+        For an unknown ``criterion``, ``max_fpr`` not from 0 to 1, or pairs of one kind only.
+
     See Also
     --------
     metriclearn.verification.PairClassifier : A classifier with such a threshold.
@@ -356,6 +361,11 @@ def verification_accuracy(
     -------
     ndarray of shape (n_folds,)
         Report ``mean()`` and ``std(ddof=1) / sqrt(n_folds)`` .
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 folds, or the pairs beside one fold are of one kind only.
 
     See Also
     --------

@@ -60,6 +60,11 @@ class _ClassDisjointSplitter(BaseCrossValidator):
         ------
         train, test : ndarray of int
             Rising row numbers.
+
+        Raises
+        ------
+        ValueError
+            If there are too few classes for so many parts.
         """
         codes, n_classes = encode_classes(X, y, type(self).__name__)
         try:

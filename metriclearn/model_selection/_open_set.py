@@ -106,6 +106,11 @@ class OpenSetSplit:
         -------
         OpenSetSplit
 
+        Raises
+        ------
+        ValueError
+            If there is no such preset.
+
         Examples
         --------
         >>> from metriclearn.model_selection import OpenSetSplit
@@ -175,7 +180,12 @@ class OpenSetSplit:
             yield tuple(rows_of(codes, classes) for classes in (train, validation, test))
 
     def get_n_splits(self, X: ArrayLike | None = None, y: ArrayLike | None = None) -> int:
-        """Return the number of splits; the arguments are ignored."""
+        """Return the number of splits; the arguments are ignored.
+
+        Returns
+        -------
+        int
+        """
         return 1 if self.n_folds is None else self.n_folds
 
     def __repr__(self):

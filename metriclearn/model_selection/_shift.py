@@ -34,6 +34,11 @@ def frechet_distance(A: ArrayLike, B: ArrayLike) -> float:
         Not below zero; the squared Wasserstein-2 distance of the Gaussians, as in the
         Fréchet inception distance.
 
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, other widths, or sets so far apart that the square is no number.
+
     See Also
     --------
     ClassShiftSplit : Splits by growing distance.

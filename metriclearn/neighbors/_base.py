@@ -81,6 +81,11 @@ class FaissNeighborsBase(BaseEstimator):
             Ascending; only with ``return_distance=True``.
         indices : ndarray of shape (n_queries, n_neighbors)
             Fitted rows; those at equal distances by row number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``n_neighbors`` is no integer from 1 to the number of (other) fitted rows.
         """
         check_is_fitted(self)
         n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors

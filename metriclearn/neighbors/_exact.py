@@ -329,6 +329,11 @@ class ExactSearch:
         -------
         list of (distances, indices)
             One for each query, by rising distance.
+
+        Raises
+        ------
+        ValueError
+            With ``metric="inner_product"``, which has no distance from 0.
         """
         if self.metric == "inner_product":
             raise ValueError("a radius needs a metric with distances from 0; use 'euclidean'")

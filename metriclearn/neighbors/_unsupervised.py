@@ -118,6 +118,11 @@ class FaissNearestNeighbors(FaissNeighborsBase):
         distances : ndarray of shape (n_queries,), of ndarray
             Ascending; only with ``return_distance=True``.
         indices : ndarray of shape (n_queries,), of ndarray
+
+        Raises
+        ------
+        ValueError
+            For a ``radius`` below 0, or with ``metric="inner_product"``.
         """
         check_is_fitted(self)
         radius = self.radius if radius is None else radius

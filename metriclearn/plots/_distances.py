@@ -135,6 +135,11 @@ class DistanceHistogramDisplay:
         Returns
         -------
         DistanceHistogramDisplay
+
+        Raises
+        ------
+        ValueError
+            For labels of another length, ``n_pairs`` below 1, or a ``threshold`` that is no number.
         """
         Z, labels = check_labeled(embeddings, labels)
         as_count(n_pairs, "n_pairs")

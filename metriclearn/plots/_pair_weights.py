@@ -93,6 +93,11 @@ class PairWeightsDisplay:
         Returns
         -------
         PairWeightsDisplay
+
+        Raises
+        ------
+        ValueError
+            For other shapes, values that are not finite, or fewer than two rows.
         """
         S, W, labels = np.asarray(similarities), np.asarray(weights), np.asarray(labels)
         n = len(labels)

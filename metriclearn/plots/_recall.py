@@ -114,6 +114,11 @@ class RecallCurveDisplay:
         Returns
         -------
         RecallCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If no k of ``ks`` is from 1 to the number of other rows.
         """
         ks = np.ravel(ks).tolist()
         if not all(map(is_whole, ks)) or min(ks, default=0) < 1 or min(ks) >= len(labels):

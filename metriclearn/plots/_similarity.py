@@ -137,6 +137,11 @@ class SimilarityMatrixDisplay:
         Returns
         -------
         SimilarityMatrixDisplay
+
+        Raises
+        ------
+        ValueError
+            For another ``metric``, ``max_rows`` below 1, or labels of another length.
         """
         if metric not in ("euclidean", "cosine"):
             raise ValueError(f"metric must be 'euclidean' or 'cosine', got {metric!r}")

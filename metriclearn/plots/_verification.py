@@ -115,6 +115,11 @@ class VerificationCurveDisplay:
         Returns
         -------
         VerificationCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the estimator is no verifier of pairs, or ``y`` does not hold two values.
         """
         if not hasattr(estimator, "paired_distances"):
             raise ValueError(

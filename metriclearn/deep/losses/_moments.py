@@ -310,7 +310,15 @@ class HighOrderLoss(Composite):
             self.loss.refresh(embeddings, labels, features)
 
     def moments(self, maps: torch.Tensor | None) -> list[torch.Tensor]:
-        """Return the mean over places of φ_2, …, φ_K of maps (b, c, …): a list of (b, dim)."""
+        """Return the mean over places of φ_2, …, φ_K of maps (b, c, …): a list of (b, dim).
+
+        Raises
+        ------
+        ValueError
+            If these are no maps, or have other channels than it was built for.
+        RuntimeError
+            If it was not built.
+        """
         if maps is None or maps.ndim < 3:
             shape = None if maps is None else tuple(maps.shape)
             raise ValueError(

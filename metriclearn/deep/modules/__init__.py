@@ -355,7 +355,13 @@ class EmbeddingNetwork(nn.Module):
         return embeddings, maps if also == "maps" else pooled
 
     def features(self, X: torch.Tensor) -> torch.Tensor:
-        """Return what the backbone makes of a batch."""
+        """Return what the backbone makes of a batch.
+
+        Raises
+        ------
+        ValueError
+            If the backbone gives something else than a tensor.
+        """
         features = self.backbone(X)
         if not isinstance(features, torch.Tensor):
             raise ValueError(

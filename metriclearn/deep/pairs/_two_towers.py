@@ -335,6 +335,11 @@ class TwoTowerEmbedder(
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If there are not as many documents as queries.
         """
         found = self.transform(X), self.transform_documents(y)
         if len(found[0]) != len(found[1]):

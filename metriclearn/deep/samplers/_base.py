@@ -120,6 +120,11 @@ class Sampler:
         embeddings : tensor of shape (n, d)
         codes : array-like of int, shape (n,)
             As in `epoch`.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many embeddings as codes.
         """
         codes = np.asarray(codes)
         if codes.ndim and len(embeddings) != len(codes):
