@@ -62,10 +62,8 @@ def initial_components(
     n_features = X.shape[1]
     n_classes = 0 if y_codes is None else int(y_codes.max()) + 1
     if init == "auto":
-        if r < n_features and r < n_classes:
-            init = "lda"
-        else:
-            init = "pca" if r < n_features else "identity"
+        reduced = "lda" if r < n_classes else "pca"
+        init = reduced if r < n_features else "identity"
     if init == "pca":
         L = _principal_axes(X, r, random_state, weights)
     elif init == "lda":

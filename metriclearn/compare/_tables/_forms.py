@@ -131,25 +131,22 @@ def _records(text):
 
 def _as_records(given):
     """Return the records of what is written by columns, or lies under one name."""
-    if isinstance(given, dict):
-        if isinstance(given.get("columns"), list) and isinstance(given.get("data"), list):
-            given = [dict(zip(given["columns"], row, strict=False)) for row in given["data"]]
-        elif all(isinstance(column, dict) for column in given.values()):
-            rows = dict.fromkeys(row for column in given.values() for row in column)
-            given = [{name: column.get(row) for name, column in given.items()} for row in rows]
-        elif (
-            given and all(isinstance(column, list) for column in given.values()) and len(given) > 1
-        ):
-            lengths = {len(column) for column in given.values()}
-            if len(lengths) > 1:
-                raise ValueError("its columns are of different lengths")
-            given = [
-                dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)
-            ]
-        else:
-            inner = [value for value in given.values() if isinstance(value, list) and value]
-            given = inner[0] if len(inner) == 1 else [given]
-    return given if isinstance(given, list) else []
+    if isinstance(given, list):
+        return given
+    if not isinstance(given, dict):
+        return []
+    columns = given.values()
+    if isinstance(given.get("columns"), list) and isinstance(given.get("data"), list):
+        return [dict(zip(given["columns"], row, strict=False)) for row in given["data"]]
+    if all(isinstance(column, dict) for column in columns):
+        rows = dict.fromkeys(row for column in columns for row in column)
+        return [{name: column.get(row) for name, column in given.items()} for row in rows]
+    if len(given) > 1 and all(isinstance(column, list) for column in columns):
+        if len(set(map(len, columns))) > 1:
+            raise ValueError("its columns are of different lengths")
+        return [dict(zip(given, row, strict=True)) for row in zip(*columns, strict=True)]
+    inner = [value for value in columns if isinstance(value, list) and value]
+    return inner[0] if len(inner) == 1 else [given]
 
 
 def _flat(record, before=""):

@@ -41,32 +41,18 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
     continuous = y is not None and amounts and is_continuous(y)
     sampler = trainer.make_sampler(continuous=continuous)
     seeds = trainer.seeds()
+    train, held, trained, known = np.arange(len(X)), None, None, None
     if y is None:
         _check_no_labels(args, sampler)
-        labels, (train, held) = Labels.of_rows(len(X)), (np.arange(len(X)), None)
+        labels = Labels.of_rows(len(X))
     elif continuous:
         if whole:
             _check_no_validation(args.validation, "y is continuous")
-        labels, (train, held) = Labels.of_amounts(y), (np.arange(len(X)), None)
+        labels = Labels.of_amounts(y)
     else:
         labels = Labels.of_classes(y, sampler.min_rows, args.sampler, amounts)
-        validation = args.validation if whole else None
-        if net is not None:
-            if learns_classes(net.criterion_) or net.known_classes_ is None:
-                check_known(net.known_classes_, labels.classes)
-            validation = _validation_again(args.validation, net, labels) if whole else None
-        rng = np.random.default_rng(seeds[0])
-        train, held = split_rows(labels.codes, validation, args.validation_fraction, rng)
-        if trainer.loss_says("keeps_unlabeled"):
-            _check_draws_unlabeled(args.sampler, sampler, labels.codes)
-            train = _with_unlabeled(train, labels.codes)
-    trained = known = None
-    if labels.classes is not None:
-        known = labels.classes
-        trained = known[np.unique(labels.codes[train[labels.codes[train] >= 0]])]
-        if classes is not None and net is None:
-            trained = known = np.unique(classes)
-            check_known(known, labels.classes)
+        train, held = _split_classes(trainer, net, labels, sampler, seeds[0], whole)
+        trained, known = _classes_to_learn(labels, train, classes if net is None else None)
     given = labels.targets if continuous else None
     if net is None:
         n_classes = None if trained is None else len(trained)
@@ -86,6 +72,32 @@ def prepare_labels(trainer, net, inputs, X, y, *, classes=None, whole=True):
             labels = labels.with_singletons(len(net.classes_))
     indices = _wants_indices(net, len(train))
     return net, LabeledData(inputs.rows(X, net.device), labels, train, held, indices)
+
+
+def _split_classes(trainer, net, labels, sampler, seed, whole):
+    """Choose the rows of a net that train, and those that validate."""
+    args = trainer.args
+    validation = args.validation if whole else None
+    if net is not None:
+        if learns_classes(net.criterion_) or net.known_classes_ is None:
+            check_known(net.known_classes_, labels.classes)
+        validation = _validation_again(args.validation, net, labels) if whole else None
+    rng = np.random.default_rng(seed)
+    train, held = split_rows(labels.codes, validation, args.validation_fraction, rng)
+    if trainer.loss_says("keeps_unlabeled"):
+        _check_draws_unlabeled(args.sampler, sampler, labels.codes)
+        train = _with_unlabeled(train, labels.codes)
+    return train, held
+
+
+def _classes_to_learn(labels, train, announced):
+    """Return the classes that the loss trains on, and these and the held-out ones."""
+    if announced is not None:
+        known = np.unique(announced)
+        check_known(known, labels.classes)
+        return known, known
+    codes = labels.codes[train]
+    return labels.classes[np.unique(codes[codes >= 0])], labels.classes
 
 
 def prepare_constraints(trainer, net, inputs, X, constraints):
