@@ -68,8 +68,8 @@ def load_source(
         raise ValueError("the name of a source is empty")
     path = Path(source)
     of_tables = {"groups": groups, "drop": drop, "keep": keep}
-    of_photos = {"features": features, "split": split, "min_rows": min_rows, "verbose": verbose}
-    of_photos["task"] = task
+    of_labels = {"split": split, "min_rows": min_rows, "task": task}
+    of_photos = {"features": features, "verbose": verbose, **of_labels}
     if str(source) in SOURCE_NAMES:
         others = {"target": target, "image_shape": image_shape, "features": features}
         if str(source) in IMAGE_NAMES:
@@ -98,9 +98,8 @@ def load_source(
             f"features={features!r}: {source} holds no photos; give "
             f"{option('features', True)} alone to say that its rows are vectors that a network made"
         )
-    choices = {"min_rows": min_rows, "image_shape": image_shape, "split": split, **of_tables}
-    choices["task"] = task
-    choices["is_embedding"] = features is True
+    choices = {"image_shape": image_shape, "is_embedding": features is True}
+    choices |= {**of_labels, **of_tables}
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)
     if path.suffix.lower() == ".npz":

@@ -130,6 +130,24 @@ class Judge:
         return judge(estimator, *fitted, *judged, self.protocol, self.measure, seed=self.seed)
 
 
+def _search(estimator, space, tuning, judge, tried):
+    """Try settings of a search space, as many as the tuning allows."""
+    space = {f"learner__{name}": values for name, values in space.items()}
+    validation = judge.fit_rows, judge.judged_rows
+    search = STRATEGIES[tuning.method](
+        _Judged(estimator, tried), space, tuning, validation, judge.y, judge.seed
+    )
+    with warnings.catch_warnings():
+        # Settings that cannot be fitted, and spaces smaller than the budget, are in the result.
+        for category in (FitFailedWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        try:
+            search.fit(judge.X, judge.y)
+        except ValueError:
+            if tried.done or tried.error is None:
+                raise
+
+
 def choose(estimator, candidates, tuning, judge):
     """Try settings of a learner on a validation part.
 
@@ -152,20 +170,7 @@ def choose(estimator, candidates, tuning, judge):
     """
     tried = _Tried(judge)
     if isinstance(candidates, dict):
-        space = {f"learner__{name}": values for name, values in candidates.items()}
-        validation = judge.fit_rows, judge.judged_rows
-        search = STRATEGIES[tuning.method](
-            _Judged(estimator, tried), space, tuning, validation, judge.y, judge.seed
-        )
-        with warnings.catch_warnings():
-            # Settings that cannot be fitted, and spaces smaller than the budget, are in the result.
-            for category in (FitFailedWarning, UserWarning):
-                warnings.simplefilter("ignore", category)
-            try:
-                search.fit(judge.X, judge.y)
-            except ValueError:
-                if tried.done or tried.error is None:
-                    raise
+        _search(estimator, candidates, tuning, judge, tried)
     else:
         for params in candidates:
             tried.add(clone(estimator).set_params(**params), params)

@@ -29,6 +29,9 @@ def check_sdp_components(n_components, n_features):
         )
 
 
+_LOSSES = {"hinge": Hinge(), "squared_hinge": SquaredHinge()}
+
+
 def solve_sdp(objective, L, search):
     """Minimize over all ``M ⪰ 0`` with clarabel; same arguments and result as ``minimize``.
 
@@ -48,7 +51,7 @@ def solve_sdp(objective, L, search):
         if len(triplets) == seen:
             break
     objective.sharpen()
-    value = objective.value(L, Hinge() if search.loss == "hinge" else SquaredHinge())
+    value = objective.value(L, _LOSSES[search.loss])
     return Solution(L, value, bound, rounds, converged=value - bound <= GAP * value)
 
 
@@ -82,7 +85,7 @@ def _solve(objective, triplets, weights, loss):
     matrix = solve_exactly(problem, M)
     slopes = np.clip(margin.dual_value / (1 - mu), 0, weights if loss == "hinge" else np.inf)
     slopes[weights == 0] = 0
-    final = Hinge() if loss == "hinge" else SquaredHinge()
+    final = _LOSSES[loss]
     conjugates = final.conjugate_share * np.sum(slopes**2 / np.maximum(4 * weights, 1e-300))
     bound = objective.dual_value(slopes.sum(), conjugates, (slopes @ C).reshape(d, d), final)
     return matrix, bound
