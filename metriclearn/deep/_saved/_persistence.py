@@ -57,13 +57,10 @@ def load(cls, path):
         embedder = cls(**{**params, "module_params": without_weights(params, facts)})
         embedder._validate_params()
         net = _net_of(embedder, facts, tensors)
-        for prefix, part in (("module.", net.module_), ("loss.", net.criterion_)):
-            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            if part is net.criterion_:
-                whole = part.state_dict()
-                kept = _kept(part)
-                state |= {name: whole[name] for name in whole.keys() - kept.keys()}
-            part.load_state_dict(state)
+        net.module_.load_state_dict(_under("module.", tensors))
+        made, kept = net.criterion_.state_dict(), _kept(net.criterion_)
+        of_training = {name: made[name] for name in made.keys() - kept.keys()}
+        net.criterion_.load_state_dict(of_training | _under("loss.", tensors))
         net.history.extend({**row, "batches": []} for row in facts["history_"])
         net.best_epoch_ = facts["best_epoch_"]
         names = facts["feature_names_in_"]
@@ -79,6 +76,10 @@ def load(cls, path):
     if names is not None:
         embedder.feature_names_in_ = names
     return embedder._with_net(net)
+
+
+def _under(prefix, tensors):
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _kept(loss):

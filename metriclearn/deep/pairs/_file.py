@@ -19,7 +19,8 @@ from metriclearn.deep._saved._persistence import (
     misfit,
     stand_in,
 )
-from metriclearn.deep.pairs._net import Documents, make_net, make_scorer
+from metriclearn.deep.pairs._net import make_net, make_scorer
+from metriclearn.deep.pairs._towers import Documents
 
 PAIR_NETWORK = Format("metriclearn.PairNetwork", {1: lambda *both: both})
 TWO_TOWERS = Format("metriclearn.TwoTowerEmbedder", {1: lambda *both: both})

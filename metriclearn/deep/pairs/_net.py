@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import nn
 from torch.utils.data import DataLoader, RandomSampler
@@ -119,7 +118,7 @@ def make_net(args, module, criterion=WeightedHinge, kind=PairsNet, **settings):
         Of the estimator's constructor, and "epochs" where it is to be trained.
     module : nn.Module
     criterion : type or nn.Module, default=WeightedHinge
-    kind : type, default=NeuralNet
+    kind : type, default=PairsNet
     **settings
         Of the kind.
     """
@@ -211,12 +210,3 @@ class _Batches:
 
 def _as_it_is(batch):
     return batch
-
-
-class Documents(BaseEstimator):
-    """What the documents of a fit are like, named in errors."""
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
-        return tags

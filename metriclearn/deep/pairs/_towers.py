@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -108,6 +109,15 @@ class Chosen:
     def read(self):
         """Return the rows as a tensor."""
         return self.rows.take(self.which)
+
+
+class Documents(BaseEstimator):
+    """What the documents of a fit are like, named in errors."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags
 
 
 class TowerBatch:

@@ -17,8 +17,8 @@ from metriclearn._sklearn import NOT_NEGATIVE, POSITIVE, HasMethods, at_least, f
 from metriclearn._types import FilePath, Seed
 from metriclearn._unused import warn_unused
 from metriclearn.deep._inputs._inputs import Inputs
-from metriclearn.deep.pairs._net import Documents, automatic_epochs, epochs_of, make_net, seeded_by
-from metriclearn.deep.pairs._towers import TowerData, TowerLoss, TowerNet, TwoTowers
+from metriclearn.deep.pairs._net import automatic_epochs, epochs_of, make_net, seeded_by
+from metriclearn.deep.pairs._towers import Documents, TowerData, TowerLoss, TowerNet, TwoTowers
 from metriclearn.deep.training._arguments import check_nested
 from metriclearn.deep.training._assembly import build_network
 
