@@ -169,11 +169,12 @@ def test_words_stand_for_what_learns_from_the_kind():
                 each.key
                 for each in Plan.make(learners=word).on(judged_source(X, judge(X))).learners
             ]
-            for word in ("default", "linear", "deep", "all")
+            for word in ("default", "linear", "deep", "all", "linear,deep")
         }
         assert set(linear_names(kind)) < set(keys["linear"])
         assert set(loss_names(kind)) < set(keys["deep"])
         assert set(keys["default"]) <= set(keys["all"]) == set(keys["linear"]) | set(keys["deep"])
+        assert keys["linear,deep"] == keys["all"]  # which share their baselines
     assert {"itml", "mmc", "sdml"} <= set(linear_names("pairs"))
     assert {"lsml", "scml"} <= set(linear_names("triplets"))
 

@@ -61,7 +61,8 @@ def judged_learners(asked, kind):
     -------
     tuple of Learner
     """
-    return tuple(learner for pair in named_entries(asked) for learner in _resolved(*pair, kind))
+    learners = [learner for pair in named_entries(asked) for learner in _resolved(*pair, kind)]
+    return tuple({each.key: each for each in learners}.values())  # groups share their baselines
 
 
 def _resolved(name, entry, kind):
