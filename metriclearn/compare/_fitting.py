@@ -22,6 +22,7 @@ from metriclearn.compare._measuring._training import Training
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Tuning
 from metriclearn.compare._roster import at_dimension, search_space
+from metriclearn.compare._tuning._networks import current_networks, fit_remembering
 from metriclearn.compare._tuning._search import Judge, choose
 from metriclearn.model_selection import ClassDisjointShuffleSplit
 from metriclearn.model_selection._disjoint import stratified_group_folds, without_groups_of
@@ -203,6 +204,8 @@ def fit_chosen(
     if not learner.is_own and not learner.sets_length:
         training = Training(part, rules.effort, setting.image_shape is not None)
     params, trial, trials = grid[0], None, ()
+    networks = current_networks()
+    networks.begin()
     # Here and not earlier: make() may be what loads torch and its threads.
     with threadpool_limits(1):
         start = time.process_time()
@@ -216,11 +219,12 @@ def fit_chosen(
         elif training is not None:
             params = params | training.untried(estimator, n_rows)
         tuned = time.process_time()
+        tune_seconds = tuned - start + networks.settle()
         estimator.set_params(**params)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            n_fit = fit(estimator)
-        fitted = time.process_time()
+            n_fit = fit_remembering(networks, fit, estimator)
+        fit_seconds = time.process_time() - tuned + networks.settle()
     warned = sorted(
         {one_line(each.message) for each in caught if each.category is ConvergenceWarning}
     )
@@ -239,8 +243,8 @@ def fit_chosen(
         k=DEFAULT_K if trial is None or trial.k is None else trial.k,
         validation=None if trial is None else trial.score,
         rising=rising,
-        fit_seconds=fitted - tuned,
-        tune_seconds=tuned - start,
+        fit_seconds=fit_seconds,
+        tune_seconds=tune_seconds,
         notes=(*_notes(estimator, n_fit, n_rows, part), *_untried(untried), *warned),
     )
 

@@ -82,6 +82,7 @@ _LEARNERS = (
         partial(linear_on_deep, loss="proxy_anchor"),
         cost=4,
         default=True,
+        stands_on="proxy_anchor",
     ),
     Learner(
         "adapter_proxy_anchor",

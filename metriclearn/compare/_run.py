@@ -128,7 +128,7 @@ def _run_all(tasks, schedule, workers, bar, store):
     """Run the tasks; return the finished records and what stopped the rest, if anything."""
     records = []
     by_cell = {task.cell: task for task in tasks}
-    finished = workers.run(run_task, tasks, schedule.X, schedule.codes, bar)
+    finished = workers.run(run_task, tasks, schedule.X, schedule.codes, bar, together=True)
     try:
         for record in finished:
             store.save(by_cell[record.cell], record)

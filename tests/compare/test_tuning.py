@@ -2,11 +2,12 @@
 
 import re
 from itertools import count
+from operator import attrgetter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.comparisons import CHEAP
+from helpers.comparisons import CHEAP, without_seconds
 from helpers.optional import deep
 from scipy.stats import uniform
 from sklearn.decomposition import PCA
@@ -26,7 +27,8 @@ from metriclearn.compare._roster import (
     resolve_learners,
     search_space,
 )
-from metriclearn.compare._tuning import _search, _strategies
+from metriclearn.compare._tuning import _strategies
+from metriclearn.compare._tuning._networks import NetworkCache
 from metriclearn.compare._tuning._strategies import SEARCHES, make_tuning, plan_halving
 from metriclearn.compare._words import SEARCH_NAMES, tuning_line
 from metriclearn.mahalanobis._soft_neighbors._nca import NCA
@@ -240,9 +242,38 @@ def test_settings_on_one_network_train_it_once(blobs, monkeypatch):
 
     once, epochs = run()
     assert epochs == sorted(set(epochs))
-    monkeypatch.setattr(_search, "stands_on_a_network", lambda estimator: False)
+    monkeypatch.setattr(NetworkCache, "remembering", lambda self, estimator: estimator)
     again, more = run()
     assert len(more) > len(epochs)
     assert (again.tuning, again.params) == (once.tuning, once.params)
     assert again.validation == once.validation
     assert once.estimator.memory is None
+
+
+@pytest.mark.parametrize(("effort", "updates"), [("quick", (3,)), ("normal", (3, 5))])
+def test_what_stands_on_a_learners_network_does_not_train_it_again(
+    blobs, monkeypatch, effort, updates
+):
+    """Every number is that of a run alone, the price of the network included."""
+    trained, fit = [], deep.DeepEmbedder._fit
+
+    def counted(self, *args, **kwargs):
+        trained.append(self.max_epochs)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(deep.DeepEmbedder, "_fit", counted)
+    short = Effort(effort, len(updates), updates, (3,), 4, 1)
+    monkeypatch.setattr("metriclearn.compare._plan.find_effort", lambda name: short)
+    learners = ["proxy_anchor", "linear_on_deep"]
+    alone = [compare(*blobs, learners=[name], n_folds=2) for name in learners]
+    n_alone, n_below = len(trained), sum(r.learner == learners[0] for r in alone[0].records)
+    trained.clear()
+    together = compare(*blobs, learners=learners, n_folds=2)
+    expected = [record for each in alone for record in each.records]
+    key = attrgetter("learner", "protocol", "fold")
+    for one, other in zip(*(sorted(r, key=key) for r in (together.records, expected)), strict=True):
+        assert without_seconds(one) == without_seconds(other)
+        assert one.fit_seconds > 0.3 * other.fit_seconds
+    assert len(trained) <= n_alone - n_below
+    if effort == "quick":
+        assert len(trained) == n_alone // 2

@@ -92,6 +92,8 @@ class Learner:
         Whether it is for vectors that a network made only.
     sets_length : bool
         Whether its settings say how long a network is trained.
+    stands_on : str or None
+        Key of the learner that trains the same network, which both then train once.
     """
 
     key: str
@@ -108,3 +110,4 @@ class Learner:
     reads: str | None = None
     of_embeddings: bool = False
     sets_length: bool = False
+    stands_on: str | None = None

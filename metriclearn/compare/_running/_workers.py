@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import resource_tracker
 
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
@@ -19,6 +19,7 @@ from metriclearn._extras import require
 from metriclearn._memory import keep_freed_memory
 from metriclearn._types import is_whole
 from metriclearn.compare._running._protocol import failed
+from metriclearn.compare._tuning._networks import sharing_networks
 
 # Fits handed to a Dask worker ahead, so that it never waits for the next.
 AHEAD = 2
@@ -51,8 +52,11 @@ class Processes:
     def __len__(self):
         return effective_n_jobs(self.n_jobs)
 
-    def run(self, run_task, tasks, X, codes, bar):
+    def run(self, run_task, tasks, X, codes, bar, *, together=False):
         """Yield the records of the tasks as they are finished.
+
+        With ``together``, what stands on the network of another task is run after it, in the same
+        process, so that the network is trained once.
 
         Where a process dies, each task that was running is tried once more, alone, and the run
         goes on; one that dies again has failed.
@@ -61,7 +65,9 @@ class Processes:
         while waiting:
             running = {}
             try:
-                yield from self._run_pool(run_task, waiting, running, X, codes, bar.started)
+                yield from self._run_pool(
+                    run_task, waiting, running, X, codes, bar.started, together
+                )
             except BrokenProcessPool as error:
                 for task in running.values():
                     yield self._run_alone(run_task, task, X, codes, error)
@@ -76,7 +82,7 @@ class Processes:
             )
             return failed(task, reason)
 
-    def _run_pool(self, run_task, waiting, running, X, codes, started):
+    def _run_pool(self, run_task, waiting, running, X, codes, started, together=False):
         """Yield records from one pool; ``running`` holds what it has begun, by cell."""
         parent = os.getpid()
         # A worker that grows by 300 MB after its first task is taken for one that leaks and is
@@ -85,10 +91,11 @@ class Processes:
 
         def begun():
             while waiting:
-                task = waiting.popleft()
-                running[task.cell] = task
-                started(task)
-                yield delayed(_run_in_process)(run_task, task, X, codes, parent, is_deep)
+                tasks = _take_next(waiting) if together else [waiting.popleft()]
+                for task in tasks:
+                    running[task.cell] = task
+                    started(task)
+                yield delayed(_run_in_process)(run_task, tasks, X, codes, parent, is_deep)
 
         # One thread a process: the learners are small, and two of them that share
         # the cores with more threads than cores are slower than one after the other.
@@ -102,7 +109,7 @@ class Processes:
             with _without_interrupts(is_for_processes=len(self) > 1):
                 finished = pool(begun())
             try:
-                for record in finished:
+                for record in chain.from_iterable(finished):
                     del running[record.cell]
                     yield record
             finally:
@@ -133,8 +140,8 @@ class DaskWorkers:
     def __len__(self):
         return len(self.client.nthreads())
 
-    def run(self, run_task, tasks, X, codes, bar):
-        """Yield the records of the tasks as they are finished."""
+    def run(self, run_task, tasks, X, codes, bar, *, together=False):
+        """Yield the records of the tasks as they are finished; each is a fit of its own."""
         X, codes = self.client.scatter([X, codes], broadcast=True, hash=False)
         waiting = iter(tasks)
         running = {}
@@ -199,7 +206,19 @@ def _without_interrupts(*, is_for_processes):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run_in_process(run_task, task, X, codes, parent, is_deep):
+def _take_next(waiting):
+    """Take the next task, and those that stand on the network that it trains."""
+    first = waiting.popleft()
+    key, *place = first.cell
+    above = [
+        task for task in waiting if task.learner.stands_on == key and [*task.cell[1:]] == place
+    ]
+    for task in above:
+        waiting.remove(task)
+    return [first, *above]
+
+
+def _run_in_process(run_task, tasks, X, codes, parent, is_deep):
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         # Ctrl-C reaches every process of the terminal; the parent decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -208,7 +227,10 @@ def _run_in_process(run_task, task, X, codes, parent, is_deep):
     if is_deep:
         with suppress(ImportError):  # the fit itself says what is missing
             require("torch", "deep")
-    return run_task(task, X, codes)
+    if len(tasks) == 1:
+        return [run_task(tasks[0], X, codes)]
+    with sharing_networks():
+        return [run_task(task, X, codes) for task in tasks]
 
 
 def _end_with(parent):

@@ -2,49 +2,18 @@
 
 import warnings
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
 from metriclearn.compare._measuring._measure import judge
 from metriclearn.compare._measuring._splits import fit_capped
-from metriclearn.compare._measuring._training import Training, is_embedder
+from metriclearn.compare._measuring._training import Training
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._records import Trial
+from metriclearn.compare._tuning._networks import NetworkCache, current_networks
 from metriclearn.compare._tuning._strategies import STRATEGIES
-
-
-def stands_on_a_network(estimator):
-    """Whether a network is a step of a pipeline before the last."""
-    steps = getattr(estimator, "steps", [])[:-1]
-    return any(is_embedder(step) for _, step in steps)
-
-
-class NetworkCache:
-    """Fitted steps of pipelines, kept as ``Pipeline(memory=...)`` asks for them.
-
-    Two settings of a linear metric on a network differ in the metric alone.
-    """
-
-    def __init__(self):
-        self._fitted = {}
-
-    def __deepcopy__(self, memo):
-        return self
-
-    def cache(self, function, ignore=()):
-        """Return a function that remembers what it returned; some arguments do not count."""
-        return partial(self._remembered, function, ignore)
-
-    def _remembered(self, function, ignore, *args, **kwargs):
-        counted = {name: value for name, value in kwargs.items() if name not in ignore}
-        key = joblib.hash((args, counted))
-        if key not in self._fitted:
-            self._fitted[key] = function(*args, **kwargs)
-        return self._fitted[key]
 
 
 @dataclass(frozen=True)
@@ -77,7 +46,7 @@ class Judge:
     training: Training | None = None
     max_rows: int | None = None
     seed: int = 0
-    networks: NetworkCache = field(default_factory=NetworkCache, repr=False)
+    networks: NetworkCache = field(default_factory=current_networks, repr=False)
 
     def try_setting(self, estimator, params, n_rows=None):
         """Fit a setting and judge it; for longer and longer while a limit ends it and it rises.
@@ -92,9 +61,7 @@ class Judge:
             stages = self.training.stages(estimator, min(rows))
         best, is_cut, reached = None, False, []
         for stage in stages:
-            attempt = clone(estimator).set_params(**stage)
-            if stands_on_a_network(attempt):
-                attempt.set_params(memory=self.networks)
+            attempt = self.networks.remembering(clone(estimator).set_params(**stage))
             score, k, warned = self._judged(attempt, min(rows))
             if self.training is not None:
                 reached += self.training.reached(attempt, score)
