@@ -94,8 +94,8 @@ def compare(
         None for the default ones; ``"all"``, ``"linear"``, ``"deep"``, a name, a path
         ``package.module:Class`` or several of these separated by commas; a list of names and
         of transformers (estimators with ``fit`` and ``transform``), or a dict of display name
-        to either. Transformers of your own are used as they are, not scaled, and tuned only
-        over a search space that you give. Their family is that of their last step: a
+        to either, or such pairs. Transformers of your own are used as they are, not scaled, and
+        tuned only over a search space that you give. Their family is that of their last step: a
         :class:`~metriclearn.deep.DeepEmbedder` is deep, a learner of
         :mod:`metriclearn.mahalanobis` linear.
     groups : array-like of shape (n,) or str, default=None

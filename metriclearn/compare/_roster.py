@@ -225,7 +225,14 @@ def named_entries(learners):
     learners = "default" if learners is None else learners
     if isinstance(learners, str):
         learners = learners.split(",")
-    return learners.items() if hasattr(learners, "items") else [(None, each) for each in learners]
+    if hasattr(learners, "items"):
+        return learners.items()
+    return [each if _is_named(each) else (None, each) for each in learners]
+
+
+def _is_named(entry):
+    """Whether an entry is a pair of a name and a learner, as those of a ``Pipeline`` are."""
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
 
 
 def resolve_learners(learners=None, search_spaces=None):
@@ -237,7 +244,7 @@ def resolve_learners(learners=None, search_spaces=None):
         None for the default ones; a word of ``GROUPS``, a name of ``ROSTER``, a path
         ``package.module:Class`` or several of these separated by commas; a list of such names
         and of transformers (scikit-learn estimators with ``fit`` and ``transform``); or a dict
-        of display name to either.
+        of display name to either, or a list of such pairs.
     search_spaces : dict of str to dict, default=None
         By name of the learner, in place of its own search space.
 

@@ -328,3 +328,10 @@ def test_times_of_one_format_are_not_said_to_be_of_several(form):
     assert typed.notes[0].text == f"format {form}"
     alone = read_as(pd.Series(days.strftime(form)[:1]), "time", typed.notes[0].text)
     assert alone[0] == typed.frame["a"].iloc[0]
+
+
+@pytest.mark.parametrize("names", [["p", "p", "q"], [1, "1", "q"]])
+def test_no_column_is_lost_for_its_name(names):
+    frame = pd.DataFrame(np.eye(3), columns=pd.Index(names, dtype=object))
+    with pytest.raises(ValueError, match=r"several columns are called '[p1]'; give each"):
+        read_columns(frame)

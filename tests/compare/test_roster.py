@@ -214,3 +214,13 @@ def test_groups_that_share_their_baselines_are_taken_together():
     keys = [each.key for each in resolve_learners("linear,deep")]
     assert len(set(keys)) == len(keys)
     assert {"euclidean", "lmnn", "triplet"} <= set(keys)
+
+
+def test_pairs_of_a_name_and_a_learner_are_as_a_dict():
+    named = {"mine": LMNN(mu=0.2), "plain": "euclidean", "other": LMNN()}
+    as_pairs, as_dict = resolve_learners([*named.items()]), resolve_learners(named)
+    assert [(r.key, r.name, r.family) for r in as_pairs] == [
+        (r.key, r.name, r.family) for r in as_dict
+    ]
+    with pytest.raises(ValueError, match="twice"):
+        resolve_learners([("mine", LMNN()), ("mine", NCA())])

@@ -5,6 +5,7 @@ them (a median, the categories) is learned by ``_cleaning`` on training rows alo
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,11 @@ def read_columns(frame, decimal=None):
     TypedTable
     """
     pandas = require("pandas", "cli")
+    names = Counter(map(str, frame.columns))
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise ValueError(
+            f"several columns are called {listed(repeated)}; give each column a name of its own"
+        )
     decimal = decimal or decimal_of(frame)
     columns, notes, findings, faults = {}, [], [], []
     for j, name in enumerate(map(str, frame.columns)):
