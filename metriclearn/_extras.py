@@ -1,8 +1,18 @@
-"""What is imported when it is needed: optional dependencies, and public names."""
+"""What is imported when it is needed: optional dependencies, and public names; versions."""
 
 import ast
 import pkgutil
 from importlib import import_module
+
+
+def installed_version(package):
+    """Return the version of an installed package, or None."""
+    from importlib import metadata  # which takes longer than the rest of `import metriclearn`
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def require(module, extra):

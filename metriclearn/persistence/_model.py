@@ -12,13 +12,13 @@ import os
 import re
 import warnings
 import zipfile
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from metriclearn._extras import require
+from metriclearn._extras import installed_version, require
 from metriclearn._files import (
     Lock,
     as_folder,
@@ -440,10 +440,6 @@ def _entry(path):
 
 
 def _versions():
-    found = {}
-    for name in ("metriclearn", "numpy", "scikit-learn", "skops", "skrub", "torch"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    packages = ("metriclearn", "numpy", "scikit-learn", "skops", "skrub", "torch")
+    found = {package: installed_version(package) for package in packages}
+    return {package: version for package, version in found.items() if version is not None}

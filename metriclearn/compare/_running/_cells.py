@@ -8,12 +8,12 @@ another name, so nothing is mixed up; a file that is not whole counts as not the
 import json
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import joblib
 
 from metriclearn import __version__
+from metriclearn._extras import installed_version
 from metriclearn._files import check_folder, write_text
 from metriclearn._format import checksum
 from metriclearn.compare._plain import from_plain, to_plain
@@ -142,13 +142,8 @@ def environment():
     """Versions and machine, as a result was made on."""
     packages = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
     versions = {"metriclearn": __version__, "python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
     return {
-        "versions": versions,
+        "versions": versions | {package: installed_version(package) for package in packages},
         "platform": platform.platform(terse=True),
         "n_cores": os.cpu_count(),
     }

@@ -48,8 +48,8 @@ class NewRows:
     def __len__(self):
         return len(self.ids)
 
-    def part(self, rows: Any) -> NewRows:
-        """Return the rows of a slice of ``X``."""
+    def part(self, rows: slice | np.ndarray) -> Any:
+        """Return some rows of ``X``, by a slice or by their numbers."""
         return self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
 
 

@@ -136,7 +136,7 @@ def _n_train(records, protocol, judgments):
 
 
 def _chance(measure, data):
-    if measure == "pair_accuracy" or measure == "new_pair_accuracy":
+    if measure in ("pair_accuracy", "new_pair_accuracy"):
         share = data.judgments.n_similar / data.judgments.n_judgments
         return max(share, 1 - share)
     return 0.5 if data.judgments else chance_of(measure, data.class_counts)
