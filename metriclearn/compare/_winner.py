@@ -17,6 +17,7 @@ from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._unlabeled import read_rows
 from metriclearn.compare._tables._cleaning import TableReader
+from metriclearn.compare._verdict._table import records_of
 from metriclearn.images._features import Features
 
 
@@ -34,11 +35,7 @@ def make_estimator(result, key, protocol):
     -------
     Pipeline or transformer
     """
-    records = [
-        record
-        for record in result.records
-        if (record.learner, record.protocol) == (key, protocol) and not record.error
-    ]
+    records = records_of(result, protocol, key)
     if not records:
         raise ValueError(f"learner {key!r} has no finished fit in the {protocol} set")
     learner, record = _learner_of(result, key), _most_chosen(records)

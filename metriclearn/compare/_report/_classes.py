@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from metriclearn.compare._report._explore import records_of
+from metriclearn.compare._verdict._table import records_of
 
 MOST_CLASSES = 60
 MOST_CONFUSIONS = 2

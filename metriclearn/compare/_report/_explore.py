@@ -8,6 +8,7 @@ import numpy as np
 
 from metriclearn._extras import require
 from metriclearn.compare._samples import Samples
+from metriclearn.compare._verdict._table import records_of
 
 #: Columns of a row that are shown: those that weigh most.
 MOST_COLUMNS = 10
@@ -221,12 +222,3 @@ def two_metrics(result, protocol):
             return keys[answers[question].against], keys[answers[question].learner]
     done = {record.learner for record in records_of(result, protocol)}
     return tuple(row.key for row in result.rows() if row.key in done)[:2]
-
-
-def records_of(result, protocol, key=None):
-    """Return the finished records of a protocol, of one learner or of all."""
-    return [
-        record
-        for record in result.records
-        if record.protocol == protocol and not record.error and key in (None, record.learner)
-    ]

@@ -7,7 +7,6 @@ from html import escape
 import numpy as np
 
 from metriclearn._text import shortened
-from metriclearn.compare._report._explore import records_of
 from metriclearn.compare._report._svg import (
     HEIGHT,
     NAME_LETTERS,
@@ -20,6 +19,7 @@ from metriclearn.compare._report._svg import (
     text_at,
     ticks_below,
 )
+from metriclearn.compare._verdict._table import records_of
 from metriclearn.compare._words import AXIS_NAMES, place_text
 from metriclearn.metrics._growth import FEWEST_TO_EXTRAPOLATE, RecallGrowth
 from metriclearn.plots._growth import REACH, growth_places

@@ -32,6 +32,7 @@ from metriclearn.compare._report._matrices import (
 )
 from metriclearn.compare._report._photos import photo_gallery, pictured
 from metriclearn.compare._report._ranks import ranks_chart, time_chart
+from metriclearn.compare._verdict._table import records_of
 from metriclearn.compare._words import (
     QUESTION_TEXTS,
     answer_text,
@@ -80,7 +81,7 @@ def render(result):
     """Render a comparison as one self-contained HTML page."""
     template = _template("page.html.j2")
     script = _text_of("page.js") + _text_of("explore.js")
-    shown = [protocol for protocol in result.protocols if _has_scores(result, protocol)]
+    shown = [protocol for protocol in result.protocols if records_of(result, protocol)]
     headlines = {protocol: result.headline(protocol) for protocol in shown}
     has_photos = result.samples is not None and result.samples.pixels
     galleries = {p: photo_gallery(result, p) for p in shown} if has_photos else {}
@@ -227,10 +228,6 @@ def _curves(result):
     for axis, protocol, places, curves in curve_tables(result):
         drawn.setdefault(axis, []).append((protocol, curve_chart(axis, places, curves)))
     return [(axis, *CURVE_WORDS[axis], cards) for axis, cards in drawn.items()]
-
-
-def _has_scores(result, protocol):
-    return any(r.protocol == protocol and not r.error for r in result.records)
 
 
 def _maps(result, protocol):

@@ -12,6 +12,7 @@ from metriclearn.compare._judged._splits import NEW_ITEMS
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._verdict._conclusions import Against, Answer, Price, Verdict
 from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
+from metriclearn.compare._verdict._table import records_of
 
 LEARNED = ("linear", "kernel", "deep", "stacked")
 #: Beside the answer whether deep is worth it, where photos were compared by their pixels.
@@ -98,7 +99,7 @@ def make_contest(result, measure, protocol):
     -------
     Contest
     """
-    records = [r for r in result.records if r.protocol == protocol and not r.error]
+    records = records_of(result, protocol)
     rows = [row for row in result.rows() if measure in row.scores and row.family != "reference"]
     place = {family: i for i, family in enumerate(FAMILIES)}
     rows.sort(key=lambda row: (place.get(row.family, len(place)), row.fit_seconds or 0))

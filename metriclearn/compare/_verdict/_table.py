@@ -87,6 +87,15 @@ def _alike(notes):
     return kept.values()
 
 
+def records_of(result, protocol, key=None):
+    """Return the finished records of a protocol, of one learner or of all."""
+    return [
+        record
+        for record in result.records
+        if record.protocol == protocol and not record.error and key in (None, record.learner)
+    ]
+
+
 def fold_means(records, measure):
     """Return ``{fold: score}``, the mean over the seeds of a fold."""
     folds = {}
