@@ -60,6 +60,10 @@ LEAKS = {
         "giveaway", "p",
         lambda r, y: {"p": np.where((y == 1) ^ (r.rand(N) < 0.03), np.nan, r.randn(N))},
     ),
+    "days since": (
+        "giveaway", "p", lambda r, y: {"p": np.where(y == 1, r.randint(1, 900, N), 0)},
+    ),
+    "times that": ("giveaway", "p", lambda r, y: {"p": np.where(y == 1, r.randint(1, 9, N), 0)}),
     "gaps of words": (
         "giveaway", "w", lambda r, y: {"w": np.where(y == 1, None, r.choice(["u", "v"], N))},
     ),
@@ -425,3 +429,16 @@ def test_a_column_of_one_value_tells_no_class_that_has_nearly_all_rows(told):
     X = pd.DataFrame(rng.randn(len(y), 3), columns=list("abc")).assign(flag=flag)
     findings = as_source(X.iloc[order].reset_index(drop=True), y[order]).findings
     assert told == any(f.kind == "giveaway" and "flag" in f.columns for f in findings)
+
+
+@pytest.mark.parametrize("name", ["visit", "run_no", "Replicate", "time point"])
+def test_what_counts_measurements_names_no_things(name):
+    X, y = _noise(np.random.RandomState(0), 2)
+    sizes = np.resize([8, 7, 9], 30)[: N // 8 - 1]
+    counted = np.concatenate([np.arange(1, size + 1) for size in [*sizes, N - sizes.sum()]])
+    (finding,) = as_source(X.assign(**{name: counted}), y).findings
+    assert (finding.kind, finding.columns) == ("repeated_measurements", (name,))
+    assert f"counts from 1 on {len(sizes) + 1} times" in finding.text
+    assert name not in finding.action
+    level = X.assign(level=np.resize([1, 2, 3], N))  # of a planned experiment
+    assert as_source(level, y).findings == ()

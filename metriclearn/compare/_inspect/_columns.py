@@ -249,6 +249,27 @@ _GROUP_NAME = re.compile(
 )
 
 
+_COUNTER_NAME = re.compile(
+    r"(?:.*[\W_])?(?:visit|trial|run|session|rep|replicate|repeat|repetition|take|frame|time[\W_]?point|"
+    r"measurement|recording|scan|sample|wave|round|step|attempt)s?(?:[\W_]?(?:id|no|nr|num|number|index))?",
+    re.IGNORECASE,
+)
+
+
+def n_counts(values):
+    """Return how often a column counts up from its first value; 0 where it does not, or once.
+
+    Examples
+    --------
+    >>> n_counts(np.array([1, 2, 3, 1, 2, 1, 2, 3])), n_counts(np.array([1, 2, 3, 2, 3, 1]))
+    (3, 0)
+    """
+    ends = np.flatnonzero(np.diff(values) != 1)
+    starts = values[np.r_[0, ends + 1]]
+    again = len(starts) >= 3 and len(starts) <= len(values) / 2
+    return len(starts) if again and (starts == starts[0]).all() else 0
+
+
 def check_named_groups(view, known=()):
     """Find columns that by their name and values say which rows belong together.
 
@@ -265,9 +286,23 @@ def check_named_groups(view, known=()):
     done = {name for finding in known for name in finding.columns}
     findings = []
     for j, (name, kind) in enumerate(zip(view.names, view.kinds, strict=True)):
-        if name in done or kind not in (NUMBER, WORD) or not _GROUP_NAME.fullmatch(name.strip()):
+        if name in done or kind not in (NUMBER, WORD):
             continue
         values = view.values[:, j]
+        if kind == NUMBER and _COUNTER_NAME.fullmatch(name.strip()) and (n := n_counts(values)):
+            findings.append(
+                make_finding(
+                    "repeated_measurements",
+                    f"Column {name!r} counts from {values[0]:g} on {n} times: it may number the "
+                    f"measurements of {n} things, the rows of each below each other.",
+                    "Rows of one thing may be in training and test; write which thing it is into a "
+                    f"column, and {option('groups', 'COL')} keeps them together.",
+                    columns=[name],
+                )
+            )
+            continue
+        if not _GROUP_NAME.fullmatch(name.strip()):
+            continue
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         whole = kind == WORD or bool((distinct == np.floor(distinct)).all())
         if whole and len(distinct) >= 3 and np.median(counts) >= 2:

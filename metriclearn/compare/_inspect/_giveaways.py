@@ -202,12 +202,16 @@ def _said_again(column, codes, large):
     there = counts > 0
     table, counts, large = table[:, there], counts[there], large[there]
     sizes = table.sum(axis=1)
+    # 0 in the rows of all other classes: days since a diagnosis, say.
+    often = 1 if len(values) > _MAX_VALUES else sizes.argmax()
+    rest = (counts - table[often])[None]
     if len(values) > _MAX_VALUES:
         table_of_one, sizes = table[1:], sizes[1:]
     else:
         table_of_one = table
     agreement = _agreement(table_of_one, sizes, counts)
-    if (agreement * large).max(initial=0) >= 0.99:
+    of_rest = _agreement(rest, rest.sum(axis=1), counts)
+    if (np.vstack([agreement, of_rest]) * large).max(initial=0) >= 0.99:
         return "tell{s} one class from all others, by one of the values or by the gaps"
     if len(values) > _MAX_VALUES:
         return None
