@@ -20,9 +20,9 @@ from metriclearn.compare._records import DataFacts, FoldRecord, LearnerFacts, Ru
 from metriclearn.compare._report._notebook import notebook_html
 from metriclearn.compare._verdict._answers import (
     ALL_QUESTIONS,
+    contest_of,
     find_answer,
     find_verdict,
-    make_contest,
 )
 from metriclearn.compare._verdict._conclusions import Answer, Ranking, Summary, Verdict
 from metriclearn.compare._verdict._table import curves_along, failed_points, fold_means, table_rows
@@ -149,6 +149,11 @@ class ComparisonResult:
         list of Curve
             Of each learner that has any points, best first at the last place; places are
             rows, dimensions or Fréchet distances.
+
+        Raises
+        ------
+        ValueError
+            If the comparison has no such axis, or there is no such measure.
         """
         if axis not in self.run.axes:
             raise ValueError(
@@ -205,7 +210,7 @@ class ComparisonResult:
         Verdict or None
             None if no learner has a score, or the run was stopped before every family had one.
         """
-        contest = self._contest(measure)
+        contest = contest_of(self, measure)
         return None if contest is None else find_verdict(contest)
 
     def answer(self, question: str, measure: str | None = None) -> Answer | None:
@@ -224,10 +229,15 @@ class ComparisonResult:
         -------
         Answer or None
             None unless both sides have scores.
+
+        Raises
+        ------
+        ValueError
+            If there is no such question or measure.
         """
         if question not in ALL_QUESTIONS:
             raise ValueError(f"question={question!r} is not one of {', '.join(ALL_QUESTIONS)}")
-        contest = self._contest(measure or self.headline(self.protocols[0]))
+        contest = contest_of(self, measure or self.headline(self.protocols[0]))
         return None if contest is None else find_answer(contest, question)
 
     def deep_or_linear(self, measure: str | None = None) -> Answer | None:
@@ -246,21 +256,11 @@ class ComparisonResult:
 
     def answers(self, protocol: str) -> tuple[Answer, ...]:
         """Return the answers of the first card that a protocol has."""
-        contest = self._contest(self.headline(protocol))
+        contest = contest_of(self, self.headline(protocol))
         if contest is None:
             return ()
         answers = [find_answer(contest, question) for question in contest.questions]
         return tuple(answer for answer in answers if answer is not None)
-
-    def _contest(self, measure):
-        """Return who can be compared; None if the run was stopped with a family missing."""
-        protocol = protocol_of(measure)
-        contest = make_contest(self, measure, protocol)
-        if self.interrupted or self.run.time is not None:
-            wanted = {row.family for row in self.rows() if row.family != "reference"}
-            if {row.family for row in contest.rows} != wanted:
-                return None
-        return contest
 
     def sentences(self, *, with_answers: bool = True) -> list[str]:
         """Return what was found in plain words: who wins, and the answers of the first card.

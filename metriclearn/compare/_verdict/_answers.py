@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from metriclearn.compare._judged._splits import NEW_ITEMS
+from metriclearn.compare._measuring._measure import protocol_of
 from metriclearn.compare._names import FAMILIES
 from metriclearn.compare._verdict._conclusions import Against, Answer, Price, Verdict
 from metriclearn.compare._verdict._significance import MIN_FOLDS, SIGNIFICANT, holm, measure_lead
@@ -119,6 +120,26 @@ def make_contest(result, measure, protocol):
         chance=_chance(measure, result.data),
         caveats=_caveats(result.data.kind),
     )
+
+
+def contest_of(result, measure):
+    """Return who can be compared by a measure; None if the run was stopped with a family missing.
+
+    Parameters
+    ----------
+    result : ComparisonResult
+    measure : str
+
+    Returns
+    -------
+    Contest or None
+    """
+    contest = make_contest(result, measure, protocol_of(measure))
+    if result.interrupted or result.run.time is not None:
+        wanted = {row.family for row in result.rows() if row.family != "reference"}
+        if {row.family for row in contest.rows} != wanted:
+            return None
+    return contest
 
 
 def _n_train(records, protocol, judgments):
