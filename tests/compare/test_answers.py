@@ -45,6 +45,23 @@ def test_the_winner_is_the_best_by_validation_and_keeps_its_test_score():
     assert (without.winner, without.by_validation) == ("euclidean", False)
 
 
+def test_who_has_no_validation_scores_is_compared_by_what_all_have():
+    scores = {"euclidean": BAD, "lda": GOOD, "other": CLOSE["a"], "net": CLOSE["b"]}
+    validation = {"euclidean": 0.9, "lda": 0.1, "other": 0.9, "net": None}
+    result = ladder(scores, validation)
+    result = replace(
+        result,
+        learners=tuple(
+            replace(each, family="linear") if each.key == "other" else each
+            for each in result.learners
+        ),
+    )
+    verdict = result.verdict("accuracy")
+    assert (verdict.winner, verdict.by_validation) == ("lda", False)
+    answers = {answer.question: answer for answer in result.answers("closed")}
+    assert answers["deep"].against == "lda"  # not "other", by scores that "net" has not
+
+
 def test_leads_against_many_are_adjusted():
     scores = {"euclidean": BAD, "lda": GOOD, "net": CLOSE["a"]}
     verdict = ladder(scores).verdict("accuracy")

@@ -77,11 +77,19 @@ class Contest:
         differences = [self.scores[key][fold] - self.scores[other][fold] for fold in folds]
         return measure_lead(differences, self.n_train, self.n_test)
 
-    def best(self, rows):
-        """Return the best of some rows by validation; by test score where one has none."""
+    def are_validated(self, rows):
+        """Whether each of some rows has validation scores."""
+        return all(self.validation[row.key] is not None for row in rows)
+
+    def best(self, rows, beside=()):
+        """Return the best of some rows by validation; by test score where one has none.
+
+        Nor may one of the rows ``beside``, whose best is chosen in the same way.
+        """
         rows = list(rows)
-        values = [self.validation[row.key] for row in rows]
-        if any(value is None for value in values):
+        if self.are_validated((*rows, *beside)):
+            values = [self.validation[row.key] for row in rows]
+        else:
             values = [row.mean(self.measure) for row in rows]
         # Of equal ones the simplest, as they come in this order.
         return rows[int(np.argmax(values))] if rows else None
@@ -218,7 +226,7 @@ def find_verdict(contest):
         winner=winner.name,
         key=winner.key,
         score=winner.mean(contest.measure),
-        by_validation=contest.validation[winner.key] is not None,
+        by_validation=contest.are_validated(contest.rows),
         against=tuple(against),
         tied=tuple(entry.name for entry in against if not entry.is_told) if enough else (),
         simplest=simplest.name if enough else None,
@@ -273,10 +281,8 @@ def find_answer(contest, question):
     asked, standing = (QUESTIONS | EMBEDDING_QUESTIONS)[question]
     simple = [row for row in contest.rows if row.key in standing or row.family in standing]
     rest = [row for row in contest.rows if row not in simple]
-    challenger = contest.best(
-        [row for row in rest if row.family in asked or row.key.startswith(asked)]
-    )
-    incumbent = contest.best(simple)
+    asking = [row for row in rest if row.family in asked or row.key.startswith(asked)]
+    challenger, incumbent = contest.best(asking, simple), contest.best(simple, asking)
     if challenger is None or incumbent is None:
         return None
     lead = contest.lead(challenger.key, incumbent.key)
