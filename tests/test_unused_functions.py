@@ -108,10 +108,9 @@ CASES = [
                 "test_size": 0.25,
                 "validation_size": 0.5,
                 "n_folds": 3,
-                "shuffle": not base.get("shuffle", False),
                 "random_state": 3,
                 # Without a seed it may draw what stands there anyway.
-                **({"validation": "random"} if "random_state" in base else {}),
+                **({"validation": "random", "shuffle": False} if "random_state" in base else {}),
             },
         )
         for base in (
