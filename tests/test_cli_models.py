@@ -183,7 +183,7 @@ def test_a_file_of_what_was_found_has_every_query_and_every_digit(model, here, c
     assert "10 more queries; --out has them all" in capsys.readouterr().out
     search = ExactSearch(model.transform(X.to_numpy()))
     distances, rows = search.search(model.transform(asked.to_numpy()), 3)
-    found = pd.read_csv("found.csv")
+    found = pd.read_csv("found.csv", float_precision="round_trip")
     assert list(found) == ["query", "place", "found", "distance"]
     assert found["query"].tolist() == np.repeat(np.arange(30), 3).tolist()
     assert found["place"].tolist() == [1, 2, 3] * 30
