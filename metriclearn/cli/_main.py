@@ -22,18 +22,7 @@ COMMANDS = (_compare, _embed, _search, _verify, _doctor)
 
 
 def run_command(argv=None):
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, default=None
-        ``sys.argv[1:]`` by default.
-
-    Returns
-    -------
-    int
-        See ``metriclearn.cli.main``.
-    """
+    """Run the command line, as `metriclearn.cli.main` says, whose modules are loaded by now."""
     argv = sys.argv[1:] if argv is None else list(argv)
     options = _parser().parse_args(argv)
     command = shlex.join(["metriclearn", *argv])

@@ -245,7 +245,7 @@ def fit_chosen(
         rising=rising,
         fit_seconds=fit_seconds,
         tune_seconds=tune_seconds,
-        notes=(*_notes(estimator, n_fit, n_rows, part), *_untried(untried), *warned),
+        notes=(*_notes(estimator, n_fit, n_rows, part, untried), *warned),
     )
 
 
@@ -261,7 +261,7 @@ def without_remedy(warning, *, rising):
     return said if rising else f"{said}; no gain from more was seen on validation data"
 
 
-def _notes(estimator, n_fit, n_rows, part):
+def _notes(estimator, n_fit, n_rows, part, untried):
     notes, what = [], "judgments" if part == "judgments" else "rows"
     if n_fit < n_rows:
         notes.append(f"learned from {n_fit} of {n_rows} training {what}")
@@ -270,11 +270,9 @@ def _notes(estimator, n_fit, n_rows, part):
     steps = getattr(estimator, "named_steps", {})
     if "shrink" in steps:
         notes.append(f"on images shrunk to {' × '.join(map(str, steps['shrink'].shape))}")
+    if untried:
+        notes.append("fitted once, without a trial on validation data")
     return notes
-
-
-def _untried(untried):
-    return ["fitted once, without a trial on validation data"] if untried else []
 
 
 def validation_split(y, protocol, seed, groups=None):

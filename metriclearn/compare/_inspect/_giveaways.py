@@ -195,25 +195,21 @@ def _said_again(column, codes, large):
     values, places = np.unique(column, return_inverse=True)
     places, counts = places.reshape(-1), np.bincount(codes)
     of_value = np.bincount(places)
-    if len(values) > _MAX_VALUES:  # the most frequent value, and the gaps
+    has_many = len(values) > _MAX_VALUES
+    if has_many:  # the most frequent value, and the gaps
         often = of_value.argmax()
         places = np.where(gaps, 2, np.where(places == often, 1, 0))
     table = count_classes(places, codes, (places.max() + 1, len(counts)))
     there = counts > 0
     table, counts, large = table[:, there], counts[there], large[there]
-    sizes = table.sum(axis=1)
     # 0 in the rows of all other classes: days since a diagnosis, say.
-    often = 1 if len(values) > _MAX_VALUES else sizes.argmax()
-    rest = (counts - table[often])[None]
-    if len(values) > _MAX_VALUES:
-        table_of_one, sizes = table[1:], sizes[1:]
-    else:
-        table_of_one = table
-    agreement = _agreement(table_of_one, sizes, counts)
+    rest = (counts - table[1 if has_many else table.sum(axis=1).argmax()])[None]
+    of_one = table[1:] if has_many else table
+    agreement = _agreement(of_one, of_one.sum(axis=1), counts)
     of_rest = _agreement(rest, rest.sum(axis=1), counts)
     if (np.vstack([agreement, of_rest]) * large).max(initial=0) >= 0.99:
         return "tell{s} one class from all others, by one of the values or by the gaps"
-    if len(values) > _MAX_VALUES:
+    if has_many:
         return None
     most = table.argmax(axis=0)
     if (table.max(axis=0) >= 0.99 * counts).all() and len(np.unique(most)) > 1 and counts.min() > 4:

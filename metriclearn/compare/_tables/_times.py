@@ -80,8 +80,10 @@ def _guessed(series):
             times = pandas.to_datetime(series, format="mixed", errors="coerce", utc=True)
         if times.isna().any():
             return None, ""
-        several = "several formats, day first" if day_first else "several formats"
-        remark = several if day_first else _one_format(series) or several
+        if day_first:
+            remark = "several formats, day first"
+        else:
+            remark = _one_format(series) or "several formats"
         return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]"), remark
     if times.dt.tz is not None:
         times = times.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -108,11 +110,12 @@ def _one_format(series):
 _OF_TIMES = re.compile(
     r"time|date|stamp|epoch|unix|created|updated|(?:^|_)ts(?:$|_)", re.IGNORECASE
 )
+# What numpy calls them, and how many are in a second.
 _UNITS_SINCE_1970 = {
-    word: (unit, 1000**i)
-    for i, (word, unit) in enumerate(
-        (("seconds", "s"), ("milliseconds", "ms"), ("microseconds", "us"), ("nanoseconds", "ns"))
-    )
+    "seconds": ("s", 1),
+    "milliseconds": ("ms", 10**3),
+    "microseconds": ("us", 10**6),
+    "nanoseconds": ("ns", 10**9),
 }
 
 
