@@ -118,6 +118,19 @@ def test_arguments_that_go_together_are_checked_together():
     assert (loss.near, loss.far) == (0.3, 0.5)
 
 
+def test_a_loss_is_not_moved_to_where_it_lacks_what_it_needs():
+    moving = MovingArguments({"loss__activation": (0.0, 1.0)})
+    with pytest.raises(ValueError, match="begins to need activations and features: made with 0"):
+        moving.of(L.BoostedLoss(), None)
+    with pytest.raises(ValueError, match="'loss__loss__activation'"):
+        MovingArguments({"loss__loss__activation": (0.0, 1.0)}).of(
+            L.WeightedSum([L.BoostedLoss()]), None
+        )
+    loss = L.BoostedLoss(activation=1.0)
+    moving.of(loss, None)(0.5)
+    assert loss.activation == 0.5
+
+
 def test_losses_inside_another_are_reached():
     made = {
         "grouped": L.GroupedLoss(L.ContrastiveLoss(), 2),

@@ -64,8 +64,9 @@ class MovingArguments:
         try:
             for end in (0.0, 1.0):
                 moves(end)
-                for _, part, _, _ in moves.moved:
-                    _check_together(part)
+                for (path, part, _, _), before in zip(moves.moved, moves.before, strict=True):
+                    made = _check_together(part)
+                    _check_needs(path, part, made, before)
         finally:
             moves.undo()
         return moves
@@ -182,10 +183,25 @@ def _checked(path, part, name, value):
 
 
 def _check_together(part):
-    """Check the arguments of a part against each other, as its constructor does."""
+    """Check the arguments of a part against each other; return one that is made with them."""
     if not isinstance(part, MetricLoss | Miner):
-        return
+        return part
     mine = {**vars(part), **(part._modules if isinstance(part, nn.Module) else {})}
     takes = inspect.signature(type(part)).parameters.values()
-    if all(p.name in mine or p.default is not p.empty for p in takes):
-        type(part)(**{p.name: mine[p.name] for p in takes if p.name in mine.keys() - _SIZES})
+    if not all(p.name in mine or p.default is not p.empty for p in takes):
+        return part
+    return type(part)(**{p.name: mine[p.name] for p in takes if p.name in mine.keys() - _SIZES})
+
+
+def _check_needs(path, part, made, before):
+    """Check that a loss is given all that one made with the present arguments needs."""
+    needs = [
+        name for name in sorted({*dir(made)}) if name.startswith("needs_") and getattr(made, name)
+    ]
+    missing = [name.removeprefix("needs_") for name in needs if not getattr(part, name)]
+    if missing:
+        raise ValueError(
+            f"schedule_params has {path!r}, on whose way {type(part).__name__} begins to need "
+            f"{' and '.join(missing)}: made with {before!r} it is not given them. Make it with "
+            f"another value of the schedule (loss_params)"
+        )
