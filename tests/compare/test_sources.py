@@ -63,3 +63,5 @@ def test_rows_of_length_one_may_be_vectors_of_a_network(width, is_unit):
     notes = " ".join(as_source(X, y).notes)
     assert ("Every row has length 1" in notes) is (is_unit and width >= 16)
     assert "Every row" not in " ".join(as_source(X, y, is_embedding=True).notes)
+    longer = np.vstack([np.tile(X, (40, 1)), 2 * X[:3]])
+    assert "Every row" not in " ".join(as_source(longer, np.arange(len(longer)) % 3).notes)

@@ -82,15 +82,19 @@ def _amount(classes, counts, columns, target):
 
 
 def fold_name(name):
-    r"""Return a class name without what is hard to see: blanks, case, dashes, forms of a letter.
+    r"""Return a class name without what is hard to see: blanks, case, accents, dashes, ligatures.
 
     Examples
     --------
     >>> fold_name(" Iris\u00a0 Setosa"), fold_name("iris_setosa"), fold_name("1.0")
     ('iris setosa', 'iris setosa', '1')
+    >>> fold_name("CAFE") == fold_name("Caf\u00e9")
+    True
     """
-    plain = unicodedata.normalize("NFKC", str(name))
-    plain = re.sub(r"[\u200b-\u200f\ufeff\u00ad]", "", plain)
+    plain = unicodedata.normalize("NFKD", str(name))
+    # Accents, but not the vowels that other scripts write as marks; what nobody sees.
+    plain = re.sub(r"[\u0300-\u036f\u200b-\u200f\ufeff\u00ad]", "", plain)
+    plain = unicodedata.normalize("NFC", plain)
     plain = " ".join(plain.split()).casefold()
     plain = (
         re.sub(r" ?(?:[*\u2020\u2021\u00a7\u00b6]+|\[[\da-z]{1,2}\])$", "", plain) or plain
@@ -117,7 +121,7 @@ def _similar_names(classes, codes, columns):
     return make_finding(
         "similar_class_names",
         f"{counted(len(classes), 'class', 'classes')} would be {len(folded)} but for blanks, "
-        f"case, dashes or marks: {groups}{more}.",
+        f"case, accents, dashes or marks: {groups}{more}.",
         "Kept apart; make the names equal if they mean the same.",
         columns=columns,
         rows=rows,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils.extmath import row_norms
 
 from metriclearn._extras import require
 from metriclearn._text import counted, option
@@ -322,7 +323,7 @@ def _looks_like_embeddings(X, image_shape, is_embedding):
     """Say that rows of length one can be taken for vectors that a network made."""
     if is_embedding or image_shape is not None or hasattr(X, "iloc") or X.shape[1] < _WIDE:
         return ()
-    if not np.allclose(np.linalg.norm(X[:1000], axis=1), 1, atol=1e-3):
+    if not all(np.allclose(row_norms(rows), 1, atol=1e-3) for rows in (X[:1000], X)):
         return ()
     return (
         f"Every row has length 1, as vectors of networks have; {option('features', True)} compares "
