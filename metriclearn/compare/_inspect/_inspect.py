@@ -38,6 +38,7 @@ from metriclearn.compare._inspect._within import check_within
 
 # Of more findings of one kind about single columns, one finding lists the columns.
 MAX_ALIKE = 3
+_REPEATED = "repeated_measurements"
 
 
 @dataclass(frozen=True)
@@ -103,61 +104,90 @@ def inspect(
     """
     labels = np.asarray(y)
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    pixels = as_bytes(X) if is_image else None
-    view = make_view(X, names) if pixels is None else None
     findings = check_labels(labels, target=target, min_rows=min_rows, is_amount=is_amount)
-    has_classes = not is_amount
     if is_amount is None:
-        has_classes = not any(finding.kind == "amount_target" for finding in findings)
-    about, left_out = [], np.zeros(0 if view is None else len(view.names), dtype=bool)
-    if not is_image:
-        about, left_out = _look_at_columns(view, codes if has_classes else None, set(keep))
-        findings += about
-        findings += _wide(len(view.values), int((~left_out).sum()))
-    if view is None:
-        equal, n_near = row_groups(pixels), 0  # bytes do not differ by rounding
-        values = averages(pixels)
+        is_amount = any(finding.kind == "amount_target" for finding in findings)
+    classes = None if is_amount else codes
+    if is_image:
+        view, about, left_out = None, [], np.zeros(0, dtype=bool)
+        values, equal, n_near = _read_images(X)
     else:
+        view = make_view(X, names)
+        about, left_out = _look_at_columns(view, classes, set(keep))
+        findings += about + _wide(len(view.values), int((~left_out).sum()))
         values = view.values[:, ~left_out]
         equal, n_near = find_equal_rows(values)
-    duplicates = check_duplicates(equal, n_near, codes if has_classes else None)
-    findings += [] if duplicates is None else [duplicates]
-    if has_classes:
-        _, starts, of_row = np.unique(equal, return_index=True, return_inverse=True)
-        first = np.sort(starts)
-        found = []
+    findings += _made(check_duplicates(equal, n_near, classes))
+    if not is_amount:
+        first = np.sort(np.unique(equal, return_index=True)[1])
         repeats = None if groups is not None else check_repeats(values[first], codes[first], first)
-        if not is_image:
-            explained = {name for each in about if each.kind != "id" for name in each.columns}
-            free = ~left_out & np.array([name not in explained for name in view.names], dtype=bool)
-            free_view = view.only(free, first)
-            found = _look_for_labels(free_view, codes[first], repeats)
-            found += check_shares(view.only(free), codes)
-            found += check_within(view.only(free), codes)
-            if groups is None:
-                things = _look_for_things(view, left_out, codes)
-                named = {name for each in things for name in each.columns}
-                found = [each for each in found if not named.issuperset(each.columns)] + things
-                if repeats is None and not found:
-                    found += check_static(view.only(free), codes)
-                repeats = repeats or check_series(free_view, codes[first], first)
-        if groups is not None:
-            found = [finding for finding in found if finding.kind != "repeated_measurements"]
-        elif not any(finding.kind == "repeated_measurements" for finding in found):
-            found += [] if repeats is None else [repeats]
+        found = _made(repeats)
+        if view is not None:
+            found = _look_at_classes(view, left_out, about, codes, first, repeats, groups)
+            if not any(finding.kind == _REPEATED for finding in found):
+                equal, alike = _join_alike(values, equal, first)
+                found += alike
         findings += found
-        if not is_image and not any(each.kind == "repeated_measurements" for each in found):
-            alike, how = find_alike_rows(values[first])
-            if how:
-                findings.append(check_alike(alike, how, first))
-                equal = alike[np.searchsorted(first, starts[of_row.reshape(-1)])]
-    elif not is_image:
-        free = ~left_out
-        free[[any(name in each.columns for each in about) for name in view.names]] = False
-        findings += check_amount(view.only(free), labels.astype(np.float64))
+    elif view is not None:
+        findings += check_amount(view.only(_free(view, left_out, about)), labels.astype(np.float64))
     findings.sort(key=lambda finding: KINDS.index(finding.kind))
     names_out = tuple(view.names[place] for place in np.flatnonzero(left_out))
     return Inspection(tuple(findings), names_out, equal, query_mask(labels, min_rows))
+
+
+def _made(*findings):
+    """Return the findings that were made of what may find nothing."""
+    return [finding for finding in findings if finding is not None]
+
+
+def _read_images(X):
+    """Numbers by which images are compared, which of them are equal, and how many but for rounding.
+
+    Bytes do not differ by rounding.
+    """
+    pixels = as_bytes(X)
+    if pixels is not None:
+        return averages(pixels), row_groups(pixels), 0
+    values = make_view(X).values
+    return values, *find_equal_rows(values)
+
+
+def _free(view, left_out, about):
+    """Which columns may say more of the labels than what is said of them already."""
+    explained = {name for each in about if each.kind != "id" for name in each.columns}
+    return ~left_out & np.array([name not in explained for name in view.names], dtype=bool)
+
+
+def _look_at_classes(view, left_out, about, codes, first, repeats, groups):
+    """Find what columns say of the classes, and of what was measured repeatedly.
+
+    ``first`` are distinct rows; ``repeats`` what these say by themselves.
+    """
+    free = _free(view, left_out, about)
+    columns, distinct = view.only(free), view.only(free, first)
+    found = _look_for_labels(distinct, codes[first], repeats)
+    found += check_shares(columns, codes)
+    found += check_within(columns, codes)
+    if groups is not None:
+        return [finding for finding in found if finding.kind != _REPEATED]
+    things = _look_for_things(view, left_out, codes)
+    named = {name for each in things for name in each.columns}
+    found = [each for each in found if not named.issuperset(each.columns)] + things
+    if repeats is None and not found:
+        found += check_static(columns, codes)
+    if any(finding.kind == _REPEATED for finding in found):
+        return found
+    return found + _made(repeats or check_series(distinct, codes[first], first))
+
+
+def _join_alike(values, equal, first):
+    """Give rows that are alike one number, as equal ones have; say what was found."""
+    alike, how = find_alike_rows(values[first])
+    if not how:
+        return equal, []
+    _, starts, of_row = np.unique(equal, return_index=True, return_inverse=True)
+    joined = alike[np.searchsorted(first, starts[of_row.reshape(-1)])]
+    return joined, [check_alike(alike, how, first)]
 
 
 def _look_for_labels(view, codes, repeats):
