@@ -193,6 +193,23 @@ def test_a_file_of_what_was_found_has_every_query_and_every_digit(model, here, c
     assert pd.read_csv("one.csv")["query"].tolist() == [17, 17]
 
 
+def test_a_table_that_names_images_is_kept_used_and_searched_by_its_other_columns(here, capsys):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    names = [f"{k}.jpg" for k in range(len(X))]
+    X.assign(file=names, kind=y).to_csv("flowers.csv", index=False)
+    line = "compare flowers.csv --target kind --drop file --learners euclidean,lda --folds 2"
+    line += " --effort quick --save kept --save-learner euclidean"
+    assert main(line.split()) == 0
+    assert main(["embed", "kept", "flowers.csv", "--out", "e.npy"]) == 0
+    vectors = np.load("e.npy")  # no pickle: numbers, though a file holds text
+    assert np.array_equal(vectors, X.to_numpy())
+    capsys.readouterr()
+    assert main(["search", "kept", "flowers.csv", "3", "-k", "2"]) == 0
+    near = ExactSearch(X.to_numpy()).search(X.to_numpy()[[3]], 3)[1][0]
+    found = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert found == [row for row in near if row != 3][:2]
+
+
 def test_the_page_of_a_search_says_what_is_right_by_more_than_color():
     X, labels = np.arange(6.0).reshape(3, 2), np.array(["a_b", "a_b", "<c>"])
     gallery = NewRows(X, np.arange(3), labels)

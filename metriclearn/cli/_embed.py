@@ -53,7 +53,8 @@ def run(options, command):
     """Run the sub-command; return the exit code."""
     out = Path(options.out)
     check_outputs({"--out": options.out}, options.model, [options.source], SUFFIXES)
-    rows, model = read(options.source), load_model(options.model)
+    model = load_model(options.model)
+    rows = read(options.source, model)
     kept = out.with_name(f".{out.name}.blocks")
     try:
         vectors = _blocks(model, rows, kept, _fingerprint(options, rows))

@@ -29,12 +29,13 @@ def load_model(folder):
         raise BadInputError(error) from None
 
 
-def read(source):
+def read(source, model):
     """Read rows for a model, or say what is wrong with them in one line."""
     from metriclearn.compare import read_rows
 
     try:
-        rows = read_rows(source)
+        # A model that knows its columns is none of images.
+        rows = read_rows(source, as_table=hasattr(model, "feature_names_in_"))
     except (ValueError, OSError, ImportError) as error:
         raise BadInputError(error) from None
     if not len(rows):
@@ -49,7 +50,10 @@ def embed_block(model, rows, part):
         X = _columns_of(model, X)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(model.transform(X))
+            vectors = np.asarray(model.transform(X))
+        if vectors.dtype.kind not in "fiub":
+            raise ValueError(f"it made no numbers of them but {vectors.dtype}")
+        return vectors
     except (ValueError, TypeError, OSError, AttributeError) as error:
         reason = _mismatch(model, X) or shortened(_in_one_line(error), MOST_SAID)
         raise BadInputError(f"the model does not take these rows: {reason}") from None

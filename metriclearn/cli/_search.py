@@ -54,9 +54,10 @@ def run(options, command):
     """Run the sub-command; return the exit code."""
     outputs = {"--report": options.report, "--out": options.out}
     check_outputs(outputs, options.model, [options.gallery, options.query], [".csv"])
-    gallery, model = read(options.gallery), load_model(options.model)
+    model = load_model(options.model)
+    gallery = read(options.gallery, model)
     row = _row_number(options.query, gallery)
-    queries = read(options.query) if row is None else None
+    queries = read(options.query, model) if row is None else None
     found = nearest(model, gallery, queries, row, options.k)
     if options.report is not None:
         write_text(options.report, render_search(gallery, queries, row, *found))

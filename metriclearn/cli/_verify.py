@@ -65,7 +65,7 @@ def run(options, command):
     if options.rows is None:
         distances = _of_images(model, Path(options.pairs).parent, first, second)
     else:
-        distances = _of_rows(model, read(options.rows), first, second, options.ids)
+        distances = _of_rows(model, read(options.rows, model), first, second, options.ids)
     lines, threshold = [], options.threshold
     if same is not None:
         lines, threshold = _measured(distances, same, far, threshold)

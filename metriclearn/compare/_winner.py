@@ -110,11 +110,12 @@ def rows_to_fit(result, X, y):
         features = result.backbone
         if features is None and result.data.kind == "embeddings":
             features = True
-        source = load_source(X, y, features=features)
+        as_table = result.data.kind == "tabular"
+        source = load_source(X, y, features=features, as_table=as_table)
         names = result.data.feature_names
         rows = compared_columns(source, names)
         rows = getattr(rows, "files", rows)
-        if names is not None and result.data.kind == "tabular" and Path(X).suffix.lower() != ".npz":
+        if names is not None and as_table and Path(X).suffix.lower() != ".npz":
             # Fitted with the names of the columns, which new rows may have in another order.
             rows = require("pandas", "cli").DataFrame(rows, columns=list(names), copy=False)
         return rows, source.y

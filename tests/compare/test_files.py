@@ -90,3 +90,14 @@ def test_an_unnamed_column_that_numbers_nothing_is_kept(tmp_path, iris_frame):
     source = load_source(tmp_path / "t.csv", target="species")
     assert source.X.shape == (150, 5)
     assert not any(finding.columns for finding in source.findings)
+
+
+def test_a_table_may_name_images_that_are_left_out(tmp_path):
+    file = tmp_path / "plants.csv"
+    lines = [f"p{k}.jpg,{k % 7}.5,{k**2 % 11}.25,{'ab'[k % 2]}" for k in range(30)]
+    file.write_text("\n".join(["file,width,height,kind", *lines]))
+    with pytest.raises(FileNotFoundError, match=r"none of 30 images(.|\n)*leave that .* by drop="):
+        load_source(file, "kind")
+    assert load_source(file, "kind", drop=["file"]).feature_names == ["width", "height"]
+    with pytest.raises(ValueError, match=r"lists images; leave drop=\['width'\] out"):
+        load_source(file, "kind", drop=["width"])

@@ -30,6 +30,7 @@ def load_source(
     task=None,
     image_shape=None,
     features=None,
+    as_table=False,
     verbose=0,
 ):
     """Load labeled rows from a built-in name, a file or a folder.
@@ -57,6 +58,8 @@ def load_source(
         Shape of the image that a row of a table or an array is.
     features : str, module, callable or True, default=None
         The backbone that makes vectors of photos; of rows that are such vectors already, True.
+    as_table : bool, default=False
+        Whether a text file is a table even if it names images.
     verbose : int, default=0
         Whether to show how far features are.
 
@@ -88,7 +91,7 @@ def load_source(
         raise ValueError(
             f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
         )
-    if lists_images(path, target):
+    if not as_table and lists_images(path, target, drop):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
         return read_image_list(path, target, **of_photos)
     has_backbone = features is not None and features is not True
@@ -131,7 +134,7 @@ def _refuse(source, why, arguments):
     for name, value in arguments.items():
         is_default = value is None or (isinstance(value, list | tuple) and not value)
         if not is_default:
-            raise ValueError(f"{source} {why}; leave {name}={value!r:.60} out")
+            raise ValueError(f"{source} {why}; leave {option(name, value):.60} out")
 
 
 def _no_such_source(source):

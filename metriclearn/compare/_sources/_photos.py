@@ -5,6 +5,7 @@ import csv
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
+from itertools import compress
 from os import PathLike
 
 import numpy as np
@@ -396,10 +397,17 @@ def read_image_list(file, target=None, **choices):
     split = choices.pop("split", None)
     column = split if isinstance(split, str) and split != "split" else None
     images = ImagePaths.from_csv(file, label=target, split=column)
-    return read_photos(images, file.stem, split=split if column is None else "split", **choices)
+    split = split if column is None else "split"
+    try:
+        return read_photos(images, file.stem, split=split, **choices)
+    except FileNotFoundError as error:  # all of them
+        raise FileNotFoundError(
+            f"{error}. Where other columns of {file.name} are to be compared, leave that of the "
+            f"images out by {option('drop')}"
+        ) from None
 
 
-def lists_images(file, target=None):
+def lists_images(file, target=None, drop=()):
     """Whether a text file has a column of image files and one of labels.
 
     Parameters
@@ -407,6 +415,8 @@ def lists_images(file, target=None):
     file : Path
     target : str, default=None
         The column of labels.
+    drop : iterable of str, default=()
+        Columns that are not looked at: a table of other things may name images, too.
 
     Returns
     -------
@@ -423,4 +433,6 @@ def lists_images(file, target=None):
         return False
     separator = max(",;\t", key=lines[0].count)
     columns, *rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    looked_at = [name.strip() not in drop for name in columns]
+    columns, *rows = (list(compress(cells, looked_at)) for cells in (columns, *rows))
     return is_list_of_images(columns, rows, file.parent, target)

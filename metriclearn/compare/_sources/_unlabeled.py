@@ -53,7 +53,7 @@ class NewRows:
         return self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
 
 
-def read_rows(source: str | Path) -> NewRows:
+def read_rows(source: str | Path, *, as_table: bool = False) -> NewRows:
     """Read rows for a saved model.
 
     Parameters
@@ -62,6 +62,8 @@ def read_rows(source: str | Path) -> NewRows:
         A table of any kind that ``compare`` reads, with or without the label column; an ``.npz``
         file with ``X``, or an ``.npy`` file; a folder of images, one image, or a CSV file that
         lists images.
+    as_table : bool, default=False
+        Whether a table is one even if it names images, as for a model of its other columns.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def read_rows(source: str | Path) -> NewRows:
     if suffix in (".npz", ".npy"):
         return _arrays(path, suffix)
     if table_suffix(path) is not None:
-        return _table(path)
+        return _table(path, as_table)
     raise ValueError(
         f"{source}: must be a table, an .npz or .npy file, an image or a folder of images, got "
         f"{suffix or 'no suffix'!r}"
@@ -139,13 +141,15 @@ def _members(path):
         return arrays["X"], arrays["y"] if "y" in arrays.files else None
 
 
-def _table(path):
+def _table(path, as_table):
     try:
         frame = read_file(path).frame
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from None
     rows = frame.head(20).astype(str).to_numpy().tolist()
-    if is_list_of_images([str(name) for name in frame.columns], rows, Path(path).parent):
+    if not as_table and is_list_of_images(
+        [str(name) for name in frame.columns], rows, Path(path).parent
+    ):
         images = ImagePaths.from_csv(path)
         return NewRows(images, images.names.astype(str), images.labels)
     return NewRows(frame, np.arange(len(frame)))
