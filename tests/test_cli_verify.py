@@ -73,21 +73,19 @@ def test_pairs_are_any_table_with_these_columns(model, suffix, capsys):
 @pytest.mark.parametrize("rows", ["named.csv", "photos"])
 def test_items_of_pairs_go_by_number_or_by_name(model, rows, tmp_path, monkeypatch, capsys):
     names = [f"flower {i}" for i in range(150)]
-    ids = ["--ids", "id"]
+    ids, unnamed = ["--ids", "id"], "rows.csv"
     if rows == "photos":
         image = pytest.importorskip("PIL.Image")
         (tmp_path / "photos" / "a").mkdir(parents=True)
         monkeypatch.setattr(Pipeline, "transform", lambda self, X: load_iris().data[: len(X)])
         for i in range(3):
             image.new("L", (8, 8), 80 * i).save(tmp_path / "photos" / "a" / f"p{i}.png")
-        names, ids = [f"a/p{i}.png" for i in range(3)], []
-    else:
-        monkeypatch.setattr(Pipeline, "transform", lambda self, X: X.iloc[:, :4].to_numpy(float))
+        names, ids, unnamed = [f"a/p{i}.png" for i in range(3)], [], rows
     pd.DataFrame({"first": [0, 1], "second": [2, 1]}).to_csv("numbers.csv", index=False)
     pd.DataFrame({"first": [names[0], names[1]], "second": [names[2], names[1]]}).to_csv(
         "names.csv", index=False
     )
-    assert main(["verify", "model", "numbers.csv", "--rows", rows, "--out", "a.csv"]) == 0
+    assert main(["verify", "model", "numbers.csv", "--rows", unnamed, "--out", "a.csv"]) == 0
     assert main(["verify", "model", "names.csv", "--rows", rows, *ids, "--out", "b.csv"]) == 0
     found = pd.read_csv("a.csv")["distance"]
     assert found.equals(pd.read_csv("b.csv")["distance"])

@@ -1,6 +1,7 @@
 """``metriclearn verify``: are these two the same, by a saved model."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,8 @@ def _of_rows(model, rows, first, second, ids):
             numbers, _ = numbers_of(np.array([first, second]).T, rows, ids)
         except ValueError as error:
             raise BadInputError(error) from None
+        if not hasattr(model, "feature_names_in_"):  # which would take its columns by name
+            rows = replace(rows, X=rows.X.drop(columns=ids))
         return _apart(embed(model, rows, "rows"), *numbers.T)
     place = {str(row): row for row in range(len(rows))}
     named = {str(name): row for row, name in enumerate(rows.ids)}

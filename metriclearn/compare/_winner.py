@@ -147,7 +147,7 @@ def items_to_fit(result, X):
     names = result.data.feature_names
     if hasattr(X, "iloc") and names is not None:
         X = X[list(names)]
-        return X if result.data.is_read else X.to_numpy(dtype=float)
+        return X if result.data.is_read else X.astype(float)  # with the names of its columns
     X = np.asarray(X)
     return X.reshape(len(X), -1)
 

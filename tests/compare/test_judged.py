@@ -301,7 +301,11 @@ def test_the_command_takes_files_of_judgments(kind, ids, tmp_path, capsys):
         result.fold_scores("euclidean", result.headline("open"))
     )
     if ids:  # the column of names is none that is learned from
-        assert load(tmp_path / "model").transform(X).shape == (60, 6)
+        model, rows = str(tmp_path / "model"), str(tmp_path / "items.csv")
+        vectors = load(model).transform(pd.read_csv(rows).drop(columns="name"))
+        assert vectors.shape == (60, 6)
+        assert cli.main(["embed", model, rows, "--out", str(tmp_path / "e.npy")]) == 0
+        assert np.array_equal(np.load(tmp_path / "e.npy"), vectors)
 
 
 FAULTS = [
