@@ -1,6 +1,8 @@
 """Text for people: options in the words of who reads; text of others, safe to show."""
 
+import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -160,6 +162,22 @@ def shortened(text, length):
     ('Maha…', 'LMNN')
     """
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def console_width(narrowest):
+    """Return the width that a console of rich should take: None, its own, on a terminal.
+
+    A pipe or a file has no width, and the 80 columns of rich would break tables there.
+
+    Parameters
+    ----------
+    narrowest : int
+        The width elsewhere, unless COLUMNS says more.
+    """
+    if sys.stdout.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    return max(narrowest, int(columns) if columns.isdecimal() else 0)
 
 
 @contextmanager

@@ -30,13 +30,25 @@ def _blas():
 
 
 @cache
-def _executor(n_threads):
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="metriclearn")
+def thread_pool(n_threads, prepare=None):
+    """Return the threads of this process, the same at each call.
+
+    Parameters
+    ----------
+    n_threads : int
+    prepare : callable, default=None
+        Called once on each thread; threads that another function prepares are others.
+
+    Returns
+    -------
+    ThreadPoolExecutor
+    """
+    return ThreadPoolExecutor(n_threads, "metriclearn", prepare)
 
 
 # Threads do not survive a fork: the child makes its own.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_executor.cache_clear)
+    os.register_at_fork(after_in_child=thread_pool.cache_clear)
 
 
 def n_block_threads():
@@ -90,7 +102,7 @@ def map_blocks(function, blocks):
         return
     blocks = iter(blocks)
     with block_threads():
-        ahead, executor = deque(), _executor(n_threads)
+        ahead, executor = deque(), thread_pool(n_threads)
         try:
             for block in blocks:
                 ahead.append(executor.submit(function, block))

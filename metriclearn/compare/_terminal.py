@@ -1,10 +1,7 @@
 """The result as a table on the terminal."""
 
-import os
-import sys
-
 from metriclearn._extras import require
-from metriclearn._text import printable, shortened
+from metriclearn._text import console_width, printable, shortened
 from metriclearn.compare._measuring._measure import HEADLINE, MEASURE_NAMES
 from metriclearn.compare._words import (
     AXIS_NAMES,
@@ -174,14 +171,12 @@ def _fits(table, console):
 def _console():
     """Return a console on standard output, and what makes text safe for it."""
     console_module = require("rich.console", "cli")
-    # A pipe or a file has no width; 80 columns would break the table there.
-    width = None if sys.stdout.isatty() else max(NARROWEST, int(os.environ.get("COLUMNS", 0)))
 
     class Console(console_module.Console):
         def on_broken_pipe(self):  # of rich, which would end the process
             raise BrokenPipeError
 
-    console = Console(width=width, highlight=False, soft_wrap=False)
+    console = Console(width=console_width(NARROWEST), highlight=False, soft_wrap=False)
     escape = require("rich.markup", "cli").escape
     return console, lambda text: escape(printable(text))
 

@@ -1,11 +1,9 @@
 """Networks of torch as backbones: of a library by name, or a module of one's own."""
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,22 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from metriclearn._extras import require
 from metriclearn._memory import keep_freed_memory
+from metriclearn._threads import thread_pool
 from metriclearn.images._cache import digest
 from metriclearn.images._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 # Values of images in one pass on the CPU. Feature maps of more than that are memory that the
 # system gives out page by page, each time again, which takes longer than the network.
 _CPU_VALUES = 2**19
-
-
-@cache
-def _executor(n_threads):
-    return ThreadPoolExecutor(n_threads, "metriclearn", initializer=_hold_to_one_thread)
-
-
-# Threads do not survive a fork: the child makes its own.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_executor.cache_clear)
 
 
 def _hold_to_one_thread():
@@ -93,7 +82,7 @@ class TorchBackbone:
         step = max(1, _CPU_VALUES // pixels[0].size)
         step = min(step, -(-len(pixels) // n_threads)) if shares else step
         parts = [pixels[i : i + step] for i in range(0, len(pixels), step)]
-        run = _executor(n_threads).map if shares else map
+        run = thread_pool(n_threads, _hold_to_one_thread).map if shares else map
         vectors = list(
             run(self._pass_of_a_copy if shares else partial(self._pass, self.module), parts)
         )

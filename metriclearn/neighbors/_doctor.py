@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from metriclearn._extras import require
+from metriclearn._text import console_width
 from metriclearn.neighbors._faiss import load_faiss
 
 # Kernels that OpenBLAS falls back to where it does not know the processor.
@@ -209,8 +209,6 @@ def show(findings):
     console_module = require("rich.console", "cli")
     table_module = require("rich.table", "cli")
     box, text = require("rich.box", "cli"), require("rich.text", "cli").Text
-    # A pipe or a file has no width; 80 columns would break the lines there.
-    width = None if sys.stdout.isatty() else max(_NARROWEST, int(os.environ.get("COLUMNS", 0)))
     table = table_module.Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title in ("", "Looked at"):
         table.add_column(title, no_wrap=True)
@@ -221,7 +219,7 @@ def show(findings):
         if finding.remedy:
             found.append(f"\nRemedy: {finding.remedy}", "bold")
         table.add_row(mark, finding.name, found)
-    console = console_module.Console(width=width, highlight=False)
+    console = console_module.Console(width=console_width(_NARROWEST), highlight=False)
     console.print(table)
     slow = sum(not finding.ok for finding in findings)
     console.print(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from helpers.comparisons import made_up
 
+from metriclearn._text import console_width
 from metriclearn.compare import RankedComparison, _terminal
 from metriclearn.compare._records import LEFT
 
@@ -33,6 +34,12 @@ def _printed(show, shown, width, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     return lines
+
+
+@pytest.mark.parametrize(("said", "width"), [("", 80), ("wide", 80), ("60", 80), ("160", 160)])
+def test_a_pipe_is_as_wide_as_columns_says_where_it_is_a_number(said, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", said)
+    assert console_width(80) == width
 
 
 @pytest.mark.parametrize("width", [80, 60])
