@@ -305,7 +305,7 @@ def test_the_command_takes_files_of_judgments(kind, ids, tmp_path, capsys):
         vectors = load(model).transform(pd.read_csv(rows).drop(columns="name"))
         assert vectors.shape == (60, 6)
         assert cli.main(["embed", model, rows, "--out", str(tmp_path / "e.npy")]) == 0
-        assert np.array_equal(np.load(tmp_path / "e.npy"), vectors)
+        np.testing.assert_allclose(np.load(tmp_path / "e.npy"), vectors, rtol=1e-12)
 
 
 FAULTS = [

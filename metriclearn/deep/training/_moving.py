@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from numbers import Real
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ from metriclearn.deep.tensors._ranges import check_ranges
 
 #: What fitting says to a part, which is not checked again.
 _SIZES = {"n_classes", "embedding_dim", "n_samples", "feature_dim"}
+
+#: What a loss says that it is to be given.
+_NEEDS = sorted(name for name in vars(MetricLoss) if name.startswith("needs_"))
+_needs = attrgetter(*_NEEDS)
 
 
 class MovingArguments:
@@ -195,10 +200,10 @@ def _check_together(part):
 
 def _check_needs(path, part, made, before):
     """Check that a loss is given all that one made with the present arguments needs."""
-    needs = [
-        name for name in sorted({*dir(made)}) if name.startswith("needs_") and getattr(made, name)
-    ]
-    missing = [name.removeprefix("needs_") for name in needs if not getattr(part, name)]
+    if not isinstance(part, MetricLoss):
+        return
+    each = zip(_NEEDS, _needs(made), _needs(part), strict=True)
+    missing = [name.removeprefix("needs_") for name, needed, given in each if needed and not given]
     if missing:
         raise ValueError(
             f"schedule_params has {path!r}, on whose way {type(part).__name__} begins to need "
