@@ -88,7 +88,7 @@ def fold_name(name):
     --------
     >>> fold_name(" Iris\u00a0 Setosa"), fold_name("iris_setosa"), fold_name("1.0")
     ('iris setosa', 'iris setosa', '1')
-    >>> fold_name("CAFE") == fold_name("Caf\u00e9")
+    >>> fold_name("CAFE") == fold_name("Café")
     True
     """
     plain = unicodedata.normalize("NFKD", str(name))
