@@ -210,6 +210,25 @@ def test_a_table_that_names_images_is_kept_used_and_searched_by_its_other_column
     assert found == [row for row in near if row != 3][:2]
 
 
+@pytest.mark.parametrize("options", ["", "--features", "--image-shape 4x4"])
+def test_a_column_of_text_may_be_dropped_beside_vectors_or_categories(here, capsys, options):
+    rng, kinds = np.random.default_rng(0), np.repeat(["a", "b", "c"], 20)
+    vectors = rng.standard_normal((60, 16)) + 2 * np.repeat(np.eye(3, 16), 20, axis=0)
+    frame = pd.DataFrame(vectors).add_prefix("v")
+    if not options:
+        frame["color"] = rng.choice(["red", "blue"], 60)
+    frame["kind"] = kinds
+    frame.to_csv("plain.csv", index=False)
+    frame.assign(file=[f"{k}.jpg" for k in range(60)]).to_csv("named.csv", index=False)
+    for name, dropped in (("plain", ""), ("named", "--drop file")):
+        line = (
+            f"compare {name}.csv --target kind {dropped} {options} --learners cosine,lda --folds 2"
+        )
+        assert main([*line.split(), "--save", f"kept_{name}", "--save-learner", "lda"]) == 0
+        assert main(["embed", f"kept_{name}", "named.csv", "--out", f"{name}.npy"]) == 0
+    assert np.array_equal(np.load("plain.npy"), np.load("named.npy"))
+
+
 def test_the_page_of_a_search_says_what_is_right_by_more_than_color():
     X, labels = np.arange(6.0).reshape(3, 2), np.array(["a_b", "a_b", "<c>"])
     gallery = NewRows(X, np.arange(3), labels)

@@ -120,7 +120,9 @@ def _data_facts(source, schedule, store):
         notes=(*source.notes, *((store.failure,) if store.failure else ())),
         findings=source.findings,
         columns=source.columns,
-        is_read=hasattr(source.X, "iloc") or any(note.text for note in source.columns),
+        is_read=hasattr(source.X, "iloc")
+        or bool(source.left_out)
+        or any(note.text for note in source.columns),
     )
 
 

@@ -87,10 +87,12 @@ def _reading_step(result, learner):
     if result.data.kind == "photos" and learner.reads is None:
         height, width, *colors = result.data.image_shape
         return "read", PhotoReader((height, width), "RGB" if colors else "L")
-    if not result.data.is_read:
+    names = result.data.feature_names
+    has_numbers = result.data.kind == "tabular" or names is None  # learners take pixels as arrays
+    if has_numbers and not result.data.is_read:
         return None
     notes = {note.column: (note.kind, note.text) for note in result.data.columns}
-    return "read", TableReader(columns=list(result.data.feature_names), notes=notes)
+    return "read", TableReader(columns=list(names), notes=notes)
 
 
 def rows_to_fit(result, X, y):
@@ -110,19 +112,18 @@ def rows_to_fit(result, X, y):
         features = result.backbone
         if features is None and result.data.kind == "embeddings":
             features = True
-        as_table = result.data.kind == "tabular"
-        source = load_source(X, y, features=features, as_table=as_table)
         names = result.data.feature_names
-        rows = compared_columns(source, names)
-        rows = getattr(rows, "files", rows)
-        if names is not None and as_table and Path(X).suffix.lower() != ".npz":
+        source = load_source(X, y, features=features, only=names)
+        rows = getattr(source.X, "files", source.X)
+        if names is not None and source.feature_names != list(names):
+            raise ValueError(f"{X}: holds images, and the comparison was by columns of a table")
+        is_file = result.data.kind == "tabular" and Path(X).suffix.lower() != ".npz"
+        if names is not None and is_file:
             # Fitted with the names of the columns, which new rows may have in another order.
             rows = require("pandas", "cli").DataFrame(rows, columns=list(names), copy=False)
         return rows, source.y
     if isinstance(y, str):
-        X, y = X[[column for column in X.columns if column != y]], X[y]
-        names = result.data.feature_names
-        return X if names is None else X[list(names)], y  # not groups, parts, or what is left out
+        return X[[column for column in X.columns if column != y]], X[y]
     return X, getattr(X, "labels", None) if y is None else y
 
 
@@ -174,25 +175,3 @@ def _real_params(plain, grid):
         name: known.get((name, repr(value)), tuple(value) if isinstance(value, list) else value)
         for name, value in plain.items()
     }
-
-
-def compared_columns(source, names):
-    """Return the rows of a source without the columns that were not compared by.
-
-    Parameters
-    ----------
-    source : Source
-    names : tuple of str or None
-        Of the columns compared by.
-
-    Returns
-    -------
-    ndarray, DataFrame or PhotoRows
-    """
-    X, there = source.X, source.feature_names
-    if names is None or there is None or list(names) == list(there):
-        return X
-    if hasattr(X, "iloc"):
-        X = X[list(names)]
-        return X.to_numpy() if all(dtype.kind == "f" for dtype in X.dtypes) else X
-    return X[:, [there.index(name) for name in names]]

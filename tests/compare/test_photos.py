@@ -319,3 +319,13 @@ def test_copies_and_bursts_are_found_by_blocks_of_pixels():
     assert kinds == [finding.kind for finding in sharp.findings]
     assert {"duplicates", "repeated_measurements"} <= set(kinds)
     np.testing.assert_array_equal(found.equal, sharp.equal)
+
+
+def test_a_metric_of_columns_is_not_fitted_on_images(tmp_path):
+    result = compare("wine", learners="euclidean,lda", n_folds=2)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for k in range(5):
+            Image.new("L", (4, 4), k).save(tmp_path / name / f"{k}.png")
+    with pytest.raises(ValueError, match="holds images, and the comparison was by columns"):
+        result.fit_best(tmp_path)

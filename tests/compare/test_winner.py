@@ -129,6 +129,34 @@ def test_the_epochs_that_validation_chose_are_those_of_the_last_fit(blobs):
     assert len(fitted.estimator["metric"].history_) == best.epochs
 
 
+def test_rows_go_in_as_they_came_and_what_was_left_out_is_not_learned_from():
+    X, y = load_wine(return_X_y=True)
+    numbered = np.column_stack([np.arange(len(X)), X])  # row numbers, which are found
+    choices = {"learners": "euclidean,lda", "n_folds": 2}
+    own = compare(X, y, **choices).fit_best(X, y, "lda").transform(X)
+    frame = pd.DataFrame(numbered, columns=[f"c{j}" for j in range(14)])
+    for given, dropped in ((numbered, None), (numbered, "x0"), (frame, None), (frame, "c0")):
+        result = compare(given, y, drop=dropped, **choices)
+        fitted = result.fit_best(given, y, "lda")
+        np.testing.assert_allclose(fitted.transform(given), own)
+        np.testing.assert_allclose(fitted.transform(given[:1]), own[:1])
+    np.testing.assert_allclose(fitted.transform(frame[frame.columns[::-1]]), own)  # by name
+    np.testing.assert_allclose(fitted.transform(X), own)  # of those learned from, in their order
+
+
+def test_columns_that_were_dropped_from_arrays_of_a_file_are_left_out_of_the_fit(tmp_path):
+    X, y = load_wine(return_X_y=True)
+    path = tmp_path / "wine.npz"
+    np.savez(path, X=X.astype(np.float32), y=y)
+    result = compare(path, drop=["x0", "x4"], learners="euclidean,lda", n_folds=2)
+    few = np.delete(X.astype(np.float32), [0, 4], axis=1)
+    fitted, own = result.fit_best(path, None, "lda"), result.make_estimator("lda").fit(few, y)
+    np.testing.assert_allclose(fitted.transform(X.astype(np.float32)), own.transform(few))
+    np.savez(path, X=X[:, :8], y=y)
+    with pytest.raises(ValueError, match=r"no column 'x12'(.|\n)*There are: x0, x1"):
+        result.fit_best(path, None, "lda")
+
+
 def test_columns_that_were_not_compared_by_are_left_out_of_the_fit(tmp_path):
     rng = np.random.RandomState(0)
     y = np.repeat(["a", "b", "c"], 20)

@@ -30,7 +30,7 @@ def load_source(
     task=None,
     image_shape=None,
     features=None,
-    as_table=False,
+    only=None,
     verbose=0,
 ):
     """Load labeled rows from a built-in name, a file or a folder.
@@ -58,8 +58,9 @@ def load_source(
         Shape of the image that a row of a table or an array is.
     features : str, module, callable or True, default=None
         The backbone that makes vectors of photos; of rows that are such vectors already, True.
-    as_table : bool, default=False
-        Whether a text file is a table even if it names images.
+    only : iterable of str, default=None
+        The columns to read and keep, in this order, and no others beside the label: a text file
+        is a table then, even if it names images.
     verbose : int, default=0
         Whether to show how far features are.
 
@@ -80,7 +81,8 @@ def load_source(
         if isinstance(split, str):
             others["split"] = split
         _refuse(source, "comes with scikit-learn and has its own labels", others)
-        return _read_built_in(str(source), split=split, min_rows=min_rows, **of_tables)
+        choices = {**of_tables, "split": split, "min_rows": min_rows, "only": only}
+        return _read_built_in(str(source), **choices)
     if path.is_dir():
         others = {"target": target, "image_shape": image_shape, **of_tables}
         _refuse(source, "is a folder of images, whose sub-folders are the labels", others)
@@ -91,7 +93,7 @@ def load_source(
         raise ValueError(
             f"{source}: is neither a file nor a folder but a pipe or a device; write it to a file"
         )
-    if not as_table and lists_images(path, target, drop):
+    if only is None and lists_images(path, target, drop):
         _refuse(source, "lists images", {"image_shape": image_shape, **of_tables})
         return read_image_list(path, target, **of_photos)
     has_backbone = features is not None and features is not True
@@ -102,7 +104,7 @@ def load_source(
             f"{option('features', True)} alone to say that its rows are vectors that a network made"
         )
     choices = {"image_shape": image_shape, "is_embedding": features is True}
-    choices |= {**of_labels, **of_tables}
+    choices |= {**of_labels, **of_tables, "only": only}
     if table_suffix(path) is not None:
         return read_table(path, target, **choices)
     if path.suffix.lower() == ".npz":

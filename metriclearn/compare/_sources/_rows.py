@@ -19,7 +19,12 @@ from metriclearn.compare._measuring._given_split import (
     looks_like_parts,
     read_parts,
 )
-from metriclearn.compare._sources._target import checked_target, choose_columns, group_codes
+from metriclearn.compare._sources._target import (
+    checked_target,
+    choose_columns,
+    group_codes,
+    no_such_column,
+)
 from metriclearn.compare._tables._columns import read_columns
 from metriclearn.compare._tables._labels import as_frame, check_order
 from metriclearn.images._items import holds_images
@@ -52,6 +57,8 @@ class Source:
         What is remarkable about them.
     columns : tuple of ColumnNote
         What was done to each column of a table.
+    left_out : tuple of str
+        Columns that the rows were given with and are not compared by.
     groups : ndarray of int, shape (n,), or None
         Rows with one number stay on one side of every split: those of one group of the user's,
         and equal rows. None where every row is on its own.
@@ -78,6 +85,7 @@ class Source:
     notes: tuple = ()
     findings: tuple = ()
     columns: tuple = ()
+    left_out: tuple = ()
     groups: np.ndarray | None = None
     queries: np.ndarray | None = None
     rows: np.ndarray | None = None
@@ -107,6 +115,7 @@ def as_source(
     split_name=None,
     drop=(),
     keep=(),
+    only=None,
     min_rows=None,
     lines=None,
     is_embedding=False,
@@ -139,6 +148,8 @@ DataFrame or structured array
         What an array of these is called, which may say what yes and no mean in it.
     drop, keep : iterable of str, default=()
         Columns to leave out, and columns to keep that would be left out.
+    only : iterable of str, default=None
+        The columns to keep, in this order, and no others: those that a comparison was by.
     min_rows : int, default=None
         Classes with fewer rows are not tested on; 5 by default, fewer where most classes are
         small.
@@ -160,17 +171,22 @@ DataFrame or structured array
     frame = as_frame(X)
     if frame is None:
         X, frame, image_shape = _as_array(X, image_shape, feature_names)
+    if only is not None and frame is None:
+        X, feature_names = _chosen(X, feature_names, only)
     if frame is None and (named := _named(drop=drop, keep=keep, groups=groups, split=split)):
         if image_shape is not None:
             raise ValueError(f"{named} names columns, and the rows are images; leave it out")
         frame = _with_names(X, feature_names)
     n_rows = len(X if frame is None else frame)
+    given = list(map(str, _names_of(X, feature_names) if frame is None else frame.columns))
     split_name = split_name or (split if isinstance(split, str) else getattr(split, "name", None))
     checked, faults = checked_target(
         y, n_rows, name=target_name, target=target, lines=lines, min_rows=min_rows, task=task
     )
     if frame is not None:
-        frame, groups, split, more = choose_columns(frame, groups, split, drop=drop, keep=keep)
+        frame, groups, split, more = choose_columns(
+            frame, groups, split, drop=drop, keep=keep, only=only
+        )
         faults += more
         notes = (*notes, *_looks_like_split(frame))
         typed, more = _typed(frame, drop)
@@ -194,13 +210,14 @@ DataFrame or structured array
         labels,
         names=feature_names,
         groups=groups,
-        keep=keep,
+        keep=keep if only is None else only,
         min_rows=limit,
         target=target,
         is_image=image_shape is not None or is_embedding,
         is_amount=is_amount,
     )
     X, feature_names = _kept(X, feature_names, looked.left_out)
+    stay = set(given if feature_names is None else feature_names)
     if image_shape is not None and hasattr(X, "iloc"):
         raise ValueError("image_shape: the columns must be pixels, numbers without gaps")
     if is_embedding and (image_shape is not None or hasattr(X, "iloc")):
@@ -220,6 +237,7 @@ DataFrame or structured array
         ),
         findings=(*findings, *rows.findings, *_as_split(looked.findings, parts)),
         columns=_column_notes(columns, looked.left_out),
+        left_out=tuple(name for name in given if name not in stay),
         groups=together if together.max() + 1 < len(together) else None,
         queries=None if looked.queries.all() else looked.queries,
         rows=None if len(rows.rows) == n_rows else rows.rows,
@@ -269,10 +287,21 @@ def _as_array(X, image_shape, feature_names):
     return X, _with_names(X, feature_names), image_shape
 
 
+def _names_of(X, names):
+    """Return the names of columns, ``x0``, ``x1``, ... where they have none."""
+    return [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
+
+
 def _with_names(X, names):
-    """Return an array as a frame, whose columns are ``x0``, ``x1``, ... where they have no name."""
-    names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
-    return require("pandas", "cli").DataFrame(X, columns=names)
+    return require("pandas", "cli").DataFrame(X, columns=_names_of(X, names))
+
+
+def _chosen(X, names, only):
+    """Return some columns of an array, and their names."""
+    names, only = _names_of(X, names), list(only)
+    if faults := [no_such_column(name, names) for name in only if name not in names]:
+        raise ValueError("; ".join(faults))
+    return X if names == only else X[:, [names.index(name) for name in only]], only
 
 
 def _named(**arguments):
@@ -379,7 +408,7 @@ def _typed(frame, drop):
 def _kept(X, feature_names, left_out):
     """Leave out columns; numbers without gaps become an array."""
     if not hasattr(X, "iloc"):
-        names = feature_names or [f"x{j}" for j in range(X.shape[1])]
+        names = _names_of(X, feature_names)
         stay = [j for j, name in enumerate(names) if name not in left_out]
         if not stay:
             raise ValueError(_nothing_left(left_out))

@@ -125,7 +125,7 @@ def check_classes(y, target_name="y", min_rows=None, *, n_empty=0):
     return limit
 
 
-def choose_columns(frame, groups=None, split=None, *, drop=(), keep=()):
+def choose_columns(frame, groups=None, split=None, *, drop=(), keep=(), only=None):
     """Drop columns and take out those that name groups and the parts of a split.
 
     Parameters
@@ -133,6 +133,8 @@ def choose_columns(frame, groups=None, split=None, *, drop=(), keep=()):
     frame : DataFrame
     groups, split : array-like of shape (n,) or str, default=None
     drop, keep : iterable of str, default=()
+    only : iterable of str, default=None
+        All that stay, in this order.
 
     Returns
     -------
@@ -157,6 +159,11 @@ def choose_columns(frame, groups=None, split=None, *, drop=(), keep=()):
     faults += [
         no_such_column(name, frame.columns, "keep") for name in keep if name not in frame.columns
     ]
+    if only is not None:
+        faults += [
+            no_such_column(name, frame.columns) for name in only if name not in frame.columns
+        ]
+        frame = frame[[name for name in only if name in frame.columns]]
     frame = frame.drop(columns=[name for name in out if name in frame.columns])
     return frame, taken["groups"], taken["split"], faults
 

@@ -142,6 +142,8 @@ class TableReader(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
+    feature_names_in_ : ndarray of str
+        The columns.
     kinds_ : dict of str to str
         Kind of dtype of each column: "f" numbers, "M" times, "O" words.
     notes_ : dict of str to tuple of str
@@ -177,6 +179,7 @@ class TableReader(TransformerMixin, BaseEstimator):
         self
         """
         raw = self._chosen(X)
+        self.feature_names_in_ = np.array(self.columns, dtype=object)
         known = {name: tuple(note) for name, note in (self.notes or {}).items()}
         has_comma = any("decimal comma" in text for _, text in known.values())
         self.decimal_ = "," if has_comma else decimal_of(raw)
@@ -213,6 +216,8 @@ class TableReader(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "kinds_")
         pandas = require("pandas", "cli")
         raw = self._chosen(X)
+        if self.cleaner_ is None and (values := _numbers(raw)) is not None:
+            return values
         words = [name for name, kind in self.kinds_.items() if kind != "f"]
         if words and as_frame(X) is None and np.asarray(X).dtype.kind in "fiu":
             raise ValueError(
@@ -233,8 +238,9 @@ class TableReader(TransformerMixin, BaseEstimator):
                 column = raw[name].map(lambda cell: None if cell is None else str(cell))
             columns[name] = column.to_numpy()
             if kind in "fM":
-                is_known = raw[name].map(str).isin(self.strays_[name]).to_numpy()
-                unread += _named(raw[name], _unread(raw[name], column) & ~is_known)
+                lost = _unread(raw[name], column)
+                lost[lost] = ~raw[name][lost].map(str).isin(self.strays_[name])
+                unread += _named(raw[name], lost)
         frame = pandas.DataFrame(columns)
         if self.cleaner_ is None:  # of numbers alone: a cell that is none is a gap
             values = frame.to_numpy(dtype=np.float64)
@@ -276,6 +282,14 @@ class TableReader(TransformerMixin, BaseEstimator):
                 f"learned from"
             )
         return frame[list(self.columns)].reset_index(drop=True)
+
+
+def _numbers(frame):
+    """Return a frame of numbers without a gap as an array; None where it is none."""
+    if not all(dtype.kind in "fiu" for dtype in frame.dtypes):
+        return None
+    values = frame.to_numpy(dtype=np.float64)
+    return values if np.isfinite(values).all() else None
 
 
 def _unread(cells, values):
