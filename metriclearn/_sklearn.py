@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.neighbors._base import NeighborsBase
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import _convert_to_numpy as convert_to_numpy
 from sklearn.utils._array_api import device, get_namespace
 from sklearn.utils._param_validation import (
@@ -41,6 +42,7 @@ __all__ = [
     "fit_context",
     "get_namespace",
     "one_of",
+    "safe_indexing",
     "validate_parameter_constraints",
     "validate_params",
 ]

@@ -59,7 +59,7 @@ def _read(kind, path, source, ids, drop):
     given = np.array([cells_of(frame[column]) for column in columns[:n_names]]).T
     if faults := np.flatnonzero((given == "").any(axis=1)).tolist():
         raise ValueError(f"{len(faults)} lines name no item; the first is row {faults[0] + 1}")
-    items = read_rows(source)
+    items = read_rows(source, as_table=ids is not None or bool(drop))
     numbers, named = numbers_of(given, items, ids)
     weights = None
     if WEIGHT in frame.columns and WEIGHT not in columns:

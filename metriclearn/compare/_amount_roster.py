@@ -10,7 +10,7 @@ from sklearn.feature_selection import SelectKBest, f_regression
 from metriclearn._text import option
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import linear
-from metriclearn.compare._roster import GROUPS, ROSTER, named_entries, resolve_learners
+from metriclearn.compare._roster import ROSTER, resolve_each
 
 #: Losses that take amounts.
 LOSSES = ("log_ratio", "label_distance_triplet")
@@ -89,26 +89,24 @@ def amount_learners(asked, search_spaces=None):
     -------
     tuple of Learner
     """
-    learners = [learner for pair in named_entries(asked) for learner in _resolved(*pair)]
-    learners = {each.key: each for each in learners}.values()  # groups share their baselines
     spaces = search_spaces or {}
+    learners = resolve_each(asked, _of_word, _taken)
     return tuple(replace(each, space=spaces.get(each.key, each.space)) for each in learners)
 
 
-def _resolved(name, entry):
-    if isinstance(entry, str) and entry.strip() in GROUPS:
-        return [each for each in AMOUNT_ROSTER.values() if _is_of(each, entry.strip())]
-    (learner,) = resolve_learners([entry] if name is None else {name: entry})
+def _of_word(word):
+    return [each for each in AMOUNT_ROSTER.values() if _is_of(each, word)]
+
+
+def _taken(learner, entry):
     if learner.is_own:
-        return [replace(learner, protocols=("closed",))]
-    (known,) = resolve_learners([entry])
-    if known.key not in AMOUNT_ROSTER:
+        return replace(learner, protocols=("closed",))
+    if learner.key not in AMOUNT_ROSTER:
         raise ValueError(
             f"learners: {entry!r} learns from classes, and the target holds amounts; there are "
             f"{', '.join(AMOUNT_ROSTER)}, or give {option('task', 'classes')}"
         )
-    found = AMOUNT_ROSTER[known.key]
-    return [found if name is None else replace(found, key=name, name=name)]
+    return AMOUNT_ROSTER[learner.key]
 
 
 def _is_of(learner, word):

@@ -292,6 +292,37 @@ def resolve_learners(learners=None, search_spaces=None):
     return tuple(replace(row, space=spaces[row.key]) if row.key in spaces else row for row in rows)
 
 
+def resolve_each(asked, of_word, take):
+    """Turn what the caller asked for into learners of another target than classes.
+
+    Parameters
+    ----------
+    asked : None, str, list or dict
+        What ``resolve_learners`` takes, and has taken.
+    of_word : callable
+        From a word of ``GROUPS`` to those of its learners that take part.
+    take : callable
+        From a learner, and what was asked for, to the learner that takes part; it refuses the
+        others.
+
+    Returns
+    -------
+    tuple of Learner
+        Each once, as groups share their baselines.
+    """
+    found = {}
+    for name, entry in named_entries(asked):
+        entry = entry.strip() if isinstance(entry, str) else entry
+        if isinstance(entry, str) and entry in GROUPS:
+            learners = of_word(entry)
+        else:
+            (known,) = resolve_learners([entry])
+            learner = take(known, entry)
+            learners = [learner if name is None else replace(learner, key=name, name=name)]
+        found |= {each.key: each for each in learners}
+    return tuple(found.values())
+
+
 def _check_parameters(learner, space):
     """Check that what a search space varies are parameters of the learner."""
     names = [name for name in space if "__" not in name]  # others are of what it holds

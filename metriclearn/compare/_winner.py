@@ -7,16 +7,18 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from metriclearn._extras import require
+from metriclearn._sklearn import safe_indexing
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._judged._roster import judged_learners
 from metriclearn.compare._judged._run import fit_items
 from metriclearn.compare._learners._learner import Setting
-from metriclearn.compare._measuring._images import PhotoReader
+from metriclearn.compare._measuring._images import ImageRows, PhotoReader
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._unlabeled import read_rows
 from metriclearn.compare._tables._cleaning import TableReader
+from metriclearn.compare._tables._labels import as_frame, check_order, read_amounts, read_labels
 from metriclearn.compare._verdict._table import records_of
 from metriclearn.images._features import Features
 
@@ -88,6 +90,8 @@ def _reading_step(result, learner):
         height, width, *colors = result.data.image_shape
         return "read", PhotoReader((height, width), "RGB" if colors else "L")
     names = result.data.feature_names
+    if result.data.kind == "image" and names is None:
+        return "read", ImageRows(result.data.image_shape)
     has_numbers = result.data.kind == "tabular" or names is None  # learners take pixels as arrays
     if has_numbers and not result.data.is_read:
         return None
@@ -109,22 +113,38 @@ def rows_to_fit(result, X, y):
     X, y
     """
     if isinstance(X, (str, Path)):
-        features = result.backbone
-        if features is None and result.data.kind == "embeddings":
-            features = True
-        names = result.data.feature_names
-        source = load_source(X, y, features=features, only=names)
-        rows = getattr(source.X, "files", source.X)
-        if names is not None and source.feature_names != list(names):
-            raise ValueError(f"{X}: holds images, and the comparison was by columns of a table")
-        is_file = result.data.kind == "tabular" and Path(X).suffix.lower() != ".npz"
-        if names is not None and is_file:
-            # Fitted with the names of the columns, which new rows may have in another order.
-            rows = require("pandas", "cli").DataFrame(rows, columns=list(names), copy=False)
-        return rows, source.y
+        return _rows_of_file(result, X, y)
+    frame = as_frame(X)
+    X = X if frame is None else frame
     if isinstance(y, str):
-        return X[[column for column in X.columns if column != y]], X[y]
-    return X, getattr(X, "labels", None) if y is None else y
+        X, y = X[[column for column in X.columns if column != y]], X[y]
+    y = getattr(X, "labels", None) if y is None else y
+    if y is None:
+        raise ValueError("y is needed beside X: the labels to fit on")
+    check_order(X, y, "y")
+    labels = read_amounts(y) if result.data.amounts else read_labels(y)
+    if labels.n_given != len(X):
+        raise ValueError(f"y has {labels.n_given} labels for the {len(X)} rows of X")
+    if len(labels.rows) < len(X):  # some have none
+        X = safe_indexing(X, labels.rows)
+    return X, labels.y
+
+
+def _rows_of_file(result, file, target):
+    features = result.backbone
+    if features is None and result.data.kind == "embeddings":
+        features = True
+    names = result.data.feature_names
+    source = load_source(file, target, features=features, only=names)
+    rows = getattr(source.X, "files", source.X)
+    if names is None:
+        return rows, source.y
+    if source.feature_names != list(names):
+        raise ValueError(f"{file}: holds images, and the comparison was by columns of a table")
+    if result.data.kind == "tabular" and Path(file).suffix.lower() != ".npz":
+        # Fitted with the names of the columns, which new rows may have in another order.
+        rows = require("pandas", "cli").DataFrame(rows, columns=list(names), copy=False)
+    return rows, source.y
 
 
 def fit_as_compared(result, estimator, X, y, constraints=None):
@@ -143,11 +163,12 @@ def fit_as_compared(result, estimator, X, y, constraints=None):
 
 def items_to_fit(result, X):
     """Return items as the estimator of a result takes them; X is as of ``compare``."""
-    if isinstance(X, (str, Path)):
-        X = read_rows(X).X
     names = result.data.feature_names
-    if hasattr(X, "iloc") and names is not None:
-        X = X[list(names)]
+    if isinstance(X, (str, Path)):
+        X = read_rows(X, as_table=names is not None).X
+    frame = as_frame(X)
+    if frame is not None and names is not None:
+        X = frame[list(names)]
         return X if result.data.is_read else X.astype(float)  # with the names of its columns
     X = np.asarray(X)
     return X.reshape(len(X), -1)

@@ -1,5 +1,8 @@
 """Judgments of items in place of labels: what is found, how it is split, what is an error."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 from helpers.comparisons import read_page
@@ -306,6 +309,20 @@ def test_the_command_takes_files_of_judgments(kind, ids, tmp_path, capsys):
         assert vectors.shape == (60, 6)
         assert cli.main(["embed", model, rows, "--out", str(tmp_path / "e.npy")]) == 0
         np.testing.assert_allclose(np.load(tmp_path / "e.npy"), vectors, rtol=1e-12)
+
+
+def test_items_may_be_named_by_images_that_are_not_compared(tmp_path, capsys):
+    command = write(tmp_path, "pairs", "file")
+    for name in ("items.csv", "judged.csv"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"item (\d+)", r"\1.jpg", text))
+    model, rows = str(tmp_path / "model"), str(tmp_path / "items.csv")
+    more = ["--learners", "euclidean,mmc", "--tune", "none", "--n-jobs", "1", "--save", model]
+    for named in (["--ids", "file"], ["--drop", "file"]):
+        assert cli.main([*command, *more, "--save-learner", "mmc", *named]) == 0
+        assert cli.main(["embed", model, rows, "--out", str(tmp_path / "e.npy")]) == 0
+        assert np.load(tmp_path / "e.npy").shape == (60, 6)
+        shutil.rmtree(model)
 
 
 FAULTS = [

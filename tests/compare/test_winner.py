@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.optional import pandas as pd
 from sklearn.base import clone
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_digits, load_wine
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -142,6 +142,66 @@ def test_rows_go_in_as_they_came_and_what_was_left_out_is_not_learned_from():
         np.testing.assert_allclose(fitted.transform(given[:1]), own[:1])
     np.testing.assert_allclose(fitted.transform(frame[frame.columns[::-1]]), own)  # by name
     np.testing.assert_allclose(fitted.transform(X), own)  # of those learned from, in their order
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda y: np.where(np.arange(len(y)) % 10 == 0, np.nan, y),
+        lambda y: np.where(np.arange(len(y)) % 10 == 0, -1, y),
+        lambda y: [None if k % 10 == 0 else f"kind {label}" for k, label in enumerate(y)],
+        lambda y: np.where(np.arange(len(y)) % 10 == 0, "", y.astype(str)),
+        lambda y: pd.Series(y, dtype="Int64").where(np.arange(len(y)) % 10 != 0),
+    ],
+)
+def test_rows_without_a_label_are_left_out_of_the_fit_as_they_are_of_the_comparison(labels):
+    X, y = load_wine(return_X_y=True)
+    given, labeled = labels(y), np.arange(len(y)) % 10 != 0
+    result = compare(X, given, learners="euclidean,lda", n_folds=2)
+    assert result.data.n_rows == labeled.sum()
+    own = result.make_estimator("lda").fit(X[labeled], y[labeled]).transform(X)
+    for rows, target in ((X, given), (X.tolist(), given), (pd.DataFrame(X).assign(y=given), "y")):
+        np.testing.assert_allclose(result.fit_best(rows, target, "lda").transform(X), own)
+
+
+def test_amounts_are_fitted_on_as_they_are_read():
+    X = np.random.RandomState(0).randn(120, 3)
+    y = np.round(X[:, 0] ** 2 + X[:, 1], 2)
+    text = [None if k % 10 == 0 else f"$ {1000 + label:,.2f}" for k, label in enumerate(y)]
+    result = compare(X, text, learners="euclidean,mlkr", n_folds=2, effort="quick")
+    labeled = np.arange(len(y)) % 10 != 0
+    own = result.make_estimator("mlkr").fit(X[labeled], 1000 + y[labeled]).transform(X)
+    np.testing.assert_allclose(result.fit_best(X, text, "mlkr").transform(X), own)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("channels", [None, 3])
+@pytest.mark.parametrize("learner", ["euclidean", "lda", "kernelmetric"])
+def test_images_go_in_as_images_or_as_rows_of_pixels(learner, channels, dtype):
+    digits = load_digits()
+    images, y = digits.images[:200].astype(dtype), digits.target[:200]
+    if channels:
+        images = np.stack([images] * channels, axis=-1)
+    result = compare(images, y, learners=f"cosine,{learner}", n_folds=2, effort="quick")
+    rows = images.reshape(len(images), -1).astype(np.float32)
+    own = result.make_estimator(learner).fit(rows, y).transform(rows[:9])
+    for given in (images, rows):
+        np.testing.assert_allclose(
+            result.fit_best(given, y, learner).transform(images[:9]), own, atol=1e-5
+        )
+    with pytest.raises(ValueError, match="the metric was learned from images of shape"):
+        result.fit_best(images[:, 1:], y, learner)
+
+
+def test_labels_that_do_not_go_with_the_rows_are_one_clear_error(compared_wine):
+    X, y = load_wine(return_X_y=True)
+    with pytest.raises(ValueError, match="y is needed beside X"):
+        compared_wine.fit_best(X)
+    with pytest.raises(ValueError, match="y has 20 labels for the 178 rows of X"):
+        compared_wine.fit_best(X, y[:20])
+    frame = pd.DataFrame(X)
+    with pytest.raises(ValueError, match="y has the index of X in another order"):
+        compared_wine.fit_best(frame, pd.Series(y)[::-1])
 
 
 def test_columns_that_were_dropped_from_arrays_of_a_file_are_left_out_of_the_fit(tmp_path):

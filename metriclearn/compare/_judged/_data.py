@@ -89,7 +89,7 @@ def judged_source(X, constraints, *, name="data", groups=None, drop=(), keep=(),
             f"{type(constraints).__name__}"
         )
     if isinstance(X, str | Path):
-        X, name = read_rows(X).X, Path(X).name.split(".")[0]
+        X, name = read_rows(X, as_table=bool(drop)).X, Path(X).name.split(".")[0]
     if hasattr(X, "names") and hasattr(X, "folder"):
         raise ValueError(
             "constraints: items that are photos are compared by the vectors of a network; give "

@@ -10,7 +10,7 @@ from metriclearn import mahalanobis
 from metriclearn.compare._learners._deep import deep
 from metriclearn.compare._learners._linear import width_of
 from metriclearn.compare._names import LOSS_NAMES
-from metriclearn.compare._roster import GROUPS, ROSTER, named_entries, resolve_learners
+from metriclearn.compare._roster import ROSTER, resolve_each
 from metriclearn.mahalanobis import LEARNERS
 
 BASELINES = ("euclidean", "standardized", "cosine", "pca", "mahalanobis")
@@ -61,25 +61,23 @@ def judged_learners(asked, kind):
     -------
     tuple of Learner
     """
-    learners = [learner for pair in named_entries(asked) for learner in _resolved(*pair, kind)]
-    return tuple({each.key: each for each in learners}.values())  # groups share their baselines
+    return resolve_each(
+        asked,
+        lambda word: [_from_judgments(ROSTER[key], kind) for key in _of_word(word, kind)],
+        partial(_taken, kind=kind),
+    )
 
 
-def _resolved(name, entry, kind):
-    word = entry.strip() if isinstance(entry, str) else None
-    if word in GROUPS:
-        return [_from_judgments(ROSTER[key], kind) for key in _of_word(word, kind)]
-    (learner,) = resolve_learners([entry] if name is None else {name: entry})
+def _taken(learner, entry, kind):
     if learner.is_own:
-        return [learner]
-    (known,) = resolve_learners([entry])
-    is_loss = known.family == "deep" and known.key in loss_names(kind)
-    if not (is_loss or known.key in BASELINES or known.key in linear_names(kind)):
+        return learner
+    is_loss = learner.family == "deep" and learner.key in loss_names(kind)
+    if not (is_loss or learner.key in BASELINES or learner.key in linear_names(kind)):
         names = ", ".join([*BASELINES, *linear_names(kind), *DEFAULT_LOSSES[kind]])
         raise ValueError(
-            f"learners: {word!r} is not learned from {kind}; there are {names} and other losses"
+            f"learners: {entry!r} is not learned from {kind}; there are {names} and other losses"
         )
-    return [_from_judgments(learner, kind)]
+    return _from_judgments(learner, kind)
 
 
 def _of_word(word, kind):

@@ -41,6 +41,42 @@ class PhotoReader(TransformerMixin, BaseEstimator):
         return True
 
 
+class ImageRows(TransformerMixin, BaseEstimator):
+    """Take images as rows of pixels, as a comparison does.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width) or (height, width, channels).
+    """
+
+    def __init__(self, image_shape):
+        self.image_shape = image_shape
+
+    def fit(self, X, y=None):
+        """Do nothing."""
+        return self
+
+    def transform(self, X):
+        """Flatten images, (n, *image_shape); rows of pixels, (n, n_pixels), stay as they are."""
+        X, shape = np.asarray(X), tuple(self.image_shape)
+        if X.shape[1:] not in (shape, (np.prod(shape),)):
+            raise ValueError(
+                f"X has shape {X.shape}, and the metric was learned from images of shape {shape}"
+            )
+        return as_floats(X).reshape(len(X), -1)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def as_floats(X):
+    """Return an array of numbers in float32, if it is or holds bytes, or else in float64."""
+    if X.dtype in (np.float32, np.float64):
+        return X
+    return X.astype(np.float32 if X.dtype == np.uint8 else np.float64)
+
+
 class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Subtract the mean image and divide by one number for all pixels.
 

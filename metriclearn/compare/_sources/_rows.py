@@ -19,6 +19,7 @@ from metriclearn.compare._measuring._given_split import (
     looks_like_parts,
     read_parts,
 )
+from metriclearn.compare._measuring._images import as_floats
 from metriclearn.compare._sources._target import (
     checked_target,
     choose_columns,
@@ -272,8 +273,7 @@ def _as_array(X, image_shape, feature_names):
     if X.dtype.kind not in "buifOSU":
         raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
     if X.dtype.kind in "buif":
-        if X.dtype not in (np.float32, np.float64):
-            X = X.astype(np.float32 if X.dtype == np.uint8 else np.float64)
+        X = as_floats(X)
         if np.isfinite(np.sum(X, dtype=np.float64)) or np.isfinite(X).all():
             return X, None, image_shape
         if image_shape is not None:
