@@ -12,11 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from metriclearn import NCA
 from metriclearn.compare import ComparisonResult, compare
+from metriclearn.compare._compare import _source_of
 from metriclearn.compare._effort import Effort
 from metriclearn.compare._fitting import Rules, fit_tuned
 from metriclearn.compare._learners._learner import Setting
+from metriclearn.compare._measuring._splits import make_splits
 from metriclearn.compare._measuring._training import Training, embedder_prefix
+from metriclearn.compare._plan import task_seed
 from metriclearn.compare._roster import ROSTER
+from metriclearn.compare._winner import _real_params, _setting_of
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,62 @@ def test_tables_go_in_as_they_came():
     np.testing.assert_allclose(fitted.transform(few), whole[:7])
     with pytest.raises(ValueError, match="X has no column 'size'"):
         fitted.transform(few.drop(columns="size"))
+
+
+def with_words(X, y):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(X).add_prefix("c")
+    frame["c3"] = frame["c3"].where(rng.rand(len(y)) > 0.1)
+    frame["color"] = np.where(rng.rand(len(y)) < 0.7, np.array(["red", "green", "blue"])[y], "no")
+    frame["when"] = pd.date_range("2020", periods=len(y)).strftime("%d/%m/%Y")
+    frame.insert(0, "Id", np.arange(len(y)))
+    return frame
+
+
+def as_vectors(X, y):
+    return pd.DataFrame(X / X.std(0)).add_prefix("v").assign(file="a.jpg")
+
+
+FORMS = {
+    "an array": (lambda X, y: X, {}),
+    "a frame": (lambda X, y: pd.DataFrame(X).add_prefix("c"), {}),
+    "numbers as text": (lambda X, y: X.astype(str), {}),
+    "words, dates, gaps, row numbers": (with_words, {}),
+    "vectors": (as_vectors, {"features": True, "drop": ["file"]}),
+    "images": (lambda X, y: X[:, :12].astype(np.float32).reshape(-1, 4, 3), {}),
+    "bytes": (lambda X, y: (255 * X[:, :12] / X[:, :12].max(0)).astype(np.uint8), {}),
+    "colors": (lambda X, y: (20 * X[:, :12]).astype(np.uint8).reshape(-1, 2, 2, 3), {}),
+    "pixels": (
+        lambda X, y: pd.DataFrame(X[:, :12]).add_prefix("pixel"),
+        {"image_shape": (4, 3)},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_measured_is_what_one_gets(form):
+    X, y = load_wine(return_X_y=True)
+    make, choices = FORMS[form]
+    given = make(X, y)
+    deep = ",triplet" * (form == "images")  # its fits take the most time
+    asked = {"learners": f"euclidean,standardized,lda,kernelmetric{deep}", "n_folds": 2}
+    result = compare(given, y, effort="quick", **asked, **choices)
+    source = _source_of(given, y, **choices)
+    splits = [s for s in make_splits(y, 2, 0, groups=source.groups)[0] if s.protocol == "closed"]
+    train, test = splits[0].train, splits[0].test
+    take = given.iloc.__getitem__ if hasattr(given, "iloc") else given.__getitem__
+    for record in result.records:
+        if record.protocol != "closed" or record.fold != 0:
+            continue
+        estimator = result.make_estimator(record.learner)
+        _, grid = ROSTER[record.learner].make(_setting_of(result, record))
+        estimator.set_params(**_real_params(record.params, grid))
+        seeds = [name for name in estimator.get_params() if name == "metric__random_state"]
+        estimator.set_params(**dict.fromkeys(seeds, task_seed(0, 0, 0)))
+        vectors = estimator.fit(take(train), y[train]).transform(take(train))
+        voters = KNeighborsClassifier(record.k).fit(vectors, y[train])
+        score = voters.score(estimator.transform(take(test)), y[test])
+        assert score == pytest.approx(record.scores["accuracy"], abs=1e-9), record.learner
 
 
 SHORT = Effort("short", 2, (8, 16, 32), (8,), 3, 1)
