@@ -16,6 +16,7 @@ import pytest
 from helpers.commands import vectors_of
 from helpers.faults import full_disk
 from PIL import Image
+from sklearn import datasets
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -208,6 +209,19 @@ def test_a_table_that_names_images_is_kept_used_and_searched_by_its_other_column
     near = ExactSearch(X.to_numpy()).search(X.to_numpy()[[3]], 3)[1][0]
     found = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[1:]]
     assert found == [row for row in near if row != 3][:2]
+
+
+@pytest.mark.parametrize("name", ["wine", "digits"])
+def test_built_in_rows_are_embedded_and_searched_by_their_name(here, capsys, name):
+    line = f"compare {name} --learners euclidean,lda --folds 2 --effort quick --save kept"
+    assert main([*line.split(), "--save-learner", "lda"]) == 0
+    assert main(["embed", "kept", name, "--out", "e.npy"]) == 0
+    rows = getattr(datasets, f"load_{name}")(as_frame=name == "wine").data
+    own = metriclearn.load("kept").transform(rows)
+    np.testing.assert_allclose(np.load("e.npy"), own, atol=1e-4)  # digits in float32
+    capsys.readouterr()
+    assert main(["search", "kept", name, "0", "-k", "1"]) == 0
+    assert main(["search", "kept", "absent", "0"]) == 2
 
 
 @pytest.mark.parametrize("options", ["", "--features", "--image-shape 4x4"])

@@ -43,7 +43,7 @@ def add_parser(commands):
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a table, an .npz or .npy file, an image, or a folder of images",
+        help="a table, an .npz or .npy file, an image or a folder of images, or a built-in name",
     )
     parser.add_argument("--out", metavar="FILE", required=True, help="a .npy or .parquet file")
     parser.set_defaults(run=run)
@@ -80,14 +80,10 @@ def run(options, command):
 def _fingerprint(options, rows):
     """Tell a run from others: its model and its source."""
     manifest = Path(options.model) / "model.json"
-    found = Path(options.source).stat()
-    parts = [
-        str(Path(options.source).resolve()),
-        found.st_size,
-        found.st_mtime_ns,
-        len(rows),
-        BLOCK,
-    ]
+    source = Path(options.source)
+    parts = [str(source.resolve()), len(rows), BLOCK]
+    if source.exists():  # no built-in name
+        parts += [source.stat().st_size, source.stat().st_mtime_ns]
     whole = hashlib.sha256(manifest.read_bytes())
     whole.update(json.dumps([*parts, [str(i) for i in rows.ids]]).encode())
     if hasattr(rows.X, "files"):

@@ -37,7 +37,7 @@ def add_parser(commands):
     add(
         "gallery",
         metavar="GALLERY",
-        help="a table, an .npz or .npy file, or a folder of images",
+        help="a table, an .npz or .npy file, a folder of images, or a built-in name",
     )
     add(
         "query",

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from metriclearn._extras import require
 from metriclearn._packed import open_npz, read_npy
 from metriclearn._text import one_line
+from metriclearn.compare._names import SOURCE_NAMES
+from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._tables._read import read_file, table_suffix
 from metriclearn.images._decode import SUFFIXES
 from metriclearn.images._listings import images_within, is_list_of_images
@@ -61,7 +64,7 @@ def read_rows(source: str | Path, *, as_table: bool = False) -> NewRows:
     source : str or Path
         A table of any kind that ``compare`` reads, with or without the label column; an ``.npz``
         file with ``X``, or an ``.npy`` file; a folder of images, one image, or a CSV file that
-        lists images.
+        lists images; or a built-in name, unless there is a file or a folder called so.
     as_table : bool, default=False
         Whether a table is one even if it names images, as for a model of its other columns.
 
@@ -96,6 +99,8 @@ def read_rows(source: str | Path, *, as_table: bool = False) -> NewRows:
     path = Path(source)
     if path.is_dir():
         return _image_folder(path)
+    if not path.exists() and str(source) in SOURCE_NAMES:
+        return _built_in(str(source))
     if not path.exists():
         raise ValueError(f"{source}: no such file or folder")
     suffix = path.suffix.lower()
@@ -109,6 +114,14 @@ def read_rows(source: str | Path, *, as_table: bool = False) -> NewRows:
         f"{source}: must be a table, an .npz or .npy file, an image or a folder of images, got "
         f"{suffix or 'no suffix'!r}"
     )
+
+
+def _built_in(name):
+    source = load_source(name)
+    X = source.X
+    if source.feature_names is not None:
+        X = require("pandas", "cli").DataFrame(X, columns=source.feature_names)
+    return NewRows(X, np.arange(len(X)), source.y)
 
 
 def _image_folder(path):
