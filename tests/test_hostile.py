@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from helpers.estimators import KERNEL, LINEAR
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -20,13 +20,7 @@ from metriclearn.constraints import (
 )
 from metriclearn.verification import PairClassifier
 
-bounded = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    database=None,
-)
+bounded = settings(max_examples=25)
 VALUES = {
     "normal": lambda rng, n, d: rng.randn(n, d),
     "constant": lambda rng, n, d: np.full((n, d), 3.0),

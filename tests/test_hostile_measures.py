@@ -5,18 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclearn import metrics, model_selection
 
-BOUNDED = settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+BOUNDED = settings(max_examples=25)
 LONG = settings(BOUNDED, max_examples=2000)
 
 NUMBERS = st.sampled_from(

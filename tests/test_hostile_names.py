@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -56,13 +56,7 @@ CALLABLES = {
     name: thing for name, thing in NAMES.items() if callable(thing) and name not in ESTIMATORS
 }
 
-short = settings(
-    max_examples=20,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+short = settings(max_examples=20)
 few = settings(short, max_examples=8)
 long = settings(short, max_examples=100)
 

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclearn import _packed
@@ -244,7 +244,7 @@ def test_sheets_and_columns_of_a_usual_size_are_read(tmp_path):
     dtype=st.sampled_from(["<f8", "|u1", "<U3", "<U0", "|V0", "|b1", "<c16"]),
     n_bytes=st.integers(0, 300),
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_an_array_is_as_long_as_its_header_says_or_one_error(tmp_path, shape, dtype, n_bytes):
     """By each of the three ways in which arrays are read."""
     content = header(tuple(shape), dtype) + bytes(n_bytes)

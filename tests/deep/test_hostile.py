@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.loss_batches import fresh
 from helpers.oracles import LOSSES
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from metriclearn.deep import miners as M
@@ -29,8 +29,7 @@ CODES = [-(2**63), -2, -1, 0, 1, 2, 3, 4, 255, 2**40, 2**63 - 1]
 LABELS = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
           torch.float32, torch.float64, torch.complex64]  # fmt: skip
 
-short = settings(max_examples=12, derandomize=True, deadline=None, database=None,
-                 phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
+short = settings(max_examples=12, phases=[Phase.generate])
 long = settings(short, max_examples=400)
 
 

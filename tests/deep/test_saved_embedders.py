@@ -150,7 +150,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=80)
 @given(which=st.integers(0, 999), value=json_values)
 def test_any_header_is_read_or_is_one_value_error(content, tmp_path_factory, which, value):
     header = header_of(content)

@@ -52,7 +52,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60)
 @given(key=st.sampled_from([*ENTRIES, "search_params", "format"]), value=json_values)
 def test_hostile_manifests_are_one_value_error(tmp_path_factory, key, value):
     """With a right checksum, as a stranger would write it."""

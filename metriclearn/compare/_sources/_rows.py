@@ -1,36 +1,27 @@
 """Labeled rows, looked at: what every source ends in."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.extmath import row_norms
 
-from metriclearn._extras import require
-from metriclearn._text import counted, option
-from metriclearn._types import is_whole
+from metriclearn._text import option
 from metriclearn.compare._inspect._finding import listed
 from metriclearn.compare._inspect._inspect import inspect
 from metriclearn.compare._inspect._view import joined_groups
 from metriclearn.compare._measuring._given_split import (
     check_groups,
-    looks_like_parts,
     read_parts,
 )
-from metriclearn.compare._measuring._images import as_floats
+from metriclearn.compare._sources._features import names_of, read_features
 from metriclearn.compare._sources._target import (
     checked_target,
-    choose_columns,
     group_codes,
-    no_such_column,
 )
-from metriclearn.compare._tables._columns import read_columns
-from metriclearn.compare._tables._labels import as_frame, check_order
+from metriclearn.compare._tables._labels import check_order
 from metriclearn.images._items import holds_images
-from metriclearn.images._parts import flag_of
-from metriclearn.images._regions import channels_in_front, check_channels, has_channels_first
 
 # Fewest columns of vectors that a network made.
 _WIDE = 16
@@ -169,47 +160,35 @@ DataFrame or structured array
         raise ValueError("X is sparse: deep learners need dense rows; give X.toarray()")
     for what, values in ((target_name, y), ("groups", groups), ("split", split)):
         check_order(X, values, what)
-    frame = as_frame(X)
-    if frame is None:
-        X, frame, image_shape = _as_array(X, image_shape, feature_names)
-    if only is not None and frame is None:
-        X, feature_names = _chosen(X, feature_names, only)
-    if frame is None and (named := _named(drop=drop, keep=keep, groups=groups, split=split)):
-        if image_shape is not None:
-            raise ValueError(f"{named} names columns, and the rows are images; leave it out")
-        frame = _with_names(X, feature_names)
-    n_rows = len(X if frame is None else frame)
-    given = list(map(str, _names_of(X, feature_names) if frame is None else frame.columns))
-    split_name = split_name or (split if isinstance(split, str) else getattr(split, "name", None))
+    features = read_features(
+        X,
+        names=feature_names,
+        image_shape=image_shape,
+        groups=groups,
+        split=split,
+        drop=drop,
+        keep=keep,
+        only=only,
+    )
+    n_rows, image_shape = features.n_rows, features.image_shape
     checked, faults = checked_target(
         y, n_rows, name=target_name, target=target, lines=lines, min_rows=min_rows, task=task
     )
-    if frame is not None:
-        frame, groups, split, more = choose_columns(
-            frame, groups, split, drop=drop, keep=keep, only=only
-        )
-        faults += more
-        notes = (*notes, *_looks_like_split(frame))
-        typed, more = _typed(frame, drop)
-        faults += more
-        image_shape, more = _image_shape_of_columns(image_shape, frame)
-        faults += more
-    if faults:
+    if faults := [*faults, *features.faults]:
         raise ValueError("; ".join(faults))
     rows, labels, limit, is_amount = checked
-    if frame is None:
-        X, columns, findings = X[rows.rows], (), ()
-    else:
-        X, columns, findings = typed.frame.iloc[rows.rows], typed.notes, typed.findings
-        X = X.reset_index(drop=True)
-    groups = group_codes(groups, n_rows, rows.rows)
-    parts = None if split is None else read_parts(split, n_rows, split_name)[rows.rows]
+    X = features.part(rows.rows)
+    groups = group_codes(features.groups, n_rows, rows.rows)
+    parts = None
+    if features.split is not None:
+        split_name = split_name or getattr(features.split, "name", None)
+        parts = read_parts(features.split, n_rows, split_name)[rows.rows]
     if parts is not None and groups is not None:
         check_groups(groups, parts)
     looked = inspect(
         X,
         labels,
-        names=feature_names,
+        names=features.names,
         groups=groups,
         keep=keep if only is None else only,
         min_rows=limit,
@@ -217,8 +196,8 @@ DataFrame or structured array
         is_image=image_shape is not None or is_embedding,
         is_amount=is_amount,
     )
-    X, feature_names = _kept(X, feature_names, looked.left_out)
-    stay = set(given if feature_names is None else feature_names)
+    X, feature_names = _kept(X, features.names, looked.left_out)
+    stay = set(features.given if feature_names is None else feature_names)
     if image_shape is not None and hasattr(X, "iloc"):
         raise ValueError("image_shape: the columns must be pixels, numbers without gaps")
     if is_embedding and (image_shape is not None or hasattr(X, "iloc")):
@@ -232,13 +211,14 @@ DataFrame or structured array
         image_shape,
         notes=(
             *notes,
+            *features.notes,
             *rows.notes,
             *_looks_like_pixels(image_shape, feature_names),
             *_looks_like_embeddings(X, image_shape, is_embedding),
         ),
-        findings=(*findings, *rows.findings, *_as_split(looked.findings, parts)),
-        columns=_column_notes(columns, looked.left_out),
-        left_out=tuple(name for name in given if name not in stay),
+        findings=(*features.findings, *rows.findings, *_as_split(looked.findings, parts)),
+        columns=_column_notes(features.columns, looked.left_out),
+        left_out=tuple(name for name in features.given if name not in stay),
         groups=together if together.max() + 1 < len(together) else None,
         queries=None if looked.queries.all() else looked.queries,
         rows=None if len(rows.rows) == n_rows else rows.rows,
@@ -246,91 +226,6 @@ DataFrame or structured array
         form="embeddings" if is_embedding else None,
         task="amounts" if is_amount else "classes",
     )
-
-
-def _as_array(X, image_shape, feature_names):
-    """Numbers without gaps as an array; anything else as a frame."""
-    X = np.asarray(X)
-    if X.ndim in (3, 4) and X.dtype.kind in "buif":
-        if image_shape is not None and tuple(image_shape) != X.shape[1:]:
-            raise ValueError(
-                f"image_shape={image_shape!r}, but X holds images of shape {X.shape[1:]}; leave "
-                f"image_shape out"
-            )
-        if image_shape is None:
-            _check_channels_last(X.shape[1:])
-        image_shape = X.shape[1:]
-        X = X.reshape(len(X), -1)
-    if X.ndim != 2:
-        raise ValueError(
-            f"X must have rows and columns, (n, n_features), or be images (n, height, width"
-            f"[, channels]); got shape {X.shape}"
-        )
-    if len(X) == 0 or X.shape[1] == 0:
-        raise ValueError(f"X is empty: {X.shape[0]} rows of {X.shape[1]} features")
-    if image_shape is not None:
-        image_shape = _as_image_shape(image_shape, X.shape[1])
-    if X.dtype.kind not in "buifOSU":
-        raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
-    if X.dtype.kind in "buif":
-        X = as_floats(X)
-        if np.isfinite(np.sum(X, dtype=np.float64)) or np.isfinite(X).all():
-            return X, None, image_shape
-        if image_shape is not None:
-            rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
-            raise ValueError(
-                f"X has pixels that are NaN or infinite, in {counted(len(rows), 'image')} (the "
-                f"first: {rows[0]}); fill them or leave these images out"
-            )
-    if X.dtype.kind == "S":
-        X = X.astype(object)
-    return X, _with_names(X, feature_names), image_shape
-
-
-def _names_of(X, names):
-    """Return the names of columns, ``x0``, ``x1``, ... where they have none."""
-    return [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
-
-
-def _with_names(X, names):
-    return require("pandas", "cli").DataFrame(X, columns=_names_of(X, names))
-
-
-def _chosen(X, names, only):
-    """Return some columns of an array, and their names."""
-    names, only = _names_of(X, names), list(only)
-    if faults := [no_such_column(name, names) for name in only if name not in names]:
-        raise ValueError("; ".join(faults))
-    return X if names == only else X[:, [names.index(name) for name in only]], only
-
-
-def _named(**arguments):
-    """Return the first argument that names columns, if any does."""
-    return next(
-        (
-            name
-            for name, value in arguments.items()
-            if isinstance(value, str) or (name in ("drop", "keep") and len(value))
-        ),
-        None,
-    )
-
-
-def _image_shape_of_columns(image_shape, frame):
-    """Image shape of the columns of a frame, or what is wrong with it."""
-    if image_shape is None:
-        return None, []
-    try:
-        return _as_image_shape(image_shape, frame.shape[1]), []
-    except ValueError as error:
-        return None, [str(error)]
-
-
-def _check_channels_last(shape):
-    """Refuse channels in front: a learner by rows would not mind, those by images would."""
-    if has_channels_first(shape):
-        raise ValueError(channels_in_front(shape))
-    check_channels(shape)
 
 
 def _looks_like_pixels(image_shape, names):
@@ -360,17 +255,6 @@ def _looks_like_embeddings(X, image_shape, is_embedding):
     )
 
 
-def _looks_like_split(frame):
-    """Say that a column may hold a split of the user's own."""
-    return tuple(
-        f"Column {name!r} seems to say which rows are for training and which for testing; "
-        f"{option('split', name)} tests on those alone."
-        for name, column in frame.items()
-        if column.dtype.kind not in ("biufmM" if flag_of(name) is None else "mM")
-        and looks_like_parts(column.head(1000).tolist(), name)
-    )
-
-
 def _as_split(findings, parts):
     """Say of equal rows that a split that was given parts them as it does."""
     if parts is None:
@@ -381,34 +265,10 @@ def _as_split(findings, parts):
     )
 
 
-def _as_image_shape(given, n_values):
-    sides = tuple(given) if isinstance(given, Iterable) else ()
-    if len(sides) not in (2, 3) or not all(is_whole(side) and side >= 1 for side in sides):
-        raise ValueError(
-            f"image_shape={given!r} must be (height, width) or (height, width, channels)"
-        )
-    if int(np.prod(sides)) != n_values:
-        raise ValueError(
-            f"image_shape={tuple(map(int, sides))} has {int(np.prod(sides))} values, the rows of X "
-            f"have {n_values}"
-        )
-    return tuple(int(side) for side in sides)
-
-
-def _typed(frame, drop):
-    if frame.shape[1] == 0:
-        dropped = f"; drop leaves out {listed(drop)}" if drop else ""
-        return None, [f"there are no columns of features{dropped}"]
-    try:
-        return read_columns(frame), []
-    except ValueError as error:
-        return None, [str(error)]
-
-
 def _kept(X, feature_names, left_out):
     """Leave out columns; numbers without gaps become an array."""
     if not hasattr(X, "iloc"):
-        names = _names_of(X, feature_names)
+        names = names_of(X, feature_names)
         stay = [j for j, name in enumerate(names) if name not in left_out]
         if not stay:
             raise ValueError(_nothing_left(left_out))
