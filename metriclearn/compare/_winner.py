@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from metriclearn._extras import require
 from metriclearn._sklearn import safe_indexing
+from metriclearn.compare._amount_roster import AMOUNT_ROSTER
 from metriclearn.compare._effort import find_effort
 from metriclearn.compare._judged._roster import judged_learners
 from metriclearn.compare._judged._run import fit_items
@@ -57,7 +58,7 @@ def make_estimator(result, key, protocol):
 
 
 def _learner_of(result, key):
-    learners = ROSTER
+    learners = AMOUNT_ROSTER if result.data.amounts else ROSTER
     if result.data.judgments is not None:
         learners = {each.key: each for each in judged_learners("all", result.data.judgments.kind)}
     learners = {**learners, **{each.key: each for each in result.roster}}

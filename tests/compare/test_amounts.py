@@ -168,6 +168,13 @@ def test_the_result_is_shown_written_and_read(found, tmp_path, capsys):
     assert found.fit_best(X, y).transform(X).shape[0] == len(X)
 
 
+def test_a_result_from_a_file_makes_learners_of_amounts(found, tmp_path):
+    found.to_json(tmp_path / "a.json")
+    again = ComparisonResult.from_json(tmp_path / "a.json")
+    for learner in {record.learner for record in found.records}:
+        assert repr(again.make_estimator(learner)) == repr(found.make_estimator(learner))
+
+
 def test_the_command_takes_amounts(tmp_path, capsys):
     X, y = planted(80)
     frame = pd.DataFrame(X, columns=list("abcdef")).assign(price=y)
