@@ -354,7 +354,8 @@ class ComparisonResult:
         Returns
         -------
         Pipeline or transformer
-            Fitted.
+            Fitted. It takes rows as they were given, and finds the columns that were compared by
+            among them.
 
         Examples
         --------
