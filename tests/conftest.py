@@ -1,6 +1,7 @@
 """Small, seeded data that every test room may use."""
 
 import os
+import signal
 
 # Read by scipy at import: without it scikit-learn skips its array API check.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -40,6 +41,14 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("METRICLEARN_CACHE", str(tmp_path / "cache"))
     return tmp_path
+
+
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C interrupt: a shell that started the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -431,18 +431,16 @@ def test_what_cannot_be_printed_or_written_is_one_line(sources, command, monkeyp
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_command_says_so_and_leaves_no_half_file(
     sources, command, number, monkeypatch, capsys
 ):
     monkeypatch.setattr(LMNN, "transform", lambda self, X: os.kill(os.getpid(), number))
-    # A shell that started the tests in the background has them ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     code = main(
         COMMANDS[command][0].format("new.csv" if command == "verify" else "new.npy").split()
     )
-    signal.signal(signal.SIGINT, before)
     monkeypatch.undo()
     assert code == (143 if number == signal.SIGTERM else 130)
     assert capsys.readouterr().err == "metriclearn: interrupted before anything was finished\n"

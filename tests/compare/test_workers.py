@@ -67,6 +67,7 @@ def test_no_more_processes_are_started_than_there_are_fits(few, monkeypatch):
     assert asked == [3]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of POSIX")
 def test_an_interrupt_waits_for_the_start_of_processes_and_spares_them():
     ask = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
