@@ -25,8 +25,8 @@ from metriclearn.compare._running._workers import make_workers
 from metriclearn.compare._sources._load import load_source
 from metriclearn.compare._sources._photos import read_photos
 from metriclearn.compare._sources._rows import as_source
-from metriclearn.compare._sources._target import shown_columns
-from metriclearn.compare._tables._labels import as_frame, check_read
+from metriclearn.compare._sources._target import split_off
+from metriclearn.compare._tables._labels import check_read
 from metriclearn.images._paths import as_paths
 
 if TYPE_CHECKING:
@@ -340,14 +340,8 @@ def _source_of(
         )
     choices["is_embedding"] = features is True
     if isinstance(y, str) and hasattr(X, "columns"):
-        X = as_frame(X)
-        if X is None:
-            raise ValueError(f"y={y!r}: X is no table with columns of names")
-        columns = [str(column) for column in X.columns]
-        if y not in columns:
-            raise ValueError(f"y={y!r} is not a column of X; there are: {shown_columns(columns)}")
-        at, target_name, choices["target"] = columns.index(y), f"column {y!r}", y
-        X, y = X.iloc[:, [i for i in range(len(columns)) if i != at]], X.iloc[:, at]
+        target_name, choices["target"] = f"column {y!r}", y
+        X, y = split_off(X, y)
     if X is None or y is None:
         raise ValueError("X and y are both needed: compare(X, y)")
     return as_source(X, y, name=name, image_shape=image_shape, target_name=target_name, **choices)

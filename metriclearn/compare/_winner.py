@@ -17,6 +17,7 @@ from metriclearn.compare._measuring._images import ImageRows, PhotoReader
 from metriclearn.compare._plain import to_plain
 from metriclearn.compare._roster import ROSTER
 from metriclearn.compare._sources._load import load_source
+from metriclearn.compare._sources._target import split_off
 from metriclearn.compare._sources._unlabeled import read_rows
 from metriclearn.compare._tables._cleaning import TableReader
 from metriclearn.compare._tables._labels import as_frame, check_order, read_amounts, read_labels
@@ -93,8 +94,9 @@ def _reading_step(result, learner):
     names = result.data.feature_names
     if result.data.kind == "image" and names is None:
         return "read", ImageRows(result.data.image_shape)
-    has_numbers = result.data.kind == "tabular" or names is None  # learners take pixels as arrays
-    if has_numbers and not result.data.is_read:
+    # What learns from pixels or vectors takes arrays, which are made of columns that have names.
+    has_columns = names is not None and result.data.kind != "tabular"
+    if not (has_columns or result.data.is_read):
         return None
     notes = {note.column: (note.kind, note.text) for note in result.data.columns}
     return "read", TableReader(columns=list(names), notes=notes)
@@ -115,17 +117,16 @@ def rows_to_fit(result, X, y):
     """
     if isinstance(X, (str, Path)):
         return _rows_of_file(result, X, y)
-    frame = as_frame(X)
-    X = X if frame is None else frame
     if isinstance(y, str):
-        X, y = X[[column for column in X.columns if column != y]], X[y]
+        X, y = split_off(X, y)
+    elif (frame := as_frame(X)) is not None:
+        X = frame
     y = getattr(X, "labels", None) if y is None else y
     if y is None:
         raise ValueError("y is needed beside X: the labels to fit on")
     check_order(X, y, "y")
     labels = read_amounts(y) if result.data.amounts else read_labels(y)
-    if labels.n_given != len(X):
-        raise ValueError(f"y has {labels.n_given} labels for the {len(X)} rows of X")
+    labels.check_rows(len(X))
     if len(labels.rows) < len(X):  # some have none
         X = safe_indexing(X, labels.rows)
     return X, labels.y

@@ -7,7 +7,7 @@ import numpy as np
 from metriclearn._text import counted, option
 from metriclearn.compare._arguments import is_one_of
 from metriclearn.compare._inspect._labels import is_amount
-from metriclearn.compare._tables._labels import as_objects, read_amounts, read_labels
+from metriclearn.compare._tables._labels import as_frame, as_objects, read_amounts, read_labels
 
 TASKS = ("classes", "amounts")
 # Classes with fewer rows are not tested on, unless most rows are of such classes.
@@ -52,8 +52,7 @@ def checked_target(y, n_rows, *, name, target, lines=None, min_rows=None, task=N
             )
         if amounts:
             labels = read_amounts(y, name=name, target=target, lines=lines)
-        if labels.n_given != n_rows:
-            raise ValueError(f"{name} has {labels.n_given} labels for the {n_rows} rows of X")
+        labels.check_rows(n_rows, name)
         n_empty = labels.n_given - len(labels.y)
         limit = (
             check_amounts(labels.y, name)
@@ -125,6 +124,29 @@ def check_classes(y, target_name="y", min_rows=None, *, n_empty=0):
     return limit
 
 
+def split_off(X, target):
+    """Return the other columns of a table, and the column of labels.
+
+    Parameters
+    ----------
+    X : DataFrame, or what ``as_frame`` makes one of
+    target : str
+
+    Returns
+    -------
+    X : DataFrame
+    y : Series
+    """
+    X = as_frame(X)
+    if X is None:
+        raise ValueError(f"y={target!r}: X is no table with columns of names")
+    columns = [str(column) for column in X.columns]
+    if target not in columns:
+        raise ValueError(f"y={target!r} is not a column of X; there are: {shown_columns(columns)}")
+    at = columns.index(target)
+    return X.iloc[:, [i for i in range(len(columns)) if i != at]], X.iloc[:, at]
+
+
 def choose_columns(frame, groups=None, split=None, *, drop=(), keep=(), only=None):
     """Drop columns and take out those that name groups and the parts of a split.
 
@@ -153,16 +175,10 @@ def choose_columns(frame, groups=None, split=None, *, drop=(), keep=(), only=Non
             out += [name] if there else []
             faults += [] if there else [no_such_column(name, frame.columns, argument)]
             taken[argument] = frame[name] if there else None
-    faults += [
-        no_such_column(name, frame.columns, "drop") for name in drop if name not in frame.columns
-    ]
-    faults += [
-        no_such_column(name, frame.columns, "keep") for name in keep if name not in frame.columns
-    ]
+    for argument, names in (("drop", drop), ("keep", keep), (None, only or ())):
+        absent = [name for name in names if name not in frame.columns]
+        faults += [no_such_column(name, frame.columns, argument) for name in absent]
     if only is not None:
-        faults += [
-            no_such_column(name, frame.columns) for name in only if name not in frame.columns
-        ]
         frame = frame[[name for name in only if name in frame.columns]]
     frame = frame.drop(columns=[name for name in out if name in frame.columns])
     return frame, taken["groups"], taken["split"], faults

@@ -99,9 +99,9 @@ def read_rows(source: str | Path, *, as_table: bool = False) -> NewRows:
     path = Path(source)
     if path.is_dir():
         return _image_folder(path)
-    if not path.exists() and str(source) in SOURCE_NAMES:
-        return _built_in(str(source))
     if not path.exists():
+        if str(source) in SOURCE_NAMES:
+            return _built_in(str(source))
         raise ValueError(f"{source}: no such file or folder")
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:

@@ -36,6 +36,11 @@ class Labels:
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    def check_rows(self, n_rows, name="y"):
+        """Raise a ValueError where they are not one for each row."""
+        if self.n_given != n_rows:
+            raise ValueError(f"{name} has {self.n_given} labels for the {n_rows} rows of X")
+
 
 def read_labels(values, *, name="y", target="y", lines=None):
     """Read class labels.
